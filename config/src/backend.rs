@@ -1,0 +1,60 @@
+//! How a backend's TLS is verified.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A DNS name or address, as text.
+pub type HostName = String;
+
+/// Kind of object that holds trust anchors.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub enum TrustAnchorKind {
+    /// A ConfigMap.
+    ConfigMap,
+    /// A Secret.
+    Secret,
+}
+
+/// Certificates of authorities (PEM) in a ConfigMap or Secret of the object's own namespace.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TrustAnchorRef {
+    /// ConfigMap or Secret.
+    pub kind: TrustAnchorKind,
+    /// Name of the object.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key in its data. Default: ca.crt.
+    #[serde(default = "ca_crt")]
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+fn ca_crt() -> String {
+    "ca.crt".to_owned()
+}
+
+/// TLS towards a `wss://` backend. Chain and host name are verified unless switched off.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BackendTls {
+    /// Authorities to trust instead of the system's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("maxItems" = 8))]
+    pub ca_refs: Vec<TrustAnchorRef>,
+    /// Name expected in the certificate and sent as SNI. Default: host of the URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub server_name: Option<HostName>,
+    /// Name of a kubernetes.io/tls Secret with the client certificate to present (mTLS).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub client_certificate_ref: Option<String>,
+    /// Accepts any certificate. For tests only: whoever is on the path can read and change all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insecure_skip_verify: bool,
+}

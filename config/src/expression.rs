@@ -1,0 +1,40 @@
+//! Which texts of a policy are expressions: the one list that checker and compiler share.
+
+/// How a text is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ExpressionKind {
+    /// CEL that yields a bool.
+    Condition,
+    /// CEL that yields any value.
+    Value,
+    /// Literal text with `${CEL}` in it.
+    Template,
+}
+
+/// One expression of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expression<'a> {
+    /// Where it stands below the step, for example `setHeader.values[0]`.
+    pub field: String,
+    /// How it is read.
+    pub kind: ExpressionKind,
+    /// The text itself.
+    pub text: &'a str,
+}
+
+impl<'a> Expression<'a> {
+    pub(crate) fn new(field: impl Into<String>, kind: ExpressionKind, text: &'a str) -> Self {
+        Self {
+            field: field.into(),
+            kind,
+            text,
+        }
+    }
+
+    pub(crate) fn templates(field: &str, texts: &'a [String]) -> Vec<Self> {
+        let at = |(i, text): (usize, &'a String)| {
+            Self::new(format!("{field}[{i}]"), ExpressionKind::Template, text)
+        };
+        texts.iter().enumerate().map(at).collect()
+    }
+}

@@ -1,0 +1,43 @@
+//! The contract between Tidegate's operator and its gateways.
+//!
+//! Two things live here: the vocabulary that resources and gateways share
+//! (policies, limits, timeouts, listeners, backends), and the rendered
+//! [`GatewayConfig`] with the shards that carry it. Plain data only: nothing
+//! here opens a file or a socket, and nothing knows Kubernetes or tokio.
+
+mod backend;
+mod close_code;
+mod duration;
+mod expression;
+mod gateway;
+mod identity;
+mod limits;
+mod material;
+mod names;
+pub mod policy;
+mod rendered;
+mod shard;
+mod value;
+
+pub use backend::{BackendTls, HostName, TrustAnchorKind, TrustAnchorRef};
+pub use close_code::{CloseCode, InvalidCloseCode};
+pub use duration::{Duration, InvalidDuration};
+pub use expression::{Expression, ExpressionKind};
+pub use gateway::{Drain, GatewayLimits, GatewayTimeouts, Protocol, TlsVersion};
+pub use identity::ObjectKey;
+pub use limits::{ApiLimits, ApiTimeouts, LiveAccess, OnChange, OnExceed, Rate};
+pub use material::{ConfigMapKeyRef, Material, MaterialId, SecretKeyRef, key_hash};
+pub use names::{
+    ANNOTATION_REJECTED, ANNOTATION_REVISION, DEFAULT_KEY_HEADER, DEFAULT_KEY_QUERY, INDEX_KEY,
+    LABEL_GATEWAY, LABEL_PART, MATERIAL_KEY, PART_ACK, PART_INDEX, PART_MATERIAL, PART_SHARD,
+    SHARD_KEY, index_name,
+};
+pub use rendered::{
+    ApiConfig, GatewayConfig, GatewaySettings, KeyNames, ListenerConfig, ListenerTlsConfig,
+    PathMatch, ProductConfig, Rejected, SubscriptionConfig, SubscriptionScope, UrlScheme,
+};
+pub use shard::{
+    AssembleError, FORMAT_VERSION, HARD_LIMIT_BYTES, Index, PartRef, Rendered, Shard, assemble,
+    render,
+};
+pub use value::{NamedValue, ResolvedValue};

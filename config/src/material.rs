@@ -1,0 +1,142 @@
+//! Sensitive material: referenced by id in the configuration, carried in Secrets.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::backend::{TrustAnchorKind, TrustAnchorRef};
+
+/// One key of a Secret in the object's own namespace.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SecretKeyRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key in the Secret's data.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+/// One key of a ConfigMap in the object's own namespace.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConfigMapKeyRef {
+    /// Name of the ConfigMap.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key in the ConfigMap's data.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+/// Names one piece of [`Material`]: `secret/NAMESPACE/NAME/KEY` or `configmap/NAMESPACE/NAME/KEY`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MaterialId(String);
+
+impl MaterialId {
+    /// A Secret's key.
+    pub fn secret(namespace: &str, name: &str, key: &str) -> Self {
+        Self(format!("secret/{namespace}/{name}/{key}"))
+    }
+
+    /// What a reference in an object of `namespace` means.
+    pub fn of_secret_ref(namespace: &str, reference: &SecretKeyRef) -> Self {
+        Self::secret(namespace, &reference.name, &reference.key)
+    }
+
+    /// What a reference to trust anchors in an object of `namespace` means.
+    pub fn of_trust_anchor(namespace: &str, reference: &TrustAnchorRef) -> Self {
+        let TrustAnchorRef { kind, name, key } = reference;
+        match kind {
+            TrustAnchorKind::Secret => Self::secret(namespace, name, key),
+            TrustAnchorKind::ConfigMap => Self(format!("configmap/{namespace}/{name}/{key}")),
+        }
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MaterialId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// All sensitive material of one Gateway. Never printed: `Debug` shows ids only.
+///
+/// Serialised as a JSON object from id to hexadecimal bytes, which is what a Secret carries.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Material(BTreeMap<MaterialId, Vec<u8>>);
+
+impl Material {
+    /// The bytes of `id`, when there.
+    pub fn get(&self, id: &MaterialId) -> Option<&[u8]> {
+        self.0.get(id).map(Vec::as_slice)
+    }
+
+    /// Adds or replaces one piece.
+    pub fn insert(&mut self, id: MaterialId, bytes: Vec<u8>) {
+        self.0.insert(id, bytes);
+    }
+
+    /// All pieces in order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = (&MaterialId, &[u8])> {
+        self.0.iter().map(|(id, bytes)| (id, bytes.as_slice()))
+    }
+
+    /// Takes over all pieces of `other`.
+    pub fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    /// How many pieces.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Is there none?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Material {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Serialize for Material {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(id, bytes)| (id, hex::encode(bytes))))
+    }
+}
+
+impl<'de> Deserialize<'de> for Material {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let texts = BTreeMap::<MaterialId, String>::deserialize(deserializer)?;
+        texts
+            .into_iter()
+            .map(|(id, text)| hex::decode(text).map(|bytes| (id, bytes)))
+            .collect::<Result<_, _>>()
+            .map(Self)
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+/// A subscription key as configurations carry it: lower-case hexadecimal SHA-256.
+pub fn key_hash(key: &str) -> String {
+    hex::encode(Sha256::digest(key.as_bytes()))
+}

@@ -1,0 +1,18 @@
+//! The policies: plain data, one type per step, without behaviour.
+//!
+//! A section is a flat list of steps. A step names exactly one policy, may carry a condition
+//! (`when`) and an id. Which policies a section takes is its step type's fields.
+
+mod access;
+mod request;
+mod response;
+mod section;
+mod traffic;
+mod variable;
+
+pub use access::{CheckHeader, IpFilter, JwtAlgorithm, JwtKey, Match, RequiredClaim, ValidateJwt};
+pub use request::{IfExists, SetBackend, SetHeader, SetQueryParameter, is_restricted_header};
+pub use response::{HeaderValue, ReturnResponse};
+pub use section::{Base, ErrorStep, InboundStep, OnHandshake, OutboundStep, Policy, Section, Step};
+pub use traffic::RateLimitByKey;
+pub use variable::SetVariable;

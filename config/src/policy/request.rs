@@ -1,0 +1,126 @@
+//! Policies that shape the backend's handshake: setHeader, setQueryParameter, setBackend.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Expression, ExpressionKind};
+
+/// What to do when the header or parameter is there already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum IfExists {
+    /// Replace all its values.
+    #[default]
+    Override,
+    /// Leave it as it is.
+    Skip,
+    /// Add these values to its values.
+    Append,
+    /// Remove it; no values may be given.
+    Delete,
+}
+
+/// Sets, adds to or removes a header: inbound the backend's, outbound and onError the client's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [
+    {
+        "rule": "has(self.ifExists) && self.ifExists == 'Delete' ? !has(self.values) || self.values.size() == 0 : has(self.values) && self.values.size() > 0",
+        "message": "values must be set, unless ifExists is Delete: then they must not",
+    },
+    {
+        "rule": "!(self.name.lowerAscii() in ['host', 'connection', 'upgrade', 'sec-websocket-key', 'sec-websocket-accept', 'sec-websocket-version', 'sec-websocket-extensions', 'content-length', 'transfer-encoding', 'keep-alive', 'te', 'trailer', 'proxy-connection'])",
+        "message": "this header belongs to the handshake and cannot be set by a policy",
+        "fieldPath": ".name",
+    },
+]))]
+pub struct SetHeader {
+    /// Name of the header.
+    #[schemars(
+        length(min = 1, max = 256),
+        regex(pattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+    )]
+    pub name: String,
+    /// Its values; several are sent as one comma-separated line where the header allows it.
+    /// Templates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("maxItems" = 16), inner(length(max = 4096)))]
+    pub values: Vec<String>,
+    /// Override, Skip, Append or Delete. Default: Override.
+    #[serde(default)]
+    pub if_exists: IfExists,
+}
+
+/// Sets, adds to or removes a query parameter of the backend's URL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "has(self.ifExists) && self.ifExists == 'Delete' ? !has(self.values) || self.values.size() == 0 : has(self.values) && self.values.size() > 0",
+    "message": "values must be set, unless ifExists is Delete: then they must not",
+}]))]
+pub struct SetQueryParameter {
+    /// Name of the parameter, not encoded.
+    #[schemars(length(min = 1, max = 256))]
+    pub name: String,
+    /// Its values, not encoded: the gateway encodes them once. Templates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("maxItems" = 16), inner(length(max = 4096)))]
+    pub values: Vec<String>,
+    /// Override, Skip, Append or Delete. Default: Override.
+    #[serde(default)]
+    pub if_exists: IfExists,
+}
+
+/// Chooses another backend for this handshake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetBackend {
+    /// `ws://` or `wss://` URL; a query in it stays, the client's is appended. Template.
+    #[schemars(length(min = 1, max = 4096))]
+    pub url: String,
+}
+
+impl SetHeader {
+    pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
+        Expression::templates("setHeader.values", &self.values)
+    }
+}
+
+impl SetQueryParameter {
+    pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
+        Expression::templates("setQueryParameter.values", &self.values)
+    }
+}
+
+impl SetBackend {
+    pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
+        vec![Expression::new(
+            "setBackend.url",
+            ExpressionKind::Template,
+            &self.url,
+        )]
+    }
+}
+
+/// Headers that make the handshake itself: no policy may set or remove them.
+const RESTRICTED_HEADERS: [&str; 13] = [
+    "host",
+    "connection",
+    "upgrade",
+    "sec-websocket-key",
+    "sec-websocket-accept",
+    "sec-websocket-version",
+    "sec-websocket-extensions",
+    "content-length",
+    "transfer-encoding",
+    "keep-alive",
+    "te",
+    "trailer",
+    "proxy-connection",
+];
+
+/// May no policy touch the header `name`?
+pub fn is_restricted_header(name: &str) -> bool {
+    RESTRICTED_HEADERS
+        .iter()
+        .any(|restricted| restricted.eq_ignore_ascii_case(name))
+}

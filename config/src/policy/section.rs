@@ -1,0 +1,302 @@
+//! Sections: which steps stand where, and what a step is.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    CheckHeader, IpFilter, RateLimitByKey, ReturnResponse, SetBackend, SetHeader,
+    SetQueryParameter, SetVariable, ValidateJwt,
+};
+use crate::{Expression, ExpressionKind};
+
+/// Where a step runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Section {
+    /// Before the backend's handshake.
+    Inbound,
+    /// After the backend's answer.
+    Outbound,
+    /// When the handshake is refused.
+    OnError,
+}
+
+impl Section {
+    /// Its name in resources.
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::Inbound => "inbound",
+            Self::Outbound => "outbound",
+            Self::OnError => "onError",
+        }
+    }
+}
+
+/// Here the wider scope's steps of the same section run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Base {}
+
+/// What a step does: one of all policies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(missing_docs, reason = "each variant is documented at its type")]
+pub enum Policy<'a> {
+    Base,
+    ValidateJwt(&'a ValidateJwt),
+    CheckHeader(&'a CheckHeader),
+    IpFilter(&'a IpFilter),
+    RateLimitByKey(&'a RateLimitByKey),
+    SetHeader(&'a SetHeader),
+    SetQueryParameter(&'a SetQueryParameter),
+    SetBackend(&'a SetBackend),
+    SetVariable(&'a SetVariable),
+    ReturnResponse(&'a ReturnResponse),
+}
+
+impl<'a> Policy<'a> {
+    /// Its key in resources, also label and log field.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Base => "base",
+            Self::ValidateJwt(_) => "validateJwt",
+            Self::CheckHeader(_) => "checkHeader",
+            Self::IpFilter(_) => "ipFilter",
+            Self::RateLimitByKey(_) => "rateLimitByKey",
+            Self::SetHeader(_) => "setHeader",
+            Self::SetQueryParameter(_) => "setQueryParameter",
+            Self::SetBackend(_) => "setBackend",
+            Self::SetVariable(_) => "setVariable",
+            Self::ReturnResponse(_) => "returnResponse",
+        }
+    }
+
+    /// Its expressions, with the place of each below the step.
+    pub fn expressions(self) -> Vec<Expression<'a>> {
+        match self {
+            Self::Base | Self::IpFilter(_) => Vec::new(),
+            Self::ValidateJwt(policy) => policy.expressions(),
+            Self::CheckHeader(policy) => policy.expressions(),
+            Self::RateLimitByKey(policy) => policy.expressions(),
+            Self::SetHeader(policy) => policy.expressions(),
+            Self::SetQueryParameter(policy) => policy.expressions(),
+            Self::SetBackend(policy) => policy.expressions(),
+            Self::SetVariable(policy) => policy.expressions(),
+            Self::ReturnResponse(policy) => policy.expressions(),
+        }
+    }
+}
+
+/// What all three step types have in common.
+pub trait Step {
+    /// Reported when the step fails.
+    fn id(&self) -> Option<&str>;
+    /// CEL condition under which the step runs.
+    fn when(&self) -> Option<&str>;
+    /// All policies it names; the schema makes sure that it is one.
+    fn policies(&self) -> Vec<Policy<'_>>;
+
+    /// Its only policy; `None` when it names none or several, which the schema refuses.
+    fn policy(&self) -> Option<Policy<'_>> {
+        match self.policies()[..] {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// All expressions of the step, its condition first.
+    fn expressions(&self) -> Vec<Expression<'_>> {
+        let condition = self
+            .when()
+            .map(|text| Expression::new("when", ExpressionKind::Condition, text));
+        let of_policies = self.policies().into_iter().flat_map(Policy::expressions);
+        condition.into_iter().chain(of_policies).collect()
+    }
+}
+
+/// Declares a section's step type: one optional field per policy it takes.
+macro_rules! step {
+    (
+        $(#[$doc:meta])* $name:ident
+        { $($(#[$field_doc:meta])* $field:ident $key:literal: $policy:ident),* $(,)? }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "camelCase", deny_unknown_fields)]
+        #[schemars(extend("x-kubernetes-validations" = exactly_one(&["base", $($key),*])))]
+        pub struct $name {
+            /// Name of the step in errors, traces and metrics.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[schemars(length(min = 1, max = 63))]
+            pub id: Option<String>,
+            /// CEL condition (bool): the step runs only when it holds.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[schemars(length(min = 1, max = 4096))]
+            pub when: Option<String>,
+            /// Here the wider scope's steps run. Absent in a section: they run first (inbound) or
+            /// last (outbound, onError).
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub base: Option<Base>,
+            $(
+                $(#[$field_doc])*
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                pub $field: Option<$policy>,
+            )*
+        }
+
+        impl Step for $name {
+            fn id(&self) -> Option<&str> {
+                self.id.as_deref()
+            }
+
+            fn when(&self) -> Option<&str> {
+                self.when.as_deref()
+            }
+
+            fn policies(&self) -> Vec<Policy<'_>> {
+                let base = self.base.map(|_| Policy::Base);
+                let others = [$(self.$field.as_ref().map(Policy::$policy)),*];
+                base.into_iter().chain(others.into_iter().flatten()).collect()
+            }
+        }
+    };
+}
+
+fn exactly_one(keys: &[&str]) -> Value {
+    let count: Vec<_> = keys
+        .iter()
+        .map(|key| format!("(has(self.{key}) ? 1 : 0)"))
+        .collect();
+    json!([{
+        "rule": format!("{} == 1", count.join(" + ")),
+        "message": format!("a step names exactly one policy of: {}", keys.join(", ")),
+    }])
+}
+
+step! {
+    /// A step before the backend's handshake.
+    InboundStep {
+        /// Requires a valid JSON Web Token.
+        validate_jwt "validateJwt": ValidateJwt,
+        /// Requires a header.
+        check_header "checkHeader": CheckHeader,
+        /// Lets only some client addresses pass.
+        ip_filter "ipFilter": IpFilter,
+        /// Limits handshakes for each value of a key.
+        rate_limit_by_key "rateLimitByKey": RateLimitByKey,
+        /// Changes a header of the backend's handshake.
+        set_header "setHeader": SetHeader,
+        /// Changes a query parameter of the backend's URL.
+        set_query_parameter "setQueryParameter": SetQueryParameter,
+        /// Chooses another backend.
+        set_backend "setBackend": SetBackend,
+        /// Keeps a value.
+        set_variable "setVariable": SetVariable,
+        /// Ends the handshake with an answer.
+        return_response "returnResponse": ReturnResponse,
+    }
+}
+
+step! {
+    /// A step after the backend's answer.
+    OutboundStep {
+        /// Changes a header of the client's answer.
+        set_header "setHeader": SetHeader,
+        /// Keeps a value.
+        set_variable "setVariable": SetVariable,
+        /// Ends the handshake with an answer.
+        return_response "returnResponse": ReturnResponse,
+    }
+}
+
+step! {
+    /// A step when the handshake is refused.
+    ErrorStep {
+        /// Changes a header of the client's answer.
+        set_header "setHeader": SetHeader,
+        /// Keeps a value.
+        set_variable "setVariable": SetVariable,
+        /// Answers instead of the refusal's own answer.
+        return_response "returnResponse": ReturnResponse,
+    }
+}
+
+/// The policies of one scope. Gateway is the widest scope, then Product, then WebSocketApi.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OnHandshake {
+    /// Run the wider scope's steps where no `base` step says so. Default: true.
+    #[serde(default = "yes")]
+    pub inherit: bool,
+    /// Steps before the backend's handshake.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("maxItems" = 32))]
+    pub inbound: Vec<InboundStep>,
+    /// Steps after the backend's answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("maxItems" = 32))]
+    pub outbound: Vec<OutboundStep>,
+    /// Steps when the handshake is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("maxItems" = 32))]
+    pub on_error: Vec<ErrorStep>,
+}
+
+impl Default for OnHandshake {
+    fn default() -> Self {
+        Self {
+            inherit: true,
+            inbound: Vec::new(),
+            outbound: Vec::new(),
+            on_error: Vec::new(),
+        }
+    }
+}
+
+impl OnHandshake {
+    /// Every step with its section and position.
+    pub fn steps(&self) -> impl Iterator<Item = (Section, usize, &dyn Step)> {
+        let inbound = self.inbound.iter().enumerate();
+        let outbound = self.outbound.iter().enumerate();
+        let on_error = self.on_error.iter().enumerate();
+        inbound
+            .map(|(i, step)| (Section::Inbound, i, step as &dyn Step))
+            .chain(outbound.map(|(i, step)| (Section::Outbound, i, step as &dyn Step)))
+            .chain(on_error.map(|(i, step)| (Section::OnError, i, step as &dyn Step)))
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(json: Value) -> Result<InboundStep, serde_json::Error> {
+        serde_json::from_value(json)
+    }
+
+    #[test]
+    fn a_step_knows_its_only_policy() {
+        let one =
+            step(json!({"when": "true", "setVariable": {"name": "a", "value": "1"}})).unwrap();
+        assert_eq!(one.policy().map(Policy::name), Some("setVariable"));
+        let fields: Vec<_> = one.expressions().into_iter().map(|e| e.field).collect();
+        assert_eq!(fields, ["when", "setVariable.value"]);
+    }
+
+    #[test]
+    fn none_or_several_policies_are_no_policy() {
+        assert!(step(json!({"id": "x"})).unwrap().policy().is_none());
+        let two = json!({"base": {}, "setVariable": {"name": "a", "value": "1"}});
+        assert!(step(two).unwrap().policy().is_none());
+    }
+
+    #[test]
+    fn an_unknown_policy_is_an_error_that_lists_the_known_ones() {
+        let error = step(json!({"cors": {}})).unwrap_err().to_string();
+        assert!(error.contains("unknown field `cors`"), "{error}");
+        assert!(error.contains("validateJwt"), "{error}");
+    }
+}

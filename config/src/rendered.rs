@@ -1,0 +1,233 @@
+//! What a gateway serves: one [`GatewayConfig`], with all references resolved.
+//!
+//! Nothing sensitive stands in here: keys are hashes, the rest is referenced by [`MaterialId`].
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::policy::OnHandshake;
+use crate::{
+    ApiLimits, ApiTimeouts, BackendTls, Drain, GatewayLimits, GatewayTimeouts, LiveAccess,
+    MaterialId, ObjectKey, OnChange, Protocol, ResolvedValue, TlsVersion,
+};
+
+/// The whole configuration of one Gateway.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GatewayConfig {
+    /// Listeners and everything that holds for all APIs.
+    pub settings: GatewaySettings,
+    /// The APIs assigned to this Gateway, in order of namespace and name.
+    pub apis: Vec<ApiConfig>,
+    /// Published products that hold at least one of these APIs.
+    pub products: Vec<ProductConfig>,
+    /// Subscriptions that are active.
+    pub subscriptions: Vec<SubscriptionConfig>,
+}
+
+/// Listeners and everything that holds for all APIs of a Gateway.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GatewaySettings {
+    /// The Gateway itself.
+    pub key: ObjectKey,
+    /// Its metadata.generation.
+    pub generation: i64,
+    /// Where it listens.
+    pub listeners: Vec<ListenerConfig>,
+    /// Policies of the global scope.
+    pub on_handshake: OnHandshake,
+    /// Named values of the global scope.
+    pub values: BTreeMap<String, ResolvedValue>,
+    /// Limits of the pod (the defaults for APIs are in each API already).
+    pub limits: GatewayLimits,
+    /// Timeouts of the pod (the defaults for APIs are in each API already).
+    pub timeouts: GatewayTimeouts,
+    /// How it says goodbye.
+    pub drain: Drain,
+    /// CIDRs whose X-Forwarded-For is believed.
+    pub trusted_proxies: Vec<String>,
+}
+
+/// One listener.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ListenerConfig {
+    /// Name, unique in the Gateway.
+    pub name: String,
+    /// TCP port.
+    pub port: u16,
+    /// WS or WSS.
+    pub protocol: Protocol,
+    /// Host names it answers for (exact or `*.x`, lower case); empty: all.
+    pub hostnames: Vec<String>,
+    /// Set when the protocol is WSS.
+    pub tls: Option<ListenerTlsConfig>,
+}
+
+/// TLS of a listener.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ListenerTlsConfig {
+    /// Pairs of certificate chain and private key (both PEM), chosen by SNI; the first is the
+    /// default.
+    pub certificates: Vec<(MaterialId, MaterialId)>,
+    /// Oldest accepted version.
+    pub min_version: TlsVersion,
+}
+
+/// How a path is compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PathMatch {
+    /// The whole path, byte for byte.
+    #[default]
+    Exact,
+    /// The path, or anything below it after a `/`.
+    Prefix,
+    /// Segments in braces match any one segment: `/rooms/{room}`.
+    Template,
+}
+
+/// URL schemes an API accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum UrlScheme {
+    /// Through a plain listener.
+    Ws,
+    /// Through a TLS listener.
+    Wss,
+}
+
+/// Where the subscription key is looked for, and whether the backend sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KeyNames {
+    /// Name of the header.
+    pub header: String,
+    /// Name of the query parameter.
+    pub query: String,
+    /// Forward the key to the backend.
+    pub keep: bool,
+}
+
+/// One API on one Gateway.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ApiConfig {
+    /// The WebSocketApi.
+    pub key: ObjectKey,
+    /// metadata.generation this was rendered from.
+    pub generation: i64,
+    /// Its display name, or its name.
+    pub display_name: String,
+    /// Names of the listeners it is attached to; never empty.
+    pub listeners: Vec<String>,
+    /// Host names it answers for (exact or `*.x`, lower case); empty: all of the listener's.
+    pub hostnames: Vec<String>,
+    /// Path with a leading `/`.
+    pub path: String,
+    /// How the path is compared.
+    pub path_match: PathMatch,
+    /// Accepted schemes.
+    pub protocols: Vec<UrlScheme>,
+    /// `ws://` or `wss://` URL of the backend.
+    pub backend_url: String,
+    /// Host header towards the backend; `None`: that of the URL.
+    pub host_header: Option<String>,
+    /// TLS towards the backend; references are relative to the API's namespace.
+    pub backend_tls: BackendTls,
+    /// Is a subscription key needed?
+    pub subscription_required: bool,
+    /// Where the key is looked for.
+    pub subscription_key: KeyNames,
+    /// Policies of the API's scope.
+    pub on_handshake: OnHandshake,
+    /// Allowed values of the Origin header; `None`: not checked.
+    pub allowed_origins: Option<Vec<String>>,
+    /// Allowed subprotocols; `None`: passed through.
+    pub subprotocols: Option<Vec<String>>,
+    /// Limits, the Gateway's defaults filled in.
+    pub limits: ApiLimits,
+    /// Timeouts, all filled in.
+    pub timeouts: ApiTimeouts,
+    /// What happens when access ends.
+    pub live_access: LiveAccess,
+    /// What a change does to live tunnels.
+    pub on_change: OnChange,
+    /// Named values of the API's scope.
+    pub values: BTreeMap<String, ResolvedValue>,
+    /// Set when access control is broken: every handshake is refused with this explanation in the
+    /// log (never sent to the client).
+    pub blocked: Option<String>,
+}
+
+/// A published product.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProductConfig {
+    /// The Product.
+    pub key: ObjectKey,
+    /// metadata.generation this was rendered from.
+    pub generation: i64,
+    /// Its display name, or its name.
+    pub display_name: String,
+    /// No key is needed for its APIs.
+    pub open: bool,
+    /// Names of its APIs (in its namespace) that are on this Gateway.
+    pub apis: Vec<String>,
+    /// Policies of the product's scope.
+    pub on_handshake: OnHandshake,
+    /// Named values of the product's scope.
+    pub values: BTreeMap<String, ResolvedValue>,
+    /// As [`ApiConfig::blocked`].
+    pub blocked: Option<String>,
+}
+
+/// What a subscription's keys open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum SubscriptionScope {
+    /// All APIs of this Product (in the subscription's namespace).
+    Product(String),
+    /// This WebSocketApi (in the subscription's namespace).
+    Api(String),
+    /// All APIs of this Gateway.
+    Gateway,
+}
+
+/// An active subscription.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SubscriptionConfig {
+    /// The Subscription.
+    pub key: ObjectKey,
+    /// metadata.generation this was rendered from.
+    pub generation: i64,
+    /// Its display name, or its name.
+    pub display_name: String,
+    /// Who owns it.
+    pub owner: Option<String>,
+    /// What it opens.
+    pub scope: SubscriptionScope,
+    /// [`key_hash`](crate::key_hash) of each valid key: primary, secondary.
+    pub key_hashes: Vec<String>,
+    /// Seconds since 1970 after which its keys are refused and its tunnels close.
+    pub expires_at: Option<i64>,
+    /// May its handshakes be traced on demand?
+    pub allow_tracing: bool,
+}
+
+/// An object that a gateway pod could not take over; it serves the last version that worked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rejected {
+    /// Kind of the object.
+    pub kind: String,
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// Generation that was rejected.
+    pub generation: i64,
+    /// Why, and what to change.
+    pub message: String,
+}

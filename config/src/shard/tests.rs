@@ -1,0 +1,124 @@
+use super::*;
+use crate::{
+    Drain, GatewayLimits, GatewayTimeouts, ListenerConfig, Protocol, SubscriptionScope, key_hash,
+    policy::OnHandshake,
+};
+
+fn config(subscriptions: usize) -> GatewayConfig {
+    GatewayConfig {
+        settings: GatewaySettings {
+            key: ObjectKey::new("shop", "edge"),
+            generation: 3,
+            listeners: vec![ListenerConfig {
+                name: "plain".to_owned(),
+                port: 8080,
+                protocol: Protocol::Ws,
+                hostnames: Vec::new(),
+                tls: None,
+            }],
+            on_handshake: OnHandshake::default(),
+            values: BTreeMap::new(),
+            limits: GatewayLimits::default(),
+            timeouts: GatewayTimeouts::default(),
+            drain: Drain::default(),
+            trusted_proxies: Vec::new(),
+        },
+        apis: Vec::new(),
+        products: Vec::new(),
+        subscriptions: (0..subscriptions).map(subscription).collect(),
+    }
+}
+
+fn subscription(i: usize) -> SubscriptionConfig {
+    SubscriptionConfig {
+        key: ObjectKey::new("shop", format!("sub-{i:05}")),
+        generation: 1,
+        display_name: format!("Subscriber {i}"),
+        owner: None,
+        scope: SubscriptionScope::Gateway,
+        key_hashes: vec![key_hash(&i.to_string())],
+        expires_at: None,
+        allow_tracing: false,
+    }
+}
+
+fn material() -> Material {
+    let mut material = Material::default();
+    material.insert(MaterialId::secret("shop", "jwt", "key"), vec![0, 255, 7]);
+    material
+}
+
+fn reassemble(rendered: &Rendered) -> Result<(GatewayConfig, Material), AssembleError> {
+    assemble(
+        &rendered.index,
+        |name| rendered.shards.get(name).map(String::as_str),
+        |name| rendered.secrets.get(name).map(String::as_str),
+    )
+}
+
+#[test]
+fn what_is_rendered_can_be_put_together_again() {
+    for subscriptions in [0, 1, 3_000] {
+        let config = config(subscriptions);
+        let rendered = render(&config, &material(), 7).unwrap();
+        assert_eq!(
+            reassemble(&rendered).unwrap(),
+            (config, material()),
+            "{subscriptions}"
+        );
+    }
+}
+
+#[test]
+fn one_changed_object_moves_one_shard() {
+    let mut config = config(3_000);
+    let before = render(&config, &material(), 7).unwrap();
+    assert!(before.shards.len() > 4, "{} shards", before.shards.len());
+    assert!(before.shards.values().all(|text| text.len() < 192 * 1024));
+    config.subscriptions[1_234]
+        .key_hashes
+        .push(key_hash("another"));
+    let after = render(&config, &material(), 8).unwrap();
+    let moved = after
+        .shards
+        .keys()
+        .filter(|name| !before.shards.contains_key(*name));
+    assert_eq!(moved.count(), 1);
+    assert_eq!(before.secrets, after.secrets);
+}
+
+#[test]
+fn a_torn_configuration_is_refused_whole() {
+    let rendered = render(&config(10), &material(), 7).unwrap();
+    let victim = rendered.index.shards[0].name.clone();
+
+    let mut torn = rendered.clone();
+    torn.shards.remove(&victim);
+    assert!(matches!(reassemble(&torn), Err(AssembleError::Missing(name)) if name == victim));
+
+    let mut corrupt = rendered.clone();
+    corrupt.shards.insert(victim.clone(), "{}".to_owned());
+    assert!(matches!(reassemble(&corrupt), Err(AssembleError::Hash(name)) if name == victim));
+
+    let mut newer = rendered;
+    newer.index.format = 2;
+    assert!(matches!(reassemble(&newer), Err(AssembleError::Format(2))));
+}
+
+#[test]
+fn material_is_not_printed() {
+    assert_eq!(
+        format!("{:?}", material()),
+        "{MaterialId(\"secret/shop/jwt/key\")}"
+    );
+}
+
+#[test]
+fn an_object_too_large_for_any_part_is_named() {
+    let mut config = config(1);
+    config.subscriptions[0].display_name = "x".repeat(HARD_LIMIT_BYTES);
+    assert_eq!(
+        render(&config, &material(), 1),
+        Err(ObjectKey::new("shop", "sub-00000"))
+    );
+}
