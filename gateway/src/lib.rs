@@ -1,1 +1,32 @@
-//! placeholder
+//! Tidegate's data plane: decides every WebSocket handshake and relays what follows.
+//!
+//! The tree is the algorithm: a `source` yields an `update`, which is compiled to a `snapshot` and
+//! swapped whole; a `listener` accepts, a `worker` runs the connection: `tls`, `head`, `handshake`
+//! (`route`, `upgrade`, `access`, inbound policies, `dial`, outbound policies), then `relay`. A
+//! handshake that may not pass ends in a `refusal`. `record` tells of every connection exactly
+//! once; `session` knows who is live; `drain` owns every task.
+//!
+//! HTTP/1.1 heads are read by `httparse` on our own sockets, on both legs, and not by an HTTP
+//! library: a connection carries one request, nothing is pooled or reused, limits are exact, the
+//! bytes that follow a head are known, and no library task or buffer outlives the handshake. What
+//! an HTTP library does best — bodies, pipelining, reuse — is what must never happen here.
+
+#![cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "parts arrive one by one; goes when all are called"
+    )
+)]
+
+mod dial;
+mod gateway;
+mod head;
+mod metrics;
+mod refusal;
+mod snapshot;
+mod update;
+
+pub use gateway::{Applied, BoundListener, Options, Ports, Problem};
+pub use metrics::Metrics;
+pub use update::Update;

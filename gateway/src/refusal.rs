@@ -1,0 +1,244 @@
+//! A handshake that may not pass: status, reason, origin and body of the answer.
+//!
+//! A refusal is a value of the handshake's path, not an error. Its reason is a closed enum: metric
+//! label, log field and row of the table in `docs/errors.md`.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+
+/// Why a handshake was refused. Closed: every value is a metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Reason {
+    InvalidUpgrade,
+    UnsupportedVersion,
+    HeadTooLarge,
+    UrlTooLong,
+    HandshakeTimeout,
+    TlsFailed,
+    RouteNotFound,
+    SchemeNotAllowed,
+    OriginNotAllowed,
+    SubprotocolNotAllowed,
+    SubscriptionKeyMissing,
+    SubscriptionKeyInvalid,
+    TokenMissing,
+    TokenInvalid,
+    TokenExpired,
+    TokenNotYetValid,
+    TokenSignatureInvalid,
+    TokenIssuerNotAllowed,
+    TokenAudienceNotAllowed,
+    TokenClientNotAllowed,
+    TokenClaimMissing,
+    TokenClaimNotAllowed,
+    KeysUnavailable,
+    HeaderNotFound,
+    HeaderValueNotAllowed,
+    CallerIpNotAllowed,
+    CallerIpBlocked,
+    RateLimitExceeded,
+    ConnectionLimit,
+    GatewayFull,
+    HandshakeRateExceeded,
+    Draining,
+    Blocked,
+    ReturnResponse,
+    ExpressionFailed,
+    BackendConnectFailed,
+    BackendTlsFailed,
+    BackendTimeout,
+    BackendInvalidHandshake,
+    BackendRefused,
+    ClientGone,
+    Internal,
+}
+
+impl Reason {
+    /// All reasons, in the order of the documentation.
+    pub(crate) const ALL: [Self; 42] = [
+        Self::InvalidUpgrade,
+        Self::UnsupportedVersion,
+        Self::HeadTooLarge,
+        Self::UrlTooLong,
+        Self::HandshakeTimeout,
+        Self::TlsFailed,
+        Self::RouteNotFound,
+        Self::SchemeNotAllowed,
+        Self::OriginNotAllowed,
+        Self::SubprotocolNotAllowed,
+        Self::SubscriptionKeyMissing,
+        Self::SubscriptionKeyInvalid,
+        Self::TokenMissing,
+        Self::TokenInvalid,
+        Self::TokenExpired,
+        Self::TokenNotYetValid,
+        Self::TokenSignatureInvalid,
+        Self::TokenIssuerNotAllowed,
+        Self::TokenAudienceNotAllowed,
+        Self::TokenClientNotAllowed,
+        Self::TokenClaimMissing,
+        Self::TokenClaimNotAllowed,
+        Self::KeysUnavailable,
+        Self::HeaderNotFound,
+        Self::HeaderValueNotAllowed,
+        Self::CallerIpNotAllowed,
+        Self::CallerIpBlocked,
+        Self::RateLimitExceeded,
+        Self::ConnectionLimit,
+        Self::GatewayFull,
+        Self::HandshakeRateExceeded,
+        Self::Draining,
+        Self::Blocked,
+        Self::ReturnResponse,
+        Self::ExpressionFailed,
+        Self::BackendConnectFailed,
+        Self::BackendTlsFailed,
+        Self::BackendTimeout,
+        Self::BackendInvalidHandshake,
+        Self::BackendRefused,
+        Self::ClientGone,
+        Self::Internal,
+    ];
+
+    /// Label and log field.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidUpgrade => "invalid_upgrade",
+            Self::UnsupportedVersion => "unsupported_version",
+            Self::HeadTooLarge => "head_too_large",
+            Self::UrlTooLong => "url_too_long",
+            Self::HandshakeTimeout => "handshake_timeout",
+            Self::TlsFailed => "tls_failed",
+            Self::RouteNotFound => "route_not_found",
+            Self::SchemeNotAllowed => "scheme_not_allowed",
+            Self::OriginNotAllowed => "origin_not_allowed",
+            Self::SubprotocolNotAllowed => "subprotocol_not_allowed",
+            Self::SubscriptionKeyMissing => "subscription_key_missing",
+            Self::SubscriptionKeyInvalid => "subscription_key_invalid",
+            Self::TokenMissing => "token_missing",
+            Self::TokenInvalid => "token_invalid",
+            Self::TokenExpired => "token_expired",
+            Self::TokenNotYetValid => "token_not_yet_valid",
+            Self::TokenSignatureInvalid => "token_signature_invalid",
+            Self::TokenIssuerNotAllowed => "token_issuer_not_allowed",
+            Self::TokenAudienceNotAllowed => "token_audience_not_allowed",
+            Self::TokenClientNotAllowed => "token_client_not_allowed",
+            Self::TokenClaimMissing => "token_claim_missing",
+            Self::TokenClaimNotAllowed => "token_claim_not_allowed",
+            Self::KeysUnavailable => "keys_unavailable",
+            Self::HeaderNotFound => "header_not_found",
+            Self::HeaderValueNotAllowed => "header_value_not_allowed",
+            Self::CallerIpNotAllowed => "caller_ip_not_allowed",
+            Self::CallerIpBlocked => "caller_ip_blocked",
+            Self::RateLimitExceeded => "rate_limit_exceeded",
+            Self::ConnectionLimit => "connection_limit",
+            Self::GatewayFull => "gateway_full",
+            Self::HandshakeRateExceeded => "handshake_rate_exceeded",
+            Self::Draining => "draining",
+            Self::Blocked => "blocked",
+            Self::ReturnResponse => "return_response",
+            Self::ExpressionFailed => "expression_failed",
+            Self::BackendConnectFailed => "backend_connect_failed",
+            Self::BackendTlsFailed => "backend_tls_failed",
+            Self::BackendTimeout => "backend_timeout",
+            Self::BackendInvalidHandshake => "backend_invalid_handshake",
+            Self::BackendRefused => "backend_refused",
+            Self::ClientGone => "client_gone",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// Who is the cause of a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Origin {
+    Client,
+    Gateway,
+    Policy,
+    Backend,
+}
+
+impl Origin {
+    /// Log field, and `error.source` in expressions.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Gateway => "gateway",
+            Self::Policy => "policy",
+            Self::Backend => "backend",
+        }
+    }
+}
+
+/// The body of a refusal when it is not the usual JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Body {
+    pub(crate) content_type: Option<HeaderValue>,
+    pub(crate) bytes: Bytes,
+}
+
+/// A refused handshake.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) reason: Reason,
+    pub(crate) origin: Origin,
+    /// What the client reads: `{"statusCode":…,"message":…}`.
+    pub(crate) message: String,
+    /// For the log only; nothing secret may stand in it.
+    pub(crate) detail: Option<String>,
+    /// More headers of the answer.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// Replaces the JSON body.
+    pub(crate) body: Option<Body>,
+    /// The policy step that refused: its id, or section and position.
+    pub(crate) step: Option<String>,
+}
+
+impl Refusal {
+    /// A refusal with the usual body and nothing else.
+    pub(crate) fn new(
+        status: u16,
+        reason: Reason,
+        origin: Origin,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            reason,
+            origin,
+            message: message.into(),
+            detail: None,
+            headers: Vec::new(),
+            body: None,
+            step: None,
+        }
+    }
+
+    /// Adds what the log shows besides.
+    pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Adds a header.
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn labels_are_unique_and_in_snake_case() {
+        let labels: HashSet<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(labels.len(), Reason::ALL.len());
+        let snake = |label: &&str| label.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        assert!(labels.iter().all(snake));
+    }
+}
