@@ -1,0 +1,49 @@
+use super::*;
+
+fn lines(metrics: &Metrics, of: &str) -> Vec<String> {
+    let text = metrics.render();
+    let matching = text.lines().filter(|line| line.starts_with(of));
+    matching.map(str::to_owned).collect()
+}
+
+#[test]
+fn what_an_api_counts_is_labelled_with_it() {
+    let metrics = Metrics::new();
+    let key = ObjectKey::new("shop", "chat");
+    let api = metrics.api(&key);
+    api.opened();
+    api.opened();
+    api.messages(Direction::ToClient, FrameKind::Binary, 7);
+    api.bytes(Direction::ToBackend, 99);
+    api.closed("client", Some(4711), Duration::from_secs(3));
+    metrics.handshake(Some(&key), HandshakeResult::Refused, "token_missing");
+    metrics.handshake(None, HandshakeResult::Refused, "route_not_found");
+    for expected in [
+        "tidegate_tunnels_active{api=\"shop/chat\"} 1",
+        "tidegate_messages_total{api=\"shop/chat\",direction=\"to_client\",type=\"binary\"} 7",
+        "tidegate_bytes_total{api=\"shop/chat\",direction=\"to_backend\"} 99",
+        "tidegate_tunnels_closed_total{api=\"shop/chat\",code=\"4xxx\",initiator=\"client\"} 1",
+        "tidegate_handshakes_total{api=\"shop/chat\",reason=\"token_missing\",result=\"refused\"} 1",
+        "tidegate_handshakes_total{api=\"-\",reason=\"route_not_found\",result=\"refused\"} 1",
+        "tidegate_tunnel_duration_seconds_count 1",
+    ] {
+        assert_eq!(lines(&metrics, expected), [expected]);
+    }
+}
+
+#[test]
+fn series_of_removed_apis_are_dropped() {
+    let metrics = Metrics::new();
+    let (gone, stays) = (
+        ObjectKey::new("shop", "gone"),
+        ObjectKey::new("shop", "stays"),
+    );
+    for key in [&gone, &stays] {
+        metrics.api(key).opened();
+        metrics.handshake(Some(key), HandshakeResult::Accepted, "");
+    }
+    metrics.retain_apis(|key| *key == stays);
+    assert!(!metrics.render().contains("shop/gone"));
+    assert_eq!(lines(&metrics, "tidegate_tunnels_active").len(), 1);
+    assert_eq!(lines(&metrics, "tidegate_handshakes_total").len(), 1);
+}
