@@ -1,1 +1,6 @@
-//! placeholder
+//! The command line of Tidegate: the parts behind the program `tidegate`.
+
+pub mod connect;
+pub mod echo;
+pub mod finding;
+pub mod manifest;

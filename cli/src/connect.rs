@@ -1,0 +1,296 @@
+//! `tidegate connect`: an interactive client that shows messages, closes and refusals.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use futures::{SinkExt as _, StreamExt as _};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Request, Response};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
+
+/// How a conversation ended; the exit status of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Closed with 1000 or by us: 0.
+    Closed,
+    /// The handshake was refused: 1.
+    Refused,
+    /// Closed by the other side with another code, or lost: 3.
+    ClosedByPeer,
+}
+
+impl Ending {
+    /// Exit status of the program.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Closed => 0,
+            Self::Refused => 1,
+            Self::ClosedByPeer => 3,
+        }
+    }
+}
+
+/// Opens a WebSocket, sends lines from standard input, shows what comes back.
+///
+/// Exit status: 0 closed normally, 1 handshake refused, 2 bad arguments or no connection,
+/// 3 closed by the other side with a code other than 1000, or lost.
+#[derive(Debug, Args)]
+pub struct ConnectArgs {
+    /// ws:// or wss:// URL.
+    pub url: String,
+    /// Subscription key, sent in the header Ocp-Apim-Subscription-Key.
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// Header to send, for example --header 'Authorization: Bearer x'; may be repeated.
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    pub headers: Vec<String>,
+    /// Subprotocol to offer; may be repeated.
+    #[arg(long = "subprotocol", value_name = "NAME")]
+    pub subprotocols: Vec<String>,
+    /// Certificates of authorities (PEM) to trust instead of the system's.
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Message to send instead of reading standard input; may be repeated. Ends after as many
+    /// answers.
+    #[arg(long = "text", value_name = "MESSAGE")]
+    pub texts: Vec<String>,
+    /// Send messages as binary.
+    #[arg(long)]
+    pub binary: bool,
+}
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Runs the client until either side ends it.
+pub async fn connect(args: &ConnectArgs) -> anyhow::Result<Ending> {
+    let connector = args.ca.as_deref().map(trusting).transpose()?;
+    let opened =
+        tokio_tungstenite::connect_async_tls_with_config(request(args)?, None, true, connector);
+    let socket = match opened.await {
+        Ok((socket, response)) => {
+            show_opened(&response);
+            socket
+        }
+        Err(Error::Http(response)) => {
+            show_refusal(&response);
+            return Ok(Ending::Refused);
+        }
+        Err(error) => return Err(error).with_context(|| format!("can not open {}", args.url)),
+    };
+    if args.texts.is_empty() {
+        interactive(socket, args.binary).await
+    } else {
+        scripted(socket, args).await
+    }
+}
+
+fn request(args: &ConnectArgs) -> anyhow::Result<Request<()>> {
+    let mut request = args.url.as_str().into_client_request().context("bad URL")?;
+    let headers = request.headers_mut();
+    for line in &args.headers {
+        let Some((name, value)) = line.split_once(':') else {
+            bail!("--header {line:?}: write NAME: VALUE");
+        };
+        let name: HeaderName = name
+            .trim()
+            .parse()
+            .with_context(|| format!("--header {line:?}"))?;
+        let value = HeaderValue::from_str(value.trim()).context("bad header value")?;
+        headers.append(name, value);
+    }
+    if let Some(key) = &args.key {
+        let value = HeaderValue::from_str(key).context("--key has characters no header takes")?;
+        headers.insert(tidegate_config::DEFAULT_KEY_HEADER, value);
+    }
+    if !args.subprotocols.is_empty() {
+        let offer =
+            HeaderValue::from_str(&args.subprotocols.join(", ")).context("--subprotocol")?;
+        headers.insert("Sec-WebSocket-Protocol", offer);
+    }
+    Ok(request)
+}
+
+fn trusting(file: &std::path::Path) -> anyhow::Result<Connector> {
+    use rustls_pki_types::CertificateDer;
+    use rustls_pki_types::pem::PemObject as _;
+
+    let mut roots = rustls::RootCertStore::empty();
+    let read = || format!("can not read certificates from {}", file.display());
+    for certificate in CertificateDer::pem_file_iter(file).with_context(read)? {
+        roots
+            .add(certificate.with_context(read)?)
+            .with_context(read)?;
+    }
+    let config = rustls::ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Connector::Rustls(Arc::new(config)))
+}
+
+/// Sends the given messages and waits for as many answers.
+async fn scripted(mut socket: Socket, args: &ConnectArgs) -> anyhow::Result<Ending> {
+    for text in &args.texts {
+        socket
+            .send(message(text, args.binary))
+            .await
+            .context("failed to send")?;
+    }
+    let mut answers = 0;
+    while answers < args.texts.len() {
+        match next(&mut socket).await? {
+            Event::Answer => answers += 1,
+            Event::Control => {}
+            Event::End(ending) => return Ok(ending),
+        }
+    }
+    close(&mut socket).await
+}
+
+/// Sends each line of standard input; at its end (Ctrl-D) closes normally.
+async fn interactive(mut socket: Socket, binary: bool) -> anyhow::Result<Ending> {
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    loop {
+        tokio::select! {
+            line = lines.next_line() => match line.context("failed to read standard input")? {
+                Some(line) => socket.send(message(&line, binary)).await.context("failed to send")?,
+                None => return close(&mut socket).await,
+            },
+            event = next(&mut socket) => if let Event::End(ending) = event? {
+                return Ok(ending);
+            },
+        }
+    }
+}
+
+fn message(text: &str, binary: bool) -> Message {
+    if binary {
+        Message::binary(text.as_bytes().to_vec())
+    } else {
+        Message::text(text)
+    }
+}
+
+/// What the other side did.
+enum Event {
+    Answer,
+    Control,
+    End(Ending),
+}
+
+async fn next(socket: &mut Socket) -> anyhow::Result<Event> {
+    match socket.next().await {
+        Some(Ok(Message::Close(frame))) => {
+            // tungstenite answers the Close; flushing it is ours.
+            let _ = socket.flush().await;
+            Ok(Event::End(show_close(frame.as_ref())))
+        }
+        Some(Ok(message)) => Ok(show_message(&message)),
+        Some(Err(error)) => {
+            show(&format!("! connection lost: {error}"));
+            Ok(Event::End(Ending::ClosedByPeer))
+        }
+        None => {
+            show("! connection lost");
+            Ok(Event::End(Ending::ClosedByPeer))
+        }
+    }
+}
+
+async fn close(socket: &mut Socket) -> anyhow::Result<Ending> {
+    let normal = CloseFrame {
+        code: CloseCode::Normal,
+        reason: "".into(),
+    };
+    socket
+        .close(Some(normal))
+        .await
+        .context("failed to close")?;
+    while let Some(Ok(message)) = socket.next().await {
+        if let Message::Close(frame) = message {
+            show_close(frame.as_ref());
+            break;
+        }
+        show_message(&message);
+    }
+    Ok(Ending::Closed)
+}
+
+fn show_opened(response: &Response<Option<Vec<u8>>>) {
+    let header = |name| {
+        response
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    let subprotocol = header("Sec-WebSocket-Protocol");
+    let extensions = header("Sec-WebSocket-Extensions");
+    let detail: String = [("subprotocol", subprotocol), ("extensions", extensions)]
+        .into_iter()
+        .filter_map(|(name, value)| value.map(|value| format!(", {name} {value}")))
+        .collect();
+    show(&format!("* connected{detail}"));
+}
+
+fn show_refusal(response: &Response<Option<Vec<u8>>>) {
+    show(&format!("! refused: {}", response.status()));
+    for (name, value) in response.headers() {
+        show(&format!(
+            "! {name}: {}",
+            String::from_utf8_lossy(value.as_bytes())
+        ));
+    }
+    if let Some(body) = response.body().as_deref().filter(|body| !body.is_empty()) {
+        show(&format!("! {}", String::from_utf8_lossy(body).trim_end()));
+    }
+}
+
+fn show_message(message: &Message) -> Event {
+    match message {
+        Message::Text(text) => show(&format!("< {text}")),
+        Message::Binary(bytes) => show(&format!(
+            "< binary, {} bytes: {}",
+            bytes.len(),
+            hex::encode(bytes)
+        )),
+        Message::Ping(_) => show("* ping"),
+        Message::Pong(_) => show("* pong"),
+        Message::Close(_) | Message::Frame(_) => {}
+    }
+    if message.is_text() || message.is_binary() {
+        Event::Answer
+    } else {
+        Event::Control
+    }
+}
+
+fn show_close(frame: Option<&CloseFrame>) -> Ending {
+    let Some(CloseFrame { code, reason }) = frame else {
+        show("* closed without a code");
+        return Ending::Closed;
+    };
+    let code = u16::from(*code);
+    let reason = if reason.is_empty() {
+        String::new()
+    } else {
+        format!(" ({reason})")
+    };
+    show(&format!("* closed: {code}{reason}"));
+    if code == 1000 {
+        Ending::Closed
+    } else {
+        Ending::ClosedByPeer
+    }
+}
+
+/// A closed standard output (`| head`) ends the showing, not the program.
+fn show(line: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}

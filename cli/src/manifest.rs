@@ -1,0 +1,234 @@
+//! YAML files as Kubernetes documents: read, split, parsed; not interpreted.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::finding::Finding;
+
+/// One document of a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document {
+    /// The file.
+    pub file: PathBuf,
+    /// Line on which it starts; 1 is the first.
+    pub line: u64,
+    /// Its content; always an object with apiVersion and kind.
+    pub value: Value,
+}
+
+impl Document {
+    /// A text at a path of field names, empty when absent.
+    fn text(&self, path: &[&str]) -> &str {
+        let found = path
+            .iter()
+            .try_fold(&self.value, |value, name| value.get(name));
+        found.and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// `apiVersion`.
+    pub fn api_version(&self) -> &str {
+        self.text(&["apiVersion"])
+    }
+
+    /// `kind`.
+    pub fn kind(&self) -> &str {
+        self.text(&["kind"])
+    }
+
+    /// `metadata.name`.
+    pub fn name(&self) -> &str {
+        self.text(&["metadata", "name"])
+    }
+
+    /// `metadata.namespace`, or `default`.
+    pub fn namespace(&self) -> &str {
+        match self.text(&["metadata", "namespace"]) {
+            "" => "default",
+            namespace => namespace,
+        }
+    }
+
+    /// Kind, namespace and name.
+    pub fn object(&self) -> String {
+        format!("{} {}/{}", self.kind(), self.namespace(), self.name())
+    }
+
+    /// A finding about this document.
+    pub fn finding(&self, field: Option<&str>, message: impl Into<String>) -> Finding {
+        Finding {
+            file: self.file.clone(),
+            line: self.line,
+            object: Some(self.object()),
+            field: field.filter(|field| !field.is_empty()).map(str::to_owned),
+            message: message.into(),
+        }
+    }
+}
+
+/// All files that the arguments name: files as they are, directories by their `*.yaml` and `*.yml`
+/// (not deeper), in order of their names.
+pub fn files(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            found.extend(yaml_files(path)?);
+        } else {
+            found.push(path.clone());
+        }
+    }
+    Ok(found)
+}
+
+fn yaml_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in directory.read_dir()? {
+        let path = entry?.path();
+        let is_yaml = path
+            .extension()
+            .is_some_and(|ending| ending == "yaml" || ending == "yml");
+        if is_yaml && path.is_file() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Reads and parses files. What can not be read or parsed becomes a finding and harms no other
+/// document.
+pub fn read(files: &[PathBuf]) -> (Vec<Document>, Vec<Finding>) {
+    let (mut documents, mut findings) = (Vec::new(), Vec::new());
+    for file in files {
+        match std::fs::read_to_string(file) {
+            Ok(text) => parse(file, &text, &mut documents, &mut findings),
+            Err(error) => findings.push(Finding {
+                file: file.clone(),
+                line: 1,
+                object: None,
+                field: None,
+                message: format!("can not be read: {error}"),
+            }),
+        }
+    }
+    (documents, findings)
+}
+
+/// Parses the documents of one file's text.
+pub fn parse(file: &Path, text: &str, documents: &mut Vec<Document>, findings: &mut Vec<Finding>) {
+    let finding = |line, message| Finding {
+        file: file.to_owned(),
+        line,
+        object: None,
+        field: None,
+        message,
+    };
+    for (line, text) in split(text) {
+        match serde_saphyr::from_str::<Value>(&text) {
+            Ok(Value::Null) => {}
+            Ok(value) => {
+                let document = Document {
+                    file: file.to_owned(),
+                    line,
+                    value,
+                };
+                if document.kind().is_empty() || document.api_version().is_empty() {
+                    let cure = "not a Kubernetes object: apiVersion and kind must be set";
+                    findings.push(finding(line, cure.to_owned()));
+                } else {
+                    documents.push(document);
+                }
+            }
+            Err(error) => {
+                let at = error
+                    .location()
+                    .map_or(line, |location| line + location.line() - 1);
+                findings.push(finding(at, first_line(&error.to_string())));
+            }
+        }
+    }
+}
+
+/// Parser messages go on with a picture of the source; a finding is one line.
+fn first_line(message: &str) -> String {
+    message.lines().next().unwrap_or_default().to_owned()
+}
+
+/// The documents of a YAML stream with their first lines. A line that starts with `---` ends a
+/// document; content can not start a line so, since it is indented or quoted.
+fn split(text: &str) -> Vec<(u64, String)> {
+    let mut documents = vec![(1, String::new())];
+    for (line, content) in (1..).zip(text.lines()) {
+        let is_marker = content
+            .strip_prefix("---")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']));
+        if is_marker {
+            documents.push((line + 1, String::new()));
+        } else if let Some((_, document)) = documents.last_mut() {
+            document.push_str(content);
+            document.push('\n');
+        }
+    }
+    let is_blank = |text: &str| {
+        text.lines()
+            .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
+    };
+    documents.retain(|(_, text)| !is_blank(text));
+    documents
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> (Vec<Document>, Vec<String>) {
+        let (mut documents, mut findings) = (Vec::new(), Vec::new());
+        parse(Path::new("a.yaml"), text, &mut documents, &mut findings);
+        (
+            documents,
+            findings.iter().map(ToString::to_string).collect(),
+        )
+    }
+
+    #[test]
+    fn documents_know_their_line_and_object() {
+        let text = "# a comment\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: a}\n---\n\
+                    apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b, namespace: c}\n";
+        let (documents, findings) = parsed(text);
+        let seen: Vec<_> = documents.iter().map(|d| (d.line, d.object())).collect();
+        assert_eq!(
+            seen,
+            [
+                (3, "Secret default/a".to_owned()),
+                (7, "ConfigMap c/b".to_owned())
+            ]
+        );
+        assert!(findings.is_empty(), "{findings:?}");
+    }
+
+    #[test]
+    fn a_broken_document_harms_no_other() {
+        let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n---\na: b: c\n---\nx: 1\n";
+        let (documents, findings) = parsed(text);
+        assert_eq!(documents.len(), 1);
+        assert_eq!(findings.len(), 2, "{findings:?}");
+        assert!(findings[0].starts_with("a.yaml:5: "), "{}", findings[0]);
+        assert!(
+            findings[1].contains("apiVersion and kind"),
+            "{}",
+            findings[1]
+        );
+    }
+
+    #[test]
+    fn a_dashed_line_in_a_block_scalar_is_content() {
+        let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData:\n  pem: |\n    -----BEGIN KEY-----\n    ---\n";
+        let (documents, findings) = parsed(text);
+        assert!(findings.is_empty(), "{findings:?}");
+        assert_eq!(
+            documents[0].value["stringData"]["pem"],
+            "-----BEGIN KEY-----\n---\n"
+        );
+    }
+}
