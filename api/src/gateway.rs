@@ -1,0 +1,145 @@
+//! Gateway: where clients connect, what holds for all APIs, how the pods run.
+
+mod deployment;
+mod listener;
+mod status;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tidegate_config::policy::OnHandshake;
+use tidegate_config::{
+    DEFAULT_KEY_HEADER, DEFAULT_KEY_QUERY, Drain, GatewayLimits, GatewayTimeouts, NamedValue,
+};
+
+pub use deployment::{
+    Deployment, ImagePullSecret, PodDisruptionBudgetSpec, Service, ServiceTrafficPolicy,
+    ServiceType,
+};
+pub use listener::{CertificateRef, Listener, ListenerTls};
+pub use status::{AddressType, GatewayAddress, GatewayStatus, ListenerStatus, PodsStatus};
+
+/// Where clients connect, and everything that holds for all APIs there.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "tidegate.dev",
+    version = "v1alpha1",
+    kind = "Gateway",
+    plural = "gateways",
+    shortname = "wsgw",
+    category = "tidegate",
+    namespaced,
+    cel,
+    status = "GatewayStatus",
+    derive = "PartialEq",
+    doc = "A gateway for WebSocket APIs: listeners, global policies, limits, and how its pods run.",
+    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$')")
+        .message("the name becomes the name of a Service: at most 63 of a-z, 0-9 and -, a letter first"),
+    printcolumn(name = "Accepted", type_ = "string", json_path = ".status.conditions[?(@.type==\"Accepted\")].status"),
+    printcolumn(name = "Resolved", type_ = "string", json_path = ".status.conditions[?(@.type==\"ResolvedRefs\")].status"),
+    printcolumn(name = "Programmed", type_ = "string", json_path = ".status.conditions[?(@.type==\"Programmed\")].status"),
+    printcolumn(name = "Address", type_ = "string", json_path = ".status.addresses[0].value"),
+    printcolumn(name = "APIs", type_ = "integer", json_path = ".status.apis"),
+    printcolumn(name = "Pods", type_ = "string", json_path = ".status.pods.summary", description = "Pods that serve the latest revision, of all"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Reason", type_ = "string", priority = 1, json_path = ".status.conditions[?(@.status==\"False\")].message"),
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GatewaySpec {
+    /// Where it listens.
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[schemars(extend("minItems" = 1, "maxItems" = 16))]
+    pub listeners: Vec<Listener>,
+    /// Whose WebSocketApis may attach. Default: those of the Gateway's own namespace.
+    #[serde(default)]
+    pub api_namespaces: ApiNamespaces,
+    /// Where clients put the subscription key, unless an API says otherwise.
+    #[serde(default)]
+    pub subscription_key: GatewayKeyNames,
+    /// Policies of the global scope.
+    #[serde(default)]
+    pub on_handshake: OnHandshake,
+    /// Named values of the global scope.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[schemars(extend("maxItems" = 64))]
+    pub values: Vec<NamedValue>,
+    /// Limits of a pod, and defaults for every API's limits.
+    #[serde(default)]
+    pub limits: GatewayLimits,
+    /// Timeouts, and defaults for every API's timeouts.
+    #[serde(default)]
+    pub timeouts: GatewayTimeouts,
+    /// How a pod says goodbye to its tunnels.
+    #[serde(default)]
+    pub drain: Drain,
+    /// CIDRs whose X-Forwarded-For is believed for the client's address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("maxItems" = 64), inner(length(min = 2, max = 64), regex(pattern = "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$")))]
+    pub trusted_proxies: Vec<String>,
+    /// How its pods run.
+    #[serde(default)]
+    pub deployment: Deployment,
+}
+
+/// Whose WebSocketApis may attach.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new("(self.from == 'Selector') == has(self.selector)")
+    .message("selector must be set if from is Selector, and only then"))]
+pub struct ApiNamespaces {
+    /// Same, All or Selector. Default: Same.
+    #[serde(default)]
+    pub from: ApiNamespacesFrom,
+    /// Labels of the namespaces; only with Selector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+}
+
+/// Which namespaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ApiNamespacesFrom {
+    /// The Gateway's own.
+    #[default]
+    Same,
+    /// Every one.
+    All,
+    /// Those with certain labels.
+    Selector,
+}
+
+/// Where clients put the subscription key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GatewayKeyNames {
+    /// Name of the header. Default: Ocp-Apim-Subscription-Key.
+    #[serde(default = "default_header")]
+    #[schemars(
+        length(min = 1, max = 256),
+        regex(pattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+    )]
+    pub header: String,
+    /// Name of the query parameter, looked at when the header is missing. Default:
+    /// subscription-key.
+    #[serde(default = "default_query")]
+    #[schemars(length(min = 1, max = 256))]
+    pub query: String,
+}
+
+impl Default for GatewayKeyNames {
+    fn default() -> Self {
+        Self {
+            header: default_header(),
+            query: default_query(),
+        }
+    }
+}
+
+fn default_header() -> String {
+    DEFAULT_KEY_HEADER.to_owned()
+}
+
+fn default_query() -> String {
+    DEFAULT_KEY_QUERY.to_owned()
+}

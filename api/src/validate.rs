@@ -1,0 +1,222 @@
+//! Would the API server take this document? The same schemas and CEL rules, evaluated offline.
+//!
+//! The verdict is the server's; the texts are ours. What several objects mean together is not
+//! decided here.
+
+mod structural;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use kube::core::cel::{self, CompiledSchema, compile_schema};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{API_VERSION, Crd, GROUP, Gateway, Product, Subscription, WebSocketApi, crds};
+
+/// Something that must be changed before the API server takes a document.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding {
+    /// Where, for example `spec.listeners[0].port`; empty: the document itself.
+    pub path: String,
+    /// What is wrong there.
+    pub message: String,
+}
+
+impl Finding {
+    pub(crate) fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.path.as_str() {
+            "" => f.write_str(&self.message),
+            path => write!(f, "{path}: {}", self.message),
+        }
+    }
+}
+
+/// Checks documents of Tidegate's kinds.
+pub struct Validator {
+    kinds: BTreeMap<String, Kind>,
+    rules: cel::Validator,
+}
+
+/// What one kind is checked against.
+struct Kind {
+    schema: Value,
+    constraints: jsonschema::Validator,
+    rules: CompiledSchema,
+    read: fn(Value) -> Result<(), serde_json::Error>,
+}
+
+impl Default for Validator {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Validator {
+    /// Compiles all schemas and rules; keep it for many documents.
+    pub fn new() -> Self {
+        Self {
+            kinds: crds()
+                .iter()
+                .map(|crd| (crd.kind.clone(), Kind::of(crd)))
+                .collect(),
+            rules: cel::Validator::new(),
+        }
+    }
+
+    /// Is this a document of one of Tidegate's kinds, or one that means to be?
+    pub fn is_ours(&self, document: &Value) -> bool {
+        let api_version = document["apiVersion"].as_str().unwrap_or_default();
+        api_version.split('/').next() == Some(GROUP)
+    }
+
+    /// All that the API server would object to; nothing: it would take the document.
+    pub fn validate(&self, document: &Value) -> Vec<Finding> {
+        let kind = document["kind"].as_str().unwrap_or_default();
+        if document["apiVersion"] != API_VERSION {
+            return vec![Finding::new("apiVersion", format!("must be {API_VERSION}"))];
+        }
+        match self.kinds.get(kind) {
+            Some(kind) => kind.validate(document, &self.rules),
+            None => {
+                let known: Vec<_> = self.kinds.keys().map(String::as_str).collect();
+                let message = format!("\"{kind}\" is none of {}", known.join(", "));
+                vec![Finding::new("kind", message)]
+            }
+        }
+    }
+
+    /// The document as the API server would store it: defaults filled in, nulls and status gone.
+    pub fn defaulted(&self, document: &Value) -> Value {
+        match self
+            .kinds
+            .get(document["kind"].as_str().unwrap_or_default())
+        {
+            Some(kind) => structural::normalize(&kind.schema, &without_status(document)).value,
+            None => document.clone(),
+        }
+    }
+}
+
+impl Kind {
+    fn of(crd: &Crd) -> Self {
+        let schema = crd.schema().clone();
+        let constraints = jsonschema::options()
+            .should_validate_formats(true)
+            .build(&structural::to_json_schema(&schema))
+            .expect("a generated schema is a valid schema: a test builds them all");
+        let read = match crd.kind.as_str() {
+            "Gateway" => read::<Gateway>,
+            "Product" => read::<Product>,
+            "Subscription" => read::<Subscription>,
+            _ => read::<WebSocketApi>,
+        };
+        Self {
+            rules: compile_schema(&schema),
+            schema,
+            constraints,
+            read,
+        }
+    }
+
+    /// Each step assumes that the ones before found nothing, as in the API server: rules on values
+    /// of the wrong type would only repeat the same complaint in worse words.
+    fn validate(&self, document: &Value, rules: &cel::Validator) -> Vec<Finding> {
+        let normalized = structural::normalize(&self.schema, &without_status(document));
+        let mut findings = normalized.findings;
+        findings.extend(metadata(&normalized.value["metadata"]));
+        findings.extend(
+            self.constraints
+                .iter_errors(&normalized.value)
+                .map(constraint),
+        );
+        if findings.is_empty() {
+            let result = rules.validate_compiled(&self.rules, &normalized.value, None);
+            let errors = result
+                .err()
+                .map(cel::ValidationErrors::into_vec)
+                .unwrap_or_default();
+            findings.extend(
+                errors
+                    .into_iter()
+                    .map(|e| Finding::new(e.field_path, e.message)),
+            );
+        }
+        if findings.is_empty()
+            && let Err(error) = (self.read)(normalized.value)
+        {
+            findings.push(Finding::new("", error.to_string()));
+        }
+        findings.sort();
+        findings.dedup();
+        findings
+    }
+}
+
+fn read<K: DeserializeOwned>(document: Value) -> Result<(), serde_json::Error> {
+    serde_json::from_value::<K>(document).map(drop)
+}
+
+/// The server ignores a status that comes with an object: status has its own subresource.
+fn without_status(document: &Value) -> Value {
+    let mut document = document.clone();
+    if let Some(map) = document.as_object_mut() {
+        map.remove("status");
+    }
+    document
+}
+
+fn constraint(error: jsonschema::ValidationError<'_>) -> Finding {
+    let path = structural::dotted(error.instance_path().as_str());
+    Finding::new(path, error.to_string())
+}
+
+/// What the server demands of every object's name and namespace (RFC 1123 subdomain and label).
+fn metadata(metadata: &Value) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match metadata["name"].as_str() {
+        None if metadata["generateName"].is_string() => {}
+        None => findings.push(Finding::new("metadata.name", "is missing")),
+        Some(name) if !is_subdomain(name) => findings.push(Finding::new(
+            "metadata.name",
+            format!("\"{name}\" must be lower-case letters, digits, - and ., at most 253"),
+        )),
+        Some(_) => {}
+    }
+    let namespace = metadata["namespace"].as_str();
+    if let Some(name) = namespace.filter(|name| !is_label(name)) {
+        findings.push(Finding::new(
+            "metadata.namespace",
+            format!("\"{name}\" must be lower-case letters, digits and -, at most 63"),
+        ));
+    }
+    findings
+}
+
+fn is_subdomain(name: &str) -> bool {
+    name.len() <= 253 && name.split('.').all(is_label_of_any_length)
+}
+
+fn is_label(name: &str) -> bool {
+    name.len() <= 63 && is_label_of_any_length(name)
+}
+
+fn is_label_of_any_length(label: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !label.is_empty()
+        && label.chars().all(inner)
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests;
