@@ -19,14 +19,21 @@
     )
 )]
 
+mod chain;
 mod dial;
+mod exchange;
 mod gateway;
 mod head;
 mod metrics;
+mod policy;
 mod refusal;
 mod snapshot;
+mod source;
+mod state_dir;
 mod update;
 
 pub use gateway::{Applied, BoundListener, Options, Ports, Problem};
 pub use metrics::Metrics;
+pub use source::{Ack, Cluster, ConnectError, Directory, Feed, Pod};
+pub use state_dir::{LoadError, SaveError, StateDir};
 pub use update::Update;

@@ -1,0 +1,59 @@
+//! The state of one handshake: what policies read and what they change.
+//!
+//! The request is what the client sent and never changes; what the backend gets is
+//! [`Upstream`], what the client gets besides the answer itself is [`AnswerHeaders`]. Nothing
+//! here does I/O.
+
+mod answer;
+mod query;
+mod upstream;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tidegate_config::{ApiConfig, ObjectKey, ProductConfig, SubscriptionConfig, UrlScheme};
+
+use crate::head::RequestHead;
+
+pub(crate) use answer::{AnswerHeaders, change_headers};
+pub(crate) use query::Query;
+pub(crate) use upstream::Upstream;
+
+/// Who connects.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientInfo {
+    /// After trusted proxies were believed.
+    pub(crate) ip: IpAddr,
+    pub(crate) port: u16,
+    pub(crate) tls: Option<TlsInfo>,
+}
+
+/// The client's TLS session.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsInfo {
+    /// `1.2` or `1.3`.
+    pub(crate) version: &'static str,
+    pub(crate) sni: Option<String>,
+}
+
+/// One handshake.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) id: String,
+    pub(crate) request: RequestHead,
+    pub(crate) client: ClientInfo,
+    pub(crate) scheme: UrlScheme,
+    /// Host of the request, lower case, without the port.
+    pub(crate) host: String,
+    /// What the path's template matched, decoded.
+    pub(crate) params: Vec<(String, String)>,
+    pub(crate) gateway: ObjectKey,
+    pub(crate) api: Arc<ApiConfig>,
+    pub(crate) product: Option<Arc<ProductConfig>>,
+    pub(crate) subscription: Option<Arc<SubscriptionConfig>>,
+    pub(crate) upstream: Upstream,
+    /// Changes to the headers of whatever the client is answered.
+    pub(crate) answer: AnswerHeaders,
+    /// Seconds since 1970 at which the tunnel must close, because its token ends.
+    pub(crate) token_expiry: Option<i64>,
+}
