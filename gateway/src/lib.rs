@@ -19,6 +19,10 @@
     )
 )]
 
+pub mod drain;
+pub mod relay;
+pub mod session;
+pub mod transport;
 mod chain;
 mod dial;
 mod exchange;

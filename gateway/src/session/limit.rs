@@ -1,0 +1,106 @@
+//! Live connections counted by what limits them: a place is reserved before work is done for a
+//! connection, and free again when its reservation is dropped.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tidegate_config::ObjectKey;
+
+use super::Sessions;
+
+/// What is counted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum LimitKey {
+    /// All connections of this process.
+    Total,
+    /// Those from one address.
+    Ip(IpAddr),
+    /// Tunnels of one API.
+    Api(ObjectKey),
+    /// Tunnels of one API under one subscription.
+    Subscription {
+        /// The API.
+        api: ObjectKey,
+        /// The subscription.
+        subscription: ObjectKey,
+    },
+    /// Whatever a policy counts by: its own name for the count, and the value.
+    Key {
+        /// Which policy of which object.
+        owner: String,
+        /// The value it counts.
+        value: String,
+    },
+}
+
+/// There is no place left.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("all {max} places are taken")]
+pub struct LimitReached {
+    /// How many there are.
+    pub max: u32,
+}
+
+/// A place; free again on drop.
+pub struct Reservation {
+    key: Arc<LimitKey>,
+    sessions: Arc<Sessions>,
+}
+
+/// So many locks that workers rarely meet.
+const SHARDS: usize = 16;
+
+/// The counts, by key. A key without connections has no entry.
+#[derive(Default)]
+pub(super) struct Counts {
+    hasher: RandomState,
+    shards: [Mutex<HashMap<Arc<LimitKey>, u32>>; SHARDS],
+}
+
+impl Counts {
+    fn shard(&self, key: &LimitKey) -> MutexGuard<'_, HashMap<Arc<LimitKey>, u32>> {
+        let slot = self.hasher.hash_one(key) as usize % SHARDS;
+        // A count is one number: it is whole even if a thread died holding the lock.
+        self.shards[slot]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn count(&self, key: &LimitKey) -> u32 {
+        self.shard(key).get(key).copied().unwrap_or_default()
+    }
+}
+
+pub(super) fn reserve(
+    sessions: &Arc<Sessions>,
+    key: LimitKey,
+    max: Option<u32>,
+) -> Result<Reservation, LimitReached> {
+    let mut shard = sessions.counts.shard(&key);
+    let taken = shard.get(&key).copied().unwrap_or_default();
+    if let Some(max) = max.filter(|&max| max > 0 && taken >= max) {
+        return Err(LimitReached { max });
+    }
+    let key = match shard.get_key_value(&key) {
+        Some((known, _)) => Arc::clone(known),
+        None => Arc::new(key),
+    };
+    shard.insert(Arc::clone(&key), taken + 1);
+    drop(shard);
+    Ok(Reservation {
+        key,
+        sessions: Arc::clone(sessions),
+    })
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let mut shard = self.sessions.counts.shard(&self.key);
+        match shard.get_mut(&self.key) {
+            Some(taken) if *taken > 1 => *taken -= 1,
+            _ => drop(shard.remove(&self.key)),
+        }
+    }
+}

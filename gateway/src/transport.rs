@@ -1,0 +1,77 @@
+//! One leg of a tunnel: plain TCP, or TLS on either side of it.
+//!
+//! An enum and not a trait object: the relay calls it for every burst of bytes.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::{client, server};
+
+/// A connection to a client or a backend.
+#[derive(Debug)]
+pub enum Transport {
+    /// TCP.
+    Plain(TcpStream),
+    /// A client that came through a TLS listener.
+    TlsServer(Box<server::TlsStream<TcpStream>>),
+    /// A backend that is reached through TLS.
+    TlsClient(Box<client::TlsStream<TcpStream>>),
+}
+
+impl Transport {
+    /// The socket below.
+    pub fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::TlsServer(stream) => stream.get_ref().0,
+            Self::TlsClient(stream) => stream.get_ref().0,
+        }
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
+            Self::TlsServer(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::TlsClient(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_write(cx, buf),
+            Self::TlsServer(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::TlsClient(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
+            Self::TlsServer(stream) => Pin::new(stream).poll_flush(cx),
+            Self::TlsClient(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::TlsServer(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::TlsClient(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
