@@ -28,7 +28,7 @@ pub use identity::ObjectKey;
 pub use limits::{ApiLimits, ApiTimeouts, LiveAccess, OnChange, OnExceed, Rate};
 pub use material::{ConfigMapKeyRef, Material, MaterialId, SecretKeyRef, key_hash};
 pub use names::{
-    ANNOTATION_REJECTED, ANNOTATION_REVISION, DEFAULT_KEY_HEADER, DEFAULT_KEY_QUERY, INDEX_KEY,
+    ANNOTATION_CONFIG_ERROR, ANNOTATION_REJECTED, ANNOTATION_REVISION, DEFAULT_KEY_HEADER, DEFAULT_KEY_QUERY, INDEX_KEY,
     LABEL_GATEWAY, LABEL_PART, MATERIAL_KEY, PART_ACK, PART_INDEX, PART_MATERIAL, PART_SHARD,
     SHARD_KEY, index_name,
 };
@@ -38,6 +38,6 @@ pub use rendered::{
 };
 pub use shard::{
     AssembleError, FORMAT_VERSION, HARD_LIMIT_BYTES, Index, PartRef, Rendered, Shard, assemble,
-    render,
+    render, sha256,
 };
 pub use value::{NamedValue, ResolvedValue};

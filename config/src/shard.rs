@@ -308,7 +308,8 @@ fn part_refs(parts: &BTreeMap<String, String>) -> Vec<PartRef> {
     parts.iter().map(part).collect()
 }
 
-fn sha256(text: &str) -> String {
+/// The hash that an index names a part by: lower-case hexadecimal SHA-256.
+pub fn sha256(text: &str) -> String {
     hex::encode(Sha256::digest(text.as_bytes()))
 }
 

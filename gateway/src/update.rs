@@ -28,3 +28,6 @@ impl Update {
         })
     }
 }
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -1,0 +1,47 @@
+//! A small update for unit tests.
+
+use std::collections::BTreeMap;
+
+use tidegate_config::policy::OnHandshake;
+use tidegate_config::{
+    Drain, GatewayConfig, GatewayLimits, GatewaySettings, GatewayTimeouts, ListenerConfig,
+    Material, MaterialId, ObjectKey, Protocol,
+};
+
+use crate::update::Update;
+
+/// Gateway `shop/edge` with one plain listener and one piece of material.
+pub(crate) fn update(revision: u64) -> Update {
+    let mut material = Material::default();
+    material.insert(MaterialId::secret("shop", "jwt", "key"), vec![0, 255, 7]);
+    Update {
+        revision,
+        config: GatewayConfig {
+            settings: settings(),
+            apis: Vec::new(),
+            products: Vec::new(),
+            subscriptions: Vec::new(),
+        },
+        material,
+    }
+}
+
+fn settings() -> GatewaySettings {
+    GatewaySettings {
+        key: ObjectKey::new("shop", "edge"),
+        generation: 3,
+        listeners: vec![ListenerConfig {
+            name: "plain".to_owned(),
+            port: 8080,
+            protocol: Protocol::Ws,
+            hostnames: Vec::new(),
+            tls: None,
+        }],
+        on_handshake: OnHandshake::default(),
+        values: BTreeMap::new(),
+        limits: GatewayLimits::default(),
+        timeouts: GatewayTimeouts::default(),
+        drain: Drain::default(),
+        trusted_proxies: Vec::new(),
+    }
+}
