@@ -1,1 +1,21 @@
-//! placeholder
+//! From resources to per-Gateway configuration, as a pure function.
+//!
+//! [`plan`] takes everything that may influence the outcome, the time included, and gives what
+//! every Gateway serves and what is to be said about every object. Equal worlds give equal plans.
+//! No I/O, no clock, no randomness: generating keys, for one, is only requested.
+//!
+//! The one thing that reaches further than its own object is deliberate: a broken object never
+//! changes what another object serves (see `last_good` for what itself serves then).
+
+mod outcome;
+mod planner;
+mod verdict;
+mod world;
+
+pub use outcome::{GatewayPlan, KeyRequest, Plan};
+pub use planner::{Planner, plan};
+pub use verdict::{
+    ApiVerdict, GatewayVerdict, Judgement, ListenerVerdict, OnGateway, ProductVerdict, Serving,
+    SubscriptionVerdict, Verdict,
+};
+pub use world::World;

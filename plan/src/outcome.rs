@@ -1,0 +1,54 @@
+//! What comes out of a plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tidegate_config::{GatewayConfig, Material, ObjectKey};
+
+use crate::{ApiVerdict, GatewayVerdict, ProductVerdict, SubscriptionVerdict};
+
+/// Per Gateway a configuration, per object a verdict, and what has to be done besides.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// What each Gateway serves. Every Gateway of the world is in here.
+    pub gateways: BTreeMap<ObjectKey, GatewayPlan>,
+    /// What to say about each Gateway.
+    pub gateway_verdicts: BTreeMap<ObjectKey, GatewayVerdict>,
+    /// What to say about each WebSocketApi.
+    pub api_verdicts: BTreeMap<ObjectKey, ApiVerdict>,
+    /// What to say about each Product.
+    pub product_verdicts: BTreeMap<ObjectKey, ProductVerdict>,
+    /// What to say about each Subscription.
+    pub subscription_verdicts: BTreeMap<ObjectKey, SubscriptionVerdict>,
+    /// Secrets that are named somewhere, existing or not: what to watch.
+    pub wanted_secrets: BTreeSet<ObjectKey>,
+    /// ConfigMaps that are named somewhere, existing or not: what to watch.
+    pub wanted_config_maps: BTreeSet<ObjectKey>,
+    /// Subscription keys to generate, sorted by Secret.
+    pub key_requests: Vec<KeyRequest>,
+    /// When time alone will change the outcome: seconds since 1970.
+    pub next_change: Option<i64>,
+}
+
+/// What one Gateway serves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GatewayPlan {
+    /// The configuration.
+    pub config: GatewayConfig,
+    /// The sensitive material it refers to.
+    pub material: Material,
+}
+
+/// Keys that have to be generated for a Subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRequest {
+    /// The Subscription, which shall own the Secret.
+    pub subscription: ObjectKey,
+    /// The Secret to create or change.
+    pub secret: ObjectKey,
+    /// Does the Secret exist? Then only the keys named here may change in it.
+    pub exists: bool,
+    /// Generate the primary key and note this generation at the Secret.
+    pub primary: Option<i64>,
+    /// Generate the secondary key and note this generation at the Secret.
+    pub secondary: Option<i64>,
+}

@@ -1,0 +1,142 @@
+//! What a plan says about each object.
+
+use tidegate_api::{ConditionType, KeysStatus, Reason, SubscriptionPhase};
+use tidegate_config::ObjectKey;
+
+/// One condition: true or false, why, and what to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// True or False.
+    pub status: bool,
+    /// Why.
+    pub reason: Reason,
+    /// For people; when false it says what to change.
+    pub message: String,
+}
+
+impl Judgement {
+    /// Nothing is wrong.
+    pub fn good(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            status: true,
+            reason,
+            message: message.into(),
+        }
+    }
+
+    /// Something is wrong.
+    pub fn bad(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            status: false,
+            reason,
+            message: message.into(),
+        }
+    }
+}
+
+/// The conditions that follow from the resources alone. `Programmed` needs the pods and is the
+/// operator's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// metadata.generation this is about.
+    pub generation: i64,
+    /// The object is valid and takes part.
+    pub accepted: Judgement,
+    /// Everything it names exists and may be used.
+    pub resolved: Judgement,
+}
+
+impl Verdict {
+    /// Both conditions in the order in which they are shown.
+    pub fn conditions(&self) -> [(ConditionType, &Judgement); 2] {
+        [
+            (ConditionType::Accepted, &self.accepted),
+            (ConditionType::ResolvedRefs, &self.resolved),
+        ]
+    }
+}
+
+/// How an object is served on one Gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Serving {
+    /// As its latest generation says.
+    Current,
+    /// Its latest generation is broken: the last one that worked serves on.
+    LastGood,
+    /// Its access control is broken: every handshake is refused.
+    Blocked,
+}
+
+/// An object on one Gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnGateway {
+    /// The Gateway.
+    pub gateway: ObjectKey,
+    /// How it is served there.
+    pub serving: Serving,
+}
+
+/// What a plan says about a Gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayVerdict {
+    /// Its conditions.
+    pub verdict: Verdict,
+    /// Its listeners in the order of the spec, those out of service included.
+    pub listeners: Vec<ListenerVerdict>,
+    /// How many APIs it serves.
+    pub apis: u32,
+}
+
+/// What a plan says about a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerVerdict {
+    /// Its name.
+    pub name: String,
+    /// How many APIs it serves.
+    pub attached_apis: u32,
+    /// Its conditions.
+    pub verdict: Verdict,
+}
+
+/// What a plan says about a WebSocketApi.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiVerdict {
+    /// Its conditions.
+    pub verdict: Verdict,
+    /// Where clients reach it.
+    pub urls: Vec<String>,
+    /// Products of its namespace that hold it, published or not.
+    pub products: Vec<String>,
+    /// What it names and can not be found or used, for example `Gateway edge`.
+    pub unresolved: Vec<String>,
+    /// Gateways whose configuration contains it.
+    pub gateways: Vec<OnGateway>,
+}
+
+/// What a plan says about a Product.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProductVerdict {
+    /// Its conditions.
+    pub verdict: Verdict,
+    /// Names of its APIs that exist.
+    pub resolved_apis: Vec<String>,
+    /// Names in `spec.apis` that do not.
+    pub unresolved_apis: Vec<String>,
+    /// How many of its subscriptions are active.
+    pub subscriptions: u32,
+    /// Gateways whose configuration contains it.
+    pub gateways: Vec<OnGateway>,
+}
+
+/// What a plan says about a Subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriptionVerdict {
+    /// Its conditions.
+    pub verdict: Verdict,
+    /// Where it stands.
+    pub phase: SubscriptionPhase,
+    /// Its keys.
+    pub keys: KeysStatus,
+    /// Gateways whose configuration contains it.
+    pub gateways: Vec<ObjectKey>,
+}
