@@ -1,1 +1,24 @@
-//! placeholder
+//! Harness of the end-to-end tests: a real control plane, the real programs as processes, scripted
+//! backends, and clients.
+//!
+//! It knows the programs only by their command lines, ports and resources, never by their code.
+
+pub mod backend;
+pub mod client;
+pub mod cluster;
+pub mod frame;
+pub mod http;
+pub mod kubectl;
+pub mod metrics;
+pub mod namespace;
+pub mod process;
+pub mod program;
+pub mod scene;
+pub mod third_party;
+pub mod tls;
+pub mod token;
+pub mod wait;
+pub mod wire;
+
+mod keeper;
+mod paths;

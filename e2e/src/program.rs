@@ -1,0 +1,163 @@
+//! The programs under test, started as a user would start them.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::ensure;
+
+use crate::http;
+use crate::metrics::Scrape;
+use crate::paths;
+use crate::process::Process;
+use crate::wait::{PATIENCE, eventually};
+
+/// A command line of one of our programs, arguments still to come.
+pub fn command(name: &str) -> anyhow::Result<Command> {
+    let path = paths::programs()?.join(name);
+    ensure!(
+        path.exists(),
+        "{} is missing: run `make build`",
+        path.display()
+    );
+    let mut command = Command::new(path);
+    // What the developer has set must not decide how a test goes.
+    for name in ["KUBECONFIG", "RUST_LOG"] {
+        command.env_remove(name);
+    }
+    Ok(command)
+}
+
+/// A running `tidegate-operator`.
+#[derive(Debug)]
+pub struct Operator {
+    /// Its process.
+    pub process: Process,
+    /// Its admin address.
+    pub admin: SocketAddr,
+}
+
+impl Operator {
+    /// Starts one for a whole cluster and waits until it is ready.
+    pub async fn start(kubeconfig: &Path) -> anyhow::Result<Self> {
+        let admin = local(paths::free_port()?);
+        let mut command = command("tidegate-operator")?;
+        command
+            .env("KUBECONFIG", kubeconfig)
+            .args(["--admin-address", &admin.to_string()]);
+        let mut process = Process::spawn("operator", command)?;
+        ready(&mut process, admin).await?;
+        Ok(Self { process, admin })
+    }
+
+    /// Its metrics.
+    pub async fn metrics(&self) -> anyhow::Result<Scrape> {
+        Scrape::of(self.admin).await
+    }
+}
+
+/// How to start a `tidegate-gateway`.
+#[derive(Clone, Debug)]
+pub struct GatewayOptions {
+    /// Of the cluster.
+    pub kubeconfig: PathBuf,
+    /// Of the Gateway.
+    pub namespace: String,
+    /// The Gateway.
+    pub gateway: String,
+    /// As which pod.
+    pub pod: String,
+    /// For its last good configuration.
+    pub state: PathBuf,
+}
+
+/// A running `tidegate-gateway`.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Its process.
+    pub process: Process,
+    /// Its admin address.
+    pub admin: SocketAddr,
+}
+
+impl Gateway {
+    /// Starts one; it is not ready before it has a configuration.
+    pub fn spawn(options: &GatewayOptions) -> anyhow::Result<Self> {
+        let admin = local(paths::free_port()?);
+        let mut command = command("tidegate-gateway")?;
+        command
+            .env("KUBECONFIG", &options.kubeconfig)
+            .args(["--gateway", &options.gateway])
+            .args(["--namespace", &options.namespace])
+            .args(["--pod-name", &options.pod])
+            .args(["--bind-address", "127.0.0.1"])
+            .args(["--admin-address", &admin.to_string()])
+            .arg("--state-dir")
+            .arg(&options.state);
+        let process = Process::spawn(&options.pod, command)?;
+        Ok(Self { process, admin })
+    }
+
+    /// Waits until it is ready.
+    pub async fn ready(&mut self) -> anyhow::Result<()> {
+        ready(&mut self.process, self.admin).await
+    }
+
+    /// Its metrics.
+    pub async fn metrics(&self) -> anyhow::Result<Scrape> {
+        Scrape::of(self.admin).await
+    }
+
+    /// Waits until a metric has a value.
+    pub async fn metric(
+        &self,
+        name: &str,
+        labels: &[(&str, &str)],
+        value: f64,
+    ) -> anyhow::Result<()> {
+        let what = format!("{name} {labels:?} is {value}");
+        eventually(&what, PATIENCE, async || {
+            let found = self.metrics().await?.value(name, labels)?;
+            ensure!(found == value, "it is {found}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Asks it to drain and waits for its end.
+    pub async fn stop(&mut self, limit: Duration) -> anyhow::Result<()> {
+        self.process.terminate()?;
+        let status = self.process.ended(limit).await?;
+        ensure!(status.success(), "the gateway ended with {status}");
+        Ok(())
+    }
+
+    /// The lines of its access log so far, of one event.
+    pub fn records(&self, event: &str) -> Vec<serde_json::Value> {
+        let log = self.process.stdout();
+        let records = log
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        let of_event = records.filter(|record: &serde_json::Value| record["event"] == event);
+        of_event.collect()
+    }
+}
+
+async fn ready(process: &mut Process, admin: SocketAddr) -> anyhow::Result<()> {
+    eventually(
+        &format!("/readyz of {admin} says yes"),
+        PATIENCE,
+        async || {
+            ensure!(process.is_running(), "the process has ended");
+            let (status, body) = http::get(admin, "/readyz").await?;
+            ensure!(status == 200, "{status} {body}");
+            Ok(())
+        },
+    )
+    .await
+}
+
+fn local(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
