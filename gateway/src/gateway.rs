@@ -1,12 +1,21 @@
 //! A running gateway, for the binary and for whoever embeds it.
+//!
+//! What it serves comes through a channel; everything here happens on the caller's runtime and
+//! never on a worker: taking over configurations, listening, the admin server, the way down.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use tidegate_config::{Protocol, Rejected};
 use tokio::sync::watch;
 
 use crate::metrics::Metrics;
+
+mod shared;
+mod state;
+
+pub(crate) use shared::Shared;
+pub(crate) use state::State;
+pub use state::{Applied, BoundListener, Problem};
 
 /// Which port a listener binds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,37 +56,4 @@ impl Options {
             problems: None,
         }
     }
-}
-
-/// Why a source can not give its newest revision.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// Label of `tidegate_config_errors_total`; one of a closed set.
-    pub reason: &'static str,
-    /// What is wrong, for people.
-    pub message: String,
-}
-
-/// A listener and the address it got.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BoundListener {
-    /// Its name in the configuration.
-    pub name: String,
-    /// What it speaks.
-    pub protocol: Protocol,
-    /// Where it listens.
-    pub address: SocketAddr,
-}
-
-/// What the gateway serves at the moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Applied {
-    /// The revision in use; 0: none yet.
-    pub revision: u64,
-    /// Objects of it that did not compile.
-    pub rejected: Vec<Rejected>,
-    /// Is that the newest revision the source has?
-    pub synchronized: bool,
-    /// When not: why.
-    pub error: Option<String>,
 }

@@ -23,11 +23,16 @@ pub mod drain;
 pub mod relay;
 pub mod session;
 pub mod transport;
+mod admin;
 mod chain;
+mod counter;
 mod dial;
 mod exchange;
 mod gateway;
 mod head;
+mod http_client;
+mod jwks;
+mod jwt;
 mod metrics;
 mod policy;
 mod refusal;
@@ -35,6 +40,8 @@ mod snapshot;
 mod source;
 mod state_dir;
 mod update;
+
+pub mod settings;
 
 pub use gateway::{Applied, BoundListener, Options, Ports, Problem};
 pub use metrics::Metrics;

@@ -1,0 +1,22 @@
+//! What all connections share; outlives every snapshot.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::drain::Drain;
+use crate::metrics::Metrics;
+use crate::policy::Services;
+use crate::session::Sessions;
+use crate::snapshot::Snapshot;
+
+/// Given to listeners and workers, and through them to every connection.
+pub(crate) struct Shared {
+    /// Load it once, at the start of a handshake, and keep that one.
+    pub(crate) snapshot: ArcSwap<Snapshot>,
+    pub(crate) services: Arc<Services>,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Of connections: asked, new handshakes are refused with 503; insisted, all sockets are cut.
+    pub(crate) drain: Drain,
+}

@@ -1,0 +1,100 @@
+//! What the gateway knows of itself: for its handle, the admin server and the acknowledgement.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use tidegate_config::{Protocol, Rejected};
+use tokio::sync::watch;
+
+use crate::metrics::Metrics;
+use crate::session::Sessions;
+use crate::update::Update;
+
+/// Why a source can not give its newest revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Label of `tidegate_config_errors_total`; one of a closed set.
+    pub reason: &'static str,
+    /// What is wrong, for people.
+    pub message: String,
+}
+
+/// A listener and the address it got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundListener {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// What the gateway serves at the moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// The revision in use; 0: none yet.
+    pub revision: u64,
+    /// Objects of it that did not compile.
+    pub rejected: Vec<Rejected>,
+    /// Is that the newest revision the source has?
+    pub synchronized: bool,
+    /// When not: why.
+    pub error: Option<String>,
+}
+
+/// Written by the takeover and the shutdown, read by everybody.
+pub(crate) struct State {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) serving: ArcSwapOption<Update>,
+    pub(crate) applied: watch::Sender<Applied>,
+    pub(crate) bound: watch::Sender<Vec<BoundListener>>,
+    /// Was there a moment with a whole configuration and all its listeners? A later listener that
+    /// can not bind must not take away a pod that serves all others.
+    pub(crate) complete: watch::Sender<bool>,
+    draining: watch::Sender<bool>,
+}
+
+impl State {
+    pub(crate) fn new(metrics: Arc<Metrics>, sessions: Arc<Sessions>) -> Arc<Self> {
+        Arc::new(Self {
+            metrics,
+            sessions,
+            serving: ArcSwapOption::empty(),
+            applied: watch::Sender::new(Applied::default()),
+            bound: watch::Sender::new(Vec::new()),
+            complete: watch::Sender::new(false),
+            draining: watch::Sender::new(false),
+        })
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
+    pub(crate) fn start_draining(&self) {
+        self.draining.send_replace(true);
+        self.metrics.draining.set(1);
+    }
+
+    /// `None`: send traffic.
+    pub(crate) fn why_not_ready(&self) -> Option<String> {
+        if self.is_draining() {
+            return Some("draining".to_owned());
+        }
+        if *self.complete.borrow() {
+            return None;
+        }
+        let applied = self.applied.borrow();
+        if let Some(error) = &applied.error {
+            return Some(error.clone());
+        }
+        let why = match applied.revision {
+            0 => "waiting for a configuration",
+            _ => "not all listeners are bound",
+        };
+        Some(why.to_owned())
+    }
+}

@@ -1,0 +1,143 @@
+//! Flags and environment of the binary, split by concern. No I/O, no defaults elsewhere.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::{Args, Parser};
+use tracing_subscriber::EnvFilter;
+
+/// Tidegate's data plane: decides WebSocket handshakes and relays what follows.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "tidegate-gateway", version)]
+pub struct Settings {
+    /// Which Gateway this is.
+    #[command(flatten)]
+    pub identity: Identity,
+    /// Where it listens.
+    #[command(flatten)]
+    pub network: Network,
+    /// What it keeps and reads on disk.
+    #[command(flatten)]
+    pub files: Files,
+    /// What it tells.
+    #[command(flatten)]
+    pub log: Log,
+}
+
+/// Which Gateway this process serves, and as which pod.
+#[derive(Clone, Debug, Args)]
+pub struct Identity {
+    /// Name of the Gateway.
+    #[arg(long, env = "TIDEGATE_GATEWAY", required_unless_present = "config_dir", value_parser = name)]
+    pub gateway: Option<String>,
+    /// Namespace of the Gateway.
+    #[arg(long, env = "TIDEGATE_NAMESPACE", required_unless_present = "config_dir", value_parser = name)]
+    pub namespace: Option<String>,
+    /// Name of this pod; its Lease gets the same.
+    #[arg(long, env = "TIDEGATE_POD_NAME", required_unless_present = "config_dir", value_parser = name)]
+    pub pod_name: Option<String>,
+    /// Uid of this pod: its Lease then goes when the pod goes.
+    #[arg(long, env = "TIDEGATE_POD_UID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub pod_uid: Option<String>,
+}
+
+/// Where it listens.
+#[derive(Clone, Debug, Args)]
+pub struct Network {
+    /// Where /livez, /readyz, /metrics, /config and /status are served.
+    #[arg(long, env = "TIDEGATE_ADMIN_ADDRESS", default_value = "0.0.0.0:9090")]
+    pub admin_address: SocketAddr,
+    /// Address that listeners bind; `::` takes IPv4 too.
+    #[arg(long, env = "TIDEGATE_BIND_ADDRESS", default_value_t = IpAddr::V6(Ipv6Addr::UNSPECIFIED))]
+    pub bind_address: IpAddr,
+    /// Threads that carry connections; 0: one per core.
+    #[arg(long, env = "TIDEGATE_WORKERS", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024))]
+    pub workers: u16,
+}
+
+/// What it keeps and reads on disk.
+#[derive(Clone, Debug, Args)]
+pub struct Files {
+    /// Directory that keeps the last good configuration for a start without the API server.
+    #[arg(long, env = "TIDEGATE_STATE_DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Serve the rendered configuration in this directory instead of the cluster's.
+    #[arg(long, env = "TIDEGATE_CONFIG_DIR", conflicts_with_all = ["gateway", "namespace", "pod_name", "pod_uid", "state_dir"])]
+    pub config_dir: Option<PathBuf>,
+}
+
+/// What it tells.
+#[derive(Clone, Debug, Args)]
+pub struct Log {
+    /// Which log lines are written: error, warn, info, debug, trace, or a list of TARGET=LEVEL.
+    #[arg(long, env = "TIDEGATE_LOG_LEVEL", default_value = "info", value_parser = log_level)]
+    pub log_level: String,
+}
+
+/// Kubernetes' names: nothing that could lead a request elsewhere.
+fn name(text: &str) -> Result<String, &'static str> {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
+    let inside = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = text.as_bytes();
+    if bytes.len() <= 253
+        && bytes.iter().copied().all(allowed)
+        && inside(bytes.first())
+        && inside(bytes.last())
+    {
+        Ok(text.to_owned())
+    } else {
+        Err(
+            "a name has lower-case letters, digits, - and . only, and begins and ends with a letter or digit",
+        )
+    }
+}
+
+fn log_level(text: &str) -> Result<String, String> {
+    EnvFilter::try_new(text)
+        .map(|_| text.to_owned())
+        .map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &str) -> Result<Settings, clap::Error> {
+        Settings::try_parse_from(["tidegate-gateway"].into_iter().chain(arguments.split(' ')))
+    }
+
+    #[test]
+    fn a_pod_needs_no_more_than_its_names() {
+        let settings = parse("--gateway edge --namespace shop --pod-name edge-1").unwrap();
+        assert_eq!(settings.identity.gateway.as_deref(), Some("edge"));
+        assert_eq!(settings.network.admin_address.port(), 9090);
+        assert!(settings.network.bind_address.is_unspecified());
+        assert_eq!(settings.network.workers, 0);
+    }
+
+    #[test]
+    fn a_directory_replaces_the_cluster() {
+        let settings = parse("--config-dir /etc/edge --admin-address 127.0.0.1:0").unwrap();
+        assert_eq!(settings.files.config_dir, Some(PathBuf::from("/etc/edge")));
+    }
+
+    #[test]
+    fn bad_settings_are_refused_by_name() {
+        for (arguments, named) in [
+            ("--gateway edge --namespace shop", "--pod-name"),
+            ("--gateway a/b --namespace shop --pod-name p", "--gateway"),
+            ("--gateway -a --namespace shop --pod-name p", "--gateway"),
+            ("--gateway e --namespace S --pod-name p", "--namespace"),
+            ("--config-dir d --gateway edge", "--gateway"),
+            ("--config-dir d --state-dir s", "--state-dir"),
+            ("--config-dir d --workers 9999", "--workers"),
+            ("--config-dir d --bind-address localhost", "--bind-address"),
+            ("--config-dir d --admin-address 9090", "--admin-address"),
+            ("--config-dir d --log-level =!", "--log-level"),
+            ("--config-dir d --verbose", "--verbose"),
+        ] {
+            let error = parse(arguments).unwrap_err().to_string();
+            assert!(error.contains(named), "{arguments}: {error}");
+        }
+    }
+}
