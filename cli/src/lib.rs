@@ -1,6 +1,13 @@
 //! The command line of Tidegate: the parts behind the program `tidegate`.
 
 pub mod connect;
+pub mod demo;
 pub mod echo;
 pub mod finding;
+pub mod keys;
 pub mod manifest;
+pub mod objects;
+pub mod run;
+pub mod standalone;
+pub mod validate;
+pub mod world;

@@ -1,0 +1,118 @@
+//! `tidegate demo`: one API with a key in front of an echo server, ready to try.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use tidegate_gateway::Ports;
+
+use crate::echo::EchoServer;
+use crate::keys::KeyStore;
+use crate::manifest;
+use crate::objects::{Loader, Object};
+use crate::run::{Stop, say};
+use crate::standalone::{Settings, Standalone};
+
+/// How long the gateway may take to come up.
+const START: Duration = Duration::from_secs(10);
+
+/// The manifests it serves.
+const MANIFESTS: &str = include_str!("demo.yaml");
+
+/// Serves an echo backend behind a gateway: one API, one product, one subscription.
+///
+/// Prints the URL, the key and client commands to paste. Ends with Ctrl-C.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Port on 127.0.0.1; 0: any free one.
+    #[arg(long, default_value_t = 8080)]
+    pub port: u16,
+}
+
+/// Serves until a signal asks to stop.
+pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
+    let mut stop = Stop::new()?;
+    let echo = EchoServer::start().await?;
+    let directory = tempfile::tempdir().context("failed to make a directory")?;
+    write_manifests(directory.path(), &echo, args.port)?;
+    let keys = KeyStore::new(directory.path());
+    let mut standalone = Standalone::new(Settings {
+        paths: vec![directory.path().to_owned()],
+        bind_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        ports: if args.port == 0 {
+            Ports::Ephemeral
+        } else {
+            Ports::AsConfigured
+        },
+        admin_address: None,
+        keys: keys.clone(),
+    });
+    let report = standalone.reload().await?;
+    if let Some(finding) = report.findings.first() {
+        anyhow::bail!("{finding}");
+    }
+    for (_, state) in standalone.settled(START).await {
+        if let Some(error) = state.error {
+            anyhow::bail!("{error}; is the port taken? choose another one with --port");
+        }
+    }
+    let bound = standalone.bound();
+    let (_, listener) = bound
+        .first()
+        .context("the gateway did not come up in time")?;
+    introduce(&listener.address.to_string(), &primary_key(&keys)?);
+    stop.asked().await;
+    tokio::select! {
+        () = standalone.shutdown() => {}
+        () = stop.asked() => {}
+    }
+    Ok(())
+}
+
+fn write_manifests(directory: &Path, echo: &EchoServer, port: u16) -> anyhow::Result<()> {
+    let port = if port == 0 { 8080 } else { port };
+    let text = MANIFESTS
+        .replace("BACKEND/", &format!("{}/", echo.address()))
+        .replace("port: 8080", &format!("port: {port}"));
+    std::fs::write(directory.join("demo.yaml"), text).context("failed to write the manifests")
+}
+
+fn primary_key(keys: &KeyStore) -> anyhow::Result<String> {
+    let files = manifest::files(&keys.files()).context("failed to list the keys")?;
+    let objects = Loader::default().load(&files);
+    let secret = objects
+        .all
+        .values()
+        .find_map(|loaded| match &loaded.object {
+            Object::Secret(secret) => secret
+                .data
+                .as_ref()?
+                .get(tidegate_api::PRIMARY_KEY)
+                .cloned(),
+            _ => None,
+        });
+    let key = secret.context("no key was generated")?;
+    String::from_utf8(key.0).context("the key is not text")
+}
+
+fn introduce(address: &str, key: &str) {
+    let url = format!("ws://{address}/echo");
+    say(&format!(
+        "URL  {url}
+Key  {key}
+     (header {header}, or query parameter {query})
+
+Try it:
+  tidegate connect {url} --key {key}
+  wscat -c '{url}?{query}={key}'
+  python3 -m websockets '{url}?{query}={key}'
+  websocat '{url}?{query}={key}'
+In a browser's console:
+  new WebSocket('{url}?{query}={key}').onmessage = e => console.log(e.data)
+Without the key: 401. Ctrl-C ends.",
+        header = tidegate_config::DEFAULT_KEY_HEADER,
+        query = tidegate_config::DEFAULT_KEY_QUERY,
+    ));
+}

@@ -1,0 +1,82 @@
+//! The program `tidegate`.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tidegate_cli::connect::{ConnectArgs, connect};
+use tidegate_cli::demo::{DemoArgs, demo};
+use tidegate_cli::run::{RunArgs, run, say};
+use tidegate_cli::validate::{ValidateArgs, validate};
+
+/// WebSocket API management for Kubernetes, and without.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version)]
+struct Cli {
+    /// What the gateway logs, to standard error: error, warn, info, debug, or filters such as
+    /// tidegate=debug. The access log is at info.
+    #[arg(
+        long,
+        global = true,
+        default_value = "warn",
+        env = "TIDEGATE_LOG",
+        value_name = "FILTER"
+    )]
+    log: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(DemoArgs),
+    Run(RunArgs),
+    Validate(ValidateArgs),
+    Connect(ConnectArgs),
+}
+
+/// Exit status for bad arguments and what else makes the command impossible.
+const FAILED: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match start(&cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("tidegate: {error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn start(cli: &Cli) -> anyhow::Result<u8> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&cli.log)?;
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    // A second installation can only be of the same provider.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let code = runtime.block_on(dispatch(&cli.command));
+    // Reading standard input can not be cancelled; do not wait for a line that never comes.
+    runtime.shutdown_background();
+    code
+}
+
+async fn dispatch(command: &Command) -> anyhow::Result<u8> {
+    match command {
+        Command::Demo(args) => demo(args).await.map(|()| 0),
+        Command::Run(args) => run(args).await.map(|()| 0),
+        Command::Connect(args) => Ok(connect(args).await?.exit_code()),
+        Command::Validate(args) => {
+            let findings = validate(args)?;
+            for finding in &findings {
+                say(&finding.to_string());
+            }
+            Ok(u8::from(!findings.is_empty()))
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Documents as typed objects: checked as the API server would check them, last good kept.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use kube::ResourceExt as _;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tidegate_api::{Gateway, Product, Subscription, Validator, WebSocketApi};
+use tidegate_config::ObjectKey;
+
+use crate::finding::Finding;
+use crate::manifest::{self, Document};
+
+/// Kind, namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObjectId {
+    /// The kind.
+    pub kind: String,
+    /// Namespace (empty for a Namespace itself) and name.
+    pub key: ObjectKey,
+}
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.key)
+    }
+}
+
+/// An object of a kind that Tidegate reads.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "each variant is its kind")]
+pub enum Object {
+    Gateway(Arc<Gateway>),
+    WebSocketApi(Arc<WebSocketApi>),
+    Product(Arc<Product>),
+    Subscription(Arc<Subscription>),
+    Secret(Arc<Secret>),
+    ConfigMap(Arc<ConfigMap>),
+    Namespace(BTreeMap<String, String>),
+}
+
+/// An object and where it was read.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The object.
+    pub object: Object,
+    /// Its document.
+    pub document: Document,
+}
+
+/// All objects of some files.
+#[derive(Clone, Debug, Default)]
+pub struct Objects {
+    /// The objects, the last good version of those that are broken now.
+    pub all: BTreeMap<ObjectId, Loaded>,
+    /// What is broken.
+    pub findings: Vec<Finding>,
+}
+
+/// Reads files again and again, and remembers what was good.
+pub struct Loader {
+    validator: Validator,
+    last: BTreeMap<ObjectId, Loaded>,
+}
+
+impl Default for Loader {
+    fn default() -> Self {
+        Self {
+            validator: Validator::new(),
+            last: BTreeMap::new(),
+        }
+    }
+}
+
+impl Loader {
+    /// Reads files. A broken object keeps its last good version; so do all objects of a file in
+    /// which a document can not be parsed any more, since nobody knows which one it was.
+    pub fn load(&mut self, files: &[PathBuf]) -> Objects {
+        let (documents, findings) = manifest::read(files);
+        let unreadable: Vec<_> = findings
+            .iter()
+            .map(|finding| finding.file.clone())
+            .collect();
+        let mut objects = Objects {
+            all: BTreeMap::new(),
+            findings,
+        };
+        for document in documents {
+            self.add(document, &mut objects);
+        }
+        for (id, loaded) in &self.last {
+            if unreadable.contains(&loaded.document.file) && !objects.all.contains_key(id) {
+                objects.all.insert(id.clone(), loaded.clone());
+            }
+        }
+        self.last = objects.all.clone();
+        objects
+    }
+
+    fn add(&self, document: Document, objects: &mut Objects) {
+        let Some(id) = identify(&document, &self.validator) else {
+            return;
+        };
+        if let Some(other) = objects.all.get(&id) {
+            let place = format!("{}:{}", other.document.file.display(), other.document.line);
+            let message = format!("is defined already at {place}; remove one of the two");
+            objects.findings.push(document.finding(None, message));
+            return;
+        }
+        match self.read(&id, &document) {
+            Ok(object) => {
+                let object = self.numbered(&id, object);
+                objects.all.insert(id, Loaded { object, document });
+            }
+            Err(findings) => {
+                objects.findings.extend(findings);
+                if let Some(last) = self.last.get(&id) {
+                    objects.all.insert(id, last.clone());
+                }
+            }
+        }
+    }
+
+    fn read(&self, id: &ObjectId, document: &Document) -> Result<Object, Vec<Finding>> {
+        if self.validator.is_ours(&document.value) {
+            let found = self.validator.validate(&document.value);
+            if !found.is_empty() {
+                let finding = |f: tidegate_api::Finding| document.finding(Some(&f.path), f.message);
+                return Err(found.into_iter().map(finding).collect());
+            }
+        }
+        let mut value = self.validator.defaulted(&document.value);
+        value["metadata"]["namespace"] = id.key.namespace.clone().into();
+        let read = match id.kind.as_str() {
+            "Gateway" => typed(value).map(Object::Gateway),
+            "WebSocketApi" => typed(value).map(Object::WebSocketApi),
+            "Product" => typed(value).map(Object::Product),
+            "Subscription" => typed(value).map(Object::Subscription),
+            "Secret" => typed(value).map(|secret| Object::Secret(with_string_data(secret))),
+            "ConfigMap" => typed(value).map(Object::ConfigMap),
+            _ => typed::<Namespace>(value).map(|found| Object::Namespace(found.labels().clone())),
+        };
+        read.map_err(|error| vec![document.finding(None, error.to_string())])
+    }
+
+    /// Files have no metadata.generation: here it counts the versions of a spec.
+    fn numbered(&self, id: &ObjectId, mut object: Object) -> Object {
+        let last = self.last.get(id).map(|loaded| &loaded.object);
+        macro_rules! number {
+            ($object:ident, $variant:ident) => {{
+                let generation = match last {
+                    Some(Object::$variant(last)) => {
+                        let generation = last.metadata.generation.unwrap_or(1);
+                        generation + i64::from(last.spec != $object.spec)
+                    }
+                    _ => 1,
+                };
+                Arc::make_mut($object).metadata.generation = Some(generation);
+            }};
+        }
+        match &mut object {
+            Object::Gateway(object) => number!(object, Gateway),
+            Object::WebSocketApi(object) => number!(object, WebSocketApi),
+            Object::Product(object) => number!(object, Product),
+            Object::Subscription(object) => number!(object, Subscription),
+            Object::Secret(_) | Object::ConfigMap(_) | Object::Namespace(_) => {}
+        }
+        object
+    }
+}
+
+/// `None` for kinds that Tidegate does not read: manifests of a whole application may lie together.
+fn identify(document: &Document, validator: &Validator) -> Option<ObjectId> {
+    let is_core = document.api_version() == "v1"
+        && matches!(document.kind(), "Secret" | "ConfigMap" | "Namespace");
+    if !is_core && !validator.is_ours(&document.value) {
+        return None;
+    }
+    let namespace = if document.kind() == "Namespace" {
+        ""
+    } else {
+        document.namespace()
+    };
+    let key = ObjectKey::new(namespace, document.name());
+    Some(ObjectId {
+        kind: document.kind().to_owned(),
+        key,
+    })
+}
+
+fn typed<K: DeserializeOwned>(value: Value) -> Result<Arc<K>, serde_json::Error>
+where
+{
+    serde_json::from_value(value).map(Arc::new)
+}
+
+/// As the API server does it: stringData goes into data and wins.
+fn with_string_data(mut secret: Arc<Secret>) -> Arc<Secret> {
+    let inner = Arc::make_mut(&mut secret);
+    let texts = inner.string_data.take().unwrap_or_default();
+    let data = inner.data.get_or_insert_default();
+    data.extend(
+        texts
+            .into_iter()
+            .map(|(key, text)| (key, ByteString(text.into_bytes()))),
+    );
+    secret
+}

@@ -1,0 +1,245 @@
+//! Gateways without a cluster: files in, the same plan, the same gateway, in one process.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tidegate_config::ObjectKey;
+use tidegate_gateway::{Applied, BoundListener, Gateway, Options, Ports, Update};
+use tidegate_plan::{GatewayPlan, Plan, Planner};
+use tokio::sync::watch;
+
+use crate::finding::Finding;
+use crate::keys::KeyStore;
+use crate::manifest;
+use crate::objects::{Loader, Object, ObjectId, Objects};
+use crate::world::{findings, world};
+
+/// How to serve.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Files and directories with manifests.
+    pub paths: Vec<PathBuf>,
+    /// Listeners bind here.
+    pub bind_address: IpAddr,
+    /// Which ports they bind.
+    pub ports: Ports,
+    /// Admin server of the first Gateway; each further one takes the next port.
+    pub admin_address: Option<SocketAddr>,
+    /// Where generated keys are kept.
+    pub keys: KeyStore,
+}
+
+/// What changed by a reload.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// What is wrong now.
+    pub findings: Vec<Finding>,
+    /// Secrets whose keys were generated just now.
+    pub generated: Vec<ObjectKey>,
+    /// Seconds since 1970 at which a reload will change something by itself.
+    pub next_change: Option<i64>,
+}
+
+/// All Gateways of some manifests, being served.
+pub struct Standalone {
+    settings: Settings,
+    loader: Loader,
+    planner: Planner,
+    served: BTreeMap<ObjectKey, Served>,
+}
+
+struct Served {
+    gateway: Gateway,
+    updates: watch::Sender<Option<Arc<Update>>>,
+}
+
+impl Standalone {
+    /// Serves nothing yet: the first [`reload`](Self::reload) starts it.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            loader: Loader::default(),
+            planner: Planner::default(),
+            served: BTreeMap::new(),
+        }
+    }
+
+    /// Reads the manifests again and serves what they say now. What is broken keeps its last good
+    /// version; a Gateway that is gone is drained.
+    pub async fn reload(&mut self) -> anyhow::Result<Report> {
+        let mut files =
+            manifest::files(&self.settings.paths).context("failed to list the directory")?;
+        files.extend(self.settings.keys.files());
+        let mut objects = self.loader.load(&files);
+        let (plan, generated) = self.plan(&mut objects)?;
+        let mut found = findings(&plan, &objects);
+        found.append(&mut objects.findings);
+        found.sort();
+        let next_change = plan.next_change;
+        self.serve(plan).await?;
+        Ok(Report {
+            findings: found,
+            generated,
+            next_change,
+        })
+    }
+
+    /// Plans; when keys have to be generated, does so and plans again with them.
+    fn plan(&mut self, objects: &mut Objects) -> anyhow::Result<(Plan, Vec<ObjectKey>)> {
+        let plan = self.plan_once(objects);
+        if plan.key_requests.is_empty() {
+            return Ok((plan, Vec::new()));
+        }
+        for request in &plan.key_requests {
+            let id = ObjectId {
+                kind: "Secret".to_owned(),
+                key: request.secret.clone(),
+            };
+            let mut secret = match objects.all.get(&id).map(|loaded| &loaded.object) {
+                Some(Object::Secret(secret)) => (**secret).clone(),
+                _ => Default::default(),
+            };
+            self.settings.keys.generate(request, &mut secret)?;
+        }
+        let generated = plan
+            .key_requests
+            .iter()
+            .map(|request| request.secret.clone())
+            .collect();
+        let mut files =
+            manifest::files(&self.settings.paths).context("failed to list the directory")?;
+        files.extend(self.settings.keys.files());
+        *objects = self.loader.load(&files);
+        Ok((self.plan_once(objects), generated))
+    }
+
+    fn plan_once(&mut self, objects: &Objects) -> Plan {
+        let mut world = world(objects, jiff::Timestamp::now().as_second());
+        for (key, served) in &self.served {
+            if let Some(update) = &*served.updates.borrow() {
+                world
+                    .previous
+                    .insert(key.clone(), Arc::new(update.config.clone()));
+                world
+                    .previous_material
+                    .insert(key.clone(), Arc::new(update.material.clone()));
+            }
+        }
+        self.planner.plan(&world)
+    }
+
+    async fn serve(&mut self, plan: Plan) -> anyhow::Result<()> {
+        let wanted: BTreeSet<_> = plan.gateways.keys().cloned().collect();
+        let gone: Vec<_> = self
+            .served
+            .keys()
+            .filter(|key| !wanted.contains(key))
+            .cloned()
+            .collect();
+        for key in gone {
+            if let Some(served) = self.served.remove(&key) {
+                served.gateway.shutdown().await;
+            }
+        }
+        for (index, (key, plan)) in plan.gateways.into_iter().enumerate() {
+            match self.served.get(&key) {
+                Some(served) => served
+                    .updates
+                    .send_if_modified(|current| renew(current, plan)),
+                None => {
+                    let served = self.start(index, plan).await?;
+                    self.served.insert(key, served);
+                    true
+                }
+            };
+        }
+        Ok(())
+    }
+
+    async fn start(&self, index: usize, plan: GatewayPlan) -> anyhow::Result<Served> {
+        let update = Update {
+            revision: 1,
+            config: plan.config,
+            material: plan.material,
+        };
+        let (updates, receiver) = watch::channel(Some(Arc::new(update)));
+        let offset = u16::try_from(index).unwrap_or(u16::MAX);
+        let admin_address = self.settings.admin_address.map(|mut address| {
+            if address.port() != 0 {
+                address.set_port(address.port().saturating_add(offset));
+            }
+            address
+        });
+        let options = Options {
+            bind_address: self.settings.bind_address,
+            ports: self.settings.ports,
+            admin_address,
+            ..Options::local()
+        };
+        let gateway = Gateway::start(options, receiver).await?;
+        Ok(Served { gateway, updates })
+    }
+
+    /// Waits until every Gateway has taken over what it was given, or says that it can not.
+    pub async fn settled(&self, limit: Duration) -> BTreeMap<ObjectKey, Applied> {
+        let mut states = BTreeMap::new();
+        for (key, served) in &self.served {
+            let revision = served
+                .updates
+                .borrow()
+                .as_ref()
+                .map_or(0, |update| update.revision);
+            let mut status = served.gateway.status();
+            let applied = |state: &Applied| state.revision >= revision || state.error.is_some();
+            // Out of time: what it says by now is reported all the same.
+            let _ = tokio::time::timeout(limit, status.wait_for(applied)).await;
+            states.insert(key.clone(), status.borrow().clone());
+        }
+        states
+    }
+
+    /// Every bound address.
+    pub fn bound(&self) -> Vec<(ObjectKey, BoundListener)> {
+        let of = |(key, served): (&ObjectKey, &Served)| {
+            let key = key.clone();
+            served
+                .gateway
+                .bound()
+                .into_iter()
+                .map(move |bound| (key.clone(), bound))
+                .collect::<Vec<_>>()
+        };
+        self.served.iter().flat_map(of).collect()
+    }
+
+    /// Drains all Gateways at the same time.
+    pub async fn shutdown(self) {
+        let draining = self
+            .served
+            .into_values()
+            .map(|served| served.gateway.shutdown());
+        futures::future::join_all(draining).await;
+    }
+}
+
+/// Puts the next revision in place when it differs from the current one.
+fn renew(current: &mut Option<Arc<Update>>, plan: GatewayPlan) -> bool {
+    let revision = match current {
+        Some(update) if update.config == plan.config && update.material == plan.material => {
+            return false;
+        }
+        Some(update) => update.revision + 1,
+        None => 1,
+    };
+    let GatewayPlan { config, material } = plan;
+    *current = Some(Arc::new(Update {
+        revision,
+        config,
+        material,
+    }));
+    true
+}

@@ -1,0 +1,73 @@
+//! Loaded objects as the planner's world.
+
+use std::sync::Arc;
+
+use tidegate_plan::{Plan, World};
+
+use crate::finding::Finding;
+use crate::objects::{Object, ObjectId, Objects};
+
+/// The world of these objects; what was served before is not in it yet.
+pub fn world(objects: &Objects, now: i64) -> World {
+    let mut world = World {
+        now,
+        ..World::default()
+    };
+    for (id, loaded) in &objects.all {
+        let key = id.key.clone();
+        match &loaded.object {
+            Object::Gateway(object) => world.gateways.push(Arc::clone(object)),
+            Object::WebSocketApi(object) => world.apis.push(Arc::clone(object)),
+            Object::Product(object) => world.products.push(Arc::clone(object)),
+            Object::Subscription(object) => world.subscriptions.push(Arc::clone(object)),
+            Object::Secret(object) => {
+                world.secrets.insert(key, Arc::clone(object));
+            }
+            Object::ConfigMap(object) => {
+                world.config_maps.insert(key, Arc::clone(object));
+            }
+            Object::Namespace(labels) => {
+                world.namespace_labels.insert(key.name, labels.clone());
+            }
+        }
+    }
+    world
+}
+
+/// What the plan objects to, at the documents concerned.
+pub fn findings(plan: &Plan, objects: &Objects) -> Vec<Finding> {
+    let gateways = plan
+        .gateway_verdicts
+        .iter()
+        .map(|(k, v)| ("Gateway", k, &v.verdict));
+    let apis = plan
+        .api_verdicts
+        .iter()
+        .map(|(k, v)| ("WebSocketApi", k, &v.verdict));
+    let products = plan
+        .product_verdicts
+        .iter()
+        .map(|(k, v)| ("Product", k, &v.verdict));
+    let subscriptions = plan
+        .subscription_verdicts
+        .iter()
+        .map(|(k, v)| ("Subscription", k, &v.verdict));
+    let mut findings = Vec::new();
+    for (kind, key, verdict) in gateways.chain(apis).chain(products).chain(subscriptions) {
+        let id = ObjectId {
+            kind: kind.to_owned(),
+            key: key.clone(),
+        };
+        let Some(loaded) = objects.all.get(&id) else {
+            continue;
+        };
+        for (_, judgement) in verdict.conditions() {
+            if !judgement.status {
+                findings.push(loaded.document.finding(None, judgement.message.clone()));
+            }
+        }
+    }
+    findings.sort();
+    findings.dedup();
+    findings
+}

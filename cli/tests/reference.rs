@@ -1,0 +1,40 @@
+//! docs/cli.md shows what `--help` says.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+const COMMANDS: [&str; 4] = ["demo", "run", "validate", "connect"];
+
+fn help(command: &str) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .args([command, "--help"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{command} --help fails");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .map(str::trim_end)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn the_reference_shows_the_help_of_every_command() {
+    let mut wanted = String::from(
+        "# Command line\n\nWhat `--help` says, command by command. Written by\n\
+         `UPDATE_DOCS=1 cargo test -p tidegate-cli --test reference`.\n",
+    );
+    for command in COMMANDS {
+        wanted.push_str(&format!(
+            "\n## tidegate {command}\n\n```text\n{}\n```\n",
+            help(command)
+        ));
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/cli.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, &wanted).unwrap();
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(found, wanted, "docs/cli.md is old: run with UPDATE_DOCS=1");
+}
