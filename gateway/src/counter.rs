@@ -1,0 +1,354 @@
+//! Counters of rate limits: exact sliding windows, kept apart from snapshots so that a change of
+//! the configuration does not reset them.
+//!
+//! Memory is bounded: keys are hashes, calls of the same millisecond share a slot, keys that have
+//! nothing left in their window go, and above a hard cap the keys that were counted longest ago go
+//! first. Nothing here knows what a key means.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+/// Enough that workers seldom wait for each other's lock.
+const SHARDS: usize = 16;
+
+/// Keys of all shards: with one slot each about 20 MB.
+const MAX_KEYS: usize = 100_000;
+
+/// Slots of all keys of all shards: 16 bytes each, 16 MB.
+const MAX_SLOTS: usize = 1_000_000;
+
+/// When a shard is full, this part of it (1/n) goes at once, so that eviction stays cheap.
+const EVICTED_PART: usize = 16;
+
+/// Half of a SHA-256: nobody finds two keys with the same one.
+type Key = [u8; 16];
+
+/// At most so many calls in any period of this length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limit {
+    pub(crate) calls: u32,
+    pub(crate) period: Duration,
+}
+
+/// A handshake that wants to pass.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) limit: Limit,
+    /// How much it counts. One that must not count (0) still needs room for one.
+    pub(crate) weight: u32,
+    /// What the same handshake counted before: for the same key it counts once, with its largest
+    /// weight.
+    pub(crate) own: &'a [Taken],
+}
+
+/// What was counted for one handshake; can be given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    key: Key,
+    tick: u64,
+    weight: u32,
+}
+
+/// Above the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Exceeded {
+    /// Until as much as was asked for is free.
+    pub(crate) wait: Duration,
+}
+
+/// All counters of a gateway pod.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    start: Instant,
+    shards: [Mutex<Shard>; SHARDS],
+    evicted: AtomicU64,
+}
+
+impl Counters {
+    /// Nothing counted yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            shards: Default::default(),
+            evicted: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts a call when its limit allows it; gives what remains.
+    pub(crate) fn take(&self, call: Call<'_>) -> Result<(u32, Option<Taken>), Exceeded> {
+        self.take_at(self.now(), call)
+    }
+
+    fn take_at(&self, now: u64, call: Call<'_>) -> Result<(u32, Option<Taken>), Exceeded> {
+        let Call {
+            key,
+            limit,
+            weight,
+            own,
+        } = call;
+        let key = hashed(key);
+        let own = own.iter().filter(|taken| taken.key == key);
+        let own = own.fold(0u32, |sum, taken| sum.saturating_add(taken.weight));
+        let mut shard = self.shard(&key);
+        let used = shard
+            .used(&key, limit.period, now)
+            .saturating_sub(u64::from(own));
+        let needed = u64::from(weight.max(own).max(1));
+        let calls = u64::from(limit.calls);
+        if used + needed > calls {
+            let wait = shard.wait(&key, limit, calls.saturating_sub(needed), now);
+            return Err(Exceeded { wait });
+        }
+        let more = weight.saturating_sub(own);
+        let evicted = shard.add(key, limit.period, more, now);
+        self.evicted.fetch_add(evicted, Ordering::Relaxed);
+        let remaining = calls - used - u64::from(weight.max(own));
+        let taken = Taken {
+            key,
+            tick: now,
+            weight: more,
+        };
+        Ok((
+            u32::try_from(remaining).unwrap_or(u32::MAX),
+            (more > 0).then_some(taken),
+        ))
+    }
+
+    /// Counts without asking: what is only known after the answer.
+    pub(crate) fn add(&self, key: &str, period: Duration, weight: u32) {
+        self.add_at(self.now(), key, period, weight);
+    }
+
+    fn add_at(&self, now: u64, key: &str, period: Duration, weight: u32) {
+        let key = hashed(key);
+        let evicted = self.shard(&key).add(key, period, weight, now);
+        self.evicted.fetch_add(evicted, Ordering::Relaxed);
+    }
+
+    /// Takes back what a refused handshake counted.
+    pub(crate) fn give_back(&self, taken: Taken) {
+        self.shard(&taken.key).remove(taken);
+    }
+
+    /// Forgets all keys that have nothing left in their window.
+    pub(crate) fn forget_idle(&self) {
+        self.forget_idle_at(self.now());
+    }
+
+    fn forget_idle_at(&self, now: u64) {
+        for shard in &self.shards {
+            lock(shard).forget_idle(now);
+        }
+    }
+
+    /// How many keys are counted at the moment.
+    pub(crate) fn keys(&self) -> usize {
+        self.shards
+            .iter()
+            .map(|shard| lock(shard).windows.len())
+            .sum()
+    }
+
+    /// How many keys were forgotten because memory was full.
+    pub(crate) fn evicted(&self) -> u64 {
+        self.evicted.load(Ordering::Relaxed)
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[usize::from(key[0]) % SHARDS])
+    }
+}
+
+fn hashed(key: &str) -> Key {
+    let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
+    let mut half = Key::default();
+    half.copy_from_slice(&digest[..16]);
+    half
+}
+
+/// A panic while counting leaves at worst a wrong count, so a poisoned lock is used on.
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    windows: HashMap<Key, Window>,
+    slots: usize,
+}
+
+impl Shard {
+    fn used(&mut self, key: &Key, period: Duration, now: u64) -> u64 {
+        let Some(window) = self.windows.get_mut(key) else {
+            return 0;
+        };
+        self.slots -= window.forget(now);
+        window.used(millis(period), now)
+    }
+
+    fn wait(&self, key: &Key, limit: Limit, room_for: u64, now: u64) -> Duration {
+        let wait = self
+            .windows
+            .get(key)
+            .and_then(|window| window.wait(millis(limit.period), room_for, now));
+        wait.map_or(limit.period, Duration::from_millis)
+    }
+
+    /// Gives how many keys had to go.
+    fn add(&mut self, key: Key, period: Duration, weight: u32, now: u64) -> u64 {
+        if weight == 0 {
+            return 0;
+        }
+        let evicted = self.make_room(&key, now);
+        let window = self.windows.entry(key).or_default();
+        self.slots -= window.forget(now);
+        self.slots += window.add(millis(period), weight, now);
+        evicted
+    }
+
+    fn remove(&mut self, taken: Taken) {
+        if let Some(window) = self.windows.get_mut(&taken.key) {
+            window.remove(taken.tick, taken.weight);
+        }
+    }
+
+    fn forget_idle(&mut self, now: u64) {
+        let mut slots = 0;
+        self.windows.retain(|_, window| {
+            window.forget(now);
+            slots += window.slots.len();
+            !window.slots.is_empty()
+        });
+        self.slots = slots;
+        if self.windows.capacity() > 4 * self.windows.len().max(16) {
+            self.windows.shrink_to_fit();
+        }
+    }
+
+    fn make_room(&mut self, key: &Key, now: u64) -> u64 {
+        let full = |shard: &Self| {
+            let new = usize::from(!shard.windows.contains_key(key));
+            shard.windows.len() + new > MAX_KEYS / SHARDS || shard.slots >= MAX_SLOTS / SHARDS
+        };
+        if !full(self) {
+            return 0;
+        }
+        self.forget_idle(now);
+        let before = self.windows.len();
+        while full(self) && !self.windows.is_empty() {
+            self.evict_oldest();
+        }
+        (before - self.windows.len()) as u64
+    }
+
+    fn evict_oldest(&mut self) {
+        let mut newest: Vec<u64> = self.windows.values().map(Window::newest).collect();
+        let nth = newest.len() / EVICTED_PART;
+        let (_, &mut oldest_kept, _) = newest.select_nth_unstable(nth);
+        let mut slots = 0;
+        self.windows.retain(|_, window| {
+            let kept = window.newest() > oldest_kept;
+            slots += if kept { window.slots.len() } else { 0 };
+            kept
+        });
+        self.slots = slots;
+    }
+}
+
+/// The calls of one key.
+#[derive(Debug, Default)]
+struct Window {
+    /// Milliseconds since the start, and how many calls then; in order.
+    slots: VecDeque<(u64, u32)>,
+    /// Of all slots.
+    sum: u64,
+    /// The longest period that any limit on this key has.
+    horizon: u64,
+}
+
+impl Window {
+    fn used(&self, period: u64, now: u64) -> u64 {
+        if period >= self.horizon {
+            return self.sum;
+        }
+        let inside = self
+            .slots
+            .iter()
+            .rev()
+            .take_while(|(tick, _)| tick + period > now);
+        inside.map(|(_, calls)| u64::from(*calls)).sum()
+    }
+
+    /// Until at most `room_for` calls are in the window; `None`: never, for this weight.
+    fn wait(&self, period: u64, room_for: u64, now: u64) -> Option<u64> {
+        let mut used = self.used(period, now);
+        for (tick, calls) in self.slots.iter().filter(|(tick, _)| tick + period > now) {
+            used -= u64::from(*calls);
+            if used <= room_for {
+                return Some(tick + period - now);
+            }
+        }
+        None
+    }
+
+    /// Gives how many slots are new.
+    fn add(&mut self, period: u64, weight: u32, now: u64) -> usize {
+        self.horizon = self.horizon.max(period);
+        self.sum += u64::from(weight);
+        match self.slots.back_mut() {
+            // Workers read the clock before they take the lock: the last slot may be newer.
+            Some((tick, calls)) if *tick >= now => {
+                *calls = calls.saturating_add(weight);
+                0
+            }
+            _ => {
+                self.slots.push_back((now, weight));
+                1
+            }
+        }
+    }
+
+    fn remove(&mut self, tick: u64, weight: u32) {
+        // The slot may be a newer one, see `add`; when the window has moved on there is none.
+        let at = self.slots.partition_point(|(slot, _)| *slot < tick);
+        if let Some((_, calls)) = self.slots.get_mut(at) {
+            let less = weight.min(*calls);
+            *calls -= less;
+            self.sum -= u64::from(less);
+        }
+    }
+
+    /// Drops what no limit looks at any more; gives how many slots went.
+    fn forget(&mut self, now: u64) -> usize {
+        let mut gone = 0;
+        while let Some((tick, calls)) = self.slots.front() {
+            if tick + self.horizon > now {
+                break;
+            }
+            self.sum -= u64::from(*calls);
+            self.slots.pop_front();
+            gone += 1;
+        }
+        gone
+    }
+
+    fn newest(&self) -> u64 {
+        self.slots.back().map_or(0, |(tick, _)| *tick)
+    }
+}
+
+fn millis(period: Duration) -> u64 {
+    u64::try_from(period.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

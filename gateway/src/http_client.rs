@@ -1,0 +1,112 @@
+//! Requests that the gateway makes on its own: for keys of tokens. Never for a handshake's backend.
+//!
+//! Answers are bounded in size and time, and a redirect never leads from https to http.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use reqwest::redirect::{Attempt, Policy};
+use rustls::{ClientConfig, RootCertStore};
+
+/// An answer may not be larger: a key set has a few kilobytes.
+const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// A whole request, from the connect to the end of the body.
+const TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Identity providers redirect once, at most twice.
+const MAX_REDIRECTS: usize = 3;
+
+/// Why a document could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FetchError {
+    #[error("failed to set up the HTTP client")]
+    Setup(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    #[error("failed to fetch")]
+    Request(#[source] reqwest::Error),
+    #[error("the status is {0}, not 200")]
+    Status(u16),
+    #[error("the answer has more than {MAX_BODY_BYTES} bytes")]
+    TooLarge,
+}
+
+/// A client that is set up when it is needed first: reading the system's certificates takes time and
+/// memory, and most gateways never ask anybody.
+#[derive(Debug, Default)]
+pub(crate) struct HttpClient {
+    client: OnceLock<Result<reqwest::Client, Arc<dyn std::error::Error + Send + Sync>>>,
+}
+
+impl HttpClient {
+    /// The bytes of the document at `url`.
+    pub(crate) async fn get(&self, url: &str) -> Result<Vec<u8>, FetchError> {
+        let client = self.client.get_or_init(set_up).as_ref();
+        let client = client.map_err(|error| FetchError::Setup(Arc::clone(error)))?;
+        let request = client.get(url).header("accept", "application/json");
+        let mut response = request.send().await.map_err(without_url)?;
+        if response.status().as_u16() != 200 {
+            return Err(FetchError::Status(response.status().as_u16()));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(without_url)? {
+            if body.len() + chunk.len() > MAX_BODY_BYTES {
+                return Err(FetchError::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+}
+
+/// The query of a URL may be secret, and the caller names the URL anyway.
+fn without_url(error: reqwest::Error) -> FetchError {
+    FetchError::Request(error.without_url())
+}
+
+fn set_up() -> Result<reqwest::Client, Arc<dyn std::error::Error + Send + Sync>> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(shared)?
+        .with_root_certificates(system_roots())
+        .with_no_client_auth();
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .timeout(TIMEOUT)
+        .connect_timeout(CONNECT_TIMEOUT)
+        // Requests are rare, and a kept connection would belong to the runtime that opened it.
+        .pool_max_idle_per_host(0)
+        .redirect(Policy::custom(follow))
+        .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(shared)
+}
+
+fn shared(
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> Arc<dyn std::error::Error + Send + Sync> {
+    Arc::new(error)
+}
+
+fn system_roots() -> RootCertStore {
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        tracing::warn!(%error, "failed to read some of the system's certificates");
+    }
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    roots
+}
+
+fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+    let downgraded = attempt.url().scheme() != "https"
+        && attempt.previous().iter().any(|url| url.scheme() == "https");
+    if downgraded {
+        attempt.error("redirected from https to http")
+    } else if attempt.previous().len() > MAX_REDIRECTS {
+        attempt.error("redirected too often")
+    } else {
+        attempt.follow()
+    }
+}

@@ -1,0 +1,141 @@
+//! Key sets of identity providers: fetched once, shared by all policies that name them, refreshed.
+//!
+//! A handshake waits only when there is no set yet, or when its token names a key that the set does
+//! not have. One fetch at a time per set; it is a task of its own, so a client that hangs up does
+//! not cancel it. Keys that worked stay in use as long as the provider is away.
+
+mod document;
+mod remote;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use crate::drain::Drain;
+use crate::http_client::HttpClient;
+use crate::jwt::VerificationKey;
+
+pub(crate) use remote::RemoteKeys;
+
+/// Where a key set is found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Source {
+    /// URL of an OpenID Connect discovery document, which names issuer and key set.
+    Discovery(String),
+    /// URL of the key set itself.
+    Jwks(String),
+}
+
+impl fmt::Display for Source {
+    /// The query of a URL may hold a secret and is left out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Discovery(url) | Self::Jwks(url)) = self;
+        f.write_str(url.split(['?', '#']).next().unwrap_or(url))
+    }
+}
+
+/// Keys as they were fetched last.
+#[derive(Debug)]
+pub(crate) struct KeySet {
+    /// The discovery document's issuer.
+    pub(crate) issuer: Option<String>,
+    pub(crate) keys: Vec<VerificationKey>,
+}
+
+/// How often fetching worked; for metrics.
+#[derive(Debug, Default)]
+pub(crate) struct FetchCounts {
+    succeeded: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl FetchCounts {
+    pub(crate) fn succeeded(&self) -> u64 {
+        self.succeeded.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, worked: bool) {
+        let counter = if worked {
+            &self.succeeded
+        } else {
+            &self.failed
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What fetching needs; the same for all sets.
+#[derive(Debug)]
+struct Fetcher {
+    drain: Drain,
+    /// Fetches run here, whichever worker asked for them.
+    runtime: Handle,
+    client: HttpClient,
+    counts: FetchCounts,
+}
+
+/// All key sets that some policy names.
+#[derive(Debug)]
+pub(crate) struct KeySets {
+    fetcher: Arc<Fetcher>,
+    /// Weak: a set that no compiled policy holds any more is forgotten.
+    known: Mutex<HashMap<Source, Weak<RemoteKeys>>>,
+    added: Notify,
+}
+
+impl KeySets {
+    /// Nothing fetched yet.
+    pub(crate) fn new(drain: Drain, runtime: Handle) -> Self {
+        Self {
+            fetcher: Arc::new(Fetcher {
+                drain,
+                runtime,
+                client: HttpClient::default(),
+                counts: FetchCounts::default(),
+            }),
+            known: Mutex::default(),
+            added: Notify::new(),
+        }
+    }
+
+    /// The set at `source`, shared by all who ask for it.
+    pub(crate) fn at(&self, source: Source) -> Arc<RemoteKeys> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(keys) = known.get(&source).and_then(Weak::upgrade) {
+            return keys;
+        }
+        let keys = Arc::new(RemoteKeys::new(source.clone(), Arc::clone(&self.fetcher)));
+        known.insert(source, Arc::downgrade(&keys));
+        self.added.notify_one();
+        keys
+    }
+
+    /// Completes when a set was added, whose keys are better fetched before a handshake needs them.
+    pub(crate) async fn added(&self) {
+        self.added.notified().await;
+    }
+
+    /// Starts to fetch what is due, and forgets what nobody holds.
+    pub(crate) fn refresh(&self) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, keys| keys.strong_count() > 0);
+        for keys in known.values().filter_map(Weak::upgrade) {
+            keys.refresh_if_due();
+        }
+    }
+
+    pub(crate) fn counts(&self) -> &FetchCounts {
+        &self.fetcher.counts
+    }
+}
+
+#[cfg(test)]
+mod tests;
