@@ -1,0 +1,10 @@
+//! Syntax tree to program: resolves names, checks what a reader would notice, folds constants.
+//! Refuses only what cannot work: where a type is not known, the evaluator decides.
+
+mod call;
+mod names;
+mod operators;
+mod resolve;
+pub(crate) mod types;
+
+pub(crate) use resolve::{Resolved, resolve};

@@ -1,0 +1,214 @@
+//! The words of the language: variables, their fields, and where each may be used.
+
+use crate::check::types::{Item, Type};
+
+/// Where an expression stands: it decides which variables exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Before the backend is dialled.
+    Inbound,
+    /// After the backend's answer.
+    Outbound,
+    /// After a refusal or failure.
+    OnError,
+}
+
+impl Stage {
+    pub(crate) fn describe(self) -> &'static str {
+        match self {
+            Self::Inbound => "inbound policies",
+            Self::Outbound => "outbound policies",
+            Self::OnError => "onError policies",
+        }
+    }
+}
+
+/// One of the fixed variables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Variable {
+    Request,
+    Client,
+    Api,
+    Product,
+    Subscription,
+    Gateway,
+    Values,
+    Vars,
+    Jwt,
+    Response,
+    Error,
+    Now,
+}
+
+impl Variable {
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Request,
+        Self::Client,
+        Self::Api,
+        Self::Product,
+        Self::Subscription,
+        Self::Gateway,
+        Self::Values,
+        Self::Vars,
+        Self::Jwt,
+        Self::Response,
+        Self::Error,
+        Self::Now,
+    ];
+    pub(crate) const COUNT: usize = Self::ALL.len();
+
+    pub(crate) fn slot(self) -> usize {
+        self as usize
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|v| v.name() == name)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Client => "client",
+            Self::Api => "api",
+            Self::Product => "product",
+            Self::Subscription => "subscription",
+            Self::Gateway => "gateway",
+            Self::Values => "values",
+            Self::Vars => "vars",
+            Self::Jwt => "jwt",
+            Self::Response => "response",
+            Self::Error => "error",
+            Self::Now => "now",
+        }
+    }
+
+    /// A refusal can come after the backend's answer, so `response` may be read in onError too; it is null
+    /// when there was none.
+    pub(crate) fn exists_in(self, stage: Stage) -> bool {
+        match self {
+            Self::Response => stage != Stage::Inbound,
+            Self::Error => stage == Stage::OnError,
+            _ => true,
+        }
+    }
+
+    pub(crate) fn its_type(self) -> Type {
+        match self {
+            Self::Request => Type::Object(Object::Request),
+            Self::Client => Type::Object(Object::Client),
+            Self::Api => Type::Object(Object::Api),
+            Self::Product => Type::Object(Object::Product),
+            Self::Subscription => Type::Object(Object::Subscription),
+            Self::Gateway => Type::Object(Object::Gateway),
+            Self::Values => Type::Map(Item::Text),
+            Self::Vars => Type::Map(Item::Any),
+            Self::Jwt => Type::Object(Object::Jwt),
+            Self::Response => Type::Object(Object::Response),
+            Self::Error => Type::Object(Object::Error),
+            Self::Now => Type::Timestamp,
+        }
+    }
+}
+
+/// A map whose fields are known. Any of them may be null as a whole, and any field may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Object {
+    Request,
+    Client,
+    Tls,
+    Api,
+    Product,
+    Subscription,
+    Gateway,
+    Jwt,
+    Response,
+    Error,
+    /// What `url.parse` gives.
+    ParsedUrl,
+    /// What `basic.decode` gives.
+    Credentials,
+}
+
+impl Object {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Client => "client",
+            Self::Tls => "client.tls",
+            Self::Api => "api",
+            Self::Product => "product",
+            Self::Subscription => "subscription",
+            Self::Gateway => "gateway",
+            Self::Jwt => "jwt",
+            Self::Response => "response",
+            Self::Error => "error",
+            Self::ParsedUrl => "url.parse(…)",
+            Self::Credentials => "basic.decode(…)",
+        }
+    }
+
+    pub(crate) fn fields(self) -> &'static [(&'static str, Type)] {
+        const TEXT: Type = Type::Text;
+        match self {
+            Self::Request => &[
+                ("id", TEXT),
+                ("method", TEXT),
+                ("scheme", TEXT),
+                ("host", TEXT),
+                ("path", TEXT),
+                ("originalUrl", TEXT),
+                ("rawQuery", TEXT),
+                ("headers", Type::Map(Item::Texts)),
+                ("query", Type::Map(Item::Texts)),
+                ("params", Type::Map(Item::Text)),
+                ("subprotocols", Type::List(Item::Text)),
+            ],
+            Self::Client => &[
+                ("ip", TEXT),
+                ("port", Type::Int),
+                ("tls", Type::Object(Self::Tls)),
+                ("certificate", Type::Map(Item::Any)),
+            ],
+            Self::Tls => &[("version", TEXT), ("sni", TEXT)],
+            Self::Api => &[
+                ("name", TEXT),
+                ("namespace", TEXT),
+                ("displayName", TEXT),
+                ("path", TEXT),
+            ],
+            Self::Product => &[("name", TEXT), ("namespace", TEXT), ("displayName", TEXT)],
+            Self::Subscription => &[
+                ("name", TEXT),
+                ("namespace", TEXT),
+                ("displayName", TEXT),
+                ("owner", TEXT),
+            ],
+            Self::Gateway => &[("name", TEXT), ("namespace", TEXT)],
+            Self::Jwt => &[
+                ("header", Type::Map(Item::Any)),
+                ("claims", Type::Map(Item::Any)),
+            ],
+            Self::Response => &[("status", Type::Int), ("headers", Type::Map(Item::Texts))],
+            Self::Error => &[
+                ("source", TEXT),
+                ("reason", TEXT),
+                ("message", TEXT),
+                ("step", TEXT),
+            ],
+            Self::ParsedUrl => &[
+                ("scheme", TEXT),
+                ("host", TEXT),
+                ("port", Type::Int),
+                ("path", TEXT),
+                ("rawQuery", TEXT),
+                ("query", Type::Map(Item::Text)),
+            ],
+            Self::Credentials => &[("username", TEXT), ("password", TEXT)],
+        }
+    }
+
+    pub(crate) fn field(self, name: &str) -> Option<Type> {
+        let named = |(field, _): &&(&str, Type)| *field == name;
+        self.fields().iter().find(named).map(|(_, kind)| *kind)
+    }
+}
