@@ -16,7 +16,7 @@ use tidegate_config::{ApiConfig, ObjectKey, ProductConfig, SubscriptionConfig, U
 use crate::head::RequestHead;
 
 pub(crate) use answer::{AnswerHeaders, change_headers};
-pub(crate) use query::Query;
+pub(crate) use query::{Query, decoded_pairs};
 pub(crate) use upstream::Upstream;
 
 /// Who connects.

@@ -1,6 +1,15 @@
-//! Heads of HTTP/1.1 messages: what they are, and nothing about where they come from.
+//! Heads of HTTP/1.1 messages: what they are, how they are read, and which of their fields end
+//! here.
 
-use http::{HeaderMap, Method};
+mod parse;
+mod read;
+#[cfg(test)]
+mod tests;
+
+use http::{HeaderMap, HeaderName, Method};
+
+pub(crate) use parse::{parse_request, parse_response};
+pub(crate) use read::{HeadLimits, ReadHead, ReadHeadError, read_request, read_response};
 
 /// The request head of a handshake, as the client sent it.
 #[derive(Clone, Debug)]
@@ -12,6 +21,8 @@ pub(crate) struct RequestHead {
     pub(crate) raw_query: Option<String>,
     /// Minor version: 0 or 1.
     pub(crate) minor_version: u8,
+    /// The host asked for: lower case, without port.
+    pub(crate) host: String,
     pub(crate) headers: HeaderMap,
 }
 
@@ -20,4 +31,74 @@ pub(crate) struct RequestHead {
 pub(crate) struct ResponseHead {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
+}
+
+/// Why bytes are not a head that we accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum InvalidHead {
+    #[error("{0}")]
+    Malformed(&'static str),
+    #[error("the head is too large")]
+    TooLarge,
+    #[error("the URL is too long")]
+    UrlTooLong,
+}
+
+/// Does this field concern one connection only, or belong to the handshake itself? Then it is
+/// never passed on. The list is ours alone: what a peer names in `Connection` is not removed,
+/// for a client could name a field away that a policy or a proxy before us has set
+/// (RFC 9110 §7.6.1 leaves room for that: we are the recipient of the client's handshake).
+pub(crate) fn ends_here(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "content-length"
+            | "expect"
+            | "host"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "sec-websocket-accept"
+            | "sec-websocket-key"
+            | "sec-websocket-version"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
+/// Is this client's field passed on to the backend? What ends here is not; nor is a name with an
+/// underscore, as with nginx: a backend that turns `-` into `_` (CGI, WSGI) could not tell it from
+/// the field that we set, checked or removed.
+pub(crate) fn is_forwarded(name: &HeaderName) -> bool {
+    !ends_here(name) && !name.as_str().contains('_')
+}
+
+/// All members of a comma-separated field, over all its lines (RFC 9110 §5.6.1). A line that is
+/// not text has none.
+pub(crate) fn list_members<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(name).into_iter();
+    let texts = lines.filter_map(|line| line.to_str().ok());
+    texts
+        .flat_map(|text| text.split(','))
+        .map(|member| member.trim_matches([' ', '\t']))
+        .filter(|member| !member.is_empty())
+}
+
+/// Is `token` among the members of the field, in whatever case?
+pub(crate) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    list_members(headers, name).any(|member| member.eq_ignore_ascii_case(token))
+}
+
+/// The only line of a field; `None` when there is none or more than one.
+pub(crate) fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a http::HeaderValue> {
+    let mut lines = headers.get_all(name).into_iter();
+    let first = lines.next()?;
+    lines.next().is_none().then_some(first)
 }

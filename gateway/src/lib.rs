@@ -23,8 +23,10 @@ pub mod drain;
 pub mod relay;
 pub mod session;
 pub mod transport;
+mod access;
 mod admin;
 mod chain;
+mod client_address;
 mod counter;
 mod dial;
 mod exchange;
@@ -36,10 +38,13 @@ mod jwt;
 mod metrics;
 mod policy;
 mod refusal;
+mod route;
 mod snapshot;
 mod source;
 mod state_dir;
+mod tls;
 mod update;
+mod upgrade;
 
 pub mod settings;
 

@@ -60,6 +60,11 @@ pub(crate) struct InvalidPolicy {
 pub(crate) struct ScopePolicies {}
 
 impl ScopePolicies {
+    /// No step at all.
+    pub(crate) fn none() -> Self {
+        Self {}
+    }
+
     /// Compiles the policies of one object; `values` are the named values of the same object.
     pub(crate) fn compile(
         scope: Scope,

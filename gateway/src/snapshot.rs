@@ -1,32 +1,142 @@
 //! What a gateway serves right now: everything parsed and compiled, swapped whole.
+//!
+//! Compiling never fails as a whole. A broken object is reported and keeps its last version that
+//! worked; one that never worked refuses all handshakes. What did not change is taken over from
+//! the snapshot before, so that one changed API among thousands costs little.
 
+mod changed;
+mod compile;
+mod port;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use tidegate_config::{ApiConfig, GatewaySettings, ProductConfig, SubscriptionConfig};
+use tidegate_config::{
+    ApiConfig, GatewaySettings, ObjectKey, ProductConfig, Rejected, SubscriptionConfig,
+};
 
-use crate::dial::BackendUrl;
+use crate::access::AccessIndex;
+use crate::client_address::TrustedProxies;
+use crate::dial::{BackendUrl, ClientTls, ClientTlsFactory};
+use crate::metrics::{ApiMetrics, Metrics};
+use crate::policy::{Pipeline, ScopePolicies, Services};
+use crate::relay::Rules;
+use crate::session::Access;
+use crate::tls::{InvalidTls, TlsBasis};
+use crate::update::Update;
+
+pub(crate) use port::{Listener, Port};
+
+/// What outlives snapshots, and what they are compiled with.
+#[derive(Debug)]
+pub(crate) struct Lasting {
+    pub(crate) services: Arc<Services>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) tls: TlsBasis,
+    pub(crate) backend_tls: ClientTlsFactory,
+}
+
+impl Lasting {
+    /// Fails only when the system gives no random numbers.
+    pub(crate) fn new(services: Arc<Services>, metrics: Arc<Metrics>) -> Result<Self, InvalidTls> {
+        let tls = TlsBasis::new()?;
+        Ok(Self {
+            services,
+            metrics,
+            backend_tls: ClientTlsFactory::new(Arc::clone(&tls.provider)),
+            tls,
+        })
+    }
+}
 
 /// One API, ready to serve.
 #[derive(Debug)]
 pub(crate) struct Api {
-    pub(crate) config: ApiConfig,
+    pub(crate) config: Arc<ApiConfig>,
     pub(crate) backend: BackendUrl,
+    pub(crate) backend_tls: ClientTls,
+    /// Without a product.
+    pub(crate) pipeline: Pipeline,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) metrics: Arc<ApiMetrics>,
+    /// Why every handshake is refused, when it is; for the log.
+    pub(crate) blocked: Option<String>,
+    policies: Arc<ScopePolicies>,
 }
 
 /// One product, ready to serve.
 #[derive(Debug)]
 pub(crate) struct Product {
-    pub(crate) config: ProductConfig,
-}
-
-/// One subscription.
-#[derive(Debug)]
-pub(crate) struct Subscription {
-    pub(crate) config: SubscriptionConfig,
+    pub(crate) config: Arc<ProductConfig>,
+    /// As [`Api::blocked`].
+    pub(crate) blocked: Option<String>,
+    /// By API; not there where the product adds nothing to the API's own.
+    pipelines: HashMap<ObjectKey, Pipeline>,
+    policies: Arc<ScopePolicies>,
 }
 
 /// The whole configuration, compiled.
+#[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) revision: u64,
     pub(crate) settings: Arc<GatewaySettings>,
+    pub(crate) trusted_proxies: TrustedProxies,
+    /// By configured port.
+    pub(crate) ports: BTreeMap<u16, Arc<Port>>,
+    /// Why every handshake is refused, when the Gateway's own policies never worked.
+    pub(crate) blocked: Option<String>,
+    pub(crate) access: Arc<AccessIndex>,
+    apis: HashMap<ObjectKey, Arc<Api>>,
+    products: HashMap<ObjectKey, Arc<Product>>,
+    policies: Arc<ScopePolicies>,
+    update: Arc<Update>,
+}
+
+impl Snapshot {
+    /// Compiles a whole revision, with whatever `previous` has that is still right. Lists the
+    /// objects that are not served as the revision says.
+    pub(crate) fn compile(
+        update: &Arc<Update>,
+        previous: Option<&Self>,
+        lasting: &Lasting,
+    ) -> (Self, Vec<Rejected>) {
+        compile::compile(update, previous, lasting)
+    }
+
+    /// The API `key`.
+    pub(crate) fn find_api(&self, key: &ObjectKey) -> Option<&Arc<Api>> {
+        self.apis.get(key)
+    }
+
+    /// The product `key`.
+    pub(crate) fn find_product(&self, key: &ObjectKey) -> Option<&Arc<Product>> {
+        self.products.get(key)
+    }
+}
+
+impl Product {
+    /// The steps of `api` in the context of this product.
+    pub(crate) fn pipeline<'a>(&'a self, api: &'a Api) -> &'a Pipeline {
+        self.pipelines.get(&api.config.key).unwrap_or(&api.pipeline)
+    }
+}
+
+impl Access for Snapshot {
+    fn settings(&self) -> &GatewaySettings {
+        &self.settings
+    }
+
+    fn api(&self, key: &ObjectKey) -> Option<&ApiConfig> {
+        self.apis.get(key).map(|api| &*api.config)
+    }
+
+    fn product(&self, key: &ObjectKey) -> Option<&ProductConfig> {
+        self.products.get(key).map(|product| &*product.config)
+    }
+
+    fn subscription(&self, key: &ObjectKey) -> Option<&SubscriptionConfig> {
+        self.access.subscription(key)
+    }
 }

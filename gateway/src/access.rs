@@ -1,0 +1,199 @@
+//! Does a subscription key, or an open product, open this API? Pure.
+//!
+//! Keys are looked up by their SHA-256: nothing here compares a secret byte by byte, so how long
+//! an answer takes tells nothing about a key.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use http::HeaderValue;
+use http::header::WWW_AUTHENTICATE;
+use tidegate_config::{ApiConfig, KeyNames, ObjectKey, SubscriptionConfig, SubscriptionScope};
+
+use crate::exchange::decoded_pairs;
+use crate::head::RequestHead;
+use crate::refusal::{Origin, Reason, Refusal};
+
+const MISSING: &str = "Access denied due to missing subscription key. \
+    Make sure to include subscription key when making requests to an API.";
+const INVALID: &str = "Access denied due to invalid subscription key. \
+    Make sure to provide a valid key for an active subscription.";
+
+type KeyHash = [u8; 32];
+
+/// Who may use what: all products and subscriptions of a gateway.
+#[derive(Debug, Default)]
+pub(crate) struct AccessIndex {
+    keys: HashMap<KeyHash, Arc<SubscriptionConfig>>,
+    subscriptions: HashMap<ObjectKey, Arc<SubscriptionConfig>>,
+    products: HashMap<ObjectKey, ProductAccess>,
+    /// API to the open product that has it.
+    open: HashMap<ObjectKey, ObjectKey>,
+}
+
+/// What a product opens.
+#[derive(Debug)]
+struct ProductAccess {
+    apis: HashSet<String>,
+}
+
+/// A handshake that may go on, and by what right.
+#[derive(Debug, Default)]
+pub(crate) struct Granted {
+    /// Its policies apply.
+    pub(crate) product: Option<ObjectKey>,
+    pub(crate) subscription: Option<Arc<SubscriptionConfig>>,
+    /// Which of the subscription's keys was used, as hash in hexadecimal.
+    pub(crate) key_hash: Option<String>,
+}
+
+impl AccessIndex {
+    /// Adds a product.
+    pub(crate) fn add_product(&mut self, key: &ObjectKey, apis: &[String], open: bool) {
+        if open {
+            for api in apis {
+                let api = ObjectKey::new(key.namespace.clone(), api.clone());
+                self.open.entry(api).or_insert_with(|| key.clone());
+            }
+        }
+        let apis = apis.iter().cloned().collect();
+        self.products.insert(key.clone(), ProductAccess { apis });
+    }
+
+    /// Adds a subscription under each of its keys.
+    pub(crate) fn add_subscription(&mut self, subscription: &Arc<SubscriptionConfig>) {
+        for text in &subscription.key_hashes {
+            let mut hash = KeyHash::default();
+            // What is no hash is nobody's key.
+            if hex::decode_to_slice(text, &mut hash).is_ok() {
+                self.keys.insert(hash, Arc::clone(subscription));
+            }
+        }
+        let key = subscription.key.clone();
+        self.subscriptions.insert(key, Arc::clone(subscription));
+    }
+
+    /// The subscription `key`.
+    pub(crate) fn subscription(&self, key: &ObjectKey) -> Option<&SubscriptionConfig> {
+        self.subscriptions.get(key).map(|found| &**found)
+    }
+
+    /// The same subscription, when it is here with the same content.
+    pub(crate) fn known(&self, config: &SubscriptionConfig) -> Option<Arc<SubscriptionConfig>> {
+        let found = self.subscriptions.get(&config.key);
+        found.filter(|found| ***found == *config).cloned()
+    }
+
+    /// The decision: with a key, by the key; without one, by an open product or the API itself.
+    pub(crate) fn decide(
+        &self,
+        api: &ApiConfig,
+        request: &RequestHead,
+        now: i64,
+    ) -> Result<Granted, Refusal> {
+        let open = self.open.get(&api.key);
+        let Some(key) = presented(request, &api.subscription_key) else {
+            return match open {
+                Some(product) => Ok(by_open_product(product)),
+                None if !api.subscription_required => Ok(Granted::default()),
+                None => Err(refused(
+                    Reason::SubscriptionKeyMissing,
+                    MISSING,
+                    api,
+                    request,
+                )),
+            };
+        };
+        let hash = digest(&SHA256, key.as_bytes());
+        let found = self.keys.get(hash.as_ref());
+        let Some(subscription) = found.filter(|found| is_alive(found, now)) else {
+            return Err(refused(
+                Reason::SubscriptionKeyInvalid,
+                INVALID,
+                api,
+                request,
+            ));
+        };
+        if let Some(product) = self.opens(subscription, api) {
+            return Ok(Granted {
+                product,
+                subscription: Some(Arc::clone(subscription)),
+                key_hash: Some(hex::encode(hash)),
+            });
+        }
+        // A valid key of somebody else does not close what is open to everybody.
+        open.map(by_open_product)
+            .ok_or_else(|| refused(Reason::SubscriptionKeyInvalid, INVALID, api, request))
+    }
+
+    /// Does this subscription open the API, and in which product's name?
+    fn opens(
+        &self,
+        subscription: &SubscriptionConfig,
+        api: &ApiConfig,
+    ) -> Option<Option<ObjectKey>> {
+        let namespace = &subscription.key.namespace;
+        match &subscription.scope {
+            SubscriptionScope::Gateway => Some(None),
+            SubscriptionScope::Api(name) => {
+                (api.key.namespace == *namespace && api.key.name == *name).then_some(None)
+            }
+            SubscriptionScope::Product(name) => {
+                let product = ObjectKey::new(namespace.clone(), name.clone());
+                let found = self.products.get(&product)?;
+                let has = api.key.namespace == *namespace && found.apis.contains(&api.key.name);
+                has.then_some(Some(product))
+            }
+        }
+    }
+}
+
+fn is_alive(subscription: &SubscriptionConfig, now: i64) -> bool {
+    subscription.expires_at.is_none_or(|end| now < end)
+}
+
+fn by_open_product(product: &ObjectKey) -> Granted {
+    Granted {
+        product: Some(product.clone()),
+        ..Granted::default()
+    }
+}
+
+/// The key that came with the request: from the header or, only when that is missing, from the
+/// query. An empty one is none.
+fn presented(request: &RequestHead, names: &KeyNames) -> Option<String> {
+    let header = request.headers.get(names.header.as_str());
+    if let Some(value) = header.filter(|value| !value.is_empty()) {
+        return Some(String::from_utf8_lossy(value.as_bytes()).into_owned());
+    }
+    let query = request.raw_query.as_deref()?;
+    let mut pairs = decoded_pairs(query);
+    let (_, value) = pairs.find(|(name, value)| *name == names.query && !value.is_empty())?;
+    Some(value.into_owned())
+}
+
+fn refused(reason: Reason, message: &str, api: &ApiConfig, request: &RequestHead) -> Refusal {
+    let refusal = Refusal::new(401, reason, Origin::Client, message);
+    let KeyNames { header, query, .. } = &api.subscription_key;
+    let realm = quoted(&format!("{}{}", request.host, api.path));
+    // RFC 9110 §11.6.1: every 401 says how to do better.
+    let challenge = format!(
+        "TidegateKey realm={realm}, header={}, query={}",
+        quoted(header),
+        quoted(query)
+    );
+    match HeaderValue::from_str(&challenge) {
+        Ok(value) => refusal.header(WWW_AUTHENTICATE, value),
+        Err(_) => refusal,
+    }
+}
+
+/// RFC 9110 §5.6.4.
+fn quoted(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{escaped}\"")
+}

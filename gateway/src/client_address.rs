@@ -1,0 +1,177 @@
+//! Who connects: the peer, or whom a trusted proxy says it speaks for. Pure.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::{HeaderMap, HeaderName};
+use ipnet::IpNet;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Proxies whose word counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TrustedProxies(Vec<IpNet>);
+
+/// A text that is neither a CIDR nor an address.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("trustedProxies: \"{0}\" is not a CIDR such as 10.0.0.0/8")]
+pub(crate) struct InvalidCidr(String);
+
+impl TrustedProxies {
+    /// Parses CIDRs; a bare address is itself.
+    pub(crate) fn parse(texts: &[String]) -> Result<Self, InvalidCidr> {
+        let parse = |text: &String| {
+            let network = text.parse::<IpNet>();
+            network
+                .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+                .map_err(|_| InvalidCidr(text.clone()))
+        };
+        texts.iter().map(parse).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Is this one of them?
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// The client's address: the peer's own or, when the peer is trusted, the last entry of
+    /// X-Forwarded-For that no trusted proxy wrote of another one. What stands before that entry is
+    /// the client's own invention. An entry that is no address ends the chain.
+    pub(crate) fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> SocketAddr {
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let mut client = peer;
+        let lines = headers.get_all(X_FORWARDED_FOR).into_iter().rev();
+        let entries = lines.flat_map(|line| line.to_str().unwrap_or("?").rsplit(','));
+        for entry in entries {
+            if !self.contains(client.ip()) {
+                break;
+            }
+            let Some(address) = address_of(entry.trim()) else {
+                break;
+            };
+            client = address;
+        }
+        client
+    }
+}
+
+/// `1.2.3.4`, `1.2.3.4:5`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:5`.
+fn address_of(entry: &str) -> Option<SocketAddr> {
+    let bare = entry
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let (ip, port) = match bare.unwrap_or(entry).parse::<IpAddr>() {
+        Ok(ip) => (ip, 0),
+        Err(_) => {
+            let address = entry.parse::<SocketAddr>().ok()?;
+            (address.ip(), address.port())
+        }
+    };
+    Some(SocketAddr::new(ip.to_canonical(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn client(trusted: &[&str], peer: &str, forwarded: &[&'static str]) -> String {
+        let texts: Vec<_> = trusted.iter().map(|text| (*text).to_owned()).collect();
+        let trusted = TrustedProxies::parse(&texts).unwrap();
+        let mut headers = HeaderMap::new();
+        for line in forwarded {
+            headers.append(X_FORWARDED_FOR, HeaderValue::from_static(line));
+        }
+        trusted
+            .client(peer.parse().unwrap(), &headers)
+            .ip()
+            .to_string()
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        let proxies = &["10.0.0.0/8", "2001:db8::/32"][..];
+        for (name, trusted, peer, forwarded, expected) in [
+            (
+                "nobody is trusted",
+                &[][..],
+                "10.0.0.1:1",
+                &["1.1.1.1"][..],
+                "10.0.0.1",
+            ),
+            (
+                "the peer is not trusted",
+                proxies,
+                "9.9.9.9:1",
+                &["1.1.1.1"],
+                "9.9.9.9",
+            ),
+            ("no header", proxies, "10.0.0.1:1", &[], "10.0.0.1"),
+            ("one proxy", proxies, "10.0.0.1:1", &["1.1.1.1"], "1.1.1.1"),
+            (
+                "a chain of ours",
+                proxies,
+                "10.0.0.1:1",
+                &["1.1.1.1, 10.2.2.2"],
+                "1.1.1.1",
+            ),
+            (
+                "two lines",
+                proxies,
+                "10.0.0.1:1",
+                &["1.1.1.1", "10.2.2.2"],
+                "1.1.1.1",
+            ),
+            (
+                "an invented start",
+                proxies,
+                "10.0.0.1:1",
+                &["6.6.6.6, 1.1.1.1"],
+                "1.1.1.1",
+            ),
+            (
+                "garbage ends the chain",
+                proxies,
+                "10.0.0.1:1",
+                &["1.1.1.1, unknown"],
+                "10.0.0.1",
+            ),
+            (
+                "all are ours",
+                proxies,
+                "10.0.0.1:1",
+                &["10.3.3.3, 10.2.2.2"],
+                "10.3.3.3",
+            ),
+            (
+                "with a port",
+                proxies,
+                "10.0.0.1:1",
+                &["1.1.1.1:99"],
+                "1.1.1.1",
+            ),
+            (
+                "IPv6 in brackets",
+                proxies,
+                "[2001:db8::1]:1",
+                &["[2a00::1]:99"],
+                "2a00::1",
+            ),
+            (
+                "IPv4 in IPv6",
+                proxies,
+                "[::ffff:10.0.0.1]:1",
+                &["::ffff:1.1.1.1"],
+                "1.1.1.1",
+            ),
+        ] {
+            assert_eq!(client(trusted, peer, forwarded), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_cidr_says_so() {
+        let error = TrustedProxies::parse(&["10.0.0.0/33".to_owned()]).unwrap_err();
+        assert!(error.to_string().contains("10.0.0.0/33"));
+    }
+}

@@ -1,0 +1,166 @@
+//! Bytes to heads. Pure; strict where leniency would let two readers see two messages.
+
+use std::mem::MaybeUninit;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+
+use super::{InvalidHead, RequestHead, ResponseHead, only};
+
+/// More fields than a browser with many cookies and a chain of proxies ever sends.
+const MAX_FIELDS: usize = 100;
+
+/// Fields whose lines a reader might join or pick from: one line or none.
+const SINGLE: [HeaderName; 4] = [
+    header::HOST,
+    header::SEC_WEBSOCKET_KEY,
+    header::SEC_WEBSOCKET_VERSION,
+    header::ORIGIN,
+];
+
+/// A whole request head, up to and including the empty line.
+pub(crate) fn parse_request(bytes: &Bytes) -> Result<RequestHead, InvalidHead> {
+    let mut fields = [MaybeUninit::uninit(); MAX_FIELDS];
+    let mut request = httparse::Request::new(&mut []);
+    match request.parse_with_uninit_headers(bytes, &mut fields) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Ok(httparse::Status::Partial) => return Err(malformed("the head is not complete")),
+        Err(error) => return Err(rejected(error)),
+    }
+    let (Some(method), Some(target), Some(minor_version)) =
+        (request.method, request.path, request.version)
+    else {
+        return Err(malformed("the head is not complete"));
+    };
+    let method =
+        Method::from_bytes(method.as_bytes()).map_err(|_| malformed("the method is not valid"))?;
+    let headers = collect(bytes, request.headers)?;
+    if SINGLE
+        .iter()
+        .any(|name| headers.get_all(name).iter().count() > 1)
+    {
+        return Err(malformed("a field that may occur once occurs twice"));
+    }
+    let (authority, path, raw_query) = split_target(target)?;
+    Ok(RequestHead {
+        method,
+        path: path.to_owned(),
+        raw_query: raw_query.map(str::to_owned),
+        minor_version,
+        host: host(authority, &headers)?,
+        headers,
+    })
+}
+
+/// A whole response head, up to and including the empty line.
+pub(crate) fn parse_response(bytes: &Bytes) -> Result<ResponseHead, InvalidHead> {
+    let mut fields = [MaybeUninit::uninit(); MAX_FIELDS];
+    let mut response = httparse::Response::new(&mut []);
+    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
+        &mut response,
+        bytes,
+        &mut fields,
+    );
+    match parsed {
+        Ok(httparse::Status::Complete(_)) => {}
+        Ok(httparse::Status::Partial) => return Err(malformed("the head is not complete")),
+        Err(error) => return Err(rejected(error)),
+    }
+    let (Some(1), Some(status)) = (response.version, response.code) else {
+        return Err(malformed("the answer is not HTTP/1.1"));
+    };
+    Ok(ResponseHead {
+        status,
+        headers: collect(bytes, response.headers)?,
+    })
+}
+
+fn collect(bytes: &Bytes, fields: &[httparse::Header<'_>]) -> Result<HeaderMap, InvalidHead> {
+    let mut headers = HeaderMap::with_capacity(fields.len());
+    for field in fields {
+        let name = HeaderName::from_bytes(field.name.as_bytes())
+            .map_err(|_| malformed("a field name is not valid"))?;
+        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value))
+            .map_err(|_| malformed("a field value is not valid"))?;
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+/// Authority, path and query of a request target: origin form, or absolute form (RFC 9112 §3.2.2).
+fn split_target(target: &str) -> Result<(Option<&str>, &str, Option<&str>), InvalidHead> {
+    if !target.bytes().all(|byte| byte.is_ascii_graphic()) || target.contains('#') {
+        return Err(malformed("the request target is not valid"));
+    }
+    let (authority, rest) = if target.starts_with('/') {
+        (None, target)
+    } else {
+        let after_scheme = target
+            .split_once("://")
+            .filter(|(scheme, _)| is_web_scheme(scheme))
+            .ok_or(malformed("the request target is neither a path nor a URL"))?
+            .1;
+        let end = after_scheme.find(['/', '?']).unwrap_or(after_scheme.len());
+        let (authority, rest) = after_scheme.split_at(end);
+        (Some(authority), rest)
+    };
+    let (path, query) = match rest.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (rest, None),
+    };
+    Ok((authority, if path.is_empty() { "/" } else { path }, query))
+}
+
+fn is_web_scheme(scheme: &str) -> bool {
+    ["http", "https", "ws", "wss"]
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(scheme))
+}
+
+/// The host asked for. Host must be there and valid (RFC 9112 §3.2); an authority in the target
+/// must name the same, since a reader behind us might take the other one.
+fn host(authority: Option<&str>, headers: &HeaderMap) -> Result<String, InvalidHead> {
+    let field = only(headers, &header::HOST)
+        .and_then(|value| value.to_str().ok())
+        .ok_or(malformed("there is no Host field"))?;
+    if authority.is_some_and(|authority| !authority.eq_ignore_ascii_case(field)) {
+        return Err(malformed("Host and request target name different hosts"));
+    }
+    host_of(field).ok_or(malformed("the Host field is not valid"))
+}
+
+/// `host[:port]` without its port, in lower case and without the root's dot.
+fn host_of(text: &str) -> Option<String> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (address, after) = rest.split_once(']')?;
+            address.parse::<std::net::Ipv6Addr>().ok()?;
+            (&text[..address.len() + 2], after)
+        }
+        None => text.split_at(text.find(':').unwrap_or(text.len())),
+    };
+    let port_is_valid = match port.strip_prefix(':') {
+        Some(digits) => digits.is_empty() || digits.parse::<u16>().is_ok(),
+        None => port.is_empty(),
+    };
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~[]:".contains(&byte);
+    let usable = port_is_valid && !name.is_empty() && name.bytes().all(valid);
+    usable.then(|| name.to_ascii_lowercase())
+}
+
+const fn malformed(fact: &'static str) -> InvalidHead {
+    InvalidHead::Malformed(fact)
+}
+
+fn rejected(error: httparse::Error) -> InvalidHead {
+    match error {
+        httparse::Error::HeaderName => malformed("a field name is not valid"),
+        httparse::Error::HeaderValue => malformed("a field value is not valid"),
+        httparse::Error::NewLine => malformed("a line does not end as it should"),
+        httparse::Error::Status => malformed("the status is not valid"),
+        httparse::Error::Token => malformed("the first line is not valid"),
+        httparse::Error::TooManyHeaders => InvalidHead::TooLarge,
+        httparse::Error::Version => malformed("the HTTP version is not valid"),
+    }
+}

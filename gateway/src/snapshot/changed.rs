@@ -1,0 +1,48 @@
+//! What became different between two revisions' material.
+
+use std::collections::{BTreeMap, HashSet};
+
+use tidegate_config::{Material, MaterialId};
+
+/// Namespaces in which a Secret or ConfigMap changed, appeared or went. Objects refer to their own
+/// namespace only, so everything elsewhere is as it was.
+pub(super) fn changed_namespaces<'a>(old: &'a Material, new: &'a Material) -> HashSet<&'a str> {
+    let before: BTreeMap<&MaterialId, &[u8]> = old.iter().collect();
+    let after: BTreeMap<&MaterialId, &[u8]> = new.iter().collect();
+    let gone = before.keys().filter(|id| !after.contains_key(*id));
+    let different = after
+        .iter()
+        .filter(|(id, bytes)| before.get(*id) != Some(*bytes));
+    gone.chain(different.map(|(id, _)| id))
+        .map(|id| namespace(id))
+        .collect()
+}
+
+/// The second part of `secret/NAMESPACE/NAME/KEY`.
+fn namespace(id: &MaterialId) -> &str {
+    id.as_str().split('/').nth(1).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn material(pieces: &[(&str, &str)]) -> Material {
+        let mut material = Material::default();
+        for (namespace, text) in pieces {
+            let id = MaterialId::secret(namespace, "s", "k");
+            material.insert(id, text.as_bytes().to_vec());
+        }
+        material
+    }
+
+    #[test]
+    fn only_namespaces_with_a_difference_count() {
+        let old = material(&[("a", "1"), ("b", "1"), ("c", "1")]);
+        let new = material(&[("a", "1"), ("b", "2"), ("d", "1")]);
+        assert_eq!(
+            changed_namespaces(&old, &new),
+            HashSet::from(["b", "c", "d"])
+        );
+    }
+}

@@ -1,0 +1,148 @@
+//! One API: its backend, its policies, its rules.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tidegate_config::{ApiConfig, ObjectKey};
+
+use super::Compilation;
+use crate::chain::text_of;
+use crate::dial::{BackendUrl, ClientTls, InvalidBackendTls, InvalidBackendUrl};
+use crate::policy::{InvalidPolicy, Pipeline, Scope, ScopePolicies};
+use crate::relay::Rules;
+use crate::snapshot::Api;
+
+/// Why an API can not be served.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum InvalidApi {
+    #[error("backend.url")]
+    Url(#[source] InvalidBackendUrl),
+    #[error(transparent)]
+    Tls(InvalidBackendTls),
+    #[error(transparent)]
+    Policy(InvalidPolicy),
+}
+
+/// What of an API depends on nothing but itself.
+struct Parts {
+    backend: BackendUrl,
+    backend_tls: ClientTls,
+    policies: Arc<ScopePolicies>,
+}
+
+impl Compilation<'_> {
+    pub(super) fn apis(&mut self, gateway: &Arc<ScopePolicies>) -> HashMap<ObjectKey, Arc<Api>> {
+        let update = self.update;
+        let mut apis = HashMap::with_capacity(update.config.apis.len());
+        for config in &update.config.apis {
+            if let Some(api) = self.api(config, gateway) {
+                apis.insert(config.key.clone(), api);
+            }
+        }
+        apis
+    }
+
+    fn api(&mut self, config: &ApiConfig, gateway: &Arc<ScopePolicies>) -> Option<Arc<Api>> {
+        let before = self
+            .previous
+            .and_then(|before| before.apis.get(&config.key));
+        let unchanged = before.filter(|before| {
+            *before.config == *config && !self.changed.contains(config.key.namespace.as_str())
+        });
+        if let Some(api) = unchanged.filter(|_| self.surroundings_are_unchanged(gateway)) {
+            return Some(Arc::clone(api));
+        }
+        let parts = match unchanged {
+            Some(api) => Ok(Parts {
+                backend: api.backend.clone(),
+                backend_tls: api.backend_tls.clone(),
+                policies: Arc::clone(&api.policies),
+            }),
+            None => self.parts(config),
+        };
+        match parts {
+            Ok(parts) => Some(self.assemble(config, parts, gateway, config.blocked.clone())),
+            Err(error) => {
+                let message = text_of(&error);
+                self.reject(
+                    "WebSocketApi",
+                    &config.key,
+                    config.generation,
+                    message.clone(),
+                );
+                match before {
+                    Some(working) => Some(Arc::clone(working)),
+                    None => self.blocked_api(config, gateway, message),
+                }
+            }
+        }
+    }
+
+    /// Is all that APIs take from their Gateway as before?
+    fn surroundings_are_unchanged(&self, gateway: &Arc<ScopePolicies>) -> bool {
+        self.previous.is_some_and(|before| {
+            Arc::ptr_eq(&before.policies, gateway)
+                && before.settings.drain == self.update.config.settings.drain
+        })
+    }
+
+    fn parts(&self, config: &ApiConfig) -> Result<Parts, InvalidApi> {
+        let backend = BackendUrl::parse(&config.backend_url).map_err(InvalidApi::Url)?;
+        let namespace = &config.key.namespace;
+        let factory = &self.lasting.backend_tls;
+        let backend_tls = factory
+            .compile(&config.backend_tls, namespace, self.material())
+            .map_err(InvalidApi::Tls)?;
+        let context = self.context(&config.key);
+        let on = &config.on_handshake;
+        let policies = ScopePolicies::compile(Scope::Api, on, &config.values, &context)
+            .map_err(InvalidApi::Policy)?;
+        Ok(Parts {
+            backend,
+            backend_tls,
+            policies: Arc::new(policies),
+        })
+    }
+
+    fn assemble(
+        &self,
+        config: &ApiConfig,
+        parts: Parts,
+        gateway: &ScopePolicies,
+        blocked: Option<String>,
+    ) -> Arc<Api> {
+        let Parts {
+            backend,
+            backend_tls,
+            policies,
+        } = parts;
+        Arc::new(Api {
+            pipeline: Pipeline::merge(&[gateway, &policies]),
+            rules: Arc::new(Rules::new(config, &self.update.config.settings.drain)),
+            metrics: self.lasting.metrics.api(&config.key),
+            config: Arc::new(config.clone()),
+            backend,
+            backend_tls,
+            blocked,
+            policies,
+        })
+    }
+
+    /// An API that never worked answers, so that nothing else does in its place, and refuses.
+    fn blocked_api(
+        &self,
+        config: &ApiConfig,
+        gateway: &ScopePolicies,
+        message: String,
+    ) -> Option<Arc<Api>> {
+        let factory = &self.lasting.backend_tls;
+        let plain = factory.compile(&Default::default(), &config.key.namespace, self.material());
+        let parts = Parts {
+            // Never dialled.
+            backend: BackendUrl::parse("ws://blocked.invalid").ok()?,
+            backend_tls: plain.ok()?,
+            policies: Arc::new(ScopePolicies::none()),
+        };
+        Some(self.assemble(config, parts, gateway, Some(message)))
+    }
+}

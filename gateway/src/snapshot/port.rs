@@ -1,0 +1,72 @@
+//! Listeners that share a port: told apart by the name that a client asks for.
+
+use std::sync::Arc;
+
+use tidegate_config::{ListenerConfig, Protocol, UrlScheme};
+
+use super::Api;
+use crate::route::{HostTable, Router};
+use crate::tls::ServerTls;
+
+/// One listener.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) config: ListenerConfig,
+    /// Set when the protocol is WSS.
+    pub(crate) tls: Option<Arc<ServerTls>>,
+    pub(crate) router: Router<Arc<Api>>,
+}
+
+/// All listeners of one port.
+#[derive(Debug)]
+pub(crate) struct Port {
+    pub(crate) protocol: Protocol,
+    /// In the order of the configuration; never empty.
+    pub(crate) listeners: Vec<Arc<Listener>>,
+    by_host: HostTable<Option<usize>>,
+}
+
+impl Port {
+    /// A port with its first listener.
+    pub(super) fn new(listener: Listener) -> Self {
+        let mut port = Self {
+            protocol: listener.config.protocol,
+            listeners: Vec::new(),
+            by_host: HostTable::default(),
+        };
+        port.add(listener);
+        port
+    }
+
+    /// One more listener, of the same protocol. Of two for the same host the first answers.
+    pub(super) fn add(&mut self, listener: Listener) {
+        let at = self.listeners.len();
+        if listener.config.hostnames.is_empty() {
+            self.by_host.any().get_or_insert(at);
+        }
+        for host in &listener.config.hostnames {
+            self.by_host.entry(host).get_or_insert(at);
+        }
+        self.listeners.push(Arc::new(listener));
+    }
+
+    /// The listener for a host (lower case, without port): the most specific one only.
+    pub(crate) fn listener(&self, host: &str) -> Option<&Arc<Listener>> {
+        let at = self.by_host.matching(host).flatten().next()?;
+        self.listeners.get(*at)
+    }
+
+    /// What a client that asks for `name` is shown: the listener for that name, or the first.
+    pub(crate) fn tls(&self, name: Option<&str>) -> Option<&Arc<ServerTls>> {
+        let listener = name.and_then(|name| self.listener(&name.to_ascii_lowercase()));
+        listener.or(self.listeners.first())?.tls.as_ref()
+    }
+
+    /// The scheme in the URL of whoever comes through here.
+    pub(crate) fn scheme(&self) -> UrlScheme {
+        match self.protocol {
+            Protocol::Ws => UrlScheme::Ws,
+            Protocol::Wss => UrlScheme::Wss,
+        }
+    }
+}

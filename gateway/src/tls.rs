@@ -1,0 +1,212 @@
+//! TLS towards clients: certificates chosen by the name they ask for, reloaded with the snapshot.
+//!
+//! A new certificate is a new configuration object; connections keep the one they began with, so
+//! a reload touches no live socket. Resumption is by stateless tickets: a client that comes back
+//! (after a drain, all at once) costs no signature, and an idle one costs no memory.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, version};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tidegate_config::{ListenerTlsConfig, Material, MaterialId, TlsVersion};
+
+/// A certificate or key that can not be served.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InvalidTls {
+    #[error("{0} is missing")]
+    Missing(MaterialId),
+    #[error("{0} is not PEM")]
+    Pem(MaterialId, #[source] rustls_pki_types::pem::Error),
+    #[error("{0} holds no certificate")]
+    Empty(MaterialId),
+    #[error("{0} and its private key can not be used")]
+    Unusable(MaterialId, #[source] rustls::Error),
+    #[error("no certificate is configured")]
+    None,
+    #[error("failed to set up TLS")]
+    Setup(#[source] rustls::Error),
+}
+
+/// What all listeners share, for as long as the process lives.
+#[derive(Debug)]
+pub(crate) struct TlsBasis {
+    pub(crate) provider: Arc<CryptoProvider>,
+    tickets: Arc<dyn ProducesTickets>,
+}
+
+impl TlsBasis {
+    /// Fails only when the system gives no random numbers.
+    pub(crate) fn new() -> Result<Self, InvalidTls> {
+        Ok(Self {
+            provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
+            tickets: Ticketer::new().map_err(InvalidTls::Setup)?,
+        })
+    }
+}
+
+/// TLS of one listener.
+#[derive(Debug)]
+pub(crate) struct ServerTls {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) min_version: TlsVersion,
+    /// Of everything it was made from.
+    fingerprint: digest::Digest,
+}
+
+impl ServerTls {
+    /// Parses the certificates; gives back `previous` when nothing changed.
+    pub(crate) fn compile(
+        tls: &ListenerTlsConfig,
+        material: &Material,
+        basis: &TlsBasis,
+        previous: Option<&Arc<Self>>,
+    ) -> Result<Arc<Self>, InvalidTls> {
+        let fingerprint = fingerprint(tls, material);
+        let same = |before: &&Arc<Self>| before.fingerprint.as_ref() == fingerprint.as_ref();
+        if let Some(unchanged) = previous.filter(same) {
+            return Ok(Arc::clone(unchanged));
+        }
+        let versions: &[_] = match tls.min_version {
+            TlsVersion::V1_2 => &[&version::TLS13, &version::TLS12],
+            TlsVersion::V1_3 => &[&version::TLS13],
+        };
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&basis.provider))
+            .with_protocol_versions(versions)
+            .map_err(InvalidTls::Setup)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(Certificates::load(
+                tls,
+                material,
+                &basis.provider,
+            )?));
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.ticketer = Arc::clone(&basis.tickets);
+        config.send_tls13_tickets = 1;
+        Ok(Arc::new(Self {
+            config: Arc::new(config),
+            min_version: tls.min_version,
+            fingerprint,
+        }))
+    }
+}
+
+fn fingerprint(tls: &ListenerTlsConfig, material: &Material) -> digest::Digest {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(&[u8::from(tls.min_version == TlsVersion::V1_3)]);
+    for id in tls
+        .certificates
+        .iter()
+        .flat_map(|(chain, key)| [chain, key])
+    {
+        let bytes = material.get(id).unwrap_or_default();
+        context.update(&bytes.len().to_be_bytes());
+        context.update(bytes);
+    }
+    context.finish()
+}
+
+/// The certificates of one listener by the names they are for.
+#[derive(Debug)]
+struct Certificates {
+    exact: HashMap<String, Arc<CertifiedKey>>,
+    /// By what follows `*.`; a wildcard stands for one label (RFC 9525 §6.3).
+    wildcard: HashMap<String, Arc<CertifiedKey>>,
+    /// For clients that ask for no name or an unknown one.
+    default: Arc<CertifiedKey>,
+}
+
+impl Certificates {
+    fn load(
+        tls: &ListenerTlsConfig,
+        material: &Material,
+        provider: &CryptoProvider,
+    ) -> Result<Self, InvalidTls> {
+        let mut found = None;
+        for (chain, key) in &tls.certificates {
+            let certified = Arc::new(certified_key(chain, key, material, provider)?);
+            let all = found.get_or_insert_with(|| Self {
+                exact: HashMap::new(),
+                wildcard: HashMap::new(),
+                default: Arc::clone(&certified),
+            });
+            for name in dns_names(&certified) {
+                match name.strip_prefix("*.") {
+                    Some(parent) => all.wildcard.entry(parent.to_owned()),
+                    None => all.exact.entry(name),
+                }
+                .or_insert_with(|| Arc::clone(&certified));
+            }
+        }
+        found.ok_or(InvalidTls::None)
+    }
+
+    fn choose(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
+        let parent = || name.split_once('.').map(|(_, parent)| parent);
+        let exact = self.exact.get(name);
+        exact.or_else(|| self.wildcard.get(parent()?))
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = hello.server_name().map(str::to_ascii_lowercase);
+        let chosen = name.and_then(|name| self.choose(&name));
+        Some(Arc::clone(chosen.unwrap_or(&self.default)))
+    }
+}
+
+/// A certificate chain with its private key, both PEM.
+pub(crate) fn certified_key(
+    chain: &MaterialId,
+    key: &MaterialId,
+    material: &Material,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, InvalidTls> {
+    let certificates = certificates(chain, material)?;
+    let bytes = material
+        .get(key)
+        .ok_or_else(|| InvalidTls::Missing(key.clone()))?;
+    let private = PrivateKeyDer::from_pem_slice(bytes);
+    let private = private.map_err(|error| InvalidTls::Pem(key.clone(), error))?;
+    CertifiedKey::from_der(certificates, private, provider)
+        .map_err(|error| InvalidTls::Unusable(chain.clone(), error))
+}
+
+/// All certificates of a PEM text.
+pub(crate) fn certificates(
+    id: &MaterialId,
+    material: &Material,
+) -> Result<Vec<CertificateDer<'static>>, InvalidTls> {
+    let bytes = material
+        .get(id)
+        .ok_or_else(|| InvalidTls::Missing(id.clone()))?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
+    let found = found.map_err(|error| InvalidTls::Pem(id.clone(), error))?;
+    if found.is_empty() {
+        return Err(InvalidTls::Empty(id.clone()));
+    }
+    Ok(found)
+}
+
+/// The DNS names of a certificate, in lower case; none when it has none or can not be read.
+fn dns_names(certified: &CertifiedKey) -> Vec<String> {
+    let leaf = certified
+        .cert
+        .first()
+        .and_then(|der| webpki::EndEntityCert::try_from(der).ok());
+    let names = leaf
+        .iter()
+        .flat_map(|leaf| leaf.valid_dns_names().map(str::to_ascii_lowercase));
+    names.collect()
+}
