@@ -30,6 +30,7 @@ mod client_address;
 mod counter;
 mod dial;
 mod exchange;
+mod frame;
 mod gateway;
 mod head;
 mod http_client;

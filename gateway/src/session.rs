@@ -1,20 +1,33 @@
 //! Who is live, and how they are told that it is over.
 //!
 //! Tunnels that were opened by the same right (API, listener, product, subscription, key) form a
-//! group; a new configuration is judged once per group, and only a group whose right ended is
-//! told. An order waits in the tunnel's own mailbox and wakes its task: no channel and no task per
-//! tunnel.
+//! group; a new configuration is judged once per group (`right`), and only a group whose right
+//! ended is told. An order waits in the tunnel's own mailbox and wakes its task: no channel and no
+//! task per tunnel. This module decides who must go; how that is done is the relay's matter.
 
 mod limit;
+mod mailbox;
+mod registry;
+mod right;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::Waker;
+use std::time::{Duration, SystemTime};
 
 use tidegate_config::{
     ApiConfig, CloseCode, GatewaySettings, LiveAccess, ObjectKey, ProductConfig, SubscriptionConfig,
 };
+use tokio::time::Instant;
 
 pub use limit::{LimitKey, LimitReached, Reservation};
+pub(crate) use mailbox::Order;
+pub use registry::Sessions;
+
+use crate::relay::CloseCause;
+use mailbox::Mailbox;
+use right::Right;
 
 /// What a new configuration says of live tunnels. Implemented by the snapshot.
 pub trait Access: Send + Sync {
@@ -51,67 +64,69 @@ pub struct SessionInfo {
     pub live_access: LiveAccess,
 }
 
-/// All live tunnels of this process, and the counts that limits need.
-pub struct Sessions {
-    counts: limit::Counts,
-}
-
-impl Sessions {
-    /// None yet.
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self {
-            counts: limit::Counts::default(),
-        })
-    }
-
-    /// Takes a place under a limit, or says that there is none; `None` and 0 are no limit, but
-    /// count all the same. The place is free again when the reservation is dropped.
-    pub fn reserve(
-        self: &Arc<Self>,
-        key: LimitKey,
-        max: Option<u32>,
-    ) -> Result<Reservation, LimitReached> {
-        limit::reserve(self, key, max)
-    }
-
-    /// Enters a tunnel; it leaves when the guard is dropped.
-    pub fn register(self: &Arc<Self>, info: SessionInfo) -> Session {
-        Session {
-            info: Arc::new(info),
-            all: Arc::clone(self),
-        }
-    }
-
-    /// Closes exactly the tunnels whose access ended with this configuration.
-    pub fn reconcile(&self, access: Arc<dyn Access>) {
-        drop(access);
-    }
-
-    /// Judges all tunnels again by the last configuration and by the wall clock. To be called once
-    /// a minute: it is the backstop for clocks that jump.
-    pub fn sweep(&self) {}
-
-    /// Closes all tunnels, and those that still come, evenly over `window`.
-    pub fn drain(&self, window: Duration, code: CloseCode) {
-        let _ = (window, code);
-    }
-
-    /// Cuts all tunnels, and those that still come, at once.
-    pub fn cut(&self) {}
-
-    /// How many tunnels live.
-    pub fn len(&self) -> usize {
-        0
-    }
-
-    /// Is nobody there?
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// One tunnel's entry; carries orders to its relay.
+/// One tunnel's entry; carries orders to its relay. It leaves the registry on drop.
 pub struct Session {
-    info: Arc<SessionInfo>,
-    all: Arc<Sessions>,
+    sessions: Arc<Sessions>,
+    right: Arc<Right>,
+    mailbox: Arc<Mailbox>,
+    token_expires_at: Option<i64>,
+}
+
+impl Session {
+    /// Says whom to wake when there is news.
+    pub(crate) fn watch(&self, waker: &Waker) {
+        self.mailbox.watch(waker);
+    }
+
+    /// What has changed since the last time: the order to follow, and possibly the expiry.
+    pub(crate) fn news(&self) -> Option<Option<Order>> {
+        self.mailbox.news()
+    }
+
+    /// When token or subscription expire, whichever is first, if that matters here.
+    pub(crate) fn expiry(&self, now: Instant) -> Option<(Instant, CloseCause)> {
+        if !self.mailbox.live_access.enforce {
+            return None;
+        }
+        let token = self
+            .token_expires_at
+            .map(|at| (at, CloseCause::TokenExpired));
+        let subscription = self.mailbox.subscription_expires_at();
+        let subscription = subscription.map(|at| (at, CloseCause::SubscriptionExpired));
+        let (at, cause) = token
+            .into_iter()
+            .chain(subscription)
+            .min_by_key(|&(at, _)| at)?;
+        Some((now + until(at), cause))
+    }
+
+    /// Code for the client when its access ends.
+    pub(crate) fn close_code(&self) -> u16 {
+        self.mailbox.live_access.close_code.get()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.sessions.remove(&self.right, &self.mailbox);
+    }
+}
+
+/// How long until this second since 1970 begins.
+fn until(second: i64) -> Duration {
+    let Ok(second) = u64::try_from(second) else {
+        return Duration::ZERO;
+    };
+    // A century is as good as never, and can be added to any clock.
+    let second = Duration::from_secs(second);
+    let passed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let left = second.saturating_sub(passed.unwrap_or_default());
+    left.min(Duration::from_secs(100 * 365 * 24 * 3600))
+}
+
+/// The order of a drain that has begun.
+#[derive(Clone, Copy, Debug)]
+struct DrainPlan {
+    until: Instant,
+    code: CloseCode,
 }

@@ -1,0 +1,117 @@
+//! One direction of a round: from one leg to the other.
+
+use std::task::Poll;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::scan::{Stop, Want};
+use super::{Relay, Side, Turn};
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Relay<T> {
+    /// Takes what `side` has sent and passes it on; says whether anything happened.
+    pub(super) fn pump(&mut self, turn: &mut Turn<'_, '_>, side: Side, scratch: &mut [u8]) -> bool {
+        let want = self.want(side);
+        let (from, to) = self.pair(side);
+        if from.ended {
+            return false;
+        }
+        let waits = match want {
+            Want::Relay => !to.is_ready() || from.resume_at.is_some(),
+            Want::Rest | Want::Boundary => !to.is_ready(),
+            Want::Answer | Want::Nothing => false,
+        };
+        from.set_blocked(waits, turn.now);
+        if waits {
+            return false;
+        }
+        if !from.input.is_empty() && !from.partial {
+            return self.pump_input(turn, side);
+        }
+        match from.read(turn.cx, scratch) {
+            Poll::Pending => false,
+            Poll::Ready(0) => {
+                self.on_ended(side, turn.now);
+                true
+            }
+            Poll::Ready(read) => {
+                from.hear(turn.now);
+                let taken = self.pass(turn, side, &scratch[..read]);
+                self.leg(side).input.push(&scratch[taken..read]);
+                true
+            }
+        }
+    }
+
+    /// As [`pump`](Self::pump), for what was read before.
+    fn pump_input(&mut self, turn: &mut Turn<'_, '_>, side: Side) -> bool {
+        let mut input = std::mem::take(&mut self.leg(side).input);
+        let taken = self.pass(turn, side, input.as_slice());
+        input.take(taken);
+        let from = self.leg(side);
+        from.input = input;
+        taken > 0 || from.partial
+    }
+
+    /// Passes on what may be passed on from the front of `data`; says how much is done with.
+    fn pass(&mut self, turn: &mut Turn<'_, '_>, side: Side, data: &[u8]) -> usize {
+        let mut done = 0;
+        self.leg(side).partial = false;
+        loop {
+            let want = self.want(side);
+            let rest = &data[done..];
+            let from = &mut self.legs[side as usize];
+            let scan = from.scanner.scan(rest, want, &self.rules, turn.now);
+            if want.passes_on() && scan.taken > 0 {
+                self.moved = turn.now;
+                let to = self.leg(side.other());
+                to.send(turn.cx, &rest[..scan.taken], turn.now);
+            }
+            done += scan.taken;
+            match scan.stop {
+                Stop::End | Stop::Boundary => return done,
+                Stop::Hold => {
+                    self.leg(side).partial = true;
+                    return done;
+                }
+                Stop::Wait(until) => {
+                    self.leg(side).resume_at = Some(until);
+                    return done;
+                }
+                Stop::Skip(size) => done += size,
+                Stop::Close(close) => {
+                    self.on_close(side, close, want.passes_on(), turn.now);
+                    return data.len();
+                }
+                Stop::Violation(violation) => {
+                    self.on_violation(side, violation, turn.now);
+                    return data.len();
+                }
+                Stop::Exceeded(cause) => {
+                    self.begin(cause, Some(side), turn.now);
+                    return done;
+                }
+            }
+            // Behind a pong of ours: go on only if the other leg still takes.
+            if want.passes_on() && !self.leg(side.other()).is_ready() {
+                return done;
+            }
+        }
+    }
+
+    /// What the bytes of `side` are wanted for.
+    fn want(&mut self, side: Side) -> Want {
+        let ending = self.ending.is_some();
+        let (from, to) = self.pair(side);
+        if from.close_received || from.garbled {
+            Want::Nothing
+        } else if to.close_sent || to.mute || to.broken || to.is_lost() {
+            Want::Answer
+        } else if to.goodbye.is_some() {
+            Want::Boundary
+        } else if ending {
+            Want::Rest
+        } else {
+            Want::Relay
+        }
+    }
+}
