@@ -4,7 +4,7 @@
 //! carries something a client chose. Nothing here reads a clock or a socket.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
@@ -151,11 +151,7 @@ pub struct Metrics {
     registry: Registry,
     handshakes: IntCounterVec,
     handshake_seconds: HistogramVec,
-    tunnels_active: IntGaugeVec,
-    tunnels_closed: IntCounterVec,
-    tunnel_seconds: Histogram,
-    messages: IntCounterVec,
-    bytes: IntCounterVec,
+    tunnels: Tunnels,
     config_errors: IntCounterVec,
     apis: Mutex<HashMap<ObjectKey, Arc<ApiMetrics>>>,
     /// Client connections open, tunnels and handshakes together.
@@ -170,6 +166,16 @@ pub struct Metrics {
     pub config_rejected_objects: IntGauge,
     /// 1 while draining.
     pub draining: IntGauge,
+}
+
+/// What tunnels count.
+#[derive(Clone, Debug)]
+struct Tunnels {
+    active: IntGaugeVec,
+    closed: IntCounterVec,
+    seconds: Histogram,
+    messages: IntCounterVec,
+    bytes: IntCounterVec,
 }
 
 impl Metrics {
@@ -189,26 +195,7 @@ impl Metrics {
                 "Time of a handshake's parts",
                 &["phase"],
             ),
-            tunnels_active: gauges(&r, "tunnels_active", "Tunnels open now", &["api"]),
-            tunnels_closed: counters(
-                &r,
-                "tunnels_closed_total",
-                "Tunnels that ended",
-                &["api", "initiator", "code"],
-            ),
-            tunnel_seconds: histogram(&r, "tunnel_duration_seconds", "Age of tunnels that ended"),
-            messages: counters(
-                &r,
-                "messages_total",
-                "Messages and control frames relayed",
-                &["api", "direction", "type"],
-            ),
-            bytes: counters(
-                &r,
-                "bytes_total",
-                "Bytes relayed, frame headers included",
-                &["api", "direction"],
-            ),
+            tunnels: Tunnels::new(&r),
             config_errors: counters(
                 &r,
                 "config_errors_total",
@@ -245,7 +232,7 @@ impl Metrics {
         if let Some(found) = apis.get(key) {
             return Arc::clone(found);
         }
-        let created = Arc::new(ApiMetrics::new(self, key));
+        let created = Arc::new(ApiMetrics::new(&self.tunnels, key));
         apis.insert(key.clone(), Arc::clone(&created));
         created
     }
@@ -287,10 +274,10 @@ impl Metrics {
             return;
         }
         forget(&self.handshakes, &gone);
-        forget(&self.tunnels_active, &gone);
-        forget(&self.tunnels_closed, &gone);
-        forget(&self.messages, &gone);
-        forget(&self.bytes, &gone);
+        forget(&self.tunnels.active, &gone);
+        forget(&self.tunnels.closed, &gone);
+        forget(&self.tunnels.messages, &gone);
+        forget(&self.tunnels.bytes, &gone);
     }
 
     /// All of it in Prometheus' text format.
@@ -304,58 +291,100 @@ impl Metrics {
     }
 }
 
-/// The handles of one API.
+impl Tunnels {
+    fn new(r: &Registry) -> Self {
+        Self {
+            active: gauges(r, "tunnels_active", "Tunnels open now", &["api"]),
+            closed: counters(
+                r,
+                "tunnels_closed_total",
+                "Tunnels that ended",
+                &["api", "initiator", "code"],
+            ),
+            seconds: histogram(r, "tunnel_duration_seconds", "Age of tunnels that ended"),
+            messages: counters(
+                r,
+                "messages_total",
+                "Messages and control frames relayed",
+                &["api", "direction", "type"],
+            ),
+            bytes: counters(
+                r,
+                "bytes_total",
+                "Bytes relayed, frame headers included",
+                &["api", "direction"],
+            ),
+        }
+    }
+}
+
+/// The handles of one API. Its series appear with its first tunnel: most of thousands of APIs
+/// may never have one on this pod.
 #[derive(Debug)]
 pub struct ApiMetrics {
     name: String,
+    tunnels: Tunnels,
+    series: OnceLock<ApiSeries>,
+}
+
+#[derive(Debug)]
+struct ApiSeries {
     active: IntGauge,
-    closed: IntCounterVec,
-    seconds: Histogram,
     messages: [[IntCounter; 6]; 2],
     bytes: [IntCounter; 2],
 }
 
 impl ApiMetrics {
-    fn new(metrics: &Metrics, key: &ObjectKey) -> Self {
-        let name = key.to_string();
-        let api = name.as_str();
+    fn new(tunnels: &Tunnels, key: &ObjectKey) -> Self {
         Self {
-            active: metrics.tunnels_active.with_label_values(&[api]),
-            closed: metrics.tunnels_closed.clone(),
-            seconds: metrics.tunnel_seconds.clone(),
-            messages: Direction::ALL.map(|direction| {
-                FrameKind::ALL.map(|kind| {
-                    let labels = [api, direction.as_str(), kind.as_str()];
-                    metrics.messages.with_label_values(&labels)
-                })
-            }),
-            bytes: Direction::ALL
-                .map(|direction| metrics.bytes.with_label_values(&[api, direction.as_str()])),
-            name,
+            name: key.to_string(),
+            tunnels: tunnels.clone(),
+            series: OnceLock::new(),
         }
+    }
+
+    fn series(&self) -> &ApiSeries {
+        self.series
+            .get_or_init(|| ApiSeries::new(&self.tunnels, &self.name))
     }
 
     /// A tunnel opened.
     pub fn opened(&self) {
-        self.active.inc();
+        self.series().active.inc();
     }
 
     /// A tunnel ended. `initiator` must come from a closed set; `code` is what the client saw.
     pub fn closed(&self, initiator: &'static str, code: Option<u16>, age: Duration) {
-        self.active.dec();
+        self.series().active.dec();
         let labels = [self.name.as_str(), initiator, code_label(code)];
-        self.closed.with_label_values(&labels).inc();
-        self.seconds.observe(age.as_secs_f64());
+        self.tunnels.closed.with_label_values(&labels).inc();
+        self.tunnels.seconds.observe(age.as_secs_f64());
     }
 
     /// So many frames of one kind were relayed.
     pub fn messages(&self, direction: Direction, kind: FrameKind, count: u64) {
-        self.messages[direction as usize][kind as usize].inc_by(count);
+        self.series().messages[direction as usize][kind as usize].inc_by(count);
     }
 
     /// So many bytes were relayed.
     pub fn bytes(&self, direction: Direction, count: u64) {
-        self.bytes[direction as usize].inc_by(count);
+        self.series().bytes[direction as usize].inc_by(count);
+    }
+}
+
+impl ApiSeries {
+    fn new(tunnels: &Tunnels, api: &str) -> Self {
+        Self {
+            active: tunnels.active.with_label_values(&[api]),
+            messages: Direction::ALL.map(|direction| {
+                FrameKind::ALL.map(|kind| {
+                    let labels = [api, direction.as_str(), kind.as_str()];
+                    tunnels.messages.with_label_values(&labels)
+                })
+            }),
+            bytes: Direction::ALL
+                .map(|direction| tunnels.bytes.with_label_values(&[api, direction.as_str()])),
+        }
     }
 }
 

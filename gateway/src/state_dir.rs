@@ -15,6 +15,8 @@ use tidegate_config::{AssembleError, INDEX_KEY, Index, ObjectKey, Rendered, rend
 
 use crate::update::Update;
 
+mod keep;
+
 /// A directory that holds at most one configuration.
 #[derive(Clone, Debug)]
 pub struct StateDir {

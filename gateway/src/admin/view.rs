@@ -25,7 +25,7 @@ pub(super) fn status(state: &State) -> String {
 }
 
 pub(super) fn config(state: &State) -> String {
-    let Some(update) = state.serving.load_full() else {
+    let Some(update) = state.serving.borrow().clone() else {
         return pretty(&json!({ "revision": 0 }));
     };
     let config = &update.config;

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
 use tidegate_config::{Protocol, Rejected};
 use tokio::sync::watch;
 
@@ -48,7 +47,7 @@ pub struct Applied {
 pub(crate) struct State {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) sessions: Arc<Sessions>,
-    pub(crate) serving: ArcSwapOption<Update>,
+    pub(crate) serving: watch::Sender<Option<Arc<Update>>>,
     pub(crate) applied: watch::Sender<Applied>,
     pub(crate) bound: watch::Sender<Vec<BoundListener>>,
     /// Was there a moment with a whole configuration and all its listeners? A later listener that
@@ -62,7 +61,7 @@ impl State {
         Arc::new(Self {
             metrics,
             sessions,
-            serving: ArcSwapOption::empty(),
+            serving: watch::Sender::new(None),
             applied: watch::Sender::new(Applied::default()),
             bound: watch::Sender::new(Vec::new()),
             complete: watch::Sender::new(false),

@@ -47,3 +47,46 @@ fn series_of_removed_apis_are_dropped() {
     assert_eq!(lines(&metrics, "tidegate_tunnels_active").len(), 1);
     assert_eq!(lines(&metrics, "tidegate_handshakes_total").len(), 1);
 }
+
+/// One row of the documentation: name, type, sorted labels, meaning.
+type Row = (String, String, Vec<String>, String);
+
+fn documented() -> Vec<Row> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let mut labels: Vec<String> = cells[2].split(',').map(|l| l.trim().to_owned()).collect();
+        labels.retain(|label| !label.is_empty());
+        labels.sort();
+        let name = cells[0].trim_matches('`').to_owned();
+        (name, cells[1].to_owned(), labels, cells[3].to_owned())
+    };
+    let rows = text.lines().filter(|line| line.starts_with("| `tidegate_"));
+    rows.map(row).collect()
+}
+
+#[test]
+fn the_documentation_lists_every_metric() {
+    let metrics = Metrics::new();
+    let key = ObjectKey::new("shop", "chat");
+    let api = metrics.api(&key);
+    api.opened();
+    api.closed("client", None, Duration::ZERO);
+    metrics.handshake(Some(&key), HandshakeResult::Accepted, "");
+    metrics.handshake_phase(Phase::Total, Duration::ZERO);
+    metrics.config_error("format");
+    let registered = metrics.registry.gather().into_iter().map(|family| {
+        let kind = format!("{:?}", family.get_field_type()).to_lowercase();
+        let labels = family.get_metric()[0].get_label().iter();
+        let mut labels: Vec<String> = labels.map(|label| label.name().to_owned()).collect();
+        labels.sort();
+        (
+            family.name().to_owned(),
+            kind,
+            labels,
+            family.help().to_owned(),
+        )
+    });
+    assert_eq!(documented(), registered.collect::<Vec<Row>>());
+}
