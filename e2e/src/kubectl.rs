@@ -103,7 +103,7 @@ impl Kubectl {
         Ok(if output.status.success() {
             Ok(text(&output.stdout))
         } else {
-            Err(text(&output.stderr))
+            Err(text(&[output.stderr, output.stdout].concat()))
         })
     }
 }

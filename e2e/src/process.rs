@@ -91,8 +91,24 @@ impl Process {
 
     /// Asks it to end (SIGTERM).
     pub fn terminate(&self) -> anyhow::Result<()> {
+        self.signal("TERM")
+    }
+
+    /// Makes it hang (SIGSTOP).
+    pub fn suspend(&self) -> anyhow::Result<()> {
+        self.signal("STOP")
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn resume(&self) -> anyhow::Result<()> {
+        self.signal("CONT")
+    }
+
+    fn signal(&self, signal: &str) -> anyhow::Result<()> {
         let pid = self.id().to_string();
-        let status = Command::new("kill").args(["-TERM", &pid]).status()?;
+        let status = Command::new("kill")
+            .args([&format!("-{signal}"), &pid])
+            .status()?;
         anyhow::ensure!(status.success(), "failed to signal {}", self.name);
         Ok(())
     }

@@ -70,6 +70,8 @@ pub struct GatewayOptions {
     pub pod: String,
     /// For its last good configuration.
     pub state: PathBuf,
+    /// Address on which its listeners bind.
+    pub bind: String,
 }
 
 /// A running `tidegate-gateway`.
@@ -91,7 +93,7 @@ impl Gateway {
             .args(["--gateway", &options.gateway])
             .args(["--namespace", &options.namespace])
             .args(["--pod-name", &options.pod])
-            .args(["--bind-address", "127.0.0.1"])
+            .args(["--bind-address", &options.bind])
             .args(["--admin-address", &admin.to_string()])
             .arg("--state-dir")
             .arg(&options.state);
@@ -131,16 +133,6 @@ impl Gateway {
         let status = self.process.ended(limit).await?;
         ensure!(status.success(), "the gateway ended with {status}");
         Ok(())
-    }
-
-    /// The lines of its access log so far, of one event.
-    pub fn records(&self, event: &str) -> Vec<serde_json::Value> {
-        let log = self.process.stdout();
-        let records = log
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok());
-        let of_event = records.filter(|record: &serde_json::Value| record["event"] == event);
-        of_event.collect()
     }
 }
 

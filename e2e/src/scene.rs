@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::ensure;
+use kube::config::{AuthInfo, Kubeconfig};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -99,6 +100,7 @@ spec:
             gateway: name.to_owned(),
             pod: format!("{name}-pod"),
             state: self.state.path().join(name),
+            bind: "127.0.0.1".to_owned(),
         };
         GatewayPlan { options, port }
     }
@@ -153,6 +155,26 @@ spec:
             ))
         })
         .await
+    }
+
+    /// A port for a listener.
+    pub fn free_port(&self) -> anyhow::Result<u16> {
+        paths::free_port()
+    }
+
+    /// A kubeconfig with the rights of a ServiceAccount.
+    pub async fn kubeconfig_of(&self, account: &str) -> anyhow::Result<PathBuf> {
+        let token = self.kubectl().run(&["create", "token", account]).await?;
+        let mut config = Kubeconfig::read_from(&self.kubeconfig)?;
+        for user in &mut config.auth_infos {
+            user.auth_info = Some(AuthInfo {
+                token: Some(token.clone().into()),
+                ..AuthInfo::default()
+            });
+        }
+        let path = self.state.path().join(format!("{account}.kubeconfig"));
+        std::fs::write(&path, serde_json::to_string(&config)?)?;
+        Ok(path)
     }
 
     /// The status of an object.

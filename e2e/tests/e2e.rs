@@ -2,5 +2,27 @@
 //!
 //! One test binary, so that all stories share one control plane and one operator.
 
+#[path = "e2e/access.rs"]
+mod access;
+#[path = "e2e/apply.rs"]
+mod apply;
+#[path = "e2e/bad_input.rs"]
+mod bad_input;
+#[path = "e2e/churn.rs"]
+mod churn;
+#[path = "e2e/closes.rs"]
+mod closes;
+#[path = "e2e/handshake.rs"]
+mod handshake;
 #[path = "e2e/harness.rs"]
 mod harness;
+#[path = "e2e/policies.rs"]
+mod policies;
+#[path = "e2e/resilience.rs"]
+mod resilience;
+#[path = "e2e/stage.rs"]
+mod stage;
+#[path = "e2e/standalone.rs"]
+mod standalone;
+#[path = "e2e/third_party.rs"]
+mod third_party;

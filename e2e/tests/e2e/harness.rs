@@ -76,7 +76,9 @@ async fn a_backend_over_tls_does_what_the_test_says() -> anyhow::Result<()> {
     let mut server = handshake.accept_with(&[], &greeting.bytes()).await?;
     assert_eq!(client.head().await?.status(), 101);
     assert_eq!(client.frame().await?, greeting);
-    client.send_frame(&Frame::close(1000, "bye").masked()).await?;
+    client
+        .send_frame(&Frame::close(1000, "bye").masked())
+        .await?;
     assert_eq!(server.frame().await?.closing()?, (1000, "bye".to_owned()));
     drop(server);
     client.end().await
@@ -97,7 +99,10 @@ async fn a_refusal_reaches_the_client_helper() -> anyhow::Result<()> {
     let (refused, done) = tokio::join!(Request::new(url).refused_with(403), refuse);
     done?;
     let refused = refused?;
-    assert_eq!((refused.header("x-why"), &*refused.body), (Some("tired"), "no"));
+    assert_eq!(
+        (refused.header("x-why"), &*refused.body),
+        (Some("tired"), "no")
+    );
     Ok(())
 }
 
@@ -108,7 +113,10 @@ async fn the_identity_provider_publishes_its_keys() -> anyhow::Result<()> {
     let address = provider.issuer().trim_start_matches("http://").parse()?;
     let (status, keys) = tidegate_e2e::http::get(address, "/keys").await?;
     assert_eq!(status, 200);
-    assert!(keys.contains("elliptic") && keys.contains("RS256"), "{keys}");
+    assert!(
+        keys.contains("elliptic") && keys.contains("RS256"),
+        "{keys}"
+    );
     assert_eq!(provider.key_fetches(), 1);
     Ok(())
 }
