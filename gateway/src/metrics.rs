@@ -14,6 +14,11 @@ use prometheus::{
 };
 use tidegate_config::ObjectKey;
 
+mod process;
+
+/// Why creating a metric can not fail.
+const CONSTANTS: &str = "names, labels and buckets are constants that a test creates";
+
 /// Label value where no API was found (yet).
 const NO_API: &str = "-";
 
@@ -182,6 +187,7 @@ impl Metrics {
     /// A registry of its own, so that several gateways fit into one process.
     pub fn new() -> Arc<Self> {
         let r = Registry::new();
+        process::register(&r);
         let metrics = Self {
             handshakes: counters(
                 &r,
@@ -466,7 +472,7 @@ fn registered<M: Collector + Clone + 'static>(
     registry: &Registry,
     metric: prometheus::Result<M>,
 ) -> M {
-    let metric = metric.expect("names, labels and buckets are constants that a test creates");
+    let metric = metric.expect(CONSTANTS);
     registry
         .register(Box::new(metric.clone()))
         .expect("each name is registered once, as a test shows");

@@ -1,5 +1,6 @@
 //! What all connections share; outlives every snapshot.
 
+use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -19,4 +20,10 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     /// Of connections: asked, new handshakes are refused with 503; insisted, all sockets are cut.
     pub(crate) drain: Drain,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
 }

@@ -62,7 +62,9 @@ fn documented() -> Vec<Row> {
         let name = cells[0].trim_matches('`').to_owned();
         (name, cells[1].to_owned(), labels, cells[3].to_owned())
     };
-    let rows = text.lines().filter(|line| line.starts_with("| `tidegate_"));
+    let is_metric =
+        |line: &&str| line.starts_with("| `tidegate_") || line.starts_with("| `process_");
+    let rows = text.lines().filter(is_metric);
     rows.map(row).collect()
 }
 

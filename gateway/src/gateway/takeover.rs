@@ -1,0 +1,241 @@
+//! Taking over configurations: compile whole, swap whole, then tell tunnels, listeners and status.
+//!
+//! A broken object harms only itself; that is the snapshot's matter. Here a configuration is taken
+//! over as a whole, or not at all.
+
+use std::future::pending;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tidegate_config::Rejected;
+use tokio::sync::watch;
+
+use crate::chain::text_of;
+use crate::drain::Drain;
+use crate::gateway::{Applied, BoundListener, Options, Problem, Shared, State};
+use crate::listener::{Listeners, Listening};
+use crate::session::Access;
+use crate::snapshot::{Lasting, Snapshot};
+use crate::update::Update;
+
+/// A port that is taken is usually free again when the process before us is gone.
+const BIND_AGAIN: Duration = Duration::from_secs(2);
+
+/// Takes over what comes through the updates.
+pub(super) struct Takeover {
+    options: Options,
+    state: Arc<State>,
+    lasting: Arc<Lasting>,
+    drains: Drains,
+    /// From the first configuration on.
+    running: Option<Running>,
+    /// The update looked at last, whether it was taken over or not.
+    seen: Option<Arc<Update>>,
+    /// Why it was not: a fault of ours, since compiling does not fail.
+    fault: Option<Problem>,
+    /// The problem counted last.
+    counted: Option<Problem>,
+}
+
+/// Where tasks are spawned.
+pub(super) struct Drains {
+    pub(super) connections: Drain,
+    pub(super) control: Drain,
+}
+
+/// What exists from the first configuration on.
+struct Running {
+    shared: Arc<Shared>,
+    listeners: Listeners,
+    /// Objects of the snapshot that did not compile.
+    rejected: Vec<Rejected>,
+    /// Listeners that could not bind.
+    unbound: Vec<Rejected>,
+}
+
+impl Takeover {
+    pub(super) fn new(
+        options: Options,
+        state: Arc<State>,
+        lasting: Arc<Lasting>,
+        drains: Drains,
+    ) -> Self {
+        Self {
+            options,
+            state,
+            lasting,
+            drains,
+            running: None,
+            seen: None,
+            fault: None,
+            counted: None,
+        }
+    }
+
+    /// Follows the updates and the source's problems, for ever.
+    pub(super) async fn run(mut self, mut updates: watch::Receiver<Option<Arc<Update>>>) {
+        let none = || watch::channel(None).1;
+        let mut problems = self.options.problems.take().unwrap_or_else(none);
+        loop {
+            let update = updates.borrow_and_update().clone();
+            if let Some(update) = update
+                && !self.has_seen(&update)
+            {
+                self.take(update).await;
+            }
+            self.listen();
+            let problem = problems.borrow_and_update().clone();
+            self.tell(problem);
+            tokio::select! {
+                () = changed(&mut updates) => {}
+                () = changed(&mut problems) => {}
+                () = tokio::time::sleep(BIND_AGAIN), if self.lacks_listeners() => {}
+            }
+        }
+    }
+
+    fn has_seen(&self, update: &Arc<Update>) -> bool {
+        let seen = self.seen.as_ref();
+        seen.is_some_and(|seen| Arc::ptr_eq(seen, update))
+    }
+
+    fn lacks_listeners(&self) -> bool {
+        let running = self.running.as_ref();
+        running.is_some_and(|running| !running.unbound.is_empty())
+    }
+
+    /// Compiles off this thread, then swaps.
+    async fn take(&mut self, update: Arc<Update>) {
+        self.seen = Some(Arc::clone(&update));
+        let previous = self.running.as_ref().map(|r| r.shared.snapshot.load_full());
+        let (of, lasting) = (Arc::clone(&update), Arc::clone(&self.lasting));
+        let compile = move || Snapshot::compile(&of, previous.as_deref(), &lasting);
+        let swapped = match tokio::task::spawn_blocking(compile).await {
+            Ok((snapshot, rejected)) => self
+                .swap(update, Arc::new(snapshot), rejected)
+                .map_err(|error| text_of(&error)),
+            Err(error) => Err(text_of(&error)),
+        };
+        self.fault = swapped.err().map(|message| {
+            tracing::error!("failed to take over a configuration: {message}");
+            Problem {
+                reason: "internal",
+                message,
+            }
+        });
+    }
+
+    fn swap(
+        &mut self,
+        update: Arc<Update>,
+        snapshot: Arc<Snapshot>,
+        rejected: Vec<Rejected>,
+    ) -> io::Result<()> {
+        tracing::info!(revision = update.revision, rejected = rejected.len(), "taken over");
+        match &mut self.running {
+            Some(running) => {
+                running.shared.snapshot.store(Arc::clone(&snapshot));
+                running.rejected = rejected;
+            }
+            None => self.running = Some(self.begin(Arc::clone(&snapshot), rejected)?),
+        }
+        let served = |key: &_| snapshot.api(key).is_some();
+        self.state.metrics.retain_apis(served);
+        self.state.sessions.reconcile(snapshot);
+        self.state.serving.send_replace(Some(update));
+        Ok(())
+    }
+
+    fn begin(&self, snapshot: Arc<Snapshot>, rejected: Vec<Rejected>) -> io::Result<Running> {
+        let shared = Arc::new(Shared {
+            snapshot: ArcSwap::new(snapshot),
+            services: Arc::clone(&self.lasting.services),
+            sessions: Arc::clone(&self.state.sessions),
+            metrics: Arc::clone(&self.state.metrics),
+            drain: self.drains.connections.clone(),
+        });
+        let control = self.drains.control.clone();
+        Ok(Running {
+            listeners: Listeners::start(&self.options, Arc::clone(&shared), control)?,
+            shared,
+            rejected,
+            unbound: Vec::new(),
+        })
+    }
+
+    /// Brings the listeners in line with the configuration in use.
+    fn listen(&mut self) {
+        let Some(running) = &mut self.running else {
+            return;
+        };
+        let snapshot = running.shared.snapshot.load_full();
+        let Listening { bound, failed } = running.listeners.reconcile(&snapshot);
+        let rejected = |(name, error)| Rejected {
+            kind: "Gateway".to_owned(),
+            key: snapshot.settings.key.clone(),
+            generation: snapshot.settings.generation,
+            message: format!("listener {name} can not be bound: {error}"),
+        };
+        running.unbound = failed.into_iter().map(rejected).collect();
+        if running.unbound.is_empty() {
+            self.state.complete.send_replace(true);
+        }
+        self.state.bound.send_if_modified(|current| {
+            let new = *current != bound;
+            for listener in bound.iter().filter(|listener| !current.contains(listener)) {
+                announce(listener);
+            }
+            *current = bound;
+            new
+        });
+    }
+
+    /// Brings status and metrics in line with all that.
+    fn tell(&mut self, of_source: Option<Problem>) {
+        let problem = self.fault.clone().or(of_source);
+        let metrics = &self.state.metrics;
+        if let Some(problem) = &problem
+            && self.counted.as_ref() != Some(problem)
+        {
+            metrics.config_error(problem.reason);
+        }
+        let revision = self.state.serving.borrow().as_ref().map_or(0, |u| u.revision);
+        let running = self.running.iter();
+        let applied = Applied {
+            revision,
+            rejected: running
+                .flat_map(|running| running.rejected.iter().chain(&running.unbound).cloned())
+                .collect(),
+            synchronized: revision != 0 && problem.is_none(),
+            error: problem.as_ref().map(|problem| problem.message.clone()),
+        };
+        metrics.config_revision.set(i64::try_from(revision).unwrap_or(i64::MAX));
+        metrics.config_synchronized.set(applied.synchronized.into());
+        let rejected = i64::try_from(applied.rejected.len()).unwrap_or(i64::MAX);
+        metrics.config_rejected_objects.set(rejected);
+        self.counted = problem;
+        self.state.applied.send_if_modified(|current| {
+            let new = *current != applied;
+            *current = applied;
+            new
+        });
+    }
+}
+
+fn announce(listener: &BoundListener) {
+    let BoundListener {
+        name,
+        protocol,
+        address,
+    } = listener;
+    tracing::info!(listener = name, ?protocol, %address, "listening");
+}
+
+/// Waits for ever when the sender is gone: what was sent last stays.
+async fn changed<T>(receiver: &mut watch::Receiver<T>) {
+    if receiver.changed().await.is_err() {
+        pending::<()>().await;
+    }
+}

@@ -1,0 +1,6 @@
+//! In-process gateways on free ports, scripted backends, real sockets: one module per story.
+//!
+//! A directory with a `main.rs`, so that all stories are linked once.
+
+mod lifecycle;
+mod support;

@@ -1,0 +1,36 @@
+//! What the stories share: a gateway, its configuration, backends, clients.
+//!
+//! Values differ from the product's defaults where that can be, so that a mixed-up default fails.
+
+#![allow(
+    dead_code,
+    reason = "a story uses what it needs"
+)]
+
+pub mod backend;
+pub mod client;
+pub mod config;
+pub mod gateway;
+
+use std::time::Duration;
+
+/// Long enough for a loaded machine: only failures wait for it.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// Waits for `future`, or fails by saying what was awaited.
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(LIMIT, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited {LIMIT:?} for {what}"),
+    }
+}
+
+/// Asks again until the answer is yes, or fails by saying what was awaited.
+pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    within(what, async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}

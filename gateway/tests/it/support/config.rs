@@ -1,0 +1,213 @@
+//! Hand-made configurations.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use tidegate_config::policy::OnHandshake;
+use tidegate_config::{
+    ApiConfig, ApiLimits, ApiTimeouts, BackendTls, Drain, Duration, GatewayConfig, GatewayLimits,
+    GatewaySettings, GatewayTimeouts, KeyNames, ListenerConfig, ListenerTlsConfig, LiveAccess,
+    Material, MaterialId, ObjectKey, OnChange, PathMatch, ProductConfig, Protocol,
+    SubscriptionConfig, SubscriptionScope, TlsVersion, UrlScheme, key_hash,
+};
+use tidegate_gateway::Update;
+
+/// Namespace of everything.
+pub const NAMESPACE: &str = "harbour";
+
+/// The object `name` in [`NAMESPACE`].
+pub fn key(name: &str) -> ObjectKey {
+    ObjectKey::new(NAMESPACE, name)
+}
+
+/// A configuration and its material, to be changed at will.
+#[derive(Clone)]
+pub struct Config {
+    pub config: GatewayConfig,
+    pub material: Material,
+}
+
+impl Config {
+    /// One plain listener `plain`, nothing on it. A drain takes half a second at most.
+    pub fn new() -> Self {
+        Self {
+            config: GatewayConfig {
+                settings: settings(),
+                apis: Vec::new(),
+                products: Vec::new(),
+                subscriptions: Vec::new(),
+            },
+            material: Material::default(),
+        }
+    }
+
+    /// With an open API `name` at `/name`.
+    pub fn api(self, name: &str, backend: SocketAddr) -> Self {
+        self.api_with(name, backend, |_| {})
+    }
+
+    /// With an open API `name` at `/name`, changed by `edit`.
+    pub fn api_with(
+        mut self,
+        name: &str,
+        backend: SocketAddr,
+        edit: impl FnOnce(&mut ApiConfig),
+    ) -> Self {
+        let mut api = api(name, &format!("ws://{backend}"));
+        edit(&mut api);
+        self.config.apis.push(api);
+        self.config.apis.sort_by(|a, b| a.key.cmp(&b.key));
+        self
+    }
+
+    /// Changes an API that is there.
+    pub fn edit_api(mut self, name: &str, edit: impl FnOnce(&mut ApiConfig)) -> Self {
+        let api = self.config.apis.iter_mut().find(|api| api.key.name == name);
+        edit(api.expect("no such API in the fixture"));
+        self
+    }
+
+    /// Without an API that is there.
+    pub fn without_api(mut self, name: &str) -> Self {
+        self.config.apis.retain(|api| api.key.name != name);
+        self
+    }
+
+    /// With a product that needs a key, changed by `edit`.
+    pub fn product(
+        mut self,
+        name: &str,
+        apis: &[&str],
+        edit: impl FnOnce(&mut ProductConfig),
+    ) -> Self {
+        let mut product = ProductConfig {
+            key: key(name),
+            generation: 5,
+            display_name: format!("The {name}"),
+            open: false,
+            apis: apis.iter().map(|&api| api.to_owned()).collect(),
+            on_handshake: OnHandshake::default(),
+            values: BTreeMap::new(),
+            blocked: None,
+        };
+        edit(&mut product);
+        self.config.products.push(product);
+        self
+    }
+
+    /// With a subscription whose only key is `secret`.
+    pub fn subscription(mut self, name: &str, scope: SubscriptionScope, secret: &str) -> Self {
+        self.config.subscriptions.push(SubscriptionConfig {
+            key: key(name),
+            generation: 6,
+            display_name: format!("The {name}"),
+            owner: Some("ahab".to_owned()),
+            scope,
+            key_hashes: vec![key_hash(secret)],
+            expires_at: None,
+            allow_tracing: false,
+        });
+        self
+    }
+
+    /// Without a subscription that is there.
+    pub fn without_subscription(mut self, name: &str) -> Self {
+        self.config.subscriptions.retain(|s| s.key.name != name);
+        self
+    }
+
+    /// Changes the Gateway's own settings.
+    pub fn settings(mut self, edit: impl FnOnce(&mut GatewaySettings)) -> Self {
+        edit(&mut self.config.settings);
+        self
+    }
+
+    /// With a TLS listener `secure` that shows this certificate (chain and key in PEM).
+    pub fn tls_listener(mut self, chain: &str, private_key: &str) -> Self {
+        let id = |part: &str| MaterialId::secret(NAMESPACE, "edge-tls", part);
+        let (crt, key) = (id("tls.crt"), id("tls.key"));
+        self.material.insert(crt.clone(), chain.as_bytes().to_vec());
+        self.material
+            .insert(key.clone(), private_key.as_bytes().to_vec());
+        self.config.settings.listeners.push(ListenerConfig {
+            name: "secure".to_owned(),
+            port: 8443,
+            protocol: Protocol::Wss,
+            hostnames: Vec::new(),
+            tls: Some(ListenerTlsConfig {
+                certificates: vec![(crt, key)],
+                min_version: TlsVersion::V1_2,
+            }),
+        });
+        for api in &mut self.config.apis {
+            api.listeners.push("secure".to_owned());
+        }
+        self
+    }
+
+    /// As an update.
+    pub fn update(&self, revision: u64) -> Update {
+        Update {
+            revision,
+            config: self.config.clone(),
+            material: self.material.clone(),
+        }
+    }
+}
+
+fn settings() -> GatewaySettings {
+    GatewaySettings {
+        key: key("edge"),
+        generation: 3,
+        listeners: vec![ListenerConfig {
+            name: "plain".to_owned(),
+            port: 8081,
+            protocol: Protocol::Ws,
+            hostnames: Vec::new(),
+            tls: None,
+        }],
+        on_handshake: OnHandshake::default(),
+        values: BTreeMap::new(),
+        limits: GatewayLimits::default(),
+        timeouts: GatewayTimeouts::default(),
+        drain: Drain {
+            window: Duration::from_millis(200),
+            close_timeout: Duration::from_millis(500),
+            hard_stop: Duration::from_secs(5),
+            ..Drain::default()
+        },
+        trusted_proxies: Vec::new(),
+    }
+}
+
+/// An API at `/name` that needs no key.
+pub fn api(name: &str, backend_url: &str) -> ApiConfig {
+    ApiConfig {
+        key: key(name),
+        generation: 4,
+        display_name: format!("The {name}"),
+        listeners: vec!["plain".to_owned()],
+        hostnames: Vec::new(),
+        path: format!("/{name}"),
+        path_match: PathMatch::Exact,
+        protocols: vec![UrlScheme::Ws, UrlScheme::Wss],
+        backend_url: backend_url.to_owned(),
+        host_header: None,
+        backend_tls: BackendTls::default(),
+        subscription_required: false,
+        subscription_key: KeyNames {
+            header: "X-Harbour-Key".to_owned(),
+            query: "harbour-key".to_owned(),
+            keep: false,
+        },
+        on_handshake: OnHandshake::default(),
+        allowed_origins: None,
+        subprotocols: None,
+        limits: ApiLimits::default(),
+        timeouts: ApiTimeouts::DEFAULT,
+        live_access: LiveAccess::default(),
+        on_change: OnChange::Keep,
+        values: BTreeMap::new(),
+        blocked: None,
+    }
+}
