@@ -7,8 +7,26 @@
 //! The one thing that reaches further than its own object is deliberate: a broken object never
 //! changes what another object serves (see `last_good` for what itself serves then).
 
+mod api;
+mod attach;
+mod backend;
+mod expressions;
+mod gateway;
+mod hostnames;
+mod index;
+mod keys;
+mod last_good;
+mod material;
 mod outcome;
+mod pem;
 mod planner;
+mod policies;
+mod problem;
+mod product;
+mod references;
+mod routes;
+mod subscription;
+mod urls;
 mod verdict;
 mod world;
 

@@ -1,22 +1,177 @@
 //! The steps of a plan, in order.
 
-use crate::{Plan, World};
+use std::collections::BTreeMap;
+
+use tidegate_config::{GatewayConfig, ObjectKey, ProductConfig};
+
+use crate::api::{self, Scene};
+use crate::attach::Gateways;
+use crate::expressions::Expressions;
+use crate::index::{Index, oldest_first};
+use crate::product::{self, Products, Rendering};
+use crate::references::References;
+use crate::routes::Routes;
+use crate::subscription::{self, Judged, Surroundings};
+use crate::{GatewayPlan, OnGateway, Plan, ProductVerdict, World, gateway, keys, material};
 
 /// Plans, and remembers between two plans what would only be computed again.
 ///
 /// What it remembers never changes the outcome: a new planner gives the same plan.
 #[derive(Debug, Default)]
-pub struct Planner {}
-
-impl Planner {
-    /// Plans.
-    pub fn plan(&mut self, world: &World) -> Plan {
-        let _ = world;
-        Plan::default()
-    }
+pub struct Planner {
+    expressions: Expressions,
 }
 
 /// Plans once.
 pub fn plan(world: &World) -> Plan {
     Planner::default().plan(world)
+}
+
+impl Planner {
+    /// Plans.
+    pub fn plan(&mut self, world: &World) -> Plan {
+        self.expressions.next_pass();
+        let index = Index::new(world);
+        let products = product::resolve(&index);
+        let mut plan = Plan::default();
+
+        // 1. Gateways by themselves, then APIs onto them, the oldest first.
+        let mut scene = self.scene(world, &index, &products);
+        for key in oldest_first(&index.apis) {
+            let verdict = api::place(key, index.apis[key], &mut scene);
+            plan.api_verdicts.insert(key.clone(), verdict);
+        }
+        let Scene {
+            gateways,
+            mut references,
+            ..
+        } = scene;
+
+        // 2. Products go where their APIs are.
+        let gateways_of_api = reach(plan.api_verdicts.iter().map(|(k, v)| (k, &v.gateways)));
+        let mut rendering = Rendering {
+            world,
+            references: &mut references,
+            expressions: &mut self.expressions,
+            gateways_of: &gateways_of_api,
+        };
+        let (rendered, product_verdicts) = render_products(&products, &mut rendering);
+        plan.product_verdicts = product_verdicts;
+
+        // 3. Subscriptions go where their scope is.
+        let gateways_of_product =
+            reach(plan.product_verdicts.iter().map(|(k, v)| (k, &v.gateways)));
+        let judged = subscription::judge(&Surroundings {
+            world,
+            index: &index,
+            products: &products,
+            gateways_of_api: &gateways_of_api,
+            gateways_of_product: &gateways_of_product,
+        });
+
+        // 4. Everything together.
+        let wanted = index
+            .subscriptions
+            .iter()
+            .map(|(key, s)| keys::secret_key(key, s));
+        references.wanted_secrets.extend(wanted);
+        assemble(plan, gateways, rendered, judged, references)
+    }
+
+    fn scene<'w, 'e>(
+        &'e mut self,
+        world: &'w World,
+        index: &Index<'w>,
+        products: &Products<'_>,
+    ) -> Scene<'w, 'e> {
+        let mut references = References::new(world);
+        let mut gateways = Gateways::new();
+        for (key, gateway) in &index.gateways {
+            let draft = gateway::check(key, gateway, world, &mut references, &mut self.expressions);
+            gateways.insert(key.clone(), draft);
+        }
+        let apis = |config: &'w GatewayConfig| {
+            config
+                .apis
+                .iter()
+                .map(|api| (api.key.clone(), api))
+                .collect()
+        };
+        let previous = world.previous.iter();
+        Scene {
+            world,
+            gateways,
+            references,
+            expressions: &mut self.expressions,
+            routes: Routes::default(),
+            previous: previous
+                .map(|(key, config)| (key.clone(), apis(config)))
+                .collect(),
+            products_of: product::by_api(products),
+        }
+    }
+}
+
+/// Gateways of each object.
+fn reach<'v>(
+    objects: impl Iterator<Item = (&'v ObjectKey, &'v Vec<OnGateway>)>,
+) -> BTreeMap<ObjectKey, Vec<ObjectKey>> {
+    let names = |gateways: &Vec<OnGateway>| gateways.iter().map(|on| on.gateway.clone()).collect();
+    objects
+        .map(|(key, gateways)| (key.clone(), names(gateways)))
+        .collect()
+}
+
+type RenderedProducts = BTreeMap<ObjectKey, Vec<ProductConfig>>;
+
+fn render_products(
+    products: &Products<'_>,
+    rendering: &mut Rendering<'_, '_>,
+) -> (RenderedProducts, BTreeMap<ObjectKey, ProductVerdict>) {
+    let mut rendered = RenderedProducts::new();
+    let mut verdicts = BTreeMap::new();
+    for (key, draft) in products {
+        let (configs, verdict) = rendering.render(key, draft);
+        for (gateway, config) in configs {
+            rendered.entry(gateway).or_default().push(config);
+        }
+        verdicts.insert(key.clone(), verdict);
+    }
+    (rendered, verdicts)
+}
+
+fn assemble(
+    mut plan: Plan,
+    gateways: Gateways<'_>,
+    mut products: RenderedProducts,
+    mut judged: Judged,
+    references: References<'_>,
+) -> Plan {
+    for (key, draft) in gateways {
+        plan.gateway_verdicts.insert(key.clone(), draft.verdict());
+        let config = GatewayConfig {
+            settings: draft.settings,
+            apis: draft.apis.into_values().collect(),
+            products: products.remove(&key).unwrap_or_default(),
+            subscriptions: judged.configs.remove(&key).unwrap_or_default(),
+        };
+        let before = references
+            .world
+            .previous_material
+            .get(&key)
+            .map(AsRef::as_ref);
+        let material = material::of(&config, &references.material, before);
+        plan.gateways.insert(key, GatewayPlan { config, material });
+    }
+    for (product, active) in judged.active {
+        if let Some(verdict) = plan.product_verdicts.get_mut(&product) {
+            verdict.subscriptions = active;
+        }
+    }
+    plan.subscription_verdicts = judged.verdicts;
+    plan.key_requests = judged.requests;
+    plan.next_change = judged.next_expiry;
+    plan.wanted_secrets = references.wanted_secrets;
+    plan.wanted_config_maps = references.wanted_config_maps;
+    plan
 }

@@ -1,0 +1,317 @@
+//! A WebSocketApi: checked by itself, then placed on its Gateways.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube::ResourceExt;
+use tidegate_api::{Reason, WebSocketApi};
+use tidegate_config::policy::OnHandshake;
+use tidegate_config::{ApiConfig, KeyNames, ObjectKey, PathMatch};
+
+use crate::attach::{Attached, Attachment, Gateways, attach, speaks};
+use crate::backend;
+use crate::expressions::Expressions;
+use crate::gateway::GatewayDraft;
+use crate::index::generation_of;
+use crate::last_good::{lets_the_same_pass, serving};
+use crate::policies::{Policies, Scope};
+use crate::problem::{Problem, consequence, summary, verdict};
+use crate::references::References;
+use crate::routes::{Routes, Taken};
+use crate::urls;
+use crate::{ApiVerdict, OnGateway, Serving, World};
+
+/// Headers that can not carry a subscription key: the handshake needs them.
+const KEY_HEADERS_REFUSED: [&str; 2] = ["origin", "sec-websocket-protocol"];
+
+/// An API, checked by itself.
+struct ApiDraft<'a> {
+    key: &'a ObjectKey,
+    api: &'a WebSocketApi,
+    policies: Policies,
+    /// Everything that is wrong with it, whatever the Gateway.
+    problems: Vec<Problem>,
+    /// Can nobody say which requests it is for?
+    unroutable: bool,
+}
+
+/// Places one API on its Gateways and says what is to be said about it. APIs come oldest first:
+/// who comes first gets the route.
+pub(crate) fn place(key: &ObjectKey, api: &WebSocketApi, scene: &mut Scene<'_, '_>) -> ApiVerdict {
+    let draft = ApiDraft::check(key, api, scene);
+    let Attached {
+        attachments,
+        problems,
+        unresolved,
+    } = attach(key, &api.spec, &scene.gateways, scene.world);
+    let mut found = Found {
+        problems: draft.problems.iter().cloned().chain(problems).collect(),
+        ..Found::default()
+    };
+    for attachment in &attachments {
+        draft.place(attachment, scene, &mut found);
+    }
+    let mut verdict = verdict(generation_of(api), &found.problems);
+    let worst = found.gateways.iter().map(|on| on.serving).max();
+    consequence(&mut verdict, worst);
+    ApiVerdict {
+        verdict,
+        urls: found.urls.into_iter().collect(),
+        products: scene.products_of.get(key).cloned().unwrap_or_default(),
+        unresolved,
+        gateways: found.gateways,
+    }
+}
+
+/// Everything that placing APIs reads and changes.
+pub(crate) struct Scene<'w, 'e> {
+    pub(crate) world: &'w World,
+    pub(crate) gateways: Gateways<'w>,
+    pub(crate) references: References<'w>,
+    pub(crate) expressions: &'e mut Expressions,
+    pub(crate) routes: Routes,
+    /// What was served before, by Gateway and API.
+    pub(crate) previous: BTreeMap<ObjectKey, BTreeMap<ObjectKey, &'w ApiConfig>>,
+    /// Names of the products that hold an API.
+    pub(crate) products_of: BTreeMap<ObjectKey, Vec<String>>,
+}
+
+/// What placing an API found out.
+#[derive(Default)]
+struct Found {
+    problems: Vec<Problem>,
+    urls: BTreeSet<String>,
+    gateways: Vec<OnGateway>,
+}
+
+impl<'a> ApiDraft<'a> {
+    fn check(key: &'a ObjectKey, api: &'a WebSocketApi, scene: &mut Scene<'_, '_>) -> Self {
+        let spec = &api.spec;
+        let scope = Scope {
+            namespace: &key.namespace,
+            on_handshake: &spec.on_handshake,
+            values: &spec.values,
+        };
+        let policies = scope.check(&mut scene.references, scene.expressions);
+        let mut problems = policies.problems.clone();
+        let path = path(&spec.path, spec.path_match);
+        let unroutable = path.is_some();
+        problems.extend(path);
+        problems.extend(key_header(spec.subscription_key.header.as_deref()));
+        problems.extend(backend::check(
+            &key.namespace,
+            &spec.backend,
+            &mut scene.references,
+        ));
+        Self {
+            key,
+            api,
+            policies,
+            problems,
+            unroutable,
+        }
+    }
+
+    /// Places the API on one Gateway: its latest version, or the last one that worked, or a block.
+    fn place(&self, attachment: &Attachment, scene: &mut Scene<'_, '_>, found: &mut Found) {
+        let Some(gateway) = scene.gateways.get_mut(&attachment.gateway) else {
+            return;
+        };
+        let previous = scene.previous.get(&attachment.gateway);
+        let previous = previous.and_then(|apis| apis.get(self.key)).copied();
+        let candidates = self.candidates(gateway, previous);
+        let mut conflicts = Vec::new();
+        for (serving, mut config) in candidates {
+            let taken = take(&mut config, gateway, attachment, &mut scene.routes, found);
+            conflicts.extend(taken);
+            if config.listeners.is_empty() {
+                continue;
+            }
+            let serving = block_with_gateway(&mut config, gateway, serving);
+            for listener in &mut gateway.listeners {
+                listener.attached += u32::from(config.listeners.contains(&listener.name));
+            }
+            gateway.apis.insert(self.key.clone(), config);
+            let gateway = attachment.gateway.clone();
+            found.gateways.push(OnGateway { gateway, serving });
+            break;
+        }
+        for taken in &conflicts {
+            let problem = conflict(taken, &self.api.spec.path);
+            if !found.problems.contains(&problem) {
+                found.problems.push(problem);
+            }
+        }
+    }
+
+    /// What may be served, the best first: when its route is taken, the next one is tried.
+    fn candidates(
+        &self,
+        gateway: &GatewayDraft<'_>,
+        previous: Option<&ApiConfig>,
+    ) -> Vec<(Serving, ApiConfig)> {
+        let latest = self.config(gateway);
+        let worked = previous.filter(|previous| previous.blocked.is_none());
+        let same = worked.map(|worked| lets_the_same_pass(worked, &latest));
+        let last_good = worked
+            .filter(|_| same == Some(true))
+            .map(|worked| (Serving::LastGood, worked.clone()));
+        match serving(&self.problems, same) {
+            Serving::Current => std::iter::once((Serving::Current, latest))
+                .chain(last_good)
+                .collect(),
+            Serving::LastGood => last_good.into_iter().collect(),
+            Serving::Blocked if self.unroutable && previous.is_none() => Vec::new(),
+            Serving::Blocked => vec![(Serving::Blocked, self.blocked(latest, previous))],
+        }
+    }
+
+    /// The latest version.
+    fn config(&self, gateway: &GatewayDraft<'_>) -> ApiConfig {
+        let spec = &self.api.spec;
+        let defaults = &gateway.gateway.spec.subscription_key;
+        let names = &spec.subscription_key;
+        ApiConfig {
+            key: self.key.clone(),
+            generation: generation_of(self.api),
+            display_name: spec
+                .display_name
+                .clone()
+                .unwrap_or_else(|| self.api.name_any()),
+            listeners: Vec::new(),
+            hostnames: spec.hostnames.clone(),
+            path: spec.path.clone(),
+            path_match: spec.path_match,
+            protocols: spec.protocols.clone(),
+            backend_url: spec.backend.url.clone(),
+            host_header: spec.backend.host_header.clone(),
+            backend_tls: spec.backend.tls.clone().unwrap_or_default(),
+            subscription_required: spec.subscription_required,
+            subscription_key: KeyNames {
+                header: names
+                    .header
+                    .clone()
+                    .unwrap_or_else(|| defaults.header.clone()),
+                query: names
+                    .query
+                    .clone()
+                    .unwrap_or_else(|| defaults.query.clone()),
+                keep: names.keep,
+            },
+            on_handshake: self.policies.on_handshake.clone(),
+            allowed_origins: spec.allowed_origins.clone(),
+            subprotocols: spec.subprotocols.clone(),
+            limits: spec.limits.or(gateway.gateway.spec.limits.api_defaults()),
+            timeouts: spec
+                .timeouts
+                .or(gateway.gateway.spec.timeouts.api_defaults()),
+            live_access: spec.live_access,
+            on_change: spec.on_change,
+            values: self.policies.values.clone(),
+            blocked: None,
+        }
+    }
+
+    /// Keeps the route and refuses everybody there. What can not be read is not passed on; live
+    /// tunnels are as before.
+    fn blocked(&self, latest: ApiConfig, previous: Option<&ApiConfig>) -> ApiConfig {
+        let mut config = ApiConfig {
+            on_handshake: OnHandshake::default(),
+            values: BTreeMap::new(),
+            backend_tls: tidegate_config::BackendTls::default(),
+            blocked: Some(summary(&self.problems.iter().collect::<Vec<_>>())),
+            ..latest
+        };
+        if let (true, Some(previous)) = (self.unroutable, previous) {
+            config.path.clone_from(&previous.path);
+            config.path_match = previous.path_match;
+        }
+        if backend::check_url(&config.backend_url).is_err() {
+            // Nobody is let through to it; it must merely be a URL.
+            "ws://blocked.invalid/".clone_into(&mut config.backend_url);
+        }
+        config
+    }
+}
+
+/// Takes the routes of a version on every listener that it may use, and notes its URLs.
+fn take(
+    config: &mut ApiConfig,
+    gateway: &GatewayDraft<'_>,
+    attachment: &Attachment,
+    routes: &mut Routes,
+    found: &mut Found,
+) -> Vec<Taken> {
+    config.listeners.clear();
+    let mut conflicts = Vec::new();
+    for position in &attachment.listeners {
+        let listener = &gateway.listeners[*position];
+        if !speaks(listener, &config.protocols) {
+            continue;
+        }
+        match routes.take(&attachment.gateway, listener, config) {
+            Ok(None) => {}
+            Ok(Some(hosts)) => {
+                config.listeners.push(listener.name.clone());
+                let url = |host: &String| urls::url(gateway.gateway, listener, host, &config.path);
+                found.urls.extend(hosts.iter().map(url));
+            }
+            Err(taken) => conflicts.push(taken),
+        }
+    }
+    conflicts
+}
+
+/// Nobody passes an API that inherits policies that are broken.
+fn block_with_gateway(
+    config: &mut ApiConfig,
+    gateway: &GatewayDraft<'_>,
+    serving: Serving,
+) -> Serving {
+    match &gateway.blocked {
+        Some(why) if config.blocked.is_none() && config.on_handshake.inherit => {
+            let key = &gateway.settings.key;
+            config.blocked = Some(format!("the policies of Gateway {key} are broken: {why}"));
+            Serving::Blocked
+        }
+        _ => serving,
+    }
+}
+
+fn conflict(taken: &Taken, path: &str) -> Problem {
+    let Taken { by, listener, host } = taken;
+    let host = if host == crate::hostnames::ANY {
+        "every host"
+    } else {
+        host
+    };
+    let text = format!(
+        "WebSocketApi {by} is older and has {path} for {host} on listener {listener}: take another \
+         path or host"
+    );
+    Problem::accepted(Reason::Conflict, text)
+}
+
+/// Names in a template must differ.
+fn path(path: &str, path_match: PathMatch) -> Option<Problem> {
+    if !path.starts_with('/') {
+        return Some(Problem::invalid("must begin with a slash").at("spec.path"));
+    }
+    let mut names = BTreeSet::new();
+    let parameters = path.split('/').filter(|segment| segment.starts_with('{'));
+    let twice = parameters.into_iter().find(|name| !names.insert(*name))?;
+    let text = format!("{twice} occurs twice");
+    (path_match == PathMatch::Template).then(|| Problem::invalid(text).at("spec.path"))
+}
+
+fn key_header(name: Option<&str>) -> Option<Problem> {
+    let name = name?;
+    let refused = KEY_HEADERS_REFUSED
+        .iter()
+        .any(|refused| refused.eq_ignore_ascii_case(name));
+    if !refused && !tidegate_config::policy::is_restricted_header(name) {
+        return None;
+    }
+    let text = format!("{name} belongs to the handshake and cannot carry a key");
+    let problem = Problem::invalid(text).at("spec.subscriptionKey.header");
+    Some(problem.concerning_access(true))
+}

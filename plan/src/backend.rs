@@ -1,0 +1,149 @@
+//! The backend of an API: its URL and what verifies it.
+
+use std::borrow::Cow;
+
+use tidegate_api::{Backend, Reason};
+use tidegate_config::MaterialId;
+use url::Url;
+
+use crate::pem;
+use crate::problem::Problem;
+use crate::references::References;
+
+/// Data keys of a kubernetes.io/tls Secret.
+pub(crate) const TLS_CERTIFICATE: &str = "tls.crt";
+/// Data keys of a kubernetes.io/tls Secret.
+pub(crate) const TLS_PRIVATE_KEY: &str = "tls.key";
+
+/// Everything that is wrong with a backend.
+pub(crate) fn check(
+    namespace: &str,
+    backend: &Backend,
+    references: &mut References<'_>,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if let Err(problem) = check_url(&backend.url) {
+        problems.push(problem.at("spec.backend.url"));
+    }
+    let Some(tls) = &backend.tls else {
+        return problems;
+    };
+    for (i, reference) in tls.ca_refs.iter().enumerate() {
+        let id = MaterialId::of_trust_anchor(namespace, reference);
+        let found = references.trust_anchor(namespace, reference);
+        let what = format!(
+            "key \"{}\" of {:?} {namespace}/{}",
+            reference.key, reference.kind, reference.name
+        );
+        if let Err(problem) = keep_certificates(id, found, &what, references) {
+            problems.push(problem.at(&format!("spec.backend.tls.caRefs[{i}]")));
+        }
+    }
+    if let Some(name) = &tls.client_certificate_ref
+        && let Err(problem) = key_pair(namespace, name, references)
+    {
+        problems.push(problem.at("spec.backend.tls.clientCertificateRef"));
+    }
+    problems
+}
+
+/// A `ws://` or `wss://` URL without user, password and fragment.
+pub(crate) fn check_url(text: &str) -> Result<(), Problem> {
+    let refuse = |what: &str| Err(Problem::invalid(format!("\"{text}\" {what}")));
+    let Ok(url) = Url::parse(text) else {
+        return refuse("is not a URL");
+    };
+    if !matches!(url.scheme(), "ws" | "wss") {
+        return refuse("must begin with ws:// or wss://");
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return refuse("has no host");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        // It would be sent to nobody and stand in logs.
+        return Err(Problem::invalid(
+            "the URL must not contain a user or password: use setHeader with a secret value",
+        ));
+    }
+    if url.fragment().is_some() {
+        return refuse("must not have a fragment (RFC 6455 §3)");
+    }
+    Ok(())
+}
+
+/// A kubernetes.io/tls Secret; ids of its certificate chain and private key.
+pub(crate) fn key_pair(
+    namespace: &str,
+    name: &str,
+    references: &mut References<'_>,
+) -> Result<(MaterialId, MaterialId), Problem> {
+    let chain = references.secret(namespace, name, TLS_CERTIFICATE)?;
+    let key = references.secret(namespace, name, TLS_PRIVATE_KEY)?;
+    let invalid = |key: &str, what: &str| {
+        let text = format!("key \"{key}\" of Secret {namespace}/{name} is not {what} in PEM");
+        Problem::unresolved(Reason::InvalidMaterial, text)
+    };
+    if !pem::is_certificates(&chain) {
+        return Err(invalid(TLS_CERTIFICATE, "a certificate chain"));
+    }
+    if !pem::is_private_key(&key) {
+        return Err(invalid(TLS_PRIVATE_KEY, "a private key"));
+    }
+    let (chain_id, key_id) = key_pair_ids(namespace, name);
+    references.keep(chain_id.clone(), &chain);
+    references.keep(key_id.clone(), &key);
+    Ok((chain_id, key_id))
+}
+
+/// Ids of certificate chain and private key of a kubernetes.io/tls Secret.
+pub(crate) fn key_pair_ids(namespace: &str, name: &str) -> (MaterialId, MaterialId) {
+    (
+        MaterialId::secret(namespace, name, TLS_CERTIFICATE),
+        MaterialId::secret(namespace, name, TLS_PRIVATE_KEY),
+    )
+}
+
+fn keep_certificates(
+    id: MaterialId,
+    found: Result<Cow<'_, [u8]>, Problem>,
+    what: &str,
+    references: &mut References<'_>,
+) -> Result<(), Problem> {
+    let bytes = found?;
+    if !pem::is_certificates(&bytes) {
+        let text = format!("{what} is not a certificate in PEM");
+        return Err(Problem::unresolved(Reason::InvalidMaterial, text));
+    }
+    references.keep(id, &bytes);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_of_backends() {
+        for good in [
+            "ws://chat",
+            "wss://chat.example:8443/hub?room=1",
+            "ws://[2001:db8::1]:80/",
+        ] {
+            assert_eq!(check_url(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "chat",
+            "http://chat",
+            "ws://",
+            "ws:///path",
+            "ws://user:secret@chat",
+            "ws://chat/#part",
+            "ws://chat:99999",
+        ] {
+            assert!(check_url(bad).is_err(), "{bad}");
+        }
+        let refused = check_url("ws://user:secret@chat").unwrap_err();
+        assert!(!refused.message.contains("secret@"), "{refused:?}");
+    }
+}

@@ -1,0 +1,305 @@
+//! A Gateway by itself: listeners, certificates, global policies.
+
+use std::collections::BTreeMap;
+
+use tidegate_api::{Gateway, Listener, Reason};
+use tidegate_config::policy::{InboundStep, OnHandshake, ReturnResponse};
+use tidegate_config::{
+    ApiConfig, GatewaySettings, ListenerConfig, ListenerTlsConfig, Material, MaterialId, ObjectKey,
+    Protocol, ResolvedValue,
+};
+
+use crate::backend::{key_pair, key_pair_ids};
+use crate::expressions::Expressions;
+use crate::index::generation_of;
+use crate::last_good::serving;
+use crate::policies::{Policies, Scope, is_network, same_access};
+use crate::problem::{Problem, summary, verdict};
+use crate::references::References;
+use crate::{GatewayVerdict, ListenerVerdict, Serving, World};
+
+/// Where the pods answer probes and metrics: no listener can have it.
+const ADMIN_PORT: u16 = 9090;
+
+/// A Gateway while APIs are being attached.
+pub(crate) struct GatewayDraft<'a> {
+    pub(crate) gateway: &'a Gateway,
+    pub(crate) settings: GatewaySettings,
+    /// Why no API may pass that inherits the global policies.
+    pub(crate) blocked: Option<String>,
+    pub(crate) listeners: Vec<ListenerDraft>,
+    pub(crate) apis: BTreeMap<ObjectKey, ApiConfig>,
+    problems: Vec<Problem>,
+}
+
+/// A listener while APIs are being attached.
+pub(crate) struct ListenerDraft {
+    pub(crate) name: String,
+    pub(crate) port: u16,
+    pub(crate) protocol: Protocol,
+    pub(crate) hostnames: Vec<String>,
+    pub(crate) in_service: bool,
+    pub(crate) attached: u32,
+    problems: Vec<Problem>,
+}
+
+/// Checks one Gateway.
+pub(crate) fn check<'a>(
+    key: &ObjectKey,
+    gateway: &'a Gateway,
+    world: &World,
+    references: &mut References<'_>,
+    expressions: &mut Expressions,
+) -> GatewayDraft<'a> {
+    let spec = &gateway.spec;
+    let scope = Scope {
+        namespace: &key.namespace,
+        on_handshake: &spec.on_handshake,
+        values: &spec.values,
+    };
+    let policies = scope.check(references, expressions);
+    let mut problems = policies.problems.clone();
+    let previous = world.previous.get(key).map(|config| &config.settings);
+    let trusted_proxies = trusted_proxies(&spec.trusted_proxies, previous, &mut problems);
+    let material = world.previous_material.get(key).map(AsRef::as_ref);
+    let (listeners, rendered) = listeners(key, gateway, material, references);
+    let global = global_policies(policies, generation_of(gateway), previous);
+    let settings = GatewaySettings {
+        key: key.clone(),
+        generation: global.generation,
+        listeners: rendered,
+        on_handshake: global.on_handshake,
+        values: global.values,
+        limits: spec.limits,
+        timeouts: spec.timeouts,
+        drain: spec.drain,
+        trusted_proxies,
+    };
+    GatewayDraft {
+        gateway,
+        settings,
+        blocked: global.blocked,
+        listeners,
+        apis: BTreeMap::new(),
+        problems,
+    }
+}
+
+impl GatewayDraft<'_> {
+    /// What to say about it.
+    pub(crate) fn verdict(&self) -> GatewayVerdict {
+        let generation = generation_of(self.gateway);
+        let mut problems = self.problems.clone();
+        for (i, listener) in self.listeners.iter().enumerate() {
+            let field = format!("spec.listeners[{i}]");
+            problems.extend(listener.problems.iter().cloned().map(|p| p.at(&field)));
+        }
+        if !self.listeners.iter().any(|listener| listener.in_service) {
+            problems.push(Problem::accepted(
+                Reason::NoListener,
+                "no listener is in service",
+            ));
+        }
+        let listener = |listener: &ListenerDraft| ListenerVerdict {
+            name: listener.name.clone(),
+            attached_apis: listener.attached,
+            verdict: verdict(generation, &listener.problems),
+        };
+        GatewayVerdict {
+            verdict: verdict(generation, &problems),
+            listeners: self.listeners.iter().map(listener).collect(),
+            apis: u32::try_from(self.apis.len()).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+/// The global scope as it is rendered.
+struct Global {
+    generation: i64,
+    on_handshake: OnHandshake,
+    values: BTreeMap<String, ResolvedValue>,
+    blocked: Option<String>,
+}
+
+fn global_policies(
+    policies: Policies,
+    generation: i64,
+    previous: Option<&GatewaySettings>,
+) -> Global {
+    let same = previous.map(|p| same_access(&p.on_handshake, &policies.on_handshake));
+    match (serving(&policies.problems, same), previous) {
+        (Serving::Current, _) => Global {
+            generation,
+            on_handshake: policies.on_handshake,
+            values: policies.values,
+            blocked: None,
+        },
+        (Serving::LastGood, Some(previous)) => Global {
+            generation: previous.generation,
+            on_handshake: previous.on_handshake.clone(),
+            values: previous.values.clone(),
+            blocked: None,
+        },
+        (Serving::LastGood | Serving::Blocked, _) => Global {
+            generation,
+            on_handshake: refuse_all(),
+            values: BTreeMap::new(),
+            blocked: Some(summary(&policies.problems.iter().collect::<Vec<_>>())),
+        },
+    }
+}
+
+/// Stands for global policies that are broken. The APIs that inherit them are blocked anyway; this
+/// makes sure of it, and tells the next plan that these are no policies that ever worked.
+fn refuse_all() -> OnHandshake {
+    let refuse = InboundStep {
+        id: Some("blocked".to_owned()),
+        return_response: Some(ReturnResponse {
+            status: 500,
+            headers: Vec::new(),
+            body: None,
+            message: None,
+        }),
+        ..InboundStep::default()
+    };
+    OnHandshake {
+        inbound: vec![refuse],
+        ..OnHandshake::default()
+    }
+}
+
+/// With an entry that can not be read the list stays what it was: with a shorter one, the client's
+/// address would suddenly be the proxy's, for ipFilter too.
+fn trusted_proxies(
+    entries: &[String],
+    previous: Option<&GatewaySettings>,
+    problems: &mut Vec<Problem>,
+) -> Vec<String> {
+    let bad = entries
+        .iter()
+        .enumerate()
+        .filter(|(_, entry)| !is_network(entry));
+    let found: Vec<_> = bad
+        .map(|(i, entry)| {
+            let text = format!("\"{entry}\" is no address or CIDR");
+            Problem::invalid(text).at(&format!("spec.trustedProxies[{i}]"))
+        })
+        .collect();
+    let list = match previous {
+        Some(previous) if !found.is_empty() => previous.trusted_proxies.clone(),
+        _ => entries
+            .iter()
+            .filter(|entry| is_network(entry))
+            .cloned()
+            .collect(),
+    };
+    problems.extend(found);
+    list
+}
+
+fn listeners(
+    key: &ObjectKey,
+    gateway: &Gateway,
+    material: Option<&Material>,
+    references: &mut References<'_>,
+) -> (Vec<ListenerDraft>, Vec<ListenerConfig>) {
+    let mut drafts: Vec<ListenerDraft> = Vec::new();
+    let mut rendered = Vec::new();
+    for listener in &gateway.spec.listeners {
+        let mut problems: Vec<_> = conflict(listener, &drafts).into_iter().collect();
+        if gateway.spec.deployment.managed && listener.port == ADMIN_PORT {
+            let text = format!("port {ADMIN_PORT} is where the pods answer probes: take another");
+            problems.push(Problem::accepted(Reason::Conflict, text));
+        }
+        let usable = problems.is_empty();
+        let tls = certificates(
+            &key.namespace,
+            listener,
+            material,
+            references,
+            &mut problems,
+        );
+        let tls_ready = listener.protocol == Protocol::Ws || tls.is_some();
+        let in_service = usable && tls_ready;
+        if in_service {
+            rendered.push(ListenerConfig {
+                name: listener.name.clone(),
+                port: listener.port,
+                protocol: listener.protocol,
+                hostnames: listener.hostnames.clone(),
+                tls,
+            });
+        }
+        drafts.push(ListenerDraft {
+            name: listener.name.clone(),
+            port: listener.port,
+            protocol: listener.protocol,
+            hostnames: listener.hostnames.clone(),
+            in_service,
+            attached: 0,
+            problems,
+        });
+    }
+    (drafts, rendered)
+}
+
+/// Listeners may share a port when they speak the same and answer for different hosts. The earlier
+/// one in the list wins.
+fn conflict(listener: &Listener, earlier: &[ListenerDraft]) -> Option<Problem> {
+    let same_host = |other: &ListenerDraft| {
+        let both_any = listener.hostnames.is_empty() && other.hostnames.is_empty();
+        both_any
+            || listener
+                .hostnames
+                .iter()
+                .any(|host| other.hostnames.contains(host))
+    };
+    let text = earlier.iter().find_map(|other| {
+        let (name, port) = (&other.name, other.port);
+        if other.name == listener.name {
+            Some(format!("there is a listener \"{name}\" already"))
+        } else if other.port != listener.port {
+            None
+        } else if other.protocol != listener.protocol {
+            Some(format!(
+                "listener \"{name}\" speaks another protocol on port {port}"
+            ))
+        } else if same_host(other) {
+            Some(format!(
+                "listener \"{name}\" has port {port} and the same host already"
+            ))
+        } else {
+            None
+        }
+    })?;
+    Some(Problem::accepted(Reason::Conflict, text))
+}
+
+/// The certificates of a listener. One that can not be used is left out, or stays what it was.
+fn certificates(
+    namespace: &str,
+    listener: &Listener,
+    material: Option<&Material>,
+    references: &mut References<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<ListenerTlsConfig> {
+    let tls = listener.tls.as_ref()?;
+    let mut certificates: Vec<(MaterialId, MaterialId)> = Vec::new();
+    for (i, reference) in tls.certificate_refs.iter().enumerate() {
+        match key_pair(namespace, &reference.name, references) {
+            Ok(ids) => certificates.push(ids),
+            Err(problem) => {
+                problems.push(problem.at(&format!("tls.certificateRefs[{i}]")));
+                let ids = key_pair_ids(namespace, &reference.name);
+                let had = |id| material.is_some_and(|material| material.get(id).is_some());
+                if had(&ids.0) && had(&ids.1) {
+                    certificates.push(ids);
+                }
+            }
+        }
+    }
+    (!certificates.is_empty()).then_some(ListenerTlsConfig {
+        certificates,
+        min_version: tls.min_version,
+    })
+}

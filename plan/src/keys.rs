@@ -1,0 +1,260 @@
+//! Keys of subscriptions: found in Secrets, or to be generated.
+
+use std::collections::HashMap;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use tidegate_api::{
+    ANNOTATION_PRIMARY_GENERATION, ANNOTATION_SECONDARY_GENERATION, KeyStatus, KeysStatus,
+    LABEL_MANAGED_BY, MANAGED_BY, PRIMARY_KEY, Reason, SECONDARY_KEY, Subscription,
+};
+use tidegate_config::{ObjectKey, key_hash};
+
+use crate::problem::Problem;
+use crate::{KeyRequest, World};
+
+/// Shorter keys could be guessed.
+const MIN_KEY_LENGTH: usize = 16;
+/// Longer ones fit into no header.
+const MAX_KEY_LENGTH: usize = 512;
+/// So many hexadecimal digits tell keys apart in a status without helping to guess one.
+const HASH_PREFIX: usize = 8;
+
+/// What a subscription's Secret gives.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Keys {
+    /// Hashes of keys that may be used, primary first.
+    pub(crate) hashes: Vec<String>,
+    pub(crate) status: KeysStatus,
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) request: Option<KeyRequest>,
+}
+
+/// Name of the Secret with a subscription's keys.
+pub(crate) fn secret_key(key: &ObjectKey, subscription: &Subscription) -> ObjectKey {
+    let name = subscription.spec.keys.secret_name.clone();
+    ObjectKey::new(
+        &key.namespace,
+        name.unwrap_or_else(|| format!("{}-keys", key.name)),
+    )
+}
+
+/// Reads a subscription's keys. `alive`: are keys still of use to it?
+pub(crate) fn read(
+    key: &ObjectKey,
+    subscription: &Subscription,
+    alive: bool,
+    world: &World,
+) -> Keys {
+    let secret_key = secret_key(key, subscription);
+    let mut keys = Keys::default();
+    keys.status.secret_name.clone_from(&secret_key.name);
+    match world.secrets.get(&secret_key) {
+        None => missing(&mut keys, key, subscription, secret_key, alive),
+        Some(secret) => match origin(secret, subscription) {
+            Origin::Supplied => supplied(&mut keys, secret, &secret_key),
+            Origin::Generated => {
+                generated(&mut keys, secret, key, subscription, alive);
+            }
+            Origin::Stale => {
+                let text = format!(
+                    "Secret {secret_key} belongs to a Subscription of the same name that is gone; \
+                     it is about to be removed"
+                );
+                keys.problems
+                    .push(Problem::unresolved(Reason::KeysPending, text));
+            }
+        },
+    }
+    keys
+}
+
+/// Whose a Secret is.
+enum Origin {
+    Supplied,
+    Generated,
+    /// Generated for another subscription: the garbage collector has yet to remove it.
+    Stale,
+}
+
+fn origin(secret: &Secret, subscription: &Subscription) -> Origin {
+    let ours = secret
+        .labels()
+        .get(LABEL_MANAGED_BY)
+        .is_some_and(|by| by == MANAGED_BY);
+    let mut owners = secret
+        .owner_references()
+        .iter()
+        .filter(|owner| owner.kind == "Subscription");
+    let uid = subscription.uid();
+    match (ours, owners.next()) {
+        (true, Some(owner)) if Some(&owner.uid) == uid.as_ref() => Origin::Generated,
+        (true, Some(_)) => Origin::Stale,
+        (true, None) | (false, _) => Origin::Supplied,
+    }
+}
+
+fn missing(
+    keys: &mut Keys,
+    key: &ObjectKey,
+    subscription: &Subscription,
+    secret: ObjectKey,
+    alive: bool,
+) {
+    let spec = &subscription.spec.keys;
+    if spec.secret_name.is_some() {
+        // Its author named it: it will come from there.
+        let text = format!("Secret {secret} does not exist");
+        let problem = Problem::unresolved(Reason::SecretNotFound, text);
+        keys.problems.push(problem.at("spec.keys.secretName"));
+    } else if alive {
+        let text = format!("Secret {secret} is being generated");
+        keys.problems
+            .push(Problem::unresolved(Reason::KeysPending, text));
+        keys.request = Some(KeyRequest {
+            subscription: key.clone(),
+            secret,
+            exists: false,
+            primary: Some(spec.primary_generation),
+            secondary: Some(spec.secondary_generation),
+        });
+    }
+}
+
+/// A Secret of the user: used as it is.
+fn supplied(keys: &mut Keys, secret: &Secret, secret_key: &ObjectKey) {
+    for name in [PRIMARY_KEY, SECONDARY_KEY] {
+        match key_text(secret, name) {
+            None => {}
+            Some(Err(())) => {
+                let text =
+                    format!("{name} of Secret {secret_key} must be printable ASCII without spaces");
+                keys.problems.push(Problem::accepted(Reason::Invalid, text));
+            }
+            Some(Ok(text)) if !(MIN_KEY_LENGTH..=MAX_KEY_LENGTH).contains(&text.len()) => {
+                let text = format!(
+                    "{name} of Secret {secret_key} must have {MIN_KEY_LENGTH} to {MAX_KEY_LENGTH} characters"
+                );
+                keys.problems
+                    .push(Problem::accepted(Reason::KeyTooShort, text));
+            }
+            Some(Ok(text)) => keys.add(name, text, None),
+        }
+    }
+    if keys.hashes.is_empty() && keys.problems.is_empty() {
+        let text = format!("Secret {secret_key} has neither {PRIMARY_KEY} nor {SECONDARY_KEY}");
+        keys.problems
+            .push(Problem::unresolved(Reason::SecretNotFound, text));
+    }
+}
+
+/// A Secret of the operator: keys that are missing or whose generation was raised are renewed. The
+/// old key stops at once.
+fn generated(
+    keys: &mut Keys,
+    secret: &Secret,
+    key: &ObjectKey,
+    subscription: &Subscription,
+    alive: bool,
+) {
+    let spec = &subscription.spec.keys;
+    let mut renew = [None, None];
+    let wanted = [
+        (
+            PRIMARY_KEY,
+            ANNOTATION_PRIMARY_GENERATION,
+            spec.primary_generation,
+        ),
+        (
+            SECONDARY_KEY,
+            ANNOTATION_SECONDARY_GENERATION,
+            spec.secondary_generation,
+        ),
+    ];
+    for (slot, (name, annotation, generation)) in renew.iter_mut().zip(wanted) {
+        let noted = secret
+            .annotations()
+            .get(annotation)
+            .and_then(|text| text.parse::<i64>().ok());
+        // A lost annotation is no reason to change keys that people use.
+        let current = noted.is_none_or(|noted| noted >= generation);
+        match key_text(secret, name) {
+            Some(Ok(text)) if current && text.len() >= MIN_KEY_LENGTH => {
+                keys.add(name, text, Some(noted.unwrap_or(generation)));
+            }
+            _ => *slot = Some(generation),
+        }
+    }
+    let [primary, secondary] = renew;
+    if alive && (primary.is_some() || secondary.is_some()) {
+        let secret = secret_key(key, subscription);
+        let text = format!("keys in Secret {secret} are being renewed");
+        keys.problems
+            .push(Problem::unresolved(Reason::KeysPending, text));
+        keys.request = Some(KeyRequest {
+            subscription: key.clone(),
+            secret,
+            exists: true,
+            primary,
+            secondary,
+        });
+    }
+}
+
+impl Keys {
+    fn add(&mut self, name: &str, text: &str, generation: Option<i64>) {
+        let hash = key_hash(text);
+        let status = KeyStatus {
+            generation,
+            hash_prefix: hash[..HASH_PREFIX].to_owned(),
+        };
+        if name == PRIMARY_KEY {
+            self.status.primary = Some(status);
+        } else {
+            self.status.secondary = Some(status);
+        }
+        if !self.hashes.contains(&hash) {
+            self.hashes.push(hash);
+        }
+    }
+}
+
+/// One key as text; a line end behind it (files have one) is not part of it.
+fn key_text<'s>(secret: &'s Secret, name: &str) -> Option<Result<&'s str, ()>> {
+    let text = secret
+        .string_data
+        .as_ref()
+        .and_then(|data| data.get(name))
+        .map(String::as_bytes);
+    let data = secret.data.as_ref().and_then(|data| data.get(name));
+    let bytes = text.or(data.map(|bytes| bytes.0.as_slice()))?;
+    let text = std::str::from_utf8(bytes).map(|text| text.trim_end_matches(['\r', '\n']));
+    Some(
+        text.ok()
+            .filter(|text| text.bytes().all(|b| b.is_ascii_graphic()))
+            .ok_or(()),
+    )
+}
+
+/// Who has which key: no key opens two subscriptions.
+#[derive(Default)]
+pub(crate) struct Owners<'k> {
+    by_hash: HashMap<String, &'k ObjectKey>,
+}
+
+impl<'k> Owners<'k> {
+    /// Takes the keys that nobody has yet; subscriptions come oldest first.
+    pub(crate) fn claim(&mut self, key: &'k ObjectKey, keys: &mut Keys) {
+        let mut problems = Vec::new();
+        keys.hashes.retain(|hash| {
+            let owner = *self.by_hash.entry(hash.clone()).or_insert(key);
+            if owner != key {
+                let text =
+                    format!("Subscription {owner} is older and has the same key: take another");
+                problems.push(Problem::accepted(Reason::KeyNotUnique, text));
+            }
+            owner == key
+        });
+        keys.problems.append(&mut problems);
+    }
+}

@@ -1,0 +1,224 @@
+//! Policies and named values of one scope: is every step well-formed, does every expression
+//! compile, does everything named exist?
+
+mod address;
+mod jwt;
+
+use std::collections::BTreeMap;
+
+use tidegate_api::Reason;
+use tidegate_config::policy::{IfExists, OnHandshake, Policy, Section, Step, is_restricted_header};
+use tidegate_config::{MaterialId, NamedValue, ResolvedValue};
+
+pub(crate) use address::is_network;
+pub(crate) use jwt::KeyFamily;
+
+use crate::backend;
+use crate::expressions::Expressions;
+use crate::problem::{Problem, step_path};
+use crate::references::References;
+
+/// What a scope contributes to configurations.
+pub(crate) struct Policies {
+    pub(crate) on_handshake: OnHandshake,
+    pub(crate) values: BTreeMap<String, ResolvedValue>,
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// Where policies are checked.
+pub(crate) struct Scope<'s> {
+    pub(crate) namespace: &'s str,
+    pub(crate) on_handshake: &'s OnHandshake,
+    pub(crate) values: &'s [NamedValue],
+}
+
+impl Scope<'_> {
+    /// Checks everything.
+    pub(crate) fn check(
+        &self,
+        references: &mut References<'_>,
+        expressions: &mut Expressions,
+    ) -> Policies {
+        let mut problems = Vec::new();
+        for (section, position, step) in self.on_handshake.steps() {
+            let path = step_path(section, position);
+            let access = decides_access(section, step);
+            let found = expressions
+                .check(section, step, &path)
+                .into_iter()
+                .chain(self.step(step, &path, references))
+                .map(|problem| problem.concerning_access(access));
+            problems.extend(found);
+        }
+        problems.extend(bases(self.on_handshake));
+        let values = self.resolve_values(references, &mut problems);
+        Policies {
+            on_handshake: self.on_handshake.clone(),
+            values,
+            problems,
+        }
+    }
+
+    /// What expressions and schema can not tell.
+    fn step(&self, step: &dyn Step, path: &str, references: &mut References<'_>) -> Vec<Problem> {
+        let Some(policy) = step.policy() else {
+            // The author may have meant a check: nobody knows which.
+            let problem = Problem::invalid("a step names exactly one policy").at(path);
+            return vec![problem.concerning_access(true)];
+        };
+        let path = format!("{path}.{}", policy.name());
+        match policy {
+            Policy::ValidateJwt(policy) => jwt::check(self.namespace, policy, &path, references),
+            Policy::IpFilter(policy) => address::check(policy, &path),
+            Policy::SetHeader(policy) => {
+                set_header(&policy.name, policy.values.len(), policy.if_exists, &path)
+            }
+            Policy::SetBackend(policy) => set_backend(&policy.url, &path),
+            Policy::Base
+            | Policy::CheckHeader(_)
+            | Policy::RateLimitByKey(_)
+            | Policy::SetQueryParameter(_)
+            | Policy::SetVariable(_)
+            | Policy::ReturnResponse(_) => Vec::new(),
+        }
+    }
+
+    fn resolve_values(
+        &self,
+        references: &mut References<'_>,
+        problems: &mut Vec<Problem>,
+    ) -> BTreeMap<String, ResolvedValue> {
+        let mut values = BTreeMap::new();
+        for (i, value) in self.values.iter().enumerate() {
+            let path = format!("spec.values[{i}]");
+            match self.resolve_value(value, references) {
+                Ok(_) if values.contains_key(&value.name) => {
+                    let text = format!("there is a value \"{}\" already", value.name);
+                    problems.push(Problem::invalid(text).at(&path));
+                }
+                Ok(resolved) => {
+                    values.insert(value.name.clone(), resolved);
+                }
+                Err(problem) => {
+                    let access = access_reads_values(self.on_handshake);
+                    problems.push(problem.at(&path).concerning_access(access));
+                }
+            }
+        }
+        values
+    }
+
+    fn resolve_value(
+        &self,
+        value: &NamedValue,
+        references: &mut References<'_>,
+    ) -> Result<ResolvedValue, Problem> {
+        let not_text = |kind: &str, name: &str, key: &str| {
+            let namespace = self.namespace;
+            let text = format!("key \"{key}\" of {kind} {namespace}/{name} is not UTF-8 text");
+            Problem::unresolved(Reason::InvalidMaterial, text)
+        };
+        match (
+            &value.value,
+            &value.secret_key_ref,
+            &value.config_map_key_ref,
+        ) {
+            (Some(text), None, None) => Ok(ResolvedValue::Plain(text.clone())),
+            (None, Some(reference), None) => {
+                let bytes = references.secret_ref(self.namespace, reference)?;
+                if std::str::from_utf8(&bytes).is_err() {
+                    return Err(not_text("Secret", &reference.name, &reference.key));
+                }
+                let id = MaterialId::of_secret_ref(self.namespace, reference);
+                references.keep(id.clone(), &bytes);
+                Ok(ResolvedValue::Secret(id))
+            }
+            (None, None, Some(reference)) => {
+                let bytes = references.config_map_ref(self.namespace, reference)?;
+                let text = String::from_utf8(bytes.into_owned());
+                text.map(ResolvedValue::Plain)
+                    .map_err(|_| not_text("ConfigMap", &reference.name, &reference.key))
+            }
+            _ => Err(Problem::invalid(
+                "exactly one of value, secretKeyRef, configMapKeyRef must be set",
+            )),
+        }
+    }
+}
+
+/// Can this step decide who may pass? A variable can: conditions of later steps read it.
+fn decides_access(section: Section, step: &dyn Step) -> bool {
+    let may = |policy: &Policy<'_>| match policy {
+        Policy::ValidateJwt(_) | Policy::CheckHeader(_) | Policy::IpFilter(_) => true,
+        Policy::ReturnResponse(_) | Policy::SetVariable(_) => section != Section::OnError,
+        Policy::Base
+        | Policy::RateLimitByKey(_)
+        | Policy::SetHeader(_)
+        | Policy::SetQueryParameter(_)
+        | Policy::SetBackend(_) => false,
+    };
+    step.policies().iter().any(may)
+}
+
+/// Does a step that decides access read named values?
+fn access_reads_values(on_handshake: &OnHandshake) -> bool {
+    on_handshake
+        .steps()
+        .filter(|(section, _, step)| decides_access(*section, *step))
+        .flat_map(|(_, _, step)| step.expressions())
+        .any(|expression| expression.text.contains("values"))
+}
+
+/// What of a scope decides who may pass, for comparison with another version of the same scope.
+pub(crate) fn same_access(a: &OnHandshake, b: &OnHandshake) -> bool {
+    fn deciding<'s, S: Step>(section: Section, steps: &'s [S]) -> impl Iterator<Item = &'s S> {
+        let decides = move |step: &&'s S| {
+            let base = step.policies().iter().any(|p| matches!(p, Policy::Base));
+            base || decides_access(section, *step as &dyn Step)
+        };
+        steps.iter().filter(decides)
+    }
+    let (inbound, outbound) = (Section::Inbound, Section::Outbound);
+    a.inherit == b.inherit
+        && deciding(inbound, &a.inbound).eq(deciding(inbound, &b.inbound))
+        && deciding(outbound, &a.outbound).eq(deciding(outbound, &b.outbound))
+}
+
+fn bases(on_handshake: &OnHandshake) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for section in [Section::Inbound, Section::Outbound, Section::OnError] {
+        let is_base = |step: &dyn Step| step.policies().iter().any(|p| matches!(p, Policy::Base));
+        let steps = on_handshake.steps();
+        let bases = steps.filter(|(at, _, step)| *at == section && is_base(*step));
+        if let Some((_, position, _)) = bases.skip(1).next() {
+            let problem = Problem::invalid("base may stand only once in a section");
+            let problem = problem.at(&step_path(section, position));
+            problems.push(problem.concerning_access(section != Section::OnError));
+        }
+    }
+    problems
+}
+
+fn set_header(name: &str, values: usize, if_exists: IfExists, path: &str) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if is_restricted_header(name) {
+        let text = format!("{name} belongs to the handshake and cannot be set by a policy");
+        problems.push(Problem::invalid(text).at(&format!("{path}.name")));
+    }
+    if (values == 0) != (if_exists == IfExists::Delete) {
+        let text = "values must be set, unless ifExists is Delete: then they must not";
+        problems.push(Problem::invalid(text).at(path));
+    }
+    problems
+}
+
+/// A URL without an expression in it can be checked now.
+fn set_backend(url: &str, path: &str) -> Vec<Problem> {
+    if url.contains("${") {
+        return Vec::new();
+    }
+    match backend::check_url(url) {
+        Ok(()) => Vec::new(),
+        Err(problem) => vec![problem.at(&format!("{path}.url"))],
+    }
+}

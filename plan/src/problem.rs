@@ -1,0 +1,114 @@
+//! What is wrong with an object, and what that means for its conditions.
+
+use tidegate_api::Reason;
+use tidegate_config::policy::Section;
+
+use crate::{Judgement, Serving, Verdict};
+
+/// Messages of so many problems go into a condition; the rest is counted.
+const SHOWN: usize = 3;
+
+/// Which condition is false because of a problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Affects {
+    Accepted,
+    ResolvedRefs,
+}
+
+/// Something that must be changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) affects: Affects,
+    pub(crate) reason: Reason,
+    /// What is wrong where, and what to change.
+    pub(crate) message: String,
+    /// Does it concern who may pass? Then nobody may, until it is repaired.
+    pub(crate) access: bool,
+}
+
+impl Problem {
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::of(Affects::Accepted, Reason::Invalid, message)
+    }
+
+    pub(crate) fn accepted(reason: Reason, message: impl Into<String>) -> Self {
+        Self::of(Affects::Accepted, reason, message)
+    }
+
+    pub(crate) fn unresolved(reason: Reason, message: impl Into<String>) -> Self {
+        Self::of(Affects::ResolvedRefs, reason, message)
+    }
+
+    fn of(affects: Affects, reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            affects,
+            reason,
+            message: message.into(),
+            access: false,
+        }
+    }
+
+    /// The same, named by the field where it was found.
+    pub(crate) fn at(mut self, field: &str) -> Self {
+        self.message = format!("{field}: {}", self.message);
+        self
+    }
+
+    /// The same; it concerns who may pass, if `access`.
+    pub(crate) fn concerning_access(mut self, access: bool) -> Self {
+        self.access |= access;
+        self
+    }
+}
+
+/// Place of a step in its object.
+pub(crate) fn step_path(section: Section, position: usize) -> String {
+    format!("spec.onHandshake.{}[{position}]", section.field())
+}
+
+/// Both conditions, from all problems of an object.
+pub(crate) fn verdict(generation: i64, problems: &[Problem]) -> Verdict {
+    Verdict {
+        generation,
+        accepted: judge(problems, Affects::Accepted, Reason::Accepted),
+        resolved: judge(problems, Affects::ResolvedRefs, Reason::ResolvedRefs),
+    }
+}
+
+fn judge(problems: &[Problem], affects: Affects, good: Reason) -> Judgement {
+    let mut concerned = problems.iter().filter(|p| p.affects == affects);
+    match concerned.next() {
+        None => Judgement::good(good, ""),
+        Some(first) => {
+            let all: Vec<_> = problems.iter().filter(|p| p.affects == affects).collect();
+            Judgement::bad(first.reason, summary(&all))
+        }
+    }
+}
+
+/// The first few messages.
+pub(crate) fn summary(problems: &[&Problem]) -> String {
+    let shown: Vec<_> = problems
+        .iter()
+        .take(SHOWN)
+        .map(|p| p.message.as_str())
+        .collect();
+    match problems.len().saturating_sub(SHOWN) {
+        0 => shown.join("; "),
+        more => format!("{}; and {more} more", shown.join("; ")),
+    }
+}
+
+/// Says in both false conditions what is served meanwhile.
+pub(crate) fn consequence(verdict: &mut Verdict, worst: Option<Serving>) {
+    let consequence = match worst {
+        Some(Serving::LastGood) => "; the last version that worked is served",
+        Some(Serving::Blocked) => "; handshakes are refused until then",
+        Some(Serving::Current) | None => return,
+    };
+    for judgement in [&mut verdict.accepted, &mut verdict.resolved] {
+        if !judgement.status {
+            judgement.message.push_str(consequence);
+        }
+    }
+}

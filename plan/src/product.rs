@@ -1,0 +1,242 @@
+//! Products: which APIs they hold, and on which Gateways.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube::ResourceExt;
+use tidegate_api::{Product, ProductState, Reason};
+use tidegate_config::policy::OnHandshake;
+use tidegate_config::{GatewayConfig, ObjectKey, ProductConfig};
+
+use crate::attach::matches;
+use crate::expressions::Expressions;
+use crate::index::{Index, generation_of, oldest_first};
+use crate::last_good::serving;
+use crate::policies::{Policies, Scope, same_access};
+use crate::problem::{Problem, consequence, summary, verdict};
+use crate::references::References;
+use crate::{OnGateway, ProductVerdict, Serving, World};
+
+/// A Product and the APIs it holds.
+pub(crate) struct ProductDraft<'a> {
+    pub(crate) product: &'a Product,
+    /// APIs that exist.
+    pub(crate) apis: BTreeSet<String>,
+    unresolved: Vec<String>,
+    /// APIs that an older open product has already: not opened by this one.
+    opened_elsewhere: BTreeSet<String>,
+    problems: Vec<Problem>,
+}
+
+/// All products.
+pub(crate) type Products<'a> = BTreeMap<ObjectKey, ProductDraft<'a>>;
+
+/// Finds the APIs of every Product. An API can be in one open product: the older one gets it.
+pub(crate) fn resolve<'a>(index: &Index<'a>) -> Products<'a> {
+    let mut opened: BTreeMap<ObjectKey, String> = BTreeMap::new();
+    let mut drafts = Products::new();
+    for key in oldest_first(&index.products) {
+        let mut draft = ProductDraft::resolve(key, index.products[key], index);
+        if draft.is_published() && !draft.product.spec.subscription_required {
+            draft.open(key, &mut opened);
+        }
+        drafts.insert(key.clone(), draft);
+    }
+    drafts
+}
+
+/// Names of the products that hold each API.
+pub(crate) fn by_api(products: &Products<'_>) -> BTreeMap<ObjectKey, Vec<String>> {
+    let mut found: BTreeMap<ObjectKey, Vec<String>> = BTreeMap::new();
+    for (key, draft) in products {
+        for api in &draft.apis {
+            let api = ObjectKey::new(&key.namespace, api);
+            found.entry(api).or_default().push(key.name.clone());
+        }
+    }
+    found
+}
+
+impl<'a> ProductDraft<'a> {
+    fn resolve(key: &ObjectKey, product: &'a Product, index: &Index<'a>) -> Self {
+        let spec = &product.spec;
+        let exists = |name: &String| {
+            index
+                .apis
+                .contains_key(&ObjectKey::new(&key.namespace, name))
+        };
+        let named = spec.apis.iter().map(|api| api.name.clone());
+        let (mut apis, unresolved): (BTreeSet<_>, BTreeSet<_>) = named.partition(exists);
+        if let Some(selector) = &spec.api_selector {
+            let siblings = index.apis_by_namespace.get(&key.namespace);
+            let selected = siblings
+                .into_iter()
+                .flatten()
+                .filter(|sibling| matches(Some(selector), index.apis[*sibling].labels()));
+            apis.extend(selected.map(|sibling| sibling.name.clone()));
+        }
+        let mut problems = Vec::new();
+        if !unresolved.is_empty() {
+            let names: Vec<_> = unresolved.iter().map(String::as_str).collect();
+            let text = format!("WebSocketApi {} does not exist", names.join(", "));
+            problems.push(Problem::unresolved(Reason::ApiNotFound, text).at("spec.apis"));
+        }
+        Self {
+            product,
+            apis,
+            unresolved: unresolved.into_iter().collect(),
+            opened_elsewhere: BTreeSet::new(),
+            problems,
+        }
+    }
+
+    fn open(&mut self, key: &ObjectKey, opened: &mut BTreeMap<ObjectKey, String>) {
+        for api in &self.apis {
+            let api_key = ObjectKey::new(&key.namespace, api);
+            match opened.get(&api_key) {
+                None => {
+                    opened.insert(api_key, key.name.clone());
+                }
+                Some(other) => {
+                    let text = format!("WebSocketApi {api} is in the open product {other} already");
+                    self.problems
+                        .push(Problem::accepted(Reason::Conflict, text));
+                    self.opened_elsewhere.insert(api.clone());
+                }
+            }
+        }
+    }
+
+    pub(crate) fn is_published(&self) -> bool {
+        self.product.spec.state == ProductState::Published
+    }
+}
+
+/// Renders every Product for the Gateways that serve one of its APIs.
+pub(crate) struct Rendering<'r, 'w> {
+    pub(crate) world: &'w World,
+    pub(crate) references: &'r mut References<'w>,
+    pub(crate) expressions: &'r mut Expressions,
+    /// Gateways that serve an API.
+    pub(crate) gateways_of: &'r BTreeMap<ObjectKey, Vec<ObjectKey>>,
+}
+
+impl Rendering<'_, '_> {
+    /// One product's configuration for each Gateway, and what is to be said about it. The number
+    /// of subscriptions comes later.
+    pub(crate) fn render(
+        &mut self,
+        key: &ObjectKey,
+        draft: &ProductDraft<'_>,
+    ) -> (BTreeMap<ObjectKey, ProductConfig>, ProductVerdict) {
+        let spec = &draft.product.spec;
+        let scope = Scope {
+            namespace: &key.namespace,
+            on_handshake: &spec.on_handshake,
+            values: &spec.values,
+        };
+        let policies = scope.check(self.references, self.expressions);
+        let mut configs = BTreeMap::new();
+        let mut gateways = Vec::new();
+        for (gateway, apis) in self.apis_by_gateway(key, draft) {
+            let previous = self.world.previous.get(&gateway);
+            let previous = previous.and_then(|config| previous_of(config, key));
+            let (config, serving) = config(key, draft, &policies, apis, previous);
+            gateways.push(OnGateway {
+                gateway: gateway.clone(),
+                serving,
+            });
+            configs.insert(gateway, config);
+        }
+        let problems: Vec<_> = draft
+            .problems
+            .iter()
+            .chain(&policies.problems)
+            .cloned()
+            .collect();
+        let mut verdict = verdict(generation_of(draft.product), &problems);
+        consequence(&mut verdict, gateways.iter().map(|on| on.serving).max());
+        let verdict = ProductVerdict {
+            verdict,
+            resolved_apis: draft.apis.iter().cloned().collect(),
+            unresolved_apis: draft.unresolved.clone(),
+            subscriptions: 0,
+            gateways,
+        };
+        (configs, verdict)
+    }
+
+    fn apis_by_gateway(
+        &self,
+        key: &ObjectKey,
+        draft: &ProductDraft<'_>,
+    ) -> BTreeMap<ObjectKey, Vec<String>> {
+        let mut found: BTreeMap<ObjectKey, Vec<String>> = BTreeMap::new();
+        if !draft.is_published() {
+            return found;
+        }
+        for api in draft.apis.difference(&draft.opened_elsewhere) {
+            let gateways = self.gateways_of.get(&ObjectKey::new(&key.namespace, api));
+            for gateway in gateways.into_iter().flatten() {
+                found.entry(gateway.clone()).or_default().push(api.clone());
+            }
+        }
+        found
+    }
+}
+
+fn previous_of<'p>(config: &'p GatewayConfig, key: &ObjectKey) -> Option<&'p ProductConfig> {
+    let position = config
+        .products
+        .binary_search_by(|product| product.key.cmp(key))
+        .ok()?;
+    config.products.get(position)
+}
+
+/// Which APIs a product holds and whether it is open are never taken from an older version: only
+/// its policies are.
+fn config(
+    key: &ObjectKey,
+    draft: &ProductDraft<'_>,
+    policies: &Policies,
+    apis: Vec<String>,
+    previous: Option<&ProductConfig>,
+) -> (ProductConfig, Serving) {
+    let product = draft.product;
+    let latest = ProductConfig {
+        key: key.clone(),
+        generation: generation_of(product),
+        display_name: product
+            .spec
+            .display_name
+            .clone()
+            .unwrap_or_else(|| product.name_any()),
+        open: !product.spec.subscription_required,
+        apis,
+        on_handshake: policies.on_handshake.clone(),
+        values: policies.values.clone(),
+        blocked: None,
+    };
+    let worked = previous.filter(|previous| previous.blocked.is_none());
+    let same = worked.map(|worked| same_access(&worked.on_handshake, &latest.on_handshake));
+    match (serving(&policies.problems, same), worked) {
+        (Serving::Current, _) => (latest, Serving::Current),
+        (Serving::LastGood, Some(worked)) => {
+            let config = ProductConfig {
+                generation: worked.generation,
+                on_handshake: worked.on_handshake.clone(),
+                values: worked.values.clone(),
+                ..latest
+            };
+            (config, Serving::LastGood)
+        }
+        (Serving::LastGood | Serving::Blocked, _) => {
+            let config = ProductConfig {
+                on_handshake: OnHandshake::default(),
+                values: BTreeMap::new(),
+                blocked: Some(summary(&policies.problems.iter().collect::<Vec<_>>())),
+                ..latest
+            };
+            (config, Serving::Blocked)
+        }
+    }
+}
