@@ -105,12 +105,12 @@ impl Counters {
             return Err(Exceeded { wait });
         }
         let more = weight.saturating_sub(own);
-        let evicted = shard.add(key, limit.period, more, now);
-        self.evicted.fetch_add(evicted, Ordering::Relaxed);
+        let added = shard.add(key, limit.period, more, now);
+        self.evicted.fetch_add(added.evicted, Ordering::Relaxed);
         let remaining = calls - used - u64::from(weight.max(own));
         let taken = Taken {
             key,
-            tick: now,
+            tick: added.tick,
             weight: more,
         };
         Ok((
@@ -126,8 +126,8 @@ impl Counters {
 
     fn add_at(&self, now: u64, key: &str, period: Duration, weight: u32) {
         let key = hashed(key);
-        let evicted = self.shard(&key).add(key, period, weight, now);
-        self.evicted.fetch_add(evicted, Ordering::Relaxed);
+        let added = self.shard(&key).add(key, period, weight, now);
+        self.evicted.fetch_add(added.evicted, Ordering::Relaxed);
     }
 
     /// Takes back what a refused handshake counted.
@@ -203,16 +203,19 @@ impl Shard {
         wait.map_or(limit.period, Duration::from_millis)
     }
 
-    /// Gives how many keys had to go.
-    fn add(&mut self, key: Key, period: Duration, weight: u32, now: u64) -> u64 {
+    fn add(&mut self, key: Key, period: Duration, weight: u32, now: u64) -> Added {
         if weight == 0 {
-            return 0;
+            return Added {
+                tick: now,
+                evicted: 0,
+            };
         }
         let evicted = self.make_room(&key, now);
         let window = self.windows.entry(key).or_default();
         self.slots -= window.forget(now);
-        self.slots += window.add(millis(period), weight, now);
-        evicted
+        let (tick, new) = window.add(millis(period), weight, now);
+        self.slots += new;
+        Added { tick, evicted }
     }
 
     fn remove(&mut self, taken: Taken) {
@@ -264,11 +267,20 @@ impl Shard {
     }
 }
 
+/// What adding did.
+#[derive(Debug)]
+struct Added {
+    /// The slot that the calls went to.
+    tick: u64,
+    /// How many keys had to go.
+    evicted: u64,
+}
+
 /// The calls of one key.
 #[derive(Debug, Default)]
 struct Window {
     /// Milliseconds since the start, and how many calls then; in order.
-    slots: VecDeque<(u64, u32)>,
+    slots: VecDeque<(u64, u64)>,
     /// Of all slots.
     sum: u64,
     /// The longest period that any limit on this key has.
@@ -285,14 +297,14 @@ impl Window {
             .iter()
             .rev()
             .take_while(|(tick, _)| tick + period > now);
-        inside.map(|(_, calls)| u64::from(*calls)).sum()
+        inside.map(|(_, calls)| calls).sum()
     }
 
     /// Until at most `room_for` calls are in the window; `None`: never, for this weight.
     fn wait(&self, period: u64, room_for: u64, now: u64) -> Option<u64> {
         let mut used = self.used(period, now);
         for (tick, calls) in self.slots.iter().filter(|(tick, _)| tick + period > now) {
-            used -= u64::from(*calls);
+            used -= calls;
             if used <= room_for {
                 return Some(tick + period - now);
             }
@@ -300,30 +312,31 @@ impl Window {
         None
     }
 
-    /// Gives how many slots are new.
-    fn add(&mut self, period: u64, weight: u32, now: u64) -> usize {
+    /// Gives the slot's time and how many slots are new.
+    fn add(&mut self, period: u64, weight: u32, now: u64) -> (u64, usize) {
         self.horizon = self.horizon.max(period);
         self.sum += u64::from(weight);
         match self.slots.back_mut() {
             // Workers read the clock before they take the lock: the last slot may be newer.
             Some((tick, calls)) if *tick >= now => {
-                *calls = calls.saturating_add(weight);
-                0
+                *calls += u64::from(weight);
+                (*tick, 0)
             }
             _ => {
-                self.slots.push_back((now, weight));
-                1
+                self.slots.push_back((now, u64::from(weight)));
+                (now, 1)
             }
         }
     }
 
     fn remove(&mut self, tick: u64, weight: u32) {
-        // The slot may be a newer one, see `add`; when the window has moved on there is none.
-        let at = self.slots.partition_point(|(slot, _)| *slot < tick);
-        if let Some((_, calls)) = self.slots.get_mut(at) {
-            let less = weight.min(*calls);
+        // When the window has moved on, there is nothing to give back.
+        if let Ok(at) = self.slots.binary_search_by_key(&tick, |(slot, _)| *slot)
+            && let Some((_, calls)) = self.slots.get_mut(at)
+        {
+            let less = u64::from(weight).min(*calls);
             *calls -= less;
-            self.sum -= u64::from(less);
+            self.sum -= less;
         }
     }
 
@@ -334,7 +347,7 @@ impl Window {
             if tick + self.horizon > now {
                 break;
             }
-            self.sum -= u64::from(*calls);
+            self.sum -= calls;
             self.slots.pop_front();
             gone += 1;
         }

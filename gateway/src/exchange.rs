@@ -5,6 +5,7 @@
 //! here does I/O.
 
 mod answer;
+mod evaluation;
 mod query;
 mod upstream;
 
@@ -16,6 +17,7 @@ use tidegate_config::{ApiConfig, ObjectKey, ProductConfig, SubscriptionConfig, U
 use crate::head::RequestHead;
 
 pub(crate) use answer::{AnswerHeaders, change_headers};
+pub(crate) use evaluation::{Evaluation, ScopeValues, subprotocols};
 pub(crate) use query::{Query, decoded_pairs};
 pub(crate) use upstream::Upstream;
 
@@ -56,4 +58,6 @@ pub(crate) struct Exchange {
     pub(crate) answer: AnswerHeaders,
     /// Seconds since 1970 at which the tunnel must close, because its token ends.
     pub(crate) token_expiry: Option<i64>,
+    /// What policies keep to themselves; starts as its default.
+    pub(crate) evaluation: Evaluation,
 }

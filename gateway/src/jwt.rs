@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use tidegate_config::policy::JwtAlgorithm;
 
-pub(crate) use claims::{Rules, check_claims};
+pub(crate) use claims::{ClaimRule, Rules, check_claims};
 pub(crate) use key::{InvalidKey, VerificationKey};
 
 /// Tokens have a few kilobytes at most; a larger one only costs time.

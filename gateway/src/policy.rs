@@ -4,41 +4,73 @@
 //! to narrow (Gateway, Product, WebSocketApi), outbound and onError from narrow to wide, unless a
 //! `base` step says where the wider scope stands. One file per policy; none knows another.
 
-use std::collections::BTreeMap;
+mod action;
+mod check_header;
+mod compile;
+mod expression;
+mod ip_filter;
+mod pipeline;
+mod rate_limit_by_key;
+mod return_response;
+mod scope;
+mod set_backend;
+mod set_header;
+mod set_query_parameter;
+mod set_variable;
+mod validate_jwt;
+
 use std::sync::Arc;
+use std::time::Duration;
 
-use tidegate_config::policy::OnHandshake;
-use tidegate_config::{Material, ResolvedValue};
+use tidegate_config::Material;
+use tokio::runtime::Handle;
+use tokio::time::{MissedTickBehavior, interval};
 
-use crate::exchange::Exchange;
-use crate::head::ResponseHead;
-use crate::refusal::Refusal;
+use crate::counter::Counters;
+use crate::drain::Drain;
+use crate::jwks::KeySets;
+
+pub(crate) use compile::InvalidPolicy;
+pub(crate) use pipeline::Pipeline;
+pub(crate) use rate_limit_by_key::Deferred;
+pub(crate) use scope::{Scope, ScopePolicies};
+
+/// How often old keys and idle counters are looked for; both are allowed to be this much late.
+const MAINTENANCE: Duration = Duration::from_secs(10);
 
 /// What outlives snapshots: keys fetched from elsewhere and counters.
-#[derive(Debug, Default)]
-pub(crate) struct Services {}
-
-impl Services {
-    /// Nothing fetched and nothing counted yet.
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self::default())
-    }
-
-    /// Refreshes keys and forgets idle counters, for ever. To be spawned once, through the drain.
-    pub(crate) async fn maintain(self: Arc<Self>) {
-        std::future::pending().await
-    }
+#[derive(Debug)]
+pub(crate) struct Services {
+    pub(crate) keys: KeySets,
+    pub(crate) counters: Counters,
 }
 
-/// Whose policies these are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scope {
-    Gateway,
-    Product,
-    Api,
+impl Services {
+    /// Nothing fetched and nothing counted yet. Fetches are tasks of `drain` and run on `runtime`.
+    pub(crate) fn new(drain: Drain, runtime: Handle) -> Arc<Self> {
+        Arc::new(Self {
+            keys: KeySets::new(drain, runtime),
+            counters: Counters::new(),
+        })
+    }
+
+    /// Refreshes keys and forgets idle counters, for ever. To be spawned once, through the drain;
+    /// without it keys are fetched when a handshake needs them and never refreshed.
+    pub(crate) async fn maintain(self: Arc<Self>) {
+        let mut ticks = interval(MAINTENANCE);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => self.counters.forget_idle(),
+                () = self.keys.added() => {}
+            }
+            self.keys.refresh();
+        }
+    }
 }
 
 /// What policies are compiled with.
+#[derive(Clone, Copy)]
 pub(crate) struct Context<'a> {
     /// Namespace of the object, which its references are relative to.
     pub(crate) namespace: &'a str,
@@ -46,86 +78,5 @@ pub(crate) struct Context<'a> {
     pub(crate) services: &'a Services,
 }
 
-/// A step that can not be compiled; its object is rejected.
-#[derive(Debug, thiserror::Error)]
-#[error("onHandshake.{place}: {problem}")]
-pub(crate) struct InvalidPolicy {
-    /// Section, position and field.
-    place: String,
-    problem: String,
-}
-
-/// The policies of one scope, compiled.
-#[derive(Debug)]
-pub(crate) struct ScopePolicies {}
-
-impl ScopePolicies {
-    /// No step at all.
-    pub(crate) fn none() -> Self {
-        Self {}
-    }
-
-    /// Compiles the policies of one object; `values` are the named values of the same object.
-    pub(crate) fn compile(
-        scope: Scope,
-        on: &OnHandshake,
-        values: &BTreeMap<String, ResolvedValue>,
-        context: &Context<'_>,
-    ) -> Result<Self, InvalidPolicy> {
-        let _ = (
-            scope,
-            values,
-            context.namespace,
-            context.material,
-            context.services,
-        );
-        match on.steps().next() {
-            None => Ok(Self {}),
-            Some((section, position, _)) => Err(InvalidPolicy {
-                place: format!("{}[{position}]", section.field()),
-                problem: "policies are not available yet".to_owned(),
-            }),
-        }
-    }
-}
-
-/// All steps that an API's handshakes run through, by section.
-#[derive(Debug)]
-pub(crate) struct Pipeline {}
-
-impl Pipeline {
-    /// Expands the scopes, the widest first.
-    pub(crate) fn merge(_scopes: &[&ScopePolicies]) -> Self {
-        Self {}
-    }
-
-    /// Runs before the backend is dialled.
-    pub(crate) async fn inbound(
-        &self,
-        _exchange: &mut Exchange,
-        _services: &Services,
-    ) -> Result<(), Refusal> {
-        Ok(())
-    }
-
-    /// Runs after the backend's answer, whatever its status.
-    pub(crate) async fn outbound(
-        &self,
-        _exchange: &mut Exchange,
-        _answer: &ResponseHead,
-        _services: &Services,
-    ) -> Result<(), Refusal> {
-        Ok(())
-    }
-
-    /// Runs for every refusal of a handshake that has an exchange; gives what is answered, with
-    /// [`Exchange::answer`] already applied.
-    pub(crate) async fn on_error(
-        &self,
-        _exchange: &mut Exchange,
-        refusal: Refusal,
-        _services: &Services,
-    ) -> Refusal {
-        refusal
-    }
-}
+#[cfg(test)]
+mod tests;

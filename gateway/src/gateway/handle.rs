@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_config::Drain as Farewell;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::admin::Admin;
@@ -67,7 +68,7 @@ impl Gateway {
         if let Some((admin, _)) = admin {
             supervise(&control_drain, admin.run(control_drain.clone()));
         }
-        let services = Services::new();
+        let services = Services::new(control_drain.clone(), Handle::current());
         let lasting = Lasting::new(Arc::clone(&services), metrics);
         let lasting = lasting.map_err(|source| StartError::Tls(Box::new(source)))?;
         supervise(&control_drain, Arc::clone(&services).maintain());

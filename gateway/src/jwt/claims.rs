@@ -17,8 +17,8 @@ const CLIENT_CLAIMS: [&str; 3] = ["azp", "appid", "client_id"];
 /// What a token must say, with all templates filled in.
 #[derive(Debug, Default)]
 pub(crate) struct Rules<'a> {
-    /// Accepted issuers; empty: any.
-    pub(crate) issuers: Vec<Cow<'a, str>>,
+    /// Accepted issuers; `None`: any.
+    pub(crate) issuers: Option<Vec<Cow<'a, str>>>,
     /// Accepted audiences; empty: any.
     pub(crate) audiences: Vec<Cow<'a, str>>,
     pub(crate) claims: Vec<ClaimRule<'a>>,
@@ -46,7 +46,8 @@ pub(crate) fn check_claims(
 ) -> Result<Option<i64>, Invalid> {
     let expiry = check_times(claims, rules, now)?;
     let issuer = claims.get("iss").and_then(Value::as_str);
-    if !rules.issuers.is_empty() && !issuer.is_some_and(|iss| contains(&rules.issuers, iss)) {
+    let accepted = |issuers| issuer.is_some_and(|issuer| contains(issuers, issuer));
+    if !rules.issuers.as_deref().is_none_or(accepted) {
         return Err(Invalid::IssuerNotAllowed);
     }
     let audiences = claims

@@ -45,7 +45,7 @@ enum Kind {
 #[derive(Clone, Debug)]
 pub(crate) struct VerificationKey {
     /// Compared with the token's `kid`.
-    pub(crate) id: Option<String>,
+    id: Option<String>,
     kind: Kind,
     /// The only algorithm it may be used for, when it says so.
     only: Option<JwtAlgorithm>,
@@ -161,6 +161,11 @@ impl VerificationKey {
             only: None,
             key,
         }
+    }
+
+    /// Is it the key that a token's `kid` names?
+    pub(crate) fn has_id(&self, id: &str) -> bool {
+        self.id.as_deref() == Some(id)
     }
 
     /// May the key be used with `algorithm`? A token can not make an RSA key an HMAC secret.

@@ -1,0 +1,267 @@
+//! What expressions read of a handshake, and what policies remember of it.
+//!
+//! The variables are filled in when the first expression is evaluated: most handshakes run none.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::{HeaderMap, HeaderName};
+use serde_json::{Map, Value as Json, json};
+use tidegate_config::UrlScheme;
+use tidegate_expr::{Value, Variables, from_json, mask};
+
+use super::{Exchange, decoded_pairs};
+use crate::counter::Taken;
+use crate::policy::Deferred;
+use crate::refusal::Refusal;
+
+/// The named values that the steps of one scope see: its own and the wider scopes'.
+#[derive(Debug)]
+pub(crate) struct ScopeValues {
+    pub(crate) values: Value,
+    pub(crate) secrets: Vec<String>,
+}
+
+impl ScopeValues {
+    /// From each name's text and whether it is secret.
+    pub(crate) fn new(named: &BTreeMap<String, (String, bool)>) -> Self {
+        let texts = named
+            .iter()
+            .map(|(name, (text, _))| (name.clone(), json!(text)));
+        let secrets = named.values().filter(|(_, secret)| *secret);
+        Self {
+            values: from_json(Json::Object(texts.collect())),
+            secrets: secrets.map(|(text, _)| text.clone()).collect(),
+        }
+    }
+}
+
+/// What policies keep between their steps.
+#[derive(Debug, Default)]
+pub(crate) struct Evaluation {
+    variables: Variables,
+    /// Are the variables that never change filled in?
+    filled: bool,
+    /// Whose named values steps see now.
+    scope: Option<Arc<ScopeValues>>,
+    /// The scopes whose values were read, and whose secrets are masked therefore.
+    read: Vec<Arc<ScopeValues>>,
+    /// What rate limits counted for this handshake.
+    pub(crate) taken: Vec<Taken>,
+    /// What rate limits count when the answer is known.
+    pub(crate) deferred: Vec<Deferred>,
+    /// The least that remains, for each header that says so.
+    pub(crate) remaining: Vec<(HeaderName, u32)>,
+}
+
+impl Exchange {
+    /// The variables, ready to be read.
+    pub(crate) fn variables(&mut self) -> &Variables {
+        if !self.evaluation.filled {
+            self.fill();
+        }
+        let Evaluation {
+            variables,
+            scope,
+            read,
+            ..
+        } = &mut self.evaluation;
+        if let Some(scope) = scope
+            && !read.last().is_some_and(|last| Arc::ptr_eq(last, scope))
+        {
+            variables.set("values", scope.values.clone());
+            for secret in &scope.secrets {
+                variables.add_secret(secret);
+            }
+            read.push(Arc::clone(scope));
+        }
+        variables
+    }
+
+    /// From here on steps see these named values.
+    pub(crate) fn enter(&mut self, scope: &Arc<ScopeValues>) {
+        if !self
+            .evaluation
+            .scope
+            .as_ref()
+            .is_some_and(|now| Arc::ptr_eq(now, scope))
+        {
+            self.evaluation.scope = Some(Arc::clone(scope));
+        }
+    }
+
+    /// Keeps `vars.NAME`.
+    pub(crate) fn set_var(&mut self, name: &str, value: Value) {
+        self.evaluation.variables.set_var(name, value);
+    }
+
+    /// Keeps a verified token: `jwt`, and `vars.NAME` where a name is given.
+    pub(crate) fn set_token(
+        &mut self,
+        header: Map<String, Json>,
+        claims: Map<String, Json>,
+        name: Option<&str>,
+    ) {
+        let token = from_json(json!({ "header": header, "claims": claims }));
+        if let Some(name) = name {
+            self.set_var(name, token.clone());
+        }
+        self.evaluation.variables.set("jwt", token);
+    }
+
+    /// Sets `response`, or takes it away.
+    pub(crate) fn set_response(&mut self, response: Option<(u16, &HeaderMap)>) {
+        let response = response.map_or(
+            Json::Null,
+            |(status, headers)| json!({ "status": status, "headers": header_lists(headers) }),
+        );
+        self.evaluation
+            .variables
+            .set("response", from_json(response));
+    }
+
+    /// Sets `error`.
+    pub(crate) fn set_error(&mut self, refusal: &Refusal) {
+        let error = json!({
+            "source": refusal.origin.as_str(),
+            "reason": refusal.reason.as_str(),
+            "message": self.masked(&refusal.message),
+            "step": refusal.step,
+        });
+        self.evaluation.variables.set("error", from_json(error));
+    }
+
+    /// Brings `now` up to date.
+    pub(crate) fn set_now(&mut self) {
+        self.evaluation.variables.set_now(SystemTime::now());
+    }
+
+    /// No text that leaves the gateway may show this.
+    pub(crate) fn add_secret(&mut self, secret: &str) {
+        self.evaluation.variables.add_secret(secret);
+    }
+
+    /// The text without any secret that this handshake's policies met.
+    pub(crate) fn masked(&self, text: &str) -> String {
+        mask(text, self.evaluation.variables.secrets())
+    }
+
+    fn fill(&mut self) {
+        let named = |namespace: &str, name: &str, display_name: &str| json!({ "namespace": namespace, "name": name, "displayName": display_name });
+        let api = &self.api;
+        let product = self.product.as_ref().map(|product| {
+            named(
+                &product.key.namespace,
+                &product.key.name,
+                &product.display_name,
+            )
+        });
+        let subscription = self.subscription.as_ref().map(|subscription| {
+            let key = &subscription.key;
+            let mut fields = named(&key.namespace, &key.name, &subscription.display_name);
+            fields["owner"] = json!(subscription.owner);
+            fields
+        });
+        let mut api_fields = named(&api.key.namespace, &api.key.name, &api.display_name);
+        api_fields["path"] = json!(api.path);
+        let gateway = json!({ "namespace": self.gateway.namespace, "name": self.gateway.name });
+        let request = self.request_fields();
+        let client = self.client_fields();
+        let variables = &mut self.evaluation.variables;
+        for (name, value) in [
+            ("request", request),
+            ("client", client),
+            ("api", api_fields),
+            ("product", product.unwrap_or(Json::Null)),
+            ("subscription", subscription.unwrap_or(Json::Null)),
+            ("gateway", gateway),
+        ] {
+            variables.set(name, from_json(value));
+        }
+        variables.set_now(SystemTime::now());
+        self.evaluation.filled = true;
+    }
+
+    fn request_fields(&self) -> Json {
+        let request = &self.request;
+        let raw_query = request.raw_query.as_deref();
+        let scheme = match self.scheme {
+            UrlScheme::Ws => "ws",
+            UrlScheme::Wss => "wss",
+        };
+        let host_header = request.headers.get(http::header::HOST);
+        let authority = host_header.map_or(self.host.clone().into(), |host| {
+            String::from_utf8_lossy(host.as_bytes())
+        });
+        let question = if raw_query.is_some() { "?" } else { "" };
+        let raw_query = raw_query.unwrap_or_default();
+        let mut query = Map::new();
+        for (name, value) in decoded_pairs(raw_query) {
+            push(&mut query, &name, &value);
+        }
+        let params = self
+            .params
+            .iter()
+            .map(|(name, value)| (name.clone(), json!(value)));
+        json!({
+            "id": self.id,
+            "method": request.method.as_str(),
+            "scheme": scheme,
+            "host": self.host,
+            "path": request.path,
+            "originalUrl": format!("{scheme}://{authority}{}{question}{raw_query}", request.path),
+            "rawQuery": raw_query,
+            "headers": header_lists(&request.headers),
+            "query": query,
+            "params": params.collect::<Map<_, _>>(),
+            "subprotocols": subprotocols(&request.headers),
+        })
+    }
+
+    fn client_fields(&self) -> Json {
+        let client = &self.client;
+        let tls = client.tls.as_ref();
+        json!({
+            "ip": client.ip.to_string(),
+            "port": client.port,
+            "tls": tls.map(|tls| json!({ "version": tls.version, "sni": tls.sni })),
+            "certificate": null,
+        })
+    }
+}
+
+/// The subprotocols a client offers, over all header lines (RFC 6455 §11.3.4).
+pub(crate) fn subprotocols(headers: &HeaderMap) -> Vec<String> {
+    let lines = headers.get_all(http::header::SEC_WEBSOCKET_PROTOCOL).iter();
+    let lines = lines.map(|line| String::from_utf8_lossy(line.as_bytes()).into_owned());
+    let split = |line: String| -> Vec<String> {
+        let offered = line.split(',').map(str::trim);
+        offered
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect()
+    };
+    lines.flat_map(split).collect()
+}
+
+fn header_lists(headers: &HeaderMap) -> Map<String, Json> {
+    let mut lists = Map::new();
+    for (name, value) in headers {
+        push(
+            &mut lists,
+            name.as_str(),
+            &String::from_utf8_lossy(value.as_bytes()),
+        );
+    }
+    lists
+}
+
+fn push(lists: &mut Map<String, Json>, name: &str, value: &str) {
+    match lists.get_mut(name) {
+        Some(Json::Array(values)) => values.push(json!(value)),
+        _ => {
+            lists.insert(name.to_owned(), json!([value]));
+        }
+    }
+}

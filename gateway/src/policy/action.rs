@@ -1,0 +1,83 @@
+//! What a step does: one of all policies, compiled.
+
+use tidegate_config::policy::Policy;
+
+use super::Services;
+use super::check_header::CheckHeader;
+use super::compile::{Compiler, InvalidPolicy};
+use super::ip_filter::IpFilter;
+use super::rate_limit_by_key::RateLimitByKey;
+use super::return_response::ReturnResponse;
+use super::set_backend::SetBackend;
+use super::set_header::SetHeader;
+use super::set_query_parameter::SetQueryParameter;
+use super::set_variable::SetVariable;
+use super::validate_jwt::ValidateJwt;
+use crate::exchange::Exchange;
+use crate::refusal::Refusal;
+
+/// A policy, ready to run.
+#[derive(Debug)]
+pub(super) enum Action {
+    ValidateJwt(Box<ValidateJwt>),
+    CheckHeader(CheckHeader),
+    IpFilter(IpFilter),
+    RateLimitByKey(RateLimitByKey),
+    SetHeader(SetHeader),
+    SetQueryParameter(SetQueryParameter),
+    SetBackend(SetBackend),
+    SetVariable(SetVariable),
+    ReturnResponse(ReturnResponse),
+}
+
+impl Action {
+    /// Compiles a policy; `None` for `base`, which is a place and not an action.
+    pub(super) fn compile(
+        policy: Policy<'_>,
+        compiler: &Compiler<'_>,
+    ) -> Result<Option<Self>, InvalidPolicy> {
+        Ok(Some(match policy {
+            Policy::Base => return Ok(None),
+            Policy::ValidateJwt(policy) => {
+                Self::ValidateJwt(Box::new(ValidateJwt::compile(policy, compiler)?))
+            }
+            Policy::CheckHeader(policy) => {
+                Self::CheckHeader(CheckHeader::compile(policy, compiler)?)
+            }
+            Policy::IpFilter(policy) => Self::IpFilter(IpFilter::compile(policy, compiler)?),
+            Policy::RateLimitByKey(policy) => {
+                Self::RateLimitByKey(RateLimitByKey::compile(policy, compiler)?)
+            }
+            Policy::SetHeader(policy) => Self::SetHeader(SetHeader::compile(policy, compiler)?),
+            Policy::SetQueryParameter(policy) => {
+                Self::SetQueryParameter(SetQueryParameter::compile(policy, compiler)?)
+            }
+            Policy::SetBackend(policy) => Self::SetBackend(SetBackend::compile(policy, compiler)?),
+            Policy::SetVariable(policy) => {
+                Self::SetVariable(SetVariable::compile(policy, compiler)?)
+            }
+            Policy::ReturnResponse(policy) => {
+                Self::ReturnResponse(ReturnResponse::compile(policy, compiler)?)
+            }
+        }))
+    }
+
+    /// Runs it. A refusal ends the section.
+    pub(super) async fn run(
+        &self,
+        exchange: &mut Exchange,
+        services: &Services,
+    ) -> Result<(), Refusal> {
+        match self {
+            Self::ValidateJwt(policy) => policy.run(exchange).await,
+            Self::CheckHeader(policy) => policy.run(exchange),
+            Self::IpFilter(policy) => policy.run(exchange),
+            Self::RateLimitByKey(policy) => policy.run(exchange, &services.counters),
+            Self::SetHeader(policy) => policy.run(exchange),
+            Self::SetQueryParameter(policy) => policy.run(exchange),
+            Self::SetBackend(policy) => policy.run(exchange),
+            Self::SetVariable(policy) => policy.run(exchange),
+            Self::ReturnResponse(policy) => Err(policy.run(exchange)?),
+        }
+    }
+}

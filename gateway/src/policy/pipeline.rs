@@ -1,0 +1,260 @@
+//! The order of all steps of a handshake, written once: merging the scopes and running a section.
+//!
+//! Inbound: Gateway, Product, WebSocketApi. Outbound and onError: WebSocketApi, Product, Gateway.
+//! A `base` step puts the wider scope's steps of the section in its place. Steps see the named
+//! values of their own and of wider scopes only: nobody's values change what a wider scope's
+//! policy says, and nobody's secrets are read by one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use tidegate_config::policy::Section;
+
+use super::scope::{ScopePolicies, Step};
+use super::{Services, rate_limit_by_key};
+use crate::exchange::{Exchange, ScopeValues};
+use crate::head::ResponseHead;
+use crate::refusal::{Reason, Refusal};
+
+/// A step in its place.
+#[derive(Clone, Debug)]
+struct Item {
+    step: Arc<Step>,
+    /// Index of its scope's named values.
+    scope: usize,
+    /// How many items follow that belong to this `base` step: skipped when its condition does not
+    /// hold. 0 for all other steps.
+    base_of: usize,
+}
+
+/// All steps that an API's handshakes run through, by section.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    inbound: Vec<Item>,
+    outbound: Vec<Item>,
+    on_error: Vec<Item>,
+    /// Of each scope, the widest first.
+    values: Vec<Arc<ScopeValues>>,
+}
+
+impl Pipeline {
+    /// Expands the scopes, the widest first.
+    pub(crate) fn merge(scopes: &[&ScopePolicies]) -> Self {
+        let mut seen = BTreeMap::new();
+        let values = scopes.iter().map(|scope| {
+            seen.extend(scope.values.clone());
+            Arc::new(ScopeValues::new(&seen))
+        });
+        Self {
+            values: values.collect(),
+            inbound: expand(scopes, Section::Inbound),
+            outbound: expand(scopes, Section::Outbound),
+            on_error: expand(scopes, Section::OnError),
+        }
+    }
+
+    /// Runs before the backend is dialled.
+    pub(crate) async fn inbound(
+        &self,
+        exchange: &mut Exchange,
+        services: &Services,
+    ) -> Result<(), Refusal> {
+        let result = self.run(&self.inbound, exchange, services).await;
+        if result
+            .as_ref()
+            .is_err_and(|refusal| refusal.reason == Reason::RateLimitExceeded)
+        {
+            // All limits are asked before any counts: what one of them refuses, none counts.
+            for taken in exchange.evaluation.taken.drain(..) {
+                services.counters.give_back(taken);
+            }
+        }
+        result
+    }
+
+    /// Runs after the backend's answer, whatever its status.
+    pub(crate) async fn outbound(
+        &self,
+        exchange: &mut Exchange,
+        answer: &ResponseHead,
+        services: &Services,
+    ) -> Result<(), Refusal> {
+        if self.outbound.is_empty() && exchange.evaluation.deferred.is_empty() {
+            return Ok(());
+        }
+        exchange.set_now();
+        exchange.set_response(Some((answer.status, &answer.headers)));
+        rate_limit_by_key::count_deferred(exchange, &services.counters)?;
+        self.run(&self.outbound, exchange, services).await
+    }
+
+    /// Runs for every refusal of a handshake that has an exchange; gives what is answered, with
+    /// [`Exchange::answer`] already applied.
+    ///
+    /// A `returnResponse` before is no error, so it is answered as it is.
+    pub(crate) async fn on_error(
+        &self,
+        exchange: &mut Exchange,
+        mut refusal: Refusal,
+        services: &Services,
+    ) -> Refusal {
+        self.count_refused(exchange, &mut refusal, services);
+        let changes = std::mem::take(&mut exchange.answer);
+        let mut headers = HeaderMap::new();
+        if refusal.reason == Reason::BackendRefused {
+            own(&mut headers, &mut refusal);
+            changes.apply(&mut headers);
+        } else {
+            changes.apply(&mut headers);
+            own(&mut headers, &mut refusal);
+        }
+        if refusal.reason != Reason::ReturnResponse && !self.on_error.is_empty() {
+            exchange.set_now();
+            exchange.set_error(&refusal);
+            let result = self.run(&self.on_error, exchange, services).await;
+            std::mem::take(&mut exchange.answer).apply(&mut headers);
+            if let Err(other) = result {
+                replace(&mut refusal, other);
+                own(&mut headers, &mut refusal);
+            }
+        }
+        refusal.headers = listed(headers);
+        refusal
+    }
+
+    /// Limits that count by the answer see the status of the refusal when no backend answered.
+    fn count_refused(&self, exchange: &mut Exchange, refusal: &mut Refusal, services: &Services) {
+        if exchange.evaluation.deferred.is_empty() {
+            return;
+        }
+        exchange.set_response(Some((refusal.status, &HeaderMap::new())));
+        if let Err(failure) = rate_limit_by_key::count_deferred(exchange, &services.counters) {
+            add_detail(refusal, &failure);
+        }
+        exchange.set_response(None);
+    }
+
+    async fn run(
+        &self,
+        items: &[Item],
+        exchange: &mut Exchange,
+        services: &Services,
+    ) -> Result<(), Refusal> {
+        let mut next = 0;
+        while let Some(item) = items.get(next) {
+            next += 1;
+            exchange.enter(&self.values[item.scope]);
+            let step = &item.step;
+            match run_step(step, exchange, services).await {
+                Ok(true) => {}
+                Ok(false) => next += item.base_of,
+                Err(refusal) => return Err(labelled(refusal, step, exchange)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Did its condition hold?
+async fn run_step(
+    step: &Step,
+    exchange: &mut Exchange,
+    services: &Services,
+) -> Result<bool, Refusal> {
+    if let Some(when) = &step.when
+        && !when.holds(exchange)?
+    {
+        return Ok(false);
+    }
+    if let Some(action) = &step.action {
+        action.run(exchange, services).await?;
+    }
+    Ok(true)
+}
+
+fn labelled(mut refusal: Refusal, step: &Step, exchange: &Exchange) -> Refusal {
+    refusal.step = Some(step.label.clone());
+    refusal.detail = refusal.detail.map(|detail| exchange.masked(&detail));
+    refusal
+}
+
+/// The steps of one section of all scopes, the narrowest scope's last expanded into it.
+fn expand(scopes: &[&ScopePolicies], section: Section) -> Vec<Item> {
+    let mut items: Vec<Item> = Vec::new();
+    for (scope, policies) in scopes.iter().enumerate() {
+        items = place(policies, scope, section, items);
+    }
+    items
+}
+
+/// The steps of a scope with the wider scope's steps in their place.
+fn place(policies: &ScopePolicies, scope: usize, section: Section, wider: Vec<Item>) -> Vec<Item> {
+    let steps = policies.steps(section);
+    let item = |step: &Arc<Step>, base_of| Item {
+        step: Arc::clone(step),
+        scope,
+        base_of,
+    };
+    let mut own = Vec::with_capacity(steps.len() + wider.len());
+    if let Some(base) = steps.iter().position(|step| step.action.is_none()) {
+        own.extend(steps[..base].iter().map(|step| item(step, 0)));
+        if steps[base].when.is_some() {
+            own.push(item(&steps[base], wider.len()));
+        }
+        own.extend(wider);
+        own.extend(steps[base + 1..].iter().map(|step| item(step, 0)));
+        return own;
+    }
+    let inherited = if policies.inherit { wider } else { Vec::new() };
+    let steps = steps.iter().map(|step| item(step, 0));
+    match section {
+        Section::Inbound => own.extend(inherited.into_iter().chain(steps)),
+        Section::Outbound | Section::OnError => own.extend(steps.chain(inherited)),
+    }
+    own
+}
+
+/// What onError answers instead. Why the handshake was refused stays.
+fn replace(refusal: &mut Refusal, other: Refusal) {
+    if other.reason == Reason::ReturnResponse {
+        refusal.status = other.status;
+        refusal.message = other.message;
+        refusal.body = other.body;
+        refusal.headers = other.headers;
+    } else {
+        // A fault in onError must not hide what went wrong first.
+        add_detail(refusal, &other);
+    }
+}
+
+fn add_detail(refusal: &mut Refusal, other: &Refusal) {
+    let detail = other.detail.as_deref().unwrap_or(&other.message);
+    let step = other.step.as_deref().unwrap_or("a limit's incrementWhen");
+    let all = match &refusal.detail {
+        Some(first) => format!("{first}; besides, {step} failed: {detail}"),
+        None => format!("{step} failed: {detail}"),
+    };
+    refusal.detail = Some(all);
+}
+
+/// The refusal's own headers replace those of the same name.
+fn own(headers: &mut HeaderMap, refusal: &mut Refusal) {
+    for (name, _) in &refusal.headers {
+        headers.remove(name);
+    }
+    for (name, value) in refusal.headers.drain(..) {
+        headers.append(name, value);
+    }
+}
+
+fn listed(headers: HeaderMap) -> Vec<(http::HeaderName, http::HeaderValue)> {
+    let mut list = Vec::with_capacity(headers.len());
+    let mut last = None;
+    for (name, value) in headers {
+        // `None` repeats the name before it.
+        last = name.or(last);
+        list.extend(last.clone().map(|name| (name, value)));
+    }
+    list
+}

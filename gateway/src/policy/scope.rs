@@ -1,0 +1,151 @@
+//! The policies of one object, compiled: the steps of its sections and its named values.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tidegate_config::policy::{self, OnHandshake, Section};
+use tidegate_config::{MaterialId, ResolvedValue};
+
+use super::Context;
+use super::action::Action;
+use super::compile::{Compiler, InvalidPolicy};
+use super::expression::Condition;
+
+/// Whose policies these are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    Gateway,
+    Product,
+    Api,
+}
+
+impl Scope {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Product => "product",
+            Self::Api => "api",
+        }
+    }
+}
+
+/// A step, compiled.
+#[derive(Debug)]
+pub(super) struct Step {
+    /// Its id; without one, scope, section and position: `api.inbound[2]`.
+    pub(super) label: String,
+    pub(super) when: Option<Condition>,
+    /// `None`: here the wider scope's steps stand.
+    pub(super) action: Option<Action>,
+}
+
+/// The policies of one scope, compiled.
+#[derive(Debug)]
+pub(crate) struct ScopePolicies {
+    pub(super) inherit: bool,
+    pub(super) inbound: Vec<Arc<Step>>,
+    pub(super) outbound: Vec<Arc<Step>>,
+    pub(super) on_error: Vec<Arc<Step>>,
+    /// The object's own named values, and whether each is secret.
+    pub(super) values: BTreeMap<String, (String, bool)>,
+}
+
+impl ScopePolicies {
+    /// No steps and no values.
+    pub(crate) fn none() -> Self {
+        Self {
+            inherit: true,
+            inbound: Vec::new(),
+            outbound: Vec::new(),
+            on_error: Vec::new(),
+            values: BTreeMap::new(),
+        }
+    }
+
+    /// Compiles the policies of one object; `values` are the named values of the same object.
+    pub(crate) fn compile(
+        scope: Scope,
+        on: &OnHandshake,
+        values: &BTreeMap<String, ResolvedValue>,
+        context: &Context<'_>,
+    ) -> Result<Self, InvalidPolicy> {
+        let mut compiled = Self {
+            inherit: on.inherit,
+            values: resolve(values, context)?,
+            ..Self::none()
+        };
+        for (section, position, step) in on.steps() {
+            let place = format!("{}[{position}]", section.field());
+            let label = match step.id() {
+                Some(id) => id.to_owned(),
+                None => format!("{}.{place}", scope.as_str()),
+            };
+            let compiler = Compiler {
+                context: *context,
+                section,
+                place,
+            };
+            let steps = match section {
+                Section::Inbound => &mut compiled.inbound,
+                Section::Outbound => &mut compiled.outbound,
+                Section::OnError => &mut compiled.on_error,
+            };
+            let step = compile_step(step, label, &compiler)?;
+            if step.action.is_none() && steps.iter().any(|other| other.action.is_none()) {
+                let problem = "the wider scope's steps can stand in one place only";
+                return Err(compiler.invalid("base", problem));
+            }
+            steps.push(Arc::new(step));
+        }
+        Ok(compiled)
+    }
+
+    /// The steps of one section.
+    pub(super) fn steps(&self, section: Section) -> &[Arc<Step>] {
+        match section {
+            Section::Inbound => &self.inbound,
+            Section::Outbound => &self.outbound,
+            Section::OnError => &self.on_error,
+        }
+    }
+}
+
+fn compile_step(
+    step: &dyn policy::Step,
+    label: String,
+    compiler: &Compiler<'_>,
+) -> Result<Step, InvalidPolicy> {
+    let policy = step.policy();
+    let policy = policy.ok_or_else(|| compiler.invalid("", "a step names exactly one policy"))?;
+    let when = step.when().map(|source| compiler.condition("when", source));
+    Ok(Step {
+        label,
+        when: when.transpose()?,
+        action: Action::compile(policy, compiler)?,
+    })
+}
+
+fn resolve(
+    values: &BTreeMap<String, ResolvedValue>,
+    context: &Context<'_>,
+) -> Result<BTreeMap<String, (String, bool)>, InvalidPolicy> {
+    let one = |(name, value): (&String, &ResolvedValue)| {
+        let resolved = match value {
+            ResolvedValue::Plain(text) => (text.clone(), false),
+            ResolvedValue::Secret(id) => (secret_text(name, id, context)?, true),
+        };
+        Ok((name.clone(), resolved))
+    };
+    values.iter().map(one).collect()
+}
+
+fn secret_text(
+    name: &str,
+    id: &MaterialId,
+    context: &Context<'_>,
+) -> Result<String, InvalidPolicy> {
+    let bytes = context.material.get(id);
+    let bytes = bytes.ok_or_else(|| InvalidPolicy::value(name, format!("{id} is missing")))?;
+    let text = String::from_utf8(bytes.to_vec());
+    text.map_err(|_| InvalidPolicy::value(name, format!("{id} is not UTF-8 text")))
+}

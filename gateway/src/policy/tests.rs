@@ -1,0 +1,185 @@
+//! Fixtures of all policy tests, and tests of the pipeline: order, conditions, refusals.
+
+mod order;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde_json::{Value, json};
+use tidegate_config::{ApiConfig, Material, MaterialId, ObjectKey, ResolvedValue, UrlScheme};
+use tokio::runtime::Handle;
+
+use super::*;
+use crate::dial::BackendUrl;
+use crate::drain::Drain;
+use crate::exchange::{AnswerHeaders, ClientInfo, Evaluation, Exchange, Upstream};
+use crate::head::{RequestHead, ResponseHead};
+use crate::refusal::Refusal;
+
+/// `GET /chat` from 192.0.2.7 for an API without policies of its own.
+pub(crate) fn exchange(headers: &[(&str, &str)]) -> Exchange {
+    let mut exchange = exchange_to("ws://backend/chat", None);
+    for (name, value) in headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+        let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+        exchange.request.headers.append(&name, value.clone());
+        exchange.upstream.headers.append(&name, value);
+    }
+    exchange
+}
+
+/// The same with another backend and a query.
+pub(crate) fn exchange_to(backend: &str, query: Option<&str>) -> Exchange {
+    let backend = BackendUrl::parse(backend).unwrap();
+    Exchange {
+        id: "id-1".to_owned(),
+        request: RequestHead {
+            method: Method::GET,
+            path: "/chat".to_owned(),
+            raw_query: query.map(str::to_owned),
+            minor_version: 1,
+            host: "example.com".to_owned(),
+            headers: HeaderMap::new(),
+        },
+        client: ClientInfo {
+            ip: "192.0.2.7".parse().unwrap(),
+            port: 4711,
+            tls: None,
+        },
+        scheme: UrlScheme::Ws,
+        host: "example.com".to_owned(),
+        params: vec![("room".to_owned(), "blue".to_owned())],
+        gateway: ObjectKey::new("infra", "edge"),
+        api: Arc::new(api()),
+        product: None,
+        subscription: None,
+        upstream: Upstream::new(&backend, query, "", HeaderMap::new()),
+        answer: AnswerHeaders::default(),
+        token_expiry: None,
+        evaluation: Evaluation::default(),
+    }
+}
+
+fn api() -> ApiConfig {
+    let config = json!({
+        "key": {"namespace": "apps", "name": "chat"},
+        "generation": 3,
+        "displayName": "Chat",
+        "listeners": ["ws"],
+        "hostnames": [],
+        "path": "/chat",
+        "pathMatch": "Exact",
+        "protocols": ["ws", "wss"],
+        "backendUrl": "ws://backend/chat",
+        "hostHeader": null,
+        "backendTls": {},
+        "subscriptionRequired": false,
+        "subscriptionKey": {"header": "key", "query": "key", "keep": false},
+        "onHandshake": {},
+        "allowedOrigins": null,
+        "subprotocols": null,
+        "limits": {},
+        "timeouts": {},
+        "liveAccess": {},
+        "onChange": "Keep",
+        "values": {},
+        "blocked": null,
+    });
+    serde_json::from_value(config).unwrap()
+}
+
+/// Services whose fetches run on the test's own runtime.
+pub(crate) fn services() -> Arc<Services> {
+    let (_, drain) = Drain::pair();
+    Services::new(drain, Handle::current())
+}
+
+/// Secrets that the policies of tests refer to, all in the API's namespace.
+pub(crate) fn material(secrets: &[(&str, &str, &[u8])]) -> Material {
+    let mut material = Material::default();
+    for (name, key, bytes) in secrets {
+        material.insert(MaterialId::secret("apps", name, key), bytes.to_vec());
+    }
+    material
+}
+
+/// One scope as resources declare it.
+pub(crate) struct Declared<'a> {
+    pub(crate) scope: Scope,
+    /// `onHandshake`.
+    pub(crate) on: Value,
+    pub(crate) values: &'a [(&'a str, ResolvedValue)],
+    pub(crate) material: &'a Material,
+}
+
+impl Declared<'_> {
+    pub(crate) fn compile(&self, services: &Services) -> Result<ScopePolicies, InvalidPolicy> {
+        let values = self
+            .values
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let values: BTreeMap<_, _> = values.collect();
+        let context = Context {
+            namespace: "apps",
+            material: self.material,
+            services,
+        };
+        let on = serde_json::from_value(self.on.clone()).expect("the step is in the vocabulary");
+        ScopePolicies::compile(self.scope, &on, &values, &context)
+    }
+}
+
+/// The pipeline of an API's own policies.
+pub(crate) fn pipeline(on: Value, material: &Material, services: &Services) -> Pipeline {
+    let declared = Declared {
+        scope: Scope::Api,
+        on,
+        values: &[],
+        material,
+    };
+    Pipeline::merge(&[&declared.compile(services).unwrap()])
+}
+
+/// Runs inbound steps of an API.
+pub(crate) async fn run_inbound(steps: &[Value], exchange: &mut Exchange) -> Result<(), Refusal> {
+    let services = services();
+    let pipeline = pipeline(json!({ "inbound": steps }), &Material::default(), &services);
+    pipeline.inbound(exchange, &services).await
+}
+
+/// The same for a fresh exchange with these headers.
+pub(crate) async fn inbound(steps: &[Value], headers: &[(&str, &str)]) -> Result<(), Refusal> {
+    run_inbound(steps, &mut exchange(headers)).await
+}
+
+/// The refusal, which must be one.
+pub(crate) fn refused(result: Result<(), Refusal>) -> Refusal {
+    result.expect_err("a refusal")
+}
+
+/// What is wrong with an inbound step.
+pub(crate) fn compile_error(step: Value) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let _inside = runtime.enter();
+    let declared = Declared {
+        scope: Scope::Api,
+        on: json!({ "inbound": [step] }),
+        values: &[],
+        material: &Material::default(),
+    };
+    declared
+        .compile(&services())
+        .expect_err("an invalid policy")
+        .to_string()
+}
+
+/// A backend's answer.
+pub(crate) fn answer(status: u16) -> ResponseHead {
+    ResponseHead {
+        status,
+        headers: HeaderMap::new(),
+    }
+}

@@ -1,0 +1,149 @@
+//! The keys of a policy: its own, and those of identity providers.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use futures::future::join_all;
+use tidegate_config::MaterialId;
+use tidegate_config::policy::{self, JwtAlgorithm};
+
+use crate::jwks::{KeySet, RemoteKeys, Source};
+use crate::jwt::{Invalid, Token, VerificationKey};
+use crate::policy::compile::{Compiler, InvalidPolicy};
+
+/// All keys that may verify a token.
+#[derive(Debug)]
+pub(super) struct Keys {
+    own: Vec<VerificationKey>,
+    remote: Vec<Arc<RemoteKeys>>,
+}
+
+/// How a look for the key of a token ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Signed,
+    /// The keys that the token names did not sign it.
+    OtherSignature,
+    /// The token names no key that is here, and none that is here signed it.
+    NoKey,
+}
+
+impl Keys {
+    pub(super) fn compile(
+        policy: &policy::ValidateJwt,
+        compiler: &Compiler<'_>,
+    ) -> Result<Self, InvalidPolicy> {
+        let key = |(i, key): (usize, &policy::JwtKey)| {
+            let field = format!("validateJwt.keys[{i}]");
+            let compiled = compile_key(key, compiler, &field)?;
+            let accepted = &policy.algorithms;
+            if !accepted.is_empty() && !accepted.iter().any(|alg| compiled.fits(*alg)) {
+                let problem = "none of the accepted algorithms can be used with this key";
+                return Err(compiler.invalid(&field, problem));
+            }
+            Ok(compiled)
+        };
+        let own = policy.keys.iter().enumerate().map(key);
+        let own = own.collect::<Result<Vec<_>, _>>()?;
+        let discovery = policy.openid_config.iter().cloned().map(Source::Discovery);
+        let sources = discovery.chain(policy.jwks.iter().cloned().map(Source::Jwks));
+        let sets = &compiler.context.services.keys;
+        let remote: Vec<_> = sources.map(|source| sets.at(source)).collect();
+        if own.is_empty() && remote.is_empty() && policy.require_signed {
+            let problem = "say where the keys come from: openidConfig, jwks or keys";
+            return Err(compiler.invalid("validateJwt", problem));
+        }
+        Ok(Self { own, remote })
+    }
+
+    /// The issuers that discovery documents name, as far as they were read.
+    pub(super) fn discovered_issuers(&self) -> impl Iterator<Item = String> {
+        let sets = self.remote.iter().filter_map(|remote| remote.current());
+        sets.filter_map(|set| set.issuer.clone())
+    }
+
+    /// Did one of the keys sign the token? `issuers` are those that the policy names.
+    pub(super) async fn verify(
+        &self,
+        token: &Token<'_>,
+        algorithm: JwtAlgorithm,
+        issuers: &[Cow<'_, str>],
+    ) -> Result<(), Invalid> {
+        let sets = join_all(self.remote.iter().map(RemoteKeys::get)).await;
+        let present: Vec<_> = sets.iter().flatten().collect();
+        match self.look(&present, token, algorithm, issuers) {
+            Found::Signed => return Ok(()),
+            Found::OtherSignature => return Err(Invalid::SignatureInvalid),
+            Found::NoKey => {}
+        }
+        let known = self.remote.iter().zip(&sets);
+        let newer = known.filter_map(|(remote, set)| Some(remote.newer_than(set.as_ref()?)));
+        let newer = join_all(newer).await;
+        let newer: Vec<_> = newer.iter().flatten().collect();
+        if self.look(&newer, token, algorithm, issuers) == Found::Signed {
+            return Ok(());
+        }
+        Err(if sets.iter().any(Option::is_none) {
+            Invalid::KeysUnavailable
+        } else if token.key_id().is_some() {
+            Invalid::KeyNotFound
+        } else {
+            Invalid::SignatureInvalid
+        })
+    }
+
+    fn look(
+        &self,
+        sets: &[&Arc<KeySet>],
+        token: &Token<'_>,
+        algorithm: JwtAlgorithm,
+        issuers: &[Cow<'_, str>],
+    ) -> Found {
+        let remote = sets.iter().filter(|set| speaks_for(set, token, issuers));
+        let keys = self.own.iter().chain(remote.flat_map(|set| &set.keys));
+        let fitting: Vec<_> = keys.filter(|key| key.fits(algorithm)).collect();
+        let is_named = |key: &VerificationKey| token.key_id().is_some_and(|id| key.has_id(id));
+        let named: Vec<_> = fitting
+            .iter()
+            .copied()
+            .filter(|key| is_named(key))
+            .collect();
+        let (tried, failed) = match named.is_empty() {
+            true => (&fitting, Found::NoKey),
+            false => (&named, Found::OtherSignature),
+        };
+        match tried.iter().any(|key| token.is_signed_by(key, algorithm)) {
+            true => Found::Signed,
+            false => failed,
+        }
+    }
+}
+
+/// May the set's keys sign for the token's issuer?
+fn speaks_for(set: &KeySet, token: &Token<'_>, issuers: &[Cow<'_, str>]) -> bool {
+    let Some(discovered) = &set.issuer else {
+        return true;
+    };
+    let named = |issuer: &str| discovered == issuer || issuers.iter().any(|name| name == issuer);
+    token.issuer().is_some_and(named)
+}
+
+fn compile_key(
+    key: &policy::JwtKey,
+    compiler: &Compiler<'_>,
+    field: &str,
+) -> Result<VerificationKey, InvalidPolicy> {
+    let compiled = match (&key.secret_key_ref, &key.n, &key.e) {
+        (Some(reference), None, None) => {
+            let id = MaterialId::of_secret_ref(compiler.context.namespace, reference);
+            let bytes = compiler.context.material.get(&id).ok_or_else(|| {
+                let problem = format!("the Secret {} has no key {}", reference.name, reference.key);
+                compiler.invalid(field, problem)
+            })?;
+            VerificationKey::from_secret(key.id.clone(), bytes)
+        }
+        (None, Some(n), Some(e)) => VerificationKey::from_rsa(key.id.clone(), n, e),
+        _ => return Err(compiler.invalid(field, "set either secretKeyRef or both n and e")),
+    };
+    compiled.map_err(|error| compiler.invalid(field, error.to_string()))
+}
