@@ -1,0 +1,52 @@
+//! Owns every task of the process. The only place that may spawn.
+//!
+//! Asking is all it does: a task that was asked finishes the step it is in and returns. Whoever
+//! asked decides how long to wait.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Spawns tasks, and tells them to stop.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Drain {
+    tasks: TaskTracker,
+    token: CancellationToken,
+}
+
+impl Drain {
+    /// Starts a task that [`Drain::finished`] waits for.
+    pub(crate) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.tasks.spawn(task)
+    }
+
+    /// Asks all tasks to stop.
+    pub(crate) fn ask(&self) {
+        self.token.cancel();
+        self.tasks.close();
+    }
+
+    /// Resolves when tasks were asked to stop.
+    pub(crate) async fn asked(&self) {
+        self.token.cancelled().await;
+    }
+
+    /// Were tasks asked to stop?
+    pub(crate) fn is_asked(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    /// Waits until all tasks have returned, at most for `patience`. Did they?
+    pub(crate) async fn finished(&self, patience: Duration) -> bool {
+        tokio::time::timeout(patience, self.tasks.wait())
+            .await
+            .is_ok()
+    }
+}

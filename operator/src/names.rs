@@ -1,0 +1,71 @@
+//! Names and labels of what the operator makes. Pure.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::Resource;
+use kube::api::ObjectMeta;
+use tidegate_api::{LABEL_MANAGED_BY, MANAGED_BY};
+use tidegate_config::{LABEL_GATEWAY, LABEL_PART, ObjectKey};
+
+/// [`LABEL_PART`] of a Secret with generated subscription keys. Gateways never see these.
+pub(crate) const PART_KEYS: &str = "keys";
+
+const LABEL_NAME: &str = "app.kubernetes.io/name";
+const LABEL_INSTANCE: &str = "app.kubernetes.io/instance";
+
+/// Labels by which the pods of a Gateway are selected. They never change: a Deployment's selector
+/// cannot.
+pub(crate) fn selector(gateway: &str) -> BTreeMap<String, String> {
+    texts([
+        (LABEL_NAME, "tidegate-gateway"),
+        (LABEL_INSTANCE, gateway),
+        (LABEL_GATEWAY, gateway),
+    ])
+}
+
+/// Labels of everything that belongs to a Gateway.
+pub(crate) fn labels(gateway: &str) -> BTreeMap<String, String> {
+    let mut labels = selector(gateway);
+    labels.insert(LABEL_MANAGED_BY.to_owned(), MANAGED_BY.to_owned());
+    labels
+}
+
+/// Metadata of an object that belongs to the Gateway.
+pub(crate) fn metadata(
+    gateway: &ObjectKey,
+    name: &str,
+    owner: &OwnerReference,
+    part: Option<&str>,
+) -> ObjectMeta {
+    let mut labels = labels(&gateway.name);
+    if let Some(part) = part {
+        labels.insert(LABEL_PART.to_owned(), part.to_owned());
+    }
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        namespace: Some(gateway.namespace.clone()),
+        labels: Some(labels),
+        owner_references: Some(vec![owner.clone()]),
+        ..ObjectMeta::default()
+    }
+}
+
+/// The reference that makes garbage collection remove what belongs to `owner`. It does not hold
+/// up the owner's deletion, which would need rights on its finalizers.
+pub(crate) fn owner_of<K: Resource<DynamicType = ()>>(owner: &K) -> OwnerReference {
+    OwnerReference {
+        api_version: K::api_version(&()).into_owned(),
+        kind: K::kind(&()).into_owned(),
+        name: owner.meta().name.clone().unwrap_or_default(),
+        uid: owner.meta().uid.clone().unwrap_or_default(),
+        controller: Some(true),
+        block_owner_deletion: None,
+    }
+}
+
+pub(crate) fn texts<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
+    pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+}

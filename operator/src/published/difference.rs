@@ -1,0 +1,89 @@
+//! Which objects differ between two configurations. Pure.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+
+use tidegate_config::{GatewayConfig, Material, ObjectKey};
+
+use crate::objects::{Kind, ObjectRef};
+
+/// Objects that were added, changed or removed. Changed material counts as a change of the Gateway:
+/// it carries it, and which objects use it is not written anywhere.
+pub(crate) fn difference(
+    (old, old_material): (&GatewayConfig, &Material),
+    (new, new_material): (&GatewayConfig, &Material),
+) -> HashSet<ObjectRef> {
+    let mut changed = HashSet::new();
+    if old.settings != new.settings || old_material != new_material {
+        changed.insert(ObjectRef::new(Kind::Gateway, &new.settings.key));
+    }
+    merge(
+        Kind::WebSocketApi,
+        &old.apis,
+        &new.apis,
+        |api| &api.key,
+        &mut changed,
+    );
+    merge(
+        Kind::Product,
+        &old.products,
+        &new.products,
+        |product| &product.key,
+        &mut changed,
+    );
+    merge(
+        Kind::Subscription,
+        &old.subscriptions,
+        &new.subscriptions,
+        |subscription| &subscription.key,
+        &mut changed,
+    );
+    changed
+}
+
+/// All objects of a configuration.
+pub(crate) fn everything(config: &GatewayConfig) -> HashSet<ObjectRef> {
+    let gateway = std::iter::once(ObjectRef::new(Kind::Gateway, &config.settings.key));
+    let apis = config
+        .apis
+        .iter()
+        .map(|api| ObjectRef::new(Kind::WebSocketApi, &api.key));
+    let products = config.products.iter();
+    let products = products.map(|product| ObjectRef::new(Kind::Product, &product.key));
+    let subscriptions = config.subscriptions.iter();
+    let subscriptions = subscriptions.map(|s| ObjectRef::new(Kind::Subscription, &s.key));
+    gateway
+        .chain(apis)
+        .chain(products)
+        .chain(subscriptions)
+        .collect()
+}
+
+/// Walks two lists that are sorted by key.
+fn merge<T: PartialEq>(
+    kind: Kind,
+    old: &[T],
+    new: &[T],
+    key: impl Fn(&T) -> &ObjectKey,
+    changed: &mut HashSet<ObjectRef>,
+) {
+    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (None, None) => return,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(old), Some(new)) => key(old).cmp(key(new)),
+        };
+        let before = if order.is_le() { old.next() } else { None };
+        let after = if order.is_ge() { new.next() } else { None };
+        if before != after
+            && let Some(object) = after.or(before)
+        {
+            changed.insert(ObjectRef::new(kind, key(object)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+//! The pod of a Gateway. It passes the `restricted` Pod Security Standard.
+//!
+//! Nothing of the configuration stands in here but what a pod cannot change while it runs, so that
+//! a configuration change never replaces pods: listener ports are left out on purpose.
+
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource,
+    HTTPGetAction, LocalObjectReference, ObjectFieldSelector, PodSecurityContext, PodSpec,
+    PodTemplateSpec, Probe, SeccompProfile, SecurityContext, Sysctl, TopologySpreadConstraint,
+    Volume, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::api::ObjectMeta;
+use tidegate_config::ListenerConfig;
+
+use super::Site;
+use crate::names;
+
+/// Name of the container and of the port of its admin endpoints.
+const CONTAINER: &str = "gateway";
+const ADMIN: &str = "admin";
+
+/// Where /livez, /readyz and /metrics are, unless a listener wants this port.
+const ADMIN_PORT: u16 = 9090;
+
+/// Where the last good configuration is kept.
+const STATE_DIR: &str = "/var/lib/tidegate";
+
+/// An id that no distribution gives to anybody, and that distroless images call nonroot.
+const NONROOT: i64 = 65532;
+
+/// Time between the end of the drain and the kill, in seconds: for the last log lines and for
+/// giving back the Lease.
+const GRACE_MARGIN: i64 = 10;
+
+pub(super) fn template(site: &Site<'_>, listeners: &[ListenerConfig]) -> PodTemplateSpec {
+    let wanted = &site.gateway.spec.deployment;
+    let mut labels = wanted.pod_labels.clone();
+    // Last, because the selector must match.
+    labels.extend(names::labels(&site.key.name));
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(labels),
+            annotations: Some(wanted.pod_annotations.clone()),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(spec(site, admin_port(listeners))),
+    }
+}
+
+/// The first port from [`ADMIN_PORT`] on that no listener has.
+fn admin_port(listeners: &[ListenerConfig]) -> u16 {
+    let taken = |port: &u16| listeners.iter().any(|listener| listener.port == *port);
+    (ADMIN_PORT..)
+        .find(|port| !taken(port))
+        .unwrap_or(ADMIN_PORT)
+}
+
+fn spec(site: &Site<'_>, admin_port: u16) -> PodSpec {
+    let wanted = &site.gateway.spec.deployment;
+    let pull_secret = |secret: &tidegate_api::ImagePullSecret| LocalObjectReference {
+        name: secret.name.clone(),
+    };
+    let hard_stop = site.gateway.spec.drain.hard_stop.get().as_secs_f64().ceil();
+    PodSpec {
+        service_account_name: Some(site.key.name.clone()),
+        automount_service_account_token: Some(true),
+        enable_service_links: Some(false),
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "whole seconds, far below 2^53"
+        )]
+        termination_grace_period_seconds: Some(hard_stop as i64 + GRACE_MARGIN),
+        security_context: Some(pod_security()),
+        containers: vec![container(site, admin_port)],
+        volumes: Some(vec![Volume {
+            name: "state".to_owned(),
+            empty_dir: Some(EmptyDirVolumeSource::default()),
+            ..Volume::default()
+        }]),
+        node_selector: Some(wanted.node_selector.clone()),
+        tolerations: Some(wanted.tolerations.clone()),
+        affinity: wanted.affinity.clone(),
+        topology_spread_constraints: Some(spread(site)),
+        priority_class_name: wanted.priority_class_name.clone(),
+        image_pull_secrets: Some(wanted.image_pull_secrets.iter().map(pull_secret).collect()),
+        ..PodSpec::default()
+    }
+}
+
+fn container(site: &Site<'_>, admin_port: u16) -> Container {
+    let wanted = &site.gateway.spec.deployment;
+    let mut env = vec![
+        from_field("POD_NAME", "metadata.name"),
+        from_field("POD_UID", "metadata.uid"),
+    ];
+    env.extend(wanted.extra_env.iter().cloned());
+    Container {
+        name: CONTAINER.to_owned(),
+        image: Some(site.image.to_owned()),
+        args: Some(arguments(site, admin_port)),
+        env: Some(env),
+        ports: Some(vec![ContainerPort {
+            name: Some(ADMIN.to_owned()),
+            container_port: i32::from(admin_port),
+            protocol: Some("TCP".to_owned()),
+            ..ContainerPort::default()
+        }]),
+        resources: wanted.resources.clone(),
+        readiness_probe: Some(probe("/readyz", 5, 2)),
+        liveness_probe: Some(probe("/livez", 10, 6)),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            read_only_root_filesystem: Some(true),
+            capabilities: Some(Capabilities {
+                drop: Some(vec!["ALL".to_owned()]),
+                add: None,
+            }),
+            ..SecurityContext::default()
+        }),
+        volume_mounts: Some(vec![VolumeMount {
+            name: "state".to_owned(),
+            mount_path: STATE_DIR.to_owned(),
+            ..VolumeMount::default()
+        }]),
+        ..Container::default()
+    }
+}
+
+fn arguments(site: &Site<'_>, admin_port: u16) -> Vec<String> {
+    vec![
+        format!("--gateway={}", site.key.name),
+        format!("--namespace={}", site.key.namespace),
+        "--pod-name=$(POD_NAME)".to_owned(),
+        "--pod-uid=$(POD_UID)".to_owned(),
+        "--bind-address=0.0.0.0".to_owned(),
+        format!("--admin-address=0.0.0.0:{admin_port}"),
+        format!("--state-dir={STATE_DIR}"),
+    ]
+}
+
+fn from_field(name: &str, field: &str) -> EnvVar {
+    EnvVar {
+        name: name.to_owned(),
+        value_from: Some(EnvVarSource {
+            field_ref: Some(ObjectFieldSelector {
+                api_version: Some("v1".to_owned()),
+                field_path: field.to_owned(),
+            }),
+            ..EnvVarSource::default()
+        }),
+        ..EnvVar::default()
+    }
+}
+
+fn probe(path: &str, period: i32, failures: i32) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.to_owned()),
+            port: IntOrString::String(ADMIN.to_owned()),
+            ..HTTPGetAction::default()
+        }),
+        period_seconds: Some(period),
+        failure_threshold: Some(failures),
+        timeout_seconds: Some(3),
+        ..Probe::default()
+    }
+}
+
+fn pod_security() -> PodSecurityContext {
+    PodSecurityContext {
+        run_as_non_root: Some(true),
+        run_as_user: Some(NONROOT),
+        run_as_group: Some(NONROOT),
+        fs_group: Some(NONROOT),
+        seccomp_profile: Some(SeccompProfile {
+            type_: "RuntimeDefault".to_owned(),
+            ..SeccompProfile::default()
+        }),
+        // Listeners may use ports below 1024 without a capability. Always set, so that adding such
+        // a listener does not replace the pods. One of the sysctls that Kubernetes calls safe.
+        sysctls: Some(vec![Sysctl {
+            name: "net.ipv4.ip_unprivileged_port_start".to_owned(),
+            value: "0".to_owned(),
+        }]),
+        ..PodSecurityContext::default()
+    }
+}
+
+/// Over nodes and zones where possible, unless configured otherwise.
+fn spread(site: &Site<'_>) -> Vec<TopologySpreadConstraint> {
+    let wanted = &site.gateway.spec.deployment.topology_spread_constraints;
+    if !wanted.is_empty() {
+        return wanted.clone();
+    }
+    let over = |topology: &str| TopologySpreadConstraint {
+        max_skew: 1,
+        topology_key: topology.to_owned(),
+        when_unsatisfiable: "ScheduleAnyway".to_owned(),
+        label_selector: Some(LabelSelector {
+            match_labels: Some(names::selector(&site.key.name)),
+            ..LabelSelector::default()
+        }),
+        ..TopologySpreadConstraint::default()
+    };
+    vec![
+        over("kubernetes.io/hostname"),
+        over("topology.kubernetes.io/zone"),
+    ]
+}

@@ -1,0 +1,134 @@
+//! Flags, and what follows from them. No client, no files.
+
+use std::net::SocketAddr;
+
+use clap::Parser;
+use rand::Rng;
+
+/// Tidegate's operator: turns Gateways, WebSocketApis, Products and Subscriptions into the
+/// configuration that gateway pods serve.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "tidegate-operator", version)]
+pub struct Settings {
+    /// Image of the gateway pods that the operator runs.
+    #[arg(long, env = "TIDEGATE_GATEWAY_IMAGE", default_value = default_image())]
+    pub gateway_image: String,
+
+    /// Namespace of the operator, for its lease. Default: the pod's, or the kubeconfig's.
+    #[arg(long, env = "POD_NAMESPACE")]
+    pub namespace: Option<String>,
+
+    /// Only these namespaces (comma separated), with rights in them alone. Default: all.
+    #[arg(long, value_delimiter = ',', env = "TIDEGATE_WATCH_NAMESPACES")]
+    pub watch_namespaces: Vec<String>,
+
+    /// Where /livez, /readyz and /metrics are served.
+    #[arg(long, default_value = "0.0.0.0:8080")]
+    pub admin_address: SocketAddr,
+
+    /// Elect a leader among several replicas.
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub leader_elect: bool,
+
+    /// Name of the Lease that the replicas elect by.
+    #[arg(long, default_value = "tidegate-operator")]
+    pub lease_name: String,
+
+    /// Namespace of that Lease. Default: the operator's.
+    #[arg(long)]
+    pub lease_namespace: Option<String>,
+
+    /// Name of this replica. Default: the host's.
+    #[arg(long, env = "POD_NAME")]
+    pub pod_name: Option<String>,
+
+    /// What is logged: error, warn, info, debug, trace, or a filter such as `kube=debug,info`.
+    #[arg(long, default_value = "info", env = "TIDEGATE_LOG_LEVEL")]
+    pub log_level: String,
+
+    /// Write the log as JSON lines.
+    #[arg(long)]
+    pub log_json: bool,
+}
+
+const fn default_image() -> &'static str {
+    concat!("tidegate-gateway:", env!("CARGO_PKG_VERSION"))
+}
+
+impl Settings {
+    /// Name of this replica, as Events and logs show it.
+    pub(crate) fn replica(&self) -> String {
+        let host = || {
+            std::env::var("HOSTNAME")
+                .ok()
+                .filter(|name| !name.is_empty())
+        };
+        self.pod_name
+            .clone()
+            .or_else(host)
+            .unwrap_or_else(|| "tidegate-operator".to_owned())
+    }
+
+    /// Name of this run in the election. Unlike the pod's name it is not reused by a restarted
+    /// container, which must not believe that it still leads.
+    pub(crate) fn identity(&self) -> String {
+        let run: u32 = rand::rng().random();
+        format!("{}_{run:08x}", self.replica())
+    }
+
+    /// Where the Lease is, when the client's own namespace is `own`.
+    pub(crate) fn lease_namespace(&self, own: &str) -> String {
+        let given = self.lease_namespace.clone().or(self.namespace.clone());
+        given.unwrap_or_else(|| own.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Settings {
+        let all = std::iter::once(&"tidegate-operator").chain(arguments);
+        Settings::try_parse_from(all).unwrap()
+    }
+
+    #[test]
+    fn leader_election_is_on_unless_switched_off() {
+        for (arguments, expected) in [
+            (&[][..], true),
+            (&["--leader-elect"], true),
+            (&["--leader-elect=true"], true),
+            (&["--leader-elect=false"], false),
+            (&["--leader-elect", "false"], false),
+        ] {
+            assert_eq!(parse(arguments).leader_elect, expected, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn the_lease_is_in_the_nearest_given_namespace() {
+        for (arguments, expected) in [
+            (&["--lease-namespace=l", "--namespace=o"][..], "l"),
+            (&["--namespace=o"], "o"),
+        ] {
+            assert_eq!(
+                parse(arguments).lease_namespace("own"),
+                expected,
+                "{arguments:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn namespaces_are_separated_by_commas() {
+        let settings = parse(&["--watch-namespaces=a,b"]);
+        assert_eq!(settings.watch_namespaces, ["a", "b"]);
+    }
+
+    #[test]
+    fn two_runs_of_a_pod_are_two_candidates() {
+        let settings = parse(&["--pod-name=op-0"]);
+        assert_ne!(settings.identity(), settings.identity());
+        assert!(settings.identity().starts_with("op-0_"));
+    }
+}
