@@ -14,4 +14,4 @@ pub(crate) const MAX_SOURCE_BYTES: usize = 16 * 1024;
 
 /// Deepest nesting of a syntax tree. Parser, checker and evaluator recurse along it, on threads with 2 MiB of
 /// stack; a unit test goes to this depth.
-pub(crate) const MAX_DEPTH: usize = 96;
+pub(crate) const MAX_DEPTH: usize = 64;

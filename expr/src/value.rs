@@ -56,13 +56,13 @@ pub fn to_json(value: &Value) -> Result<serde_json::Value, ConversionError> {
         Value::String(s) => Json::String(s.as_str().to_owned()),
         Value::Bytes(b) => Json::String(STANDARD.encode(b.as_slice())),
         Value::List(items) => Json::Array(items.iter().map(to_json).collect::<Result<_, _>>()?),
-        Value::Map(fields) => Json::Object(
-            fields
-                .map
-                .iter()
-                .map(|(key, value)| Ok((key.to_string(), to_json(value)?)))
-                .collect::<Result<_, _>>()?,
-        ),
+        Value::Map(fields) => {
+            // In order, so that equal values print equally.
+            let mut entries: Vec<_> = fields.map.iter().collect();
+            entries.sort_unstable_by_key(|(key, _)| *key);
+            let json = |(key, value): (&Key, &Value)| Ok((key.to_string(), to_json(value)?));
+            Json::Object(entries.into_iter().map(json).collect::<Result<_, _>>()?)
+        }
         Value::Timestamp(_) | Value::Duration(_) | Value::Opaque(_) => match scalar_text(value) {
             Some(text) => Json::String(text),
             None => return Err(ConversionError::NoJson(type_name(value))),

@@ -95,10 +95,10 @@ impl Parser<'_> {
         if self.nesting > MAX_DEPTH {
             return Err(too_deep(self.at));
         }
-        let condition = self.alternatives()?;
+        let condition = self.operators()?;
         let at = self.at;
         let expr = if self.take("?")? {
-            let then = self.alternatives()?;
+            let then = self.operators()?;
             self.expect(":")?;
             let otherwise = self.expression()?;
             let depth = condition.depth.max(then.depth).max(otherwise.depth);
@@ -110,62 +110,25 @@ impl Parser<'_> {
         Ok(expr)
     }
 
-    fn alternatives(&mut self) -> Parsed<Expr> {
-        self.chain("||", Kind::Or, |parser| {
-            parser.chain("&&", Kind::And, Self::relation)
-        })
-    }
-
-    fn chain(
-        &mut self,
-        sign: &str,
-        kind: fn(Vec<Expr>) -> Kind,
-        operand: impl Fn(&mut Self) -> Parsed<Expr>,
-    ) -> Parsed<Expr> {
-        let first = operand(self)?;
-        let at = self.at;
-        let mut depth = first.depth;
-        let mut terms = vec![first];
-        while self.take(sign)? {
-            let term = operand(self)?;
-            depth = depth.max(term.depth);
-            terms.push(term);
-        }
-        match <[Expr; 1]>::try_from(terms) {
-            Ok([only]) => Ok(only),
-            Err(terms) => node(at, depth, kind(terms)),
-        }
-    }
-
-    fn relation(&mut self) -> Parsed<Expr> {
-        self.left_associative(relation_sign, |parser| {
-            parser.left_associative(sum_sign, |parser| {
-                parser.left_associative(product_sign, Self::unary)
-            })
-        })
-    }
-
-    fn left_associative(
-        &mut self,
-        operator: fn(&Token) -> Option<Binary>,
-        operand: impl Fn(&mut Self) -> Parsed<Expr>,
-    ) -> Parsed<Expr> {
-        let mut left = operand(self)?;
-        while let Some(found) = operator(&self.token) {
+    /// Operands and the operators between them; recurses into operands only, whatever the precedence.
+    fn operators(&mut self) -> Parsed<Expr> {
+        let mut chain = Chain::default();
+        chain.operands.push(self.unary()?);
+        while let Some(infix) = infix(&self.token) {
             let at = self.at;
             self.advance()?;
-            let right = operand(self)?;
-            let depth = left.depth.max(right.depth);
-            left = node(
-                at,
-                depth,
-                Kind::Binary(found, Box::new(left), Box::new(right)),
-            )?;
+            chain.reduce(infix.precedence())?;
+            chain.pending.push((at, infix));
+            chain.operands.push(self.unary()?);
         }
-        Ok(left)
+        chain.reduce(0)?;
+        chain
+            .operands
+            .pop()
+            .ok_or_else(|| self.unexpected("a value"))
     }
 
-    /// `!a`, `-a`; two of a kind cancel each other out on what they apply to, but still check it.
+    /// `!a`, `-a`, any number of times.
     fn unary(&mut self) -> Parsed<Expr> {
         let mut operators = Vec::new();
         while self.stands("!") || self.stands("-") {
@@ -393,32 +356,89 @@ fn is_keyword(name: &str) -> bool {
     matches!(name, "true" | "false" | "null" | "in")
 }
 
-fn relation_sign(token: &Token) -> Option<Binary> {
-    match token {
-        Token::Sign("==") => Some(Binary::Equal),
-        Token::Sign("!=") => Some(Binary::NotEqual),
-        Token::Sign("<") => Some(Binary::Less),
-        Token::Sign("<=") => Some(Binary::LessOrEqual),
-        Token::Sign(">") => Some(Binary::Greater),
-        Token::Sign(">=") => Some(Binary::GreaterOrEqual),
-        Token::Name(name) if name == "in" => Some(Binary::In),
-        _ => None,
+/// What may stand between two operands.
+#[derive(Clone, Copy)]
+enum Infix {
+    Or,
+    And,
+    Binary(Binary),
+}
+
+impl Infix {
+    /// Higher binds tighter; all of them group from the left.
+    fn precedence(self) -> u8 {
+        match self {
+            Self::Or => 1,
+            Self::And => 2,
+            Self::Binary(Binary::Add | Binary::Subtract) => 4,
+            Self::Binary(Binary::Multiply | Binary::Divide | Binary::Modulo) => 5,
+            Self::Binary(_) => 3,
+        }
     }
 }
 
-fn sum_sign(token: &Token) -> Option<Binary> {
-    match token {
-        Token::Sign("+") => Some(Binary::Add),
-        Token::Sign("-") => Some(Binary::Subtract),
-        _ => None,
+fn infix(token: &Token) -> Option<Infix> {
+    Some(match token {
+        Token::Sign("||") => Infix::Or,
+        Token::Sign("&&") => Infix::And,
+        Token::Sign("==") => Infix::Binary(Binary::Equal),
+        Token::Sign("!=") => Infix::Binary(Binary::NotEqual),
+        Token::Sign("<") => Infix::Binary(Binary::Less),
+        Token::Sign("<=") => Infix::Binary(Binary::LessOrEqual),
+        Token::Sign(">") => Infix::Binary(Binary::Greater),
+        Token::Sign(">=") => Infix::Binary(Binary::GreaterOrEqual),
+        Token::Sign("+") => Infix::Binary(Binary::Add),
+        Token::Sign("-") => Infix::Binary(Binary::Subtract),
+        Token::Sign("*") => Infix::Binary(Binary::Multiply),
+        Token::Sign("/") => Infix::Binary(Binary::Divide),
+        Token::Sign("%") => Infix::Binary(Binary::Modulo),
+        Token::Name(name) if name == "in" => Infix::Binary(Binary::In),
+        _ => return None,
+    })
+}
+
+/// Operands read so far, and the operators between them that wait for their right side.
+#[derive(Default)]
+struct Chain {
+    operands: Vec<Expr>,
+    pending: Vec<(usize, Infix)>,
+}
+
+impl Chain {
+    /// Joins the operands of all waiting operators that bind at least as tightly.
+    fn reduce(&mut self, precedence: u8) -> Parsed<()> {
+        while let Some((at, infix)) = self.pending.pop_if(|(_, i)| i.precedence() >= precedence) {
+            if let (Some(right), Some(left)) = (self.operands.pop(), self.operands.pop()) {
+                self.operands.push(join(at, infix, left, right)?);
+            }
+        }
+        Ok(())
     }
 }
 
-fn product_sign(token: &Token) -> Option<Binary> {
-    match token {
-        Token::Sign("*") => Some(Binary::Multiply),
-        Token::Sign("/") => Some(Binary::Divide),
-        Token::Sign("%") => Some(Binary::Modulo),
-        _ => None,
+fn join(at: usize, infix: Infix, left: Expr, right: Expr) -> Parsed<Expr> {
+    let depth = left.depth.max(right.depth);
+    match (infix, left.kind) {
+        (Infix::Binary(operator), kind) => {
+            let left = Box::new(Expr { kind, ..left });
+            node(at, depth, Kind::Binary(operator, left, Box::new(right)))
+        }
+        (Infix::And, Kind::And(terms)) => longer(left.at, left.depth, terms, right, Kind::And),
+        (Infix::Or, Kind::Or(terms)) => longer(left.at, left.depth, terms, right, Kind::Or),
+        (Infix::And, kind) => node(at, depth, Kind::And(vec![Expr { kind, ..left }, right])),
+        (Infix::Or, kind) => node(at, depth, Kind::Or(vec![Expr { kind, ..left }, right])),
     }
+}
+
+/// One more term for a chain, which is not one level more.
+fn longer(
+    at: usize,
+    depth: usize,
+    mut terms: Vec<Expr>,
+    term: Expr,
+    kind: fn(Vec<Expr>) -> Kind,
+) -> Parsed<Expr> {
+    let below = term.depth.max(depth - 1);
+    terms.push(term);
+    node(at, below, kind(terms))
 }

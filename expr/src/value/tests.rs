@@ -27,7 +27,7 @@ fn values_print_as_documented() {
         ("bytes", Value::from(b"hi".to_vec()), Ok("hi")),
         (
             "bytes that are no text",
-            Value::from(vec![0xff]),
+            Value::from(vec![0xff_u8]),
             Err(ConversionError::NotUtf8),
         ),
         ("timestamp", from_time(time), Ok("2023-11-14T22:13:20.250Z")),
