@@ -4,6 +4,10 @@
 //! what a resource means together with others (that is the planner's).
 
 #![expect(
+    clippy::duplicated_attributes,
+    reason = "columns of a kind have types in common"
+)]
+#![expect(
     unreachable_pub,
     reason = "KubeSchema and CustomResource derive public helpers in private modules"
 )]

@@ -1,5 +1,9 @@
-//! PEM: certificates, private keys and public keys, checked as far as their envelope goes.
+//! PEM: certificates, private keys and public keys. What passes here, a gateway can use.
 
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA256,
+};
 use jsonwebtoken::DecodingKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -29,18 +33,27 @@ pub(crate) fn is_private_key(bytes: &[u8]) -> bool {
     PrivateKeyDer::from_pem_slice(bytes).is_ok()
 }
 
-/// What a public key or certificate can verify.
+/// What a public key or certificate can verify: RSA from 2048 bits, P-256, P-384, Ed25519.
 pub(crate) fn public_key_family(bytes: &[u8]) -> Option<KeyFamily> {
+    let bytes = bytes.trim_ascii_start();
     // A private key does not belong in a gateway that only verifies.
     if is_private_key(bytes) {
-        None
-    } else if DecodingKey::from_rsa_pem(bytes).is_ok() {
-        Some(KeyFamily::Rsa)
-    } else if DecodingKey::from_ec_pem(bytes).is_ok() {
-        Some(KeyFamily::Ec)
-    } else if DecodingKey::from_ed_pem(bytes).is_ok() {
-        Some(KeyFamily::Ed)
-    } else {
-        None
+        return None;
     }
+    if let Ok(key) = DecodingKey::from_rsa_pem(bytes) {
+        let der = key.try_get_as_bytes().ok()?;
+        let parsed = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der);
+        return parsed.is_ok().then_some(KeyFamily::Rsa);
+    }
+    if let Ok(key) = DecodingKey::from_ec_pem(bytes) {
+        let point = key.try_get_as_bytes().ok()?;
+        if ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).is_ok() {
+            return Some(KeyFamily::P256);
+        }
+        let parsed = ParsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, point);
+        return parsed.is_ok().then_some(KeyFamily::P384);
+    }
+    let key = DecodingKey::from_ed_pem(bytes).ok()?;
+    let parsed = ParsedPublicKey::new(&ED25519, key.try_get_as_bytes().ok()?);
+    parsed.is_ok().then_some(KeyFamily::Ed25519)
 }

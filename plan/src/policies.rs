@@ -5,10 +5,11 @@ mod address;
 mod jwt;
 
 use std::collections::BTreeMap;
+use std::io;
 
 use tidegate_api::Reason;
 use tidegate_config::policy::{IfExists, OnHandshake, Policy, Section, Step, is_restricted_header};
-use tidegate_config::{MaterialId, NamedValue, ResolvedValue};
+use tidegate_config::{HARD_LIMIT_BYTES, MaterialId, NamedValue, ResolvedValue};
 
 pub(crate) use address::is_network;
 pub(crate) use jwt::KeyFamily;
@@ -17,6 +18,9 @@ use crate::backend;
 use crate::expressions::Expressions;
 use crate::problem::{Problem, step_path};
 use crate::references::References;
+
+/// One object may fill half a part; its other fields, all of which the schema bounds, have the rest.
+const MAX_POLICIES_BYTES: usize = HARD_LIMIT_BYTES / 2 - 128 * 1024;
 
 /// What a scope contributes to configurations.
 pub(crate) struct Policies {
@@ -52,6 +56,7 @@ impl Scope<'_> {
         }
         problems.extend(bases(self.on_handshake));
         let values = self.resolve_values(references, &mut problems);
+        problems.extend(too_large(self.on_handshake, &values));
         Policies {
             on_handshake: self.on_handshake.clone(),
             values,
@@ -146,6 +151,36 @@ impl Scope<'_> {
     }
 }
 
+/// Policies and values must fit into a part of the rendered configuration.
+fn too_large(
+    on_handshake: &OnHandshake,
+    values: &BTreeMap<String, ResolvedValue>,
+) -> Option<Problem> {
+    let mut size = Size::default();
+    // Writing to a counter can not fail.
+    serde_json::to_writer(&mut size, &(on_handshake, values)).ok()?;
+    let text = format!(
+        "spec.onHandshake and spec.values have {} bytes, at most {MAX_POLICIES_BYTES} can be served",
+        size.0
+    );
+    (size.0 > MAX_POLICIES_BYTES).then(|| Problem::accepted(Reason::TooLarge, text))
+}
+
+/// Counts what is written.
+#[derive(Default)]
+struct Size(usize);
+
+impl io::Write for Size {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Can this step decide who may pass? A variable can: conditions of later steps read it.
 fn decides_access(section: Section, step: &dyn Step) -> bool {
     let may = |policy: &Policy<'_>| match policy {
@@ -189,8 +224,8 @@ fn bases(on_handshake: &OnHandshake) -> Vec<Problem> {
     for section in [Section::Inbound, Section::Outbound, Section::OnError] {
         let is_base = |step: &dyn Step| step.policies().iter().any(|p| matches!(p, Policy::Base));
         let steps = on_handshake.steps();
-        let bases = steps.filter(|(at, _, step)| *at == section && is_base(*step));
-        if let Some((_, position, _)) = bases.skip(1).next() {
+        let mut bases = steps.filter(|(at, _, step)| *at == section && is_base(*step));
+        if let Some((_, position, _)) = bases.nth(1) {
             let problem = Problem::invalid("base may stand only once in a section");
             let problem = problem.at(&step_path(section, position));
             problems.push(problem.concerning_access(section != Section::OnError));

@@ -5,11 +5,15 @@ use std::collections::BTreeSet;
 
 use tidegate_api::Reason;
 use tidegate_config::{
-    ConfigMapKeyRef, Material, MaterialId, ObjectKey, SecretKeyRef, TrustAnchorKind, TrustAnchorRef,
+    ConfigMapKeyRef, HARD_LIMIT_BYTES, Material, MaterialId, ObjectKey, SecretKeyRef, TrustAnchorKind, TrustAnchorRef,
 };
 
 use crate::World;
 use crate::problem::Problem;
+
+/// A larger piece fits into no part of a rendered configuration: there it is hexadecimal, and one
+/// object may fill half a part.
+const MAX_MATERIAL_BYTES: usize = HARD_LIMIT_BYTES / 4 - 1024;
 
 /// Follows references, and notes which objects were named and which material was found.
 pub(crate) struct References<'a> {
@@ -51,6 +55,7 @@ impl<'a> References<'a> {
             (None, Some(bytes)) => Ok(Cow::Borrowed(bytes.0.as_slice())),
             (None, None) => Err(missing(format!("Secret {object} has no key \"{key}\""))),
         };
+        let found = found.and_then(|bytes| fitting(bytes, "Secret", &object, key));
         self.wanted_secrets.insert(object);
         found
     }
@@ -88,6 +93,7 @@ impl<'a> References<'a> {
             (None, Some(bytes)) => Ok(Cow::Borrowed(bytes.0.as_slice())),
             (None, None) => Err(missing(format!("ConfigMap {object} has no key \"{key}\""))),
         };
+        let found = found.and_then(|bytes| fitting(bytes, "ConfigMap", &object, key));
         self.wanted_config_maps.insert(object);
         found
     }
@@ -112,4 +118,20 @@ impl<'a> References<'a> {
     pub(crate) fn keep(&mut self, id: MaterialId, bytes: &[u8]) {
         self.material.insert(id, bytes.to_vec());
     }
+}
+
+fn fitting<'a>(
+    bytes: Cow<'a, [u8]>,
+    kind: &str,
+    object: &ObjectKey,
+    key: &str,
+) -> Result<Cow<'a, [u8]>, Problem> {
+    if bytes.len() <= MAX_MATERIAL_BYTES {
+        return Ok(bytes);
+    }
+    let text = format!(
+        "key \"{key}\" of {kind} {object} has {} bytes, at most {MAX_MATERIAL_BYTES} can be used",
+        bytes.len()
+    );
+    Err(Problem::unresolved(Reason::TooLarge, text))
 }

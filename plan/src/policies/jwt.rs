@@ -1,5 +1,6 @@
 //! validateJwt: can its keys be read, and can any token pass at all?
 
+use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tidegate_api::Reason;
@@ -15,8 +16,9 @@ use crate::references::References;
 pub(crate) enum KeyFamily {
     Hmac,
     Rsa,
-    Ec,
-    Ed,
+    P256,
+    P384,
+    Ed25519,
 }
 
 pub(super) fn check(
@@ -75,28 +77,29 @@ fn family(
             let family = secret_family(&bytes).ok_or_else(|| {
                 let (name, key) = (&reference.name, &reference.key);
                 let text = format!(
-                    "key \"{key}\" of Secret {namespace}/{name} is empty, or neither a public key \
-                     nor a certificate in PEM"
+                    "key \"{key}\" of Secret {namespace}/{name} must be an HMAC secret, or in PEM a \
+                     public key or certificate (RSA from 2048 bits, P-256, P-384, Ed25519)"
                 );
                 Problem::unresolved(Reason::InvalidMaterial, text)
             })?;
             references.keep(MaterialId::of_secret_ref(namespace, reference), &bytes);
             Ok(family)
         }
-        (None, Some(n), Some(e)) => {
-            let decodes = |text: &str| {
-                let text = text.trim_end_matches('=');
-                URL_SAFE_NO_PAD
-                    .decode(text)
-                    .is_ok_and(|bytes| !bytes.is_empty())
-            };
-            match (decodes(n), decodes(e)) {
-                (true, true) => Ok(KeyFamily::Rsa),
-                _ => Err(Problem::invalid("n and e must be base64url")),
-            }
-        }
+        (None, Some(n), Some(e)) => rsa(n, e).ok_or_else(|| {
+            Problem::invalid("n and e must be an RSA key of 2048 to 8192 bits in base64url")
+        }),
         _ => Err(Problem::invalid("set either secretKeyRef or both n and e")),
     }
+}
+
+fn rsa(n: &str, e: &str) -> Option<KeyFamily> {
+    let decode = |text: &str| URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok();
+    let components = RsaPublicKeyComponents {
+        n: decode(n)?,
+        e: decode(e)?,
+    };
+    let parsed = components.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256);
+    parsed.is_ok().then_some(KeyFamily::Rsa)
 }
 
 /// Text that begins like PEM is PEM, anything else is an HMAC secret.
@@ -125,7 +128,8 @@ fn family_of(algorithm: JwtAlgorithm) -> KeyFamily {
     match algorithm {
         A::HS256 | A::HS384 | A::HS512 => KeyFamily::Hmac,
         A::RS256 | A::RS384 | A::RS512 | A::PS256 | A::PS384 | A::PS512 => KeyFamily::Rsa,
-        A::ES256 | A::ES384 => KeyFamily::Ec,
-        A::EdDSA => KeyFamily::Ed,
+        A::ES256 => KeyFamily::P256,
+        A::ES384 => KeyFamily::P384,
+        A::EdDSA => KeyFamily::Ed25519,
     }
 }
