@@ -1,7 +1,20 @@
-//! The backend's leg: where it is, how to get there.
+//! The backend's leg: where it is, how to get there, what it is asked and what it may answer.
+//!
+//! A connection is opened for one handshake and never used for another: there is no pool that
+//! somebody else's bytes could be left in.
 
+mod answer;
+mod body;
+mod connect;
+mod request;
+mod resolve;
 mod tls;
 mod url;
 
+pub(crate) use answer::{Verdict, is_passed_on, judge};
+pub(crate) use body::read as read_body;
+pub(crate) use connect::{ConnectError, connect};
+pub(crate) use request::{encode as encode_request, put_field};
+pub(crate) use resolve::Resolver;
 pub(crate) use tls::{ClientTls, ClientTlsFactory, InvalidBackendTls};
 pub(crate) use url::{BackendUrl, InvalidBackendUrl};

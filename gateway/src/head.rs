@@ -9,7 +9,7 @@ mod tests;
 use http::{HeaderMap, HeaderName, Method};
 
 pub(crate) use parse::{parse_request, parse_response};
-pub(crate) use read::{HeadLimits, ReadHead, ReadHeadError, read_request, read_response};
+pub(crate) use read::{HeadLimits, ReadHeadError, read_request, read_response};
 
 /// The request head of a handshake, as the client sent it.
 #[derive(Clone, Debug)]

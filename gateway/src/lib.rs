@@ -36,6 +36,10 @@ mod head;
 mod http_client;
 mod jwks;
 mod jwt;
+mod handshake;
+mod listener;
+mod record;
+mod worker;
 mod metrics;
 mod policy;
 mod refusal;
@@ -49,7 +53,7 @@ mod upgrade;
 
 pub mod settings;
 
-pub use gateway::{Applied, BoundListener, Options, Ports, Problem};
+pub use gateway::{Applied, BoundListener, Gateway, Options, Ports, Problem, StartError};
 pub use metrics::Metrics;
 pub use source::{Ack, Cluster, ConnectError, Directory, Feed, Pod};
 pub use state_dir::{LoadError, SaveError, StateDir};

@@ -3,18 +3,22 @@
 //! A refusal is a value of the handshake's path, not an error. Its reason is a closed enum: metric
 //! label, log field and row of the table in `docs/errors.md`.
 
+mod answer;
+
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 /// Why a handshake was refused. Closed: every value is a metric label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Reason {
+    InvalidRequest,
     InvalidUpgrade,
     UnsupportedVersion,
     HeadTooLarge,
     UrlTooLong,
     HandshakeTimeout,
     TlsFailed,
+    Misdirected,
     RouteNotFound,
     SchemeNotAllowed,
     OriginNotAllowed,
@@ -50,18 +54,21 @@ pub(crate) enum Reason {
     BackendInvalidHandshake,
     BackendRefused,
     ClientGone,
+    CutOff,
     Internal,
 }
 
 impl Reason {
     /// All reasons, in the order of the documentation.
-    pub(crate) const ALL: [Self; 42] = [
+    pub(crate) const ALL: [Self; 45] = [
+        Self::InvalidRequest,
         Self::InvalidUpgrade,
         Self::UnsupportedVersion,
         Self::HeadTooLarge,
         Self::UrlTooLong,
         Self::HandshakeTimeout,
         Self::TlsFailed,
+        Self::Misdirected,
         Self::RouteNotFound,
         Self::SchemeNotAllowed,
         Self::OriginNotAllowed,
@@ -97,18 +104,39 @@ impl Reason {
         Self::BackendInvalidHandshake,
         Self::BackendRefused,
         Self::ClientGone,
+        Self::CutOff,
         Self::Internal,
     ];
+
+    /// Did something not work, rather than somebody say no?
+    pub(crate) const fn is_failure(self) -> bool {
+        matches!(
+            self,
+            Self::HandshakeTimeout
+                | Self::TlsFailed
+                | Self::KeysUnavailable
+                | Self::ExpressionFailed
+                | Self::BackendConnectFailed
+                | Self::BackendTlsFailed
+                | Self::BackendTimeout
+                | Self::BackendInvalidHandshake
+                | Self::ClientGone
+                | Self::CutOff
+                | Self::Internal
+        )
+    }
 
     /// Label and log field.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
+            Self::InvalidRequest => "invalid_request",
             Self::InvalidUpgrade => "invalid_upgrade",
             Self::UnsupportedVersion => "unsupported_version",
             Self::HeadTooLarge => "head_too_large",
             Self::UrlTooLong => "url_too_long",
             Self::HandshakeTimeout => "handshake_timeout",
             Self::TlsFailed => "tls_failed",
+            Self::Misdirected => "misdirected",
             Self::RouteNotFound => "route_not_found",
             Self::SchemeNotAllowed => "scheme_not_allowed",
             Self::OriginNotAllowed => "origin_not_allowed",
@@ -144,6 +172,7 @@ impl Reason {
             Self::BackendInvalidHandshake => "backend_invalid_handshake",
             Self::BackendRefused => "backend_refused",
             Self::ClientGone => "client_gone",
+            Self::CutOff => "cut_off",
             Self::Internal => "internal",
         }
     }
@@ -233,6 +262,38 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    fn text(refusal: &Refusal) -> String {
+        String::from_utf8(refusal.encode()).unwrap()
+    }
+
+    #[test]
+    fn the_usual_answer_is_json_and_the_end() {
+        let name = HeaderName::from_static("retry-after");
+        let refusal = Refusal::new(503, Reason::Draining, Origin::Gateway, "say \"no\"")
+            .header(name, HeaderValue::from_static("1"))
+            .detail("not for the client");
+        let expected = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n\
+            Retry-After: 1\r\nContent-Length: 43\r\nConnection: close\r\n\r\n\
+            {\"statusCode\":503,\"message\":\"say \\\"no\\\"\"}";
+        assert_eq!(text(&refusal), expected);
+    }
+
+    #[test]
+    fn another_body_comes_with_its_own_type_and_our_framing() {
+        let mut refusal = Refusal::new(418, Reason::BackendRefused, Origin::Backend, "");
+        refusal.body = Some(Body {
+            content_type: Some(HeaderValue::from_static("text/plain")),
+            bytes: Bytes::from_static(b"tea"),
+        });
+        let length = HeaderName::from_static("content-length");
+        refusal
+            .headers
+            .push((length, HeaderValue::from_static("999")));
+        let expected = "HTTP/1.1 418 I'm a teapot\r\nContent-Type: text/plain\r\n\
+            Content-Length: 3\r\nConnection: close\r\n\r\ntea";
+        assert_eq!(text(&refusal), expected);
+    }
 
     #[test]
     fn labels_are_unique_and_in_snake_case() {

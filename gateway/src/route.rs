@@ -66,7 +66,7 @@ impl<T> Default for Paths<T> {
 impl<T: Clone> Router<T> {
     /// Adds a route on all `hosts` (none: on every host). An equal route that is there stays.
     pub(crate) fn add(&mut self, hosts: &[String], path: &str, matching: PathMatch, target: &T) {
-        let mut add = |paths: &mut Paths<T>| match matching {
+        let add = |paths: &mut Paths<T>| match matching {
             PathMatch::Exact => {
                 paths
                     .exact

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::{CONNECTION, UPGRADE};
 use tokio::io::AsyncWriteExt;
 
+use super::read::ReadHead;
 use super::*;
 
 const LIMITS: HeadLimits = HeadLimits {

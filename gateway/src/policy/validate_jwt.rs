@@ -30,8 +30,6 @@ pub(super) struct ValidateJwt {
     /// Accepted algorithms; empty: all that fit the key.
     algorithms: Vec<JwtAlgorithm>,
     issuers: Vec<Text>,
-    /// Neither the policy nor a discovery document restricts issuers.
-    any_issuer: bool,
     audiences: Vec<Text>,
     claims: Vec<RequiredClaim>,
     clients: Vec<String>,
@@ -92,7 +90,6 @@ impl ValidateJwt {
             keys: Keys::compile(policy, compiler)?,
             algorithms: policy.algorithms.clone(),
             issuers: compiler.texts("validateJwt.issuers", &policy.issuers)?,
-            any_issuer: policy.issuers.is_empty() && policy.openid_config.is_empty(),
             audiences: compiler.texts("validateJwt.audiences", &policy.audiences)?,
             claims: claims.collect::<Result<_, _>>()?,
             clients: policy.allowed_clients.clone(),
@@ -156,7 +153,7 @@ impl ValidateJwt {
     ) -> Result<Rules<'a>, Refusal> {
         issuers.extend(self.keys.discovered_issuers().map(Cow::Owned));
         // A discovery document that could not be read yet must not make every issuer acceptable.
-        let issuers = (!self.any_issuer).then_some(issuers);
+        let issuers = (!self.keys.any_issuer).then_some(issuers);
         let claim = |claim: &'a RequiredClaim| {
             Ok(ClaimRule {
                 name: &claim.name,
@@ -165,7 +162,11 @@ impl ValidateJwt {
                 separator: claim.separator.as_deref(),
             })
         };
-        let claims = self.claims.iter().map(claim).collect::<Result<_, _>>()?;
+        let claims = self
+            .claims
+            .iter()
+            .map(claim)
+            .collect::<Result<Vec<_>, Refusal>>()?;
         Ok(Rules {
             issuers,
             audiences: render_all(&self.audiences, exchange)?,

@@ -10,7 +10,7 @@ use tidegate_config::{GatewaySettings, Material, ObjectKey, Rejected};
 
 use super::changed::changed_namespaces;
 use super::port::{Listener, Port};
-use super::{Api, Lasting, Product, Snapshot};
+use super::{Api, Lasting, Snapshot};
 use crate::access::AccessIndex;
 use crate::chain::text_of;
 use crate::client_address::TrustedProxies;

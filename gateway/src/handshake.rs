@@ -1,0 +1,341 @@
+//! One handshake from the accepted socket to the tunnel, or to the refusal.
+//!
+//! The order is that of `docs/architecture.md`: `arrive` (TLS, request head), `admit` (route,
+//! upgrade, limits, access), `open` (inbound policies, backend, outbound policies), the 101. The
+//! client gets no 101 that the backend did not give, and the backend no byte of the client's
+//! before that. This module holds no policy of its own: it asks the others in turn.
+
+mod admit;
+mod arrive;
+mod capacity;
+mod farewell;
+mod forward;
+mod open;
+mod rate;
+mod stay;
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::BytesMut;
+use http::HeaderMap;
+use http::HeaderValue;
+use http::header::{RETRY_AFTER, SEC_WEBSOCKET_EXTENSIONS};
+use prometheus::IntGauge;
+use tokio::io::AsyncWriteExt;
+
+use crate::dial::{Resolver, put_field};
+use crate::gateway::Shared;
+use crate::metrics::{ApiMetrics, Phase};
+use crate::record::{Record, TunnelRecord};
+use crate::refusal::{Origin, Reason, Refusal};
+use crate::relay::{Meter, Tunnel, relay};
+use crate::session::{Reservation, SessionInfo};
+use crate::snapshot::Snapshot;
+use crate::transport::Transport;
+use crate::upgrade::Key;
+use crate::worker::Accepted;
+use admit::{Admission, Visit};
+use arrive::{Arrival, Departure};
+use open::Opened;
+use rate::HandshakeRate;
+
+/// A pod that drains has a successor already: come back at once.
+const RETRY_WHEN_DRAINING: HeaderValue = HeaderValue::from_static("1");
+
+/// Long enough for the current second's handshakes to be through.
+const RETRY_WHEN_BUSY: HeaderValue = HeaderValue::from_static("2");
+
+/// What all connections of a gateway share.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) shared: Arc<Shared>,
+    resolver: Resolver,
+    rate: HandshakeRate,
+    /// Connections when no limit is configured.
+    capacity: Option<u32>,
+}
+
+impl Server {
+    /// To be made once per gateway.
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            resolver: Resolver::default(),
+            rate: HandshakeRate::default(),
+            capacity: capacity::by_open_files(),
+        }
+    }
+}
+
+/// A connection in the gauge until dropped.
+struct Active(IntGauge);
+
+/// An accepted handshake.
+struct Established {
+    tunnel: Tunnel,
+    record: TunnelRecord,
+    /// Held until the tunnel ends.
+    places: Vec<Reservation>,
+}
+
+/// Carries one connection to its end.
+pub(crate) async fn serve(server: Arc<Server>, accepted: Accepted) {
+    let active = Active::new(&server.shared.metrics.connections_active);
+    // Boxed, because a handshake's state is large and must not live on in an idle tunnel's task.
+    let established = Box::pin(shake(&server, accepted)).await;
+    drop(server);
+    if let Some(Established {
+        tunnel,
+        record,
+        places,
+    }) = established
+    {
+        let outcome = relay(tunnel).await;
+        record.closed(&outcome);
+        drop(places);
+    }
+    drop(active);
+}
+
+/// The handshake: `None` when there is no tunnel, which the record has told then.
+async fn shake(server: &Server, accepted: Accepted) -> Option<Established> {
+    let snapshot = server.shared.snapshot.load_full();
+    let port = Arc::clone(snapshot.ports.get(&accepted.port)?);
+    let peer = accepted.peer;
+    let mut record = Record::begin(&server.shared.metrics, peer, accepted.at);
+    let arrival = match arrive::arrive(accepted, &port, &snapshot.settings, &mut record).await {
+        Ok(arrival) => arrival,
+        Err(Departure::Unheard) => {
+            record.unheard();
+            return None;
+        }
+        Err(Departure::Lost(refusal)) => {
+            record.refused(&refusal);
+            return None;
+        }
+        Err(Departure::Refused(client, refusal)) => {
+            record.refused(&refusal);
+            farewell::answer(client, &refusal).await;
+            return None;
+        }
+    };
+    let Arrival {
+        client,
+        request,
+        rest,
+        tls,
+    } = arrival;
+    let address = snapshot.trusted_proxies.client(peer, &request.headers);
+    record.request(&request, address.ip());
+    let visit = ready(server, &snapshot).and_then(|()| {
+        let visitor = admit::Visitor {
+            id: record.id().to_owned(),
+            request,
+            peer,
+            address,
+            tls,
+        };
+        admit::route(&snapshot, &port, visitor)
+    });
+    let visit = match visit {
+        Ok(visit) => visit,
+        Err(refusal) => {
+            record.refused(&refusal);
+            farewell::answer(client, &refusal).await;
+            return None;
+        }
+    };
+    record.route(&visit.listener, &visit.api);
+    let early = BytesMut::from(rest);
+    decide(
+        server,
+        &snapshot,
+        visit,
+        Client { leg: client, early },
+        record,
+    )
+    .await
+}
+
+/// Does the gateway take on handshakes at all right now?
+fn ready(server: &Server, snapshot: &Snapshot) -> Result<(), Refusal> {
+    if server.shared.drain.is_asked() {
+        let message = "Gateway is draining";
+        return Err(
+            Refusal::new(503, Reason::Draining, Origin::Gateway, message)
+                .header(RETRY_AFTER, RETRY_WHEN_DRAINING),
+        );
+    }
+    let limit = snapshot.settings.limits.max_handshakes_per_second;
+    if !server.rate.admit(limit, unix_seconds().unsigned_abs()) {
+        let message = "Too many handshakes";
+        let reason = Reason::HandshakeRateExceeded;
+        return Err(Refusal::new(503, reason, Origin::Gateway, message)
+            .header(RETRY_AFTER, RETRY_WHEN_BUSY));
+    }
+    Ok(())
+}
+
+/// The client's leg, and what came over it ahead of time.
+struct Client {
+    leg: Transport,
+    early: BytesMut,
+}
+
+/// From the route to the tunnel.
+async fn decide(
+    server: &Server,
+    snapshot: &Snapshot,
+    mut visit: Visit,
+    mut client: Client,
+    mut record: Record,
+) -> Option<Established> {
+    let opened = match admit::admit(server, snapshot, &mut visit) {
+        Err(refusal) => Err(refusal),
+        Ok(admission) => {
+            record.access(&visit.exchange);
+            let opening = open::open(server, &mut visit, &mut record);
+            stay::while_connected(&mut client.leg, &mut client.early, opening)
+                .await
+                .unwrap_or_else(|gone| Err(gone.into()))
+                .map(|opened| (admission, opened))
+        }
+    };
+    match opened {
+        Ok((admission, opened)) => {
+            establish(server, visit, client, (admission, opened), record).await
+        }
+        Err(refusal) if refusal.reason == Reason::ClientGone => {
+            record.refused(&refusal);
+            None
+        }
+        Err(refusal) => {
+            let services = &server.shared.services;
+            let Visit {
+                api,
+                product,
+                exchange,
+                ..
+            } = &mut visit;
+            let pipeline = match product {
+                Some(product) => product.pipeline(api),
+                None => &api.pipeline,
+            };
+            let refusal = pipeline.on_error(exchange, refusal, services).await;
+            record.refused(&refusal);
+            farewell::answer(client.leg, &refusal).await;
+            None
+        }
+    }
+}
+
+/// Enters the tunnel and answers the client.
+async fn establish(
+    server: &Server,
+    visit: Visit,
+    client: Client,
+    (admission, opened): (Admission, Opened),
+    mut record: Record,
+) -> Option<Established> {
+    let Client { mut leg, early } = client;
+    let Opened {
+        backend,
+        rest,
+        answer,
+    } = opened;
+    let Admission {
+        key,
+        key_hash,
+        places,
+    } = admission;
+    // Entered before the answer: whatever is said to tunnels from now on reaches this one.
+    let session = server
+        .shared
+        .sessions
+        .register(&session_info(&visit, key_hash));
+    record.phase(Phase::Outbound);
+    let record = record.accepted(&answer)?;
+    let bytes = switching_protocols(&key, &answer);
+    let written = async {
+        leg.write_all(&bytes).await?;
+        leg.flush().await
+    };
+    if written.await.is_err() {
+        record.lost();
+        return None;
+    }
+    let metrics: Arc<ApiMetrics> = Arc::clone(&visit.api.metrics);
+    let meter: Arc<dyn Meter> = metrics;
+    Some(Established {
+        tunnel: Tunnel {
+            client: leg,
+            backend,
+            from_client: early.freeze(),
+            from_backend: rest,
+            extensions: answer.contains_key(SEC_WEBSOCKET_EXTENSIONS),
+            rules: Arc::clone(&visit.api.rules),
+            session,
+            meter: Some(meter),
+        },
+        record,
+        places,
+    })
+}
+
+fn session_info(visit: &Visit, key_hash: Option<String>) -> SessionInfo {
+    let Visit {
+        listener,
+        api,
+        exchange,
+        ..
+    } = visit;
+    let subscription = exchange.subscription.as_ref();
+    SessionInfo {
+        api: api.config.key.clone(),
+        api_generation: api.config.generation,
+        listener: listener.clone(),
+        product: exchange.product.as_ref().map(|product| product.key.clone()),
+        subscription: subscription.map(|subscription| subscription.key.clone()),
+        key_hash,
+        subscription_expires_at: subscription.and_then(|subscription| subscription.expires_at),
+        token_expires_at: exchange.token_expiry,
+        live_access: api.config.live_access,
+    }
+}
+
+/// The answer that opens the tunnel (RFC 6455 §4.2.2).
+fn switching_protocols(key: &Key, fields: &HeaderMap) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512);
+    out.extend_from_slice(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Accept: ",
+    );
+    out.extend_from_slice(key.accept().as_bytes());
+    out.extend_from_slice(b"\r\n");
+    for (name, value) in fields {
+        put_field(&mut out, name, value);
+    }
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
+fn unix_seconds() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+impl Active {
+    fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

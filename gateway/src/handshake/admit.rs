@@ -1,0 +1,222 @@
+//! May this request go on? Route, upgrade, limits, access. Nothing here waits.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use http::header::RETRY_AFTER;
+use tidegate_config::TlsVersion;
+
+use super::{Server, forward, unix_seconds};
+use crate::exchange::{AnswerHeaders, ClientInfo, Evaluation, Exchange, TlsInfo, Upstream};
+use crate::head::RequestHead;
+use crate::refusal::{Origin, Reason, Refusal};
+use crate::session::{LimitKey, Reservation};
+use crate::snapshot::{Api, Listener, Port, Product, Snapshot};
+use crate::upgrade::{self, Key};
+
+/// Tunnels live long; a place is not free again in a second.
+const RETRY_WHEN_FULL: HeaderValue = HeaderValue::from_static("5");
+
+/// A client with its request.
+pub(super) struct Visitor {
+    pub(super) id: String,
+    pub(super) request: RequestHead,
+    pub(super) peer: SocketAddr,
+    /// The client's own, if proxies before it are believed.
+    pub(super) address: SocketAddr,
+    pub(super) tls: Option<TlsInfo>,
+}
+
+/// A request that has found its API.
+pub(super) struct Visit {
+    pub(super) listener: String,
+    pub(super) api: Arc<Api>,
+    pub(super) product: Option<Arc<Product>>,
+    pub(super) exchange: Exchange,
+}
+
+/// A request that may go on.
+pub(super) struct Admission {
+    pub(super) key: Key,
+    /// Of the subscription key that was used.
+    pub(super) key_hash: Option<String>,
+    pub(super) places: Vec<Reservation>,
+}
+
+/// Finds the API.
+pub(super) fn route(snapshot: &Snapshot, port: &Port, visitor: Visitor) -> Result<Visit, Refusal> {
+    let listener = port.listener(&visitor.request.host);
+    let listener = listener.ok_or_else(|| not_found("no listener has this host"))?;
+    check_tls(listener, visitor.tls.as_ref())?;
+    let found = listener
+        .router
+        .find(&visitor.request.host, &visitor.request.path);
+    let found = found.ok_or_else(|| not_found("no API has this host and path"))?;
+    let api = Arc::clone(found.target);
+    let scheme = port.scheme();
+    if !api.config.protocols.contains(&scheme) {
+        let message = "Resource not found";
+        return Err(Refusal::new(
+            404,
+            Reason::SchemeNotAllowed,
+            Origin::Client,
+            message,
+        ));
+    }
+    let (params, remainder) = (found.params, found.remainder);
+    let Visitor {
+        id,
+        request,
+        peer,
+        address,
+        tls,
+    } = visitor;
+    let source = forward::Source {
+        peer: peer.ip().to_canonical(),
+        trusted: snapshot.trusted_proxies.contains(peer.ip().to_canonical()),
+        scheme,
+    };
+    let names = &api.config.subscription_key;
+    let headers = forward::headers(&request, source, names);
+    let query = forward::query(request.raw_query.as_deref(), names);
+    let mut upstream = Upstream::new(&api.backend, query.as_deref(), &remainder, headers);
+    upstream.host_header.clone_from(&api.config.host_header);
+    let exchange = Exchange {
+        id,
+        host: request.host.clone(),
+        request,
+        client: ClientInfo {
+            ip: address.ip(),
+            port: address.port(),
+            tls,
+        },
+        scheme,
+        params,
+        gateway: snapshot.settings.key.clone(),
+        api: Arc::clone(&api.config),
+        product: None,
+        subscription: None,
+        upstream,
+        answer: AnswerHeaders::default(),
+        token_expiry: None,
+        evaluation: Evaluation::default(),
+    };
+    Ok(Visit {
+        listener: listener.config.name.clone(),
+        api,
+        product: None,
+        exchange,
+    })
+}
+
+/// A client that asked for another name in TLS may have agreed on less than this listener wants
+/// (RFC 9110 §7.4).
+fn check_tls(listener: &Listener, tls: Option<&TlsInfo>) -> Result<(), Refusal> {
+    let wants = listener.tls.as_ref().map(|tls| tls.min_version);
+    if wants == Some(TlsVersion::V1_3) && tls.is_none_or(|tls| tls.version != "1.3") {
+        let message = "Misdirected request";
+        return Err(
+            Refusal::new(421, Reason::Misdirected, Origin::Client, message)
+                .detail("TLS was agreed on with a listener that accepts an older version"),
+        );
+    }
+    Ok(())
+}
+
+/// Checks the request against everything but policies, and reserves its places.
+pub(super) fn admit(
+    server: &Server,
+    snapshot: &Snapshot,
+    visit: &mut Visit,
+) -> Result<Admission, Refusal> {
+    let Visit { api, exchange, .. } = visit;
+    let key = upgrade::validate(&exchange.request)?;
+    if let Some(why) = snapshot.blocked.as_ref().or(api.blocked.as_ref()) {
+        return Err(blocked(why));
+    }
+    if let Some(allowed) = &api.config.allowed_origins {
+        upgrade::check_origin(&exchange.request.headers, allowed)?;
+    }
+    let mut places = reserve(server, snapshot, api, exchange)?;
+    let granted = snapshot
+        .access
+        .decide(&api.config, &exchange.request, unix_seconds())?;
+    let product = granted
+        .product
+        .as_ref()
+        .and_then(|key| snapshot.find_product(key));
+    exchange.product = product.map(|product| Arc::clone(&product.config));
+    visit.product = product.cloned();
+    if let Some(subscription) = &granted.subscription {
+        let key = LimitKey::Subscription {
+            api: api.config.key.clone(),
+            subscription: subscription.key.clone(),
+        };
+        let max = api.config.limits.max_connections_per_subscription;
+        let place = server.shared.sessions.reserve(key, max);
+        places.push(place.map_err(|_| too_many(429, "subscription"))?);
+    }
+    exchange.subscription = granted.subscription;
+    if let Some(why) = product.and_then(|product| product.blocked.as_ref()) {
+        return Err(blocked(why));
+    }
+    Ok(Admission {
+        key,
+        key_hash: granted.key_hash,
+        places,
+    })
+}
+
+/// A place in the pod, one for the address, one for the API.
+fn reserve(
+    server: &Server,
+    snapshot: &Snapshot,
+    api: &Api,
+    exchange: &Exchange,
+) -> Result<Vec<Reservation>, Refusal> {
+    let sessions = &server.shared.sessions;
+    let limits = &snapshot.settings.limits;
+    let total = Some(limits.max_connections)
+        .filter(|max| *max > 0)
+        .or(server.capacity);
+    let place = sessions
+        .reserve(LimitKey::Total, total)
+        .map_err(|reached| {
+            Refusal::new(503, Reason::GatewayFull, Origin::Gateway, "Gateway is full")
+                .header(RETRY_AFTER, RETRY_WHEN_FULL)
+                .detail(reached.to_string())
+        })?;
+    let mut places = Vec::with_capacity(4);
+    places.push(place);
+    let by_address = LimitKey::Ip(exchange.client.ip);
+    let place = sessions.reserve(by_address, Some(limits.max_connections_per_ip));
+    places.push(place.map_err(|_| too_many(429, "address"))?);
+    let by_api = LimitKey::Api(api.config.key.clone());
+    let place = sessions.reserve(by_api, api.config.limits.max_connections);
+    places.push(place.map_err(|_| too_many(503, "API"))?);
+    Ok(places)
+}
+
+fn too_many(status: u16, of: &str) -> Refusal {
+    let message = format!("Too many connections for this {of}");
+    Refusal::new(status, Reason::ConnectionLimit, Origin::Gateway, message)
+        .header(RETRY_AFTER, RETRY_WHEN_FULL)
+}
+
+/// Azure API Management's text.
+fn not_found(detail: &str) -> Refusal {
+    Refusal::new(
+        404,
+        Reason::RouteNotFound,
+        Origin::Client,
+        "Resource not found",
+    )
+    .detail(detail)
+}
+
+/// The reason is for the log: it may tell how access is controlled.
+fn blocked(why: &str) -> Refusal {
+    let message = "API is not available";
+    Refusal::new(503, Reason::Blocked, Origin::Gateway, message).detail(why)
+}

@@ -1,0 +1,150 @@
+//! The client's side of the beginning: TLS and the request head, both within one time.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rustls::ProtocolVersion;
+use rustls::server::Acceptor;
+use tidegate_config::GatewaySettings;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::LazyConfigAcceptor;
+
+use crate::chain::text_of;
+use crate::exchange::TlsInfo;
+use crate::head::{HeadLimits, InvalidHead, ReadHeadError, RequestHead, read_request};
+use crate::metrics::Phase;
+use crate::record::Record;
+use crate::refusal::{Origin, Reason, Refusal};
+use crate::snapshot::Port;
+use crate::transport::Transport;
+use crate::worker::Accepted;
+
+/// Where `handshake: 0s` means that nobody waits: a year.
+const NO_HURRY: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3600);
+
+/// A client that has sent its request.
+pub(super) struct Arrival {
+    pub(super) client: Transport,
+    pub(super) request: RequestHead,
+    /// What came behind the head.
+    pub(super) rest: Bytes,
+    pub(super) tls: Option<TlsInfo>,
+}
+
+/// A client that has not.
+pub(super) enum Departure {
+    /// It came and went without a byte.
+    Unheard,
+    /// It cannot be answered.
+    Lost(Refusal),
+    /// It is told why.
+    Refused(Transport, Refusal),
+}
+
+/// Speaks TLS where the port does, and reads the request head.
+pub(super) async fn arrive(
+    accepted: Accepted,
+    port: &Port,
+    settings: &GatewaySettings,
+    record: &mut Record,
+) -> Result<Arrival, Departure> {
+    let patience = settings.timeouts.handshake.enabled().unwrap_or(NO_HURRY);
+    let deadline = Instant::from_std(accepted.at) + patience;
+    let socket = TcpStream::from_std(accepted.socket).map_err(|error| {
+        let refusal = Refusal::new(
+            500,
+            Reason::Internal,
+            Origin::Gateway,
+            "Internal server error",
+        );
+        Departure::Lost(refusal.detail(error.to_string()))
+    })?;
+    let (mut client, tls) = secure(socket, port, deadline, record).await?;
+    let limits = HeadLimits {
+        header_bytes: settings.limits.max_header_bytes as usize,
+        url_bytes: settings.limits.max_url_bytes as usize,
+    };
+    let mut received = 0;
+    let read = timeout_at(deadline, read_request(&mut client, limits, &mut received)).await;
+    let refusal = match read {
+        Ok(Ok(read)) => {
+            record.phase(Phase::Head);
+            return Ok(Arrival {
+                client,
+                request: read.head,
+                rest: read.rest,
+                tls,
+            });
+        }
+        Ok(Err(ReadHeadError::Gone { received: 0, .. })) => return Err(Departure::Unheard),
+        Ok(Err(error @ ReadHeadError::Gone { .. })) => {
+            return Err(Departure::Lost(client_gone(&text_of(&error))));
+        }
+        Ok(Err(ReadHeadError::Invalid(invalid))) => refusal_of(invalid),
+        Err(_) if received == 0 => return Err(Departure::Lost(too_slow("no byte came"))),
+        Err(_) => too_slow("the request head did not come to its end"),
+    };
+    Err(Departure::Refused(client, refusal))
+}
+
+async fn secure(
+    socket: TcpStream,
+    port: &Port,
+    deadline: Instant,
+    record: &mut Record,
+) -> Result<(Transport, Option<TlsInfo>), Departure> {
+    if port.listeners.iter().all(|listener| listener.tls.is_none()) {
+        return Ok((Transport::Plain(socket), None));
+    }
+    match timeout_at(deadline, accept_tls(socket, port)).await {
+        Ok(Ok((client, info))) => {
+            record.tls(&info);
+            record.phase(Phase::Tls);
+            Ok((client, Some(info)))
+        }
+        // What a health check of a load balancer looks like: no hello at all.
+        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Departure::Unheard),
+        Ok(Err(error)) => {
+            let refusal = Refusal::new(400, Reason::TlsFailed, Origin::Client, "TLS failed");
+            Err(Departure::Lost(refusal.detail(text_of(&error))))
+        }
+        Err(_) => Err(Departure::Lost(too_slow("TLS was not agreed on"))),
+    }
+}
+
+/// The listener that the client asks for by name decides what it is shown.
+async fn accept_tls(socket: TcpStream, port: &Port) -> io::Result<(Transport, TlsInfo)> {
+    let start = LazyConfigAcceptor::new(Acceptor::default(), socket).await?;
+    let sni = start.client_hello().server_name().map(str::to_owned);
+    let tls = port
+        .tls(sni.as_deref())
+        .ok_or_else(|| io::Error::other("no listener has a certificate"))?;
+    let stream = start.into_stream(Arc::clone(&tls.config)).await?;
+    let version = match stream.get_ref().1.protocol_version() {
+        Some(ProtocolVersion::TLSv1_2) => "1.2",
+        _ => "1.3",
+    };
+    let info = TlsInfo { version, sni };
+    Ok((Transport::TlsServer(Box::new(stream)), info))
+}
+
+fn refusal_of(invalid: InvalidHead) -> Refusal {
+    let (status, reason, message) = match invalid {
+        InvalidHead::Malformed(_) => (400, Reason::InvalidRequest, "Invalid request"),
+        InvalidHead::TooLarge => (431, Reason::HeadTooLarge, "Request header fields too large"),
+        InvalidHead::UrlTooLong => (414, Reason::UrlTooLong, "Request URL too long"),
+    };
+    Refusal::new(status, reason, Origin::Client, message).detail(invalid.to_string())
+}
+
+fn too_slow(detail: &str) -> Refusal {
+    let message = "Handshake took too long";
+    Refusal::new(408, Reason::HandshakeTimeout, Origin::Client, message).detail(detail)
+}
+
+/// 499 is nobody's standard, but what logs use for a client that did not wait.
+pub(super) fn client_gone(detail: &str) -> Refusal {
+    Refusal::new(499, Reason::ClientGone, Origin::Client, "Client is gone").detail(detail)
+}

@@ -1,0 +1,119 @@
+//! Accepts connections of one port and gives them away, each to be registered with the runtime of
+//! the worker that carries it.
+
+use std::fs::File;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::metrics::Metrics;
+use crate::worker::{Accepted, Workers};
+
+/// Without free descriptors, accepting again at once would only spin.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// Said to plain clients when there is no descriptor left to serve them; TLS clients take it for
+/// what it is, the end.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n\
+    Retry-After: 5\r\nContent-Length: 46\r\nConnection: close\r\n\r\n\
+    {\"statusCode\":503,\"message\":\"Gateway is full\"}";
+
+struct Acceptor {
+    listener: TcpListener,
+    port: u16,
+    workers: Arc<Workers>,
+    metrics: Arc<Metrics>,
+    /// Given up to turn a client away when no descriptor is left; without it the kernel would keep
+    /// the client waiting, and us awake.
+    reserve: Option<File>,
+}
+
+/// Accepts for ever; to be spawned.
+pub(super) fn accept(
+    listener: std::net::TcpListener,
+    port: u16,
+    workers: Arc<Workers>,
+    metrics: Arc<Metrics>,
+) -> io::Result<impl Future<Output = ()> + use<>> {
+    let mut acceptor = Acceptor {
+        listener: TcpListener::from_std(listener)?,
+        port,
+        workers,
+        metrics,
+        reserve: reserve(),
+    };
+    Ok(async move { acceptor.run().await })
+}
+
+impl Acceptor {
+    async fn run(&mut self) {
+        loop {
+            match self.listener.accept().await {
+                Ok((socket, peer)) => self.give(socket, peer),
+                Err(error) if is_exhaustion(&error) => self.turn_away().await,
+                // The client was gone before we took it (accept(2): network errors).
+                Err(error) => tracing::debug!(%error, port = self.port, "failed to accept"),
+            }
+        }
+    }
+
+    fn give(&self, socket: TcpStream, peer: SocketAddr) {
+        if let Ok(socket) = socket.into_std() {
+            self.workers.give(Accepted {
+                socket,
+                peer,
+                port: self.port,
+                at: Instant::now(),
+            });
+        }
+    }
+
+    async fn turn_away(&mut self) {
+        drop(self.reserve.take());
+        if let Some(Ok((socket, _))) = self.listener.accept().now_or_never() {
+            self.metrics.connections_rejected.inc();
+            refuse(socket);
+        }
+        self.reserve = reserve();
+        if self.reserve.is_none() {
+            tokio::time::sleep(BREATH).await;
+        }
+    }
+}
+
+/// Says no without waiting for anything.
+fn refuse(socket: TcpStream) {
+    let _ = socket.try_write(FULL);
+}
+
+/// No descriptor or no memory, in the process or in the system: accept(2).
+fn is_exhaustion(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM]
+        .iter()
+        .any(|known| code == Some(*known))
+}
+
+fn reserve() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_of_a_full_gateway_is_whole() {
+        let text = std::str::from_utf8(FULL).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.contains(&format!("Content-Length: {}\r\n", body.len())),
+            "{head}"
+        );
+    }
+}
