@@ -7,8 +7,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use futures::{SinkExt as _, StreamExt as _};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Request, Response};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -156,11 +156,14 @@ async fn scripted(mut socket: Socket, args: &ConnectArgs) -> anyhow::Result<Endi
 
 /// Sends each line of standard input; at its end (Ctrl-D) closes normally.
 async fn interactive(mut socket: Socket, binary: bool) -> anyhow::Result<Ending> {
-    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    let mut lines = standard_input();
     loop {
         tokio::select! {
-            line = lines.next_line() => match line.context("failed to read standard input")? {
-                Some(line) => socket.send(message(&line, binary)).await.context("failed to send")?,
+            line = lines.recv() => match line {
+                Some(line) => {
+                    let line = line.context("failed to read standard input")?;
+                    socket.send(message(&line, binary)).await.context("failed to send")?;
+                }
                 None => return close(&mut socket).await,
             },
             event = next(&mut socket) => if let Event::End(ending) = event? {
@@ -168,6 +171,20 @@ async fn interactive(mut socket: Socket, binary: bool) -> anyhow::Result<Ending>
             },
         }
     }
+}
+
+/// Lines of standard input. Reading can not be cancelled, so it has a thread of its own that the end
+/// of the process takes along.
+fn standard_input() -> mpsc::Receiver<std::io::Result<String>> {
+    let (sender, receiver) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lines() {
+            if sender.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
 }
 
 fn message(text: &str, binary: bool) -> Message {

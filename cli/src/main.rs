@@ -60,10 +60,7 @@ fn start(cli: &Cli) -> anyhow::Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let code = runtime.block_on(dispatch(&cli.command));
-    // Reading standard input can not be cancelled; do not wait for a line that never comes.
-    runtime.shutdown_background();
-    code
+    runtime.block_on(dispatch(&cli.command))
 }
 
 async fn dispatch(command: &Command) -> anyhow::Result<u8> {
