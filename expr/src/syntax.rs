@@ -3,6 +3,7 @@
 //! Knows no names and no types.
 
 pub(crate) mod ast;
+mod chain;
 pub(crate) mod lexer;
 mod literal;
 mod parser;

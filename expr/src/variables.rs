@@ -70,9 +70,12 @@ impl Variables {
 
     /// A text that no error may show.
     pub fn add_secret(&mut self, secret: &str) {
+        if self.secrets.iter().any(|known| known == secret) {
+            return;
+        }
         // Foreign messages quote values in Rust's escaped form.
-        let escaped = format!("{secret:?}");
-        let escaped = escaped.trim_matches('"');
+        let quoted = format!("{secret:?}");
+        let escaped = &quoted[1..quoted.len() - 1];
         if escaped != secret {
             self.secrets.push(escaped.to_owned());
         }

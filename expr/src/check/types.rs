@@ -67,23 +67,25 @@ impl Type {
     pub(crate) const MAP: Self = Self::Map(Item::Any);
 
     pub(crate) fn of(value: &Value) -> Self {
-        match type_name(value) {
-            "null" => Self::Null,
-            "bool" => Self::Bool,
-            "int" => Self::Int,
-            "uint" => Self::Uint,
-            "double" => Self::Double,
-            "string" => Self::Text,
-            "bytes" => Self::Bytes,
-            "list" => Self::LIST,
-            "map" => Self::MAP,
-            "timestamp" => Self::Timestamp,
-            "duration" => Self::Duration,
-            "IP" => Self::Ip,
-            "CIDR" => Self::Cidr,
-            "URL" => Self::Url,
-            "optional" => Self::Optional,
-            _ => Self::Any,
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(_) => Self::Bool,
+            Value::Int(_) => Self::Int,
+            Value::UInt(_) => Self::Uint,
+            Value::Float(_) => Self::Double,
+            Value::String(_) => Self::Text,
+            Value::Bytes(_) => Self::Bytes,
+            Value::List(_) => Self::LIST,
+            Value::Map(_) => Self::MAP,
+            Value::Timestamp(_) => Self::Timestamp,
+            Value::Duration(_) => Self::Duration,
+            Value::Function(..) => Self::Any,
+            Value::Opaque(_) => match type_name(value) {
+                "IP" => Self::Ip,
+                "CIDR" => Self::Cidr,
+                "URL" => Self::Url,
+                _ => Self::Optional,
+            },
         }
     }
 

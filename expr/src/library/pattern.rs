@@ -11,7 +11,7 @@ use crate::value::{list, text};
 const TEXT: Type = Type::Text;
 
 /// Longest pattern, in bytes.
-const MAX_PATTERN_BYTES: usize = 1024;
+pub(crate) const MAX_PATTERN_BYTES: usize = 1024;
 
 /// Compiled size of a literal pattern: compiled once, ahead. Holds `\w{1,32}` with all of Unicode's letters.
 const MAX_LITERAL_BYTES: usize = 2 * 1024 * 1024;

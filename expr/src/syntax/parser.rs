@@ -3,7 +3,8 @@
 use cel::Value;
 
 use super::MAX_DEPTH;
-use super::ast::{Binary, Element, Entry, Expr, Kind, Unary};
+use super::ast::{Element, Entry, Expr, Kind, Unary};
+use super::chain::{Chain, infix, node, too_deep};
 use super::lexer::{Lexer, Token};
 use crate::error::CompileError;
 
@@ -113,19 +114,17 @@ impl Parser<'_> {
     /// Operands and the operators between them; recurses into operands only, whatever the precedence.
     fn operators(&mut self) -> Parsed<Expr> {
         let mut chain = Chain::default();
-        chain.operands.push(self.unary()?);
+        chain.push_operand(self.unary()?);
         while let Some(infix) = infix(&self.token) {
             let at = self.at;
             self.advance()?;
-            chain.reduce(infix.precedence())?;
-            chain.pending.push((at, infix));
-            chain.operands.push(self.unary()?);
+            chain.push_operator(at, infix)?;
+            chain.push_operand(self.unary()?);
         }
-        chain.reduce(0)?;
-        chain
-            .operands
-            .pop()
-            .ok_or_else(|| self.unexpected("a value"))
+        match chain.finish()? {
+            Some(expr) => Ok(expr),
+            None => Err(self.unexpected("a value")),
+        }
     }
 
     /// `!a`, `-a`, any number of times.
@@ -332,113 +331,10 @@ impl Parser<'_> {
     }
 }
 
-/// A node one level above the deepest below it.
-fn node(at: usize, below: usize, kind: Kind) -> Parsed<Expr> {
-    let depth = below + 1;
-    if depth > MAX_DEPTH {
-        return Err(too_deep(at));
-    }
-    Ok(Expr { at, depth, kind })
-}
-
-fn too_deep(at: usize) -> CompileError {
-    CompileError::new(
-        at,
-        format!("nested or chained deeper than {MAX_DEPTH} levels"),
-    )
-}
-
 fn deepest<'a>(exprs: impl Iterator<Item = &'a Expr>) -> usize {
     exprs.map(|expr| expr.depth).max().unwrap_or(0)
 }
 
 fn is_keyword(name: &str) -> bool {
     matches!(name, "true" | "false" | "null" | "in")
-}
-
-/// What may stand between two operands.
-#[derive(Clone, Copy)]
-enum Infix {
-    Or,
-    And,
-    Binary(Binary),
-}
-
-impl Infix {
-    /// Higher binds tighter; all of them group from the left.
-    fn precedence(self) -> u8 {
-        match self {
-            Self::Or => 1,
-            Self::And => 2,
-            Self::Binary(Binary::Add | Binary::Subtract) => 4,
-            Self::Binary(Binary::Multiply | Binary::Divide | Binary::Modulo) => 5,
-            Self::Binary(_) => 3,
-        }
-    }
-}
-
-fn infix(token: &Token) -> Option<Infix> {
-    Some(match token {
-        Token::Sign("||") => Infix::Or,
-        Token::Sign("&&") => Infix::And,
-        Token::Sign("==") => Infix::Binary(Binary::Equal),
-        Token::Sign("!=") => Infix::Binary(Binary::NotEqual),
-        Token::Sign("<") => Infix::Binary(Binary::Less),
-        Token::Sign("<=") => Infix::Binary(Binary::LessOrEqual),
-        Token::Sign(">") => Infix::Binary(Binary::Greater),
-        Token::Sign(">=") => Infix::Binary(Binary::GreaterOrEqual),
-        Token::Sign("+") => Infix::Binary(Binary::Add),
-        Token::Sign("-") => Infix::Binary(Binary::Subtract),
-        Token::Sign("*") => Infix::Binary(Binary::Multiply),
-        Token::Sign("/") => Infix::Binary(Binary::Divide),
-        Token::Sign("%") => Infix::Binary(Binary::Modulo),
-        Token::Name(name) if name == "in" => Infix::Binary(Binary::In),
-        _ => return None,
-    })
-}
-
-/// Operands read so far, and the operators between them that wait for their right side.
-#[derive(Default)]
-struct Chain {
-    operands: Vec<Expr>,
-    pending: Vec<(usize, Infix)>,
-}
-
-impl Chain {
-    /// Joins the operands of all waiting operators that bind at least as tightly.
-    fn reduce(&mut self, precedence: u8) -> Parsed<()> {
-        while let Some((at, infix)) = self.pending.pop_if(|(_, i)| i.precedence() >= precedence) {
-            if let (Some(right), Some(left)) = (self.operands.pop(), self.operands.pop()) {
-                self.operands.push(join(at, infix, left, right)?);
-            }
-        }
-        Ok(())
-    }
-}
-
-fn join(at: usize, infix: Infix, left: Expr, right: Expr) -> Parsed<Expr> {
-    let depth = left.depth.max(right.depth);
-    match (infix, left.kind) {
-        (Infix::Binary(operator), kind) => {
-            let left = Box::new(Expr { kind, ..left });
-            node(at, depth, Kind::Binary(operator, left, Box::new(right)))
-        }
-        (Infix::And, Kind::And(terms)) => longer(left.at, left.depth, terms, right, Kind::And),
-        (Infix::Or, Kind::Or(terms)) => longer(left.at, left.depth, terms, right, Kind::Or),
-        (Infix::And, kind) => node(at, depth, Kind::And(vec![Expr { kind, ..left }, right])),
-        (Infix::Or, kind) => node(at, depth, Kind::Or(vec![Expr { kind, ..left }, right])),
-    }
-}
-
-/// One more term for a chain, which is not one level more.
-fn longer(
-    at: usize,
-    depth: usize,
-    mut terms: Vec<Expr>,
-    term: Expr,
-    kind: fn(Vec<Expr>) -> Kind,
-) -> Parsed<Expr> {
-    let below = term.depth.max(depth - 1);
-    terms.push(term);
-    node(at, below, kind(terms))
 }
