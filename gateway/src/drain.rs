@@ -96,3 +96,69 @@ impl DrainTrigger {
         self.0.tasks.wait().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn tasks_that_are_asked_end_in_their_own_time() {
+        let (trigger, drain) = Drain::pair();
+        let task = drain.clone();
+        let answer = drain.spawn(async move {
+            task.asked().await;
+            sleep(SECOND).await;
+            "done"
+        });
+        assert!(!drain.is_asked());
+        assert!(
+            timeout(SECOND, trigger.finished()).await.is_err(),
+            "nobody asked"
+        );
+        trigger.ask();
+        assert!(drain.is_asked() && !drain.is_insisted());
+        timeout(2 * SECOND, trigger.finished()).await.unwrap();
+        assert_eq!(answer.await.unwrap(), "done");
+        assert_eq!(drain.tasks(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tasks_that_do_not_listen_are_insisted_upon() {
+        let (trigger, drain) = Drain::pair();
+        let task = drain.clone();
+        drain.spawn(async move {
+            tokio::select! {
+                () = task.insisted() => {}
+                () = sleep(3600 * SECOND) => {}
+            }
+        });
+        trigger.ask();
+        assert!(timeout(10 * SECOND, trigger.finished()).await.is_err());
+        trigger.insist();
+        timeout(SECOND, trigger.finished()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn to_insist_is_to_ask_too() {
+        let (trigger, drain) = Drain::pair();
+        trigger.insist();
+        drain.asked().await;
+        assert!(drain.is_insisted());
+    }
+
+    #[tokio::test]
+    async fn a_task_on_another_runtime_is_counted() {
+        let (trigger, drain) = Drain::pair();
+        let task = drain.clone();
+        drain.spawn_on(async move { task.asked().await }, &Handle::current());
+        assert_eq!(drain.tasks(), 1);
+        trigger.ask();
+        trigger.finished().await;
+    }
+}

@@ -65,7 +65,12 @@ pub(crate) fn write_ping(out: &mut Vec<u8>, tag: u64, mask: Option<[u8; 4]>) {
     write_control(out, Opcode::Ping, &mut tag.to_be_bytes(), mask);
 }
 
-fn write_control(out: &mut Vec<u8>, opcode: Opcode, payload: &mut [u8], mask: Option<[u8; 4]>) {
+pub(super) fn write_control(
+    out: &mut Vec<u8>,
+    opcode: Opcode,
+    payload: &mut [u8],
+    mask: Option<[u8; 4]>,
+) {
     let masked = if mask.is_some() { 0x80 } else { 0 };
     out.extend_from_slice(&[0x80 | opcode.bits(), masked | payload.len() as u8]);
     if let Some(mask) = mask {

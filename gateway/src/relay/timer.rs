@@ -24,6 +24,13 @@ pub(super) struct Alarm {
     set_to: Option<Instant>,
 }
 
+#[cfg(test)]
+impl Alarm {
+    pub(super) fn is_unset(&self) -> bool {
+        self.sleep.is_none()
+    }
+}
+
 /// A row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Timer {

@@ -192,6 +192,11 @@ impl Sessions {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn groups(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
     fn all(&self) -> Vec<Arc<Mailbox>> {
         let mut all = Vec::with_capacity(self.len());
         for shard in &self.shards {
