@@ -10,9 +10,12 @@ use tokio::sync::watch;
 
 use crate::metrics::Metrics;
 
+mod handle;
 mod shared;
 mod state;
+mod takeover;
 
+pub use handle::{Gateway, StartError};
 pub(crate) use shared::Shared;
 pub(crate) use state::State;
 pub use state::{Applied, BoundListener, Problem};

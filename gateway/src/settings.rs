@@ -1,6 +1,6 @@
 //! Flags and environment of the binary, split by concern. No I/O, no defaults elsewhere.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser};
@@ -47,9 +47,9 @@ pub struct Network {
     /// Where /livez, /readyz, /metrics, /config and /status are served.
     #[arg(long, env = "TIDEGATE_ADMIN_ADDRESS", default_value = "0.0.0.0:9090")]
     pub admin_address: SocketAddr,
-    /// Address that listeners bind; `::` takes IPv4 too.
-    #[arg(long, env = "TIDEGATE_BIND_ADDRESS", default_value_t = IpAddr::V6(Ipv6Addr::UNSPECIFIED))]
-    pub bind_address: IpAddr,
+    /// Address that listeners bind; unset: all, IPv6 and IPv4.
+    #[arg(long, env = "TIDEGATE_BIND_ADDRESS")]
+    pub bind_address: Option<IpAddr>,
     /// Threads that carry connections; 0: one per core.
     #[arg(long, env = "TIDEGATE_WORKERS", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024))]
     pub workers: u16,
@@ -100,6 +100,8 @@ fn log_level(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
 
     fn parse(arguments: &str) -> Result<Settings, clap::Error> {
@@ -111,7 +113,7 @@ mod tests {
         let settings = parse("--gateway edge --namespace shop --pod-name edge-1").unwrap();
         assert_eq!(settings.identity.gateway.as_deref(), Some("edge"));
         assert_eq!(settings.network.admin_address.port(), 9090);
-        assert!(settings.network.bind_address.is_unspecified());
+        assert_eq!(settings.network.bind_address, None);
         assert_eq!(settings.network.workers, 0);
     }
 
@@ -119,6 +121,35 @@ mod tests {
     fn a_directory_replaces_the_cluster() {
         let settings = parse("--config-dir /etc/edge --admin-address 127.0.0.1:0").unwrap();
         assert_eq!(settings.files.config_dir, Some(PathBuf::from("/etc/edge")));
+    }
+
+    #[test]
+    fn the_documentation_lists_every_flag() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/gateway.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let documented: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("| `--"))
+            .collect();
+        let command = Settings::command();
+        let row = |argument: &clap::Arg| {
+            let code = |text: &str| match text {
+                "" => " ".to_owned(),
+                text => format!(" `{text}` "),
+            };
+            let default = argument.get_default_values().first();
+            format!(
+                "|{}|{}|{}| {} |",
+                code(&format!("--{}", argument.get_long().unwrap())),
+                code(argument.get_env().unwrap().to_str().unwrap()),
+                code(default.map_or("", |value| value.to_str().unwrap())),
+                argument.get_help().unwrap(),
+            )
+        };
+        let settings = command
+            .get_arguments()
+            .filter(|argument| argument.get_env().is_some());
+        assert_eq!(documented, settings.map(row).collect::<Vec<_>>());
     }
 
     #[test]

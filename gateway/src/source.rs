@@ -43,8 +43,9 @@ impl Feed {
 
     /// A whole new revision; what was wrong before is over.
     pub fn publish(&self, update: Update) {
-        self.updates.send_replace(Some(Arc::new(update)));
+        // In this order nobody sees the new revision with the old problem.
         self.solved();
+        self.updates.send_replace(Some(Arc::new(update)));
     }
 
     /// The newest revision can not be had. Said again, it is not sent again.

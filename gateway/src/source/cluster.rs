@@ -28,6 +28,8 @@ mod ack;
 mod backoff;
 mod secrets;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use ack::{Ack, Pod};
 
@@ -154,11 +156,11 @@ impl Follower {
         }
     }
 
-    /// A lost watch is no problem of the configuration that was seen already: it stays the newest
-    /// one known. One that never worked is.
+    /// Only before anything was published a lost watch is a problem of the configuration: later,
+    /// what was seen last stays the newest one known.
     fn complain(&self, error: &watcher::Error) {
         let message = format!("failed to watch the configuration: {}", text_of(error));
-        if self.store.is_listed() {
+        if self.feed.has_published() {
             tracing::warn!("{message}");
         } else {
             self.feed.problem(Problem {

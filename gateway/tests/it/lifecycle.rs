@@ -25,7 +25,11 @@ fn with_admin() -> Options {
 
 /// Status and body.
 async fn get(gateway: &TestGateway, path: &str) -> (u16, String) {
-    admin(gateway, &format!("GET {path} HTTP/1.1\r\nHost: admin\r\n\r\n")).await
+    admin(
+        gateway,
+        &format!("GET {path} HTTP/1.1\r\nHost: admin\r\n\r\n"),
+    )
+    .await
 }
 
 async fn admin(gateway: &TestGateway, request: &str) -> (u16, String) {
@@ -65,7 +69,9 @@ async fn changes_of_configuration_leave_tunnels_alone() {
         let mut another = open(&gateway.url(&format!("/{other}"))).await;
         echo(&mut another, "new").await;
     }
-    gateway.metric_is("tidegate_tunnels_active{api=\"harbour/chat\"}", 1.0).await;
+    gateway
+        .metric_is("tidegate_tunnels_active{api=\"harbour/chat\"}", 1.0)
+        .await;
 }
 
 #[tokio::test]
@@ -154,13 +160,21 @@ async fn what_the_source_complains_about_is_told() {
     }));
     let mut status = gateway.gateway.status();
     let told = status.wait_for(|applied| applied.error.is_some());
-    let told = within("the problem in the status", told).await.unwrap().clone();
+    let told = within("the problem in the status", told)
+        .await
+        .unwrap()
+        .clone();
     assert_eq!((told.revision, told.synchronized), (41, false));
     assert_eq!(gateway.metric("tidegate_config_synchronized"), 0.0);
     let errors = "tidegate_config_errors_total{reason=\"part_missing\"}";
     assert_eq!(gateway.metric(errors), 1.0);
     assert_eq!(get(&gateway, "/readyz").await.0, 200, "last good is served");
-    assert!(get(&gateway, "/status").await.1.contains("edge-config-apis-0"));
+    assert!(
+        get(&gateway, "/status")
+            .await
+            .1
+            .contains("edge-config-apis-0")
+    );
 
     problems.send_replace(None);
     let solved = status.wait_for(|applied| applied.synchronized);
@@ -176,7 +190,11 @@ async fn the_admin_server_shows_what_is_served_and_no_secret() {
             api.backend_url = format!("ws://{}/?token=s3cret", backend.address);
         })
         .product("gold", &["chat"], |_| {})
-        .subscription("ahab", SubscriptionScope::Gateway, "white-whale-white-whale");
+        .subscription(
+            "ahab",
+            SubscriptionScope::Gateway,
+            "white-whale-white-whale",
+        );
     let mut gateway = TestGateway::start_empty(with_admin()).await;
     gateway.apply(&config).await;
     let (status, body) = get(&gateway, "/config").await;
@@ -234,10 +252,12 @@ async fn a_drain_says_goodbye_to_every_tunnel() {
 #[tokio::test]
 async fn a_draining_gateway_refuses_handshakes_and_is_not_ready() {
     let backend = Backend::echo().await;
-    let config = Config::new().api("chat", backend.address).settings(|settings| {
-        // The window keeps the drain going while the test looks at it.
-        settings.drain.window = tidegate_config::Duration::from_secs(3);
-    });
+    let config = Config::new()
+        .api("chat", backend.address)
+        .settings(|settings| {
+            // The window keeps the drain going while the test looks at it.
+            settings.drain.window = tidegate_config::Duration::from_secs(3);
+        });
     let mut gateway = TestGateway::start_empty(with_admin()).await;
     gateway.apply(&config).await;
     let url = gateway.url("/chat");
@@ -252,7 +272,10 @@ async fn a_draining_gateway_refuses_handshakes_and_is_not_ready() {
         assert_eq!(refused.status, 503, "{refused:?}");
         let ready = b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n";
         let ready = raw(admin_address, ready).await;
-        assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("draining"), "{ready}");
+        assert!(
+            ready.starts_with("HTTP/1.1 503") && ready.contains("draining"),
+            "{ready}"
+        );
     };
     let metrics = gateway.metrics.clone();
     let drained = within("the drain", gateway.gateway.shutdown());

@@ -3,4 +3,7 @@
 //! A directory with a `main.rs`, so that all stories are linked once.
 
 mod lifecycle;
+mod attacks;
+mod backend;
+mod handshake;
 mod support;

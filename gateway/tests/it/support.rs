@@ -2,15 +2,13 @@
 //!
 //! Values differ from the product's defaults where that can be, so that a mixed-up default fails.
 
-#![allow(
-    dead_code,
-    reason = "a story uses what it needs"
-)]
+#![allow(dead_code, reason = "a story uses what it needs")]
 
 pub mod backend;
 pub mod client;
 pub mod config;
 pub mod gateway;
+pub mod tls;
 
 use std::time::Duration;
 

@@ -1,0 +1,193 @@
+//! `tidegate-gateway`: one pod of a Gateway. Settings, wiring, signals; no logic.
+
+use std::future::pending;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
+use std::pin::pin;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, join};
+use tidegate_config::ObjectKey;
+use tidegate_gateway::settings::{Identity, Log, Network, Settings};
+use tidegate_gateway::{
+    Ack, Cluster, Directory, Feed, Gateway, Metrics, Options, Pod, Ports, Problem, StateDir,
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+/// EX_USAGE of sysexits.h: restarting will not help.
+const EXIT_USAGE: u8 = 64;
+
+/// Accepting, watching and taking over; connections have threads of their own.
+const CONTROL_THREADS: usize = 2;
+
+/// Below the state directory, which others may use too.
+const BACKUP: &str = "config";
+
+fn main() -> ExitCode {
+    let settings = match Settings::try_parse() {
+        Ok(settings) => settings,
+        Err(error) => {
+            let is_mistake = error.use_stderr();
+            // Nowhere to complain when stdout and stderr are closed.
+            let _ = error.print();
+            return ExitCode::from(if is_mistake { EXIT_USAGE } else { 0 });
+        }
+    };
+    start_log(&settings.log);
+    match serve(settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_log(settings: &Log) {
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_env_filter(EnvFilter::new(&settings.log_level))
+        .init();
+}
+
+fn serve(settings: Settings) -> anyhow::Result<()> {
+    // Fails only when one is installed already, and then there is one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")?
+        .block_on(run(settings))
+}
+
+async fn run(settings: Settings) -> anyhow::Result<()> {
+    let stop = Stop::new()?;
+    let (feed, updates, problems) = Feed::new();
+    let gateway = Gateway::start(options(&settings.network, problems), updates).await?;
+    let source = Source::choose(settings, feed, &gateway).await?;
+    until_stopped(gateway, source, stop).await;
+    Ok(())
+}
+
+fn options(network: &Network, problems: watch::Receiver<Option<Problem>>) -> Options {
+    Options {
+        bind_address: network.bind_address.unwrap_or_else(all_addresses),
+        ports: Ports::AsConfigured,
+        admin_address: Some(network.admin_address),
+        workers: network.workers.into(),
+        metrics: Metrics::new(),
+        problems: Some(problems),
+    }
+}
+
+/// `::` takes IPv4 too, but nodes may have IPv6 switched off.
+fn all_addresses() -> IpAddr {
+    let v6 = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    match TcpListener::bind((v6, 0)) {
+        Ok(_) => v6,
+        Err(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    }
+}
+
+/// What feeds the gateway, and who is told.
+struct Source {
+    follow: BoxFuture<'static, ()>,
+    ack: Option<Ack>,
+}
+
+impl Source {
+    async fn choose(settings: Settings, feed: Feed, gateway: &Gateway) -> anyhow::Result<Self> {
+        if let Some(dir) = settings.files.config_dir {
+            return Ok(Self {
+                follow: Directory::new(dir).run(feed).boxed(),
+                ack: None,
+            });
+        }
+        let (key, pod) = identity(settings.identity)?;
+        let cluster = Cluster::connect(key).await?;
+        let ack = Some(cluster.ack(pod));
+        let backup = settings.files.state_dir.map(|dir| dir.join(BACKUP));
+        let backup = backup.map(StateDir::new);
+        let watch = cluster.run(feed, backup.clone());
+        let follow = match backup {
+            Some(dir) => join(watch, dir.keep(gateway.serving())).map(|_| ()).boxed(),
+            None => watch.boxed(),
+        };
+        Ok(Self { follow, ack })
+    }
+}
+
+fn identity(identity: Identity) -> anyhow::Result<(ObjectKey, Pod)> {
+    let Identity {
+        gateway,
+        namespace,
+        pod_name,
+        pod_uid,
+    } = identity;
+    let key = ObjectKey::new(
+        namespace.context("--namespace is missing")?,
+        gateway.context("--gateway is missing")?,
+    );
+    let name = pod_name.context("--pod-name is missing")?;
+    Ok((key, Pod { name, uid: pod_uid }))
+}
+
+/// Serves until a signal, then drains; a second signal cuts. The source is followed all the while:
+/// what is revoked during a drain is revoked.
+async fn until_stopped(gateway: Gateway, source: Source, mut stop: Stop) {
+    let Source { follow, ack } = source;
+    let mut follow = pin!(follow.then(|()| pending::<()>()));
+    let acknowledge = async {
+        match &ack {
+            Some(ack) => ack.run(gateway.status()).await,
+            None => pending().await,
+        }
+    };
+    tokio::select! {
+        () = stop.asked() => {}
+        () = acknowledge => {}
+        () = follow.as_mut() => {}
+    }
+    let withdraw = async {
+        if let Some(ack) = &ack {
+            ack.withdraw().await;
+        }
+    };
+    tokio::select! {
+        _ = join(gateway.shutdown(), withdraw) => {}
+        () = follow => {}
+        () = stop.asked() => tracing::warn!("asked a second time: cutting what is left"),
+    }
+}
+
+/// SIGTERM from Kubernetes, SIGINT from a terminal.
+struct Stop {
+    term: Signal,
+    int: Signal,
+}
+
+impl Stop {
+    fn new() -> anyhow::Result<Self> {
+        let on = |kind| signal(kind).context("failed to listen for signals");
+        Ok(Self {
+            term: on(SignalKind::terminate())?,
+            int: on(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
+}

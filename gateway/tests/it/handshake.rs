@@ -1,0 +1,274 @@
+//! The client's handshake: what passes, and what each refusal looks like.
+
+use tidegate_config::{PathMatch, UrlScheme};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::support::backend::{Backend, upgrade};
+use crate::support::client::{
+    connect, connect_with_answer, echo, handshake, open, raw, read_to_end,
+};
+use crate::support::config::Config;
+use crate::support::gateway::TestGateway;
+use crate::support::within;
+
+/// Status and body of a raw answer.
+pub fn parts(answer: &str) -> (u16, &str) {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    (status.unwrap_or_default(), body)
+}
+
+fn refusals(result: &str, reason: &str, api: &str) -> String {
+    format!("tidegate_handshakes_total{{api=\"{api}\",reason=\"{reason}\",result=\"{result}\"}}")
+}
+
+#[tokio::test]
+async fn a_valid_handshake_becomes_a_tunnel_and_is_counted() {
+    let backend = Backend::echo().await;
+    let gateway = TestGateway::start(&Config::new().api("chat", backend.address)).await;
+    let mut socket = open(&gateway.url("/chat")).await;
+    echo(&mut socket, "hello").await;
+    assert_eq!(gateway.metric(&refusals("accepted", "", "harbour/chat")), 1.0);
+    assert_eq!(gateway.metric("tidegate_tunnels_active{api=\"harbour/chat\"}"), 1.0);
+    assert_eq!(gateway.metric("tidegate_connections_active"), 1.0);
+    socket.close(None).await.unwrap();
+    gateway.metric_is("tidegate_tunnels_active{api=\"harbour/chat\"}", 0.0).await;
+    gateway.metric_is("tidegate_connections_active", 0.0).await;
+    let messages = "tidegate_messages_total{api=\"harbour/chat\",direction=\"to_backend\",type=\"text\"}";
+    gateway.metric_is(messages, 1.0).await;
+}
+
+#[tokio::test]
+async fn each_refusal_has_its_status_body_and_reason() {
+    let backend = Backend::echo().await;
+    let config = Config::new()
+        .api("chat", backend.address)
+        .api_with("secure-only", backend.address, |api| api.protocols = vec![UrlScheme::Wss])
+        .api_with("blocked", backend.address, |api| api.blocked = Some("no key".to_owned()))
+        .api_with("origins", backend.address, |api| {
+            api.allowed_origins = Some(vec!["https://harbour.example".to_owned()]);
+        })
+        .api_with("protocols", backend.address, |api| {
+            api.subprotocols = Some(vec!["whale.v1".to_owned()]);
+        });
+    let gateway = TestGateway::start(&config).await;
+    let valid = |path: &str, lines: &str| handshake(path, lines);
+    let (long_url, long_field) = ("a".repeat(17_000), "a".repeat(17_000));
+    let bad = "Invalid websocket upgrade request";
+    for (name, request, status, message, (api, reason)) in [
+        ("no route", valid("/nothing", ""), 404, "Resource not found", ("-", "route_not_found")),
+        ("below an exact path", valid("/chat/x", ""), 404, "Resource not found", ("-", "route_not_found")),
+        ("another scheme", valid("/secure-only", ""), 404, "Resource not found", ("-", "scheme_not_allowed")),
+        ("no upgrade", "GET /chat HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), 400, bad, ("harbour/chat", "invalid_upgrade")),
+        ("a body", valid("/chat", "Content-Length: 3\r\n"), 400, bad, ("harbour/chat", "invalid_upgrade")),
+        ("POST", valid("/chat", "").replace("GET", "POST"), 400, bad, ("harbour/chat", "invalid_upgrade")),
+        ("HTTP/1.0", valid("/chat", "").replace("HTTP/1.1", "HTTP/1.0"), 400, bad, ("harbour/chat", "invalid_upgrade")),
+        ("an old version", valid("/chat", "").replace("Version: 13", "Version: 8"), 426, "Unsupported websocket version", ("harbour/chat", "unsupported_version")),
+        ("no host", valid("/chat", "").replace("Host: harbour.example\r\n", ""), 400, "Invalid request", ("-", "invalid_request")),
+        ("not HTTP", "\u{16}\u{3}\u{1}hello\r\n\r\n".to_owned(), 400, "Invalid request", ("-", "invalid_request")),
+        ("a long URL", valid(&format!("/{long_url}"), ""), 414, "Request URL too long", ("-", "url_too_long")),
+        ("a long head", valid("/chat", &format!("X: {long_field}\r\n")), 431, "Request header fields too large", ("-", "head_too_large")),
+        ("another origin", valid("/origins", "Origin: https://evil.example\r\n"), 403, "Origin not allowed", ("harbour/origins", "origin_not_allowed")),
+        ("another subprotocol", valid("/protocols", "Sec-WebSocket-Protocol: x\r\n"), 400, "None of the offered subprotocols is allowed", ("harbour/protocols", "subprotocol_not_allowed")),
+        ("a blocked API", valid("/blocked", ""), 503, "API is not available", ("harbour/blocked", "blocked")),
+    ] {
+        let reasons = refusals("refused", reason, api);
+        let before = gateway.metric(&reasons);
+        let answer = raw(gateway.address("plain"), request.as_bytes()).await;
+        let body = format!("{{\"statusCode\":{status},\"message\":\"{message}\"}}");
+        assert_eq!(parts(&answer), (status, body.as_str()), "{name}");
+        assert!(answer.contains("\r\nConnection: close\r\n"), "{name}: {answer}");
+        assert_eq!(gateway.metric(&reasons), before + 1.0, "{name}: {reason}");
+    }
+    assert!(backend.heads().is_empty(), "no refusal reaches the backend");
+}
+
+#[tokio::test]
+async fn a_wrong_version_is_told_the_right_one() {
+    let backend = Backend::echo().await;
+    let gateway = TestGateway::start(&Config::new().api("chat", backend.address)).await;
+    let request = handshake("/chat", "").replace("Version: 13", "Version: 99");
+    let answer = raw(gateway.address("plain"), request.as_bytes()).await;
+    assert!(answer.contains("\r\nSec-WebSocket-Version: 13\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn lenient_but_valid_handshakes_pass() {
+    let backend = Backend::echo().await;
+    let gateway = TestGateway::start(&Config::new().api("chat", backend.address)).await;
+    let valid = handshake("/chat", "");
+    for (name, request) in [
+        ("a list", valid.replace("Connection: Upgrade", "Connection: keep-alive, Upgrade")),
+        ("two lines", valid.replace("Connection: Upgrade", "Connection: keep-alive\r\nconnection: upgrade")),
+        ("another case", valid.replace("Upgrade: websocket", "UPGRADE: WebSocket")),
+        ("an absolute URL", valid.replace("GET /chat", "GET http://harbour.example/chat")),
+        ("bare line feeds", valid.replace("\r\n", "\n")),
+    ] {
+        let mut stream = TcpStream::connect(gateway.address("plain")).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        within("an answer", stream.read_exact(&mut answer)).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 101", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_may_come_byte_by_byte() {
+    let backend = Backend::echo().await;
+    let gateway = TestGateway::start(&Config::new().api("chat", backend.address)).await;
+    let mut stream = TcpStream::connect(gateway.address("plain")).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    for byte in handshake("/chat", "").as_bytes() {
+        stream.write_all(&[*byte]).await.unwrap();
+    }
+    let mut answer = [0; 12];
+    within("an answer", stream.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 101");
+}
+
+#[tokio::test]
+async fn a_slow_head_is_answered_with_408_and_silence_is_closed() {
+    let backend = Backend::echo().await;
+    let config = Config::new().api("chat", backend.address).settings(|settings| {
+        settings.timeouts.handshake = tidegate_config::Duration::from_millis(100);
+    });
+    let gateway = TestGateway::start(&config).await;
+    let answer = raw(gateway.address("plain"), b"GET /chat HTT").await;
+    assert_eq!(parts(&answer).0, 408, "{answer}");
+    let answer = raw(gateway.address("plain"), b"").await;
+    assert_eq!(answer, "");
+    gateway.metric_is(&refusals("failed", "handshake_timeout", "-"), 2.0).await;
+}
+
+#[tokio::test]
+async fn a_health_check_that_says_nothing_is_no_handshake() {
+    let gateway = TestGateway::start(&Config::new()).await;
+    let mut stream = TcpStream::connect(gateway.address("plain")).await.unwrap();
+    stream.shutdown().await.unwrap();
+    assert_eq!(read_to_end(&mut stream).await, "");
+    let mut stream = TcpStream::connect(gateway.address("plain")).await.unwrap();
+    stream.write_all(b"GET / HTT").await.unwrap();
+    drop(stream);
+    gateway.metric_is(&refusals("failed", "client_gone", "-"), 1.0).await;
+    let text = gateway.metrics.render();
+    let lines: Vec<_> = text.lines().filter(|l| l.starts_with("tidegate_handshakes_total{")).collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+}
+
+#[tokio::test]
+async fn routes_are_found_by_listener_host_and_path() {
+    let backend = Backend::echo().await;
+    let host = |host: &str| vec![host.to_owned()];
+    let config = Config::new()
+        .api_with("exact", backend.address, |api| api.path = "/a".to_owned())
+        .api_with("hosted", backend.address, |api| {
+            (api.path, api.hostnames) = ("/a".to_owned(), host("*.harbour.example"));
+        })
+        .api_with("prefix", backend.address, |api| {
+            (api.path, api.path_match) = ("/p".to_owned(), PathMatch::Prefix);
+            api.backend_url = format!("ws://{}/base/?own=1", backend.address);
+        })
+        .api_with("template", backend.address, |api| {
+            (api.path, api.path_match) = ("/rooms/{room}".to_owned(), PathMatch::Template);
+        })
+        .api_with("elsewhere", backend.address, |api| api.listeners = vec!["other".to_owned()]);
+    let gateway = TestGateway::start(&config).await;
+    for (host, path, expected) in [
+        ("a.example", "/a", "harbour/exact"),
+        ("x.harbour.example", "/a", "harbour/hosted"),
+        ("X.Harbour.Example:8080", "/a", "harbour/hosted"),
+        ("x.harbour.example", "/p/q", "harbour/prefix"),
+        ("a.example", "/rooms/7", "harbour/template"),
+    ] {
+        let accepted = refusals("accepted", "", expected);
+        let before = gateway.metric(&accepted);
+        let request = handshake(path, "").replace("harbour.example", host);
+        let mut stream = TcpStream::connect(gateway.address("plain")).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        within("an answer", stream.read_u8()).await.unwrap();
+        assert_eq!(gateway.metric(&accepted), before + 1.0, "{host}{path}");
+    }
+    let lines: Vec<_> = backend.heads().iter().map(|head| head.request_line().to_owned()).collect();
+    assert!(lines.contains(&"GET /base/q?own=1 HTTP/1.1".to_owned()), "{lines:?}");
+    let refused = connect(&gateway.url("/elsewhere"), &[]).await.unwrap_err();
+    assert_eq!(refused.status, 404);
+}
+
+#[tokio::test]
+async fn the_backend_sees_what_it_should() {
+    let backend = Backend::echo().await;
+    let config = Config::new()
+        .api_with("chat", backend.address, |api| {
+            api.backend_url = format!("ws://{}/ws?own=1", backend.address);
+        })
+        .settings(|settings| settings.trusted_proxies = vec!["127.0.0.0/8".to_owned()]);
+    let gateway = TestGateway::start(&config).await;
+    let headers = [
+        ("X-Forwarded-For", "203.0.113.9"),
+        ("Authorization", "Bearer t"),
+        ("X_Forged", "1"),
+        ("Sec-WebSocket-Protocol", "a, b"),
+        ("Sec-WebSocket-Extensions", "x-ext; p=1"),
+        ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    ];
+    let url = gateway.url("/chat?b=%2F&harbour-key=secret&c");
+    // The backend chooses no subprotocol, which this client does not forgive.
+    let request = headers.map(|(name, value)| format!("{name}: {value}\r\n")).concat();
+    let target = url.split_once("/chat").unwrap().1;
+    let request = handshake(&format!("/chat{target}"), &request);
+    let mut stream = TcpStream::connect(gateway.address("plain")).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let head = backend.head().await;
+    assert_eq!(head.request_line(), "GET /ws?own=1&b=%2F&c HTTP/1.1");
+    for (name, expected) in [
+        ("Host", vec![backend.address.to_string()]),
+        ("Connection", vec!["Upgrade".to_owned()]),
+        ("Upgrade", vec!["websocket".to_owned()]),
+        ("Sec-WebSocket-Version", vec!["13".to_owned()]),
+        ("Sec-WebSocket-Protocol", vec!["a, b".to_owned()]),
+        ("Sec-WebSocket-Extensions", vec!["x-ext; p=1".to_owned()]),
+        ("Authorization", vec!["Bearer t".to_owned()]),
+        ("X-Forwarded-For", vec!["203.0.113.9, 127.0.0.1".to_owned()]),
+        ("X-Forwarded-Proto", vec!["http".to_owned()]),
+        ("X-Forwarded-Host", vec!["harbour.example".to_owned()]),
+        ("traceparent", vec![headers[5].1.to_owned()]),
+        ("X_Forged", vec![]),
+        ("X-Forged", vec![]),
+    ] {
+        assert_eq!(head.header(name), expected, "{name}");
+    }
+    assert_ne!(head.header("Sec-WebSocket-Key"), ["dGhlIHNhbXBsZSBub25jZQ=="]);
+}
+
+#[tokio::test]
+async fn subprotocol_and_extensions_are_the_backends_choice() {
+    let backend = Backend::scripted(|head, stream| async move {
+        let lines = "Sec-WebSocket-Protocol: whale.v1\r\nSet-Cookie: a=b\r\nX-Served-By: moby\r\n";
+        let _open = upgrade(&head, stream, lines).await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let config = Config::new().api_with("chat", backend.address, |api| {
+        api.subprotocols = Some(vec!["whale.v1".to_owned()]);
+    });
+    let gateway = TestGateway::start(&config).await;
+    let offer = [("Sec-WebSocket-Protocol", "whale.v2, whale.v1")];
+    let (_socket, answer) = connect_with_answer(&gateway.url("/chat"), &offer).await.unwrap();
+    let value = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
+    assert_eq!(value("sec-websocket-protocol"), Some("whale.v1"));
+    assert_eq!(value("set-cookie"), Some("a=b"));
+    assert_eq!(value("x-served-by"), Some("moby"));
+    assert_eq!(backend.head().await.header("Sec-WebSocket-Protocol"), ["whale.v1"]);
+}
+
+#[tokio::test]
+async fn the_configured_host_header_reaches_the_backend() {
+    let backend = Backend::echo().await;
+    let config = Config::new().api_with("chat", backend.address, |api| {
+        api.host_header = Some("inner.example".to_owned());
+    });
+    let gateway = TestGateway::start(&config).await;
+    open(&gateway.url("/chat")).await;
+    assert_eq!(backend.head().await.header("Host"), ["inner.example"]);
+}
