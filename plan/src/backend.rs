@@ -56,7 +56,8 @@ pub(crate) fn check_url(text: &str) -> Result<(), Problem> {
     if !matches!(url.scheme(), "ws" | "wss") {
         return refuse("must begin with ws:// or wss://");
     }
-    if url.host_str().is_none_or(str::is_empty) {
+    // The parser takes `ws:///path` for the host "path".
+    if url.host_str().is_none_or(str::is_empty) || text.contains(":///") {
         return refuse("has no host");
     }
     if !url.username().is_empty() || url.password().is_some() {

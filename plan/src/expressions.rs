@@ -37,6 +37,10 @@ impl Expressions {
     pub(crate) fn check(&mut self, section: Section, step: &dyn Step, path: &str) -> Vec<Problem> {
         let mut problems = Vec::new();
         for expression in step.expressions() {
+            let section = match section {
+                Section::Inbound if expression.may_wait => Section::Outbound,
+                _ => section,
+            };
             if let Some(error) = self.error(section, expression.kind, expression.text) {
                 let field = format!("{path}.{}", expression.field);
                 problems.push(Problem::accepted(Reason::InvalidExpression, error).at(&field));

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::io;
 
 use tidegate_api::Reason;
-use tidegate_config::policy::{IfExists, OnHandshake, Policy, Section, Step, is_restricted_header};
+use tidegate_config::policy::{
+    self, IfExists, OnHandshake, Policy, Section, Step, is_restricted_header,
+};
 use tidegate_config::{HARD_LIMIT_BYTES, MaterialId, NamedValue, ResolvedValue};
 
 pub(crate) use address::is_network;
@@ -79,12 +81,32 @@ impl Scope<'_> {
                 set_header(&policy.name, policy.values.len(), policy.if_exists, &path)
             }
             Policy::SetBackend(policy) => set_backend(&policy.url, &path),
+            Policy::ReturnResponse(policy) => {
+                let named = |(i, header): (usize, &policy::HeaderValue)| {
+                    free_header(&header.name, &format!("{path}.headers[{i}].name"))
+                };
+                policy
+                    .headers
+                    .iter()
+                    .enumerate()
+                    .filter_map(named)
+                    .collect()
+            }
+            Policy::RateLimitByKey(policy) => {
+                let names = [
+                    ("retryAfterHeader", Some(&policy.retry_after_header)),
+                    ("remainingHeader", policy.remaining_header.as_ref()),
+                    ("totalHeader", policy.total_header.as_ref()),
+                ];
+                let named = |(field, name): (&str, Option<&String>)| {
+                    free_header(name?, &format!("{path}.{field}"))
+                };
+                names.into_iter().filter_map(named).collect()
+            }
             Policy::Base
             | Policy::CheckHeader(_)
-            | Policy::RateLimitByKey(_)
             | Policy::SetQueryParameter(_)
-            | Policy::SetVariable(_)
-            | Policy::ReturnResponse(_) => Vec::new(),
+            | Policy::SetVariable(_) => Vec::new(),
         }
     }
 
@@ -234,12 +256,16 @@ fn bases(on_handshake: &OnHandshake) -> Vec<Problem> {
     problems
 }
 
+/// What is wrong with a header that a policy sets.
+fn free_header(name: &str, path: &str) -> Option<Problem> {
+    let text = format!("{name} belongs to the handshake and cannot be set by a policy");
+    is_restricted_header(name).then(|| Problem::invalid(text).at(path))
+}
+
 fn set_header(name: &str, values: usize, if_exists: IfExists, path: &str) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    if is_restricted_header(name) {
-        let text = format!("{name} belongs to the handshake and cannot be set by a policy");
-        problems.push(Problem::invalid(text).at(&format!("{path}.name")));
-    }
+    let mut problems: Vec<_> = free_header(name, &format!("{path}.name"))
+        .into_iter()
+        .collect();
     if (values == 0) != (if_exists == IfExists::Delete) {
         let text = "values must be set, unless ifExists is Delete: then they must not";
         problems.push(Problem::invalid(text).at(path));

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use tidegate_api::Reason;
 use tidegate_config::{
-    ConfigMapKeyRef, HARD_LIMIT_BYTES, Material, MaterialId, ObjectKey, SecretKeyRef, TrustAnchorKind, TrustAnchorRef,
+    ConfigMapKeyRef, HARD_LIMIT_BYTES, Material, MaterialId, ObjectKey, SecretKeyRef,
+    TrustAnchorKind, TrustAnchorRef,
 };
 
 use crate::World;

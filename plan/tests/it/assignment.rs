@@ -12,30 +12,55 @@ fn an_api_is_served_where_it_is_assigned_and_nowhere_else() {
     let plan = edge()
         .gateway("inner", json!({}))
         .api("chat", json!({}))
-        .api("both", json!({"gateways": [{"name": "edge"}, {"name": "inner"}]}))
+        .api(
+            "both",
+            json!({"gateways": [{"name": "edge"}, {"name": "inner"}]}),
+        )
         .api("nowhere", json!({"gateways": []}))
         .plan();
     assert_eq!(served_names(&plan, "edge"), ["both", "chat"]);
     assert_eq!(served_names(&plan, "inner"), ["both"]);
     for name in ["chat", "both", "nowhere"] {
-        assert_eq!(api_reasons(&plan, name), pair("Accepted", "ResolvedRefs"), "{name}");
+        assert_eq!(
+            api_reasons(&plan, name),
+            pair("Accepted", "ResolvedRefs"),
+            "{name}"
+        );
     }
     assert_eq!(plan.gateway_verdicts[&key("edge")].apis, 2);
-    assert_eq!(plan.gateway_verdicts[&key("edge")].listeners[0].attached_apis, 2);
+    assert_eq!(
+        plan.gateway_verdicts[&key("edge")].listeners[0].attached_apis,
+        2
+    );
 }
 
 #[test]
 fn a_name_that_is_wrong_harms_only_itself() {
     let plan = edge()
-        .api("chat", json!({"gateways": [{"name": "edge"}, {"name": "gone"}]}))
-        .api("lost", json!({"gateways": [{"name": "edge", "listener": "secure"}]}))
+        .api(
+            "chat",
+            json!({"gateways": [{"name": "edge"}, {"name": "gone"}]}),
+        )
+        .api(
+            "lost",
+            json!({"gateways": [{"name": "edge", "listener": "secure"}]}),
+        )
         .plan();
     assert_eq!(served_names(&plan, "edge"), ["chat"]);
-    assert_eq!(api_reasons(&plan, "chat"), pair("Accepted", "GatewayNotFound"));
+    assert_eq!(
+        api_reasons(&plan, "chat"),
+        pair("Accepted", "GatewayNotFound")
+    );
     assert_eq!(api_verdict(&plan, "chat").unresolved, ["Gateway shop/gone"]);
     let message = &api_verdict(&plan, "chat").verdict.resolved.message;
-    assert_eq!(message, "spec.gateways[1]: Gateway shop/gone does not exist");
-    assert_eq!(api_verdict(&plan, "lost").unresolved, ["listener secure of Gateway shop/edge"]);
+    assert_eq!(
+        message,
+        "spec.gateways[1]: Gateway shop/gone does not exist"
+    );
+    assert_eq!(
+        api_verdict(&plan, "lost").unresolved,
+        ["listener secure of Gateway shop/edge"]
+    );
 }
 
 #[test]
@@ -52,7 +77,12 @@ fn a_gateway_says_whose_apis_it_takes() {
         ("other labels", selector.clone(), "poor", false),
         ("unknown namespace", selector, "void", false),
         ("expressions", expressions, "team", true),
-        ("empty selector", json!({"from": "Selector", "selector": {}}), "poor", true),
+        (
+            "empty selector",
+            json!({"from": "Selector", "selector": {}}),
+            "poor",
+            true,
+        ),
     ] {
         let plan = empty()
             .namespace("team", &[("tier", "gold")])
@@ -73,12 +103,21 @@ fn a_gateway_says_whose_apis_it_takes() {
 fn two_listeners() -> Builder {
     let (certificate, private_key) = certificate();
     empty()
-        .secret("cert", &[("tls.crt", certificate.as_bytes()), ("tls.key", private_key.as_bytes())])
-        .gateway("edge", json!({"listeners": [
-            {"name": "plain", "port": 80, "protocol": "WS"},
-            {"name": "secure", "port": 8443, "protocol": "WSS", "hostnames": ["*.chat.example"],
-             "tls": {"certificateRefs": [{"name": "cert"}]}},
-        ]}))
+        .secret(
+            "cert",
+            &[
+                ("tls.crt", certificate.as_bytes()),
+                ("tls.key", private_key.as_bytes()),
+            ],
+        )
+        .gateway(
+            "edge",
+            json!({"listeners": [
+                {"name": "plain", "port": 80, "protocol": "WS"},
+                {"name": "secure", "port": 8443, "protocol": "WSS", "hostnames": ["*.chat.example"],
+                 "tls": {"certificateRefs": [{"name": "cert"}]}},
+            ]}),
+        )
 }
 
 #[test]
@@ -86,10 +125,30 @@ fn listeners_are_chosen_by_name_scheme_and_host() {
     let all = ["plain", "secure"];
     let cases: [(&str, Value, &[&str], &str); 8] = [
         ("all", json!({}), &all, "Accepted"),
-        ("by name", json!({"gateways": [{"name": "edge", "listener": "secure"}]}), &["secure"], "Accepted"),
-        ("by scheme", json!({"protocols": ["ws"]}), &["plain"], "Accepted"),
-        ("by host", json!({"hostnames": ["other.example"]}), &["plain"], "Accepted"),
-        ("by narrower host", json!({"hostnames": ["a.chat.example"]}), &all, "Accepted"),
+        (
+            "by name",
+            json!({"gateways": [{"name": "edge", "listener": "secure"}]}),
+            &["secure"],
+            "Accepted",
+        ),
+        (
+            "by scheme",
+            json!({"protocols": ["ws"]}),
+            &["plain"],
+            "Accepted",
+        ),
+        (
+            "by host",
+            json!({"hostnames": ["other.example"]}),
+            &["plain"],
+            "Accepted",
+        ),
+        (
+            "by narrower host",
+            json!({"hostnames": ["a.chat.example"]}),
+            &all,
+            "Accepted",
+        ),
         (
             "name and scheme exclude each other",
             json!({"gateways": [{"name": "edge", "listener": "plain"}], "protocols": ["wss"]}),
@@ -156,26 +215,32 @@ fn a_gateways_address_stands_in_urls_once_it_is_known() {
 #[test]
 fn everything_an_api_says_is_rendered() {
     let plan = empty()
-        .gateway("edge", json!({
-            "listeners": [{"name": "plain", "port": 8081, "protocol": "WS"}],
-            "subscriptionKey": {"header": "X-Edge-Key", "query": "edge-key"},
-            "limits": {"maxMessageBytes": 4096, "maxConnectionsPerSubscription": 7},
-            "timeouts": {"connect": "3s", "idle": "90s"},
-        }))
-        .api("chat", json!({
-            "displayName": "Chat",
-            "backend": {"url": "wss://chat.internal/hub?v=2", "hostHeader": "chat.example",
-                        "tls": {"serverName": "chat.tls", "insecureSkipVerify": true}},
-            "subscriptionRequired": false,
-            "subscriptionKey": {"query": "chat-key", "keep": true},
-            "allowedOrigins": ["https://a.example"],
-            "subprotocols": ["chat.v2"],
-            "limits": {"maxMessageBytes": 99},
-            "timeouts": {"idle": "30s"},
-            "liveAccess": {"enforce": false, "closeCode": 4001},
-            "onChange": "Drain",
-            "values": [{"name": "tier", "value": "gold"}],
-        }))
+        .gateway(
+            "edge",
+            json!({
+                "listeners": [{"name": "plain", "port": 8081, "protocol": "WS"}],
+                "subscriptionKey": {"header": "X-Edge-Key", "query": "edge-key"},
+                "limits": {"maxMessageBytes": 4096, "maxConnectionsPerSubscription": 7},
+                "timeouts": {"connect": "3s", "idle": "90s"},
+            }),
+        )
+        .api(
+            "chat",
+            json!({
+                "displayName": "Chat",
+                "backend": {"url": "wss://chat.internal/hub?v=2", "hostHeader": "chat.example",
+                            "tls": {"serverName": "chat.tls", "insecureSkipVerify": true}},
+                "subscriptionRequired": false,
+                "subscriptionKey": {"query": "chat-key", "keep": true},
+                "allowedOrigins": ["https://a.example"],
+                "subprotocols": ["chat.v2"],
+                "limits": {"maxMessageBytes": 99},
+                "timeouts": {"idle": "30s"},
+                "liveAccess": {"enforce": false, "closeCode": 4001},
+                "onChange": "Drain",
+                "values": [{"name": "tier", "value": "gold"}],
+            }),
+        )
         .plan();
     let api = served(&plan, "edge", "chat").unwrap();
     assert_eq!((api.generation, api.display_name.as_str()), (12, "Chat"));
@@ -187,13 +252,22 @@ fn everything_an_api_says_is_rendered() {
     assert_eq!(api.subscription_key.header, "X-Edge-Key");
     assert_eq!(api.subscription_key.query, "chat-key");
     assert!(api.subscription_key.keep);
-    assert_eq!(api.allowed_origins.as_deref(), Some(&["https://a.example".to_owned()][..]));
-    assert_eq!(api.subprotocols.as_deref(), Some(&["chat.v2".to_owned()][..]));
+    assert_eq!(
+        api.allowed_origins.as_deref(),
+        Some(&["https://a.example".to_owned()][..])
+    );
+    assert_eq!(
+        api.subprotocols.as_deref(),
+        Some(&["chat.v2".to_owned()][..])
+    );
     assert_eq!(api.limits.max_message_bytes, Some(99));
     assert_eq!(api.limits.max_connections_per_subscription, Some(7));
     assert_eq!(api.timeouts.connect, Some(Duration::from_secs(3)));
     assert_eq!(api.timeouts.idle, Some(Duration::from_secs(30)));
-    assert_eq!(api.timeouts.backend_handshake, Some(Duration::from_secs(10)));
+    assert_eq!(
+        api.timeouts.backend_handshake,
+        Some(Duration::from_secs(10))
+    );
     assert_eq!(api.live_access.close_code.get(), 4001);
     assert_eq!(api.on_change, tidegate_config::OnChange::Drain);
     assert_eq!(api.protocols, [UrlScheme::Ws, UrlScheme::Wss]);

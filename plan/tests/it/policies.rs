@@ -1,1 +1,244 @@
-//! todo
+//! Policies: what expressions and the schema can not tell.
+
+use serde_json::{Value, json};
+
+use crate::support::{api_reasons, api_verdict, edge, key, pair, reasons, served};
+
+fn inbound(step: Value) -> Value {
+    json!({"onHandshake": {"inbound": [step]}})
+}
+
+#[test]
+fn good_steps_are_accepted() {
+    for (name, patch) in [
+        (
+            "condition",
+            inbound(
+                json!({"when": "request.method == \"GET\"", "returnResponse": {"status": 403}}),
+            ),
+        ),
+        (
+            "template",
+            inbound(json!({"setHeader": {"name": "X-Ip", "values": ["${client.ip}"]}})),
+        ),
+        (
+            "value",
+            inbound(json!({"setVariable": {"name": "a", "value": "1 + 2"}})),
+        ),
+        (
+            "addresses",
+            inbound(json!({"ipFilter": {"allow": ["10.0.0.0/8", "10.0.0.1-10.0.0.9", "::1"]}})),
+        ),
+        (
+            "computed backend",
+            inbound(json!({"setBackend": {"url": "ws://${request.host}/x"}})),
+        ),
+        (
+            "outbound",
+            json!({"onHandshake": {"outbound": [{"when": "response.status == 101", "setHeader": {"name": "X", "values": ["1"]}}]}}),
+        ),
+        (
+            "onError",
+            json!({"onHandshake": {"onError": [{"when": "error.reason == \"x\"", "returnResponse": {"status": 418}}]}}),
+        ),
+        (
+            "base",
+            json!({"onHandshake": {"inbound": [{"base": {}}], "outbound": [{"base": {}}]}}),
+        ),
+        (
+            "remote keys",
+            inbound(
+                json!({"validateJwt": {"openidConfig": ["https://id.example/c"], "algorithms": ["RS256"]}}),
+            ),
+        ),
+    ] {
+        let plan = edge().api("chat", patch).plan();
+        let verdict = &api_verdict(&plan, "chat").verdict;
+        assert!(
+            verdict.accepted.status,
+            "{name}: {}",
+            verdict.accepted.message
+        );
+        assert_eq!(
+            served(&plan, "edge", "chat").unwrap().blocked,
+            None,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn bad_steps_are_named_by_their_place() {
+    let cases = [
+        (
+            "unknown variable",
+            inbound(json!({"setHeader": {"name": "X", "values": ["ok", "${clinet.ip}"]}})),
+            "InvalidExpression",
+            "spec.onHandshake.inbound[0].setHeader.values[1]: at ",
+        ),
+        (
+            "condition that is no bool",
+            inbound(json!({"when": "1 + 2", "setVariable": {"name": "a", "value": "1"}})),
+            "InvalidExpression",
+            "spec.onHandshake.inbound[0].when: at ",
+        ),
+        (
+            "response before there is one",
+            inbound(
+                json!({"when": "response.status == 101", "setVariable": {"name": "a", "value": "1"}}),
+            ),
+            "InvalidExpression",
+            "spec.onHandshake.inbound[0].when: at ",
+        ),
+        (
+            "no address",
+            inbound(json!({"ipFilter": {"forbid": ["10.0.0.1", "example.com"]}})),
+            "Invalid",
+            "spec.onHandshake.inbound[0].ipFilter.forbid[1]: \"example.com\" is no address",
+        ),
+        (
+            "restricted header",
+            inbound(json!({"setHeader": {"name": "Connection", "values": ["x"]}})),
+            "Invalid",
+            "spec.onHandshake.inbound[0].setHeader.name: Connection belongs to the handshake",
+        ),
+        (
+            "backend that is no WebSocket",
+            inbound(json!({"setBackend": {"url": "http://chat"}})),
+            "Invalid",
+            "spec.onHandshake.inbound[0].setBackend.url: \"http://chat\" must begin with ws://",
+        ),
+        (
+            "no policy",
+            inbound(json!({"id": "empty"})),
+            "Invalid",
+            "spec.onHandshake.inbound[0]: a step names exactly one policy",
+        ),
+        (
+            "base twice",
+            json!({"onHandshake": {"onError": [{"base": {}}, {"base": {}}]}}),
+            "Invalid",
+            "spec.onHandshake.onError[1]: base may stand only once in a section",
+        ),
+        (
+            "weak RSA key",
+            inbound(json!({"validateJwt": {"keys": [{"n": "AQAB", "e": "AQAB"}]}})),
+            "Invalid",
+            "spec.onHandshake.inbound[0].validateJwt.keys[0]: n and e must be",
+        ),
+        (
+            "algorithm that no key fits",
+            inbound(json!({"validateJwt": {
+                "keys": [{"secretKeyRef": {"name": "jwt", "key": "hmac"}}], "algorithms": ["RS256", "ES256"],
+            }})),
+            "Invalid",
+            "spec.onHandshake.inbound[0].validateJwt.algorithms: none of the keys fits",
+        ),
+        (
+            "a scheme where there is no header",
+            inbound(
+                json!({"validateJwt": {"query": "t", "requireScheme": "Bearer", "jwks": ["https://id.example/j"]}}),
+            ),
+            "Invalid",
+            "spec.onHandshake.inbound[0].validateJwt: requireScheme needs",
+        ),
+        (
+            "template with a name twice",
+            json!({"path": "/{a}/{a}", "pathMatch": "Template"}),
+            "Invalid",
+            "spec.path: {a} occurs twice",
+        ),
+        (
+            "backend with a password",
+            json!({"backend": {"url": "ws://user:hidden@chat"}}),
+            "Invalid",
+            "spec.backend.url: the URL must not contain a user or password",
+        ),
+        (
+            "key in a header of the handshake",
+            json!({"subscriptionKey": {"header": "Sec-WebSocket-Protocol"}}),
+            "Invalid",
+            "spec.subscriptionKey.header: Sec-WebSocket-Protocol belongs to the handshake",
+        ),
+        (
+            "value twice",
+            json!({"values": [{"name": "a", "value": "1"}, {"name": "a", "value": "2"}]}),
+            "Invalid",
+            "spec.values[1]: there is a value \"a\" already",
+        ),
+        (
+            "too large",
+            json!({"onHandshake": {"onError": (0..32).map(|_| json!({"returnResponse": {"status": 400, "body": "x".repeat(16384)}})).collect::<Vec<_>>()}}),
+            "TooLarge",
+            "spec.onHandshake and spec.values have ",
+        ),
+    ];
+    for (name, patch, reason, message) in cases {
+        let plan = edge()
+            .secret("jwt", &[("hmac", b"a secret of thirty-two bytes....")])
+            .api("chat", patch)
+            .plan();
+        assert_eq!(
+            api_reasons(&plan, "chat"),
+            pair(reason, "ResolvedRefs"),
+            "{name}"
+        );
+        let said = &api_verdict(&plan, "chat").verdict.accepted.message;
+        assert!(said.starts_with(message), "{name}: {said}");
+        assert!(!said.contains("hidden"), "{name}: {said}");
+    }
+}
+
+#[test]
+fn an_expression_error_suggests_the_nearest_name() {
+    let patch = inbound(json!({"setHeader": {"name": "X", "values": ["${clinet.ip}"]}}));
+    let plan = edge().api("chat", patch).plan();
+    let said = &api_verdict(&plan, "chat").verdict.accepted.message;
+    assert!(said.contains("clinet") && said.contains("client"), "{said}");
+}
+
+#[test]
+fn many_problems_are_counted() {
+    let steps: Vec<_> = (0..5)
+        .map(|_| json!({"setBackend": {"url": "http://x"}}))
+        .collect();
+    let plan = edge()
+        .api("chat", json!({"onHandshake": {"inbound": steps}}))
+        .plan();
+    let said = &api_verdict(&plan, "chat").verdict.accepted.message;
+    assert!(
+        said.contains("inbound[2]") && said.contains("; and 2 more"),
+        "{said}"
+    );
+}
+
+#[test]
+fn gateways_and_products_are_checked_alike() {
+    let patch = inbound(json!({"setHeader": {"name": "X", "values": ["${nope}"]}}));
+    let plan = edge()
+        .gateway("bad", patch.clone())
+        .gateway(
+            "proxies",
+            json!({"trustedProxies": ["10.0.0.0/8", "10.0.0.0/99"]}),
+        )
+        .api("chat", json!({}))
+        .product("gold", patch)
+        .plan();
+    for (name, verdict) in [
+        ("bad", &plan.gateway_verdicts[&key("bad")].verdict),
+        ("gold", &plan.product_verdicts[&key("gold")].verdict),
+    ] {
+        let found = reasons(&verdict.accepted, &verdict.resolved);
+        assert_eq!(found, pair("InvalidExpression", "ResolvedRefs"), "{name}");
+    }
+    let proxies = &plan.gateway_verdicts[&key("proxies")].verdict.accepted;
+    assert_eq!(
+        proxies.message,
+        "spec.trustedProxies[1]: \"10.0.0.0/99\" is no address or CIDR"
+    );
+    let rendered = &plan.gateways[&key("proxies")]
+        .config
+        .settings
+        .trusted_proxies;
+    assert_eq!(rendered, &["10.0.0.0/8"]);
+}

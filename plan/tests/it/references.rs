@@ -1,1 +1,304 @@
-//! todo
+//! What objects name: Secrets, ConfigMaps, and what is in them.
+
+use k8s_openapi::api::core::v1::Secret;
+use serde_json::{Value, json};
+use tidegate_config::{MaterialId, ResolvedValue};
+
+use crate::support::{
+    Builder, api_reasons, api_verdict, certificate, edge, empty, key, pair, public_key, reasons,
+    served, text_map,
+};
+
+fn jwt(secret_key_ref: Value) -> Value {
+    json!({"onHandshake": {"inbound": [{"validateJwt": {"keys": [{"secretKeyRef": secret_key_ref}]}}]}})
+}
+
+#[test]
+fn material_of_every_kind_is_found() {
+    let (certificate, private_key) = certificate();
+    let public_key = public_key();
+    let plan = edge()
+        .secret("jwt", &[("hmac", b"a secret of thirty-two bytes....".as_slice()), ("pem", public_key.as_bytes())])
+        .secret("ca", &[("ca.crt", certificate.as_bytes())])
+        .secret("client", &[("tls.crt", certificate.as_bytes()), ("tls.key", private_key.as_bytes())])
+        .config_map("roots", &[("bundle", &certificate)])
+        .config_map("settings", &[("region", "eu")])
+        .api("chat", json!({
+            "onHandshake": {"inbound": [{"validateJwt": {"keys": [
+                {"secretKeyRef": {"name": "jwt", "key": "hmac"}},
+                {"secretKeyRef": {"name": "jwt", "key": "pem"}},
+            ]}}]},
+            "backend": {"url": "wss://chat", "tls": {
+                "caRefs": [{"kind": "Secret", "name": "ca"}, {"kind": "ConfigMap", "name": "roots", "key": "bundle"}],
+                "clientCertificateRef": "client",
+            }},
+            "values": [
+                {"name": "secret", "secretKeyRef": {"name": "jwt", "key": "hmac"}},
+                {"name": "region", "configMapKeyRef": {"name": "settings", "key": "region"}},
+                {"name": "plain", "value": "text"},
+            ],
+        }))
+        .plan();
+    assert_eq!(api_reasons(&plan, "chat"), pair("Accepted", "ResolvedRefs"));
+    let ids: Vec<_> = plan.gateways[&key("edge")]
+        .material
+        .iter()
+        .map(|(id, _)| id.as_str())
+        .collect();
+    assert_eq!(
+        ids,
+        [
+            "configmap/shop/roots/bundle",
+            "secret/shop/ca/ca.crt",
+            "secret/shop/client/tls.crt",
+            "secret/shop/client/tls.key",
+            "secret/shop/jwt/hmac",
+            "secret/shop/jwt/pem",
+        ]
+    );
+    let values = &served(&plan, "edge", "chat").unwrap().values;
+    assert_eq!(values["region"], ResolvedValue::Plain("eu".to_owned()));
+    assert_eq!(values["plain"], ResolvedValue::Plain("text".to_owned()));
+    assert_eq!(
+        values["secret"],
+        ResolvedValue::Secret(MaterialId::secret("shop", "jwt", "hmac"))
+    );
+    let secrets: Vec<_> = plan
+        .wanted_secrets
+        .iter()
+        .map(|key| key.name.as_str())
+        .collect();
+    assert_eq!(secrets, ["ca", "client", "jwt"]);
+    let config_maps: Vec<_> = plan
+        .wanted_config_maps
+        .iter()
+        .map(|key| key.name.as_str())
+        .collect();
+    assert_eq!(config_maps, ["roots", "settings"]);
+}
+
+#[test]
+fn what_is_missing_or_unusable_is_named() {
+    let tls = |tls: Value| json!({"backend": {"url": "wss://chat", "tls": tls}});
+    let value = |value: Value| json!({"values": [value]});
+    let cases = [
+        (
+            "no Secret",
+            jwt(json!({"name": "gone", "key": "hmac"})),
+            "SecretNotFound",
+            "spec.onHandshake.inbound[0].validateJwt.keys[0]: Secret shop/gone does not exist",
+        ),
+        (
+            "no key in the Secret",
+            jwt(json!({"name": "odd", "key": "gone"})),
+            "SecretNotFound",
+            "spec.onHandshake.inbound[0].validateJwt.keys[0]: Secret shop/odd has no key \"gone\"",
+        ),
+        (
+            "no key material",
+            jwt(json!({"name": "odd", "key": "empty"})),
+            "InvalidMaterial",
+            "",
+        ),
+        (
+            "a broken PEM",
+            jwt(json!({"name": "odd", "key": "pem"})),
+            "InvalidMaterial",
+            "",
+        ),
+        (
+            "a private key",
+            jwt(json!({"name": "client", "key": "tls.key"})),
+            "InvalidMaterial",
+            "",
+        ),
+        (
+            "no ConfigMap",
+            tls(json!({"caRefs": [{"kind": "ConfigMap", "name": "gone"}]})),
+            "ConfigMapNotFound",
+            "spec.backend.tls.caRefs[0]: ConfigMap shop/gone does not exist",
+        ),
+        (
+            "not a certificate",
+            tls(json!({"caRefs": [{"kind": "Secret", "name": "odd", "key": "pem"}]})),
+            "InvalidMaterial",
+            "spec.backend.tls.caRefs[0]: key \"pem\" of Secret shop/odd is not a certificate in PEM",
+        ),
+        (
+            "not a private key",
+            tls(json!({"clientCertificateRef": "halfway"})),
+            "InvalidMaterial",
+            "spec.backend.tls.clientCertificateRef: key \"tls.key\" of Secret shop/halfway is not a private key in PEM",
+        ),
+        (
+            "a value that is not text",
+            value(json!({"name": "v", "secretKeyRef": {"name": "odd", "key": "bytes"}})),
+            "InvalidMaterial",
+            "spec.values[0]: key \"bytes\" of Secret shop/odd is not UTF-8 text",
+        ),
+        (
+            "a value that is too large",
+            value(json!({"name": "v", "configMapKeyRef": {"name": "big", "key": "text"}})),
+            "TooLarge",
+            "",
+        ),
+    ];
+    let (certificate, private_key) = certificate();
+    let world = edge()
+        .secret(
+            "odd",
+            &[
+                ("empty", b"".as_slice()),
+                (
+                    "pem",
+                    b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n".as_slice(),
+                ),
+                ("bytes", &[0xff, 0xfe]),
+            ],
+        )
+        .secret("client", &[("tls.key", private_key.as_bytes())])
+        .secret(
+            "halfway",
+            &[
+                ("tls.crt", certificate.as_bytes()),
+                ("tls.key", b"no key".as_slice()),
+            ],
+        )
+        .config_map("big", &[("text", &"x".repeat(400_000))]);
+    for (name, patch, reason, message) in cases {
+        let plan = world
+            .clone()
+            .api("chat", patch)
+            .api("other", json!({}))
+            .plan();
+        assert_eq!(
+            api_reasons(&plan, "chat"),
+            pair("Accepted", reason),
+            "{name}"
+        );
+        let said = &api_verdict(&plan, "chat").verdict.resolved.message;
+        assert!(said.starts_with(message), "{name}: {said}");
+        assert_eq!(
+            api_reasons(&plan, "other"),
+            pair("Accepted", "ResolvedRefs"),
+            "{name}"
+        );
+        // It never worked, so nobody passes; its path is not free for others.
+        assert!(
+            served(&plan, "edge", "chat").unwrap().blocked.is_some(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn text_of_files_is_read_like_data_of_clusters() {
+    let secret = Secret {
+        string_data: Some(text_map(&[("hmac", "a secret of thirty-two bytes....")])),
+        ..Secret::default()
+    };
+    let patch = jwt(json!({"name": "jwt", "key": "hmac"}));
+    let plan = edge().whole_secret("jwt", secret).api("chat", patch).plan();
+    let material = &plan.gateways[&key("edge")].material;
+    let id = MaterialId::secret("shop", "jwt", "hmac");
+    assert_eq!(
+        material.get(&id),
+        Some(b"a secret of thirty-two bytes....".as_slice())
+    );
+}
+
+fn secure(references: &[&str]) -> Builder {
+    let references: Vec<_> = references
+        .iter()
+        .map(|name| json!({"name": name}))
+        .collect();
+    empty().gateway("edge", json!({"listeners": [
+        {"name": "plain", "port": 8081, "protocol": "WS"},
+        {"name": "secure", "port": 8443, "protocol": "WSS", "tls": {"certificateRefs": references, "minVersion": "1.3"}},
+    ]}))
+}
+
+#[test]
+fn a_missing_certificate_takes_only_itself_out_of_service() {
+    let (certificate, private_key) = certificate();
+    let pair_of = [
+        ("tls.crt", certificate.as_bytes()),
+        ("tls.key", private_key.as_bytes()),
+    ];
+    for (name, references, listeners, certificates, resolved) in [
+        ("both there", vec!["one", "two"], 2, 2, true),
+        ("one missing", vec!["one", "gone"], 2, 1, false),
+        ("all missing", vec!["gone"], 1, 0, false),
+    ] {
+        let plan = secure(&references)
+            .secret("one", &pair_of)
+            .secret("two", &pair_of)
+            .api("chat", json!({}))
+            .plan();
+        let settings = &plan.gateways[&key("edge")].config.settings;
+        assert_eq!(settings.listeners.len(), listeners, "{name}");
+        let tls = settings
+            .listeners
+            .get(1)
+            .and_then(|listener| listener.tls.as_ref());
+        assert_eq!(
+            tls.map_or(0, |tls| tls.certificates.len()),
+            certificates,
+            "{name}"
+        );
+        let verdict = &plan.gateway_verdicts[&key("edge")];
+        assert_eq!(verdict.verdict.resolved.status, resolved, "{name}");
+        assert_eq!(
+            verdict.listeners[1].verdict.resolved.status, resolved,
+            "{name}"
+        );
+        assert!(verdict.listeners[0].verdict.resolved.status, "{name}");
+        assert_eq!(
+            served(&plan, "edge", "chat").unwrap().listeners.len(),
+            listeners,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_certificate_that_goes_missing_stays_as_it_was() {
+    let (certificate, private_key) = certificate();
+    let pair_of = [
+        ("tls.crt", certificate.as_bytes()),
+        ("tls.key", private_key.as_bytes()),
+    ];
+    let before = secure(&["one"]).secret("one", &pair_of).served();
+    let plan = before.without_secret("one").plan();
+    let gateway = &plan.gateways[&key("edge")];
+    assert_eq!(gateway.config.settings.listeners.len(), 2);
+    let id = MaterialId::secret("shop", "one", "tls.key");
+    assert_eq!(gateway.material.get(&id), Some(private_key.as_bytes()));
+    let verdict = &plan.gateway_verdicts[&key("edge")].verdict;
+    assert_eq!(
+        reasons(&verdict.accepted, &verdict.resolved),
+        pair("Accepted", "SecretNotFound")
+    );
+    assert_eq!(
+        verdict.resolved.message,
+        "spec.listeners[1]: tls.certificateRefs[0]: Secret shop/one does not exist"
+    );
+}
+
+#[test]
+fn a_gateway_without_any_listener_says_so() {
+    let plan = empty()
+        .gateway(
+            "edge",
+            json!({"listeners": [{"name": "s", "port": 8443, "protocol": "WSS",
+            "tls": {"certificateRefs": [{"name": "gone"}]}}]}),
+        )
+        .api("chat", json!({}))
+        .plan();
+    let verdict = &plan.gateway_verdicts[&key("edge")].verdict;
+    assert_eq!(
+        reasons(&verdict.accepted, &verdict.resolved),
+        pair("NoListener", "SecretNotFound")
+    );
+    assert_eq!(api_reasons(&plan, "chat"), pair("Accepted", "NoListener"));
+}

@@ -1,1 +1,61 @@
-//! todo
+//! At 5,000 APIs and 50,000 subscriptions a plan is made of indexes, not of loops in loops.
+
+use std::time::Instant;
+
+use serde_json::json;
+use tidegate_plan::Planner;
+
+use crate::support::{Builder, edge, key};
+
+fn large(apis: usize, subscriptions: usize) -> Builder {
+    let mut world = edge();
+    for i in 0..apis {
+        let step =
+            json!({"setHeader": {"name": "X-Api", "values": [format!("${{request.path}} {i}")]}});
+        world = world.api(
+            &format!("api-{i}"),
+            json!({"onHandshake": {"inbound": [step]}}),
+        );
+    }
+    for i in 0..apis / 10 {
+        let apis: Vec<_> = (0..10)
+            .map(|j| json!({"name": format!("api-{}", i * 10 + j)}))
+            .collect();
+        world = world.product(&format!("product-{i}"), json!({"apis": apis}));
+    }
+    for i in 0..subscriptions {
+        let product = format!("product-{}", i % (apis / 10));
+        world = world.subscription(&format!("sub-{i}"), json!({"scope": {"product": product}}));
+    }
+    world
+}
+
+#[test]
+fn a_large_world_is_planned_whole() {
+    let world = large(500, 5_000);
+    let plan = world.plan();
+    let config = &plan.gateways[&key("edge")].config;
+    assert_eq!((config.apis.len(), config.products.len()), (500, 50));
+    assert_eq!(config.subscriptions.len(), 5_000);
+    assert!(
+        plan.api_verdicts
+            .values()
+            .all(|v| v.verdict.accepted.status)
+    );
+}
+
+#[test]
+#[ignore = "prints how long plans take at full size; run it with --release --ignored --nocapture"]
+fn how_long_a_plan_takes() {
+    let world = large(5_000, 50_000).served().world;
+    let mut planner = Planner::default();
+    for pass in 0..5 {
+        let start = Instant::now();
+        let plan = planner.plan(&world);
+        println!(
+            "pass {pass}: {:?} for {} verdicts",
+            start.elapsed(),
+            plan.subscription_verdicts.len()
+        );
+    }
+}

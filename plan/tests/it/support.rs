@@ -86,7 +86,9 @@ impl Builder {
     }
 
     pub(crate) fn secret(self, name: &str, data: &[(&str, &[u8])]) -> Self {
-        let data = data.iter().map(|(k, v)| ((*k).to_owned(), ByteString(v.to_vec())));
+        let data = data
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), ByteString(v.to_vec())));
         let secret = Secret {
             data: Some(data.collect()),
             ..Secret::default()
@@ -113,13 +115,19 @@ impl Builder {
             data: Some(data.collect()),
             ..ConfigMap::default()
         };
-        self.world.config_maps.insert(key(name), Arc::new(config_map));
+        self.world
+            .config_maps
+            .insert(key(name), Arc::new(config_map));
         self
     }
 
     pub(crate) fn namespace(mut self, name: &str, labels: &[(&str, &str)]) -> Self {
-        let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-        self.world.namespace_labels.insert(name.to_owned(), labels.collect());
+        let labels = labels
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        self.world
+            .namespace_labels
+            .insert(name.to_owned(), labels.collect());
         self
     }
 
@@ -129,8 +137,12 @@ impl Builder {
         self.world.previous.clear();
         self.world.previous_material.clear();
         for (key, gateway) in plan.gateways {
-            self.world.previous.insert(key.clone(), Arc::new(gateway.config));
-            self.world.previous_material.insert(key, Arc::new(gateway.material));
+            self.world
+                .previous
+                .insert(key.clone(), Arc::new(gateway.config));
+            self.world
+                .previous_material
+                .insert(key, Arc::new(gateway.material));
         }
         self
     }
@@ -260,5 +272,8 @@ pub(crate) fn public_key() -> String {
 }
 
 pub(crate) fn text_map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    pairs
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect()
 }
