@@ -1,6 +1,6 @@
 //! The client's handshake: what passes, and what each refusal looks like.
 
-use tidegate_config::{PathMatch, UrlScheme};
+use tidegate_config::{PathMatch, SubscriptionScope, UrlScheme};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -202,6 +202,7 @@ async fn the_backend_sees_what_it_should() {
         .api_with("chat", backend.address, |api| {
             api.backend_url = format!("ws://{}/ws?own=1", backend.address);
         })
+        .subscription("ahab", SubscriptionScope::Gateway, "secret")
         .settings(|settings| settings.trusted_proxies = vec!["127.0.0.0/8".to_owned()]);
     let gateway = TestGateway::start(&config).await;
     let headers = [
@@ -212,11 +213,8 @@ async fn the_backend_sees_what_it_should() {
         ("Sec-WebSocket-Extensions", "x-ext; p=1"),
         ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     ];
-    let url = gateway.url("/chat?b=%2F&harbour-key=secret&c");
-    // The backend chooses no subprotocol, which this client does not forgive.
-    let request = headers.map(|(name, value)| format!("{name}: {value}\r\n")).concat();
-    let target = url.split_once("/chat").unwrap().1;
-    let request = handshake(&format!("/chat{target}"), &request);
+    let lines = headers.map(|(name, value)| format!("{name}: {value}\r\n")).concat();
+    let request = handshake("/chat?b=%2F&harbour-key=secret&c", &lines);
     let mut stream = TcpStream::connect(gateway.address("plain")).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let head = backend.head().await;
