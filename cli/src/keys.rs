@@ -55,29 +55,34 @@ impl KeyStore {
 
     /// Generates what is requested, changes `secret` accordingly and keeps it.
     pub fn generate(&self, request: &KeyRequest, secret: &mut Secret) -> Result<(), KeepError> {
-        let metadata = &mut secret.metadata;
-        metadata.name = Some(request.secret.name.clone());
-        metadata.namespace = Some(request.secret.namespace.clone());
-        let managed = (LABEL_MANAGED_BY.to_owned(), MANAGED_BY.to_owned());
-        metadata.labels.get_or_insert_default().extend([managed]);
-        let notes = metadata.annotations.get_or_insert_default();
-        let data = secret.data.get_or_insert_default();
-        let parts = [
-            (request.primary, PRIMARY_KEY, ANNOTATION_PRIMARY_GENERATION),
-            (
-                request.secondary,
-                SECONDARY_KEY,
-                ANNOTATION_SECONDARY_GENERATION,
-            ),
-        ];
-        for (generation, key, annotation) in parts {
-            if let Some(generation) = generation {
-                data.insert(key.to_owned(), ByteString(new_key().into_bytes()));
-                notes.insert(annotation.to_owned(), generation.to_string());
-            }
-        }
+        fill(request, secret);
         let path = self.path(&request.secret);
         write_private(&path, &manifest(secret)).map_err(|source| KeepError { path, source })
+    }
+}
+
+/// Puts the requested keys into `secret`.
+pub fn fill(request: &KeyRequest, secret: &mut Secret) {
+    let metadata = &mut secret.metadata;
+    metadata.name = Some(request.secret.name.clone());
+    metadata.namespace = Some(request.secret.namespace.clone());
+    let managed = (LABEL_MANAGED_BY.to_owned(), MANAGED_BY.to_owned());
+    metadata.labels.get_or_insert_default().extend([managed]);
+    let notes = metadata.annotations.get_or_insert_default();
+    let data = secret.data.get_or_insert_default();
+    let parts = [
+        (request.primary, PRIMARY_KEY, ANNOTATION_PRIMARY_GENERATION),
+        (
+            request.secondary,
+            SECONDARY_KEY,
+            ANNOTATION_SECONDARY_GENERATION,
+        ),
+    ];
+    for (generation, key, annotation) in parts {
+        if let Some(generation) = generation {
+            data.insert(key.to_owned(), ByteString(new_key().into_bytes()));
+            notes.insert(annotation.to_owned(), generation.to_string());
+        }
     }
 }
 

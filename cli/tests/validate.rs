@@ -94,7 +94,7 @@ fn a_broken_manifest_is_named_with_file_object_and_field() {
         assert_eq!(output.status.code(), Some(1), "{case}: {lines:#?}");
         let named = lines.iter().any(|line| {
             line.starts_with(&format!(
-                "{}:5: WebSocketApi default/echo: ",
+                "{}:6: WebSocketApi default/echo: ",
                 file.display()
             )) && line.contains(wanted)
         });
