@@ -20,6 +20,8 @@ pub struct Expression<'a> {
     pub kind: ExpressionKind,
     /// The text itself.
     pub text: &'a str,
+    /// May it read the backend's answer though its step runs before? Then it is evaluated after.
+    pub may_wait: bool,
 }
 
 impl<'a> Expression<'a> {
@@ -28,6 +30,15 @@ impl<'a> Expression<'a> {
             field: field.into(),
             kind,
             text,
+            may_wait: false,
+        }
+    }
+
+    /// An expression that may read the backend's answer.
+    pub(crate) fn waiting(field: &str, kind: ExpressionKind, text: &'a str) -> Self {
+        Self {
+            may_wait: true,
+            ..Self::new(field, kind, text)
         }
     }
 

@@ -23,7 +23,8 @@ pub struct RateLimitByKey {
         "message": "period must be between 1s and 300s",
     }]))]
     pub period: Duration,
-    /// CEL (bool): does this handshake count? Default: yes.
+    /// CEL (bool): does this handshake count? Default: yes. When it reads `response`, it is
+    /// evaluated after the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub increment_when: Option<String>,
@@ -63,11 +64,11 @@ impl RateLimitByKey {
         )];
         if let Some(text) = &self.increment_when {
             let field = "rateLimitByKey.incrementWhen";
-            found.push(Expression::new(field, ExpressionKind::Condition, text));
+            found.push(Expression::waiting(field, ExpressionKind::Condition, text));
         }
         if let Some(text) = &self.increment_by {
             let field = "rateLimitByKey.incrementBy";
-            found.push(Expression::new(field, ExpressionKind::Value, text));
+            found.push(Expression::waiting(field, ExpressionKind::Value, text));
         }
         found
     }
