@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use tidegate_config::policy::JwtAlgorithm;
 
 pub(crate) use claims::{ClaimRule, Rules, check_claims};
-pub(crate) use key::{InvalidKey, VerificationKey};
+pub(crate) use key::VerificationKey;
 
 /// Tokens have a few kilobytes at most; a larger one only costs time.
 pub(crate) const MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -28,7 +28,7 @@ pub(crate) enum Invalid {
     KeyNotFound,
     /// Keys could not be fetched, so nobody knows.
     KeysUnavailable,
-    SignatureInvalid,
+    WrongSignature,
     NoExpiration,
     Expired,
     NotYetValid,

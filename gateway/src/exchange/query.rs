@@ -118,6 +118,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     fn parameters_change_and_all_others_stay_byte_for_byte() {
         use IfExists::{Append, Delete, Override, Skip};
         let odd = "b=%2f&c&&=x&d=a+b";

@@ -61,7 +61,7 @@ pub(crate) fn check_claims(
         let client = claims.get(*name).and_then(Value::as_str);
         client.is_some_and(|client| rules.clients.iter().any(|allowed| allowed == client))
     };
-    if !rules.clients.is_empty() && !CLIENT_CLAIMS.iter().any(|name| is_allowed(name)) {
+    if !rules.clients.is_empty() && !CLIENT_CLAIMS.iter().any(is_allowed) {
         return Err(Invalid::ClientNotAllowed);
     }
     check_required(claims, &rules.claims)?;

@@ -1,5 +1,6 @@
 //! Keys that verify tokens, each bound to the algorithms of its type.
 
+use aws_lc_rs::rsa;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey,
     RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
@@ -11,6 +12,9 @@ use serde_json::Value;
 use tidegate_config::policy::JwtAlgorithm;
 
 use super::algorithm_named;
+
+/// RFC 7518 §3.3 demands it of RSA keys.
+const MIN_RSA_BITS: usize = 2048;
 
 /// Why something is not a key that verifies tokens.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -72,14 +76,7 @@ impl VerificationKey {
             let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('='));
             bytes.map_err(|_| InvalidKey::Components)
         };
-        let components = RsaPublicKeyComponents {
-            n: decode(n)?,
-            e: decode(e)?,
-        };
-        let parsed = components.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256);
-        parsed.map_err(|_| InvalidKey::Rsa)?;
-        let key = DecodingKey::from_rsa_raw_components(&components.n, &components.e);
-        Ok(Self::new(id, Kind::Rsa, key))
+        Self::from_components(id, &decode(n)?, &decode(e)?)
     }
 
     /// From a JSON Web Key (RFC 7517); `None` when it is not for verifying signatures, or of a kind
@@ -119,15 +116,33 @@ impl VerificationKey {
         }
         if let Ok(key) = DecodingKey::from_rsa_pem(pem) {
             let bytes = key.try_get_as_bytes().map_err(|_| InvalidKey::Rsa)?;
-            let parsed = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, bytes);
-            parsed.map_err(|_| InvalidKey::Rsa)?;
-            return Ok(Self::new(id, Kind::Rsa, key));
+            let key = rsa::PublicKey::from_der(bytes).map_err(|_| InvalidKey::Rsa)?;
+            let RsaPublicKeyComponents::<Vec<u8>> { n, e } = (&key).into();
+            return Self::from_components(id, &n, &e);
         }
         if let Ok(key) = DecodingKey::from_ec_pem(pem) {
             return Self::from_point(id, key);
         }
         let key = DecodingKey::from_ed_pem(pem).map_err(|_| InvalidKey::Pem)?;
         Self::from_ed25519(id, key)
+    }
+
+    fn from_components(id: Option<String>, n: &[u8], e: &[u8]) -> Result<Self, InvalidKey> {
+        let start = n.iter().position(|byte| *byte != 0).unwrap_or(n.len());
+        let n = &n[start..];
+        // The library would take a shorter one and then never verify with it.
+        let top = n.first().map_or(8, |byte| byte.leading_zeros() as usize);
+        if n.len() * 8 < MIN_RSA_BITS + top {
+            return Err(InvalidKey::Rsa);
+        }
+        let components = RsaPublicKeyComponents { n, e };
+        let parsed = components.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256);
+        parsed.map_err(|_| InvalidKey::Rsa)?;
+        Ok(Self::new(
+            id,
+            Kind::Rsa,
+            DecodingKey::from_rsa_raw_components(n, e),
+        ))
     }
 
     fn from_point(id: Option<String>, key: DecodingKey) -> Result<Self, InvalidKey> {

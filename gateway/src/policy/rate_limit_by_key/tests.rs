@@ -1,1 +1,198 @@
+use http::HeaderMap;
+use serde_json::{Value as Json, json};
+use tidegate_config::Material;
 
+use crate::policy::tests::{answer, compile_error, exchange, pipeline, refused, services};
+use crate::policy::{Pipeline, Services};
+use crate::refusal::{Origin, Reason, Refusal};
+
+fn limit(fields: Json) -> Json {
+    let mut step = json!({"key": "client.ip", "calls": 2, "period": "60s"});
+    let all = step.as_object_mut().unwrap();
+    all.extend(fields.as_object().unwrap().clone());
+    json!({ "rateLimitByKey": step })
+}
+
+fn inbound(steps: &[Json], services: &Services) -> Pipeline {
+    pipeline(json!({ "inbound": steps }), &Material::default(), services)
+}
+
+/// How many of so many handshakes pass inbound.
+async fn passing(pipeline: &Pipeline, services: &Services, handshakes: usize) -> usize {
+    let mut passed = 0;
+    for _ in 0..handshakes {
+        let result = pipeline.inbound(&mut exchange(&[]), services).await;
+        passed += usize::from(result.is_ok());
+    }
+    passed
+}
+
+#[tokio::test]
+async fn above_the_limit_is_429_with_the_wait() {
+    let services = services();
+    let fields = json!({"remainingHeader": "X-Left", "totalHeader": "X-Total"});
+    let pipeline = inbound(&[limit(fields)], &services);
+    for left in ["1", "0"] {
+        let mut exchange = exchange(&[]);
+        pipeline.inbound(&mut exchange, &services).await.unwrap();
+        let mut headers = HeaderMap::new();
+        exchange.answer.apply(&mut headers);
+        assert_eq!(
+            (&headers["x-left"], &headers["x-total"]),
+            (&left.parse().unwrap(), &"2".parse().unwrap())
+        );
+    }
+    let mut exchange = exchange(&[]);
+    let refusal = refused(pipeline.inbound(&mut exchange, &services).await);
+    let refusal = pipeline.on_error(&mut exchange, refusal, &services).await;
+    assert_eq!(
+        (refusal.status, refusal.reason),
+        (429, Reason::RateLimitExceeded)
+    );
+    assert_eq!(
+        refusal.message,
+        "Rate limit is exceeded. Try again in 60 seconds."
+    );
+    let headers: HeaderMap = refusal.headers.into_iter().collect();
+    assert_eq!(headers["retry-after"], "60");
+    assert_eq!(headers["x-left"], "0");
+}
+
+#[tokio::test]
+async fn the_counter_survives_the_configuration_and_is_shared_by_scopes() {
+    let services = services();
+    let first = inbound(&[limit(json!({}))], &services);
+    assert_eq!(passing(&first, &services, 1).await, 1);
+    drop(first);
+    let second = inbound(&[limit(json!({"calls": 3}))], &services);
+    assert_eq!(passing(&second, &services, 5).await, 2);
+    let other_key = inbound(&[limit(json!({"key": "request.path"}))], &services);
+    assert_eq!(passing(&other_key, &services, 5).await, 2);
+}
+
+#[tokio::test]
+async fn what_one_limit_refuses_counts_for_none() {
+    let services = services();
+    let wide = limit(json!({"key": "'all'", "calls": 100}));
+    let narrow = limit(json!({"calls": 1}));
+    let both = inbound(&[wide, narrow], &services);
+    assert_eq!(passing(&both, &services, 10).await, 1);
+    let rest = inbound(&[limit(json!({"key": "'all'", "calls": 100}))], &services);
+    assert_eq!(passing(&rest, &services, 200).await, 99);
+}
+
+#[tokio::test]
+async fn what_another_step_refuses_counts() {
+    let services = services();
+    let pipeline = inbound(
+        &[limit(json!({})), json!({"checkHeader": {"name": "x-none"}})],
+        &services,
+    );
+    let mut reasons = Vec::new();
+    for _ in 0..3 {
+        let result = pipeline.inbound(&mut exchange(&[]), &services).await;
+        reasons.push(refused(result).reason);
+    }
+    use Reason::{HeaderNotFound, RateLimitExceeded};
+    assert_eq!(reasons, [HeaderNotFound, HeaderNotFound, RateLimitExceeded]);
+}
+
+#[tokio::test]
+async fn increments_follow_their_expressions() {
+    for (name, fields, passes) in [
+        ("never counts", json!({"incrementWhen": "false"}), 6),
+        (
+            "always counts",
+            json!({"incrementWhen": "request.method == 'GET'"}),
+            2,
+        ),
+        ("counts double", json!({"incrementBy": "1 + 1"}), 1),
+        ("counts nothing", json!({"incrementBy": "0"}), 6),
+        ("too much at once", json!({"incrementBy": "3"}), 0),
+    ] {
+        let services = services();
+        let pipeline = inbound(&[limit(fields)], &services);
+        assert_eq!(passing(&pipeline, &services, 6).await, passes, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_increment_is_a_fault() {
+    let services = services();
+    for by in ["-1", "request.path", "1.5", "5000000000"] {
+        let pipeline = inbound(&[limit(json!({"incrementBy": by}))], &services);
+        let refusal = refused(pipeline.inbound(&mut exchange(&[]), &services).await);
+        assert_eq!(refusal.reason, Reason::ExpressionFailed, "{by}");
+    }
+}
+
+#[tokio::test]
+async fn an_increment_that_reads_the_answer_waits_for_it() {
+    let services = services();
+    let failures = limit(json!({"incrementWhen": "response.status != 101"}));
+    let pipeline = inbound(&[failures], &services);
+    for _ in 0..5 {
+        let mut exchange = exchange(&[]);
+        pipeline.inbound(&mut exchange, &services).await.unwrap();
+        pipeline
+            .outbound(&mut exchange, &answer(101), &services)
+            .await
+            .unwrap();
+    }
+    for _ in 0..2 {
+        let mut exchange = exchange(&[]);
+        pipeline.inbound(&mut exchange, &services).await.unwrap();
+        pipeline
+            .outbound(&mut exchange, &answer(403), &services)
+            .await
+            .unwrap();
+        let refusal = Refusal::new(403, Reason::BackendRefused, Origin::Backend, "");
+        pipeline.on_error(&mut exchange, refusal, &services).await;
+    }
+    assert_eq!(
+        passing(&pipeline, &services, 1).await,
+        0,
+        "two failures, each counted once"
+    );
+}
+
+#[tokio::test]
+async fn without_an_answer_the_refusals_status_decides() {
+    let services = services();
+    let steps = [
+        limit(json!({"incrementWhen": "response.status == 403"})),
+        json!({"checkHeader": {"name": "x-key"}}),
+    ];
+    let pipeline = inbound(&steps, &services);
+    for _ in 0..2 {
+        let mut exchange = exchange(&[]);
+        let refusal = refused(pipeline.inbound(&mut exchange, &services).await);
+        assert_eq!(refusal.reason, Reason::HeaderNotFound);
+        pipeline.on_error(&mut exchange, refusal, &services).await;
+    }
+    let mut right = exchange(&[("x-key", "1")]);
+    let refusal = refused(pipeline.inbound(&mut right, &services).await);
+    assert_eq!(refusal.reason, Reason::RateLimitExceeded);
+}
+
+#[test]
+fn broken_expressions_and_headers_are_named() {
+    for (fields, place) in [
+        (json!({"key": "client.ipp"}), "rateLimitByKey.key: "),
+        (
+            json!({"incrementWhen": "response.stat == 1"}),
+            "rateLimitByKey.incrementWhen: ",
+        ),
+        (
+            json!({"incrementBy": "nobody"}),
+            "rateLimitByKey.incrementBy: ",
+        ),
+        (
+            json!({"retryAfterHeader": "Connection"}),
+            "rateLimitByKey.retryAfterHeader: ",
+        ),
+    ] {
+        let error = compile_error(limit(fields));
+        assert!(error.contains(place), "{error}");
+    }
+}

@@ -54,6 +54,7 @@ async fn path(section: &str, [gateway, product, api]: [Value; 3]) -> String {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 async fn scopes_run_in_their_order_and_base_moves_the_wider_ones() {
     let plain = |letter: &str| vec![mark(letter)];
     let base_first = vec![base(), mark("a")];

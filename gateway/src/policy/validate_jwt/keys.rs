@@ -16,6 +16,8 @@ use crate::policy::compile::{Compiler, InvalidPolicy};
 pub(super) struct Keys {
     own: Vec<VerificationKey>,
     remote: Vec<Arc<RemoteKeys>>,
+    /// Neither the policy nor a discovery document restricts issuers.
+    pub(super) any_issuer: bool,
 }
 
 /// How a look for the key of a token ended.
@@ -53,7 +55,11 @@ impl Keys {
             let problem = "say where the keys come from: openidConfig, jwks or keys";
             return Err(compiler.invalid("validateJwt", problem));
         }
-        Ok(Self { own, remote })
+        Ok(Self {
+            own,
+            remote,
+            any_issuer: policy.issuers.is_empty() && policy.openid_config.is_empty(),
+        })
     }
 
     /// The issuers that discovery documents name, as far as they were read.
@@ -73,8 +79,13 @@ impl Keys {
         let present: Vec<_> = sets.iter().flatten().collect();
         match self.look(&present, token, algorithm, issuers) {
             Found::Signed => return Ok(()),
-            Found::OtherSignature => return Err(Invalid::SignatureInvalid),
+            Found::OtherSignature => return Err(Invalid::WrongSignature),
             Found::NoKey => {}
+        }
+        let complete = sets.iter().all(Option::is_some);
+        if complete && !self.accepts_issuer(token, issuers) {
+            // More honest than an unknown key, and no reason to look for other keys.
+            return Err(Invalid::IssuerNotAllowed);
         }
         let known = self.remote.iter().zip(&sets);
         let newer = known.filter_map(|(remote, set)| Some(remote.newer_than(set.as_ref()?)));
@@ -83,13 +94,21 @@ impl Keys {
         if self.look(&newer, token, algorithm, issuers) == Found::Signed {
             return Ok(());
         }
-        Err(if sets.iter().any(Option::is_none) {
+        Err(if !complete {
             Invalid::KeysUnavailable
         } else if token.key_id().is_some() {
             Invalid::KeyNotFound
         } else {
-            Invalid::SignatureInvalid
+            Invalid::WrongSignature
         })
+    }
+
+    fn accepts_issuer(&self, token: &Token<'_>, issuers: &[Cow<'_, str>]) -> bool {
+        let accepted = |issuer: &str| {
+            issuers.iter().any(|name| name == issuer)
+                || self.discovered_issuers().any(|name| name == issuer)
+        };
+        self.any_issuer || token.issuer().is_some_and(accepted)
     }
 
     fn look(

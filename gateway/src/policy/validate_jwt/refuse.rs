@@ -71,7 +71,7 @@ fn describe(invalid: &Invalid) -> (Reason, String) {
             Reason::TokenSignatureInvalid,
             "JWT signature key was not found".into(),
         ),
-        Invalid::SignatureInvalid => (
+        Invalid::WrongSignature => (
             Reason::TokenSignatureInvalid,
             "JWT signature is invalid".into(),
         ),
