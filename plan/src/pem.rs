@@ -1,14 +1,17 @@
 //! PEM: certificates, private keys and public keys. What passes here, a gateway can use.
 
+use aws_lc_rs::rsa;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey,
-    RSA_PKCS1_2048_8192_SHA256,
+    RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
 };
 use jsonwebtoken::DecodingKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::policies::KeyFamily;
+
+const MIN_RSA_BITS: usize = 2048;
 
 /// Does this begin like PEM?
 pub(crate) fn looks_like(bytes: &[u8]) -> bool {
@@ -42,8 +45,9 @@ pub(crate) fn public_key_family(bytes: &[u8]) -> Option<KeyFamily> {
     }
     if let Ok(key) = DecodingKey::from_rsa_pem(bytes) {
         let der = key.try_get_as_bytes().ok()?;
-        let parsed = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der);
-        return parsed.is_ok().then_some(KeyFamily::Rsa);
+        let RsaPublicKeyComponents::<Vec<u8>> { n, e } =
+            (&rsa::PublicKey::from_der(der).ok()?).into();
+        return is_rsa_key(&n, &e).then_some(KeyFamily::Rsa);
     }
     if let Ok(key) = DecodingKey::from_ec_pem(bytes) {
         let point = key.try_get_as_bytes().ok()?;
@@ -56,4 +60,17 @@ pub(crate) fn public_key_family(bytes: &[u8]) -> Option<KeyFamily> {
     let key = DecodingKey::from_ed_pem(bytes).ok()?;
     let parsed = ParsedPublicKey::new(&ED25519, key.try_get_as_bytes().ok()?);
     parsed.is_ok().then_some(KeyFamily::Ed25519)
+}
+
+/// Is this an RSA key of at least 2048 bits, as RFC 7518 §3.3 demands? The library itself takes a
+/// shorter one, and then never verifies with it.
+pub(crate) fn is_rsa_key(n: &[u8], e: &[u8]) -> bool {
+    let start = n.iter().position(|byte| *byte != 0).unwrap_or(n.len());
+    let n = &n[start..];
+    let unused_bits = n.first().map_or(8, |byte| byte.leading_zeros() as usize);
+    let components = RsaPublicKeyComponents { n, e };
+    n.len() * 8 >= MIN_RSA_BITS + unused_bits
+        && components
+            .to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)
+            .is_ok()
 }

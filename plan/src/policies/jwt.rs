@@ -1,6 +1,5 @@
 //! validateJwt: can its keys be read, and can any token pass at all?
 
-use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tidegate_api::Reason;
@@ -94,12 +93,7 @@ fn family(
 
 fn rsa(n: &str, e: &str) -> Option<KeyFamily> {
     let decode = |text: &str| URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok();
-    let components = RsaPublicKeyComponents {
-        n: decode(n)?,
-        e: decode(e)?,
-    };
-    let parsed = components.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256);
-    parsed.is_ok().then_some(KeyFamily::Rsa)
+    pem::is_rsa_key(&decode(n)?, &decode(e)?).then_some(KeyFamily::Rsa)
 }
 
 /// Text that begins like PEM is PEM, anything else is an HMAC secret.

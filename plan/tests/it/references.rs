@@ -9,6 +9,16 @@ use crate::support::{
     served, text_map,
 };
 
+/// Made with `openssl genrsa 1024 | openssl rsa -pubout`.
+const WEAK_RSA_KEY: &str = "\
+-----BEGIN PUBLIC KEY-----
+MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQC3O4VqQ705FhAZs36+OF4jbzr3
+5qOdHe7GsxrMZxgPLYl8w0UoIKbW+MdoXbtTgmKiscN9ie4d2LvbZpn4CCJH/xjL
+tLMRua6TQ2uGXVAAiIvVuEgmApTfQWI/DqdnlErCa4i0yMt/pxqXovHXPPiwZuDb
+qVO7Vka2hyKZ4KbikQIDAQAB
+-----END PUBLIC KEY-----
+";
+
 fn jwt(secret_key_ref: Value) -> Value {
     json!({"onHandshake": {"inbound": [{"validateJwt": {"keys": [{"secretKeyRef": secret_key_ref}]}}]}})
 }
@@ -149,6 +159,7 @@ fn what_is_missing_or_unusable_is_named() {
             "odd",
             &[
                 ("empty", b"".as_slice()),
+                ("weak", WEAK_RSA_KEY.as_bytes()),
                 (
                     "pem",
                     b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n".as_slice(),

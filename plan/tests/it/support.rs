@@ -173,12 +173,18 @@ impl Builder {
                 "uid": format!("uid-{}", key.name),
                 "generation": generation,
                 "labels": labels,
-                "creationTimestamp": format!("2025-01-01T00:{:02}:{:02}Z", self.age / 60, self.age % 60),
+        "creationTimestamp": created(self.age),
             },
             "spec": spec,
         });
         serde_json::from_value(object).unwrap_or_else(|error| panic!("{kind} {name}: {error}"))
     }
+}
+
+/// One second after the other.
+fn created(age: u32) -> String {
+    let start: jiff::Timestamp = "2025-01-01T00:00:00Z".parse().unwrap();
+    (start + jiff::SignedDuration::from_secs(i64::from(age))).to_string()
 }
 
 /// Adds an object, or replaces the one of the same name and keeps its age.
