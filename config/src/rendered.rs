@@ -214,8 +214,6 @@ pub struct SubscriptionConfig {
     pub key_hashes: Vec<String>,
     /// Seconds since 1970 after which its keys are refused and its tunnels close.
     pub expires_at: Option<i64>,
-    /// May its handshakes be traced on demand?
-    pub allow_tracing: bool,
 }
 
 /// An object that a gateway pod could not take over; it serves the last version that worked.
