@@ -25,23 +25,52 @@ async fn a_fake_upgrade_opens_no_tunnel() {
     let request = handshake("/chat", "").replace("Version: 13", "Version: 777") + smuggled;
     let answer = raw(gateway.address("plain"), request.as_bytes()).await;
     assert_eq!(parts(&answer).0, 426);
-    assert_eq!(answer.matches("HTTP/1.1").count(), 1, "one answer, and no more: {answer}");
+    assert_eq!(
+        answer.matches("HTTP/1.1").count(),
+        1,
+        "one answer, and no more: {answer}"
+    );
     assert!(backend.heads().is_empty());
 }
 
 /// A server that can be made to answer 101 without understanding it (scenario 2).
 #[tokio::test]
 async fn a_101_without_the_right_accept_value_is_a_502() {
-    let right = |key: &str| format!("Sec-WebSocket-Accept: {}\r\n", derive_accept_key(key.as_bytes()));
+    let right = |key: &str| {
+        format!(
+            "Sec-WebSocket-Accept: {}\r\n",
+            derive_accept_key(key.as_bytes())
+        )
+    };
     let full = "Upgrade: websocket\r\nConnection: Upgrade\r\n";
     type Lines = Arc<dyn Fn(&str) -> String + Send + Sync>;
     let cases: [(&str, Lines); 6] = [
         ("no accept value", Arc::new(move |_| full.to_owned())),
-        ("another key's", Arc::new(move |_| format!("{full}{}", right("dGhlIHNhbXBsZSBub25jZQ==")))),
-        ("no Upgrade", Arc::new(move |key| format!("Connection: Upgrade\r\n{}", right(key)))),
-        ("Upgrade: h2c", Arc::new(move |key| format!("Upgrade: h2c\r\nConnection: Upgrade\r\n{}", right(key)))),
-        ("a subprotocol nobody offered", Arc::new(move |key| format!("{full}{}Sec-WebSocket-Protocol: x\r\n", right(key)))),
-        ("an extension nobody offered", Arc::new(move |key| format!("{full}{}Sec-WebSocket-Extensions: permessage-deflate\r\n", right(key)))),
+        (
+            "another key's",
+            Arc::new(move |_| format!("{full}{}", right("dGhlIHNhbXBsZSBub25jZQ=="))),
+        ),
+        (
+            "no Upgrade",
+            Arc::new(move |key| format!("Connection: Upgrade\r\n{}", right(key))),
+        ),
+        (
+            "Upgrade: h2c",
+            Arc::new(move |key| format!("Upgrade: h2c\r\nConnection: Upgrade\r\n{}", right(key))),
+        ),
+        (
+            "a subprotocol nobody offered",
+            Arc::new(move |key| format!("{full}{}Sec-WebSocket-Protocol: x\r\n", right(key))),
+        ),
+        (
+            "an extension nobody offered",
+            Arc::new(move |key| {
+                format!(
+                    "{full}{}Sec-WebSocket-Extensions: permessage-deflate\r\n",
+                    right(key)
+                )
+            }),
+        ),
     ];
     for (name, lines) in cases {
         let closed = Arc::new(AtomicBool::new(false));
@@ -60,8 +89,14 @@ async fn a_101_without_the_right_accept_value_is_a_502() {
         let gateway = TestGateway::start(&Config::new().api("chat", backend.address)).await;
         let refused = connect(&gateway.url("/chat"), &[]).await.expect_err(name);
         assert_eq!(refused.status, 502, "{name}");
-        assert_eq!(refused.body, r#"{"statusCode":502,"message":"Backend handshake is invalid"}"#);
-        until("the backend's socket to be closed", || closed.load(Ordering::SeqCst)).await;
+        assert_eq!(
+            refused.body,
+            r#"{"statusCode":502,"message":"Backend handshake is invalid"}"#
+        );
+        until("the backend's socket to be closed", || {
+            closed.load(Ordering::SeqCst)
+        })
+        .await;
     }
 }
 
@@ -86,7 +121,10 @@ async fn no_byte_of_the_client_passes_before_the_backends_101() {
         let seen = Arc::clone(&seen);
         async move {
             let wait = tokio::time::timeout(Duration::from_millis(300), stream.read_u8());
-            seen.store(!head.rest.is_empty() || wait.await.is_ok(), Ordering::SeqCst);
+            seen.store(
+                !head.rest.is_empty() || wait.await.is_ok(),
+                Ordering::SeqCst,
+            );
             let refusal = "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno";
             stream.write_all(refusal.as_bytes()).await.unwrap();
             let rest = read_to_end(&mut stream).await;
@@ -114,7 +152,11 @@ async fn a_handshake_with_a_body_never_reaches_the_backend() {
         "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n",
         "Content-Length: 0\r\nContent-Length: 4\r\n",
     ] {
-        let answer = raw(gateway.address("plain"), handshake("/chat", lines).as_bytes()).await;
+        let answer = raw(
+            gateway.address("plain"),
+            handshake("/chat", lines).as_bytes(),
+        )
+        .await;
         assert_eq!(parts(&answer).0, 400, "{lines}");
     }
     assert!(backend.heads().is_empty());
@@ -163,8 +205,10 @@ async fn connection_can_not_name_away_what_others_set() {
     let backend = Backend::echo().await;
     let gateway = TestGateway::start(&Config::new().api("chat", backend.address)).await;
     let lines = "X-Auth-User: ahab\r\nX_Auth_User: forged\r\nX-Forwarded-For: 6.6.6.6\r\n";
-    let request = handshake("/chat", lines)
-        .replace("Connection: Upgrade", "Connection: Upgrade, X-Auth-User, X-Forwarded-For");
+    let request = handshake("/chat", lines).replace(
+        "Connection: Upgrade",
+        "Connection: Upgrade, X-Auth-User, X-Forwarded-For",
+    );
     let mut stream = TcpStream::connect(gateway.address("plain")).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let head = backend.head().await;
@@ -188,7 +232,11 @@ async fn a_page_of_another_site_is_refused_before_the_backend_is_dialled() {
         ("null", false),
     ] {
         let answer = connect(&gateway.url("/chat"), &[("Origin", origin)]).await;
-        assert_eq!(answer.map_err(|refused| refused.status).err(), (!allowed).then_some(403), "{origin}");
+        assert_eq!(
+            answer.map_err(|refused| refused.status).err(),
+            (!allowed).then_some(403),
+            "{origin}"
+        );
     }
     assert_eq!(backend.heads().len(), 1);
 }
@@ -209,7 +257,9 @@ async fn heads_without_end_are_cut_off() {
         let answer = read_to_end(&mut stream).await;
         assert_eq!(parts(&answer).0, status, "{name}");
     }
-    let fields: String = (0..150).map(|number| format!("X-{number}: a\r\n")).collect();
+    let fields: String = (0..150)
+        .map(|number| format!("X-{number}: a\r\n"))
+        .collect();
     let answer = raw(gateway.address("plain"), handshake("/", &fields).as_bytes()).await;
     assert_eq!(parts(&answer).0, 431);
 }
@@ -231,7 +281,10 @@ async fn every_client_gets_the_answer_to_its_own_key() {
             while !answer.ends_with(b"\r\n\r\n") {
                 assert!(stream.read_buf(&mut answer).await.unwrap() > 0);
             }
-            let expected = format!("Sec-WebSocket-Accept: {}\r\n", derive_accept_key(key.as_bytes()));
+            let expected = format!(
+                "Sec-WebSocket-Accept: {}\r\n",
+                derive_accept_key(key.as_bytes())
+            );
             let answer = String::from_utf8(answer).unwrap();
             assert!(answer.contains(&expected), "{key}: {answer}");
         });
@@ -246,7 +299,12 @@ async fn a_path_that_climbs_matches_no_prefix() {
         api.path_match = tidegate_config::PathMatch::Prefix;
     });
     let gateway = TestGateway::start(&config).await;
-    for path in ["/public/../admin", "/public/%2e%2e/admin", "/public/..%2fadmin", "/public/..;/admin"] {
+    for path in [
+        "/public/../admin",
+        "/public/%2e%2e/admin",
+        "/public/..%2fadmin",
+        "/public/..;/admin",
+    ] {
         let answer = raw(gateway.address("plain"), handshake(path, "").as_bytes()).await;
         assert_eq!(parts(&answer).0, 404, "{path}");
     }

@@ -19,7 +19,9 @@ use crate::support::tls::{Authority, secure_echo};
 use crate::support::{until, within};
 
 fn failed(reason: &str) -> String {
-    format!("tidegate_handshakes_total{{api=\"harbour/chat\",reason=\"{reason}\",result=\"failed\"}}")
+    format!(
+        "tidegate_handshakes_total{{api=\"harbour/chat\",reason=\"{reason}\",result=\"failed\"}}"
+    )
 }
 
 #[tokio::test]
@@ -50,8 +52,14 @@ async fn a_refusal_of_the_backend_is_the_clients_answer() {
         assert_eq!(gateway.metric(reason), 1.0, "{name}");
         let has = |line: &str| answer.contains(&format!("\r\n{line}\r\n"));
         match expected.0 {
-            403 => assert!(has("Content-Type: text/plain") && has("X-Why: law"), "{answer}"),
-            401 => assert!(has("Www-Authenticate: Basic") && !answer.contains("chunked"), "{answer}"),
+            403 => assert!(
+                has("Content-Type: text/plain") && has("X-Why: law"),
+                "{answer}"
+            ),
+            401 => assert!(
+                has("Www-Authenticate: Basic") && !answer.contains("chunked"),
+                "{answer}"
+            ),
             302 => assert!(has("Location: /other"), "{answer}"),
             _ => {}
         }
@@ -70,19 +78,31 @@ async fn a_backend_that_breaks_off_is_a_502() {
         let gateway = TestGateway::start(&Config::new().api("chat", backend.address)).await;
         let refused = connect(&gateway.url("/chat"), &[]).await.expect_err(name);
         assert_eq!(refused.status, 502, "{name}");
-        assert_eq!(gateway.metric(&failed("backend_invalid_handshake")), 1.0, "{name}");
+        assert_eq!(
+            gateway.metric(&failed("backend_invalid_handshake")),
+            1.0,
+            "{name}"
+        );
     }
 }
 
 #[tokio::test]
 async fn an_answer_without_end_is_a_502() {
     let backend = Backend::scripted(|_, mut stream| async move {
-        let _ = stream.write_all(format!("HTTP/1.1 101 OK\r\nX: {}", "a".repeat(40_000)).as_bytes()).await;
+        let _ = stream
+            .write_all(format!("HTTP/1.1 101 OK\r\nX: {}", "a".repeat(40_000)).as_bytes())
+            .await;
         let _ = read_to_end(&mut stream).await;
     })
     .await;
     let gateway = TestGateway::start(&Config::new().api("chat", backend.address)).await;
-    assert_eq!(connect(&gateway.url("/chat"), &[]).await.unwrap_err().status, 502);
+    assert_eq!(
+        connect(&gateway.url("/chat"), &[])
+            .await
+            .unwrap_err()
+            .status,
+        502
+    );
 }
 
 #[tokio::test]
@@ -90,14 +110,19 @@ async fn a_backend_that_is_not_there_is_a_502() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let config = Config::new().api("chat", address).api_with("nowhere", address, |api| {
-        api.backend_url = "ws://no-such-host.invalid/".to_owned();
-    });
+    let config = Config::new()
+        .api("chat", address)
+        .api_with("nowhere", address, |api| {
+            api.backend_url = "ws://no-such-host.invalid/".to_owned();
+        });
     let gateway = TestGateway::start(&config).await;
     for path in ["/chat", "/nowhere"] {
         let refused = connect(&gateway.url(path), &[]).await.unwrap_err();
         assert_eq!(refused.status, 502, "{path}");
-        assert_eq!(refused.body, r#"{"statusCode":502,"message":"Backend connection failed"}"#);
+        assert_eq!(
+            refused.body,
+            r#"{"statusCode":502,"message":"Backend connection failed"}"#
+        );
     }
     assert_eq!(gateway.metric(&failed("backend_connect_failed")), 1.0);
 }
@@ -113,7 +138,10 @@ async fn a_backend_that_keeps_silent_is_a_504() {
     });
     let gateway = TestGateway::start(&config).await;
     let refused = connect(&gateway.url("/chat"), &[]).await.unwrap_err();
-    assert_eq!((refused.status, refused.body.as_str()), (504, r#"{"statusCode":504,"message":"Backend timed out"}"#));
+    assert_eq!(
+        (refused.status, refused.body.as_str()),
+        (504, r#"{"statusCode":504,"message":"Backend timed out"}"#)
+    );
     assert_eq!(gateway.metric(&failed("backend_timeout")), 1.0);
 }
 
@@ -177,7 +205,10 @@ async fn a_client_that_leaves_is_not_dialled_for_any_longer() {
     .await;
     let gateway = TestGateway::start(&Config::new().api("chat", backend.address)).await;
     let mut stream = TcpStream::connect(gateway.address("plain")).await.unwrap();
-    stream.write_all(handshake("/chat", "").as_bytes()).await.unwrap();
+    stream
+        .write_all(handshake("/chat", "").as_bytes())
+        .await
+        .unwrap();
     backend.head().await;
     drop(stream);
     until("the backend to be left", || left.load(Ordering::SeqCst)).await;
@@ -196,18 +227,34 @@ async fn a_certificate_of_an_unknown_authority_is_a_502_unless_it_is_named_or_wa
     };
     let trusting = |tls: &mut BackendTls| tls.ca_refs = vec![reference.clone()];
     let wrong_name = |tls: &mut BackendTls| {
-        (tls.ca_refs, tls.server_name) = (vec![reference.clone()], Some("other.example".to_owned()));
+        (tls.ca_refs, tls.server_name) =
+            (vec![reference.clone()], Some("other.example".to_owned()));
     };
     let cases: [(&str, &str, &dyn Fn(&mut BackendTls), Option<u16>); 6] = [
         ("the system's authorities", "localhost", &|_| {}, Some(502)),
         ("its own authority", "localhost", &trusting, None),
         ("another name in the URL", "127.0.0.1", &trusting, Some(502)),
-        ("another name configured", "localhost", &wrong_name, Some(502)),
-        ("the right name configured", "127.0.0.1", &|tls| {
-            trusting(tls);
-            tls.server_name = Some("localhost".to_owned());
-        }, None),
-        ("no verification", "127.0.0.1", &|tls| tls.insecure_skip_verify = true, None),
+        (
+            "another name configured",
+            "localhost",
+            &wrong_name,
+            Some(502),
+        ),
+        (
+            "the right name configured",
+            "127.0.0.1",
+            &|tls| {
+                trusting(tls);
+                tls.server_name = Some("localhost".to_owned());
+            },
+            None,
+        ),
+        (
+            "no verification",
+            "127.0.0.1",
+            &|tls| tls.insecure_skip_verify = true,
+            None,
+        ),
     ];
     for (name, host, edit, expected) in cases {
         let mut config = Config::new().api_with("chat", backend, |api| {
@@ -264,7 +311,9 @@ async fn a_large_early_burst_arrives_whole() {
         let mut socket = crate::support::backend::upgrade(&head, stream, "").await;
         let message = socket.next().await.unwrap().unwrap();
         let length = message.into_data().len().to_string();
-        futures::SinkExt::send(&mut socket, Message::text(length)).await.unwrap();
+        futures::SinkExt::send(&mut socket, Message::text(length))
+            .await
+            .unwrap();
         let _ = socket.next().await;
     })
     .await;

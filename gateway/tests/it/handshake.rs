@@ -15,7 +15,10 @@ use crate::support::within;
 /// Status and body of a raw answer.
 pub fn parts(answer: &str) -> (u16, &str) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
     (status.unwrap_or_default(), body)
 }
 
@@ -29,13 +32,22 @@ async fn a_valid_handshake_becomes_a_tunnel_and_is_counted() {
     let gateway = TestGateway::start(&Config::new().api("chat", backend.address)).await;
     let mut socket = open(&gateway.url("/chat")).await;
     echo(&mut socket, "hello").await;
-    assert_eq!(gateway.metric(&refusals("accepted", "", "harbour/chat")), 1.0);
-    assert_eq!(gateway.metric("tidegate_tunnels_active{api=\"harbour/chat\"}"), 1.0);
+    assert_eq!(
+        gateway.metric(&refusals("accepted", "", "harbour/chat")),
+        1.0
+    );
+    assert_eq!(
+        gateway.metric("tidegate_tunnels_active{api=\"harbour/chat\"}"),
+        1.0
+    );
     assert_eq!(gateway.metric("tidegate_connections_active"), 1.0);
     socket.close(None).await.unwrap();
-    gateway.metric_is("tidegate_tunnels_active{api=\"harbour/chat\"}", 0.0).await;
+    gateway
+        .metric_is("tidegate_tunnels_active{api=\"harbour/chat\"}", 0.0)
+        .await;
     gateway.metric_is("tidegate_connections_active", 0.0).await;
-    let messages = "tidegate_messages_total{api=\"harbour/chat\",direction=\"to_backend\",type=\"text\"}";
+    let messages =
+        "tidegate_messages_total{api=\"harbour/chat\",direction=\"to_backend\",type=\"text\"}";
     gateway.metric_is(messages, 1.0).await;
 }
 
@@ -44,8 +56,12 @@ async fn each_refusal_has_its_status_body_and_reason() {
     let backend = Backend::echo().await;
     let config = Config::new()
         .api("chat", backend.address)
-        .api_with("secure-only", backend.address, |api| api.protocols = vec![UrlScheme::Wss])
-        .api_with("blocked", backend.address, |api| api.blocked = Some("no key".to_owned()))
+        .api_with("secure-only", backend.address, |api| {
+            api.protocols = vec![UrlScheme::Wss]
+        })
+        .api_with("blocked", backend.address, |api| {
+            api.blocked = Some("no key".to_owned())
+        })
         .api_with("origins", backend.address, |api| {
             api.allowed_origins = Some(vec!["https://harbour.example".to_owned()]);
         })
@@ -57,28 +73,121 @@ async fn each_refusal_has_its_status_body_and_reason() {
     let (long_url, long_field) = ("a".repeat(17_000), "a".repeat(17_000));
     let bad = "Invalid websocket upgrade request";
     for (name, request, status, message, (api, reason)) in [
-        ("no route", valid("/nothing", ""), 404, "Resource not found", ("-", "route_not_found")),
-        ("below an exact path", valid("/chat/x", ""), 404, "Resource not found", ("-", "route_not_found")),
-        ("another scheme", valid("/secure-only", ""), 404, "Resource not found", ("-", "scheme_not_allowed")),
-        ("no upgrade", "GET /chat HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), 400, bad, ("harbour/chat", "invalid_upgrade")),
-        ("a body", valid("/chat", "Content-Length: 3\r\n"), 400, bad, ("harbour/chat", "invalid_upgrade")),
-        ("POST", valid("/chat", "").replace("GET", "POST"), 400, bad, ("harbour/chat", "invalid_upgrade")),
-        ("HTTP/1.0", valid("/chat", "").replace("HTTP/1.1", "HTTP/1.0"), 400, bad, ("harbour/chat", "invalid_upgrade")),
-        ("an old version", valid("/chat", "").replace("Version: 13", "Version: 8"), 426, "Unsupported websocket version", ("harbour/chat", "unsupported_version")),
-        ("no host", valid("/chat", "").replace("Host: harbour.example\r\n", ""), 400, "Invalid request", ("-", "invalid_request")),
-        ("not HTTP", "\u{16}\u{3}\u{1}hello\r\n\r\n".to_owned(), 400, "Invalid request", ("-", "invalid_request")),
-        ("a long URL", valid(&format!("/{long_url}"), ""), 414, "Request URL too long", ("-", "url_too_long")),
-        ("a long head", valid("/chat", &format!("X: {long_field}\r\n")), 431, "Request header fields too large", ("-", "head_too_large")),
-        ("another origin", valid("/origins", "Origin: https://evil.example\r\n"), 403, "Origin not allowed", ("harbour/origins", "origin_not_allowed")),
-        ("another subprotocol", valid("/protocols", "Sec-WebSocket-Protocol: x\r\n"), 400, "None of the offered subprotocols is allowed", ("harbour/protocols", "subprotocol_not_allowed")),
-        ("a blocked API", valid("/blocked", ""), 503, "API is not available", ("harbour/blocked", "blocked")),
+        (
+            "no route",
+            valid("/nothing", ""),
+            404,
+            "Resource not found",
+            ("-", "route_not_found"),
+        ),
+        (
+            "below an exact path",
+            valid("/chat/x", ""),
+            404,
+            "Resource not found",
+            ("-", "route_not_found"),
+        ),
+        (
+            "another scheme",
+            valid("/secure-only", ""),
+            404,
+            "Resource not found",
+            ("-", "scheme_not_allowed"),
+        ),
+        (
+            "no upgrade",
+            "GET /chat HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+            400,
+            bad,
+            ("harbour/chat", "invalid_upgrade"),
+        ),
+        (
+            "a body",
+            valid("/chat", "Content-Length: 3\r\n"),
+            400,
+            bad,
+            ("harbour/chat", "invalid_upgrade"),
+        ),
+        (
+            "POST",
+            valid("/chat", "").replace("GET", "POST"),
+            400,
+            bad,
+            ("harbour/chat", "invalid_upgrade"),
+        ),
+        (
+            "HTTP/1.0",
+            valid("/chat", "").replace("HTTP/1.1", "HTTP/1.0"),
+            400,
+            bad,
+            ("harbour/chat", "invalid_upgrade"),
+        ),
+        (
+            "an old version",
+            valid("/chat", "").replace("Version: 13", "Version: 8"),
+            426,
+            "Unsupported websocket version",
+            ("harbour/chat", "unsupported_version"),
+        ),
+        (
+            "no host",
+            valid("/chat", "").replace("Host: harbour.example\r\n", ""),
+            400,
+            "Invalid request",
+            ("-", "invalid_request"),
+        ),
+        (
+            "not HTTP",
+            "\u{16}\u{3}\u{1}hello\r\n\r\n".to_owned(),
+            400,
+            "Invalid request",
+            ("-", "invalid_request"),
+        ),
+        (
+            "a long URL",
+            valid(&format!("/{long_url}"), ""),
+            414,
+            "Request URL too long",
+            ("-", "url_too_long"),
+        ),
+        (
+            "a long head",
+            valid("/chat", &format!("X: {long_field}\r\n")),
+            431,
+            "Request header fields too large",
+            ("-", "head_too_large"),
+        ),
+        (
+            "another origin",
+            valid("/origins", "Origin: https://evil.example\r\n"),
+            403,
+            "Origin not allowed",
+            ("harbour/origins", "origin_not_allowed"),
+        ),
+        (
+            "another subprotocol",
+            valid("/protocols", "Sec-WebSocket-Protocol: x\r\n"),
+            400,
+            "None of the offered subprotocols is allowed",
+            ("harbour/protocols", "subprotocol_not_allowed"),
+        ),
+        (
+            "a blocked API",
+            valid("/blocked", ""),
+            503,
+            "API is not available",
+            ("harbour/blocked", "blocked"),
+        ),
     ] {
         let reasons = refusals("refused", reason, api);
         let before = gateway.metric(&reasons);
         let answer = raw(gateway.address("plain"), request.as_bytes()).await;
         let body = format!("{{\"statusCode\":{status},\"message\":\"{message}\"}}");
         assert_eq!(parts(&answer), (status, body.as_str()), "{name}");
-        assert!(answer.contains("\r\nConnection: close\r\n"), "{name}: {answer}");
+        assert!(
+            answer.contains("\r\nConnection: close\r\n"),
+            "{name}: {answer}"
+        );
         assert_eq!(gateway.metric(&reasons), before + 1.0, "{name}: {reason}");
     }
     assert!(backend.heads().is_empty(), "no refusal reaches the backend");
@@ -90,7 +199,10 @@ async fn a_wrong_version_is_told_the_right_one() {
     let gateway = TestGateway::start(&Config::new().api("chat", backend.address)).await;
     let request = handshake("/chat", "").replace("Version: 13", "Version: 99");
     let answer = raw(gateway.address("plain"), request.as_bytes()).await;
-    assert!(answer.contains("\r\nSec-WebSocket-Version: 13\r\n"), "{answer}");
+    assert!(
+        answer.contains("\r\nSec-WebSocket-Version: 13\r\n"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
@@ -99,16 +211,33 @@ async fn lenient_but_valid_handshakes_pass() {
     let gateway = TestGateway::start(&Config::new().api("chat", backend.address)).await;
     let valid = handshake("/chat", "");
     for (name, request) in [
-        ("a list", valid.replace("Connection: Upgrade", "Connection: keep-alive, Upgrade")),
-        ("two lines", valid.replace("Connection: Upgrade", "Connection: keep-alive\r\nconnection: upgrade")),
-        ("another case", valid.replace("Upgrade: websocket", "UPGRADE: WebSocket")),
-        ("an absolute URL", valid.replace("GET /chat", "GET http://harbour.example/chat")),
+        (
+            "a list",
+            valid.replace("Connection: Upgrade", "Connection: keep-alive, Upgrade"),
+        ),
+        (
+            "two lines",
+            valid.replace(
+                "Connection: Upgrade",
+                "Connection: keep-alive\r\nconnection: upgrade",
+            ),
+        ),
+        (
+            "another case",
+            valid.replace("Upgrade: websocket", "UPGRADE: WebSocket"),
+        ),
+        (
+            "an absolute URL",
+            valid.replace("GET /chat", "GET http://harbour.example/chat"),
+        ),
         ("bare line feeds", valid.replace("\r\n", "\n")),
     ] {
         let mut stream = TcpStream::connect(gateway.address("plain")).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = [0; 12];
-        within("an answer", stream.read_exact(&mut answer)).await.unwrap();
+        within("an answer", stream.read_exact(&mut answer))
+            .await
+            .unwrap();
         assert_eq!(&answer, b"HTTP/1.1 101", "{name}");
     }
 }
@@ -123,22 +252,28 @@ async fn a_handshake_may_come_byte_by_byte() {
         stream.write_all(&[*byte]).await.unwrap();
     }
     let mut answer = [0; 12];
-    within("an answer", stream.read_exact(&mut answer)).await.unwrap();
+    within("an answer", stream.read_exact(&mut answer))
+        .await
+        .unwrap();
     assert_eq!(&answer, b"HTTP/1.1 101");
 }
 
 #[tokio::test]
 async fn a_slow_head_is_answered_with_408_and_silence_is_closed() {
     let backend = Backend::echo().await;
-    let config = Config::new().api("chat", backend.address).settings(|settings| {
-        settings.timeouts.handshake = tidegate_config::Duration::from_millis(100);
-    });
+    let config = Config::new()
+        .api("chat", backend.address)
+        .settings(|settings| {
+            settings.timeouts.handshake = tidegate_config::Duration::from_millis(100);
+        });
     let gateway = TestGateway::start(&config).await;
     let answer = raw(gateway.address("plain"), b"GET /chat HTT").await;
     assert_eq!(parts(&answer).0, 408, "{answer}");
     let answer = raw(gateway.address("plain"), b"").await;
     assert_eq!(answer, "");
-    gateway.metric_is(&refusals("failed", "handshake_timeout", "-"), 2.0).await;
+    gateway
+        .metric_is(&refusals("failed", "handshake_timeout", "-"), 2.0)
+        .await;
 }
 
 #[tokio::test]
@@ -150,9 +285,14 @@ async fn a_health_check_that_says_nothing_is_no_handshake() {
     let mut stream = TcpStream::connect(gateway.address("plain")).await.unwrap();
     stream.write_all(b"GET / HTT").await.unwrap();
     drop(stream);
-    gateway.metric_is(&refusals("failed", "client_gone", "-"), 1.0).await;
+    gateway
+        .metric_is(&refusals("failed", "client_gone", "-"), 1.0)
+        .await;
     let text = gateway.metrics.render();
-    let lines: Vec<_> = text.lines().filter(|l| l.starts_with("tidegate_handshakes_total{")).collect();
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|l| l.starts_with("tidegate_handshakes_total{"))
+        .collect();
     assert_eq!(lines.len(), 1, "{lines:?}");
 }
 
@@ -172,7 +312,9 @@ async fn routes_are_found_by_listener_host_and_path() {
         .api_with("template", backend.address, |api| {
             (api.path, api.path_match) = ("/rooms/{room}".to_owned(), PathMatch::Template);
         })
-        .api_with("elsewhere", backend.address, |api| api.listeners = vec!["other".to_owned()]);
+        .api_with("elsewhere", backend.address, |api| {
+            api.listeners = vec!["other".to_owned()]
+        });
     let gateway = TestGateway::start(&config).await;
     for (host, path, expected) in [
         ("a.example", "/a", "harbour/exact"),
@@ -189,8 +331,15 @@ async fn routes_are_found_by_listener_host_and_path() {
         within("an answer", stream.read_u8()).await.unwrap();
         assert_eq!(gateway.metric(&accepted), before + 1.0, "{host}{path}");
     }
-    let lines: Vec<_> = backend.heads().iter().map(|head| head.request_line().to_owned()).collect();
-    assert!(lines.contains(&"GET /base/q?own=1 HTTP/1.1".to_owned()), "{lines:?}");
+    let lines: Vec<_> = backend
+        .heads()
+        .iter()
+        .map(|head| head.request_line().to_owned())
+        .collect();
+    assert!(
+        lines.contains(&"GET /base/q?own=1 HTTP/1.1".to_owned()),
+        "{lines:?}"
+    );
     let refused = connect(&gateway.url("/elsewhere"), &[]).await.unwrap_err();
     assert_eq!(refused.status, 404);
 }
@@ -211,9 +360,14 @@ async fn the_backend_sees_what_it_should() {
         ("X_Forged", "1"),
         ("Sec-WebSocket-Protocol", "a, b"),
         ("Sec-WebSocket-Extensions", "x-ext; p=1"),
-        ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+        (
+            "traceparent",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ),
     ];
-    let lines = headers.map(|(name, value)| format!("{name}: {value}\r\n")).concat();
+    let lines = headers
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .concat();
     let request = handshake("/chat?b=%2F&harbour-key=secret&c", &lines);
     let mut stream = TcpStream::connect(gateway.address("plain")).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -236,7 +390,10 @@ async fn the_backend_sees_what_it_should() {
     ] {
         assert_eq!(head.header(name), expected, "{name}");
     }
-    assert_ne!(head.header("Sec-WebSocket-Key"), ["dGhlIHNhbXBsZSBub25jZQ=="]);
+    assert_ne!(
+        head.header("Sec-WebSocket-Key"),
+        ["dGhlIHNhbXBsZSBub25jZQ=="]
+    );
 }
 
 #[tokio::test]
@@ -252,12 +409,22 @@ async fn subprotocol_and_extensions_are_the_backends_choice() {
     });
     let gateway = TestGateway::start(&config).await;
     let offer = [("Sec-WebSocket-Protocol", "whale.v2, whale.v1")];
-    let (_socket, answer) = connect_with_answer(&gateway.url("/chat"), &offer).await.unwrap();
-    let value = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
+    let (_socket, answer) = connect_with_answer(&gateway.url("/chat"), &offer)
+        .await
+        .unwrap();
+    let value = |name: &str| {
+        answer
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
     assert_eq!(value("sec-websocket-protocol"), Some("whale.v1"));
     assert_eq!(value("set-cookie"), Some("a=b"));
     assert_eq!(value("x-served-by"), Some("moby"));
-    assert_eq!(backend.head().await.header("Sec-WebSocket-Protocol"), ["whale.v1"]);
+    assert_eq!(
+        backend.head().await.header("Sec-WebSocket-Protocol"),
+        ["whale.v1"]
+    );
 }
 
 #[tokio::test]

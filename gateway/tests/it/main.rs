@@ -6,4 +6,8 @@ mod lifecycle;
 mod attacks;
 mod backend;
 mod handshake;
+mod access;
+mod limits;
+mod listeners;
+mod logs;
 mod support;

@@ -25,7 +25,9 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "harbour authority");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "harbour authority");
         let pem = params.self_signed(&key).unwrap().pem();
         Self {
             pem,
@@ -56,7 +58,9 @@ impl Authority {
     /// For a server that wants its clients to have a certificate of this authority.
     pub fn server_config_with_client_auth(&self, name: &str) -> ServerConfig {
         let (chain, key) = self.parsed(name);
-        let verifier = WebPkiClientVerifier::builder(Arc::new(self.roots())).build().unwrap();
+        let verifier = WebPkiClientVerifier::builder(Arc::new(self.roots()))
+            .build()
+            .unwrap();
         let builder = ServerConfig::builder().with_client_cert_verifier(verifier);
         builder.with_single_cert(chain, key).unwrap()
     }
@@ -67,16 +71,22 @@ impl Authority {
         builder.with_no_client_auth()
     }
 
-    fn roots(&self) -> RootCertStore {
+    /// The authority alone, as somebody who trusts it has it.
+    pub fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap()).unwrap();
+        roots
+            .add(CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap())
+            .unwrap();
         roots
     }
 
     fn parsed(&self, name: &str) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         let (chain, key) = self.issue(name);
         let chain = CertificateDer::from_pem_slice(chain.as_bytes()).unwrap();
-        (vec![chain], PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap())
+        (
+            vec![chain],
+            PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
+        )
     }
 }
 
@@ -88,7 +98,9 @@ pub async fn tls_connect(
 ) -> std::io::Result<TlsStream<TcpStream>> {
     let socket = TcpStream::connect(address).await?;
     let name = ServerName::try_from(name.to_owned()).unwrap();
-    TlsConnector::from(Arc::new(config)).connect(name, socket).await
+    TlsConnector::from(Arc::new(config))
+        .connect(name, socket)
+        .await
 }
 
 /// A `wss` backend that sends back every message; lives as long as the test.
@@ -102,8 +114,12 @@ pub async fn secure_echo(config: ServerConfig) -> SocketAddr {
             let (socket, _) = listener.accept().await.unwrap();
             let acceptor = acceptor.clone();
             connections.spawn(async move {
-                let Ok(stream) = acceptor.accept(socket).await else { return };
-                let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else { return };
+                let Ok(stream) = acceptor.accept(socket).await else {
+                    return;
+                };
+                let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else {
+                    return;
+                };
                 while let Some(Ok(message)) = socket.next().await {
                     let is_data = message.is_text() || message.is_binary();
                     if is_data && socket.send(message).await.is_err() {
