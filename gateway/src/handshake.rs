@@ -223,7 +223,10 @@ async fn decide(
                 None => &api.pipeline,
             };
             let refusal = pipeline.on_error(exchange, refusal, services).await;
-            record.refused(&refusal);
+            // What a policy tells the client on purpose need not stand in the log.
+            let mut logged = refusal.clone();
+            logged.message = exchange.masked(&logged.message);
+            record.refused(&logged);
             farewell::answer(client.leg, &refusal).await;
             None
         }
