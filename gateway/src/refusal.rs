@@ -274,7 +274,7 @@ mod tests {
             .header(name, HeaderValue::from_static("1"))
             .detail("not for the client");
         let expected = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n\
-            Retry-After: 1\r\nContent-Length: 43\r\nConnection: close\r\n\r\n\
+            Retry-After: 1\r\nContent-Length: 41\r\nConnection: close\r\n\r\n\
             {\"statusCode\":503,\"message\":\"say \\\"no\\\"\"}";
         assert_eq!(text(&refusal), expected);
     }
