@@ -3,6 +3,7 @@
 //! The verdict is the server's; the texts are ours. What several objects mean together is not
 //! decided here.
 
+mod metadata;
 mod structural;
 
 use std::collections::BTreeMap;
@@ -133,7 +134,7 @@ impl Kind {
     fn validate(&self, document: &Value, rules: &cel::Validator) -> Vec<Finding> {
         let normalized = structural::normalize(&self.schema, &without_status(document));
         let mut findings = normalized.findings;
-        findings.extend(metadata(&normalized.value["metadata"]));
+        findings.extend(metadata::check(&normalized.value["metadata"]));
         findings.extend(
             self.constraints
                 .iter_errors(&normalized.value)
@@ -179,44 +180,3 @@ fn constraint(error: jsonschema::ValidationError<'_>) -> Finding {
     let path = structural::dotted(error.instance_path().as_str());
     Finding::new(path, error.to_string())
 }
-
-/// What the server demands of every object's name and namespace (RFC 1123 subdomain and label).
-fn metadata(metadata: &Value) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    match metadata["name"].as_str() {
-        None if metadata["generateName"].is_string() => {}
-        None => findings.push(Finding::new("metadata.name", "is missing")),
-        Some(name) if !is_subdomain(name) => findings.push(Finding::new(
-            "metadata.name",
-            format!("\"{name}\" must be lower-case letters, digits, - and ., at most 253"),
-        )),
-        Some(_) => {}
-    }
-    let namespace = metadata["namespace"].as_str();
-    if let Some(name) = namespace.filter(|name| !is_label(name)) {
-        findings.push(Finding::new(
-            "metadata.namespace",
-            format!("\"{name}\" must be lower-case letters, digits and -, at most 63"),
-        ));
-    }
-    findings
-}
-
-fn is_subdomain(name: &str) -> bool {
-    name.len() <= 253 && name.split('.').all(is_label_of_any_length)
-}
-
-fn is_label(name: &str) -> bool {
-    name.len() <= 63 && is_label_of_any_length(name)
-}
-
-fn is_label_of_any_length(label: &str) -> bool {
-    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    !label.is_empty()
-        && label.chars().all(inner)
-        && !label.starts_with('-')
-        && !label.ends_with('-')
-}
-
-#[cfg(test)]
-mod tests;
