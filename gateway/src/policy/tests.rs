@@ -1,6 +1,7 @@
 //! Fixtures of all policy tests, and tests of the pipeline: order, conditions, refusals.
 
 mod order;
+mod page;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,0 +1,25 @@
+//! The examples of `docs/policies.md` compile.
+
+use super::*;
+
+const PAGE: &str = include_str!("../../../../docs/policies.md");
+
+#[tokio::test]
+async fn examples_compile() {
+    let services = services();
+    let mut compiled = 0;
+    for (number, block) in PAGE.split("```yaml\n").skip(1).enumerate() {
+        let yaml = block.split("```").next().unwrap_or_default();
+        let mut spec: Value = serde_saphyr::from_str(yaml).expect("an example is YAML");
+        let declared = Declared {
+            scope: Scope::Api,
+            on: spec["onHandshake"].take(),
+            values: &[],
+            material: &Material::default(),
+        };
+        let result = declared.compile(&services);
+        assert!(result.is_ok(), "example {number}: {result:?}\n{yaml}");
+        compiled += 1;
+    }
+    assert!(compiled >= 10, "only {compiled} examples found");
+}
