@@ -263,6 +263,24 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn the_documentation_lists_every_reason_and_no_other() {
+        let page = include_str!("../../docs/errors.md");
+        let rows = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        let listed: Vec<_> = rows.collect();
+        let known: Vec<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(listed, known);
+        for reason in Reason::ALL {
+            let row = page
+                .lines()
+                .find(|line| line.starts_with(&format!("| `{}`", reason.as_str())));
+            let failed = row.is_some_and(|row| row.contains("*failed*"));
+            assert_eq!(failed, reason.is_failure(), "{}", reason.as_str());
+        }
+    }
+
     fn text(refusal: &Refusal) -> String {
         String::from_utf8(refusal.encode()).unwrap()
     }

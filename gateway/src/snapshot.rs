@@ -91,6 +91,9 @@ pub(crate) struct Snapshot {
     apis: HashMap<ObjectKey, Arc<Api>>,
     products: HashMap<ObjectKey, Arc<Product>>,
     policies: Arc<ScopePolicies>,
+    /// What the revision says that this does not serve. Looked at again with the next revision,
+    /// changed or not: as long as it is wrong, it is told.
+    rejected: Vec<Rejected>,
     update: Arc<Update>,
 }
 
@@ -103,6 +106,12 @@ impl Snapshot {
         lasting: &Lasting,
     ) -> (Self, Vec<Rejected>) {
         compile::compile(update, previous, lasting)
+    }
+
+    fn rejects(&self, kind: &str, key: &ObjectKey) -> bool {
+        self.rejected
+            .iter()
+            .any(|rejected| rejected.kind == kind && rejected.key == *key)
     }
 
     /// The API `key`.

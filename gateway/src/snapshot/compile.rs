@@ -64,6 +64,7 @@ pub(super) fn compile(
         apis,
         products,
         policies: gateway.value,
+        rejected: work.rejected.clone(),
         update: Arc::clone(update),
     };
     (snapshot, work.rejected)
@@ -111,7 +112,7 @@ impl Compilation<'_> {
     fn gateway_policies(&mut self) -> Fallback<Arc<ScopePolicies>> {
         let settings = &self.update.config.settings;
         if let Some(before) = self.previous
-            && before.blocked.is_none()
+            && !before.rejects("Gateway", &settings.key)
             && before.update.config.settings.on_handshake == settings.on_handshake
             && before.update.config.settings.values == settings.values
             && !self.changed.contains(settings.key.namespace.as_str())

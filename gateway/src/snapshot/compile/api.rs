@@ -17,6 +17,8 @@ use crate::snapshot::Api;
 pub(super) enum InvalidApi {
     #[error("backend.url")]
     Url(#[source] InvalidBackendUrl),
+    #[error("backend.hostHeader is no value of a Host field")]
+    HostHeader,
     #[error(transparent)]
     Tls(InvalidBackendTls),
     #[error(transparent)]
@@ -47,7 +49,9 @@ impl Compilation<'_> {
             .previous
             .and_then(|before| before.apis.get(&config.key));
         let unchanged = before.filter(|before| {
-            *before.config == *config && !self.changed.contains(config.key.namespace.as_str())
+            *before.config == *config
+                && !self.changed.contains(config.key.namespace.as_str())
+                && !self.was_rejected("WebSocketApi", &config.key)
         });
         if let Some(api) = unchanged.filter(|_| self.surroundings_are_unchanged(gateway)) {
             return Some(Arc::clone(api));
@@ -78,6 +82,11 @@ impl Compilation<'_> {
         }
     }
 
+    pub(super) fn was_rejected(&self, kind: &str, key: &ObjectKey) -> bool {
+        self.previous
+            .is_some_and(|before| before.rejects(kind, key))
+    }
+
     /// Is all that APIs take from their Gateway as before?
     fn surroundings_are_unchanged(&self, gateway: &Arc<ScopePolicies>) -> bool {
         self.previous.is_some_and(|before| {
@@ -88,6 +97,10 @@ impl Compilation<'_> {
 
     fn parts(&self, config: &ApiConfig) -> Result<Parts, InvalidApi> {
         let backend = BackendUrl::parse(&config.backend_url).map_err(InvalidApi::Url)?;
+        let host_header = config.host_header.as_deref().unwrap_or_default();
+        if !host_header.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(InvalidApi::HostHeader);
+        }
         let namespace = &config.key.namespace;
         let factory = &self.lasting.backend_tls;
         let backend_tls = factory

@@ -41,8 +41,8 @@ impl Compilation<'_> {
             .and_then(|before| before.products.get(&config.key));
         let unchanged = before.filter(|before| {
             *before.config == *config
-                && before.blocked == config.blocked
                 && !self.changed.contains(config.key.namespace.as_str())
+                && !self.was_rejected("Product", &config.key)
         });
         if let Some(product) = unchanged {
             return Fallback {
