@@ -103,7 +103,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Relay<T> {
         let from = self.leg(side);
         from.mute = true;
         from.goodbye = None;
-        from.output.clear();
         self.answer_for(side);
     }
 

@@ -212,7 +212,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Leg<T> {
     /// Nothing needs to be said to it any more.
     pub(super) fn was_told_all(&self) -> bool {
         self.broken
-            || self.is_lost()
             || (self.goodbye.is_none()
                 && (self.close_sent || self.mute)
                 && self.output.is_empty()

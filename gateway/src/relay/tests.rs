@@ -7,6 +7,8 @@ mod limit;
 mod live;
 mod pass;
 mod peer;
+mod socket;
+mod storm;
 mod timeout;
 
 use std::sync::{Arc, Mutex};

@@ -161,6 +161,7 @@ fn with_key_of(name: &str) -> SessionInfo {
 type Change = fn(&mut World);
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn a_right_is_judged_by_the_configuration() {
     use CloseCause as C;
     let cases: &[(&str, SessionInfo, Change, Option<C>)] = &[
