@@ -26,7 +26,7 @@ use tokio::sync::Notify;
 use crate::drain::Drain;
 use crate::gather::{Broken, Wake, Waker};
 use crate::keys::NoRandomness;
-use crate::objects::ObjectRef;
+use crate::objects::{Kind, ObjectRef};
 use crate::status::Report;
 use crate::write::{WriteError, Writer};
 
@@ -76,6 +76,41 @@ struct Queue {
     busy: HashSet<About>,
     /// Unreadable objects whose status says so.
     told: HashSet<(ObjectRef, Broken)>,
+    /// Secrets with keys that could not be written at the last attempt.
+    keyless: HashSet<ObjectKey>,
+}
+
+impl Queue {
+    /// Of an object that cannot be read there is nothing new to say.
+    fn drop_told(&mut self) {
+        let told = &self.told;
+        self.pending.retain(|about, chore| match (about, chore) {
+            (About::Status(object), Chore::Unreadable(broken, _)) => {
+                !told.contains(&(object.clone(), broken.clone()))
+            }
+            _ => true,
+        });
+    }
+
+    /// A subscription whose keys are about to be made is told about when they are: one write
+    /// instead of two for each. When making them fails, its status says so.
+    fn drop_early(&mut self) {
+        let keys = self
+            .pending
+            .iter()
+            .filter_map(|(about, chore)| match (about, chore) {
+                (About::Keys(secret), Chore::Keys(request, _))
+                    if !self.keyless.contains(secret) =>
+                {
+                    let kind = Kind::Subscription;
+                    Some(About::Status(ObjectRef::new(kind, &request.subscription)))
+                }
+                _ => None,
+            });
+        for early in keys.collect::<Vec<_>>() {
+            self.pending.remove(&early);
+        }
+    }
 }
 
 /// The list of chores, shared by the pass and the task that does them.
@@ -90,13 +125,8 @@ impl Chores {
     pub(crate) fn replace(&self, chores: BTreeMap<About, Chore>) {
         let mut queue = self.lock();
         queue.pending = chores;
-        let Queue { pending, told, .. } = &mut *queue;
-        pending.retain(|about, chore| match (about, chore) {
-            (About::Status(object), Chore::Unreadable(broken, _)) => {
-                !told.contains(&(object.clone(), broken.clone()))
-            }
-            _ => true,
-        });
+        queue.drop_told();
+        queue.drop_early();
         drop(queue);
         self.changed.notify_one();
     }
@@ -106,6 +136,7 @@ impl Chores {
         let mut queue = self.lock();
         queue.pending.clear();
         queue.told.clear();
+        queue.keyless.clear();
     }
 
     /// Does chores until the drain asks, then finishes those under way.
@@ -153,6 +184,12 @@ impl Chores {
     fn settle(&self, about: &About, chore: &Chore, done: bool) -> bool {
         let mut queue = self.lock();
         queue.busy.remove(about);
+        if let About::Keys(secret) = about {
+            match done {
+                true => queue.keyless.remove(secret),
+                false => queue.keyless.insert(secret.clone()),
+            };
+        }
         if !done {
             return true;
         }

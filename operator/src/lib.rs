@@ -25,6 +25,8 @@ mod render;
 mod run;
 mod settings;
 mod status;
+#[cfg(test)]
+mod testing;
 mod turn;
 mod write;
 
@@ -39,17 +41,29 @@ pub(crate) const FIELD_MANAGER: &str = "tidegate-operator";
 pub(crate) const CONTROLLER: &str = "tidegate.dev/operator";
 
 /// An error and all its causes in one line. The one place that prints chains.
-pub fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+pub fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = level(error);
     let mut source = error.source();
     while let Some(cause) = source {
-        let cause_text = cause.to_string();
+        let cause_text = level(cause);
         // Some libraries repeat their cause in their own text.
-        if !text.ends_with(&cause_text) {
+        if !text.contains(&cause_text) {
             text.push_str(": ");
             text.push_str(&cause_text);
         }
         source = cause.source();
     }
     text
+}
+
+/// One error's own text. What the API server says is its message; the client would print the whole
+/// answer.
+fn level(error: &(dyn std::error::Error + 'static)) -> String {
+    match error.downcast_ref::<kube::Error>() {
+        Some(kube::Error::Api(status)) => status.message.clone(),
+        Some(_) | None => match error.downcast_ref::<kube::core::Status>() {
+            Some(status) => status.message.clone(),
+            None => error.to_string(),
+        },
+    }
 }

@@ -231,6 +231,9 @@ impl Pass {
                     tracing::info!(gateway = %key, revision, ?took, "published");
                 }
             }
+            Err(error) if error.is_terminating() => {
+                self.failures.remove(&key);
+            }
             Err(error) => {
                 let summary = error.summary();
                 if self.failures.get(&key) != Some(&summary) {

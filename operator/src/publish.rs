@@ -37,6 +37,11 @@ pub(crate) enum PublishError {
 }
 
 impl PublishError {
+    /// The Gateway is about to be gone.
+    pub(crate) fn is_terminating(&self) -> bool {
+        matches!(self, Self::Write(error) if error.is_terminating())
+    }
+
     pub(crate) fn summary(&self) -> String {
         match self {
             Self::TooLarge(_) | Self::Lost(_) => self.to_string(),

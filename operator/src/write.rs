@@ -72,6 +72,20 @@ impl WriteError {
         }
     }
 
+    /// The object's namespace is being deleted: it and its owner will be gone soon.
+    pub(crate) fn is_terminating(&self) -> bool {
+        let Self::Request {
+            source: kube::Error::Api(status),
+            ..
+        } = self
+        else {
+            return false;
+        };
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        let mut reasons = causes.map(|cause| cause.reason.as_str());
+        reasons.any(|reason| reason == "NamespaceTerminating")
+    }
+
     /// The object was changed or created by somebody else meanwhile.
     pub(crate) fn is_conflict(&self) -> bool {
         matches!(self, Self::Request { source: kube::Error::Api(status), .. } if status.code == 409)

@@ -9,7 +9,7 @@ use tidegate_plan::KeyRequest;
 use super::ChoreError;
 use crate::FIELD_MANAGER;
 use crate::keys;
-use crate::write::{WriteError, Writer};
+use crate::write::Writer;
 
 /// Creates the Secret, or renews keys in it.
 pub(super) async fn make(
@@ -52,11 +52,7 @@ pub(super) async fn make(
         }
         // Somebody was quicker; the watch tells what is there now.
         Err(error) if error.is_conflict() => Ok(()),
-        // The namespace is going, and the Subscription with it.
-        Err(WriteError::Request {
-            source: kube::Error::Api(status),
-            ..
-        }) if status.code == 403 && status.message.contains("being terminated") => Ok(()),
+        Err(error) if error.is_terminating() => Ok(()),
         Err(error) => Err(error.into()),
     }
 }

@@ -1,1 +1,288 @@
+use serde_json::{Value, json};
+
 use super::*;
+use crate::gather::SharedIndex;
+use crate::lease::Leadership;
+use crate::metrics::Metrics;
+use crate::testing::{Server, api_config, gateway, gateway_config, pods};
+
+const CORE: &str = "/api/v1/namespaces/shop";
+
+/// One Gateway `shop/edge`, published again and again.
+struct Bench {
+    server: Server,
+    writer: Writer,
+    gateway: tidegate_api::Gateway,
+    key: ObjectKey,
+    pods: Pods,
+    acknowledged: u64,
+    published: Option<Published>,
+    now: Instant,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let server = Server::default();
+        let index = SharedIndex::default();
+        let metrics = Metrics::new().unwrap();
+        let writer = Writer::new(server.client(), Leadership::forever(), index, metrics);
+        Self {
+            server,
+            writer,
+            gateway: gateway(json!({})),
+            key: ObjectKey::new("shop", "edge"),
+            pods: Pods::default(),
+            acknowledged: 0,
+            published: None,
+            now: Instant::now(),
+        }
+    }
+
+    async fn publish(&mut self, apis: &[&str]) -> Result<(), PublishError> {
+        let mut config = gateway_config("shop", "edge");
+        config.apis = apis.iter().map(|name| api_config("shop", name)).collect();
+        let plan = GatewayPlan {
+            config,
+            material: Material::default(),
+        };
+        let publication = Publication {
+            writer: &self.writer,
+            site: Site::new(&self.gateway, &self.key, "image:1"),
+            pods: &self.pods,
+            acknowledged: self.acknowledged,
+            now: self.now,
+        };
+        publication.publish(plan, &mut self.published).await
+    }
+
+    fn revision(&self) -> u64 {
+        self.published.as_ref().map_or(0, |p| p.index.revision)
+    }
+
+    /// What the watch would do after somebody's change.
+    fn observe(&self, kind: OwnedKind, name: &str, object: Option<Value>) {
+        let mut index = self.writer.index.lock();
+        let store = index.owned.entry(kind).or_default();
+        let key = ObjectKey::new("shop", name);
+        store.remove(&key);
+        if let Some(mut object) = object {
+            object["metadata"]["resourceVersion"] = json!("1000000");
+            let live = Owned::of(kind, serde_json::from_value(object).unwrap());
+            store.created(&key, "1000000", live);
+        }
+    }
+
+    fn shard(&self, kind: &str) -> String {
+        let index = &self.published.as_ref().unwrap().index;
+        let name = index.shards.iter().find(|part| part.name.contains(kind));
+        name.unwrap().name.clone()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_come_first_then_rights_then_the_index_then_pods() {
+    let mut bench = Bench::new();
+    bench.publish(&["chat"]).await.unwrap();
+    let writes = bench.server.writes();
+    let position = |text: &str| {
+        writes
+            .iter()
+            .position(|write| write.contains(text))
+            .unwrap()
+    };
+    let order = [
+        position("POST configmaps/edge-config-apis"),
+        position("PATCH serviceaccounts/edge"),
+        position("PATCH roles/edge"),
+        position("PATCH rolebindings/edge"),
+        position("PATCH configmaps/edge-config"),
+        position("PATCH deployments/edge"),
+        position("PATCH services/edge"),
+        position("PATCH poddisruptionbudgets/edge"),
+    ];
+    assert!(order.is_sorted(), "{writes:?}");
+    assert_eq!(bench.revision(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_content_writes_nothing() {
+    let mut bench = Bench::new();
+    bench.publish(&["chat"]).await.unwrap();
+    bench.server.writes();
+    bench.publish(&["chat"]).await.unwrap();
+    assert_eq!(bench.server.writes(), Vec::<String>::new());
+    assert_eq!(bench.revision(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_moves_one_shard_and_the_index() {
+    let mut bench = Bench::new();
+    bench.publish(&["chat"]).await.unwrap();
+    bench.server.writes();
+    bench.publish(&["chat", "news"]).await.unwrap();
+    let writes = bench.server.writes();
+    assert_eq!(writes.len(), 2, "{writes:?}");
+    assert!(writes[0].starts_with("POST configmaps/edge-config-apis-0-"));
+    assert_eq!(writes[1], "PATCH configmaps/edge-config");
+    assert_eq!(bench.revision(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_index_never_names_a_part_that_could_not_be_written() {
+    let mut bench = Bench::new();
+    bench.publish(&["chat"]).await.unwrap();
+    bench.server.writes();
+    bench.server.fail("POST configmaps", 500);
+    assert!(bench.publish(&["chat", "news"]).await.is_err());
+    let writes = bench.server.writes();
+    assert!(
+        !writes.iter().any(|write| write.ends_with("/edge-config")),
+        "{writes:?}"
+    );
+    assert_eq!(
+        bench.revision(),
+        1,
+        "the old revision is still what is published"
+    );
+    bench.server.recover();
+    bench.publish(&["chat", "news"]).await.unwrap();
+    assert_eq!(bench.revision(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn old_parts_stay_until_every_pod_is_past_them() {
+    let mut bench = Bench::new();
+    bench.publish(&["chat"]).await.unwrap();
+    let old = bench.shard("apis");
+    let path = format!("{CORE}/configmaps/{old}");
+    bench.pods = pods(&[1, 1]);
+    bench.publish(&["news"]).await.unwrap();
+    for (revisions, there) in [(&[1, 1][..], true), (&[2, 1], true), (&[2, 2], false)] {
+        bench.pods = pods(revisions);
+        bench.publish(&["news"]).await.unwrap();
+        assert_eq!(bench.server.get(&path).is_some(), there, "{revisions:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_acknowledgements_old_parts_stay_ten_minutes() {
+    let mut bench = Bench::new();
+    bench.publish(&["chat"]).await.unwrap();
+    let path = format!("{CORE}/configmaps/{}", bench.shard("apis"));
+    bench.publish(&["news"]).await.unwrap();
+    for (seconds, there) in [(599, true), (1, false)] {
+        bench.now += Duration::from_secs(seconds);
+        bench.publish(&["news"]).await.unwrap();
+        assert_eq!(
+            bench.server.get(&path).is_some(),
+            there,
+            "after {seconds} s more"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_broke_is_put_right() {
+    let mut bench = Bench::new();
+    bench.publish(&["chat"]).await.unwrap();
+    let shard = bench.shard("apis");
+    let spoil: fn(&mut Value) = |shard| shard["data"]["shard.json"] = json!("spoilt");
+    let tear: fn(&mut Value) = |index| index["data"]["index.json"] = json!("{");
+    let cases = [
+        ("a deleted shard", shard.as_str(), None, &["POST"][..]),
+        ("a spoilt shard", &shard, Some(spoil), &["DELETE", "POST"]),
+        ("a deleted index", "edge-config", None, &["PATCH"]),
+        ("a torn index", "edge-config", Some(tear), &["PATCH"]),
+    ];
+    for (name, object, change, verbs) in cases {
+        let path = format!("{CORE}/configmaps/{object}");
+        let good = bench.server.get(&path).unwrap();
+        let seen = change.map(|change| {
+            let mut seen = good.clone();
+            change(&mut seen);
+            seen
+        });
+        if seen.is_none() {
+            bench.server.forget(&path);
+        }
+        bench.observe(OwnedKind::ConfigMap, object, seen);
+        bench.server.writes();
+        bench.publish(&["chat"]).await.unwrap();
+        let verbs = verbs.iter();
+        let expected: Vec<_> = verbs
+            .map(|verb| format!("{verb} configmaps/{object}"))
+            .collect();
+        assert_eq!(bench.server.writes(), expected, "{name}");
+        let now = bench.server.get(&path).unwrap();
+        assert_eq!(now["data"], good["data"], "{name}");
+        assert_eq!(bench.revision(), 1, "{name}: the content is the same");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_users_object_of_the_same_name_is_left_alone() {
+    let mut bench = Bench::new();
+    let path = format!("{CORE}/configmaps/edge-config");
+    let users = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": { "namespace": "shop", "name": "edge-config" },
+        "data": { "mine": "1" },
+    });
+    bench.server.put(&path, users);
+    let error = bench.publish(&["chat"]).await.unwrap_err();
+    assert_eq!(
+        error.summary(),
+        "ConfigMap shop/edge-config exists and is not Tidegate's: rename or delete it"
+    );
+    assert_eq!(bench.server.get(&path).unwrap()["data"]["mine"], "1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn revisions_grow_past_everything_that_was_seen() {
+    let mut bench = Bench::new();
+    bench.acknowledged = 41;
+    bench.publish(&["chat"]).await.unwrap();
+    assert_eq!(
+        bench.revision(),
+        42,
+        "pods of an earlier Gateway of this name had 41"
+    );
+    let mut raised = bench
+        .server
+        .get(&format!("{CORE}/configmaps/edge-config"))
+        .unwrap();
+    let text = raised["data"]["index.json"].as_str().unwrap();
+    raised["data"]["index.json"] = json!(text.replace("42", "90"));
+    bench.observe(OwnedKind::ConfigMap, "edge-config", Some(raised));
+    bench.publish(&["chat"]).await.unwrap();
+    assert_eq!(bench.revision(), 91, "somebody wrote 90 by hand");
+    bench.publish(&["chat"]).await.unwrap();
+    assert_eq!(bench.revision(), 91);
+}
+
+#[tokio::test(start_paused = true)]
+async fn switching_managed_off_removes_what_was_made_but_the_rights() {
+    let mut bench = Bench::new();
+    bench.publish(&["chat"]).await.unwrap();
+    bench.server.writes();
+    bench.gateway = gateway(json!({ "deployment": { "managed": false } }));
+    bench.publish(&["chat"]).await.unwrap();
+    assert_eq!(
+        bench.server.writes(),
+        [
+            "DELETE deployments/edge",
+            "DELETE services/edge",
+            "DELETE poddisruptionbudgets/edge"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_lead_writes_nothing() {
+    let mut bench = Bench::new();
+    let (_, leadership) =
+        crate::lease::Campaign::new(bench.server.client(), "shop", "lease", "nobody".to_owned());
+    bench.writer.leadership = leadership;
+    assert!(bench.publish(&["chat"]).await.is_err());
+    assert_eq!(bench.server.writes(), Vec::<String>::new());
+}

@@ -88,6 +88,3 @@ impl Pods {
             .map_or(Duration::ZERO, |revision| history.lag(revision, now))
     }
 }
-
-#[cfg(test)]
-mod tests;

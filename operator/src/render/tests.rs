@@ -1,1 +1,201 @@
+use serde_json::{Value, json};
+use tidegate_config::Protocol;
+
 use super::*;
+use crate::testing::{gateway, gateway_config};
+
+fn render(spec: Value) -> Vec<Manifest> {
+    let gateway = gateway(spec);
+    let key = ObjectKey::new("shop", "edge");
+    let site = Site::new(&gateway, &key, "image:1");
+    let mut config = gateway_config("shop", "edge");
+    config.settings.listeners = gateway
+        .spec
+        .listeners
+        .iter()
+        .map(|listener| tidegate_config::ListenerConfig {
+            name: listener.name.clone(),
+            port: listener.port,
+            protocol: listener.protocol,
+            hostnames: Vec::new(),
+            tls: None,
+        })
+        .collect();
+    let mut all = access(&site, &["edge-secrets-0-abc".to_owned()]);
+    all.extend(workload(&site, &config));
+    all
+}
+
+fn of(kind: OwnedKind, manifests: &[Manifest]) -> Option<&Value> {
+    let found = manifests.iter().find(|manifest| manifest.key.kind == kind);
+    found.map(|manifest| &manifest.body)
+}
+
+#[test]
+fn everything_is_named_labelled_and_owned_by_the_gateway() {
+    for manifest in render(json!({})) {
+        let metadata = &manifest.body["metadata"];
+        assert_eq!(metadata["name"], "edge", "{}", manifest.key);
+        assert_eq!(metadata["namespace"], "shop");
+        assert_eq!(metadata["labels"]["tidegate.dev/gateway"], "edge");
+        assert_eq!(
+            metadata["labels"]["app.kubernetes.io/managed-by"],
+            "tidegate"
+        );
+        assert_eq!(metadata["ownerReferences"][0]["uid"], "uid-edge");
+        assert!(metadata["annotations"]["tidegate.dev/manifest"].is_string());
+    }
+}
+
+#[test]
+fn pods_may_read_config_maps_their_own_secrets_and_leases() {
+    let gateway = gateway(json!({}));
+    let key = ObjectKey::new("shop", "edge");
+    let site = Site::new(&gateway, &key, "image:1");
+    let some = access(&site, &["edge-secrets-0-abc".to_owned()]);
+    let rules = &of(OwnedKind::Role, &some).unwrap()["rules"];
+    assert_eq!(
+        rules[2],
+        json!({
+            "apiGroups": [""], "resources": ["secrets"], "verbs": ["get"],
+            "resourceNames": ["edge-secrets-0-abc"],
+        })
+    );
+    let none = access(&site, &[]);
+    let text = of(OwnedKind::Role, &none).unwrap()["rules"].to_string();
+    assert!(
+        !text.contains("secrets"),
+        "without names the rule would allow all: {text}"
+    );
+}
+
+#[test]
+fn the_pod_passes_the_restricted_standard() {
+    let all = render(json!({}));
+    let pod = &of(OwnedKind::Deployment, &all).unwrap()["spec"]["template"]["spec"];
+    let container = &pod["containers"][0]["securityContext"];
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(
+        pod["securityContext"]["seccompProfile"]["type"],
+        "RuntimeDefault"
+    );
+    assert_eq!(container["allowPrivilegeEscalation"], false);
+    assert_eq!(container["capabilities"]["drop"], json!(["ALL"]));
+    assert_eq!(container["readOnlyRootFilesystem"], true);
+}
+
+#[test]
+fn a_new_listener_changes_the_service_and_no_pod() {
+    let listener = |name: &str, port: u16| json!({ "name": name, "port": port, "protocol": "WS" });
+    let before = render(json!({ "listeners": [listener("plain", 8000)] }));
+    let after = render(json!({ "listeners": [listener("plain", 8000), listener("low", 80)] }));
+    let template = |all: &[Manifest]| of(OwnedKind::Deployment, all).unwrap().clone();
+    assert_eq!(template(&before), template(&after));
+    let ports = &of(OwnedKind::Service, &after).unwrap()["spec"]["ports"];
+    assert_eq!(
+        ports[1],
+        json!({
+            "name": "low", "port": 80, "targetPort": 80, "protocol": "TCP",
+            "appProtocol": "kubernetes.io/ws",
+        })
+    );
+}
+
+#[test]
+fn admin_endpoints_make_room_for_a_listener_on_their_port() {
+    let all = render(json!({
+        "listeners": [{ "name": "a", "port": 9090, "protocol": "WS" }],
+        "drain": { "hardStop": "61500ms", "window": "20s" },
+    }));
+    let pod = &of(OwnedKind::Deployment, &all).unwrap()["spec"]["template"]["spec"];
+    assert_eq!(pod["containers"][0]["ports"][0]["containerPort"], 9091);
+    let arguments = pod["containers"][0]["args"].to_string();
+    assert!(
+        arguments.contains("--admin-address=0.0.0.0:9091"),
+        "{arguments}"
+    );
+    assert_eq!(
+        pod["terminationGracePeriodSeconds"], 72,
+        "the drain's hard stop and a margin"
+    );
+}
+
+#[test]
+fn what_the_gateway_asks_for_reaches_its_pods() {
+    let all = render(json!({ "deployment": {
+        "replicas": 5,
+        "podLabels": { "team": "market", "tidegate.dev/gateway": "not-this" },
+        "podAnnotations": { "note": "x" },
+        "nodeSelector": { "disk": "ssd" },
+        "priorityClassName": "high",
+        "imagePullSecrets": [{ "name": "pull" }],
+        "extraEnv": [{ "name": "TZ", "value": "UTC" }],
+        "resources": { "limits": { "memory": "64Mi" } },
+        "podDisruptionBudget": { "minAvailable": "60%" },
+        "service": { "type": "LoadBalancer", "externalTrafficPolicy": "Local", "annotations": { "lb": "1" } },
+    } }));
+    let deployment = of(OwnedKind::Deployment, &all).unwrap();
+    assert_eq!(deployment["spec"]["replicas"], 5);
+    let template = &deployment["spec"]["template"];
+    let labels = &template["metadata"]["labels"];
+    assert_eq!(labels["team"], "market");
+    assert_eq!(
+        labels["tidegate.dev/gateway"], "edge",
+        "the selector must match"
+    );
+    assert_eq!(template["metadata"]["annotations"]["note"], "x");
+    let pod = &template["spec"];
+    assert_eq!(pod["nodeSelector"]["disk"], "ssd");
+    assert_eq!(pod["priorityClassName"], "high");
+    assert_eq!(pod["imagePullSecrets"][0]["name"], "pull");
+    assert_eq!(pod["containers"][0]["image"], "image:1");
+    assert_eq!(
+        pod["containers"][0]["resources"]["limits"]["memory"],
+        "64Mi"
+    );
+    let env = pod["containers"][0]["env"].as_array().unwrap();
+    assert!(env.contains(&json!({ "name": "TZ", "value": "UTC" })));
+    let budget = &of(OwnedKind::PodDisruptionBudget, &all).unwrap()["spec"];
+    assert_eq!(
+        (&budget["minAvailable"], &budget["maxUnavailable"]),
+        (&json!("60%"), &Value::Null)
+    );
+    let service = of(OwnedKind::Service, &all).unwrap();
+    assert_eq!(service["spec"]["type"], "LoadBalancer");
+    assert_eq!(service["spec"]["externalTrafficPolicy"], "Local");
+    assert_eq!(service["metadata"]["annotations"]["lb"], "1");
+}
+
+#[test]
+fn nothing_runs_for_a_gateway_that_brings_its_own_process() {
+    let kinds: Vec<_> = render(json!({ "deployment": { "managed": false } }))
+        .iter()
+        .map(|manifest| manifest.key.kind)
+        .collect();
+    let rights = [
+        OwnedKind::ServiceAccount,
+        OwnedKind::Role,
+        OwnedKind::RoleBinding,
+    ];
+    assert_eq!(kinds, rights);
+}
+
+#[test]
+fn a_gateway_without_a_working_listener_has_no_service() {
+    let gateway = gateway(json!({}));
+    let key = ObjectKey::new("shop", "edge");
+    let site = Site::new(&gateway, &key, "image:1");
+    let mut config = gateway_config("shop", "edge");
+    config.settings.listeners.clear();
+    assert!(of(OwnedKind::Service, &workload(&site, &config)).is_none());
+    config.settings.listeners = vec![tidegate_config::ListenerConfig {
+        name: "tls".to_owned(),
+        port: 443,
+        protocol: Protocol::Wss,
+        hostnames: Vec::new(),
+        tls: None,
+    }];
+    let all = workload(&site, &config);
+    let port = &of(OwnedKind::Service, &all).unwrap()["spec"]["ports"][0];
+    assert_eq!(port["appProtocol"], "kubernetes.io/wss");
+}

@@ -66,6 +66,3 @@ fn known_generation(api: &WebSocketApi, gateway: &ObjectKey) -> Option<i64> {
         .find(|known| known.name == gateway.name && known.namespace == gateway.namespace)?;
     known.generation
 }
-
-#[cfg(test)]
-mod tests;

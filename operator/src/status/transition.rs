@@ -17,7 +17,7 @@ pub(crate) struct Transition {
 }
 
 /// Something got worse, or something that was bad is good again. A good start is no news; neither
-/// is waiting for pods, which every change does for a moment.
+/// is what passes by itself: waiting for pods, and for keys that are being generated.
 pub(crate) fn transitions(before: &[Condition], after: &[Condition]) -> Vec<Transition> {
     after
         .iter()
@@ -31,9 +31,12 @@ pub(crate) fn transitions(before: &[Condition], after: &[Condition]) -> Vec<Tran
 fn transition(before: Option<&Condition>, after: &Condition) -> Option<Transition> {
     let is_programmed = after.type_ == ConditionType::Programmed.as_str();
     let refused = |condition: &Condition| condition.reason == Reason::Rejected.as_str();
+    let passing = |condition: &Condition| condition.reason == Reason::KeysPending.as_str();
     let is_good = after.status == "True";
     let is_news = match before {
+        _ if passing(after) => false,
         None => !is_good && (!is_programmed || refused(after)),
+        Some(before) if passing(before) => !is_good,
         Some(before) if is_programmed => {
             refused(after) && !refused(before) || is_good && refused(before)
         }
