@@ -69,6 +69,25 @@ impl Services {
     }
 }
 
+/// For metrics.
+impl Services {
+    /// Fetches of key sets that worked, and that did not.
+    pub(crate) fn fetch_counts(&self) -> (u64, u64) {
+        let counts = self.keys.counts();
+        (counts.succeeded(), counts.failed())
+    }
+
+    /// Keys that rate limits count at the moment.
+    pub(crate) fn limit_keys(&self) -> usize {
+        self.counters.keys()
+    }
+
+    /// Keys of rate limits that were forgotten because memory was full.
+    pub(crate) fn limit_keys_evicted(&self) -> u64 {
+        self.counters.evicted()
+    }
+}
+
 /// What policies are compiled with.
 #[derive(Clone, Copy)]
 pub(crate) struct Context<'a> {
