@@ -88,84 +88,61 @@ mod tests {
             .to_string()
     }
 
+    const OURS: &[&str] = &["10.0.0.0/8", "2001:db8::/32"];
+
     #[test]
     fn only_trusted_proxies_are_believed() {
-        let proxies = &["10.0.0.0/8", "2001:db8::/32"][..];
-        for (name, trusted, peer, forwarded, expected) in [
+        type Case = (
+            &'static [&'static str],
+            &'static str,
+            &'static [&'static str],
+            &'static str,
+        );
+        let cases: [(&str, Case); 6] = [
             (
                 "nobody is trusted",
-                &[][..],
-                "10.0.0.1:1",
-                &["1.1.1.1"][..],
-                "10.0.0.1",
+                (&[], "10.0.0.1:1", &["1.1.1.1"], "10.0.0.1"),
             ),
             (
-                "the peer is not trusted",
-                proxies,
-                "9.9.9.9:1",
-                &["1.1.1.1"],
-                "9.9.9.9",
+                "not this peer",
+                (OURS, "9.9.9.9:1", &["1.1.1.1"], "9.9.9.9"),
             ),
-            ("no header", proxies, "10.0.0.1:1", &[], "10.0.0.1"),
-            ("one proxy", proxies, "10.0.0.1:1", &["1.1.1.1"], "1.1.1.1"),
+            ("no header", (OURS, "10.0.0.1:1", &[], "10.0.0.1")),
+            ("one proxy", (OURS, "10.0.0.1:1", &["1.1.1.1"], "1.1.1.1")),
             (
                 "a chain of ours",
-                proxies,
-                "10.0.0.1:1",
-                &["1.1.1.1, 10.2.2.2"],
-                "1.1.1.1",
+                (OURS, "10.0.0.1:1", &["1.1.1.1, 10.2.2.2"], "1.1.1.1"),
             ),
             (
                 "two lines",
-                proxies,
-                "10.0.0.1:1",
-                &["1.1.1.1", "10.2.2.2"],
-                "1.1.1.1",
+                (OURS, "10.0.0.1:1", &["1.1.1.1", "10.2.2.2"], "1.1.1.1"),
             ),
-            (
-                "an invented start",
-                proxies,
-                "10.0.0.1:1",
-                &["6.6.6.6, 1.1.1.1"],
-                "1.1.1.1",
-            ),
-            (
-                "garbage ends the chain",
-                proxies,
-                "10.0.0.1:1",
-                &["1.1.1.1, unknown"],
-                "10.0.0.1",
-            ),
-            (
-                "all are ours",
-                proxies,
-                "10.0.0.1:1",
-                &["10.3.3.3, 10.2.2.2"],
-                "10.3.3.3",
-            ),
-            (
-                "with a port",
-                proxies,
-                "10.0.0.1:1",
-                &["1.1.1.1:99"],
-                "1.1.1.1",
-            ),
-            (
-                "IPv6 in brackets",
-                proxies,
-                "[2001:db8::1]:1",
-                &["[2a00::1]:99"],
-                "2a00::1",
-            ),
-            (
-                "IPv4 in IPv6",
-                proxies,
-                "[::ffff:10.0.0.1]:1",
-                &["::ffff:1.1.1.1"],
-                "1.1.1.1",
-            ),
-        ] {
+        ];
+        for (name, (trusted, peer, forwarded, expected)) in cases {
             assert_eq!(client(trusted, peer, forwarded), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_trusted_wrote_is_not_read() {
+        for (name, line, expected) in [
+            ("an invented start", "6.6.6.6, 1.1.1.1", "1.1.1.1"),
+            ("garbage ends the chain", "1.1.1.1, unknown", "10.0.0.1"),
+            ("all are ours", "10.3.3.3, 10.2.2.2", "10.3.3.3"),
+        ] {
+            assert_eq!(client(OURS, "10.0.0.1:1", &[line]), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn addresses_come_in_many_forms() {
+        for (peer, line, expected) in [
+            ("10.0.0.1:1", "1.1.1.1:99", "1.1.1.1"),
+            ("[2001:db8::1]:1", "[2a00::1]:99", "2a00::1"),
+            ("[2001:db8::1]:1", "[2a00::1]", "2a00::1"),
+            ("[::ffff:10.0.0.1]:1", "::ffff:1.1.1.1", "1.1.1.1"),
+        ] {
+            assert_eq!(client(OURS, peer, &[line]), expected, "{line}");
         }
     }
 

@@ -60,6 +60,7 @@ pub(crate) enum Reason {
 
 impl Reason {
     /// All reasons, in the order of the documentation.
+    #[cfg(test)]
     pub(crate) const ALL: [Self; 45] = [
         Self::InvalidRequest,
         Self::InvalidUpgrade,
@@ -219,7 +220,7 @@ pub(crate) struct Refusal {
     /// More headers of the answer.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// Replaces the JSON body.
-    pub(crate) body: Option<Body>,
+    pub(crate) body: Option<Box<Body>>,
     /// The policy step that refused: its id, or section and position.
     pub(crate) step: Option<String>,
 }
@@ -300,10 +301,10 @@ mod tests {
     #[test]
     fn another_body_comes_with_its_own_type_and_our_framing() {
         let mut refusal = Refusal::new(418, Reason::BackendRefused, Origin::Backend, "");
-        refusal.body = Some(Body {
+        refusal.body = Some(Box::new(Body {
             content_type: Some(HeaderValue::from_static("text/plain")),
             bytes: Bytes::from_static(b"tea"),
-        });
+        }));
         let length = HeaderName::from_static("content-length");
         refusal
             .headers

@@ -80,7 +80,6 @@ pub(crate) struct Product {
 /// The whole configuration, compiled.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
-    pub(crate) revision: u64,
     pub(crate) settings: Arc<GatewaySettings>,
     pub(crate) trusted_proxies: TrustedProxies,
     /// By configured port.
@@ -112,11 +111,6 @@ impl Snapshot {
         self.rejected
             .iter()
             .any(|rejected| rejected.kind == kind && rejected.key == *key)
-    }
-
-    /// The API `key`.
-    pub(crate) fn find_api(&self, key: &ObjectKey) -> Option<&Arc<Api>> {
-        self.apis.get(key)
     }
 
     /// The product `key`.

@@ -42,7 +42,7 @@ fn fault(headers: &HeaderMap, key: &Key, sent: &HeaderMap) -> Option<&'static st
         return Some("Connection does not hold the token upgrade");
     }
     let accept = only(headers, &SEC_WEBSOCKET_ACCEPT);
-    if !accept.is_some_and(|value| value.as_bytes() == key.accept().as_bytes()) {
+    if accept.is_none_or(|value| value.as_bytes() != key.accept().as_bytes()) {
         return Some("Sec-WebSocket-Accept does not answer the key");
     }
     if headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use http::header::RETRY_AFTER;
-use tidegate_config::TlsVersion;
+use tidegate_config::{TlsVersion, UrlScheme};
 
 use super::{Server, forward, unix_seconds};
 use crate::exchange::{AnswerHeaders, ClientInfo, Evaluation, Exchange, TlsInfo, Upstream};
@@ -64,7 +64,28 @@ pub(super) fn route(snapshot: &Snapshot, port: &Port, visitor: Visitor) -> Resul
             message,
         ));
     }
-    let (params, remainder) = (found.params, found.remainder);
+    let place = Place {
+        scheme,
+        params: found.params,
+        remainder: found.remainder,
+    };
+    Ok(Visit {
+        listener: listener.config.name.clone(),
+        product: None,
+        exchange: exchange(snapshot, &api, visitor, place),
+        api,
+    })
+}
+
+/// Where a request was found to go.
+struct Place {
+    scheme: UrlScheme,
+    params: Vec<(String, String)>,
+    /// Of the path, behind a prefix.
+    remainder: String,
+}
+
+fn exchange(snapshot: &Snapshot, api: &Api, visitor: Visitor, place: Place) -> Exchange {
     let Visitor {
         id,
         request,
@@ -72,17 +93,18 @@ pub(super) fn route(snapshot: &Snapshot, port: &Port, visitor: Visitor) -> Resul
         address,
         tls,
     } = visitor;
+    let peer = peer.ip().to_canonical();
     let source = forward::Source {
-        peer: peer.ip().to_canonical(),
-        trusted: snapshot.trusted_proxies.contains(peer.ip().to_canonical()),
-        scheme,
+        peer,
+        trusted: snapshot.trusted_proxies.contains(peer),
+        scheme: place.scheme,
     };
     let names = &api.config.subscription_key;
     let headers = forward::headers(&request, source, names);
     let query = forward::query(request.raw_query.as_deref(), names);
-    let mut upstream = Upstream::new(&api.backend, query.as_deref(), &remainder, headers);
+    let mut upstream = Upstream::new(&api.backend, query.as_deref(), &place.remainder, headers);
     upstream.host_header.clone_from(&api.config.host_header);
-    let exchange = Exchange {
+    Exchange {
         id,
         host: request.host.clone(),
         request,
@@ -91,8 +113,8 @@ pub(super) fn route(snapshot: &Snapshot, port: &Port, visitor: Visitor) -> Resul
             port: address.port(),
             tls,
         },
-        scheme,
-        params,
+        scheme: place.scheme,
+        params: place.params,
         gateway: snapshot.settings.key.clone(),
         api: Arc::clone(&api.config),
         product: None,
@@ -101,13 +123,7 @@ pub(super) fn route(snapshot: &Snapshot, port: &Port, visitor: Visitor) -> Resul
         answer: AnswerHeaders::default(),
         token_expiry: None,
         evaluation: Evaluation::default(),
-    };
-    Ok(Visit {
-        listener: listener.config.name.clone(),
-        api,
-        product: None,
-        exchange,
-    })
+    }
 }
 
 /// A client that asked for another name in TLS may have agreed on less than this listener wants

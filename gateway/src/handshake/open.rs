@@ -184,10 +184,10 @@ fn refused(answer: ResponseHead, bytes: Bytes) -> Refusal {
             refusal.headers.push((name.clone(), value));
         }
     }
-    refusal.body = Some(Body {
+    refusal.body = Some(Box::new(Body {
         content_type: None,
         bytes,
-    });
+    }));
     refusal
 }
 

@@ -73,16 +73,16 @@ impl ReturnResponse {
                 let text = text.render(exchange)?.into_owned();
                 let typed = headers.iter().any(|(name, _)| name == CONTENT_TYPE);
                 let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
-                answer.body = Some(Body {
+                answer.body = Some(Box::new(Body {
                     content_type: (!typed).then_some(content_type),
                     bytes: Bytes::from(text),
-                });
+                }));
             }
             Content::Empty => {
-                answer.body = Some(Body {
+                answer.body = Some(Box::new(Body {
                     content_type: None,
                     bytes: Bytes::new(),
-                });
+                }));
             }
         }
         answer.headers = headers;

@@ -55,7 +55,6 @@ pub(super) fn compile(
     let apis = work.apis(&gateway.value);
     let products = work.products(&gateway.value, &apis);
     let snapshot = Snapshot {
-        revision: update.revision,
         trusted_proxies: work.trusted_proxies(),
         ports: work.ports(&apis),
         blocked: gateway.blocked,

@@ -75,7 +75,7 @@ fn key(namespace: &str, name: &str) -> ObjectKey {
 
 /// Is the API the very same object in both?
 fn kept(one: &Snapshot, two: &Snapshot, api: &ObjectKey) -> bool {
-    Arc::ptr_eq(one.find_api(api).unwrap(), two.find_api(api).unwrap())
+    Arc::ptr_eq(one.apis.get(api).unwrap(), two.apis.get(api).unwrap())
 }
 
 #[test]
@@ -155,10 +155,10 @@ fn a_broken_api_keeps_its_last_good_version_and_is_told() {
         let (alone, rejected) = Snapshot::compile(&bad, None, &lasting);
         assert_eq!(rejected.len(), 1);
         assert!(
-            alone.find_api(&chat).unwrap().blocked.is_some(),
+            alone.apis.get(&chat).unwrap().blocked.is_some(),
             "it refuses"
         );
-        assert!(alone.find_api(&ferry).unwrap().blocked.is_none());
+        assert!(alone.apis.get(&ferry).unwrap().blocked.is_none());
     }
 }
 
@@ -201,7 +201,8 @@ fn what_was_blocked_serves_once_it_is_mended() {
     assert!(mended.blocked.is_none());
     assert!(
         mended
-            .find_api(&key("shop", "chat"))
+            .apis
+            .get(&key("shop", "chat"))
             .unwrap()
             .blocked
             .is_none()
