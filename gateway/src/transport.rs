@@ -2,6 +2,9 @@
 //!
 //! An enum and not a trait object: the relay calls it for every burst of bytes.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
