@@ -1,5 +1,10 @@
 //! Whole documents, as people write them. The same files are tried on a real API server by e2e.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail the test that calls them"
+)]
+
 use serde_json::{Value, json};
 use tidegate_api::Validator;
 

@@ -1,7 +1,7 @@
 //! Builders of worlds. Their values differ from the product's defaults, so that a default that
 //! slips in shows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use k8s_openapi::ByteString;
@@ -29,6 +29,8 @@ pub(crate) fn key(name: &str) -> ObjectKey {
 pub(crate) struct Builder {
     pub(crate) world: World,
     age: u32,
+    /// Kind, namespace and name of all objects: looking through a large world takes long.
+    known: HashSet<(String, ObjectKey)>,
 }
 
 /// A world with one Gateway, `edge`, with a plain listener.
@@ -41,14 +43,19 @@ pub(crate) fn empty() -> Builder {
         now: NOW,
         ..World::default()
     };
-    Builder { world, age: 0 }
+    Builder {
+        world,
+        age: 0,
+        known: HashSet::new(),
+    }
 }
 
 impl Builder {
     pub(crate) fn gateway(mut self, name: &str, patch: Value) -> Self {
         let base = json!({"listeners": [{"name": "plain", "port": 8081, "protocol": "WS"}]});
         let gateway = self.object("Gateway", name, base, patch);
-        put(&mut self.world.gateways, gateway);
+        let new = self.known.insert(("Gateway".to_owned(), key(name)));
+        put(&mut self.world.gateways, gateway, new);
         self
     }
 
@@ -61,13 +68,15 @@ impl Builder {
             "backend": {"url": format!("ws://{short}.backend:7000/hub")},
         });
         let api = self.object("WebSocketApi", name, base, patch);
-        put(&mut self.world.apis, api);
+        let new = self.known.insert(("WebSocketApi".to_owned(), key(name)));
+        put(&mut self.world.apis, api, new);
         self
     }
 
     pub(crate) fn product(mut self, name: &str, patch: Value) -> Self {
         let product = self.object("Product", name, json!({}), patch);
-        put(&mut self.world.products, product);
+        let new = self.known.insert(("Product".to_owned(), key(name)));
+        put(&mut self.world.products, product, new);
         self
     }
 
@@ -81,7 +90,8 @@ impl Builder {
 
     pub(crate) fn subscription_without_keys(mut self, name: &str, patch: Value) -> Self {
         let subscription = self.object("Subscription", name, json!({}), patch);
-        put(&mut self.world.subscriptions, subscription);
+        let new = self.known.insert(("Subscription".to_owned(), key(name)));
+        put(&mut self.world.subscriptions, subscription, new);
         self
     }
 
@@ -188,7 +198,11 @@ fn created(age: u32) -> String {
 }
 
 /// Adds an object, or replaces the one of the same name and keeps its age.
-fn put<K: ResourceExt>(objects: &mut Vec<Arc<K>>, mut object: K) {
+fn put<K: ResourceExt>(objects: &mut Vec<Arc<K>>, mut object: K, new: bool) {
+    if new {
+        objects.push(Arc::new(object));
+        return;
+    }
     let same = |other: &Arc<K>| {
         other.name_any() == object.name_any() && other.namespace() == object.namespace()
     };
