@@ -3,7 +3,7 @@
 use http::HeaderName;
 use tidegate_config::policy;
 
-use super::compile::{Compiler, InvalidPolicy};
+use super::compile::{Compiler, InvalidPolicy, REFUSING};
 use super::expression::{Text, render_all};
 use crate::exchange::Exchange;
 use crate::refusal::{Origin, Reason, Refusal};
@@ -30,7 +30,7 @@ impl CheckHeader {
             name: policy.name.clone(),
             values: compiler.texts("checkHeader.values", &policy.values)?,
             ignore_case: policy.ignore_case,
-            status: policy.status,
+            status: compiler.status("checkHeader.status", policy.status, REFUSING)?,
             message: compiler.optional_text("checkHeader.message", policy.message.as_ref())?,
         })
     }

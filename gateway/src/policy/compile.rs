@@ -1,11 +1,16 @@
 //! Compiling a step: what its fields become, and what can be wrong with them.
 
+use std::ops::RangeInclusive;
+
 use http::HeaderName;
 use tidegate_config::policy::{Section, is_restricted_header};
 use tidegate_expr::{CompileError, Stage};
 
 use super::Context;
 use super::expression::{Computed, Condition, Text};
+
+/// Statuses of a policy that refuses.
+pub(super) const REFUSING: RangeInclusive<u16> = 400..=599;
 
 /// A step that can not be compiled; its object is rejected.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -94,6 +99,20 @@ impl Compiler<'_> {
             return Err(self.invalid(field, problem));
         }
         self.header(field, name)
+    }
+
+    /// A status that refuses. A 1xx or 2xx here would tell the client that a tunnel is open.
+    pub(super) fn status(
+        &self,
+        field: &str,
+        status: u16,
+        allowed: RangeInclusive<u16>,
+    ) -> Result<u16, InvalidPolicy> {
+        if allowed.contains(&status) {
+            return Ok(status);
+        }
+        let (from, to) = allowed.into_inner();
+        Err(self.invalid(field, format!("{status} is not from {from} to {to}")))
     }
 
     pub(super) fn expression(&self, field: &str, error: &CompileError) -> InvalidPolicy {

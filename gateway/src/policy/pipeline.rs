@@ -42,12 +42,21 @@ impl Pipeline {
     /// Expands the scopes, the widest first.
     pub(crate) fn merge(scopes: &[&ScopePolicies]) -> Self {
         let mut seen = BTreeMap::new();
-        let values = scopes.iter().map(|scope| {
+        let mut values: Vec<Arc<ScopeValues>> = Vec::with_capacity(scopes.len());
+        for scope in scopes {
+            // Most scopes have none of their own, and there may be thousands of APIs.
+            let same = scope
+                .values
+                .is_empty()
+                .then(|| values.last().cloned())
+                .flatten();
+            let only = seen.is_empty().then(|| Arc::clone(&scope.own_values));
             seen.extend(scope.values.clone());
-            Arc::new(ScopeValues::new(&seen))
-        });
+            let merged = || Arc::new(ScopeValues::new(&seen));
+            values.push(same.or(only).unwrap_or_else(merged));
+        }
         Self {
-            values: values.collect(),
+            values,
             inbound: expand(scopes, Section::Inbound),
             outbound: expand(scopes, Section::Outbound),
             on_error: expand(scopes, Section::OnError),
@@ -66,6 +75,7 @@ impl Pipeline {
             .is_err_and(|refusal| refusal.reason == Reason::RateLimitExceeded)
         {
             // All limits are asked before any counts: what one of them refuses, none counts.
+            exchange.evaluation.deferred.clear();
             for taken in exchange.evaluation.taken.drain(..) {
                 services.counters.give_back(taken);
             }

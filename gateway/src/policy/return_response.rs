@@ -54,7 +54,7 @@ impl ReturnResponse {
             ));
         }
         Ok(Self {
-            status: policy.status,
+            status: compiler.status("returnResponse.status", policy.status, 300..=599)?,
             headers,
             content,
         })
@@ -147,6 +147,14 @@ mod tests {
             (refusal.message.as_str(), refusal.body.is_none()),
             ("later, 192.0.2.7", true)
         );
+    }
+
+    #[test]
+    fn no_answer_can_look_like_an_open_tunnel() {
+        for status in [0, 101, 200, 299, 600] {
+            let error = compile_error(json!({"returnResponse": {"status": status}}));
+            assert!(error.contains("returnResponse.status: "), "{error}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::Context;
 use super::action::Action;
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::Condition;
+use crate::exchange::ScopeValues;
 
 /// Whose policies these are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub(crate) struct ScopePolicies {
     pub(super) on_error: Vec<Arc<Step>>,
     /// The object's own named values, and whether each is secret.
     pub(super) values: BTreeMap<String, (String, bool)>,
+    /// The same, ready to be read.
+    pub(super) own_values: Arc<ScopeValues>,
 }
 
 impl ScopePolicies {
@@ -59,6 +62,7 @@ impl ScopePolicies {
             outbound: Vec::new(),
             on_error: Vec::new(),
             values: BTreeMap::new(),
+            own_values: Arc::new(ScopeValues::new(&BTreeMap::new())),
         }
     }
 
@@ -69,9 +73,11 @@ impl ScopePolicies {
         values: &BTreeMap<String, ResolvedValue>,
         context: &Context<'_>,
     ) -> Result<Self, InvalidPolicy> {
+        let values = resolve(values, context)?;
         let mut compiled = Self {
             inherit: on.inherit,
-            values: resolve(values, context)?,
+            own_values: Arc::new(ScopeValues::new(&values)),
+            values,
             ..Self::none()
         };
         for (section, position, step) in on.steps() {

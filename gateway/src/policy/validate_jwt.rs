@@ -16,7 +16,7 @@ use tidegate_config::policy::{JwtAlgorithm, Match};
 
 use self::keys::Keys;
 use self::place::Place;
-use super::compile::{Compiler, InvalidPolicy};
+use super::compile::{Compiler, InvalidPolicy, REFUSING};
 use super::expression::{Text, render_all};
 use crate::exchange::Exchange;
 use crate::jwt::{ClaimRule, Invalid, Rules, Signed, Token, check_claims};
@@ -96,7 +96,7 @@ impl ValidateJwt {
             skew: i64::try_from(policy.clock_skew.get().as_secs()).unwrap_or(i64::MAX),
             require_expiration: policy.require_expiration,
             require_signed: policy.require_signed,
-            status: policy.status,
+            status: compiler.status("validateJwt.status", policy.status, REFUSING)?,
             message: compiler.optional_text("validateJwt.message", policy.message.as_ref())?,
             strip: policy.strip,
             close_on_expiry: policy.close_on_expiry,

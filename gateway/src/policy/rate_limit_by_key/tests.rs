@@ -82,6 +82,25 @@ async fn what_one_limit_refuses_counts_for_none() {
 }
 
 #[tokio::test]
+async fn what_one_limit_refuses_counts_for_no_waiting_one() {
+    let services = services();
+    let failures = limit(json!({"key": "'f'", "incrementWhen": "response.status >= 400"}));
+    let pipeline = inbound(&[failures, limit(json!({"calls": 1}))], &services);
+    for passes in [true, false, false, false] {
+        let mut exchange = exchange(&[]);
+        match pipeline.inbound(&mut exchange, &services).await {
+            Ok(()) => assert!(passes),
+            Err(refusal) => {
+                assert!(refusal.message.starts_with("Rate limit"));
+                pipeline.on_error(&mut exchange, refusal, &services).await;
+            }
+        }
+    }
+    let rest = inbound(&[limit(json!({"key": "'f'"}))], &services);
+    assert_eq!(passing(&rest, &services, 5).await, 2);
+}
+
+#[tokio::test]
 async fn what_another_step_refuses_counts() {
     let services = services();
     let pipeline = inbound(
