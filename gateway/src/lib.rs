@@ -11,18 +11,12 @@
 //! bytes that follow a head are known, and no library task or buffer outlives the handshake. What
 //! an HTTP library does best — bodies, pipelining, reuse — is what must never happen here.
 
-#![cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "parts arrive one by one; goes when all are called"
-    )
-)]
-
 pub mod drain;
 pub mod relay;
 pub mod session;
+pub mod settings;
 pub mod transport;
+
 mod access;
 mod admin;
 mod chain;
@@ -32,16 +26,15 @@ mod dial;
 mod exchange;
 mod frame;
 mod gateway;
+mod handshake;
 mod head;
 mod http_client;
 mod jwks;
 mod jwt;
-mod handshake;
 mod listener;
-mod record;
-mod worker;
 mod metrics;
 mod policy;
+mod record;
 mod refusal;
 mod route;
 mod snapshot;
@@ -50,8 +43,7 @@ mod state_dir;
 mod tls;
 mod update;
 mod upgrade;
-
-pub mod settings;
+mod worker;
 
 pub use gateway::{Applied, BoundListener, Gateway, Options, Ports, Problem, StartError};
 pub use metrics::Metrics;

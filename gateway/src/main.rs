@@ -73,6 +73,9 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let stop = Stop::new()?;
     let (feed, updates, problems) = Feed::new();
     let gateway = Gateway::start(options(&settings.network, problems), updates).await?;
+    if let Some(address) = gateway.admin_address() {
+        tracing::info!(%address, "admin server listening");
+    }
     let source = Source::choose(settings, feed, &gateway).await?;
     until_stopped(gateway, source, stop).await;
     Ok(())

@@ -157,7 +157,7 @@ mod tests {
         for (arguments, named) in [
             ("--gateway edge --namespace shop", "--pod-name"),
             ("--gateway a/b --namespace shop --pod-name p", "--gateway"),
-            ("--gateway -a --namespace shop --pod-name p", "--gateway"),
+            ("--gateway=-a --namespace shop --pod-name p", "--gateway"),
             ("--gateway e --namespace S --pod-name p", "--namespace"),
             ("--config-dir d --gateway edge", "--gateway"),
             ("--config-dir d --state-dir s", "--state-dir"),

@@ -69,6 +69,7 @@ impl Gateway {
             supervise(&control_drain, admin.run(control_drain.clone()));
         }
         let services = Services::new(control_drain.clone(), Handle::current());
+        metrics.attach(Arc::clone(&services));
         let lasting = Lasting::new(Arc::clone(&services), metrics);
         let lasting = lasting.map_err(|source| StartError::Tls(Box::new(source)))?;
         supervise(&control_drain, Arc::clone(&services).maintain());
@@ -161,7 +162,9 @@ async fn bind_admin(
     state: &Arc<State>,
 ) -> Result<(Admin, SocketAddr), StartError> {
     let failed = |source| StartError::Admin(address, source);
-    let admin = Admin::bind(address, Arc::clone(state)).await.map_err(failed)?;
+    let admin = Admin::bind(address, Arc::clone(state))
+        .await
+        .map_err(failed)?;
     let bound = admin.address().map_err(failed)?;
     Ok((admin, bound))
 }

@@ -133,7 +133,11 @@ impl Takeover {
         snapshot: Arc<Snapshot>,
         rejected: Vec<Rejected>,
     ) -> io::Result<()> {
-        tracing::info!(revision = update.revision, rejected = rejected.len(), "taken over");
+        tracing::info!(
+            revision = update.revision,
+            rejected = rejected.len(),
+            "taken over"
+        );
         match &mut self.running {
             Some(running) => {
                 running.shared.snapshot.store(Arc::clone(&snapshot));
@@ -201,7 +205,12 @@ impl Takeover {
         {
             metrics.config_error(problem.reason);
         }
-        let revision = self.state.serving.borrow().as_ref().map_or(0, |u| u.revision);
+        let revision = self
+            .state
+            .serving
+            .borrow()
+            .as_ref()
+            .map_or(0, |u| u.revision);
         let running = self.running.iter();
         let applied = Applied {
             revision,
@@ -211,7 +220,9 @@ impl Takeover {
             synchronized: revision != 0 && problem.is_none(),
             error: problem.as_ref().map(|problem| problem.message.clone()),
         };
-        metrics.config_revision.set(i64::try_from(revision).unwrap_or(i64::MAX));
+        metrics
+            .config_revision
+            .set(i64::try_from(revision).unwrap_or(i64::MAX));
         metrics.config_synchronized.set(applied.synchronized.into());
         let rejected = i64::try_from(applied.rejected.len()).unwrap_or(i64::MAX);
         metrics.config_rejected_objects.set(rejected);

@@ -4,9 +4,9 @@
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use prometheus::core::{Collector, Desc};
-use prometheus::proto::MetricFamily;
-use prometheus::{Counter, IntGauge, Opts, Registry};
+use prometheus::{Counter, IntGauge, Registry};
+
+use crate::metrics::register::{amount, gauge};
 
 /// Clock ticks in `/proc/self/stat`: fixed to 100 in Linux' interface on all its architectures.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -15,52 +15,38 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// 14 and 15.
 const TIMES: [usize; 2] = [11, 12];
 
-#[derive(Clone, Debug)]
-struct Process {
+/// The process' metrics.
+#[derive(Debug)]
+pub(super) struct Process {
     cpu: Counter,
     memory: IntGauge,
     open: IntGauge,
     limit: IntGauge,
-    start: IntGauge,
-}
-
-/// Adds the process' metrics to a registry.
-pub(super) fn register(registry: &Registry) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let process = Process {
-        cpu: Counter::with_opts(Opts::new(
-            "process_cpu_seconds_total",
-            "Processor time used, user and system",
-        ))
-        .expect(super::CONSTANTS),
-        memory: gauge("process_resident_memory_bytes", "Resident memory"),
-        open: gauge("process_open_fds", "File descriptors open now"),
-        limit: gauge("process_max_fds", "File descriptors that may be open"),
-        start: gauge("process_start_time_seconds", "Start, in seconds since 1970"),
-    };
-    let now = now.map_or(0, |now| now.as_secs());
-    process.start.set(i64::try_from(now).unwrap_or(i64::MAX));
-    registry
-        .register(Box::new(process))
-        .expect("each name is registered once, as a test shows");
-}
-
-fn gauge(name: &str, help: &str) -> IntGauge {
-    IntGauge::new(name, help).expect(super::CONSTANTS)
 }
 
 impl Process {
-    fn parts(&self) -> [&dyn Collector; 5] {
-        [
-            &self.cpu,
-            &self.memory,
-            &self.open,
-            &self.limit,
-            &self.start,
-        ]
+    pub(super) fn register(r: &Registry) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |now| now.as_secs());
+        gauge(
+            r,
+            "process_start_time_seconds",
+            "Start, in seconds since 1970",
+        )
+        .set(i64::try_from(now).unwrap_or(i64::MAX));
+        Self {
+            cpu: amount(
+                r,
+                "process_cpu_seconds_total",
+                "Processor time used, user and system",
+            ),
+            memory: gauge(r, "process_resident_memory_bytes", "Resident memory"),
+            open: gauge(r, "process_open_fds", "File descriptors open now"),
+            limit: gauge(r, "process_max_fds", "File descriptors that may be open"),
+        }
     }
 
-    fn refresh(&self) {
+    pub(super) fn refresh(&self) {
         let stat = fs::read_to_string("/proc/self/stat");
         if let Some(seconds) = stat.ok().and_then(|stat| cpu_seconds(&stat)) {
             // A counter refuses to go back, which the clock does not do either.
@@ -71,18 +57,6 @@ impl Process {
         let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
         set(&self.limit, max_files(&limits));
         set(&self.open, open_files());
-    }
-}
-
-impl Collector for Process {
-    fn desc(&self) -> Vec<&Desc> {
-        self.parts().into_iter().flat_map(Collector::desc).collect()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        self.refresh();
-        let parts = self.parts().into_iter();
-        parts.flat_map(Collector::collect).collect()
     }
 }
 
@@ -140,10 +114,10 @@ mod tests {
     #[test]
     fn this_process_uses_something() {
         let registry = Registry::new();
-        register(&registry);
+        Process::register(&registry).refresh();
         for family in registry.gather() {
             if family.name() != "process_cpu_seconds_total" {
-                let value = family.get_metric()[0].get_gauge().value();
+                let value = family.get_metric()[0].get_gauge().get_value();
                 assert!(value > 0.0, "{}", family.name());
             }
         }

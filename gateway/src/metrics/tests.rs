@@ -78,6 +78,7 @@ fn the_documentation_lists_every_metric() {
     metrics.handshake(Some(&key), HandshakeResult::Accepted, "");
     metrics.handshake_phase(Phase::Total, Duration::ZERO);
     metrics.config_error("format");
+    metrics.render();
     let registered = metrics.registry.gather().into_iter().map(|family| {
         let kind = format!("{:?}", family.get_field_type()).to_lowercase();
         let labels = family.get_metric()[0].get_label().iter();

@@ -2,12 +2,20 @@
 //!
 //! A directory with a `main.rs`, so that all stories are linked once.
 
-mod lifecycle;
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the lint's exemption for tests does not reach their helpers"
+)]
+
+mod access;
 mod attacks;
 mod backend;
 mod handshake;
-mod access;
+mod lifecycle;
 mod limits;
 mod listeners;
 mod logs;
+mod policies;
+mod process;
 mod support;

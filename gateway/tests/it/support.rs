@@ -4,19 +4,19 @@
 
 #![allow(dead_code, reason = "a story uses what it needs")]
 
-pub mod backend;
-pub mod client;
-pub mod config;
-pub mod gateway;
-pub mod tls;
+pub(crate) mod backend;
+pub(crate) mod client;
+pub(crate) mod config;
+pub(crate) mod gateway;
+pub(crate) mod tls;
 
 use std::time::Duration;
 
 /// Long enough for a loaded machine: only failures wait for it.
-pub const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
 /// Waits for `future`, or fails by saying what was awaited.
-pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(LIMIT, future).await {
         Ok(value) => value,
         Err(_) => panic!("waited {LIMIT:?} for {what}"),
@@ -24,7 +24,7 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
 }
 
 /// Asks again until the answer is yes, or fails by saying what was awaited.
-pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     within(what, async {
         while !is_so() {
             tokio::time::sleep(Duration::from_millis(5)).await;

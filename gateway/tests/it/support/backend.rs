@@ -15,19 +15,19 @@ use crate::support::until;
 
 /// A request head as it came over the wire, and what came behind it in the same read.
 #[derive(Clone, Debug)]
-pub struct Head {
-    pub text: String,
-    pub rest: Vec<u8>,
+pub(crate) struct Head {
+    pub(crate) text: String,
+    pub(crate) rest: Vec<u8>,
 }
 
 impl Head {
     /// `GET /path HTTP/1.1`.
-    pub fn request_line(&self) -> &str {
+    pub(crate) fn request_line(&self) -> &str {
         self.text.lines().next().unwrap_or_default()
     }
 
     /// All values of a field, in order.
-    pub fn header(&self, name: &str) -> Vec<&str> {
+    pub(crate) fn header(&self, name: &str) -> Vec<&str> {
         let fields = self.text.lines().filter_map(|line| line.split_once(':'));
         fields
             .filter(|(field, _)| field.eq_ignore_ascii_case(name))
@@ -36,7 +36,7 @@ impl Head {
     }
 
     /// The answer that accepts it, with further lines (each ended by CR LF).
-    pub fn switching(&self, lines: &str) -> String {
+    pub(crate) fn switching(&self, lines: &str) -> String {
         let key = self.header("Sec-WebSocket-Key");
         let accept = derive_accept_key(key.first().expect("no key").as_bytes());
         format!(
@@ -47,15 +47,15 @@ impl Head {
 }
 
 /// A server on a free port; ends with the value.
-pub struct Backend {
-    pub address: SocketAddr,
+pub(crate) struct Backend {
+    pub(crate) address: SocketAddr,
     heads: Arc<Mutex<Vec<Head>>>,
     _tasks: JoinSet<()>,
 }
 
 impl Backend {
     /// Runs `script` for every connection, once its request head was read.
-    pub async fn scripted<S, F>(script: S) -> Self
+    pub(crate) async fn scripted<S, F>(script: S) -> Self
     where
         S: Fn(Head, TcpStream) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
@@ -73,7 +73,7 @@ impl Backend {
     }
 
     /// Accepts everything and sends back every message.
-    pub async fn echo() -> Self {
+    pub(crate) async fn echo() -> Self {
         Self::scripted(|head, stream| async move {
             let mut socket = upgrade(&head, stream, "").await;
             while let Some(Ok(message)) = socket.next().await {
@@ -87,7 +87,7 @@ impl Backend {
     }
 
     /// Gives every request the same answer and closes.
-    pub async fn answering(answer: &'static str) -> Self {
+    pub(crate) async fn answering(answer: &'static str) -> Self {
         Self::scripted(move |_, mut stream| async move {
             use tokio::io::AsyncWriteExt as _;
             // The gateway may have left; the test then sees that.
@@ -98,12 +98,12 @@ impl Backend {
     }
 
     /// The request heads so far.
-    pub fn heads(&self) -> Vec<Head> {
+    pub(crate) fn heads(&self) -> Vec<Head> {
         self.heads.lock().unwrap().clone()
     }
 
     /// The only request head; waits for it.
-    pub async fn head(&self) -> Head {
+    pub(crate) async fn head(&self) -> Head {
         until("a request at the backend", || !self.heads().is_empty()).await;
         let heads = self.heads();
         assert_eq!(heads.len(), 1, "{heads:?}");
@@ -112,7 +112,7 @@ impl Backend {
 }
 
 /// Accepts a handshake and speaks WebSocket from there on.
-pub async fn upgrade(
+pub(crate) async fn upgrade(
     head: &Head,
     mut stream: TcpStream,
     lines: &str,

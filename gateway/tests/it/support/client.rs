@@ -13,25 +13,25 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use crate::support::within;
 
 /// An open WebSocket.
-pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// An answer that was not 101.
 #[derive(Clone, Debug)]
-pub struct Refused {
-    pub status: u16,
-    pub answer: Response<()>,
-    pub body: String,
+pub(crate) struct Refused {
+    pub(crate) status: u16,
+    pub(crate) answer: Response<()>,
+    pub(crate) body: String,
 }
 
 /// Opens a WebSocket, or tells the refusal.
-pub async fn connect(url: &str, headers: &[(&str, &str)]) -> Result<Socket, Refused> {
+pub(crate) async fn connect(url: &str, headers: &[(&str, &str)]) -> Result<Socket, Refused> {
     connect_with_answer(url, headers)
         .await
         .map(|(socket, _)| socket)
 }
 
 /// As [`connect`], with the head of the answer.
-pub async fn connect_with_answer(
+pub(crate) async fn connect_with_answer(
     url: &str,
     headers: &[(&str, &str)],
 ) -> Result<(Socket, Response<()>), Refused> {
@@ -61,7 +61,7 @@ pub async fn connect_with_answer(
 }
 
 /// Opens a WebSocket that must not be refused.
-pub async fn open(url: &str) -> Socket {
+pub(crate) async fn open(url: &str) -> Socket {
     match connect(url, &[]).await {
         Ok(socket) => socket,
         Err(refused) => panic!("{url} was refused: {refused:?}"),
@@ -69,20 +69,20 @@ pub async fn open(url: &str) -> Socket {
 }
 
 /// Sends a text and waits for the same.
-pub async fn echo(socket: &mut Socket, text: &str) {
+pub(crate) async fn echo(socket: &mut Socket, text: &str) {
     socket.send(Message::text(text)).await.unwrap();
     let answer = within("the echo", socket.next()).await;
     assert_eq!(answer.unwrap().unwrap(), Message::text(text));
 }
 
 /// The next message, which must be there.
-pub async fn receive(socket: &mut Socket) -> Message {
+pub(crate) async fn receive(socket: &mut Socket) -> Message {
     let next = within("a message", socket.next()).await;
     next.expect("the connection ended").unwrap()
 }
 
 /// Waits for a Close and tells its code and reason; `None`: an empty one.
-pub async fn closed(socket: &mut Socket) -> Option<(u16, String)> {
+pub(crate) async fn closed(socket: &mut Socket) -> Option<(u16, String)> {
     loop {
         match within("a Close", socket.next()).await {
             Some(Ok(Message::Close(frame))) => {
@@ -95,14 +95,14 @@ pub async fn closed(socket: &mut Socket) -> Option<(u16, String)> {
 }
 
 /// Writes bytes and reads until the other side closes.
-pub async fn raw(address: SocketAddr, request: &[u8]) -> String {
+pub(crate) async fn raw(address: SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request).await.unwrap();
     read_to_end(&mut stream).await
 }
 
 /// Reads until the other side closes; a reset ends it too.
-pub async fn read_to_end(stream: &mut TcpStream) -> String {
+pub(crate) async fn read_to_end(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     // What was read before a reset is in the buffer.
     let _ = within("the end of the answer", stream.read_to_end(&mut answer)).await;
@@ -110,7 +110,7 @@ pub async fn read_to_end(stream: &mut TcpStream) -> String {
 }
 
 /// A handshake that is as it should be, for `path`, with further lines (each ended by CR LF).
-pub fn handshake(path: &str, lines: &str) -> String {
+pub(crate) fn handshake(path: &str, lines: &str) -> String {
     format!(
         "GET {path} HTTP/1.1\r\nHost: harbour.example\r\nUpgrade: websocket\r\n\
          Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\

@@ -13,23 +13,23 @@ use tidegate_config::{
 use tidegate_gateway::Update;
 
 /// Namespace of everything.
-pub const NAMESPACE: &str = "harbour";
+pub(crate) const NAMESPACE: &str = "harbour";
 
 /// The object `name` in [`NAMESPACE`].
-pub fn key(name: &str) -> ObjectKey {
+pub(crate) fn key(name: &str) -> ObjectKey {
     ObjectKey::new(NAMESPACE, name)
 }
 
 /// A configuration and its material, to be changed at will.
 #[derive(Clone)]
-pub struct Config {
-    pub config: GatewayConfig,
-    pub material: Material,
+pub(crate) struct Config {
+    pub(crate) config: GatewayConfig,
+    pub(crate) material: Material,
 }
 
 impl Config {
     /// One plain listener `plain`, nothing on it. A drain takes half a second at most.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             config: GatewayConfig {
                 settings: settings(),
@@ -42,12 +42,12 @@ impl Config {
     }
 
     /// With an open API `name` at `/name`.
-    pub fn api(self, name: &str, backend: SocketAddr) -> Self {
+    pub(crate) fn api(self, name: &str, backend: SocketAddr) -> Self {
         self.api_with(name, backend, |_| {})
     }
 
     /// With an open API `name` at `/name`, changed by `edit`.
-    pub fn api_with(
+    pub(crate) fn api_with(
         mut self,
         name: &str,
         backend: SocketAddr,
@@ -61,20 +61,20 @@ impl Config {
     }
 
     /// Changes an API that is there.
-    pub fn edit_api(mut self, name: &str, edit: impl FnOnce(&mut ApiConfig)) -> Self {
+    pub(crate) fn edit_api(mut self, name: &str, edit: impl FnOnce(&mut ApiConfig)) -> Self {
         let api = self.config.apis.iter_mut().find(|api| api.key.name == name);
         edit(api.expect("no such API in the fixture"));
         self
     }
 
     /// Without an API that is there.
-    pub fn without_api(mut self, name: &str) -> Self {
+    pub(crate) fn without_api(mut self, name: &str) -> Self {
         self.config.apis.retain(|api| api.key.name != name);
         self
     }
 
     /// With a product that needs a key, changed by `edit`.
-    pub fn product(
+    pub(crate) fn product(
         mut self,
         name: &str,
         apis: &[&str],
@@ -96,7 +96,7 @@ impl Config {
     }
 
     /// With a subscription whose only key is `secret`.
-    pub fn subscription(mut self, name: &str, scope: SubscriptionScope, secret: &str) -> Self {
+    pub(crate) fn subscription(mut self, name: &str, scope: SubscriptionScope, secret: &str) -> Self {
         self.config.subscriptions.push(SubscriptionConfig {
             key: key(name),
             generation: 6,
@@ -110,19 +110,19 @@ impl Config {
     }
 
     /// Without a subscription that is there.
-    pub fn without_subscription(mut self, name: &str) -> Self {
+    pub(crate) fn without_subscription(mut self, name: &str) -> Self {
         self.config.subscriptions.retain(|s| s.key.name != name);
         self
     }
 
     /// Changes the Gateway's own settings.
-    pub fn settings(mut self, edit: impl FnOnce(&mut GatewaySettings)) -> Self {
+    pub(crate) fn settings(mut self, edit: impl FnOnce(&mut GatewaySettings)) -> Self {
         edit(&mut self.config.settings);
         self
     }
 
     /// With a TLS listener `secure` that shows this certificate (chain and key in PEM).
-    pub fn tls_listener(mut self, chain: &str, private_key: &str) -> Self {
+    pub(crate) fn tls_listener(mut self, chain: &str, private_key: &str) -> Self {
         let id = |part: &str| MaterialId::secret(NAMESPACE, "edge-tls", part);
         let (crt, key) = (id("tls.crt"), id("tls.key"));
         self.material.insert(crt.clone(), chain.as_bytes().to_vec());
@@ -145,7 +145,7 @@ impl Config {
     }
 
     /// As an update.
-    pub fn update(&self, revision: u64) -> Update {
+    pub(crate) fn update(&self, revision: u64) -> Update {
         Update {
             revision,
             config: self.config.clone(),
@@ -180,7 +180,7 @@ fn settings() -> GatewaySettings {
 }
 
 /// An API at `/name` that needs no key.
-pub fn api(name: &str, backend_url: &str) -> ApiConfig {
+pub(crate) fn api(name: &str, backend_url: &str) -> ApiConfig {
     ApiConfig {
         key: key(name),
         generation: 4,

@@ -10,16 +10,16 @@ use crate::support::config::Config;
 use crate::support::{LIMIT, within};
 
 /// A running gateway on free ports of 127.0.0.1.
-pub struct TestGateway {
-    pub gateway: Gateway,
-    pub metrics: Arc<Metrics>,
+pub(crate) struct TestGateway {
+    pub(crate) gateway: Gateway,
+    pub(crate) metrics: Arc<Metrics>,
     updates: watch::Sender<Option<Arc<Update>>>,
     revision: u64,
 }
 
 impl TestGateway {
     /// Starts and waits until it serves `config`.
-    pub async fn start(config: &Config) -> Self {
+    pub(crate) async fn start(config: &Config) -> Self {
         let mut started = Self::start_empty(Options::local()).await;
         started.apply(config).await;
         within("the listeners", started.gateway.ready()).await;
@@ -27,7 +27,7 @@ impl TestGateway {
     }
 
     /// Starts without a configuration.
-    pub async fn start_empty(mut options: Options) -> Self {
+    pub(crate) async fn start_empty(mut options: Options) -> Self {
         // Fails when another test was first, and then there is one.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         if options.workers == 0 {
@@ -45,7 +45,7 @@ impl TestGateway {
     }
 
     /// Gives it the next revision and waits until that is in use.
-    pub async fn apply(&mut self, config: &Config) {
+    pub(crate) async fn apply(&mut self, config: &Config) {
         self.offer(config);
         let (revision, mut status) = (self.revision, self.gateway.status());
         let applied = status.wait_for(|applied| applied.revision == revision);
@@ -55,26 +55,26 @@ impl TestGateway {
     }
 
     /// Gives it the next revision, whatever it makes of it.
-    pub fn offer(&mut self, config: &Config) {
+    pub(crate) fn offer(&mut self, config: &Config) {
         self.revision += 1;
         let update = Arc::new(config.update(self.revision));
         self.updates.send_replace(Some(update));
     }
 
     /// Where a listener listens.
-    pub fn address(&self, listener: &str) -> SocketAddr {
+    pub(crate) fn address(&self, listener: &str) -> SocketAddr {
         let bound = self.gateway.bound();
         let found = bound.iter().find(|bound| bound.name == listener);
         found.expect("no such listener").address
     }
 
     /// URL of `path` on the listener `plain`.
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("ws://{}{path}", self.address("plain"))
     }
 
     /// The value of a metric with exactly these labels, as written; 0 when there is none.
-    pub fn metric(&self, name_and_labels: &str) -> f64 {
+    pub(crate) fn metric(&self, name_and_labels: &str) -> f64 {
         let text = self.metrics.render();
         let line = text
             .lines()
@@ -83,7 +83,7 @@ impl TestGateway {
     }
 
     /// Waits until a metric has this value.
-    pub async fn metric_is(&self, name_and_labels: &str, value: f64) {
+    pub(crate) async fn metric_is(&self, name_and_labels: &str, value: f64) {
         let deadline = tokio::time::Instant::now() + LIMIT;
         while self.metric(name_and_labels) != value {
             assert!(

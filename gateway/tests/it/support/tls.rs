@@ -14,13 +14,13 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// A certificate authority of one test.
-pub struct Authority {
+pub(crate) struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
@@ -36,12 +36,12 @@ impl Authority {
     }
 
     /// Its own certificate.
-    pub fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.pem.clone()
     }
 
     /// Certificate and private key for a name, as PEM.
-    pub fn issue(&self, name: &str) -> (String, String) {
+    pub(crate) fn issue(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
@@ -49,14 +49,14 @@ impl Authority {
     }
 
     /// For a server of that name.
-    pub fn server_config(&self, name: &str) -> ServerConfig {
+    pub(crate) fn server_config(&self, name: &str) -> ServerConfig {
         let (chain, key) = self.parsed(name);
         let builder = ServerConfig::builder().with_no_client_auth();
         builder.with_single_cert(chain, key).unwrap()
     }
 
     /// For a server that wants its clients to have a certificate of this authority.
-    pub fn server_config_with_client_auth(&self, name: &str) -> ServerConfig {
+    pub(crate) fn server_config_with_client_auth(&self, name: &str) -> ServerConfig {
         let (chain, key) = self.parsed(name);
         let verifier = WebPkiClientVerifier::builder(Arc::new(self.roots()))
             .build()
@@ -66,13 +66,13 @@ impl Authority {
     }
 
     /// For clients that trust this authority alone.
-    pub fn client_config(&self) -> ClientConfig {
+    pub(crate) fn client_config(&self) -> ClientConfig {
         let builder = ClientConfig::builder().with_root_certificates(self.roots());
         builder.with_no_client_auth()
     }
 
     /// The authority alone, as somebody who trusts it has it.
-    pub fn roots(&self) -> RootCertStore {
+    pub(crate) fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap())
@@ -91,7 +91,7 @@ impl Authority {
 }
 
 /// Connects with TLS and asks for `name`.
-pub async fn tls_connect(
+pub(crate) async fn tls_connect(
     address: SocketAddr,
     name: &str,
     config: ClientConfig,
@@ -104,7 +104,7 @@ pub async fn tls_connect(
 }
 
 /// A `wss` backend that sends back every message; lives as long as the test.
-pub async fn secure_echo(config: ServerConfig) -> SocketAddr {
+pub(crate) async fn secure_echo(config: ServerConfig) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));

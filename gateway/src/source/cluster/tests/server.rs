@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -179,10 +179,8 @@ fn watching(query: &str, world: &watch::Sender<World>) -> Response<Body> {
     let from: usize = version.unwrap().parse().unwrap();
     let state = (world.subscribe(), from);
     let events = futures::stream::unfold(state, |(mut world, at)| async move {
-        let ready = world
-            .wait_for(|world| world.down || world.events.len() > at)
-            .await;
-        let line = match ready {
+        let ready = world.wait_for(|world| world.down || world.events.len() > at);
+        let line = match ready.await {
             Ok(world) if !world.down => format!("{}\n", world.events[at]),
             _ => return None,
         };

@@ -1,0 +1,63 @@
+//! What policies' services count by themselves: fetched key sets, rate limits. Read at each scrape.
+
+use std::sync::{Arc, OnceLock};
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
+
+use crate::metrics::register::{counter, counters, gauge};
+use crate::policy::Services;
+
+/// The services' metrics; 0 before there are services.
+#[derive(Debug)]
+pub(super) struct ServiceMetrics {
+    services: OnceLock<Arc<Services>>,
+    fetches: IntCounterVec,
+    limit_keys: IntGauge,
+    limit_keys_evicted: IntCounter,
+}
+
+impl ServiceMetrics {
+    pub(super) fn register(r: &Registry) -> Self {
+        Self {
+            services: OnceLock::new(),
+            fetches: counters(
+                r,
+                "tidegate_key_set_fetches_total",
+                "Fetches of OpenID configurations and key sets",
+                &["result"],
+            ),
+            limit_keys: gauge(
+                r,
+                "tidegate_rate_limit_keys",
+                "Keys that rate limits count at the moment",
+            ),
+            limit_keys_evicted: counter(
+                r,
+                "tidegate_rate_limit_keys_evicted_total",
+                "Keys of rate limits forgotten too early because there were too many",
+            ),
+        }
+    }
+
+    /// Reads from these services; the first ones stay.
+    pub(super) fn attach(&self, services: Arc<Services>) {
+        let _ = self.services.set(services);
+    }
+
+    pub(super) fn refresh(&self) {
+        let (mut succeeded, mut failed) = (0, 0);
+        if let Some(services) = self.services.get() {
+            (succeeded, failed) = services.fetch_counts();
+            let keys = services.limit_keys();
+            self.limit_keys.set(i64::try_from(keys).unwrap_or(i64::MAX));
+            raise(&self.limit_keys_evicted, services.limit_keys_evicted());
+        }
+        raise(&self.fetches.with_label_values(&["succeeded"]), succeeded);
+        raise(&self.fetches.with_label_values(&["failed"]), failed);
+    }
+}
+
+/// Two scrapes at a time may count a little twice; the next ones wait until it is true again.
+fn raise(counter: &IntCounter, to: u64) {
+    counter.inc_by(to.saturating_sub(counter.get()));
+}
