@@ -56,8 +56,9 @@ impl<T> Store<T> {
             self.entries.insert(key, entry);
             return Wake::Now;
         };
-        // A relist repeats what is known.
-        if entry.version == version {
+        // A list repeats what is known; what could not be read may be readable now, since a newer
+        // definition of its kind was installed.
+        if entry.version == version && entry.broken.is_none() {
             return Wake::Never;
         }
         let before = entry.kept.take();
