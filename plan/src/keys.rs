@@ -124,21 +124,13 @@ fn missing(
 /// A Secret of the user: used as it is.
 fn supplied(keys: &mut Keys, secret: &Secret, secret_key: &ObjectKey) {
     for name in [PRIMARY_KEY, SECONDARY_KEY] {
-        match key_text(secret, name) {
+        match key_text(secret, name).map(|text| text.and_then(check)) {
             None => {}
-            Some(Err(())) => {
-                let text =
-                    format!("{name} of Secret {secret_key} must be printable ASCII without spaces");
-                keys.problems.push(Problem::accepted(Reason::Invalid, text));
-            }
-            Some(Ok(text)) if !(MIN_KEY_LENGTH..=MAX_KEY_LENGTH).contains(&text.len()) => {
-                let text = format!(
-                    "{name} of Secret {secret_key} must have {MIN_KEY_LENGTH} to {MAX_KEY_LENGTH} characters"
-                );
-                keys.problems
-                    .push(Problem::accepted(Reason::KeyTooShort, text));
-            }
             Some(Ok(text)) => keys.add(name, text, None),
+            Some(Err((reason, must))) => {
+                let text = format!("{name} of Secret {secret_key} must {must}");
+                keys.problems.push(Problem::accepted(reason, text));
+            }
         }
     }
     if keys.hashes.is_empty() && keys.problems.is_empty() {
@@ -219,8 +211,11 @@ impl Keys {
     }
 }
 
+/// Why a key can not be used, and what it must be.
+type Unusable = (Reason, &'static str);
+
 /// One key as text; a line end behind it (files have one) is not part of it.
-fn key_text<'s>(secret: &'s Secret, name: &str) -> Option<Result<&'s str, ()>> {
+fn key_text<'s>(secret: &'s Secret, name: &str) -> Option<Result<&'s str, Unusable>> {
     let text = secret
         .string_data
         .as_ref()
@@ -229,11 +224,20 @@ fn key_text<'s>(secret: &'s Secret, name: &str) -> Option<Result<&'s str, ()>> {
     let data = secret.data.as_ref().and_then(|data| data.get(name));
     let bytes = text.or(data.map(|bytes| bytes.0.as_slice()))?;
     let text = std::str::from_utf8(bytes).map(|text| text.trim_end_matches(['\r', '\n']));
-    Some(
-        text.ok()
-            .filter(|text| text.bytes().all(|b| b.is_ascii_graphic()))
-            .ok_or(()),
-    )
+    let text = text
+        .ok()
+        .filter(|text| text.bytes().all(|b| b.is_ascii_graphic()));
+    Some(text.ok_or((Reason::Invalid, "be printable ASCII without spaces")))
+}
+
+fn check(text: &str) -> Result<&str, Unusable> {
+    if text.len() < MIN_KEY_LENGTH {
+        Err((Reason::KeyTooShort, "have at least 16 characters"))
+    } else if text.len() > MAX_KEY_LENGTH {
+        Err((Reason::Invalid, "have at most 512 characters"))
+    } else {
+        Ok(text)
+    }
 }
 
 /// Who has which key: no key opens two subscriptions.

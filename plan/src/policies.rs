@@ -106,7 +106,9 @@ impl Scope<'_> {
             Policy::Base
             | Policy::CheckHeader(_)
             | Policy::SetQueryParameter(_)
-            | Policy::SetVariable(_) => Vec::new(),
+            | Policy::RewritePath(_)
+            | Policy::SetVariable(_)
+            | Policy::SetStatus(_) => Vec::new(),
         }
     }
 
@@ -212,7 +214,9 @@ fn decides_access(section: Section, step: &dyn Step) -> bool {
         | Policy::RateLimitByKey(_)
         | Policy::SetHeader(_)
         | Policy::SetQueryParameter(_)
-        | Policy::SetBackend(_) => false,
+        | Policy::RewritePath(_)
+        | Policy::SetBackend(_)
+        | Policy::SetStatus(_) => false,
     };
     step.policies().iter().any(may)
 }

@@ -214,7 +214,7 @@ fn supplied_keys_are_used_as_they_are() {
         (
             "too long",
             &[("primaryKey", &long)],
-            ("KeyTooShort", "ResolvedRefs"),
+            ("Invalid", "ResolvedRefs"),
             0,
         ),
         (
