@@ -31,7 +31,7 @@ e2e: build setup ## Runs the end-to-end tests; T=name chooses some of them.
 	cargo test $(CARGO_FLAGS) -p tidegate-e2e -- $(T)
 
 churn: build setup ## 1,000 configuration changes under 1,000 live tunnels.
-	TIDEGATE_CHURN_CHANGES=1000 TIDEGATE_CHURN_TUNNELS=1000 \
+	ulimit -n "$$(ulimit -Hn)"; TIDEGATE_CHURN_CHANGES=1000 TIDEGATE_CHURN_TUNNELS=1000 \
 		cargo test $(CARGO_FLAGS) -p tidegate-e2e churn -- --nocapture
 
 crds: ## Writes crds/ from the types in api/.

@@ -42,9 +42,11 @@ impl Operator {
     /// Starts one for a whole cluster and waits until it is ready.
     pub async fn start(kubeconfig: &Path) -> anyhow::Result<Self> {
         let admin = local(paths::free_port()?);
+        let replica = format!("operator-{}", admin.port());
         let mut command = command("tidegate-operator")?;
         command
             .env("KUBECONFIG", kubeconfig)
+            .args(["--pod-name", &replica])
             .args(["--admin-address", &admin.to_string()]);
         let mut process = Process::spawn("operator", command)?;
         ready(&mut process, admin).await?;

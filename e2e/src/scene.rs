@@ -1,8 +1,7 @@
 //! What most tests start from: a namespace with an operator behind it, and gateways in it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use anyhow::ensure;
 use kube::config::{AuthInfo, Kubeconfig};
@@ -16,7 +15,7 @@ use crate::kubectl::Kubectl;
 use crate::namespace::{Condition, Namespace};
 use crate::paths;
 use crate::program::{Gateway, GatewayOptions, Operator};
-use crate::wait::eventually;
+use crate::wait::{PATIENCE, eventually};
 
 /// A namespace of the shared cluster, watched by the shared operator.
 pub struct Scene {
@@ -148,7 +147,7 @@ spec:
     pub async fn keys(&self, subscription: &str) -> anyhow::Result<(String, String)> {
         let name = format!("{subscription}-keys");
         let what = format!("keys in Secret {name}");
-        eventually(&what, Duration::from_secs(20), async || {
+        eventually(&what, PATIENCE, async || {
             Ok((
                 self.namespace.secret(&name, "primaryKey").await?,
                 self.namespace.secret(&name, "secondaryKey").await?,
@@ -238,16 +237,42 @@ impl Served {
         Request::new(self.url(target))
     }
 
+    /// Waits until the configuration that it keeps on its disk holds this text.
+    pub async fn saved(&self, text: &str) -> anyhow::Result<()> {
+        let state = &self.plan.options.state;
+        let what = format!("{text} in a file below {}", state.display());
+        eventually(&what, PATIENCE, async || {
+            ensure!(holds(state, text)?, "not yet");
+            Ok(())
+        })
+        .await
+    }
+
     /// Waits until a handshake gets this status; 101 for a tunnel.
     pub async fn answers(&self, target: &str, status: u16) -> anyhow::Result<()> {
         let what = format!("{target} answers {status}");
-        eventually(&what, Duration::from_secs(20), async || {
+        eventually(&what, PATIENCE, async || {
             let got = self.request(target).send().await?.status();
             ensure!(got == status, "it answers {got}");
             Ok(())
         })
         .await
     }
+}
+
+fn holds(directory: &Path, text: &str) -> anyhow::Result<bool> {
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        let found = if path.is_dir() {
+            holds(&path, text)?
+        } else {
+            std::fs::read_to_string(&path)?.contains(text)
+        };
+        if found {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The end of the shared operator's log stands in each test that fails.

@@ -13,7 +13,7 @@ impl EchoStage {
             .await
     }
 
-    async fn inbound(&self, steps: Value) -> anyhow::Result<()> {
+    async fn in_force(&self, steps: Value) -> anyhow::Result<()> {
         // A merge patch replaces lists as a whole.
         self.policies(json!({ "inbound": steps })).await
     }
@@ -52,7 +52,7 @@ async fn set_header_overrides_skips_appends_and_deletes() -> anyhow::Result<()> 
         if if_exists != "Delete" {
             step["values"] = values;
         }
-        stage.inbound(json!([{ "setHeader": step }])).await?;
+        stage.in_force(json!([{ "setHeader": step }])).await?;
         let split = |values: Vec<String>| -> Vec<String> {
             let all = values.join(",");
             let parts = all.split(',').map(|part| part.trim().to_owned());
@@ -83,7 +83,7 @@ async fn set_query_parameter_changes_one_and_leaves_the_rest_as_it_was() -> anyh
     ];
     for (step, target) in cases {
         stage
-            .inbound(json!([{ "setQueryParameter": step }]))
+            .in_force(json!([{ "setQueryParameter": step }]))
             .await?;
         stage.request("?a=1&b=%7e+1").open().await?;
         let got = stage.echo.last_head()?.target().to_owned();
@@ -104,7 +104,7 @@ async fn set_backend_sends_a_handshake_elsewhere() -> anyhow::Result<()> {
     let other = tidegate_e2e::backend::Echo::start().await?;
     let port = other.address().port();
     stage
-        .inbound(json!([{
+        .in_force(json!([{
             "when": "request.query('room', '') != ''",
             "setBackend": {"url": format!("ws://127.0.0.1:{port}/rooms/${{request.query('room')}}")},
         }]))
@@ -120,7 +120,7 @@ async fn set_backend_sends_a_handshake_elsewhere() -> anyhow::Result<()> {
 async fn return_response_answers_instead_of_the_backend() -> anyhow::Result<()> {
     let stage = echo_stage("return", "").await?;
     stage
-        .inbound(json!([
+        .in_force(json!([
             {"setVariable": {"name": "who", "value": "request.query('who', 'nobody')"}},
             {
                 "when": "vars.who == 'nobody'",
@@ -149,7 +149,7 @@ async fn return_response_answers_instead_of_the_backend() -> anyhow::Result<()> 
 async fn check_header_lets_pass_who_has_it() -> anyhow::Result<()> {
     let stage = echo_stage("check-header", "").await?;
     stage
-        .inbound(json!([{"checkHeader": {
+        .in_force(json!([{"checkHeader": {
             "name": "X-Team", "values": ["red", "blue"], "ignoreCase": true,
         }}]))
         .await?;
@@ -163,7 +163,7 @@ async fn check_header_lets_pass_who_has_it() -> anyhow::Result<()> {
         .refused_with(403)
         .await?;
     stage
-        .inbound(json!([{"checkHeader": {"name": "X-Team", "status": 401, "message": "who?"}}]))
+        .in_force(json!([{"checkHeader": {"name": "X-Team", "status": 401, "message": "who?"}}]))
         .await?;
     with("green").open().await?;
     let refused = stage.request("").refused_with(401).await?;
@@ -181,7 +181,7 @@ async fn ip_filter_decides_by_the_clients_address() -> anyhow::Result<()> {
         (json!({"forbid": ["2001:db8::/32"]}), 101),
     ];
     for (filter, status) in cases {
-        stage.inbound(json!([{ "ipFilter": filter }])).await?;
+        stage.in_force(json!([{ "ipFilter": filter }])).await?;
         let got = stage.request("").send().await?.status();
         assert_eq!(got, status, "{filter}");
     }
@@ -192,7 +192,7 @@ async fn ip_filter_decides_by_the_clients_address() -> anyhow::Result<()> {
 async fn a_trusted_proxys_word_about_the_client_counts() -> anyhow::Result<()> {
     let stage = echo_stage("proxies", "").await?;
     let filter = json!([{"ipFilter": {"allow": ["203.0.113.7"]}}]);
-    stage.inbound(filter).await?;
+    stage.in_force(filter).await?;
     let through = || stage.request("").header("x-forwarded-for", "203.0.113.7");
     through().refused_with(403).await?; // nobody trusts 127.0.0.1 yet
     let trusted = json!({"trustedProxies": ["127.0.0.0/8"]});
@@ -206,7 +206,7 @@ async fn a_trusted_proxys_word_about_the_client_counts() -> anyhow::Result<()> {
 async fn rate_limit_by_key_counts_each_key_for_itself() -> anyhow::Result<()> {
     let stage = echo_stage("rate", "").await?;
     stage
-        .inbound(json!([{"rateLimitByKey": {
+        .in_force(json!([{"rateLimitByKey": {
             "key": "request.query('user', '')", "calls": 2, "period": "60s",
             "remainingHeader": "X-Remaining", "totalHeader": "X-Total",
         }}]))
@@ -238,7 +238,7 @@ async fn validate_jwt_with_a_shared_secret() -> anyhow::Result<()> {
     });
     stage.scene.apply(&object.to_string()).await?;
     stage
-        .inbound(json!([
+        .in_force(json!([
             {"validateJwt": {
                 "requireScheme": "Bearer", "issuers": ["https://issuer.example"], "audiences": ["sea"],
                 "keys": [{"secretKeyRef": {"name": "jwt", "key": "hmac"}}],
@@ -301,7 +301,7 @@ async fn validate_jwt_with_public_keys() -> anyhow::Result<()> {
     stage.scene.apply(&object.to_string()).await?;
     let key = |key: &str| json!({"secretKeyRef": {"name": "public", "key": key}});
     stage
-        .inbound(json!([{"validateJwt": {"query": "token", "keys": [key("ec"), key("rsa")]}}]))
+        .in_force(json!([{"validateJwt": {"query": "token", "keys": [key("ec"), key("rsa")]}}]))
         .await?;
     for signer in [&elliptic, &rsa] {
         let token = signer.token(600, &json!({}))?;
@@ -323,7 +323,7 @@ async fn validate_jwt_with_an_identity_provider() -> anyhow::Result<()> {
     let signers = [Signer::es256("elliptic")?, Signer::rs256("rsa")?];
     let provider = IdentityProvider::start(&signers).await?;
     stage
-        .inbound(json!([{"validateJwt": {
+        .in_force(json!([{"validateJwt": {
             "query": "token", "openidConfig": [provider.discovery()],
         }}]))
         .await?;
@@ -438,7 +438,7 @@ async fn outbound_and_on_error_shape_the_clients_answer() -> anyhow::Result<()> 
 async fn an_expression_that_fails_refuses_with_500() -> anyhow::Result<()> {
     let stage = echo_stage("fault", "").await?;
     stage
-        .inbound(
+        .in_force(
             json!([{"setVariable": {"name": "n", "value": "1 / int(request.query('by', '1'))"}}]),
         )
         .await?;

@@ -31,6 +31,7 @@ async fn without_an_api_server_gateways_serve_and_even_start() -> anyhow::Result
         .await?;
 
     // A restarted gateway finds its configuration on its disk.
+    edge.saved("\"/api\"").await?;
     let mut edge = edge;
     edge.gateway.process.kill()?;
     let plan = edge.plan.clone();
@@ -170,14 +171,16 @@ async fn a_restarted_gateway_serves_what_it_served() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_connection_is_told_of_in_the_access_log() -> anyhow::Result<()> {
     let stage = echo_stage("records", "").await?;
-    let target = "/api?subscription-key=do-not-log-this";
+    let target = "/api?token=do-not-log-this";
     let mut client = stage.edge.request(target).open().await?;
     client.echo("hello").await?;
     client
         .send(tokio_tungstenite::tungstenite::Message::Close(None))
         .await?;
     stage.edge.request("/nowhere").refused_with(404).await?;
-    let what = "a line for the opening, one for the close and one for the refusal";
+    let wrong_key = "/api?subscription-key=do-not-log-this";
+    stage.edge.request(wrong_key).refused_with(401).await?;
+    let what = "a line for the opening, one for the close, and one for each refusal";
     eventually(what, PATIENCE, async || {
         let process = &stage.edge.gateway.process;
         let log = process.stdout() + &process.stderr();
@@ -185,9 +188,11 @@ async fn a_connection_is_told_of_in_the_access_log() -> anyhow::Result<()> {
         let lines: Vec<serde_json::Value> = lines
             .map(|line| serde_json::from_str(line).context("a line that is no JSON"))
             .collect::<anyhow::Result<_>>()?;
-        ensure!(lines.len() >= 3, "{lines:?}");
+        ensure!(lines.len() == 4, "{lines:?}");
         let all = serde_json::to_string(&lines)?;
-        ensure!(all.contains("route_not_found"), "no reason: {all}");
+        for reason in ["route_not_found", "subscription_key_invalid"] {
+            ensure!(all.contains(reason), "no {reason}: {all}");
+        }
         ensure!(!all.contains("do-not-log-this"), "a key in the log: {all}");
         Ok(())
     })

@@ -177,8 +177,8 @@ async fn run_follows_a_directory_and_keeps_the_last_good_of_what_breaks() -> any
     directory.write("two.yaml", &two)?;
     directory.answers("/two", 101).await?;
 
-    let broken =
-        format!("{two}  onHandshake: {{inbound: [{{setVariable: {{name: a, value: '1 +'}}}}]}}");
+    let step = "{setHeader: {name: X-Step, values: ['${']}}";
+    let broken = format!("{two}  onHandshake: {{inbound: [{step}]}}");
     directory.write("two.yaml", &broken)?;
     let said = directory.process.line("a complaint about two", |line| {
         (line.contains("two") && line.contains("inbound")).then(|| line.to_owned())
