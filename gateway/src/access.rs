@@ -29,7 +29,8 @@ type KeyHash = [u8; 32];
 #[derive(Debug, Default)]
 pub(crate) struct AccessIndex {
     keys: HashMap<KeyHash, Arc<SubscriptionConfig>>,
-    subscriptions: HashMap<ObjectKey, Arc<SubscriptionConfig>>,
+    /// Sorted by key: tens of thousands are kept, and looked up by name only now and then.
+    subscriptions: Vec<Arc<SubscriptionConfig>>,
     products: HashMap<ObjectKey, ProductAccess>,
     /// API to the open product that has it.
     open: HashMap<ObjectKey, ObjectKey>,
@@ -64,7 +65,7 @@ impl AccessIndex {
         self.products.insert(key.clone(), ProductAccess { apis });
     }
 
-    /// Adds a subscription under each of its keys.
+    /// Adds a subscription under each of its keys. [`AccessIndex::sorted`] has to follow.
     pub(crate) fn add_subscription(&mut self, subscription: &Arc<SubscriptionConfig>) {
         for text in &subscription.key_hashes {
             let mut hash = KeyHash::default();
@@ -73,19 +74,31 @@ impl AccessIndex {
                 self.keys.insert(hash, Arc::clone(subscription));
             }
         }
-        let key = subscription.key.clone();
-        self.subscriptions.insert(key, Arc::clone(subscription));
+        self.subscriptions.push(Arc::clone(subscription));
+    }
+
+    /// Ready to be asked for subscriptions by name.
+    pub(crate) fn sorted(mut self) -> Self {
+        self.subscriptions.sort_by(|a, b| a.key.cmp(&b.key));
+        self
     }
 
     /// The subscription `key`.
     pub(crate) fn subscription(&self, key: &ObjectKey) -> Option<&SubscriptionConfig> {
-        self.subscriptions.get(key).map(|found| &**found)
+        self.find(key).map(|found| &**found)
     }
 
     /// The same subscription, when it is here with the same content.
     pub(crate) fn known(&self, config: &SubscriptionConfig) -> Option<Arc<SubscriptionConfig>> {
-        let found = self.subscriptions.get(&config.key);
+        let found = self.find(&config.key);
         found.filter(|found| ***found == *config).cloned()
+    }
+
+    fn find(&self, key: &ObjectKey) -> Option<&Arc<SubscriptionConfig>> {
+        let at = self
+            .subscriptions
+            .binary_search_by(|found| found.key.cmp(key));
+        self.subscriptions.get(at.ok()?)
     }
 
     /// The decision: with a key, by the key; without one, by an open product or the API itself.

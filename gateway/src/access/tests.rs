@@ -81,7 +81,7 @@ fn index(open_product: bool) -> AccessIndex {
     ] {
         index.add_subscription(&subscription(name, scope, expires_at));
     }
-    index
+    index.sorted()
 }
 
 /// `Ok(product whose policies apply)`, or the reason.
@@ -218,4 +218,19 @@ fn a_401_tells_where_the_key_goes() {
         value,
         "TidegateKey realm=\"h/p\", header=\"X-Key\", query=\"key\""
     );
+}
+
+#[test]
+fn subscriptions_are_found_by_name_with_the_same_content() {
+    let index = index(false);
+    let gold = subscription(
+        "gold-key",
+        SubscriptionScope::Product("gold".to_owned()),
+        None,
+    );
+    assert_eq!(index.subscription(&gold.key), Some(&*gold));
+    assert!(index.known(&gold).is_some());
+    let other = subscription("gold-key", SubscriptionScope::Gateway, None);
+    assert!(index.known(&other).is_none());
+    assert_eq!(index.subscription(&ObjectKey::new("shop", "nobody")), None);
 }

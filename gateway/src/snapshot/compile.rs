@@ -176,7 +176,7 @@ impl Compilation<'_> {
             let known = before.and_then(|index| index.known(subscription));
             index.add_subscription(&known.unwrap_or_else(|| Arc::new(subscription.clone())));
         }
-        Arc::new(index)
+        Arc::new(index.sorted())
     }
 
     fn ports(&mut self, apis: &HashMap<ObjectKey, Arc<Api>>) -> BTreeMap<u16, Arc<Port>> {
