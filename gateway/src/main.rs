@@ -24,6 +24,9 @@ const EXIT_USAGE: u8 = 64;
 /// Accepting, watching and taking over; connections have threads of their own.
 const CONTROL_THREADS: usize = 2;
 
+/// Every failed request is an error to kube's client; whoever asked says it, and less often.
+const KUBE_NOISE: &str = "kube_client::client::builder=off";
+
 /// Below the state directory, which others may use too.
 const BACKUP: &str = "config";
 
@@ -53,7 +56,10 @@ fn start_log(settings: &Log) {
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
-        .with_env_filter(EnvFilter::new(&settings.log_level))
+        .with_env_filter(EnvFilter::new(format!(
+            "{KUBE_NOISE},{}",
+            settings.log_level
+        )))
         .init();
 }
 

@@ -44,6 +44,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// reach it never serves an old configuration, short beside the time a pod takes to start.
 const COLD_START: Duration = Duration::from_secs(3);
 
+/// An API server that is away for hours needs a log line now and then, not one per attempt.
+const COMPLAIN_AGAIN: Duration = Duration::from_secs(60);
+
 /// Events that are there already are looked at together: a full list is one change, not hundreds.
 const BATCH: usize = 1024;
 
@@ -130,6 +133,8 @@ struct Follower {
     secrets: Secrets,
     published: Option<Index>,
     backoff: Backoff,
+    /// When a lost watch was logged last.
+    complained: Option<Instant>,
     /// When to try again, when the failure is one that time may cure.
     retry: Option<Instant>,
 }
@@ -143,6 +148,7 @@ impl Follower {
             feed,
             published: None,
             backoff: Backoff::default(),
+            complained: None,
             retry: None,
         }
     }
@@ -158,10 +164,17 @@ impl Follower {
 
     /// Only before anything was published a lost watch is a problem of the configuration: later,
     /// what was seen last stays the newest one known.
-    fn complain(&self, error: &watcher::Error) {
+    fn complain(&mut self, error: &watcher::Error) {
         let message = format!("failed to watch the configuration: {}", text_of(error));
         if self.feed.has_published() {
-            tracing::warn!("{message}");
+            let now = Instant::now();
+            if self
+                .complained
+                .is_none_or(|last| now > last + COMPLAIN_AGAIN)
+            {
+                tracing::warn!("{message}");
+                self.complained = Some(now);
+            }
         } else {
             self.feed.problem(Problem {
                 reason: "watch_failed",
