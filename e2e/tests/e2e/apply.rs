@@ -1,6 +1,6 @@
 //! From `kubectl apply` to a served API, and what the statuses say on the way.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
@@ -19,7 +19,9 @@ async fn an_api_is_served_where_it_is_assigned_and_nowhere_else() -> anyhow::Res
     scene
         .apply(&open_api("here", "api", &echo.url(), ""))
         .await?;
+    let applied = Instant::now();
     here.answers("/api", 101).await?;
+    println!("served {:?} after kubectl said applied", applied.elapsed());
     here.request("/api").open().await?.echo("served").await?;
     assert_eq!(there.request("/api").send().await?.status(), 404);
 

@@ -4,12 +4,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
+use anyhow::Context;
 use futures::future::try_join_all;
 use serde_json::json;
 use tidegate_e2e::client::Client;
+use tidegate_e2e::wait::eventually;
 
-use crate::stage::echo_stage;
+use crate::stage::{EchoStage, echo_stage};
 
 fn size(variable: &str, default: usize) -> anyhow::Result<usize> {
     match std::env::var(variable) {
@@ -62,8 +65,37 @@ async fn changes_drop_no_tunnel_and_fail_no_handshake() -> anyhow::Result<()> {
     let metrics = stage.edge.gateway.metrics().await?;
     let lost = metrics.sum("tidegate_handshakes_total", &[("result", "failed")])?;
     assert_eq!(lost.unwrap_or(0.0), 0.0);
+    old_shards_go(&stage).await?;
     let handshakes = handshakes.into_inner();
     assert!(handshakes > 0, "none was made while it changed");
     println!("{changes} changes, {tunnels} tunnels, {handshakes} handshakes: none lost");
     Ok(())
+}
+
+/// An index and a shard for each family that has objects; nothing of all the revisions before.
+async fn old_shards_go(stage: &EchoStage) -> anyhow::Result<()> {
+    let what = "only the newest revision's ConfigMaps are left";
+    eventually(what, Duration::from_secs(60), async || {
+        let maps = stage.scene.namespace().list("ConfigMap").await?;
+        let names = maps
+            .iter()
+            .filter_map(|map| map["metadata"]["name"].as_str());
+        let names: Vec<_> = names
+            .filter(|name| name.starts_with("edge-config"))
+            .collect();
+        let index = stage
+            .scene
+            .namespace()
+            .get("ConfigMap", "edge-config")
+            .await?;
+        let index = index["data"]["index.json"].as_str().context("no index")?;
+        let index: serde_json::Value = serde_json::from_str(index)?;
+        let shards = index["shards"].as_array().map_or(0, Vec::len);
+        anyhow::ensure!(
+            names.len() == shards + 1,
+            "{shards} shards in use: {names:?}"
+        );
+        Ok(())
+    })
+    .await
 }
