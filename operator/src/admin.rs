@@ -164,3 +164,6 @@ impl Admin {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,7 @@ use tidegate_api::{
 use tidegate_config::ObjectKey;
 use tidegate_plan::KeyRequest;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::drain::Drain;
 use crate::gather::{Broken, Wake, Waker};
@@ -35,6 +36,10 @@ const CONCURRENCY: usize = 16;
 
 /// Pause after a failed write, before the same object is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// A Gateway's status names its revision, which changes with every change of anything it serves: it
+/// is written at most this often, and then with what is true by then.
+const REST: Duration = Duration::from_millis(500);
 
 /// What a chore is about; there is one chore per object at a time. In order of urgency.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,6 +79,8 @@ pub(super) enum ChoreError {
 struct Queue {
     pending: BTreeMap<About, Chore>,
     busy: HashSet<About>,
+    /// Not to be taken up again before this time.
+    resting: BTreeMap<About, Instant>,
     /// Unreadable objects whose status says so.
     told: HashSet<(ObjectRef, Broken)>,
     /// Secrets with keys that could not be written at the last attempt.
@@ -81,6 +88,12 @@ struct Queue {
 }
 
 impl Queue {
+    /// The most urgent of the chores that can be taken up.
+    fn free(&self) -> Option<&About> {
+        let mut pending = self.pending.keys();
+        pending.find(|about| !self.busy.contains(about) && !self.resting.contains_key(about))
+    }
+
     /// Of an object that cannot be read there is nothing new to say.
     fn drop_told(&mut self) {
         let told = &self.told;
@@ -137,6 +150,7 @@ impl Chores {
         queue.pending.clear();
         queue.told.clear();
         queue.keyless.clear();
+        queue.resting.clear();
     }
 
     /// Does chores until the drain asks, then finishes those under way.
@@ -159,8 +173,10 @@ impl Chores {
             {
                 running.push(worker.complete(about, chore));
             }
+            let rested = worker.chores.rested();
             tokio::select! {
                 () = drain.asked() => break,
+                () = tokio::time::sleep_until(rested) => {}
                 () = worker.chores.changed.notified() => {}
                 Some(()) = running.next() => {}
             }
@@ -168,13 +184,21 @@ impl Chores {
         while running.next().await.is_some() {}
     }
 
+    /// When the first chore that rests can be taken up.
+    fn rested(&self) -> Instant {
+        let queue = self.lock();
+        let resting = queue.resting.iter();
+        let waiting = resting.filter(|(about, _)| queue.pending.contains_key(about));
+        let first = waiting.map(|(_, until)| *until).min();
+        // Any later time will do: whatever is added wakes the worker.
+        first.unwrap_or_else(|| Instant::now() + PAUSE * 60)
+    }
+
     fn take(&self) -> Option<(About, Chore)> {
+        let now = Instant::now();
         let mut queue = self.lock();
-        let free = queue
-            .pending
-            .keys()
-            .find(|about| !queue.busy.contains(about));
-        let about = free?.clone();
+        queue.resting.retain(|_, until| now < *until);
+        let about = queue.free()?.clone();
         let chore = queue.pending.remove(&about)?;
         queue.busy.insert(about.clone());
         Some((about, chore))
@@ -193,6 +217,9 @@ impl Chores {
         if !done {
             return true;
         }
+        if matches!(chore, Chore::Gateway(_)) {
+            queue.resting.insert(about.clone(), Instant::now() + REST);
+        }
         // A pass may have asked for the same while it was under way.
         if queue.pending.get(about) == Some(chore) {
             queue.pending.remove(about);
@@ -201,6 +228,13 @@ impl Chores {
             queue.told.insert((object.clone(), broken.clone()));
         }
         false
+    }
+
+    /// Is nothing left to do?
+    #[cfg(test)]
+    pub(crate) fn is_idle(&self) -> bool {
+        let queue = self.lock();
+        queue.busy.is_empty() && queue.pending.is_empty()
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

@@ -13,6 +13,9 @@ mod store;
 mod watch;
 mod watched;
 
+use std::future::Future;
+use std::time::Duration;
+
 pub(crate) use ack::Ack;
 pub(crate) use broken::Broken;
 pub(crate) use health::Health;
@@ -22,3 +25,14 @@ pub(crate) use recall::recall;
 pub(crate) use store::Store;
 pub(crate) use watch::{RELIST, Scope, Sink, spawn_watches};
 pub(crate) use watched::{Custom, strip};
+
+/// The client itself waits for ever for an answer on a connection that is dead.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// One read, bounded in time.
+async fn in_time<T>(read: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
+    match tokio::time::timeout(TIMEOUT, read).await {
+        Ok(outcome) => outcome,
+        Err(elapsed) => Err(kube::Error::Service(Box::new(elapsed))),
+    }
+}

@@ -303,3 +303,6 @@ pub(crate) fn retry_after(times: u32) -> Duration {
     const LONGEST: Duration = Duration::from_secs(30);
     FIRST.saturating_mul(1 << times.min(10)).min(LONGEST)
 }
+
+#[cfg(test)]
+mod tests;

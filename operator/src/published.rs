@@ -26,7 +26,7 @@ pub(crate) struct Published {
     pub(crate) history: History,
     /// Parts that this revision no longer names, and since when.
     pub(crate) retired: BTreeMap<OwnedKey, Retired>,
-    /// Bytes of all parts, when known.
+    /// Bytes of all parts.
     pub(crate) bytes: usize,
     /// False when parts were missing as it was read back: then `config` is less than the index says.
     pub(crate) complete: bool,
@@ -44,7 +44,7 @@ impl Published {
     /// What was found in the cluster; nothing is known of who has what in it.
     pub(crate) fn found(
         (config, material): (GatewayConfig, Material),
-        index: Index,
+        (index, bytes): (Index, usize),
         complete: bool,
     ) -> Self {
         Self {
@@ -53,7 +53,7 @@ impl Published {
             history: History::starting_at(index.revision),
             index,
             retired: BTreeMap::new(),
-            bytes: 0,
+            bytes,
             complete,
         }
     }

@@ -100,7 +100,11 @@ pub(crate) fn index(revision: u64, shards: &[&str]) -> Index {
 
 pub(crate) fn published(revision: u64) -> Published {
     let config = gateway_config("shop", "edge");
-    Published::found((config, Material::default()), index(revision, &[]), true)
+    Published::found(
+        (config, Material::default()),
+        (index(revision, &[]), 0),
+        true,
+    )
 }
 
 pub(crate) fn lease(revision: u64, rejected: &Value) -> Lease {

@@ -41,12 +41,8 @@ impl Bench {
     async fn settle(&self, list: BTreeMap<About, Chore>) -> Vec<String> {
         self.chores.replace(list);
         let idle = async {
-            loop {
+            while !self.chores.is_idle() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
-                let queue = self.chores.lock();
-                if queue.busy.is_empty() && queue.pending.is_empty() {
-                    break;
-                }
             }
         };
         let waited = tokio::time::timeout(Duration::from_secs(60), idle).await;
@@ -92,6 +88,34 @@ async fn keys_are_made_before_their_subscription_is_reported() {
     assert_eq!(bench.settle(both).await, ["POST secrets/trader-keys"]);
     let then = BTreeMap::from([status(json!([]))]);
     assert_eq!(bench.settle(then).await, ["PATCH trader/status"]);
+    bench.drain.ask();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateways_status_is_written_twice_a_second_at_most_and_the_last_one_counts() {
+    let bench = Bench::start();
+    let object = ObjectRef::new(Kind::Gateway, &ObjectKey::new("shop", "edge"));
+    let report = |revision: u64| {
+        let report = Report {
+            uid: "uid-edge".to_owned(),
+            status: parse(json!({ "revision": revision })),
+            transitions: Vec::new(),
+        };
+        BTreeMap::from([(About::Status(object.clone()), Chore::Gateway(report))])
+    };
+    let mut writes = 0;
+    for revision in 1..=100 {
+        bench.chores.replace(report(revision));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        writes += bench.server.writes().len();
+    }
+    assert_eq!(writes, 2, "in one second");
+    bench.settle(report(101)).await;
+    let status = bench
+        .server
+        .get(&format!("{GROUP}/gateways/edge/status"))
+        .unwrap();
+    assert_eq!(status["status"]["revision"], 101);
     bench.drain.ask();
 }
 

@@ -86,3 +86,6 @@ impl Health {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tidegate_config::ObjectKey;
 
-use super::{Index, Store};
+use super::{Index, Store, in_time};
 
 /// Reads at a time.
 const CONCURRENCY: usize = 16;
@@ -150,7 +150,7 @@ where
         + DeserializeOwned,
 {
     let api: Api<K> = Api::namespaced(client, &key.namespace);
-    match api.get_opt(&key.name).await {
+    match in_time(api.get_opt(&key.name)).await {
         Ok(Some(mut object)) => {
             object.meta_mut().managed_fields = None;
             Ok(Some((key, (version, Arc::new(object)))))

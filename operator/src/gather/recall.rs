@@ -8,6 +8,7 @@ use kube::{Api, Client};
 use serde_json::Value;
 use tidegate_config::{INDEX_KEY, Index, MATERIAL_KEY, ObjectKey, SHARD_KEY, assemble};
 
+use super::in_time;
 use crate::owned::OwnedKind;
 use crate::published::Published;
 use crate::render::{self, Part};
@@ -23,7 +24,7 @@ pub(crate) async fn recall(
 ) -> Result<Option<Published>, kube::Error> {
     let key = render::index_key(gateway);
     let api = api(client, OwnedKind::ConfigMap, gateway);
-    let Some(map) = api.get_opt(&key.key.name).await? else {
+    let Some(map) = in_time(api.get_opt(&key.key.name)).await? else {
         return Ok(None);
     };
     let text = map.data["data"][INDEX_KEY].as_str().unwrap_or_default();
@@ -47,8 +48,9 @@ pub(crate) async fn recall(
 /// The configuration of an index and those of its parts that could be read.
 fn put_together(index: Index, texts: &HashMap<String, String>) -> Option<Published> {
     let text = |name: &str| texts.get(name).map(String::as_str);
+    let bytes = texts.values().map(String::len).sum();
     if let Ok(whole) = assemble(&index, text, text) {
-        return Some(Published::found(whole, index, true));
+        return Some(Published::found(whole, (index, bytes), true));
     }
     let mut rest = index.clone();
     rest.shards
@@ -56,7 +58,7 @@ fn put_together(index: Index, texts: &HashMap<String, String>) -> Option<Publish
     rest.secrets
         .retain(|part| is_intact(text(&part.name), &part.sha256));
     let some = assemble(&rest, text, text).ok()?;
-    Some(Published::found(some, index, false))
+    Some(Published::found(some, (index, bytes), false))
 }
 
 fn is_intact(text: Option<&str>, sha256: &str) -> bool {
@@ -71,7 +73,8 @@ async fn read(
 ) -> Result<Option<(String, String)>, kube::Error> {
     let kind = part.key.kind;
     let name = part.key.key.name;
-    let Some(object) = api(client, kind, gateway).get_opt(&name).await? else {
+    let api = api(client, kind, gateway);
+    let Some(object) = in_time(api.get_opt(&name)).await? else {
         return Ok(None);
     };
     Ok(text_of(kind, &object.data).map(|text| (name, text)))

@@ -51,6 +51,12 @@ impl History {
         revision >= self.floor && !missed.any(|(_, change)| change.objects.contains(object))
     }
 
+    /// Did a revision that some pod may not have change `object`?
+    pub(crate) fn mentions(&self, object: &ObjectRef) -> bool {
+        let mut changes = self.changes.values();
+        changes.any(|change| change.objects.contains(object))
+    }
+
     /// How long the oldest change has been waiting that a pod at `revision` does not have.
     pub(crate) fn lag(&self, revision: u64, now: Instant) -> Duration {
         let mut missed = self.changes.range(revision.saturating_add(1)..);

@@ -73,9 +73,26 @@ impl<'a> Progress<'a> {
             }
         }
         match served {
-            0 => Judgement::bad(Reason::NotServed, "served nowhere"),
+            0 => Judgement::bad(Reason::NotServed, self.withdrawal(object)),
             _ => Judgement::good(Reason::Programmed, "served by every pod"),
         }
+    }
+
+    /// An object that is served nowhere may still be served by pods that do not know yet.
+    fn withdrawal(&self, object: &ObjectRef) -> String {
+        let mut gateways = self.gateways.iter();
+        let lagging = gateways.find_map(|(gateway, (published, pods, _))| {
+            let history = &(*published)?.history;
+            // Nearly always nothing is pending, and there may be 50,000 objects to ask about.
+            let applied = history
+                .mentions(object)
+                .then(|| pods.applied(history, object))?;
+            let names = (!applied.lagging.is_empty()).then(|| list(&applied.lagging))?;
+            Some(format!(
+                "being withdrawn from Gateway {gateway}: waiting for {names}"
+            ))
+        });
+        lagging.unwrap_or_else(|| "served nowhere".to_owned())
     }
 
     /// What keeps `object` from being programmed on one Gateway.

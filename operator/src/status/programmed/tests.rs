@@ -124,6 +124,19 @@ async fn what_is_not_served_as_written_is_not_programmed() {
         (Pending, "Gateway shop/edge: no room")
     );
     assert_eq!(judge(None, &all, None, Serving::Current).1, Pending);
+    let mut withdrawn = published(5);
+    withdrawn
+        .history
+        .record(6, [chat()].into(), tokio::time::Instant::now());
+    let (gateway, late) = (key("edge"), pods(&[6, 5]));
+    let mut progress = Progress::default();
+    progress.add(&gateway, Some(&withdrawn), &late, None);
+    let going = progress.judge(&chat(), []);
+    assert_eq!(going.reason, NotServed);
+    assert_eq!(
+        going.message,
+        "being withdrawn from Gateway shop/edge: waiting for b"
+    );
     let nowhere = Progress::default().judge(&chat(), []);
     assert_eq!((nowhere.status, nowhere.reason), (false, NotServed));
 }
