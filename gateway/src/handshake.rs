@@ -342,3 +342,24 @@ impl Drop for Active {
         self.0.dec();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<A, B, F: Future>(_: impl FnOnce(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// What an idle tunnel's task holds besides its sockets: the relay and little more. The
+    /// handshake's own state is several KiB.
+    #[test]
+    fn the_task_of_a_tunnel_is_small() {
+        let relay = size_of::<crate::relay::Relay<Transport>>();
+        let task = size_of_future(serve);
+        assert!(
+            task <= 2 * relay + 512,
+            "{task} bytes, of which the relay is {relay}"
+        );
+    }
+}

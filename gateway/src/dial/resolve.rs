@@ -1,7 +1,8 @@
 //! Names of backends to addresses, remembered for a moment.
 //!
 //! The system resolver blocks a thread and asks the network each time; a crowd that reconnects
-//! would ask for the same name thousands of times a second.
+//! would ask for the same name thousands of times a second. When what is remembered is too old,
+//! one handshake asks again, the others go on with it; and so do all while the resolver fails.
 
 use std::collections::HashMap;
 use std::io;
@@ -17,7 +18,22 @@ const LIFETIME: Duration = Duration::from_secs(5);
 /// Policies may choose backends by what clients send; their names must not pile up.
 const MOST_NAMES: usize = 1024;
 
-type Names = HashMap<(String, u16), (Instant, Arc<[SocketAddr]>)>;
+type Names = HashMap<(String, u16), Known>;
+
+/// What is remembered of a name.
+#[derive(Clone, Debug)]
+struct Known {
+    since: Instant,
+    addresses: Arc<[SocketAddr]>,
+}
+
+/// What to do about a name.
+enum Memory {
+    Fresh(Arc<[SocketAddr]>),
+    /// Ask again; this is better than nothing.
+    Old(Arc<[SocketAddr]>),
+    Nothing,
+}
 
 /// Finds addresses.
 #[derive(Debug, Default)]
@@ -33,19 +49,20 @@ impl Resolver {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
         let key = (host.to_owned(), port);
-        if let Some(known) = self.known(&key) {
-            return Ok(self.ordered(&known));
+        let old = match self.recall(&key) {
+            Memory::Fresh(addresses) => return Ok(self.ordered(&addresses)),
+            Memory::Old(addresses) => Some(addresses),
+            Memory::Nothing => None,
+        };
+        match (look_up(host, port).await, old) {
+            (Ok(found), _) => {
+                let ordered = self.ordered(&found);
+                self.remember(key, found);
+                Ok(ordered)
+            }
+            (Err(_), Some(old)) => Ok(self.ordered(&old)),
+            (Err(error), None) => Err(error),
         }
-        let found: Arc<[SocketAddr]> = tokio::net::lookup_host((host, port)).await?.collect();
-        if found.is_empty() {
-            return Err(io::Error::new(
-                io::ErrorKind::NotFound,
-                "the name has no address",
-            ));
-        }
-        let ordered = self.ordered(&found);
-        self.remember(key, found);
-        Ok(ordered)
     }
 
     /// Asks again next time.
@@ -58,19 +75,28 @@ impl Resolver {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn known(&self, key: &(String, u16)) -> Option<Arc<[SocketAddr]>> {
-        let names = self.names();
-        let (since, addresses) = names.get(key)?;
-        (since.elapsed() < LIFETIME).then(|| Arc::clone(addresses))
+    fn recall(&self, key: &(String, u16)) -> Memory {
+        let mut names = self.names();
+        let Some(known) = names.get_mut(key) else {
+            return Memory::Nothing;
+        };
+        let addresses = Arc::clone(&known.addresses);
+        if known.since.elapsed() < LIFETIME {
+            return Memory::Fresh(addresses);
+        }
+        // For everybody but this caller, who asks.
+        known.since = Instant::now();
+        Memory::Old(addresses)
     }
 
     fn remember(&self, key: (String, u16), addresses: Arc<[SocketAddr]>) {
         let mut names = self.names();
         if names.len() >= MOST_NAMES {
-            names.retain(|_, (since, _)| since.elapsed() < LIFETIME);
+            names.retain(|_, known| known.since.elapsed() < LIFETIME);
         }
-        if names.len() < MOST_NAMES {
-            names.insert(key, (Instant::now(), addresses));
+        if names.len() < MOST_NAMES || names.contains_key(&key) {
+            let since = Instant::now();
+            names.insert(key, Known { since, addresses });
         }
     }
 
@@ -103,6 +129,15 @@ impl Resolver {
             }
         }
     }
+}
+
+async fn look_up(host: &str, port: u16) -> io::Result<Arc<[SocketAddr]>> {
+    let found: Arc<[SocketAddr]> = tokio::net::lookup_host((host, port)).await?.collect();
+    if found.is_empty() {
+        let kind = io::ErrorKind::NotFound;
+        return Err(io::Error::new(kind, "the name has no address"));
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -143,5 +178,32 @@ mod tests {
             found.iter().all(|address| address.ip().is_loopback()),
             "{found:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn old_addresses_are_asked_for_again_by_one_and_serve_until_then() {
+        let resolver = Resolver::default();
+        let planted = addresses(&["192.0.2.1:7"]);
+        let key = |host: &str| (host.to_owned(), 7);
+        let plant = |host: &str| {
+            resolver.remember(key(host), planted.clone().into());
+            let mut names = resolver.names();
+            names.get_mut(&key(host)).unwrap().since -= LIFETIME;
+        };
+        plant("localhost");
+        assert!(matches!(resolver.recall(&key("localhost")), Memory::Old(_)));
+        assert!(matches!(
+            resolver.recall(&key("localhost")),
+            Memory::Fresh(_)
+        ));
+        plant("localhost");
+        assert_ne!(resolver.resolve("localhost", 7).await.unwrap(), planted);
+        plant("no-such-host.invalid");
+        assert_eq!(
+            resolver.resolve("no-such-host.invalid", 7).await.unwrap(),
+            planted
+        );
+        resolver.forget("no-such-host.invalid", 7);
+        assert!(resolver.resolve("no-such-host.invalid", 7).await.is_err());
     }
 }

@@ -121,7 +121,9 @@ async fn accept_tls(socket: TcpStream, port: &Port) -> io::Result<(Transport, Tl
     let tls = port
         .tls(sni.as_deref())
         .ok_or_else(|| io::Error::other("no listener has a certificate"))?;
-    let stream = start.into_stream(Arc::clone(&tls.config)).await?;
+    let stream = start.into_stream(Arc::clone(&tls.config)).await;
+    // There was a hello, so this is not the end of somebody who said nothing.
+    let stream = stream.map_err(io::Error::other)?;
     let version = match stream.get_ref().1.protocol_version() {
         Some(ProtocolVersion::TLSv1_2) => "1.2",
         _ => "1.3",
