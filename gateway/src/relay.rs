@@ -149,7 +149,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for Relay<T> {
             cx,
         };
         let new_waker = this.notice_waker(turn.cx);
-        if this.is_cut(turn.now) {
+        let news = this.read_news(turn.now);
+        // Otherwise no row of the table can be due: most polls need not look.
+        if new_waker || news || this.alarm.is_due(turn.now) {
+            this.fire_timers(turn.now);
+        }
+        if this.is_over() {
             return Poll::Ready(this.outcome(turn.now));
         }
         let tired = BUFFER.with_borrow_mut(|scratch| this.run(&mut turn, scratch));
@@ -180,23 +185,21 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Relay<T> {
     }
 
     /// Reads the mailbox; an order to cut leaves no time for anything else.
-    fn is_cut(&mut self, now: Instant) -> bool {
-        let Some(news) = self.session.news() else {
+    fn read_news(&mut self, now: Instant) -> bool {
+        let Some(order) = self.session.news() else {
             return false;
         };
         self.expiry = self.session.expiry(now);
-        self.order = news;
-        let cut = news.is_some_and(|order| order.cause == CloseCause::Cut);
-        if cut {
-            self.begin(CloseCause::Cut, None, now);
+        self.order = order;
+        if order.is_some_and(|order| order.cause == CloseCause::Cut) {
+            self.cut(now);
         }
-        cut
+        true
     }
 
     /// Moves what can be moved; says whether there is more than one poll's share.
     fn run(&mut self, turn: &mut Turn<'_, '_>, scratch: &mut [u8]) -> bool {
         for _ in 0..ROUNDS {
-            self.fire_timers(turn.now);
             let was_ending = self.ending.is_some();
             let mut progress = false;
             for side in [Side::Client, Side::Backend] {

@@ -61,8 +61,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Relay<T> {
             reason: cause.text().to_owned(),
             deadline: now + self.rules.close_timeout,
             lingering: false,
-            over: cause == CloseCause::Cut,
+            over: false,
         }));
+    }
+
+    /// Ends it now, without a goodbye.
+    pub(super) fn cut(&mut self, now: Instant) {
+        self.begin(CloseCause::Cut, None, now);
+        if let Some(ending) = &mut self.ending {
+            ending.over = true;
+        }
     }
 
     /// `side` sent a Close.
@@ -129,7 +137,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Relay<T> {
     /// `side` will not answer the Close of the other one: we do, with its own code.
     fn answer_for(&mut self, side: Side) {
         let (_, other) = self.pair(side);
-        if other.close_received && !other.close_sent && other.goodbye.is_none() {
+        if other.close_received && !other.close_sent && !other.mute {
             other.goodbye = Some(Goodbye {
                 code: other.code,
                 reason: "",

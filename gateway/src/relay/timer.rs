@@ -24,8 +24,13 @@ pub(super) struct Alarm {
     set_to: Option<Instant>,
 }
 
-#[cfg(test)]
 impl Alarm {
+    /// Has the time come that it was set to?
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.set_to.is_some_and(|at| at <= now)
+    }
+
+    #[cfg(test)]
     pub(super) fn is_unset(&self) -> bool {
         self.sleep.is_none()
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tidegate_config::CloseCode;
 use tokio::io::AsyncWriteExt;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::peer::{BINARY, CLOSE, CONTINUATION, MORE, TEXT, close_payload};
 use super::*;
@@ -241,6 +241,23 @@ async fn a_frame_that_does_not_end_is_cut_after_the_close_timeout() {
     assert_eq!(bench.client.drain().await, &frame[..5]);
     assert_eq!(start.elapsed().as_secs(), CLOSE_TIMEOUT.as_secs());
     assert_eq!(bench.outcome().await.client_code, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_that_was_cut_gets_no_close_behind_it_however_its_sender_ends() {
+    let mut bench = Bench::start();
+    bench.backend.close(1000, "").await;
+    assert_eq!(bench.client.expect_close().await.0, Some(1000));
+    // More than the backend's pipe takes: when time is up, some of it still waits for the backend.
+    let frame = bench.client.frame(BINARY, &[7; 3 * PIPE]);
+    bench.client.write(&frame[..2 * PIPE]).await;
+    sleep(CLOSE_TIMEOUT + Duration::from_secs(1)).await;
+    bench.client.write(&frame[2 * PIPE..]).await;
+    bench.client.io.shutdown().await.unwrap();
+    tokio::task::yield_now().await;
+    let heard = bench.backend.drain().await;
+    assert!(heard.len() < frame.len(), "it was not cut");
+    assert!(frame.starts_with(&heard), "something follows the cut");
 }
 
 #[tokio::test(start_paused = true)]
