@@ -4,6 +4,7 @@ use std::future::pending;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use std::pin::pin;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -12,10 +13,10 @@ use futures::future::{BoxFuture, join};
 use tidegate_config::ObjectKey;
 use tidegate_gateway::settings::{Identity, Log, Network, Settings};
 use tidegate_gateway::{
-    Ack, Cluster, Directory, Feed, Gateway, Metrics, Options, Pod, Ports, Problem, StateDir,
+    Ack, Cluster, Directory, Feed, Gateway, Metrics, Options, Pod, Ports, StateDir,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 /// EX_USAGE of sysexits.h: restarting will not help.
@@ -23,6 +24,9 @@ const EXIT_USAGE: u8 = 64;
 
 /// Accepting, watching and taking over; connections have threads of their own.
 const CONTROL_THREADS: usize = 2;
+
+/// Log lines that wait to be written: some seconds of handshakes at full speed, some megabytes.
+const LOG_LINES: usize = 16 * 1024;
 
 /// Every failed request is an error to kube's client; whoever asked says it, and less often.
 const KUBE_NOISE: &str = "kube_client::client::builder=off";
@@ -40,8 +44,10 @@ fn main() -> ExitCode {
             return ExitCode::from(if is_mistake { EXIT_USAGE } else { 0 });
         }
     };
-    start_log(&settings.log);
-    match serve(settings) {
+    let metrics = Metrics::new();
+    // Dropped last: writes what is still queued.
+    let _log = start_log(&settings.log, &metrics);
+    match serve(settings, metrics) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -50,7 +56,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn start_log(settings: &Log) {
+/// Lines are written by a thread of their own: whoever reads them slowly must not hold up
+/// connections. What does not fit into its queue is dropped and counted.
+fn start_log(settings: &Log, metrics: &Metrics) -> WorkerGuard {
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(LOG_LINES)
+        .lossy(true)
+        .finish(std::io::stdout());
+    let dropped = writer.error_counter();
+    metrics.count_dropped_log_lines(move || dropped.dropped_lines());
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
@@ -60,10 +74,12 @@ fn start_log(settings: &Log) {
             "{KUBE_NOISE},{}",
             settings.log_level
         )))
+        .with_writer(writer)
         .init();
+    guard
 }
 
-fn serve(settings: Settings) -> anyhow::Result<()> {
+fn serve(settings: Settings, metrics: Arc<Metrics>) -> anyhow::Result<()> {
     // Fails only when one is installed already, and then there is one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     tokio::runtime::Builder::new_multi_thread()
@@ -72,13 +88,18 @@ fn serve(settings: Settings) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("failed to start the runtime")?
-        .block_on(run(settings))
+        .block_on(run(settings, metrics))
 }
 
-async fn run(settings: Settings) -> anyhow::Result<()> {
+async fn run(settings: Settings, metrics: Arc<Metrics>) -> anyhow::Result<()> {
     let stop = Stop::new()?;
     let (feed, updates, problems) = Feed::new();
-    let gateway = Gateway::start(options(&settings.network, problems), updates).await?;
+    let options = Options {
+        metrics,
+        problems: Some(problems),
+        ..options(&settings.network)
+    };
+    let gateway = Gateway::start(options, updates).await?;
     if let Some(address) = gateway.admin_address() {
         tracing::info!(%address, "admin server listening");
     }
@@ -87,14 +108,13 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn options(network: &Network, problems: watch::Receiver<Option<Problem>>) -> Options {
+fn options(network: &Network) -> Options {
     Options {
         bind_address: network.bind_address.unwrap_or_else(all_addresses),
         ports: Ports::AsConfigured,
         admin_address: Some(network.admin_address),
         workers: network.workers.into(),
-        metrics: Metrics::new(),
-        problems: Some(problems),
+        ..Options::local()
     }
 }
 

@@ -15,12 +15,14 @@ use prometheus::{
 use tidegate_config::ObjectKey;
 
 use self::label::code_label;
+use self::log::LogMetrics;
 use self::process::Process;
 use self::register::{counter, counters, gauge, gauges, histogram, histograms};
 use self::services::ServiceMetrics;
 use crate::policy::Services;
 
 mod label;
+mod log;
 mod process;
 mod register;
 mod services;
@@ -41,6 +43,7 @@ pub struct Metrics {
     apis: Mutex<HashMap<ObjectKey, Arc<ApiMetrics>>>,
     process: Process,
     services: ServiceMetrics,
+    log: LogMetrics,
     /// Client connections open, tunnels and handshakes together.
     pub(crate) connections_active: IntGauge,
     /// Connections turned away before a handshake began: no descriptor, no room.
@@ -118,6 +121,7 @@ impl Metrics {
             draining: gauge(&r, "tidegate_draining", "1 while the gateway drains"),
             process: Process::register(&r),
             services: ServiceMetrics::register(&r),
+            log: LogMetrics::register(&r),
             registry: r,
         };
         Arc::new(metrics)
@@ -182,10 +186,16 @@ impl Metrics {
         self.services.attach(services);
     }
 
+    /// Asks `dropped` at each scrape how many log lines were dropped; the first one stays.
+    pub fn count_dropped_log_lines(&self, dropped: impl Fn() -> usize + Send + Sync + 'static) {
+        self.log.attach(Box::new(dropped));
+    }
+
     /// All of it in Prometheus' text format.
     pub fn render(&self) -> String {
         self.process.refresh();
         self.services.refresh();
+        self.log.refresh();
         let mut text = Vec::new();
         let families = self.registry.gather();
         TextEncoder::new()

@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::support::backend::Backend;
-use crate::support::client::{closed, connect, echo, open, raw};
+use crate::support::client::{closed, connect, echo, handshake, open, raw};
 use crate::support::config::Config;
 use crate::support::within;
 
@@ -146,6 +146,19 @@ async fn a_second_signal_cuts() {
     assert_eq!(connect(&url, &[]).await.unwrap_err().status, 503);
     process.signal("-INT").await;
     assert_eq!(process.exit().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_holds_up_nobody() {
+    let root = tempfile::tempdir().unwrap();
+    save(&StateDir::new(root.path()), &config(), 1);
+    let mut process = Process::serving(root.path());
+    let address = process.listening().await;
+    // Far more lines than the pipe between the processes takes (64 KiB).
+    for _ in 0..400 {
+        let answer = raw(address, handshake("/nowhere", "").as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    }
 }
 
 #[tokio::test]
