@@ -216,6 +216,9 @@ async fn a_client_that_leaves_is_not_dialled_for_any_longer() {
     gateway.metric_is("tidegate_connections_active", 0.0).await;
 }
 
+/// How an API's TLS differs from the default.
+type Edit<'a> = &'a dyn Fn(&mut BackendTls);
+
 #[tokio::test]
 async fn a_certificate_of_an_unknown_authority_is_a_502_unless_it_is_named_or_waived() {
     let authority = Authority::new();
@@ -230,7 +233,7 @@ async fn a_certificate_of_an_unknown_authority_is_a_502_unless_it_is_named_or_wa
         (tls.ca_refs, tls.server_name) =
             (vec![reference.clone()], Some("other.example".to_owned()));
     };
-    let cases: [(&str, &str, &dyn Fn(&mut BackendTls), Option<u16>); 6] = [
+    let cases: [(&str, &str, Edit<'_>, Option<u16>); 6] = [
         ("the system's authorities", "localhost", &|_| {}, Some(502)),
         ("its own authority", "localhost", &trusting, None),
         ("another name in the URL", "127.0.0.1", &trusting, Some(502)),

@@ -13,7 +13,7 @@ use crate::support::gateway::TestGateway;
 use crate::support::within;
 
 /// Status and body of a raw answer.
-pub fn parts(answer: &str) -> (u16, &str) {
+pub(crate) fn parts(answer: &str) -> (u16, &str) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
     let status = head
         .split(' ')
@@ -51,16 +51,88 @@ async fn a_valid_handshake_becomes_a_tunnel_and_is_counted() {
     gateway.metric_is(messages, 1.0).await;
 }
 
+/// A request, and what becomes of it: status, message, and the API and reason it is counted by.
+type Case<'a> = (&'a str, String, (u16, &'a str), (&'a str, &'a str));
+
+async fn refuses(gateway: &TestGateway, cases: &[Case<'_>]) {
+    for (name, request, (status, message), (api, reason)) in cases {
+        let reasons = refusals("refused", reason, api);
+        let before = gateway.metric(&reasons);
+        let answer = raw(gateway.address("plain"), request.as_bytes()).await;
+        let body = format!("{{\"statusCode\":{status},\"message\":\"{message}\"}}");
+        assert_eq!(parts(&answer), (*status, body.as_str()), "{name}");
+        assert!(
+            answer.contains("\r\nConnection: close\r\n"),
+            "{name}: {answer}"
+        );
+        assert_eq!(gateway.metric(&reasons), before + 1.0, "{name}: {reason}");
+    }
+}
+
 #[tokio::test]
-async fn each_refusal_has_its_status_body_and_reason() {
+async fn what_is_no_websocket_handshake_is_refused() {
+    let backend = Backend::echo().await;
+    let gateway = TestGateway::start(&Config::new().api("chat", backend.address)).await;
+    let valid = handshake("/chat", "");
+    let plain = "GET /chat HTTP/1.1\r\nHost: a\r\n\r\n".to_owned();
+    let body = handshake("/chat", "Content-Length: 3\r\n");
+    let post = valid.replace("GET", "POST");
+    let old_http = valid.replace("HTTP/1.1", "HTTP/1.0");
+    let old_version = valid.replace("Version: 13", "Version: 8");
+    let bad = (400, "Invalid websocket upgrade request");
+    let why = ("harbour/chat", "invalid_upgrade");
+    let wrong_version = (426, "Unsupported websocket version");
+    let cases = [
+        ("no upgrade", plain, bad, why),
+        ("a body", body, bad, why),
+        ("POST", post, bad, why),
+        ("HTTP/1.0", old_http, bad, why),
+        (
+            "version 8",
+            old_version,
+            wrong_version,
+            ("harbour/chat", "unsupported_version"),
+        ),
+    ];
+    refuses(&gateway, &cases).await;
+    assert!(backend.heads().is_empty(), "no refusal reaches the backend");
+}
+
+#[tokio::test]
+async fn what_is_no_acceptable_head_is_refused() {
+    let gateway = TestGateway::start(&Config::new()).await;
+    let valid = handshake("/chat", "");
+    let no_host = valid.replace("Host: harbour.example\r\n", "");
+    let hello = "\u{16}\u{3}\u{1}hello\r\n\r\n".to_owned();
+    let long_url = handshake(&format!("/{}", "a".repeat(17_000)), "");
+    let long_field = handshake("/chat", &format!("X: {}\r\n", "a".repeat(17_000)));
+    let (invalid, why) = ((400, "Invalid request"), ("-", "invalid_request"));
+    let too_long = (414, "Request URL too long");
+    let too_large = (431, "Request header fields too large");
+    let cases = [
+        ("no host", no_host, invalid, why),
+        ("not HTTP", hello, invalid, why),
+        ("a long URL", long_url, too_long, ("-", "url_too_long")),
+        (
+            "a long head",
+            long_field,
+            too_large,
+            ("-", "head_too_large"),
+        ),
+    ];
+    refuses(&gateway, &cases).await;
+}
+
+#[tokio::test]
+async fn what_the_api_does_not_allow_is_refused() {
     let backend = Backend::echo().await;
     let config = Config::new()
         .api("chat", backend.address)
         .api_with("secure-only", backend.address, |api| {
-            api.protocols = vec![UrlScheme::Wss]
+            api.protocols = vec![UrlScheme::Wss];
         })
         .api_with("blocked", backend.address, |api| {
-            api.blocked = Some("no key".to_owned())
+            api.blocked = Some("no key".to_owned());
         })
         .api_with("origins", backend.address, |api| {
             api.allowed_origins = Some(vec!["https://harbour.example".to_owned()]);
@@ -69,127 +141,38 @@ async fn each_refusal_has_its_status_body_and_reason() {
             api.subprotocols = Some(vec!["whale.v1".to_owned()]);
         });
     let gateway = TestGateway::start(&config).await;
-    let valid = |path: &str, lines: &str| handshake(path, lines);
-    let (long_url, long_field) = ("a".repeat(17_000), "a".repeat(17_000));
-    let bad = "Invalid websocket upgrade request";
-    for (name, request, status, message, (api, reason)) in [
-        (
-            "no route",
-            valid("/nothing", ""),
-            404,
-            "Resource not found",
-            ("-", "route_not_found"),
-        ),
-        (
-            "below an exact path",
-            valid("/chat/x", ""),
-            404,
-            "Resource not found",
-            ("-", "route_not_found"),
-        ),
-        (
-            "another scheme",
-            valid("/secure-only", ""),
-            404,
-            "Resource not found",
-            ("-", "scheme_not_allowed"),
-        ),
-        (
-            "no upgrade",
-            "GET /chat HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
-            400,
-            bad,
-            ("harbour/chat", "invalid_upgrade"),
-        ),
-        (
-            "a body",
-            valid("/chat", "Content-Length: 3\r\n"),
-            400,
-            bad,
-            ("harbour/chat", "invalid_upgrade"),
-        ),
-        (
-            "POST",
-            valid("/chat", "").replace("GET", "POST"),
-            400,
-            bad,
-            ("harbour/chat", "invalid_upgrade"),
-        ),
-        (
-            "HTTP/1.0",
-            valid("/chat", "").replace("HTTP/1.1", "HTTP/1.0"),
-            400,
-            bad,
-            ("harbour/chat", "invalid_upgrade"),
-        ),
-        (
-            "an old version",
-            valid("/chat", "").replace("Version: 13", "Version: 8"),
-            426,
-            "Unsupported websocket version",
-            ("harbour/chat", "unsupported_version"),
-        ),
-        (
-            "no host",
-            valid("/chat", "").replace("Host: harbour.example\r\n", ""),
-            400,
-            "Invalid request",
-            ("-", "invalid_request"),
-        ),
-        (
-            "not HTTP",
-            "\u{16}\u{3}\u{1}hello\r\n\r\n".to_owned(),
-            400,
-            "Invalid request",
-            ("-", "invalid_request"),
-        ),
-        (
-            "a long URL",
-            valid(&format!("/{long_url}"), ""),
-            414,
-            "Request URL too long",
-            ("-", "url_too_long"),
-        ),
-        (
-            "a long head",
-            valid("/chat", &format!("X: {long_field}\r\n")),
-            431,
-            "Request header fields too large",
-            ("-", "head_too_large"),
-        ),
+    let request = |path: &str| handshake(path, "");
+    let origin = handshake("/origins", "Origin: https://evil.example\r\n");
+    let offer = handshake("/protocols", "Sec-WebSocket-Protocol: x\r\n");
+    let (nothing, no_route) = ((404, "Resource not found"), ("-", "route_not_found"));
+    let scheme = ("-", "scheme_not_allowed");
+    let another = (403, "Origin not allowed");
+    let none_left = (400, "None of the offered subprotocols is allowed");
+    let unavailable = (503, "API is not available");
+    let cases = [
+        ("no route", request("/nothing"), nothing, no_route),
+        ("below an exact path", request("/chat/x"), nothing, no_route),
+        ("another scheme", request("/secure-only"), nothing, scheme),
         (
             "another origin",
-            valid("/origins", "Origin: https://evil.example\r\n"),
-            403,
-            "Origin not allowed",
+            origin,
+            another,
             ("harbour/origins", "origin_not_allowed"),
         ),
         (
-            "another subprotocol",
-            valid("/protocols", "Sec-WebSocket-Protocol: x\r\n"),
-            400,
-            "None of the offered subprotocols is allowed",
+            "a subprotocol",
+            offer,
+            none_left,
             ("harbour/protocols", "subprotocol_not_allowed"),
         ),
         (
             "a blocked API",
-            valid("/blocked", ""),
-            503,
-            "API is not available",
+            request("/blocked"),
+            unavailable,
             ("harbour/blocked", "blocked"),
         ),
-    ] {
-        let reasons = refusals("refused", reason, api);
-        let before = gateway.metric(&reasons);
-        let answer = raw(gateway.address("plain"), request.as_bytes()).await;
-        let body = format!("{{\"statusCode\":{status},\"message\":\"{message}\"}}");
-        assert_eq!(parts(&answer), (status, body.as_str()), "{name}");
-        assert!(
-            answer.contains("\r\nConnection: close\r\n"),
-            "{name}: {answer}"
-        );
-        assert_eq!(gateway.metric(&reasons), before + 1.0, "{name}: {reason}");
-    }
+    ];
+    refuses(&gateway, &cases).await;
     assert!(backend.heads().is_empty(), "no refusal reaches the backend");
 }
 
