@@ -96,7 +96,12 @@ impl Config {
     }
 
     /// With a subscription whose only key is `secret`.
-    pub(crate) fn subscription(mut self, name: &str, scope: SubscriptionScope, secret: &str) -> Self {
+    pub(crate) fn subscription(
+        mut self,
+        name: &str,
+        scope: SubscriptionScope,
+        secret: &str,
+    ) -> Self {
         self.config.subscriptions.push(SubscriptionConfig {
             key: key(name),
             generation: 6,
