@@ -28,9 +28,9 @@ pub use identity::ObjectKey;
 pub use limits::{ApiLimits, ApiTimeouts, LiveAccess, OnChange, OnExceed, Rate};
 pub use material::{ConfigMapKeyRef, Material, MaterialId, SecretKeyRef, key_hash};
 pub use names::{
-    ANNOTATION_CONFIG_ERROR, ANNOTATION_REJECTED, ANNOTATION_REVISION, DEFAULT_KEY_HEADER, DEFAULT_KEY_QUERY, INDEX_KEY,
-    LABEL_GATEWAY, LABEL_PART, MATERIAL_KEY, PART_ACK, PART_INDEX, PART_MATERIAL, PART_SHARD,
-    SHARD_KEY, index_name,
+    ANNOTATION_CONFIG_ERROR, ANNOTATION_REJECTED, ANNOTATION_REVISION, DEFAULT_KEY_HEADER,
+    DEFAULT_KEY_QUERY, INDEX_KEY, LABEL_GATEWAY, LABEL_PART, MATERIAL_KEY, PART_ACK, PART_INDEX,
+    PART_MATERIAL, PART_SHARD, SHARD_KEY, index_name,
 };
 pub use rendered::{
     ApiConfig, GatewayConfig, GatewaySettings, KeyNames, ListenerConfig, ListenerTlsConfig,

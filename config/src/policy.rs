@@ -11,8 +11,10 @@ mod traffic;
 mod variable;
 
 pub use access::{CheckHeader, IpFilter, JwtAlgorithm, JwtKey, Match, RequiredClaim, ValidateJwt};
-pub use request::{IfExists, SetBackend, SetHeader, SetQueryParameter, is_restricted_header};
-pub use response::{HeaderValue, ReturnResponse};
+pub use request::{
+    IfExists, RewritePath, SetBackend, SetHeader, SetQueryParameter, is_restricted_header,
+};
+pub use response::{HeaderValue, ReturnResponse, SetStatus};
 pub use section::{Base, ErrorStep, InboundStep, OnHandshake, OutboundStep, Policy, Section, Step};
 pub use traffic::RateLimitByKey;
 pub use variable::SetVariable;

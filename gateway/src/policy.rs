@@ -12,10 +12,12 @@ mod ip_filter;
 mod pipeline;
 mod rate_limit_by_key;
 mod return_response;
+mod rewrite_path;
 mod scope;
 mod set_backend;
 mod set_header;
 mod set_query_parameter;
+mod set_status;
 mod set_variable;
 mod validate_jwt;
 

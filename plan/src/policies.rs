@@ -81,6 +81,7 @@ impl Scope<'_> {
                 set_header(&policy.name, policy.values.len(), policy.if_exists, &path)
             }
             Policy::SetBackend(policy) => set_backend(&policy.url, &path),
+            Policy::RewritePath(policy) => rewrite_path(&policy.path, &path),
             Policy::ReturnResponse(policy) => {
                 let named = |(i, header): (usize, &policy::HeaderValue)| {
                     free_header(&header.name, &format!("{path}.headers[{i}].name"))
@@ -106,7 +107,6 @@ impl Scope<'_> {
             Policy::Base
             | Policy::CheckHeader(_)
             | Policy::SetQueryParameter(_)
-            | Policy::RewritePath(_)
             | Policy::SetVariable(_)
             | Policy::SetStatus(_) => Vec::new(),
         }
@@ -275,6 +275,18 @@ fn set_header(name: &str, values: usize, if_exists: IfExists, path: &str) -> Vec
         problems.push(Problem::invalid(text).at(path));
     }
     problems
+}
+
+/// Gateways refuse a path that climbs; one without an expression in it can be checked now.
+fn rewrite_path(target: &str, path: &str) -> Vec<Problem> {
+    let plain = target.split('?').next().unwrap_or(target);
+    let plain = plain.to_ascii_lowercase().replace("%2e", ".");
+    let climbs = plain.split('/').any(|part| matches!(part, "." | ".."));
+    if target.contains("${") || !climbs {
+        return Vec::new();
+    }
+    let problem = Problem::invalid("the path has a segment . or ..");
+    vec![problem.at(&format!("{path}.path"))]
 }
 
 /// A URL without an expression in it can be checked now.

@@ -1,4 +1,5 @@
-//! Policies that shape the backend's handshake: setHeader, setQueryParameter, setBackend.
+//! Policies that shape the backend's handshake: setHeader, setQueryParameter,
+//! rewritePath, setBackend.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -79,6 +80,29 @@ pub struct SetBackend {
     pub url: String,
 }
 
+/// Asks the backend for another path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RewritePath {
+    /// The whole path, with a leading `/`; may have a query, whose parameters replace those of the
+    /// same name. Template.
+    #[schemars(length(min = 1, max = 4096), regex(pattern = r"^(/|\$\{)"))]
+    pub path: String,
+    /// Append the client's other query parameters. Default: true.
+    #[serde(default = "yes")]
+    pub keep_query: bool,
+}
+
+impl RewritePath {
+    pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
+        vec![Expression::new(
+            "rewritePath.path",
+            ExpressionKind::Template,
+            &self.path,
+        )]
+    }
+}
+
 impl SetHeader {
     pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
         Expression::templates("setHeader.values", &self.values)
@@ -99,6 +123,10 @@ impl SetBackend {
             &self.url,
         )]
     }
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Headers that make the handshake itself: no policy may set or remove them.

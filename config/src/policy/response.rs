@@ -1,4 +1,4 @@
-//! Policies that answer the client: returnResponse.
+//! Policies that answer the client: returnResponse, setStatus.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,28 @@ pub struct ReturnResponse {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub message: Option<String>,
+}
+
+/// Changes status and message of a refusal; its headers stay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetStatus {
+    /// Status, 300 or above.
+    #[schemars(range(min = 300, max = 599))]
+    pub status: u16,
+    /// Message in the usual JSON body, also where the backend sent another one. Default: as it
+    /// was. Template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub message: Option<String>,
+}
+
+impl SetStatus {
+    pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
+        let text = self.message.iter();
+        text.map(|text| Expression::new("setStatus.message", ExpressionKind::Template, text))
+            .collect()
+    }
 }
 
 impl ReturnResponse {

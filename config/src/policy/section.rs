@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    CheckHeader, IpFilter, RateLimitByKey, ReturnResponse, SetBackend, SetHeader,
-    SetQueryParameter, SetVariable, ValidateJwt,
+    CheckHeader, IpFilter, RateLimitByKey, ReturnResponse, RewritePath, SetBackend, SetHeader,
+    SetQueryParameter, SetStatus, SetVariable, ValidateJwt,
 };
 use crate::{Expression, ExpressionKind};
 
@@ -48,9 +48,11 @@ pub enum Policy<'a> {
     RateLimitByKey(&'a RateLimitByKey),
     SetHeader(&'a SetHeader),
     SetQueryParameter(&'a SetQueryParameter),
+    RewritePath(&'a RewritePath),
     SetBackend(&'a SetBackend),
     SetVariable(&'a SetVariable),
     ReturnResponse(&'a ReturnResponse),
+    SetStatus(&'a SetStatus),
 }
 
 impl<'a> Policy<'a> {
@@ -64,9 +66,11 @@ impl<'a> Policy<'a> {
             Self::RateLimitByKey(_) => "rateLimitByKey",
             Self::SetHeader(_) => "setHeader",
             Self::SetQueryParameter(_) => "setQueryParameter",
+            Self::RewritePath(_) => "rewritePath",
             Self::SetBackend(_) => "setBackend",
             Self::SetVariable(_) => "setVariable",
             Self::ReturnResponse(_) => "returnResponse",
+            Self::SetStatus(_) => "setStatus",
         }
     }
 
@@ -79,9 +83,11 @@ impl<'a> Policy<'a> {
             Self::RateLimitByKey(policy) => policy.expressions(),
             Self::SetHeader(policy) => policy.expressions(),
             Self::SetQueryParameter(policy) => policy.expressions(),
+            Self::RewritePath(policy) => policy.expressions(),
             Self::SetBackend(policy) => policy.expressions(),
             Self::SetVariable(policy) => policy.expressions(),
             Self::ReturnResponse(policy) => policy.expressions(),
+            Self::SetStatus(policy) => policy.expressions(),
         }
     }
 }
@@ -187,6 +193,8 @@ step! {
         set_header "setHeader": SetHeader,
         /// Changes a query parameter of the backend's URL.
         set_query_parameter "setQueryParameter": SetQueryParameter,
+        /// Asks the backend for another path.
+        rewrite_path "rewritePath": RewritePath,
         /// Chooses another backend.
         set_backend "setBackend": SetBackend,
         /// Keeps a value.
@@ -215,6 +223,8 @@ step! {
         set_header "setHeader": SetHeader,
         /// Keeps a value.
         set_variable "setVariable": SetVariable,
+        /// Changes status and message of the refusal.
+        set_status "setStatus": SetStatus,
         /// Answers instead of the refusal's own answer.
         return_response "returnResponse": ReturnResponse,
     }

@@ -51,6 +51,8 @@ pub(crate) struct Evaluation {
     pub(crate) taken: Vec<Taken>,
     /// What rate limits count when the answer is known.
     pub(crate) deferred: Vec<Deferred>,
+    /// Status and message that onError sets instead of the refusal's.
+    pub(crate) status: Option<(u16, Option<String>)>,
     /// The least that remains, for each header that says so.
     pub(crate) remaining: Vec<(HeaderName, u32)>,
 }

@@ -52,6 +52,19 @@ impl Query {
         self.client.retain(|part| !is_named(part, name));
     }
 
+    /// Adds a raw query whose parameters replace those of the same name; the client's others stay or
+    /// go.
+    pub(crate) fn rewrite(&mut self, raw: Option<&str>, keep_client: bool) {
+        if !keep_client {
+            self.client.clear();
+        }
+        let new = parts(raw);
+        for part in &new {
+            self.remove(&name_of(part));
+        }
+        self.own.extend(new);
+    }
+
     /// Sets, adds or removes parameters; name and values are plain, and encoded here, once.
     pub(crate) fn change(&mut self, name: &str, values: &[Cow<'_, str>], if_exists: IfExists) {
         match if_exists {
@@ -95,7 +108,11 @@ fn encoded(name: &str, values: &[Cow<'_, str>]) -> Vec<String> {
 }
 
 fn is_named(part: &str, name: &str) -> bool {
-    decoded(part.split('=').next().unwrap_or(part)) == name
+    name_of(part) == name
+}
+
+fn name_of(part: &str) -> Cow<'_, str> {
+    decoded(part.split('=').next().unwrap_or(part))
 }
 
 fn decoded(raw: &str) -> Cow<'_, str> {

@@ -49,6 +49,12 @@ impl Upstream {
         self.redirected = true;
     }
 
+    /// Another path; its query's parameters replace those of the same name.
+    pub(crate) fn rewrite(&mut self, path: &str, query: Option<&str>, keep_query: bool) {
+        path.clone_into(&mut self.target.path);
+        self.query.rewrite(query, keep_query);
+    }
+
     /// Did a policy choose another backend than the API's?
     pub(crate) fn is_redirected(&self) -> bool {
         self.redirected

@@ -8,9 +8,11 @@ use super::compile::{Compiler, InvalidPolicy};
 use super::ip_filter::IpFilter;
 use super::rate_limit_by_key::RateLimitByKey;
 use super::return_response::ReturnResponse;
+use super::rewrite_path::RewritePath;
 use super::set_backend::SetBackend;
 use super::set_header::SetHeader;
 use super::set_query_parameter::SetQueryParameter;
+use super::set_status::SetStatus;
 use super::set_variable::SetVariable;
 use super::validate_jwt::ValidateJwt;
 use crate::exchange::Exchange;
@@ -25,9 +27,11 @@ pub(super) enum Action {
     RateLimitByKey(RateLimitByKey),
     SetHeader(SetHeader),
     SetQueryParameter(SetQueryParameter),
+    RewritePath(RewritePath),
     SetBackend(SetBackend),
     SetVariable(SetVariable),
     ReturnResponse(ReturnResponse),
+    SetStatus(SetStatus),
 }
 
 impl Action {
@@ -52,6 +56,10 @@ impl Action {
             Policy::SetQueryParameter(policy) => {
                 Self::SetQueryParameter(SetQueryParameter::compile(policy, compiler)?)
             }
+            Policy::RewritePath(policy) => {
+                Self::RewritePath(RewritePath::compile(policy, compiler)?)
+            }
+            Policy::SetStatus(policy) => Self::SetStatus(SetStatus::compile(policy, compiler)?),
             Policy::SetBackend(policy) => Self::SetBackend(SetBackend::compile(policy, compiler)?),
             Policy::SetVariable(policy) => {
                 Self::SetVariable(SetVariable::compile(policy, compiler)?)
@@ -75,8 +83,10 @@ impl Action {
             Self::RateLimitByKey(policy) => policy.run(exchange, &services.counters),
             Self::SetHeader(policy) => policy.run(exchange),
             Self::SetQueryParameter(policy) => policy.run(exchange),
+            Self::RewritePath(policy) => policy.run(exchange),
             Self::SetBackend(policy) => policy.run(exchange),
             Self::SetVariable(policy) => policy.run(exchange),
+            Self::SetStatus(policy) => policy.run(exchange),
             Self::ReturnResponse(policy) => Err(policy.run(exchange)?),
         }
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE};
 use tidegate_config::policy::Section;
 
 use super::scope::{ScopePolicies, Step};
@@ -124,6 +125,9 @@ impl Pipeline {
             exchange.set_error(&refusal);
             let result = self.run(&self.on_error, exchange, services).await;
             std::mem::take(&mut exchange.answer).apply(&mut headers);
+            if let Some((status, message)) = exchange.evaluation.status.take() {
+                set_status(&mut refusal, status, message, &mut headers);
+            }
             if let Err(other) = result {
                 replace(&mut refusal, other);
                 own(&mut headers, &mut refusal);
@@ -223,6 +227,24 @@ fn place(policies: &ScopePolicies, scope: usize, section: Section, wider: Vec<It
         Section::Outbound | Section::OnError => own.extend(steps.chain(inherited)),
     }
     own
+}
+
+fn set_status(
+    refusal: &mut Refusal,
+    status: u16,
+    message: Option<String>,
+    headers: &mut HeaderMap,
+) {
+    refusal.status = status;
+    if let Some(message) = message {
+        refusal.message = message;
+        if refusal.body.take().is_some() {
+            // They described the body that goes.
+            for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE] {
+                headers.remove(name);
+            }
+        }
+    }
 }
 
 /// What onError answers instead. Why the handshake was refused stays.

@@ -328,3 +328,23 @@ async fn a_broken_policy_keeps_the_one_that_worked() {
     gateway.apply(&chat(&backend, allow("127.0.0.1"))).await;
     open(&gateway.url("/chat")).await;
 }
+
+#[tokio::test]
+async fn the_backend_is_asked_for_the_rewritten_path_and_its_refusal_explained() {
+    let backend = Backend::answering(
+        "HTTP/1.1 500 Oops\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\n<h1>!",
+    )
+    .await;
+    let on = json!({
+        "inbound": [{"rewritePath": {"path": "/rooms/${url.encode(request.query('room'))}?v=2"}}],
+        "onError": [{"setStatus": {"status": 503, "message": "in repair"}}],
+    });
+    let gateway = TestGateway::start(&chat(&backend, on)).await;
+    let url = gateway.url("/chat?room=a%2Fb%20c&v=1");
+    let refused = connect(&url, &[]).await.expect_err("the backend is broken");
+    let body = r#"{"statusCode":503,"message":"in repair"}"#;
+    assert_eq!((refused.status, refused.body.as_str()), (503, body));
+    assert_eq!(refused.answer.headers()["content-type"], "application/json");
+    let line = "GET /rooms/a%2Fb%20c?v=2&room=a%2Fb%20c HTTP/1.1";
+    assert_eq!(backend.head().await.request_line(), line);
+}

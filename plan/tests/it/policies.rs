@@ -34,6 +34,16 @@ fn good_steps_are_accepted() {
             inbound(json!({"setBackend": {"url": "ws://${request.host}/x"}})),
         ),
         (
+            "computed path",
+            inbound(json!({"rewritePath": {"path": "/a/${request.params.room}/b"}})),
+        ),
+        (
+            "increment that waits for the answer",
+            inbound(json!({"rateLimitByKey": {
+                "key": "client.ip", "calls": 3, "period": "10s", "incrementWhen": "response.status == 401",
+            }})),
+        ),
+        (
             "outbound",
             json!({"onHandshake": {"outbound": [{"when": "response.status == 101", "setHeader": {"name": "X", "values": ["1"]}}]}}),
         ),
@@ -107,6 +117,20 @@ fn bad_steps_are_named_by_their_place() {
             inbound(json!({"setBackend": {"url": "http://chat"}})),
             "Invalid",
             "spec.onHandshake.inbound[0].setBackend.url: \"http://chat\" must begin with ws://",
+        ),
+        (
+            "path that climbs",
+            inbound(json!({"rewritePath": {"path": "/a/%2E%2e/b"}})),
+            "Invalid",
+            "spec.onHandshake.inbound[0].rewritePath.path: the path has a segment . or ..",
+        ),
+        (
+            "restricted header in an answer",
+            inbound(
+                json!({"returnResponse": {"status": 400, "headers": [{"name": "Upgrade", "value": "h2c"}]}}),
+            ),
+            "Invalid",
+            "spec.onHandshake.inbound[0].returnResponse.headers[0].name: Upgrade belongs to",
         ),
         (
             "no policy",

@@ -1,0 +1,147 @@
+//! rewritePath: another path at the backend.
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use tidegate_config::policy;
+
+use super::compile::{Compiler, InvalidPolicy};
+use super::expression::{Text, expression_failed};
+use crate::exchange::Exchange;
+use crate::refusal::Refusal;
+
+/// What can stand neither in a path nor in a query (RFC 3986 §3.3, §3.4). What is encoded already
+/// stays so.
+const ENCODED: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// The policy, compiled.
+#[derive(Debug)]
+pub(super) struct RewritePath {
+    path: Text,
+    keep_query: bool,
+}
+
+impl RewritePath {
+    pub(super) fn compile(
+        policy: &policy::RewritePath,
+        compiler: &Compiler<'_>,
+    ) -> Result<Self, InvalidPolicy> {
+        let path = compiler.text("rewritePath.path", &policy.path)?;
+        if let Some(problem) = path.literal().and_then(problem_of) {
+            return Err(compiler.invalid("rewritePath.path", problem));
+        }
+        Ok(Self {
+            path,
+            keep_query: policy.keep_query,
+        })
+    }
+
+    pub(super) fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+        let text = self.path.render(exchange)?;
+        if let Some(problem) = problem_of(&text) {
+            return Err(expression_failed(format!("rewritePath.path: {problem}")));
+        }
+        let text = utf8_percent_encode(&text, ENCODED).to_string();
+        let (path, query) = match text.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (text.as_str(), None),
+        };
+        exchange.upstream.rewrite(path, query, self.keep_query);
+        Ok(())
+    }
+}
+
+/// A client's value in the template must not climb out of the path that the policy means.
+fn problem_of(text: &str) -> Option<&'static str> {
+    let path = text.split('?').next().unwrap_or(text);
+    let is_dots = |segment: &str| {
+        let segment = percent_decode_str(segment).decode_utf8_lossy();
+        segment
+            .split(['/', '\\'])
+            .any(|part| matches!(part, "." | ".."))
+    };
+    if !path.starts_with('/') {
+        Some("the path does not begin with /")
+    } else if path.split('/').any(is_dots) {
+        Some("the path has a segment . or ..")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::policy::tests::{compile_error, exchange_to, refused, run_inbound};
+    use crate::refusal::Reason;
+
+    #[tokio::test]
+    async fn the_backend_is_asked_for_another_path() {
+        for (name, step, expected) in [
+            ("fixed", json!({"path": "/x%2Fy"}), "/x%2Fy?k=1&a=1&b=%2F"),
+            (
+                "rendered",
+                json!({"path": "/rooms/${request.params.room}"}),
+                "/rooms/blue?k=1&a=1&b=%2F",
+            ),
+            (
+                "its own query wins",
+                json!({"path": "/x?b=2&c"}),
+                "/x?k=1&b=2&c&a=1",
+            ),
+            (
+                "without the client's query",
+                json!({"path": "/x?c=3", "keepQuery": false}),
+                "/x?k=1&c=3",
+            ),
+            (
+                "also over the backend's",
+                json!({"path": "/x?k=2", "keepQuery": false}),
+                "/x?k=2",
+            ),
+            (
+                "what needs encoding",
+                json!({"path": "/ü ${'a#b\\r\\n'}"}),
+                "/%C3%BC%20a%23b%0D%0A?k=1&a=1&b=%2F",
+            ),
+        ] {
+            let mut exchange = exchange_to("ws://backend/b?k=1", Some("a=1&b=%2F"));
+            run_inbound(&[json!({ "rewritePath": step })], &mut exchange)
+                .await
+                .unwrap();
+            assert_eq!(exchange.upstream.path_and_query(), expected, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_climbs_out_of_the_path() {
+        for value in ["..", "%2e%2E", "a/../b", ".", "a%2f..%2fb", "..\\"] {
+            let mut exchange = exchange_to("ws://backend/b", None);
+            exchange.params = vec![("room".to_owned(), value.to_owned())];
+            let step = json!({"rewritePath": {"path": "/rooms/${request.params.room}"}});
+            let refusal = refused(run_inbound(&[step], &mut exchange).await);
+            assert_eq!(refusal.reason, Reason::ExpressionFailed, "{value}");
+            assert_eq!(exchange.upstream.path_and_query(), "/b");
+        }
+    }
+
+    #[test]
+    fn a_fixed_path_is_checked_when_compiled() {
+        for path in ["x", "/a/../b"] {
+            let error = compile_error(json!({"rewritePath": {"path": path}}));
+            assert!(error.contains("rewritePath.path: the path"), "{error}");
+        }
+    }
+}
