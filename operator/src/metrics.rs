@@ -102,7 +102,7 @@ impl Metrics {
                 "Time from the start of a pass to its published index",
                 &["gateway"],
             )?,
-            memory: make.float_gauge("resident_memory_bytes", "Resident memory")?,
+            memory: make.process_gauge("resident_memory_bytes", "Resident memory")?,
             registry: registry.clone(),
         };
         Ok(Self(Arc::new(handles)))
@@ -227,8 +227,9 @@ impl Make<'_> {
         Ok(metric)
     }
 
-    fn float_gauge(&self, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
-        let metric = Gauge::with_opts(Self::opts(name, help))?;
+    /// A gauge of the name that every Prometheus client uses for it.
+    fn process_gauge(&self, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
+        let metric = Gauge::with_opts(Opts::new(name, help).namespace("process"))?;
         self.0.register(Box::new(metric.clone()))?;
         Ok(metric)
     }
@@ -295,24 +296,4 @@ impl Make<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_gateway_that_is_gone_leaves_no_series() {
-        let metrics = Metrics::new().unwrap();
-        let gateway = ObjectKey::new("edge-ns", "edge");
-        let size = ConfigSize {
-            revision: 7,
-            bytes: 10,
-            parts: 2,
-        };
-        metrics.config(&gateway, size, Duration::from_secs(3));
-        let text = String::from_utf8(metrics.text().unwrap()).unwrap();
-        assert!(text.contains(r#"tidegate_operator_config_revision{gateway="edge-ns/edge"} 7"#));
-        assert!(text.contains(r#"config_apply_lag_seconds{gateway="edge-ns/edge"} 3"#));
-        metrics.forget(&gateway);
-        let text = String::from_utf8(metrics.text().unwrap()).unwrap();
-        assert!(!text.contains("edge-ns/edge"), "{text}");
-    }
-}
+mod tests;
