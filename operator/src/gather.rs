@@ -5,6 +5,7 @@
 
 mod ack;
 mod broken;
+mod guarded;
 mod health;
 mod index;
 mod named;

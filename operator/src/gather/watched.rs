@@ -7,11 +7,11 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::Resource;
 use kube::api::{DynamicObject, PartialObjectMeta};
-use kube::core::DeserializeGuard;
 use serde::de::DeserializeOwned;
 use tidegate_api::{Gateway, Product, Subscription, WebSocketApi};
 use tokio::time::Instant;
 
+use super::guarded::Guarded;
 use super::index::Labels;
 use super::{Ack, Broken, Index, Store, Wake};
 use crate::owned::{Owned, OwnedKind};
@@ -60,21 +60,17 @@ custom!(Gateway: gateways, WebSocketApi: apis, Product: products, Subscription: 
 pub(crate) struct Resources<K>(pub(crate) PhantomData<K>);
 
 impl<K: Custom> Watched for Resources<K> {
-    type Object = DeserializeGuard<K>;
+    type Object = Guarded<K>;
     type Kept = K;
 
     fn store<'a>(&self, index: &'a mut Index) -> &'a mut Store<K> {
         K::store(index)
     }
 
-    fn keep(&self, object: DeserializeGuard<K>, _: Option<&K>) -> Result<K, Broken> {
-        match object.0 {
-            Ok(mut object) => {
-                strip(object.meta_mut());
-                Ok(object)
-            }
-            Err(invalid) => Err(Broken::new(&invalid.metadata, invalid.error)),
-        }
+    fn keep(&self, object: Guarded<K>, _: Option<&K>) -> Result<K, Broken> {
+        let mut object = object.read()?;
+        strip(object.meta_mut());
+        Ok(object)
     }
 
     fn wake(&self, before: &K, after: &K) -> Wake {
