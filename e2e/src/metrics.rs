@@ -37,6 +37,10 @@ impl Scrape {
     /// The same, an error without any series.
     pub fn value(&self, metric: &str, labels: &[(&str, &str)]) -> anyhow::Result<f64> {
         let sum = self.sum(metric, labels)?;
-        sum.with_context(|| format!("no series {metric} with {labels:?} in\n{}", self.text))
+        sum.with_context(|| {
+            let lines = self.text.lines().filter(|line| line.contains(metric));
+            let lines: Vec<_> = lines.collect();
+            format!("no series {metric} with {labels:?} in {lines:#?}")
+        })
     }
 }

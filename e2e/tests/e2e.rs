@@ -18,6 +18,8 @@ mod handshake;
 mod harness;
 #[path = "e2e/policies.rs"]
 mod policies;
+#[path = "e2e/refusals.rs"]
+mod refusals;
 #[path = "e2e/resilience.rs"]
 mod resilience;
 #[path = "e2e/stage.rs"]
