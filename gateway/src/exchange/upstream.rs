@@ -11,9 +11,8 @@ pub(crate) struct Upstream {
     /// Where to: scheme, host, port and path. Its query is in `query`.
     pub(crate) target: BackendUrl,
     pub(crate) query: Query,
-    /// End-to-end headers only: whoever builds this removed the hop-by-hop ones and those that the
-    /// client's Connection header names. What policies set afterwards is sent whatever that header
-    /// says, so it must not be looked at again.
+    /// End-to-end headers only: whoever builds this left out those that end at the gateway, by our
+    /// own list. What the client's Connection header names stays: it can not name anything away.
     pub(crate) headers: HeaderMap,
     /// Host header instead of the target's authority.
     pub(crate) host_header: Option<String>,
