@@ -41,7 +41,7 @@ pub(crate) struct HttpClient {
 impl HttpClient {
     /// The bytes of the document at `url`.
     pub(crate) async fn get(&self, url: &str) -> Result<Vec<u8>, FetchError> {
-        let client = self.client.get_or_init(set_up).as_ref();
+        let client = self.client.get_or_init(|| build(system_roots())).as_ref();
         let client = client.map_err(|error| FetchError::Setup(Arc::clone(error)))?;
         let request = client.get(url).header("accept", "application/json");
         let mut response = request.send().await.map_err(without_url)?;
@@ -64,12 +64,14 @@ fn without_url(error: reqwest::Error) -> FetchError {
     FetchError::Request(error.without_url())
 }
 
-fn set_up() -> Result<reqwest::Client, Arc<dyn std::error::Error + Send + Sync>> {
+fn build(
+    roots: RootCertStore,
+) -> Result<reqwest::Client, Arc<dyn std::error::Error + Send + Sync>> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(shared)?
-        .with_root_certificates(system_roots())
+        .with_root_certificates(roots)
         .with_no_client_auth();
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
@@ -110,3 +112,6 @@ fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
         attempt.follow()
     }
 }
+
+#[cfg(test)]
+mod tests;
