@@ -39,10 +39,11 @@ impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
         K::deserialize(&value)
             .map(|object| Self::Readable(Box::new(object)))
             .or_else(|error| {
-                let metadata =
-                    ObjectMeta::deserialize(&value["metadata"]).map_err(Error::custom)?;
-                let error = error.to_string();
-                Ok(Self::Unreadable { metadata, error })
+                let metadata = ObjectMeta::deserialize(&value["metadata"]);
+                Ok(Self::Unreadable {
+                    metadata: Box::new(metadata.map_err(Error::custom)?),
+                    error: error.to_string(),
+                })
             })
     }
 }
