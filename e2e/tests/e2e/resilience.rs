@@ -7,7 +7,7 @@ use serde_json::json;
 use tidegate_e2e::backend::Echo;
 use tidegate_e2e::cluster::Cluster;
 use tidegate_e2e::program::Operator;
-use tidegate_e2e::scene::{Scene, open_api};
+use tidegate_e2e::scene::{Scene, Served, open_api};
 use tidegate_e2e::wait::{PATIENCE, eventually};
 
 use crate::stage::echo_stage;
@@ -94,6 +94,58 @@ async fn without_an_operator_gateways_serve_and_its_successor_takes_over() -> an
     tunnel.echo("never noticed").await
 }
 
+/// The gateway serves on, and says wherever one looks that it does not have the newest revision.
+async fn keeps_the_last_good(scene: &Scene, edge: &Served) -> anyhow::Result<()> {
+    edge.gateway
+        .metric("tidegate_config_synchronized", &[], 0.0)
+        .await?;
+    edge.request("/api")
+        .open()
+        .await?
+        .echo("the last good one")
+        .await?;
+    let admin = edge.gateway.admin;
+    let (status, body) = tidegate_e2e::http::get(admin, "/readyz").await?;
+    assert_eq!(status, 200, "it serves, so it is ready: {body}");
+    let (_, body) = tidegate_e2e::http::get(admin, "/status").await?;
+    let status: serde_json::Value = serde_json::from_str(&body)?;
+    assert_eq!(status["synchronized"], false, "{status}");
+    assert!(status["error"].is_string(), "{status}");
+    eventually("the pod's Lease says it", PATIENCE, async || {
+        let lease = scene.namespace().get("Lease", "edge-pod").await?;
+        let error = &lease["metadata"]["annotations"]["tidegate.dev/config-error"];
+        ensure!(error.is_string(), "{lease}");
+        Ok(())
+    })
+    .await
+}
+
+/// Puts other content under the names of the shards in use. They are immutable, so that takes more
+/// than a slip of the hand.
+async fn forge_shards(scene: &Scene) -> anyhow::Result<()> {
+    let mut forged = 0;
+    for map in scene.namespace().list("ConfigMap").await? {
+        if map["data"]["shard.json"].is_null() {
+            continue;
+        }
+        let metadata = &map["metadata"];
+        let name = metadata["name"].as_str().context("no name")?;
+        let forgery = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": name, "labels": metadata["labels"]},
+            "data": {"shard.json": "{}"},
+        });
+        scene
+            .kubectl()
+            .delete(&[&format!("configmap/{name}")])
+            .await?;
+        scene.kubectl().apply(&forgery.to_string()).await?;
+        forged += 1;
+    }
+    ensure!(forged > 0, "there are no shards");
+    Ok(())
+}
+
 #[tokio::test]
 async fn configuration_that_was_meddled_with_is_not_served_and_is_repaired() -> anyhow::Result<()> {
     let cluster = Cluster::start().await?;
@@ -113,16 +165,15 @@ async fn configuration_that_was_meddled_with_is_not_served_and_is_repaired() -> 
         .kubectl()
         .patch("configmap/edge-config", &index)
         .await?;
+    keeps_the_last_good(&scene, &edge).await?;
+
+    let operator = Operator::start(cluster.kubeconfig()).await?;
     edge.gateway
-        .metric("tidegate_config_synchronized", &[], 0.0)
+        .metric("tidegate_config_synchronized", &[], 1.0)
         .await?;
-    edge.request("/api")
-        .open()
-        .await?
-        .echo("the last good one")
-        .await?;
-    let (status, body) = tidegate_e2e::http::get(edge.gateway.admin, "/readyz").await?;
-    assert_eq!(status, 200, "it serves, so it is ready: {body}");
+    drop(operator);
+    forge_shards(&scene).await?;
+    keeps_the_last_good(&scene, &edge).await?;
 
     let _operator = Operator::start(cluster.kubeconfig()).await?;
     edge.gateway
