@@ -1,0 +1,35 @@
+{{/*
+What the operator may do in the namespaces that it serves. It can only give to gateways' Roles what it has itself:
+config maps, leases and reading Secrets are in here for that reason too.
+*/}}
+{{- define "tidegate.rules" -}}
+- apiGroups: [tidegate.dev]
+  resources: [gateways, websocketapis, products, subscriptions]
+  verbs: [get, list, watch]
+- apiGroups: [tidegate.dev]
+  resources: [gateways/status, websocketapis/status, products/status, subscriptions/status]
+  verbs: [patch]
+# RBAC knows no labels, so reading what objects refer to takes the right to read all of them.
+- apiGroups: [""]
+  resources: [configmaps, secrets]
+  verbs: [get, list, watch, create, update, patch, delete]
+- apiGroups: [""]
+  resources: [services, serviceaccounts]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [rbac.authorization.k8s.io]
+  resources: [roles, rolebindings]
+  verbs: [get, list, watch, create, patch, delete]
+# Gateway pods acknowledge configurations by Leases; the operator deletes those of pods long gone.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [get, list, watch, create, update, patch, delete]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
