@@ -133,11 +133,7 @@ impl Takeover {
         snapshot: Arc<Snapshot>,
         rejected: Vec<Rejected>,
     ) -> io::Result<()> {
-        tracing::info!(
-            revision = update.revision,
-            rejected = rejected.len(),
-            "taken over"
-        );
+        let count = rejected.len();
         match &mut self.running {
             Some(running) => {
                 running.shared.snapshot.store(Arc::clone(&snapshot));
@@ -148,7 +144,9 @@ impl Takeover {
         let served = |key: &_| snapshot.api(key).is_some();
         self.state.metrics.retain_apis(served);
         self.state.sessions.reconcile(snapshot);
+        let revision = update.revision;
         self.state.serving.send_replace(Some(update));
+        tracing::info!(revision, rejected = count, "taken over");
         Ok(())
     }
 
