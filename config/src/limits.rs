@@ -88,7 +88,8 @@ pub struct ApiTimeouts {
     /// Age at which a tunnel gets Close 1001, with up to 10 % jitter. Default: 0 (off).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_duration: Option<Duration>,
-    /// The gateway pings the client when nothing came from it for so long. Default: 0 (off).
+    /// The gateway pings a side, client or backend, from which nothing came for so long. Default: 0
+    /// (off).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ping_interval: Option<Duration>,
     /// No bytes after a ping for so long: the peer counts as lost. Default: 20s.
