@@ -96,8 +96,13 @@ impl Queue {
 
     /// Of an object that cannot be read there is nothing new to say.
     fn drop_told(&mut self) {
-        let told = &self.told;
-        self.pending.retain(|about, chore| match (about, chore) {
+        let Self { pending, told, .. } = self;
+        // What became readable meanwhile was told something else.
+        told.retain(|(object, broken)| {
+            let chore = pending.get(&About::Status(object.clone()));
+            matches!(chore, Some(Chore::Unreadable(now, _)) if now == broken)
+        });
+        pending.retain(|about, chore| match (about, chore) {
             (About::Status(object), Chore::Unreadable(broken, _)) => {
                 !told.contains(&(object.clone(), broken.clone()))
             }

@@ -64,6 +64,16 @@ struct Agenda {
     looked: Instant,
 }
 
+impl Agenda {
+    /// Nothing is due until something happens. A time in the past would wake the loop at once, and
+    /// again and again.
+    fn rest(&mut self) {
+        self.due = Instant::now() + RESYNC;
+        self.later = None;
+        self.expiry = None;
+    }
+}
+
 impl Loop {
     /// Makes passes until the drain asks.
     pub(crate) async fn run(mut self) {
@@ -87,26 +97,23 @@ impl Loop {
                     if led {
                         self.pass.reset();
                     }
-                    agenda.due = Instant::now() + RESYNC;
-                    agenda.later = None;
+                    agenda.rest();
                     continue;
                 }
+                // Won: whatever woke it, everything is to be looked at anew.
+                _ if !led => self.pass.reset(),
                 Cause::Later => {
                     agenda.later = Some(Instant::now() + PATIENCE);
                     continue;
                 }
                 // A renewal is no reason.
-                Cause::Leadership if led => continue,
+                Cause::Leadership => continue,
                 Cause::Expiry if !self.has_expired(&mut agenda) => continue,
-                Cause::Leadership | Cause::Expiry | Cause::Change | Cause::Time => {}
-            }
-            if !led {
-                self.pass.reset();
+                Cause::Expiry | Cause::Change | Cause::Time => {}
             }
             if !self.health.all_listed() {
                 // The end of each list wakes the loop.
-                agenda.later = None;
-                agenda.due = Instant::now() + RESYNC;
+                agenda.rest();
                 continue;
             }
             if !self.turn(&mut agenda).await {

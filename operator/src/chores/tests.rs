@@ -194,5 +194,10 @@ async fn an_unreadable_object_is_reported_once() {
     );
     assert_eq!(bench.settle(broken("bad")).await, Vec::<String>::new());
     assert!(!bench.settle(broken("bad otherwise")).await.is_empty());
+    bench.settle(BTreeMap::new()).await;
+    assert!(
+        !bench.settle(broken("bad otherwise")).await.is_empty(),
+        "it was readable between"
+    );
     bench.drain.ask();
 }
