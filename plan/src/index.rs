@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use tidegate_api::{Gateway, Product, Subscription, WebSocketApi};
 use tidegate_config::ObjectKey;
@@ -62,12 +63,16 @@ pub(crate) fn generation_of<K: ResourceExt>(object: &K) -> i64 {
     object.meta().generation.unwrap_or_default()
 }
 
-/// Keys of all objects, the oldest first: where two want the same, the first one gets it.
-pub(crate) fn oldest_first<'i, K: ResourceExt>(objects: &'i Objects<'_, K>) -> Vec<&'i ObjectKey> {
-    let mut keys: Vec<_> = objects
-        .iter()
-        .map(|(key, object)| (object.creation_timestamp(), key))
-        .collect();
-    keys.sort();
-    keys.into_iter().map(|(_, key)| key).collect()
+/// All objects, the oldest first: where two want the same, the first one gets it.
+pub(crate) fn oldest_first<'i, 'a, K: ResourceExt>(
+    objects: &'i Objects<'a, K>,
+) -> Vec<(&'i ObjectKey, &'a K)> {
+    let mut all: Vec<_> = objects.iter().map(|(key, object)| (key, *object)).collect();
+    // Stable: of the same age, the first in order of keys.
+    all.sort_by(|(_, a), (_, b)| age(*a).cmp(&age(*b)));
+    all
+}
+
+fn age<K: ResourceExt>(object: &K) -> Option<&Time> {
+    object.meta().creation_timestamp.as_ref()
 }

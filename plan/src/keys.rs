@@ -39,27 +39,30 @@ pub(crate) fn secret_key(key: &ObjectKey, subscription: &Subscription) -> Object
     )
 }
 
-/// Reads a subscription's keys. `alive`: are keys still of use to it?
-pub(crate) fn read(
-    key: &ObjectKey,
-    subscription: &Subscription,
-    alive: bool,
-    world: &World,
-) -> Keys {
-    let secret_key = secret_key(key, subscription);
+/// Who needs keys.
+pub(crate) struct Holder<'h> {
+    pub(crate) key: &'h ObjectKey,
+    pub(crate) subscription: &'h Subscription,
+    /// Where its keys are.
+    pub(crate) secret: &'h ObjectKey,
+    /// Are keys still of use to it?
+    pub(crate) alive: bool,
+}
+
+/// Reads a subscription's keys.
+pub(crate) fn read(holder: &Holder<'_>, world: &World) -> Keys {
     let mut keys = Keys::default();
-    keys.status.secret_name.clone_from(&secret_key.name);
-    match world.secrets.get(&secret_key) {
-        None => missing(&mut keys, key, subscription, secret_key, alive),
-        Some(secret) => match origin(secret, subscription) {
-            Origin::Supplied => supplied(&mut keys, secret, &secret_key),
-            Origin::Generated => {
-                generated(&mut keys, secret, key, subscription, alive);
-            }
+    keys.status.secret_name.clone_from(&holder.secret.name);
+    match world.secrets.get(holder.secret) {
+        None => holder.missing(&mut keys),
+        Some(secret) => match origin(secret, holder.subscription) {
+            Origin::Supplied => holder.supplied(&mut keys, secret),
+            Origin::Generated => holder.generated(&mut keys, secret),
             Origin::Stale => {
                 let text = format!(
-                    "Secret {secret_key} belongs to a Subscription of the same name that is gone; \
-                     it is about to be removed"
+                    "Secret {} belongs to a Subscription of the same name that is gone; it is \
+                     about to be removed",
+                    holder.secret
                 );
                 keys.problems
                     .push(Problem::unresolved(Reason::KeysPending, text));
@@ -94,102 +97,92 @@ fn origin(secret: &Secret, subscription: &Subscription) -> Origin {
     }
 }
 
-fn missing(
-    keys: &mut Keys,
-    key: &ObjectKey,
-    subscription: &Subscription,
-    secret: ObjectKey,
-    alive: bool,
-) {
-    let spec = &subscription.spec.keys;
-    if spec.secret_name.is_some() {
-        // Its author named it: it will come from there.
-        let text = format!("Secret {secret} does not exist");
-        let problem = Problem::unresolved(Reason::SecretNotFound, text);
-        keys.problems.push(problem.at("spec.keys.secretName"));
-    } else if alive {
-        let text = format!("Secret {secret} is being generated");
-        keys.problems
-            .push(Problem::unresolved(Reason::KeysPending, text));
-        keys.request = Some(KeyRequest {
-            subscription: key.clone(),
-            secret,
-            exists: false,
-            primary: Some(spec.primary_generation),
-            secondary: Some(spec.secondary_generation),
-        });
-    }
-}
-
-/// A Secret of the user: used as it is.
-fn supplied(keys: &mut Keys, secret: &Secret, secret_key: &ObjectKey) {
-    for name in [PRIMARY_KEY, SECONDARY_KEY] {
-        match key_text(secret, name).map(|text| text.and_then(check)) {
-            None => {}
-            Some(Ok(text)) => keys.add(name, text, None),
-            Some(Err((reason, must))) => {
-                let text = format!("{name} of Secret {secret_key} must {must}");
-                keys.problems.push(Problem::accepted(reason, text));
-            }
+impl Holder<'_> {
+    fn missing(&self, keys: &mut Keys) {
+        let spec = &self.subscription.spec.keys;
+        let secret = self.secret;
+        if spec.secret_name.is_some() {
+            // Its author named it: it will come from there.
+            let text = format!("Secret {secret} does not exist");
+            let problem = Problem::unresolved(Reason::SecretNotFound, text);
+            keys.problems.push(problem.at("spec.keys.secretName"));
+        } else if self.alive {
+            let text = format!("Secret {secret} is being generated");
+            keys.problems
+                .push(Problem::unresolved(Reason::KeysPending, text));
+            let renew = [
+                Some(spec.primary_generation),
+                Some(spec.secondary_generation),
+            ];
+            keys.request = Some(self.request(false, renew));
         }
     }
-    if keys.hashes.is_empty() && keys.problems.is_empty() {
-        let text = format!("Secret {secret_key} has neither {PRIMARY_KEY} nor {SECONDARY_KEY}");
-        keys.problems
-            .push(Problem::unresolved(Reason::SecretNotFound, text));
-    }
-}
 
-/// A Secret of the operator: keys that are missing or whose generation was raised are renewed. The
-/// old key stops at once.
-fn generated(
-    keys: &mut Keys,
-    secret: &Secret,
-    key: &ObjectKey,
-    subscription: &Subscription,
-    alive: bool,
-) {
-    let spec = &subscription.spec.keys;
-    let mut renew = [None, None];
-    let wanted = [
-        (
-            PRIMARY_KEY,
-            ANNOTATION_PRIMARY_GENERATION,
-            spec.primary_generation,
-        ),
-        (
-            SECONDARY_KEY,
-            ANNOTATION_SECONDARY_GENERATION,
-            spec.secondary_generation,
-        ),
-    ];
-    for (slot, (name, annotation, generation)) in renew.iter_mut().zip(wanted) {
-        let noted = secret
-            .annotations()
-            .get(annotation)
-            .and_then(|text| text.parse::<i64>().ok());
-        // A lost annotation is no reason to change keys that people use.
-        let current = noted.is_none_or(|noted| noted >= generation);
-        match key_text(secret, name) {
-            Some(Ok(text)) if current && text.len() >= MIN_KEY_LENGTH => {
-                keys.add(name, text, Some(noted.unwrap_or(generation)));
+    /// A Secret of the user: used as it is.
+    fn supplied(&self, keys: &mut Keys, secret: &Secret) {
+        for name in [PRIMARY_KEY, SECONDARY_KEY] {
+            match key_text(secret, name).map(|text| text.and_then(check)) {
+                None => {}
+                Some(Ok(text)) => keys.add(name, text, None),
+                Some(Err((reason, must))) => {
+                    let text = format!("{name} of Secret {} must {must}", self.secret);
+                    keys.problems.push(Problem::accepted(reason, text));
+                }
             }
-            _ => *slot = Some(generation),
+        }
+        if keys.hashes.is_empty() && keys.problems.is_empty() {
+            let secret = self.secret;
+            let text = format!("Secret {secret} has neither {PRIMARY_KEY} nor {SECONDARY_KEY}");
+            keys.problems
+                .push(Problem::unresolved(Reason::SecretNotFound, text));
         }
     }
-    let [primary, secondary] = renew;
-    if alive && (primary.is_some() || secondary.is_some()) {
-        let secret = secret_key(key, subscription);
-        let text = format!("keys in Secret {secret} are being renewed");
-        keys.problems
-            .push(Problem::unresolved(Reason::KeysPending, text));
-        keys.request = Some(KeyRequest {
-            subscription: key.clone(),
-            secret,
-            exists: true,
+
+    /// A Secret of the operator: keys that are missing or whose generation was raised are renewed.
+    /// The old key stops at once.
+    fn generated(&self, keys: &mut Keys, secret: &Secret) {
+        let spec = &self.subscription.spec.keys;
+        let mut renew = [None, None];
+        let wanted = [
+            (
+                PRIMARY_KEY,
+                ANNOTATION_PRIMARY_GENERATION,
+                spec.primary_generation,
+            ),
+            (
+                SECONDARY_KEY,
+                ANNOTATION_SECONDARY_GENERATION,
+                spec.secondary_generation,
+            ),
+        ];
+        for (slot, (name, annotation, generation)) in renew.iter_mut().zip(wanted) {
+            let noted = secret.annotations().get(annotation);
+            let noted = noted.and_then(|text| text.parse::<i64>().ok());
+            // A lost annotation is no reason to change keys that people use.
+            let current = noted.is_none_or(|noted| noted >= generation);
+            match key_text(secret, name).map(|text| text.and_then(check)) {
+                Some(Ok(text)) if current => {
+                    keys.add(name, text, Some(noted.unwrap_or(generation)));
+                }
+                _ => *slot = Some(generation),
+            }
+        }
+        if self.alive && renew != [None, None] {
+            let text = format!("keys in Secret {} are being renewed", self.secret);
+            keys.problems
+                .push(Problem::unresolved(Reason::KeysPending, text));
+            keys.request = Some(self.request(true, renew));
+        }
+    }
+
+    fn request(&self, exists: bool, [primary, secondary]: [Option<i64>; 2]) -> KeyRequest {
+        KeyRequest {
+            subscription: self.key.clone(),
+            secret: self.secret.clone(),
+            exists,
             primary,
             secondary,
-        });
+        }
     }
 }
 

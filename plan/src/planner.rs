@@ -12,7 +12,7 @@ use crate::product::{self, Products, Rendering};
 use crate::references::References;
 use crate::routes::Routes;
 use crate::subscription::{self, Judged, Surroundings};
-use crate::{GatewayPlan, OnGateway, Plan, ProductVerdict, World, gateway, keys, material};
+use crate::{GatewayPlan, OnGateway, Plan, ProductVerdict, World, gateway, material};
 
 /// Plans, and remembers between two plans what would only be computed again.
 ///
@@ -37,8 +37,8 @@ impl Planner {
 
         // 1. Gateways by themselves, then APIs onto them, the oldest first.
         let mut scene = self.scene(world, &index, &products);
-        for key in oldest_first(&index.apis) {
-            let verdict = api::place(key, index.apis[key], &mut scene);
+        for (key, api) in oldest_first(&index.apis) {
+            let verdict = api::place(key, api, &mut scene);
             plan.api_verdicts.insert(key.clone(), verdict);
         }
         let Scene {
@@ -70,11 +70,6 @@ impl Planner {
         });
 
         // 4. Everything together.
-        let wanted = index
-            .subscriptions
-            .iter()
-            .map(|(key, s)| keys::secret_key(key, s));
-        references.wanted_secrets.extend(wanted);
         assemble(plan, gateways, rendered, judged, references)
     }
 
@@ -144,7 +139,7 @@ fn assemble(
     mut plan: Plan,
     gateways: Gateways<'_>,
     mut products: RenderedProducts,
-    mut judged: Judged,
+    mut judged: Judged<'_>,
     references: References<'_>,
 ) -> Plan {
     for (key, draft) in gateways {
@@ -164,7 +159,7 @@ fn assemble(
         plan.gateways.insert(key, GatewayPlan { config, material });
     }
     for (product, active) in judged.active {
-        if let Some(verdict) = plan.product_verdicts.get_mut(&product) {
+        if let Some(verdict) = plan.product_verdicts.get_mut(product) {
             verdict.subscriptions = active;
         }
     }
@@ -172,6 +167,7 @@ fn assemble(
     plan.key_requests = judged.requests;
     plan.next_change = judged.next_expiry;
     plan.wanted_secrets = references.wanted_secrets;
+    plan.wanted_secrets.append(&mut judged.wanted);
     plan.wanted_config_maps = references.wanted_config_maps;
     plan
 }

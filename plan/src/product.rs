@@ -34,8 +34,8 @@ pub(crate) type Products<'a> = BTreeMap<ObjectKey, ProductDraft<'a>>;
 pub(crate) fn resolve<'a>(index: &Index<'a>) -> Products<'a> {
     let mut opened: BTreeMap<ObjectKey, String> = BTreeMap::new();
     let mut drafts = Products::new();
-    for key in oldest_first(&index.products) {
-        let mut draft = ProductDraft::resolve(key, index.products[key], index);
+    for (key, product) in oldest_first(&index.products) {
+        let mut draft = ProductDraft::resolve(key, product, index);
         if draft.is_published() && !draft.product.spec.subscription_required {
             draft.open(key, &mut opened);
         }

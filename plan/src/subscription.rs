@@ -1,22 +1,22 @@
 //! Subscriptions: where they stand, what their keys open, on which Gateways.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use kube::ResourceExt;
-use tidegate_api::{Approval, Reason, Scope, Subscription, SubscriptionPhase, SubscriptionState};
+use tidegate_api::{Approval, Product, Reason, Subscription, SubscriptionPhase, SubscriptionState};
 use tidegate_config::{ObjectKey, SubscriptionConfig, SubscriptionScope};
 
 use crate::index::{Index, generation_of, oldest_first};
-use crate::keys::{self, Keys, Owners};
+use crate::keys::{self, Holder, Keys, Owners};
 use crate::problem::{Problem, verdict};
-use crate::product::Products;
+use crate::product::{ProductDraft, Products};
 use crate::{KeyRequest, SubscriptionVerdict, World};
 
 /// What subscriptions are judged by.
-pub(crate) struct Surroundings<'s, 'a> {
+pub(crate) struct Surroundings<'s> {
     pub(crate) world: &'s World,
-    pub(crate) index: &'s Index<'a>,
-    pub(crate) products: &'s Products<'a>,
+    pub(crate) index: &'s Index<'s>,
+    pub(crate) products: &'s Products<'s>,
     /// Gateways that serve an API.
     pub(crate) gateways_of_api: &'s BTreeMap<ObjectKey, Vec<ObjectKey>>,
     /// Gateways that serve a product.
@@ -25,81 +25,102 @@ pub(crate) struct Surroundings<'s, 'a> {
 
 /// What comes out for all subscriptions.
 #[derive(Default)]
-pub(crate) struct Judged {
+pub(crate) struct Judged<'s> {
     /// Active ones by Gateway, sorted by key.
     pub(crate) configs: BTreeMap<ObjectKey, Vec<SubscriptionConfig>>,
     pub(crate) verdicts: BTreeMap<ObjectKey, SubscriptionVerdict>,
+    /// Secrets with keys, existing or not.
+    pub(crate) wanted: BTreeSet<ObjectKey>,
     /// Sorted by Secret.
     pub(crate) requests: Vec<KeyRequest>,
     /// How many are active, by Product.
-    pub(crate) active: HashMap<ObjectKey, u32>,
+    pub(crate) active: HashMap<&'s ObjectKey, u32>,
     /// The next moment at which one expires.
     pub(crate) next_expiry: Option<i64>,
 }
 
 /// One subscription while it is judged.
-struct Case<'k> {
-    key: &'k ObjectKey,
-    subscription: &'k Subscription,
+struct Case<'s> {
+    key: &'s ObjectKey,
+    subscription: &'s Subscription,
+    /// The Product of its scope, when it exists.
+    product: Option<(&'s ObjectKey, &'s ProductDraft<'s>)>,
     phase: SubscriptionPhase,
-    keys: Keys,
     problems: Vec<Problem>,
 }
 
 /// What a subscription opens, and where that is served.
-struct Target<'t> {
+struct Target<'s> {
     scope: SubscriptionScope,
-    gateways: &'t [ObjectKey],
+    gateways: &'s [ObjectKey],
 }
 
 /// Subscriptions that count against a limit, by product and owner.
-type Places<'k> = HashMap<(ObjectKey, &'k str), u32>;
+type Places<'s> = HashMap<(&'s ObjectKey, &'s str), u32>;
 
 /// Judges all subscriptions, oldest first: keys and places are given out in that order.
-pub(crate) fn judge(around: &Surroundings<'_, '_>) -> Judged {
+pub(crate) fn judge<'s>(around: &Surroundings<'s>) -> Judged<'s> {
     let mut judged = Judged::default();
     let mut owners = Owners::default();
     let mut places = Places::new();
-    for key in oldest_first(&around.index.subscriptions) {
-        let subscription = around.index.subscriptions[key];
-        let mut case = around.case(key, subscription, &mut places);
-        owners.claim(key, &mut case.keys);
-        around.settle(case, &mut judged);
+    // Maps are made at the end, of everything at once: at 50,000 that is much faster.
+    let (mut verdicts, mut wanted) = (Vec::new(), Vec::new());
+    for (key, subscription) in oldest_first(&around.index.subscriptions) {
+        let case = around.case(key, subscription, &mut places);
+        let secret = keys::secret_key(key, subscription);
+        let holder = Holder {
+            key,
+            subscription,
+            secret: &secret,
+            alive: is_alive(case.phase),
+        };
+        let mut keys = keys::read(&holder, around.world);
+        owners.claim(key, &mut keys);
+        verdicts.push((key.clone(), around.settle(case, keys, &mut judged)));
+        wanted.push(secret);
     }
     for configs in judged.configs.values_mut() {
         configs.sort_by(|a, b| a.key.cmp(&b.key));
     }
     judged.requests.sort_by(|a, b| a.secret.cmp(&b.secret));
+    judged.verdicts = verdicts.into_iter().collect();
+    judged.wanted = wanted.into_iter().collect();
     judged
 }
 
-impl Surroundings<'_, '_> {
-    fn case<'k>(
+impl<'s> Surroundings<'s> {
+    fn case(
         &self,
-        key: &'k ObjectKey,
-        subscription: &'k Subscription,
-        places: &mut Places<'k>,
-    ) -> Case<'k> {
+        key: &'s ObjectKey,
+        subscription: &'s Subscription,
+        places: &mut Places<'s>,
+    ) -> Case<'s> {
         let mut problems = Vec::new();
-        let mut phase = self.phase(key, subscription);
-        if let Some(problem) = self.over_limit(key, subscription, phase, places) {
+        let name = subscription.spec.scope.product.as_ref();
+        let product = name.and_then(|name| {
+            let product = ObjectKey::new(&key.namespace, name);
+            self.products.get_key_value(&product)
+        });
+        let mut phase = self.phase(subscription, product.map(|(_, draft)| draft.product));
+        if let Some((product, draft)) = product
+            && is_alive(phase)
+            && let Some(problem) = over_limit(subscription, product, draft, places)
+        {
             problems.push(problem);
             phase = SubscriptionPhase::Submitted;
         }
         Case {
             key,
             subscription,
+            product,
             phase,
-            keys: keys::read(key, subscription, is_alive(phase), self.world),
             problems,
         }
     }
 
     /// What ended for good comes first, then what may change again.
-    fn phase(&self, key: &ObjectKey, subscription: &Subscription) -> SubscriptionPhase {
+    fn phase(&self, subscription: &Subscription, product: Option<&Product>) -> SubscriptionPhase {
         let spec = &subscription.spec;
-        let product = spec.scope.product.as_ref();
-        let product = product.and_then(|name| self.product(key, name));
         let undecided = product.is_some_and(|product| product.spec.approval_required)
             && spec.approval != Some(Approval::Approved);
         if spec.state == SubscriptionState::Cancelled {
@@ -117,100 +138,73 @@ impl Surroundings<'_, '_> {
         }
     }
 
-    fn product(&self, key: &ObjectKey, name: &str) -> Option<&tidegate_api::Product> {
-        let product = ObjectKey::new(&key.namespace, name);
-        self.index.products.get(&product).copied()
-    }
-
-    /// Takes one of the places that the product gives each owner. Subscriptions without an owner
-    /// stand alone.
-    fn over_limit<'k>(
-        &self,
-        key: &ObjectKey,
-        subscription: &'k Subscription,
-        phase: SubscriptionPhase,
-        places: &mut Places<'k>,
-    ) -> Option<Problem> {
-        let spec = &subscription.spec;
-        let (Some(name), Some(owner)) = (&spec.scope.product, &spec.owner) else {
-            return None;
-        };
-        let limit = self.product(key, name)?.spec.subscriptions_limit?;
-        if !is_alive(phase) {
-            return None;
-        }
-        let product = ObjectKey::new(&key.namespace, name);
-        let taken = places.entry((product, owner)).or_default();
-        *taken += 1;
-        (*taken > limit).then(|| {
-            let text = format!(
-                "Product {name} allows {limit} subscriptions per owner, and {owner} has older ones"
-            );
-            Problem::accepted(Reason::LimitReached, text)
-        })
-    }
-
     /// Renders what is active, and says what is to be said.
-    fn settle(&self, case: Case<'_>, judged: &mut Judged) {
+    fn settle(&self, case: Case<'s>, keys: Keys, judged: &mut Judged<'s>) -> SubscriptionVerdict {
+        let target = self.target(&case);
         let Case {
             key,
             subscription,
+            product,
             phase,
-            keys,
             mut problems,
         } = case;
+        let active = phase == SubscriptionPhase::Active;
         let mut gateways = Vec::new();
-        match self.target(key, &subscription.spec.scope) {
+        match target {
             Err(problem) => problems.push(problem),
-            Ok(target) if phase == SubscriptionPhase::Active && !keys.hashes.is_empty() => {
+            Ok(target) if active && !keys.hashes.is_empty() => {
                 gateways = target.gateways.to_vec();
                 let config = config(key, subscription, target.scope, keys.hashes);
-                for gateway in &gateways {
-                    let configs = judged.configs.entry(gateway.clone()).or_default();
-                    configs.push(config.clone());
-                }
+                judged.serve(config, target.gateways);
             }
             Ok(_) => {}
         }
         problems.extend(keys.problems);
         judged.requests.extend(keys.request);
-        judged.count(key, subscription, phase);
-        judged.next_expiry = expiry(subscription)
-            .filter(|expiry| *expiry > self.world.now && is_alive(phase))
-            .into_iter()
-            .chain(judged.next_expiry)
-            .min();
-        let verdict = SubscriptionVerdict {
+        if let (Some((product, _)), true) = (product, active) {
+            *judged.active.entry(product).or_default() += 1;
+        }
+        let expiry = expiry(subscription);
+        let expiry = expiry.filter(|expiry| *expiry > self.world.now && is_alive(phase));
+        judged.next_expiry = expiry.into_iter().chain(judged.next_expiry).min();
+        SubscriptionVerdict {
             verdict: verdict(generation_of(subscription), &problems),
             phase,
             keys: keys.status,
             gateways,
-        };
-        judged.verdicts.insert(key.clone(), verdict);
+        }
     }
 
-    fn target(&self, key: &ObjectKey, scope: &Scope) -> Result<Target<'_>, Problem> {
-        let sibling = |name: &str| ObjectKey::new(&key.namespace, name);
+    fn target(&self, case: &Case<'s>) -> Result<Target<'s>, Problem> {
+        let sibling = |name: &str| ObjectKey::new(&case.key.namespace, name);
+        let scope = &case.subscription.spec.scope;
         match (&scope.product, &scope.api, &scope.gateway) {
-            (Some(name), None, None) => self.product_target(&sibling(name)),
+            (Some(name), None, None) => match case.product {
+                Some((product, draft)) => self.product_target(product, draft),
+                None => {
+                    let product = sibling(name);
+                    Err(missing(
+                        Reason::ProductNotFound,
+                        "Product",
+                        &product,
+                        "product",
+                    ))
+                }
+            },
             (None, Some(name), None) => {
                 let api = sibling(name);
                 if !self.index.apis.contains_key(&api) {
                     return Err(missing(Reason::ApiNotFound, "WebSocketApi", &api, "api"));
                 }
-                let gateways = self
-                    .gateways_of_api
-                    .get(&api)
-                    .map_or(&[][..], Vec::as_slice);
+                let gateways = self.gateways_of_api.get(&api);
                 Ok(Target {
                     scope: SubscriptionScope::Api(api.name),
-                    gateways,
+                    gateways: gateways.map_or(&[][..], Vec::as_slice),
                 })
             }
             (None, None, Some(name)) => {
-                let found = self.index.gateways.get_key_value(&sibling(name));
-                let Some((gateway, _)) = found else {
-                    let gateway = sibling(name);
+                let gateway = sibling(name);
+                let Some((found, _)) = self.index.gateways.get_key_value(&gateway) else {
                     return Err(missing(
                         Reason::GatewayNotFound,
                         "Gateway",
@@ -218,10 +212,9 @@ impl Surroundings<'_, '_> {
                         "gateway",
                     ));
                 };
-                let gateways = std::slice::from_ref(gateway);
                 Ok(Target {
                     scope: SubscriptionScope::Gateway,
-                    gateways,
+                    gateways: std::slice::from_ref(found),
                 })
             }
             _ => Err(
@@ -231,37 +224,55 @@ impl Surroundings<'_, '_> {
         }
     }
 
-    fn product_target(&self, product: &ObjectKey) -> Result<Target<'_>, Problem> {
-        let Some(draft) = self.products.get(product) else {
-            return Err(missing(
-                Reason::ProductNotFound,
-                "Product",
-                product,
-                "product",
-            ));
-        };
+    fn product_target(
+        &self,
+        product: &ObjectKey,
+        draft: &ProductDraft<'_>,
+    ) -> Result<Target<'s>, Problem> {
         if !draft.is_published() {
             let text = format!("Product {product} is not published: its keys open nothing");
             return Err(Problem::accepted(Reason::NotPublished, text).at("spec.scope.product"));
         }
-        let gateways = self
-            .gateways_of_product
-            .get(product)
-            .map_or(&[][..], Vec::as_slice);
-        let scope = SubscriptionScope::Product(product.name.clone());
-        Ok(Target { scope, gateways })
+        let gateways = self.gateways_of_product.get(product);
+        Ok(Target {
+            scope: SubscriptionScope::Product(product.name.clone()),
+            gateways: gateways.map_or(&[][..], Vec::as_slice),
+        })
     }
 }
 
-impl Judged {
-    fn count(&mut self, key: &ObjectKey, subscription: &Subscription, phase: SubscriptionPhase) {
-        if let (Some(product), SubscriptionPhase::Active) =
-            (&subscription.spec.scope.product, phase)
-        {
-            let product = ObjectKey::new(&key.namespace, product);
-            *self.active.entry(product).or_default() += 1;
+impl Judged<'_> {
+    fn serve(&mut self, config: SubscriptionConfig, gateways: &[ObjectKey]) {
+        let Some((last, others)) = gateways.split_last() else {
+            return;
+        };
+        for gateway in others {
+            let configs = self.configs.entry(gateway.clone()).or_default();
+            configs.push(config.clone());
         }
+        self.configs.entry(last.clone()).or_default().push(config);
     }
+}
+
+/// Takes one of the places that a product gives each owner. Subscriptions without an owner stand
+/// alone.
+fn over_limit<'s>(
+    subscription: &'s Subscription,
+    product: &'s ObjectKey,
+    draft: &ProductDraft<'_>,
+    places: &mut Places<'s>,
+) -> Option<Problem> {
+    let limit = draft.product.spec.subscriptions_limit?;
+    let owner = subscription.spec.owner.as_ref()?;
+    let taken = places.entry((product, owner)).or_default();
+    *taken += 1;
+    (*taken > limit).then(|| {
+        let name = &product.name;
+        let text = format!(
+            "Product {name} allows {limit} subscriptions per owner, and {owner} has older ones"
+        );
+        Problem::accepted(Reason::LimitReached, text)
+    })
 }
 
 fn missing(reason: Reason, kind: &str, key: &ObjectKey, field: &str) -> Problem {
@@ -276,13 +287,11 @@ fn config(
     key_hashes: Vec<String>,
 ) -> SubscriptionConfig {
     let spec = &subscription.spec;
+    let display_name = spec.display_name.clone();
     SubscriptionConfig {
         key: key.clone(),
         generation: generation_of(subscription),
-        display_name: spec
-            .display_name
-            .clone()
-            .unwrap_or_else(|| subscription.name_any()),
+        display_name: display_name.unwrap_or_else(|| subscription.name_any()),
         owner: spec.owner.clone(),
         scope,
         key_hashes,
@@ -291,21 +300,15 @@ fn config(
 }
 
 fn expiry(subscription: &Subscription) -> Option<i64> {
-    subscription
-        .spec
-        .expires_at
-        .as_ref()
-        .map(|time| time.0.as_second())
+    let time = subscription.spec.expires_at.as_ref();
+    time.map(|time| time.0.as_second())
 }
 
 /// May its keys ever work (again)?
 fn is_alive(phase: SubscriptionPhase) -> bool {
+    use SubscriptionPhase as P;
     match phase {
-        SubscriptionPhase::Submitted | SubscriptionPhase::Active | SubscriptionPhase::Suspended => {
-            true
-        }
-        SubscriptionPhase::Rejected | SubscriptionPhase::Cancelled | SubscriptionPhase::Expired => {
-            false
-        }
+        P::Submitted | P::Active | P::Suspended => true,
+        P::Rejected | P::Cancelled | P::Expired => false,
     }
 }
