@@ -294,7 +294,7 @@ async fn keys_that_the_user_supplies_are_used_as_they_are() -> anyhow::Result<()
     tidegate_e2e::wait::eventually(what, std::time::Duration::from_secs(20), async || {
         let status = shop.scene.status("Subscription", "alice").await?;
         let conditions = status["conditions"].to_string();
-        anyhow::ensure!(conditions.contains("must have 16"), "{conditions}");
+        anyhow::ensure!(conditions.contains("16 characters"), "{conditions}");
         Ok(())
     })
     .await?;

@@ -67,6 +67,21 @@ async fn nothing_is_programmed_before_a_gateway_said_so() -> anyhow::Result<()> 
     Ok(())
 }
 
+/// Waits until the Gateway's status holds a value. (It is written less often than it changes.)
+async fn gateway_says(
+    scene: &Scene,
+    what: &str,
+    pointer: &str,
+    value: &Value,
+) -> anyhow::Result<()> {
+    eventually(what, PATIENCE, async || {
+        let status = scene.status("Gateway", "edge").await?;
+        ensure!(status.pointer(pointer) == Some(value), "{status}");
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_pod_that_lags_is_named() -> anyhow::Result<()> {
     let scene = Scene::new("lagging").await?;
@@ -81,8 +96,7 @@ async fn a_pod_that_lags_is_named() -> anyhow::Result<()> {
         .apply(&open_api("edge", "api", &echo.url(), ""))
         .await?;
     scene.programmed("WebSocketApi", "api").await?;
-    let status = scene.status("Gateway", "edge").await?;
-    assert_eq!(status["pods"]["total"], 2, "{status}");
+    gateway_says(&scene, "both pods", "/pods/total", &json!(2)).await?;
 
     // A pod that hangs: its Lease is still young, but it takes over nothing.
     second.gateway.process.suspend()?;
@@ -91,12 +105,8 @@ async fn a_pod_that_lags_is_named() -> anyhow::Result<()> {
     scene
         .condition(("WebSocketApi", "api"), "Programmed", "False")
         .await?;
-    let status = scene.status("Gateway", "edge").await?;
-    assert_eq!(
-        status["pods"]["lagging"],
-        json!(["edge-second"]),
-        "{status}"
-    );
+    let lagging = json!(["edge-second"]);
+    gateway_says(&scene, "who lags", "/pods/lagging", &lagging).await?;
     edge.request("/api").open().await?.echo("served").await?;
     second.gateway.process.resume()?;
     scene.programmed("WebSocketApi", "api").await

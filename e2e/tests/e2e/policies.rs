@@ -117,6 +117,63 @@ async fn set_backend_sends_a_handshake_elsewhere() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn rewrite_path_asks_the_backend_for_another_one() -> anyhow::Result<()> {
+    let stage = echo_stage("rewrite", "").await?;
+    let cases = [
+        (json!({"path": "/fixed"}), "/fixed?room=7"),
+        (
+            json!({"path": "/rooms/${request.query('room')}?a=b", "keepQuery": false}),
+            "/rooms/7?a=b",
+        ),
+    ];
+    for (step, target) in cases {
+        stage.in_force(json!([{ "rewritePath": step }])).await?;
+        stage.request("?room=7").open().await?.echo("in").await?;
+        assert_eq!(stage.echo.last_head()?.target(), target, "{step}");
+    }
+    // A client may not climb out of the path by what it sends.
+    stage.request("?room=..%2f..%2fadmin").send().await?;
+    let target = stage.echo.last_head()?.target().to_owned();
+    assert!(
+        target.starts_with("/rooms/") && !target.contains("../"),
+        "{target}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn set_status_changes_a_refusal() -> anyhow::Result<()> {
+    let stage = echo_stage("set-status", "").await?;
+    stage
+        .policies(json!({
+            "inbound": [{"checkHeader": {"name": "X-Ticket"}}],
+            "onError": [{
+                "when": "error.reason == 'header_not_found'",
+                "setStatus": {"status": 402, "message": "buy a ticket, ${request.path}"},
+            }],
+        }))
+        .await?;
+    let refused = stage.request("").refused_with(402).await?;
+    assert_eq!(refused.message()?, "buy a ticket, /api");
+    stage.request("").header("x-ticket", "1").open().await?;
+    Ok(())
+}
+
+#[test]
+fn every_documented_policy_has_a_story() -> anyhow::Result<()> {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/policies.md");
+    let page = std::fs::read_to_string(page)?;
+    let headings = page.lines().filter_map(|line| line.strip_prefix("## "));
+    let policies: Vec<_> = headings.filter(|heading| !heading.contains(' ')).collect();
+    assert!(policies.contains(&"validateJwt"), "{policies:?}");
+    for policy in policies {
+        let used = include_str!("policies.rs").contains(&format!("\"{policy}\":"));
+        assert!(used, "no story uses {policy}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn return_response_answers_instead_of_the_backend() -> anyhow::Result<()> {
     let stage = echo_stage("return", "").await?;
     stage

@@ -1,0 +1,168 @@
+# Shared by the scripts here; sourced, never run. They set $work first.
+# shellcheck shell=bash disable=SC2034,SC2054,SC2154
+
+# The addresses. One cluster at a time can use one set of them; give another
+# CLUSTER, HOST_IP and NODE_IP to run a second one beside the first.
+CLUSTER=${CLUSTER:-tg0}                     # names the link and the cgroup
+NODE_NAME=${NODE_NAME:-node}
+HOST_IP=${HOST_IP:-10.231.0.1}               # this machine's end of the link
+NODE_IP=${NODE_IP:-10.231.0.2}               # the node's end; the API server too
+POD_CIDR=${POD_CIDR:-10.244.0.0/24}
+SERVICE_CIDR=${SERVICE_CIDR:-10.96.0.0/16}
+API_SERVICE_IP=${API_SERVICE_IP:-10.96.0.1}  # the first address of SERVICE_CIDR
+DNS_IP=${DNS_IP:-10.96.0.10}
+API_PORT=${API_PORT:-6443}
+STORE_PORT=${STORE_PORT:-2379}               # etcd (it takes ETCD_… for itself); its peers: the next one
+SETTINGS=(CLUSTER NODE_NAME HOST_IP NODE_IP POD_CIDR SERVICE_CIDR API_SERVICE_IP
+  DNS_IP API_PORT STORE_PORT)
+
+say() { printf '%s: %s\n' "${0##*/}" "$*"; }
+die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
+
+# wait_for SECONDS WHAT COMMAND…: runs the command until it succeeds. Gives up
+# early when `trouble`, where a script defines one, says that it is no use.
+trouble() { return 1; }
+wait_for() {
+  local limit=$1 what=$2 end=$((SECONDS + $1))
+  shift 2
+  until "$@" >/dev/null 2>&1; do
+    if trouble; then
+      printf '%s: %s: given up\n' "${0##*/}" "$what" >&2
+      return 1
+    fi
+    if [ $SECONDS -ge $end ]; then
+      printf '%s: %s: not within %s s\n' "${0##*/}" "$what" "$limit" >&2
+      return 1
+    fi
+    sleep 0.2
+  done
+}
+
+# A process is known by its id and its start time, so that an id which the
+# system has given to another process since is never signalled.
+started() { # PID → its start time, in clock ticks; fails when it is gone
+  local stat
+  stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+  stat=${stat##*) } # the name, in brackets, may hold spaces
+  # shellcheck disable=SC2086
+  set -- $stat
+  [ "$1" != Z ] && echo "${20}"
+}
+record() { # NAME PID
+  echo "$1 $2 $(started "$2")" >>"$work/pids"
+}
+alive() { # PID START
+  local now
+  now=$(started "$1") && [ "$now" = "$2" ]
+}
+
+# The pods' control groups lie below these: one, or one for each controller.
+groups_of_cluster() { ls -d /sys/fs/cgroup/"$CLUSTER" /sys/fs/cgroup/*/"$CLUSTER" 2>/dev/null; }
+remove_groups() {
+  local d
+  for d in $(groups_of_cluster); do
+    [ ! -d "$d" ] || find "$d" -depth -type d -exec rmdir {} + || return 1
+  done
+}
+
+# --- keys and certificates ---------------------------------------------------
+# One authority signs all. Usage: cert FILE SUBJECT [NAMES]
+cert() {
+  local file=$1 subject=$2 names=${3:-}
+  openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
+    -keyout "$file.key" -out "$file.csr" -subj "$subject" 2>/dev/null
+  openssl x509 -req -in "$file.csr" -CA ca.crt -CAkey ca.key -CAcreateserial -days 365 -sha256 \
+    -extfile <(
+      echo "basicConstraints=critical,CA:FALSE"
+      echo "keyUsage=critical,digitalSignature,keyEncipherment"
+      echo "extendedKeyUsage=serverAuth,clientAuth"
+      echo "subjectKeyIdentifier=hash"
+      echo "authorityKeyIdentifier=keyid"
+      [ -z "$names" ] || echo "subjectAltName=$names"
+    ) -out "$file.crt" 2>/dev/null
+  rm -f "$file.csr"
+}
+
+make_pki() ( # ADDRESS: where the API server listens
+  mkdir -p "$work/pki"
+  chmod 700 "$work/pki"
+  cd "$work/pki" || exit
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 365 -sha256 \
+    -keyout ca.key -out ca.crt -subj /CN=kubernetes-ca \
+    -addext keyUsage=critical,keyCertSign,cRLSign,digitalSignature 2>/dev/null
+  openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:prime256v1 -out service-account.key
+  openssl pkey -in service-account.key -pubout -out service-account.pub
+  cert apiserver /CN=kube-apiserver "DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,\
+DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local,\
+IP:127.0.0.1,IP:$1,IP:$API_SERVICE_IP"
+  cert apiserver-to-kubelet /CN=kube-apiserver-kubelet-client
+  cert admin /O=system:masters/CN=admin
+  cert controller-manager /CN=system:kube-controller-manager
+  cert scheduler /CN=system:kube-scheduler
+  cert kube-proxy /CN=system:kube-proxy
+  cert kubelet "/O=system:nodes/CN=system:node:$NODE_NAME" "DNS:$NODE_NAME,IP:$NODE_IP"
+)
+
+make_kubeconfig() { # USER SERVER → on stdout
+  cat <<END
+apiVersion: v1
+kind: Config
+current-context: $CLUSTER
+clusters:
+- name: $CLUSTER
+  cluster:
+    server: $2
+    certificate-authority-data: $(base64 -w0 <"$work/pki/ca.crt")
+contexts:
+- name: $CLUSTER
+  context: {cluster: $CLUSTER, user: $1}
+users:
+- name: $1
+  user:
+    client-certificate-data: $(base64 -w0 <"$work/pki/$1.crt")
+    client-key-data: $(base64 -w0 <"$work/pki/$1.key")
+END
+}
+
+# --- the control plane's command lines ---------------------------------------
+# Each sets the array `run`. $dir is where the work directory is seen.
+etcd_command() {
+  # No fsync: the data lives no longer than the test.
+  run=("$bin/etcd" --name etcd --data-dir "$dir/etcd" --unsafe-no-fsync --log-level error
+    --listen-client-urls "http://127.0.0.1:$STORE_PORT"
+    --advertise-client-urls "http://127.0.0.1:$STORE_PORT"
+    --listen-peer-urls "http://127.0.0.1:$((STORE_PORT + 1))"
+    --initial-advertise-peer-urls "http://127.0.0.1:$((STORE_PORT + 1))"
+    --initial-cluster "etcd=http://127.0.0.1:$((STORE_PORT + 1))")
+}
+apiserver_command() { # ADDRESS
+  run=("$bin/kube-apiserver"
+    --bind-address "$1" --advertise-address "$NODE_IP" --secure-port "$API_PORT"
+    --etcd-servers "http://127.0.0.1:$STORE_PORT"
+    --authorization-mode Node,RBAC
+    --enable-admission-plugins NodeRestriction
+    --allow-privileged
+    --client-ca-file "$dir/pki/ca.crt"
+    --tls-cert-file "$dir/pki/apiserver.crt"
+    --tls-private-key-file "$dir/pki/apiserver.key"
+    --kubelet-certificate-authority "$dir/pki/ca.crt"
+    --kubelet-client-certificate "$dir/pki/apiserver-to-kubelet.crt"
+    --kubelet-client-key "$dir/pki/apiserver-to-kubelet.key"
+    --kubelet-preferred-address-types InternalIP
+    --service-cluster-ip-range "$SERVICE_CIDR"
+    --service-account-issuer https://kubernetes.default.svc.cluster.local
+    --service-account-key-file "$dir/pki/service-account.pub"
+    --service-account-signing-key-file "$dir/pki/service-account.key")
+}
+controller_manager_command() {
+  run=("$bin/kube-controller-manager"
+    --kubeconfig "$dir/etc/controller-manager.kubeconfig"
+    --leader-elect=false # there is one; saves the wait for a lease
+    --kube-api-qps 200 --kube-api-burst 400 # the usual 20 a second slow its start by seconds
+    --use-service-account-credentials
+    --root-ca-file "$dir/pki/ca.crt"
+    --service-account-private-key-file "$dir/pki/service-account.key"
+    --cluster-signing-cert-file "$dir/pki/ca.crt"
+    --cluster-signing-key-file "$dir/pki/ca.key"
+    --service-cluster-ip-range "$SERVICE_CIDR")
+}

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# The chart on a real node: starts a cluster, installs the chart with images of the programs in BIN
+# (target/debug), tests it and takes everything down. Needs root; see README.md.
+#
+#   run.sh                 KEEP=yes leaves the cluster up after a failure
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+root=$here/../..
+bin=${BIN:-$root/target/debug}
+for program in tidegate-operator tidegate-gateway tidegate; do
+  [ -x "$bin/$program" ] || { echo "run.sh: $bin/$program is missing: cargo build" >&2; exit 1; }
+done
+HELM=$("$here/../helm/build.sh")
+python=$("$here/../clients/setup.sh" python)
+KUBECTL=$("$here/build.sh" | head -n 1)/kubectl
+export HELM KUBECTL PYTHONDONTWRITEBYTECODE=1
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/tidegate-node.XXXXXX")
+finish() {
+  local rc=$?
+  trap - EXIT
+  if [ $rc -ne 0 ] && [ -n "${KEEP:-}" ]; then
+    echo "run.sh: left up: KUBECONFIG=$work/kubeconfig; $here/down.sh $work" >&2
+    exit $rc
+  fi
+  "$here/down.sh" "$work" || rc=1
+  if [ $rc -ne 0 ]; then
+    echo "run.sh: logs in $work/log" >&2
+  else
+    rm -rf --one-file-system "$work"
+  fi
+  exit $rc
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+"$here/up.sh" "$work"
+version=$(awk '$1 == "appVersion:" {print $2}' "$root/charts/tidegate/Chart.yaml")
+image() { # NAME PROGRAM
+  # Without line tables an image of a debug build is a third of the size.
+  strip -o "$work/$2" "$bin/$2"
+  "$here/mkimage.py" --libraries --user 65532:65532 "tidegate.test/$1:$version" "$work/$1.tar" "$work/$2=/bin/$2" -- "/bin/$2"
+  "$here/load-image.sh" "$work" "$work/$1.tar"
+  rm "$work/$2" "$work/$1.tar"
+}
+image tidegate-operator tidegate-operator
+image tidegate-gateway tidegate-gateway
+image tidegate tidegate
+# shellcheck disable=SC1091
+. "$work/settings"
+export HOST_IP
+KUBECONFIG=$work/kubeconfig "$python" "$here/story.py"
