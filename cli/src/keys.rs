@@ -40,7 +40,7 @@ impl KeyStore {
 
     /// The manifests that exist.
     pub fn files(&self) -> Vec<PathBuf> {
-        crate::manifest::files(&[self.directory.clone()])
+        crate::manifest::files(std::slice::from_ref(&self.directory))
             .unwrap_or_default()
             .into_iter()
             .filter(|path| path.is_file())
