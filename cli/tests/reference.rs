@@ -10,9 +10,9 @@ fn help(command: &str) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))
         .args([command, "--help"])
         .output()
-        .unwrap();
+        .expect("the program starts");
     assert!(output.status.success(), "{command} --help fails");
-    let text = String::from_utf8(output.stdout).unwrap();
+    let text = String::from_utf8(output.stdout).expect("help is text");
     text.lines()
         .map(str::trim_end)
         .collect::<Vec<_>>()
