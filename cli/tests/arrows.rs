@@ -23,7 +23,7 @@ fn manifest(name: &str) -> String {
         .join("..")
         .join(name)
         .join("Cargo.toml");
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    fs::read_to_string(path).expect("every crate has a manifest")
 }
 
 /// Names of all dependencies that are compiled into the crate itself, tests aside.

@@ -9,7 +9,7 @@ fn validate(path: &Path) -> Output {
         .arg("validate")
         .arg(path)
         .output()
-        .unwrap()
+        .expect("the program starts")
 }
 
 fn lines(output: &Output) -> Vec<String> {
