@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use tidegate_api::{Gateway, Product, Subscription, WebSocketApi};
 use tidegate_config::ObjectKey;
@@ -67,12 +66,17 @@ pub(crate) fn generation_of<K: ResourceExt>(object: &K) -> i64 {
 pub(crate) fn oldest_first<'i, 'a, K: ResourceExt>(
     objects: &'i Objects<'a, K>,
 ) -> Vec<(&'i ObjectKey, &'a K)> {
-    let mut all: Vec<_> = objects.iter().map(|(key, object)| (key, *object)).collect();
-    // Stable: of the same age, the first in order of keys.
-    all.sort_by(|(_, a), (_, b)| age(*a).cmp(&age(*b)));
-    all
+    let all: Vec<_> = objects.iter().map(|(key, object)| (key, *object)).collect();
+    let order = order_of_age(all.iter().map(|(_, object)| *object));
+    order.into_iter().map(|position| all[position]).collect()
 }
 
-fn age<K: ResourceExt>(object: &K) -> Option<&Time> {
-    object.meta().creation_timestamp.as_ref()
+/// Positions of objects, the oldest first; of the same age in the order given.
+pub(crate) fn order_of_age<'k, K: ResourceExt + 'k>(
+    objects: impl Iterator<Item = &'k K>,
+) -> Vec<usize> {
+    let age = |object: &K| object.meta().creation_timestamp.as_ref().map(|time| time.0);
+    let mut order: Vec<_> = objects.map(age).zip(0..).collect();
+    order.sort_unstable();
+    order.into_iter().map(|(_, position)| position).collect()
 }

@@ -233,25 +233,25 @@ fn check(text: &str) -> Result<&str, Unusable> {
     }
 }
 
-/// Who has which key: no key opens two subscriptions.
-#[derive(Default)]
-pub(crate) struct Owners<'k> {
-    by_hash: HashMap<String, &'k ObjectKey>,
-}
-
-impl<'k> Owners<'k> {
-    /// Takes the keys that nobody has yet; subscriptions come oldest first.
-    pub(crate) fn claim(&mut self, key: &'k ObjectKey, keys: &mut Keys) {
-        let mut problems = Vec::new();
-        keys.hashes.retain(|hash| {
-            let owner = *self.by_hash.entry(hash.clone()).or_insert(key);
-            if owner != key {
-                let text =
-                    format!("Subscription {owner} is older and has the same key: take another");
-                problems.push(Problem::accepted(Reason::KeyNotUnique, text));
+/// Takes keys away that an older subscription has: no key opens two. `order` has the positions of
+/// all holders, the oldest first.
+pub(crate) fn make_unique(holders: &mut [(&ObjectKey, Keys)], order: &[usize]) {
+    let mut owners: HashMap<&str, usize> = HashMap::with_capacity(holders.len());
+    let mut twice = Vec::new();
+    for &position in order {
+        for hash in &holders[position].1.hashes {
+            let owner = *owners.entry(hash).or_insert(position);
+            if owner != position {
+                twice.push((position, owner, hash.clone()));
             }
-            owner == key
-        });
-        keys.problems.append(&mut problems);
+        }
+    }
+    for (position, owner, hash) in twice {
+        let older = holders[owner].0;
+        let text = format!("Subscription {older} is older and has the same key: take another");
+        let keys = &mut holders[position].1;
+        keys.hashes.retain(|other| *other != hash);
+        keys.problems
+            .push(Problem::accepted(Reason::KeyNotUnique, text));
     }
 }

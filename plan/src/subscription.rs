@@ -6,8 +6,8 @@ use kube::ResourceExt;
 use tidegate_api::{Approval, Product, Reason, Subscription, SubscriptionPhase, SubscriptionState};
 use tidegate_config::{ObjectKey, SubscriptionConfig, SubscriptionScope};
 
-use crate::index::{Index, generation_of, oldest_first};
-use crate::keys::{self, Holder, Keys, Owners};
+use crate::index::{Index, generation_of, order_of_age};
+use crate::keys::{self, Holder, Keys};
 use crate::problem::{Problem, verdict};
 use crate::product::{ProductDraft, Products};
 use crate::{KeyRequest, SubscriptionVerdict, World};
@@ -58,63 +58,70 @@ struct Target<'s> {
 /// Subscriptions that count against a limit, by product and owner.
 type Places<'s> = HashMap<(&'s ObjectKey, &'s str), u32>;
 
-/// Judges all subscriptions, oldest first: keys and places are given out in that order.
+/// Judges all subscriptions. Places and keys are given out in order of age; everything else is done
+/// in order of keys, in which the maps are: at 50,000 sorting would take longer than judging.
 pub(crate) fn judge<'s>(around: &Surroundings<'s>) -> Judged<'s> {
-    let mut judged = Judged::default();
-    let mut owners = Owners::default();
-    let mut places = Places::new();
-    // Maps are made at the end, of everything at once: at 50,000 that is much faster.
-    let (mut verdicts, mut wanted) = (Vec::new(), Vec::new());
-    for (key, subscription) in oldest_first(&around.index.subscriptions) {
-        let case = around.case(key, subscription, &mut places);
-        let secret = keys::secret_key(key, subscription);
+    let subscriptions: Vec<_> = around.index.subscriptions.iter().collect();
+    let order = order_of_age(subscriptions.iter().map(|(_, subscription)| **subscription));
+    let mut cases: Vec<_> = subscriptions
+        .iter()
+        .map(|(key, s)| around.case(key, s))
+        .collect();
+    limit(&mut cases, &order);
+    let secrets: Vec<_> = cases
+        .iter()
+        .map(|c| keys::secret_key(c.key, c.subscription))
+        .collect();
+    let read = |(case, secret): (&Case<'s>, &ObjectKey)| {
         let holder = Holder {
-            key,
-            subscription,
-            secret: &secret,
+            key: case.key,
+            subscription: case.subscription,
+            secret,
             alive: is_alive(case.phase),
         };
-        let mut keys = keys::read(&holder, around.world);
-        owners.claim(key, &mut keys);
-        verdicts.push((key.clone(), around.settle(case, keys, &mut judged)));
-        wanted.push(secret);
-    }
-    for configs in judged.configs.values_mut() {
-        configs.sort_by(|a, b| a.key.cmp(&b.key));
-    }
+        (case.key, keys::read(&holder, around.world))
+    };
+    let mut keys: Vec<_> = cases.iter().zip(&secrets).map(read).collect();
+    keys::make_unique(&mut keys, &order);
+
+    let mut judged = Judged::default();
+    let settled = cases.into_iter().zip(keys);
+    let settled =
+        settled.map(|(case, (key, keys))| (key.clone(), around.settle(case, keys, &mut judged)));
+    judged.verdicts = settled.collect();
     judged.requests.sort_by(|a, b| a.secret.cmp(&b.secret));
-    judged.verdicts = verdicts.into_iter().collect();
-    judged.wanted = wanted.into_iter().collect();
+    judged.wanted = secrets.into_iter().collect();
     judged
 }
 
+/// Gives out the places of products with a limit. Subscriptions without an owner stand alone.
+fn limit(cases: &mut [Case<'_>], order: &[usize]) {
+    let mut places = Places::new();
+    for &position in order {
+        let case = &mut cases[position];
+        if let Some((product, draft)) = case.product
+            && is_alive(case.phase)
+            && let Some(problem) = over_limit(case.subscription, product, draft, &mut places)
+        {
+            case.problems.push(problem);
+            case.phase = SubscriptionPhase::Submitted;
+        }
+    }
+}
+
 impl<'s> Surroundings<'s> {
-    fn case(
-        &self,
-        key: &'s ObjectKey,
-        subscription: &'s Subscription,
-        places: &mut Places<'s>,
-    ) -> Case<'s> {
-        let mut problems = Vec::new();
+    fn case(&self, key: &'s ObjectKey, subscription: &'s Subscription) -> Case<'s> {
         let name = subscription.spec.scope.product.as_ref();
         let product = name.and_then(|name| {
             let product = ObjectKey::new(&key.namespace, name);
             self.products.get_key_value(&product)
         });
-        let mut phase = self.phase(subscription, product.map(|(_, draft)| draft.product));
-        if let Some((product, draft)) = product
-            && is_alive(phase)
-            && let Some(problem) = over_limit(subscription, product, draft, places)
-        {
-            problems.push(problem);
-            phase = SubscriptionPhase::Submitted;
-        }
         Case {
             key,
             subscription,
             product,
-            phase,
-            problems,
+            phase: self.phase(subscription, product.map(|(_, draft)| draft.product)),
+            problems: Vec::new(),
         }
     }
 
@@ -254,8 +261,7 @@ impl Judged<'_> {
     }
 }
 
-/// Takes one of the places that a product gives each owner. Subscriptions without an owner stand
-/// alone.
+/// Takes one of the places that a product gives each owner.
 fn over_limit<'s>(
     subscription: &'s Subscription,
     product: &'s ObjectKey,
