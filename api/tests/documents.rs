@@ -1,4 +1,5 @@
-//! Whole documents, as people write them. The same files are tried on a real API server by e2e.
+//! Whole documents, as people write them. An API server 1.34 gave the same verdict for each of them
+//! (`kubectl create --dry-run=server --validate=strict`).
 
 #![expect(
     clippy::unwrap_used,
