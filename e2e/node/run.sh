@@ -12,7 +12,8 @@ for program in tidegate-operator tidegate-gateway tidegate; do
 done
 HELM=$("$here/../helm/build.sh")
 python=$("$here/../clients/setup.sh" python)
-KUBECTL=$("$here/build.sh" | head -n 1)/kubectl
+built=$("$here/build.sh")
+KUBECTL=${built%%$'\n'*}/kubectl # the first line: where the programs are
 export HELM KUBECTL PYTHONDONTWRITEBYTECODE=1
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/tidegate-node.XXXXXX")

@@ -321,9 +321,9 @@ STORY = [
     a_gateway_may_do_what_its_role_says_and_no_more,
     an_api_without_limits_is_added,
     a_rolling_restart_loses_no_handshake,
+    the_operator_lacked_no_right,
     another_operator_takes_over,
     an_upgrade_touches_no_tunnel,
-    the_operator_lacked_no_right,
     helm_test_passes,
     uninstalling_leaves_what_keep_says,
 ]
