@@ -33,6 +33,10 @@ def render(values=None, *arguments):
     return [each for each in objects if each]
 
 
+def expand(thing):
+    return thing["items"] if thing["kind"] == "List" else [thing]
+
+
 def refused(values, *arguments):
     done = helm(values, *arguments)
     if done.returncode == 0:
@@ -147,8 +151,10 @@ class Defaults(unittest.TestCase):
         labels = deployment["spec"]["template"]["metadata"]["labels"].items()
         budget = find(self.objects, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"]
         service = find(self.objects, "Service", "edge-tidegate-metrics")["spec"]["selector"]
+        test = find(self.objects, "Pod")["metadata"]["labels"].items()
         for selector in (deployment["spec"]["selector"]["matchLabels"], budget, service):
             self.assertLessEqual(selector.items(), labels)
+            self.assertFalse(selector.items() <= test, "the test's pod is not the operator's")
 
     def test_roles_have_no_wildcard_and_no_way_to_more_rights(self):
         for thing in self.objects:
@@ -301,7 +307,10 @@ class Switches(unittest.TestCase):
 
     def test_helm_test_goes_where_the_operator_watches(self):
         for watched, where in [([], "tg"), (["shop", "tg"], "tg"), (["shop"], "shop")]:
-            objects = [o for o in render({"watchNamespaces": watched}) if is_test(o)]
+            hooks = [o for o in render({"watchNamespaces": watched}) if is_test(o)]
+            # `helm test --logs` looks for a pod of each hook's name.
+            self.assertEqual({o["metadata"]["name"] for o in hooks}, {"edge-tidegate-test"})
+            objects = [item for hook in hooks for item in expand(hook)]
             self.assertEqual({o["metadata"]["namespace"] for o in objects}, {where}, watched)
             self.assertEqual(len(objects), 5)
 

@@ -24,17 +24,20 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: operator
 {{- end }}
 
+{{/* Labels of (dict "root" $ "component" COMPONENT). Only the operator's own parts have its component: selectors ask for it. */}}
 {{- define "tidegate.labels" -}}
-{{- with .Values.commonLabels }}{{ toYaml . }}
+{{- with .root.Values.commonLabels }}{{ toYaml . }}
 {{ end -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{ include "tidegate.selector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+app.kubernetes.io/name: {{ include "tidegate.name" .root }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component | default "operator" }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 app.kubernetes.io/part-of: tidegate
 {{- end }}
 
-{{/* metadata of (dict "root" $ "name" NAME "namespace" NS "labels" {} "annotations" {}); without a namespace it is cluster-wide. */}}
+{{/* metadata of (dict "root" $ "name" NAME "namespace" NS "labels" {} "annotations" {} "component" COMPONENT); without a namespace it is cluster-wide. */}}
 {{- define "tidegate.metadata" -}}
 name: {{ .name }}
 {{- with .namespace }}
@@ -44,7 +47,7 @@ labels:
   {{- with .labels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
-  {{- include "tidegate.labels" .root | nindent 2 }}
+  {{- include "tidegate.labels" . | nindent 2 }}
 {{- with merge (dict) (.annotations | default dict) .root.Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
