@@ -34,7 +34,7 @@ pub struct DemoArgs {
 /// Serves until a signal asks to stop.
 pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
-    let echo = EchoServer::start().await?;
+    let echo = EchoServer::start((Ipv4Addr::LOCALHOST, 0).into()).await?;
     let directory = tempfile::tempdir().context("failed to make a directory")?;
     write_manifests(directory.path(), &echo, args.port)?;
     let keys = KeyStore::new(directory.path());

@@ -1,15 +1,37 @@
-//! The demo's backend: a WebSocket server that sends back what it gets.
+//! `tidegate echo` and the demo's backend: a WebSocket server that sends back what it gets.
 
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
+use clap::Args;
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 
-/// An echo server on a free port of 127.0.0.1. Ends with the value.
+use crate::run::{Stop, say};
+
+/// Serves WebSockets that send back every message: a backend to try things with.
+///
+/// Prints the bound address. Ends with SIGTERM or Ctrl-C.
+#[derive(Debug, Args)]
+pub struct EchoArgs {
+    /// Address and port to listen on; port 0: any free one.
+    #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDRESS:PORT")]
+    pub address: SocketAddr,
+}
+
+/// Serves until a signal asks to stop.
+pub async fn run_echo(args: &EchoArgs) -> anyhow::Result<()> {
+    let mut stop = Stop::new()?;
+    let server = EchoServer::start(args.address).await?;
+    say(&format!("echo ws://{}", server.address()));
+    stop.asked().await;
+    Ok(())
+}
+
+/// An echo server. Ends with the value.
 #[derive(Debug)]
 pub struct EchoServer {
     address: SocketAddr,
@@ -19,10 +41,10 @@ pub struct EchoServer {
 
 impl EchoServer {
     /// Binds and starts serving.
-    pub async fn start() -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0))
+    pub async fn start(address: SocketAddr) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(address)
             .await
-            .context("failed to bind the echo backend")?;
+            .with_context(|| format!("failed to bind {address} for the echo server"))?;
         let address = listener
             .local_addr()
             .context("failed to read the echo backend's address")?;

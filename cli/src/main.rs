@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tidegate_cli::connect::{ConnectArgs, connect};
 use tidegate_cli::demo::{DemoArgs, demo};
+use tidegate_cli::echo::{EchoArgs, run_echo};
 use tidegate_cli::run::{RunArgs, run, say};
 use tidegate_cli::validate::{ValidateArgs, validate};
 
@@ -32,6 +33,7 @@ enum Command {
     Run(RunArgs),
     Validate(ValidateArgs),
     Connect(ConnectArgs),
+    Echo(EchoArgs),
 }
 
 /// Exit status for bad arguments and what else makes the command impossible.
@@ -67,6 +69,7 @@ async fn dispatch(command: &Command) -> anyhow::Result<u8> {
     match command {
         Command::Demo(args) => demo(args).await.map(|()| 0),
         Command::Run(args) => run(args).await.map(|()| 0),
+        Command::Echo(args) => run_echo(args).await.map(|()| 0),
         Command::Connect(args) => Ok(connect(args).await?.exit_code()),
         Command::Validate(args) => {
             let findings = validate(args)?;

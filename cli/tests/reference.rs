@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-const COMMANDS: [&str; 4] = ["demo", "run", "validate", "connect"];
+const COMMANDS: [&str; 5] = ["demo", "run", "validate", "connect", "echo"];
 
 fn help(command: &str) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))

@@ -5,9 +5,9 @@
 
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource,
-    HTTPGetAction, LocalObjectReference, ObjectFieldSelector, PodSecurityContext, PodSpec,
-    PodTemplateSpec, Probe, SeccompProfile, SecurityContext, Sysctl, TopologySpreadConstraint,
-    Volume, VolumeMount,
+    HTTPGetAction, Lifecycle, LifecycleHandler, LocalObjectReference, ObjectFieldSelector,
+    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, SeccompProfile, SecurityContext,
+    SleepAction, Sysctl, TopologySpreadConstraint, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -33,6 +33,11 @@ const NONROOT: i64 = 65532;
 /// Time between the end of the drain and the kill, in seconds: for the last log lines and for
 /// giving back the Lease.
 const GRACE_MARGIN: i64 = 10;
+
+/// Time between a pod's leaving its Service and SIGTERM, in seconds. A draining gateway refuses new
+/// handshakes, and kube-proxy takes about a second to learn that a pod is leaving: without this
+/// pause a rolling restart answers some handshakes with 503.
+const LEAVE_SERVICE: i64 = 5;
 
 pub(super) fn template(site: &Site<'_>, listeners: &[ListenerConfig]) -> PodTemplateSpec {
     let wanted = &site.gateway.spec.deployment;
@@ -71,7 +76,7 @@ fn spec(site: &Site<'_>, admin_port: u16) -> PodSpec {
             clippy::cast_possible_truncation,
             reason = "whole seconds, far below 2^53"
         )]
-        termination_grace_period_seconds: Some(hard_stop as i64 + GRACE_MARGIN),
+        termination_grace_period_seconds: Some(LEAVE_SERVICE + hard_stop as i64 + GRACE_MARGIN),
         security_context: Some(pod_security()),
         containers: vec![container(site, admin_port)],
         volumes: Some(vec![Volume {
@@ -108,6 +113,15 @@ fn container(site: &Site<'_>, admin_port: u16) -> Container {
             ..ContainerPort::default()
         }]),
         resources: wanted.resources.clone(),
+        lifecycle: Some(Lifecycle {
+            pre_stop: Some(LifecycleHandler {
+                sleep: Some(SleepAction {
+                    seconds: LEAVE_SERVICE,
+                }),
+                ..LifecycleHandler::default()
+            }),
+            ..Lifecycle::default()
+        }),
         readiness_probe: Some(probe("/readyz", 5, 2)),
         liveness_probe: Some(probe("/livez", 10, 6)),
         security_context: Some(SecurityContext {

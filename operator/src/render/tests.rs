@@ -114,9 +114,11 @@ fn admin_endpoints_make_room_for_a_listener_on_their_port() {
         arguments.contains("--admin-address=0.0.0.0:9091"),
         "{arguments}"
     );
+    let pause = &pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"];
+    assert_eq!(pause, 5, "a pod leaves its Service before it refuses");
     assert_eq!(
-        pod["terminationGracePeriodSeconds"], 72,
-        "the drain's hard stop and a margin"
+        pod["terminationGracePeriodSeconds"], 77,
+        "the pause, the drain's hard stop and a margin"
     );
 }
 
