@@ -20,7 +20,11 @@ use tokio::net::{TcpListener, TcpStream};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-const ROUND_TRIPS: usize = 2000;
+const ROUND_TRIPS: usize = 500;
+
+/// The test harness has a thread of its own, which may allocate a few times while it sees its test
+/// start. What a message costs shows in every attempt, what the harness does in one at most.
+const ATTEMPTS: usize = 4;
 
 /// Limits and timers on: none of them may cost memory per message.
 fn rules() -> Rules {
@@ -163,16 +167,16 @@ async fn a_message_allocates_nothing() {
         for _ in 0..10 {
             ends.round_trip(&up, &down, cut).await;
         }
-        let region = Region::new(ALLOCATOR);
-        for _ in 0..ROUND_TRIPS {
-            ends.round_trip(&up, &down, cut).await;
+        let mut counted = Vec::new();
+        for _ in 0..ATTEMPTS {
+            let region = Region::new(ALLOCATOR);
+            for _ in 0..ROUND_TRIPS {
+                ends.round_trip(&up, &down, cut).await;
+            }
+            let change = region.change();
+            counted.push(change.allocations + change.reallocations);
         }
-        let change = region.change();
-        assert_eq!(
-            change.allocations + change.reallocations,
-            0,
-            "{name}: {change:?}"
-        );
+        assert_eq!(counted.iter().min(), Some(&0), "{name}: {counted:?}");
     }
     drop(ends);
     relay.await.unwrap();
