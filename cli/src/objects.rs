@@ -193,9 +193,7 @@ fn identify(document: &Document, validator: &Validator) -> Option<ObjectId> {
     })
 }
 
-fn typed<K: DeserializeOwned>(value: Value) -> Result<Arc<K>, serde_json::Error>
-where
-{
+fn typed<K: DeserializeOwned>(value: Value) -> Result<Arc<K>, serde_json::Error> {
     serde_json::from_value(value).map(Arc::new)
 }
 

@@ -71,10 +71,7 @@ impl Standalone {
     /// Reads the manifests again and serves what they say now. What is broken keeps its last good
     /// version; a Gateway that is gone is drained.
     pub async fn reload(&mut self) -> anyhow::Result<Report> {
-        let mut files =
-            manifest::files(&self.settings.paths).context("failed to list the directory")?;
-        files.extend(self.settings.keys.files());
-        let mut objects = self.loader.load(&files);
+        let mut objects = self.load()?;
         let (plan, generated) = self.plan(&mut objects)?;
         let mut found = findings(&plan, &objects);
         found.append(&mut objects.findings);
@@ -86,6 +83,14 @@ impl Standalone {
             generated,
             next_change,
         })
+    }
+
+    /// Reads the manifests and the generated keys.
+    fn load(&mut self) -> anyhow::Result<Objects> {
+        let mut files =
+            manifest::files(&self.settings.paths).context("failed to list the directory")?;
+        files.extend(self.settings.keys.files());
+        Ok(self.loader.load(&files))
     }
 
     /// Plans; when keys have to be generated, does so and plans again with them.
@@ -110,10 +115,7 @@ impl Standalone {
             .iter()
             .map(|request| request.secret.clone())
             .collect();
-        let mut files =
-            manifest::files(&self.settings.paths).context("failed to list the directory")?;
-        files.extend(self.settings.keys.files());
-        *objects = self.loader.load(&files);
+        *objects = self.load()?;
         Ok((self.plan_once(objects), generated))
     }
 
