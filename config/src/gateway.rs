@@ -27,6 +27,20 @@ pub enum TlsVersion {
     V1_3,
 }
 
+/// Does a listener ask its clients for certificates?
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum ClientCertificates {
+    /// No.
+    #[default]
+    Off,
+    /// Yes; policies decide about one that is missing or not trusted.
+    Optional,
+    /// Yes; without a trusted one there is no TLS.
+    Required,
+}
+
 /// Limits of a gateway pod, and defaults for every API's limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

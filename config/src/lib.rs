@@ -23,7 +23,9 @@ pub use backend::{BackendTls, HostName, TrustAnchorKind, TrustAnchorRef};
 pub use close_code::{CloseCode, InvalidCloseCode};
 pub use duration::{Duration, InvalidDuration};
 pub use expression::{Expression, ExpressionKind};
-pub use gateway::{Drain, GatewayLimits, GatewayTimeouts, Protocol, TlsVersion};
+pub use gateway::{
+    ClientCertificates, Drain, GatewayLimits, GatewayTimeouts, Protocol, TlsVersion,
+};
 pub use identity::ObjectKey;
 pub use limits::{ApiLimits, ApiTimeouts, LiveAccess, OnChange, OnExceed, Rate};
 pub use material::{ConfigMapKeyRef, Material, MaterialId, SecretKeyRef, key_hash};
@@ -33,8 +35,9 @@ pub use names::{
     PART_MATERIAL, PART_SHARD, SHARD_KEY, index_name,
 };
 pub use rendered::{
-    ApiConfig, GatewayConfig, GatewaySettings, KeyNames, ListenerConfig, ListenerTlsConfig,
-    PathMatch, ProductConfig, Rejected, SubscriptionConfig, SubscriptionScope, UrlScheme,
+    ApiConfig, ClientAuthConfig, GatewayConfig, GatewaySettings, KeyNames, ListenerConfig,
+    ListenerTlsConfig, PathMatch, ProductConfig, Rejected, SubscriptionConfig, SubscriptionScope,
+    UrlScheme,
 };
 pub use shard::{
     AssembleError, FORMAT_VERSION, HARD_LIMIT_BYTES, Index, PartRef, Rendered, Shard, assemble,

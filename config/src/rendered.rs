@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy::OnHandshake;
 use crate::{
-    ApiLimits, ApiTimeouts, BackendTls, Drain, GatewayLimits, GatewayTimeouts, LiveAccess,
-    MaterialId, ObjectKey, OnChange, Protocol, ResolvedValue, TlsVersion,
+    ApiLimits, ApiTimeouts, BackendTls, ClientCertificates, Drain, GatewayLimits, GatewayTimeouts,
+    LiveAccess, MaterialId, ObjectKey, OnChange, Protocol, ResolvedValue, TlsVersion,
 };
 
 /// The whole configuration of one Gateway.
@@ -75,6 +75,19 @@ pub struct ListenerTlsConfig {
     pub certificates: Vec<(MaterialId, MaterialId)>,
     /// Oldest accepted version.
     pub min_version: TlsVersion,
+    /// Set when clients are asked for certificates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_auth: Option<ClientAuthConfig>,
+}
+
+/// What a listener demands of its clients' certificates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClientAuthConfig {
+    /// Optional or Required.
+    pub mode: ClientCertificates,
+    /// Certificates (PEM) of the authorities that are trusted.
+    pub ca: MaterialId,
 }
 
 /// How a path is compared.

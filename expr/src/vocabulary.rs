@@ -116,6 +116,7 @@ pub(crate) enum Object {
     Request,
     Client,
     Tls,
+    Certificate,
     Api,
     Product,
     Subscription,
@@ -129,12 +130,27 @@ pub(crate) enum Object {
     Credentials,
 }
 
+/// What is known of a client by its certificate.
+const CERTIFICATE: &[(&str, Type)] = &[
+    ("subject", Type::Text),
+    ("issuer", Type::Text),
+    ("serialNumber", Type::Text),
+    ("thumbprint", Type::Text),
+    ("sha256", Type::Text),
+    ("commonName", Type::Text),
+    ("dnsNames", Type::List(Item::Text)),
+    ("notBefore", Type::Text),
+    ("notAfter", Type::Text),
+    ("trusted", Type::Bool),
+];
+
 impl Object {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Request => "request",
             Self::Client => "client",
             Self::Tls => "client.tls",
+            Self::Certificate => "client.certificate",
             Self::Api => "api",
             Self::Product => "product",
             Self::Subscription => "subscription",
@@ -167,9 +183,10 @@ impl Object {
                 ("ip", TEXT),
                 ("port", Type::Int),
                 ("tls", Type::Object(Self::Tls)),
-                ("certificate", Type::Map(Item::Any)),
+                ("certificate", Type::Object(Self::Certificate)),
             ],
             Self::Tls => &[("version", TEXT), ("sni", TEXT)],
+            Self::Certificate => CERTIFICATE,
             Self::Api => &[
                 ("name", TEXT),
                 ("namespace", TEXT),

@@ -14,7 +14,9 @@ use std::sync::Arc;
 
 use tidegate_config::{ApiConfig, ObjectKey, ProductConfig, SubscriptionConfig, UrlScheme};
 
+use crate::client_certificate::ClientCertificate;
 use crate::head::RequestHead;
+use crate::tls::Demand;
 
 pub(crate) use answer::{AnswerHeaders, change_headers};
 pub(crate) use evaluation::{Evaluation, ScopeValues, subprotocols};
@@ -30,12 +32,23 @@ pub(crate) struct ClientInfo {
     pub(crate) tls: Option<TlsInfo>,
 }
 
+impl ClientInfo {
+    /// Its certificate, if it has shown one.
+    pub(crate) fn certificate(&self) -> Option<&ClientCertificate> {
+        self.tls.as_ref()?.certificate.as_deref()
+    }
+}
+
 /// The client's TLS session.
 #[derive(Clone, Debug)]
 pub(crate) struct TlsInfo {
     /// `1.2` or `1.3`.
     pub(crate) version: &'static str,
     pub(crate) sni: Option<String>,
+    /// What the listener demanded whose TLS this is; `None`: no certificate was asked for.
+    pub(crate) demand: Option<Demand>,
+    /// What the client showed.
+    pub(crate) certificate: Option<Arc<ClientCertificate>>,
 }
 
 /// One handshake.

@@ -21,6 +21,7 @@ mod access;
 mod admin;
 mod chain;
 mod client_address;
+mod client_certificate;
 mod counter;
 mod dial;
 mod exchange;

@@ -4,6 +4,7 @@
 //! a reload touches no live socket. Resumption is by stateless tickets: a client that comes back
 //! (after a drain, all at once) costs no signature, and an idle one costs no memory.
 
+mod client_auth;
 #[cfg(test)]
 mod tests;
 
@@ -13,12 +14,17 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::Ticketer;
-use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
+use rustls::server::{
+    ClientHello, NoClientAuth, NoServerSessionStorage, ProducesTickets, ResolvesServerCert,
+    VerifierBuilderError,
+};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, version};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use tidegate_config::{ListenerTlsConfig, Material, MaterialId, TlsVersion};
+use tidegate_config::{ClientCertificates, ListenerTlsConfig, Material, MaterialId, TlsVersion};
+
+pub(crate) use client_auth::{ClientAuth, Demand};
 
 /// A certificate or key that can not be served.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +37,10 @@ pub(crate) enum InvalidTls {
     Empty(MaterialId),
     #[error("{0} and its private key can not be used")]
     Unusable(MaterialId, #[source] rustls::Error),
+    #[error("{0} holds a certificate that can not be an authority's")]
+    Authority(MaterialId, #[source] rustls::Error),
+    #[error("the authorities of {0} can not be used")]
+    Authorities(MaterialId, #[source] VerifierBuilderError),
     #[error("no certificate is configured")]
     None,
     #[error("failed to set up TLS")]
@@ -59,6 +69,8 @@ impl TlsBasis {
 pub(crate) struct ServerTls {
     pub(crate) config: Arc<ServerConfig>,
     pub(crate) min_version: TlsVersion,
+    /// Set when clients are asked for certificates.
+    pub(crate) client_auth: Option<ClientAuth>,
     /// Of everything it was made from.
     fingerprint: digest::Digest,
 }
@@ -80,10 +92,17 @@ impl ServerTls {
             TlsVersion::V1_2 => &[&version::TLS13, &version::TLS12],
             TlsVersion::V1_3 => &[&version::TLS13],
         };
+        let client_auth = tls.client_auth.as_ref();
+        let client_auth = client_auth
+            .map(|auth| ClientAuth::compile(auth, material, &basis.provider))
+            .transpose()?;
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&basis.provider))
             .with_protocol_versions(versions)
             .map_err(InvalidTls::Setup)?
-            .with_no_client_auth()
+            .with_client_cert_verifier(match &client_auth {
+                Some(auth) => auth.verifier(),
+                None => Arc::new(NoClientAuth),
+            })
             .with_cert_resolver(Arc::new(Certificates::load(
                 tls,
                 material,
@@ -91,24 +110,36 @@ impl ServerTls {
             )?));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.ticketer = Arc::clone(&basis.tickets);
+        // A ticket stands for the certificate that was shown for it: one of another listener, or
+        // of other authorities, must not be taken here.
+        config.ticketer = match &client_auth {
+            Some(_) => Ticketer::new().map_err(InvalidTls::Setup)?,
+            None => Arc::clone(&basis.tickets),
+        };
         config.send_tls13_tickets = 1;
         Ok(Arc::new(Self {
             config: Arc::new(config),
             min_version: tls.min_version,
+            client_auth,
             fingerprint,
         }))
+    }
+
+    /// May it stand in for a configuration that wants this of clients, but is broken?
+    pub(crate) fn demands_at_least(&self, wanted: ClientCertificates) -> bool {
+        let mode = self.client_auth.as_ref().map(|auth| auth.mode);
+        mode.unwrap_or_default() >= wanted
     }
 }
 
 fn fingerprint(tls: &ListenerTlsConfig, material: &Material) -> digest::Digest {
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(&[u8::from(tls.min_version == TlsVersion::V1_3)]);
-    for id in tls
-        .certificates
-        .iter()
-        .flat_map(|(chain, key)| [chain, key])
-    {
+    let auth = tls.client_auth.as_ref();
+    context.update(&[auth.map_or(0, |auth| auth.mode as u8)]);
+    let pairs = tls.certificates.iter();
+    let pairs = pairs.flat_map(|(chain, key)| [chain, key]);
+    for id in pairs.chain(auth.map(|auth| &auth.ca)) {
         let bytes = material.get(id).unwrap_or_default();
         context.update(&bytes.len().to_be_bytes());
         context.update(bytes);

@@ -1,9 +1,7 @@
 //! The backend of an API: its URL and what verifies it.
 
-use std::borrow::Cow;
-
 use tidegate_api::{Backend, Reason};
-use tidegate_config::MaterialId;
+use tidegate_config::{MaterialId, TrustAnchorRef};
 use url::Url;
 
 use crate::pem;
@@ -29,13 +27,7 @@ pub(crate) fn check(
         return problems;
     };
     for (i, reference) in tls.ca_refs.iter().enumerate() {
-        let id = MaterialId::of_trust_anchor(namespace, reference);
-        let found = references.trust_anchor(namespace, reference);
-        let what = format!(
-            "key \"{}\" of {:?} {namespace}/{}",
-            reference.key, reference.kind, reference.name
-        );
-        if let Err(problem) = keep_certificates(id, found, &what, references) {
+        if let Err(problem) = trust_anchor(namespace, reference, references) {
             problems.push(problem.at(&format!("spec.backend.tls.caRefs[{i}]")));
         }
     }
@@ -104,19 +96,22 @@ pub(crate) fn key_pair_ids(namespace: &str, name: &str) -> (MaterialId, Material
     )
 }
 
-fn keep_certificates(
-    id: MaterialId,
-    found: Result<Cow<'_, [u8]>, Problem>,
-    what: &str,
+/// Certificates of authorities; the id of what was found.
+pub(crate) fn trust_anchor(
+    namespace: &str,
+    reference: &TrustAnchorRef,
     references: &mut References<'_>,
-) -> Result<(), Problem> {
-    let bytes = found?;
+) -> Result<MaterialId, Problem> {
+    let bytes = references.trust_anchor(namespace, reference)?;
     if !pem::is_certificates(&bytes) {
-        let text = format!("{what} is not a certificate in PEM");
+        let TrustAnchorRef { kind, name, key } = reference;
+        let text =
+            format!("key \"{key}\" of {kind:?} {namespace}/{name} is not a certificate in PEM");
         return Err(Problem::unresolved(Reason::InvalidMaterial, text));
     }
-    references.keep(id, &bytes);
-    Ok(())
+    let id = MaterialId::of_trust_anchor(namespace, reference);
+    references.keep(id.clone(), &bytes);
+    Ok(id)
 }
 
 #[cfg(test)]

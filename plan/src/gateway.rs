@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use tidegate_api::{Gateway, Listener, Reason};
 use tidegate_config::policy::{InboundStep, OnHandshake, ReturnResponse};
 use tidegate_config::{
-    ApiConfig, GatewaySettings, ListenerConfig, ListenerTlsConfig, Material, MaterialId, ObjectKey,
-    Protocol, ResolvedValue,
+    ApiConfig, GatewaySettings, ListenerConfig, Material, ObjectKey, Protocol, ResolvedValue,
 };
 
-use crate::backend::{key_pair, key_pair_ids};
 use crate::expressions::Expressions;
 use crate::index::generation_of;
 use crate::last_good::serving;
+use crate::listener_tls::Tls;
 use crate::policies::{Policies, Scope, is_network, same_access};
 use crate::problem::{Problem, summary, verdict};
 use crate::references::References;
@@ -212,13 +211,11 @@ fn listeners(
             problems.push(Problem::accepted(Reason::Conflict, text));
         }
         let usable = problems.is_empty();
-        let tls = certificates(
-            &key.namespace,
-            listener,
+        let tls = Tls {
+            namespace: &key.namespace,
             material,
-            references,
-            &mut problems,
-        );
+        }
+        .check(listener, references, &mut problems);
         let tls_ready = listener.protocol == Protocol::Ws || tls.is_some();
         let in_service = usable && tls_ready;
         if in_service {
@@ -273,33 +270,4 @@ fn conflict(listener: &Listener, earlier: &[ListenerDraft]) -> Option<Problem> {
         }
     })?;
     Some(Problem::accepted(Reason::Conflict, text))
-}
-
-/// The certificates of a listener. One that can not be used is left out, or stays what it was.
-fn certificates(
-    namespace: &str,
-    listener: &Listener,
-    material: Option<&Material>,
-    references: &mut References<'_>,
-    problems: &mut Vec<Problem>,
-) -> Option<ListenerTlsConfig> {
-    let tls = listener.tls.as_ref()?;
-    let mut certificates: Vec<(MaterialId, MaterialId)> = Vec::new();
-    for (i, reference) in tls.certificate_refs.iter().enumerate() {
-        match key_pair(namespace, &reference.name, references) {
-            Ok(ids) => certificates.push(ids),
-            Err(problem) => {
-                problems.push(problem.at(&format!("tls.certificateRefs[{i}]")));
-                let ids = key_pair_ids(namespace, &reference.name);
-                let had = |id| material.is_some_and(|material| material.get(id).is_some());
-                if had(&ids.0) && had(&ids.1) {
-                    certificates.push(ids);
-                }
-            }
-        }
-    }
-    (!certificates.is_empty()).then_some(ListenerTlsConfig {
-        certificates,
-        min_version: tls.min_version,
-    })
 }

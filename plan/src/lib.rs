@@ -16,6 +16,7 @@ mod hostnames;
 mod index;
 mod keys;
 mod last_good;
+mod listener_tls;
 mod material;
 mod outcome;
 mod pem;

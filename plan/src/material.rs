@@ -28,8 +28,11 @@ fn ids(config: &GatewayConfig) -> Vec<MaterialId> {
         .listeners
         .iter()
         .filter_map(|listener| listener.tls.as_ref());
-    for (chain, key) in tls.flat_map(|tls| &tls.certificates) {
-        ids.extend([chain.clone(), key.clone()]);
+    for tls in tls {
+        for (chain, key) in &tls.certificates {
+            ids.extend([chain.clone(), key.clone()]);
+        }
+        ids.extend(tls.client_auth.as_ref().map(|auth| auth.ca.clone()));
     }
     ids.extend(of_scope(
         &settings.key.namespace,

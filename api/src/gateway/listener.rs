@@ -3,7 +3,7 @@
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tidegate_config::{Protocol, TlsVersion};
+use tidegate_config::{ClientCertificates, Protocol, TlsVersion, TrustAnchorRef};
 
 /// Where a Gateway listens.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,8 +40,10 @@ pub struct Listener {
 }
 
 /// TLS of a listener.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new("(has(self.clientCertificates) && self.clientCertificates != 'Off') == has(self.clientCaRef)")
+    .message("clientCaRef must be set if clientCertificates is Optional or Required, and only then"))]
 pub struct ListenerTls {
     /// kubernetes.io/tls Secrets in the Gateway's namespace, chosen by SNI. The first is the
     /// default.
@@ -50,6 +52,13 @@ pub struct ListenerTls {
     /// Oldest accepted version, 1.2 or 1.3. Default: 1.2.
     #[serde(default)]
     pub min_version: TlsVersion,
+    /// Are clients asked for certificates? Off: no. Optional: policies decide about a missing or
+    /// untrusted one. Required: TLS fails without a trusted one. Default: Off.
+    #[serde(default)]
+    pub client_certificates: ClientCertificates,
+    /// Authorities whose client certificates are trusted, in the Gateway's namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_ca_ref: Option<TrustAnchorRef>,
 }
 
 /// A kubernetes.io/tls Secret.

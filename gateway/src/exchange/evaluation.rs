@@ -12,6 +12,7 @@ use tidegate_config::UrlScheme;
 use tidegate_expr::{Value, Variables, from_json, mask};
 
 use super::{Exchange, decoded_pairs};
+use crate::client_certificate::ClientCertificate;
 use crate::counter::Taken;
 use crate::policy::Deferred;
 use crate::refusal::Refusal;
@@ -228,7 +229,7 @@ impl Exchange {
             "ip": client.ip.to_string(),
             "port": client.port,
             "tls": tls.map(|tls| json!({ "version": tls.version, "sni": tls.sni })),
-            "certificate": null,
+            "certificate": client.certificate().map(ClientCertificate::fields),
         })
     }
 }

@@ -45,10 +45,14 @@ pub(super) struct Admission {
 }
 
 /// Finds the API.
-pub(super) fn route(snapshot: &Snapshot, port: &Port, visitor: Visitor) -> Result<Visit, Refusal> {
+pub(super) fn route(
+    snapshot: &Snapshot,
+    port: &Port,
+    mut visitor: Visitor,
+) -> Result<Visit, Refusal> {
     let listener = port.listener(&visitor.request.host);
     let listener = listener.ok_or_else(|| not_found("no listener has this host"))?;
-    check_tls(listener, visitor.tls.as_ref())?;
+    check_tls(listener, visitor.tls.as_mut())?;
     let found = listener
         .router
         .find(&visitor.request.host, &visitor.request.path);
@@ -126,18 +130,35 @@ fn exchange(snapshot: &Snapshot, api: &Api, visitor: Visitor, place: Place) -> E
     }
 }
 
-/// A client that asked for another name in TLS may have agreed on less than this listener wants
-/// (RFC 9110 §7.4).
-fn check_tls(listener: &Listener, tls: Option<&TlsInfo>) -> Result<(), Refusal> {
-    let wants = listener.tls.as_ref().map(|tls| tls.min_version);
-    if wants == Some(TlsVersion::V1_3) && tls.is_none_or(|tls| tls.version != "1.3") {
-        let message = "Misdirected request";
-        return Err(
-            Refusal::new(421, Reason::Misdirected, Origin::Client, message)
-                .detail("TLS was agreed on with a listener that accepts an older version"),
-        );
+/// A client that asked for another name in TLS may have agreed on less than this listener wants,
+/// or shown its certificate to others (RFC 9110 §7.4).
+fn check_tls(listener: &Listener, tls: Option<&mut TlsInfo>) -> Result<(), Refusal> {
+    let Some(wanted) = &listener.tls else {
+        return Ok(());
+    };
+    let older = |tls: &TlsInfo| wanted.min_version == TlsVersion::V1_3 && tls.version != "1.3";
+    if tls.as_deref().is_none_or(older) {
+        return Err(misdirected(
+            "TLS was agreed on with a listener that accepts an older version",
+        ));
+    }
+    let demand = wanted.client_auth.as_ref().map(|auth| auth.demand);
+    let agreed = tls.as_deref().and_then(|tls| tls.demand);
+    if demand.is_some() && demand != agreed {
+        return Err(misdirected(
+            "TLS was agreed on with a listener that asks for other client certificates",
+        ));
+    }
+    if let (None, Some(tls)) = (demand, tls) {
+        // Whom this listener trusts nobody has said.
+        tls.certificate = None;
     }
     Ok(())
+}
+
+fn misdirected(detail: &str) -> Refusal {
+    let message = "Misdirected request";
+    Refusal::new(421, Reason::Misdirected, Origin::Client, message).detail(detail)
 }
 
 /// Checks the request against everything but policies, and reserves its places.

@@ -124,11 +124,19 @@ async fn accept_tls(socket: TcpStream, port: &Port) -> io::Result<(Transport, Tl
     let stream = start.into_stream(Arc::clone(&tls.config)).await;
     // There was a hello, so this is not the end of somebody who said nothing.
     let stream = stream.map_err(io::Error::other)?;
-    let version = match stream.get_ref().1.protocol_version() {
+    let session = stream.get_ref().1;
+    let version = match session.protocol_version() {
         Some(ProtocolVersion::TLSv1_2) => "1.2",
         _ => "1.3",
     };
-    let info = TlsInfo { version, sni };
+    let auth = tls.client_auth.as_ref();
+    let certificate = auth.map(|auth| auth.judge(session.peer_certificates()));
+    let info = TlsInfo {
+        version,
+        sni,
+        demand: auth.map(|auth| auth.demand),
+        certificate: certificate.transpose().map_err(io::Error::other)?.flatten(),
+    };
     Ok((Transport::TlsServer(Box::new(stream)), info))
 }
 

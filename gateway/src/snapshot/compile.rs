@@ -6,7 +6,7 @@ mod product;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use tidegate_config::{GatewaySettings, Material, ObjectKey, Rejected};
+use tidegate_config::{ClientCertificates, GatewaySettings, Material, ObjectKey, Rejected};
 
 use super::changed::changed_namespaces;
 use super::port::{Listener, Port};
@@ -187,7 +187,11 @@ impl Compilation<'_> {
                 Ok(tls) => tls,
                 Err(message) => {
                     self.reject_gateway(format!("listener {}: {message}", config.name));
-                    let Some(before) = self.previous_tls(&config.name) else {
+                    // One that let in whom this one would not is no substitute.
+                    let wanted = config.tls.as_ref().and_then(|tls| tls.client_auth.as_ref());
+                    let wanted = wanted.map_or(ClientCertificates::Off, |auth| auth.mode);
+                    let before = self.previous_tls(&config.name);
+                    let Some(before) = before.filter(|tls| tls.demands_at_least(wanted)) else {
                         continue;
                     };
                     Some(before)

@@ -21,6 +21,7 @@ fn listener(names: &[&str]) -> (ListenerTlsConfig, Material) {
     let tls = ListenerTlsConfig {
         certificates,
         min_version: TlsVersion::V1_2,
+        client_auth: None,
     };
     (tls, material)
 }

@@ -52,6 +52,7 @@ fn secure(
         tls: Some(ListenerTlsConfig {
             certificates,
             min_version: TlsVersion::V1_2,
+            client_auth: None,
         }),
     });
     for api in &mut config.apis {

@@ -11,6 +11,7 @@
 mod access;
 mod attacks;
 mod backend;
+mod client_certificates;
 mod descriptors;
 mod handshake;
 mod lifecycle;

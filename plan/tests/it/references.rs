@@ -296,6 +296,73 @@ fn a_certificate_that_goes_missing_stays_as_it_was() {
     );
 }
 
+fn mutual(mode: &str) -> Builder {
+    let (certificate, private_key) = certificate();
+    empty()
+        .gateway(
+            "edge",
+            json!({"listeners": [
+                {"name": "plain", "port": 8081, "protocol": "WS"},
+                {"name": "mutual", "port": 8443, "protocol": "WSS", "tls": {
+                    "certificateRefs": [{"name": "one"}],
+                    "clientCertificates": mode,
+                    "clientCaRef": {"kind": "Secret", "name": "partners"},
+                }},
+            ]}),
+        )
+        .secret(
+            "one",
+            &[
+                ("tls.crt", certificate.as_bytes()),
+                ("tls.key", private_key.as_bytes()),
+            ],
+        )
+}
+
+#[test]
+fn authorities_of_clients_are_found_or_nobody_is_let_in() {
+    let (authority, _) = certificate();
+    let id = MaterialId::secret("shop", "partners", "ca.crt");
+    for mode in ["Optional", "Required"] {
+        for (name, content, resolved) in [
+            ("there", Some(authority.as_bytes()), true),
+            ("no PEM", Some(b"nothing".as_slice()), false),
+            ("missing", None, false),
+        ] {
+            let mut builder = mutual(mode);
+            if let Some(content) = content {
+                builder = builder.secret("partners", &[("ca.crt", content)]);
+            }
+            let plan = builder.plan();
+            let gateway = &plan.gateways[&key("edge")];
+            let listener = gateway.config.settings.listeners.get(1);
+            let auth = listener.map(|l| l.tls.as_ref().unwrap().client_auth.as_ref().unwrap());
+            assert_eq!(auth.is_some(), resolved, "{mode}, {name}");
+            assert_eq!(auth.map(|auth| &auth.ca), resolved.then_some(&id));
+            assert_eq!(gateway.material.get(&id).is_some(), resolved);
+            let verdict = &plan.gateway_verdicts[&key("edge")].verdict;
+            assert_eq!(verdict.resolved.status, resolved, "{mode}, {name}");
+            let at = "spec.listeners[1]: tls.clientCaRef: ";
+            assert!(
+                resolved || verdict.resolved.message.starts_with(at),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn authorities_of_clients_that_go_missing_stay_as_they_were() {
+    let (authority, _) = certificate();
+    let before = mutual("Required").secret("partners", &[("ca.crt", authority.as_bytes())]);
+    let plan = before.served().without_secret("partners").plan();
+    let gateway = &plan.gateways[&key("edge")];
+    assert_eq!(gateway.config.settings.listeners.len(), 2);
+    let id = MaterialId::secret("shop", "partners", "ca.crt");
+    assert_eq!(gateway.material.get(&id), Some(authority.as_bytes()));
+    assert!(!plan.gateway_verdicts[&key("edge")].verdict.resolved.status);
+}
+
 #[test]
 fn a_gateway_without_any_listener_says_so() {
     let plan = empty()

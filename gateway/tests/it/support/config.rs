@@ -141,6 +141,7 @@ impl Config {
             tls: Some(ListenerTlsConfig {
                 certificates: vec![(crt, key)],
                 min_version: TlsVersion::V1_2,
+                client_auth: None,
             }),
         });
         for api in &mut self.config.apis {

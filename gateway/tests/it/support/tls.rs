@@ -71,6 +71,13 @@ impl Authority {
         builder.with_no_client_auth()
     }
 
+    /// The same, showing a certificate that `issuer` made for `name`.
+    pub(crate) fn client_config_with(&self, issuer: &Self, name: &str) -> ClientConfig {
+        let (chain, key) = issuer.parsed(name);
+        let builder = ClientConfig::builder().with_root_certificates(self.roots());
+        builder.with_client_auth_cert(chain, key).unwrap()
+    }
+
     /// The authority alone, as somebody who trusts it has it.
     pub(crate) fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
