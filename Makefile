@@ -34,6 +34,12 @@ churn: build setup ## 1,000 configuration changes under 1,000 live tunnels.
 	ulimit -n "$$(ulimit -Hn)"; TIDEGATE_CHURN_CHANGES=1000 TIDEGATE_CHURN_TUNNELS=1000 \
 		cargo test $(CARGO_FLAGS) -p tidegate-e2e churn -- --nocapture
 
+bench: ## Measures Tidegate beside nginx, HAProxy and Envoy; QUICK=1 for a short look.
+	cargo build $(CARGO_FLAGS) --release -p tidegate-cli -p tidegate-bench
+	ulimit -n "$$(ulimit -Hn)"; envoy=$$(bench/setup.sh) && \
+		target/release/tidegate-bench --envoy "$$envoy" \
+		$(if $(QUICK),--quick,--page docs/benchmarks.md)
+
 crds: ## Writes crds/, and the chart's copy, from the types in api/.
 	cargo run $(CARGO_FLAGS) -p tidegate-api --bin crdgen
 	charts/sync-crds.sh
@@ -44,4 +50,4 @@ chart: ## Lints and tests the Helm chart; no cluster.
 e2e-node: build ## Installs the chart on a real node of its own and tests it there. Needs root.
 	e2e/node/run.sh
 
-.PHONY: help demo test lint build setup unit e2e churn crds chart e2e-node
+.PHONY: help demo test lint build setup unit e2e churn bench crds chart e2e-node

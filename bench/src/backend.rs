@@ -1,0 +1,114 @@
+//! The backend behind every peer. It knows from the request how long the client's frames will be
+//! (`?size=64`), counts bytes instead of parsing, and answers with frames that were built before.
+
+use std::net::SocketAddr;
+use std::thread;
+
+use anyhow::Context as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::LocalSet;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use crate::wire;
+
+/// What is read at once.
+const BUFFER: usize = 64 * 1024;
+
+/// Connections that may wait to be accepted: a full queue would cost a proxy a second of SYN's
+/// retransmission, and be taken for its slowness.
+const BACKLOG: u32 = 4096;
+
+/// A message of a flood.
+const FLOOD_MESSAGE: usize = 16 * 1024;
+
+/// Serves on a thread of its own for as long as the process lives.
+pub(crate) fn start() -> anyhow::Result<SocketAddr> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let listener = {
+        let _context = runtime.enter();
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        socket.listen(BACKLOG)?
+    };
+    let address = listener.local_addr()?;
+    let serve = move || LocalSet::new().block_on(&runtime, accept(listener));
+    thread::Builder::new()
+        .name("backend".to_owned())
+        .spawn(serve)?;
+    Ok(address)
+}
+
+async fn accept(listener: TcpListener) -> anyhow::Result<()> {
+    loop {
+        let (socket, _) = listener.accept().await?;
+        tokio::task::spawn_local(async move {
+            // A peer that breaks a connection shows at the client's end.
+            let _ = serve(socket).await;
+        });
+    }
+}
+
+async fn serve(mut socket: TcpStream) -> anyhow::Result<()> {
+    socket.set_nodelay(true)?;
+    let head = wire::read_head(&mut socket).await?;
+    let key = field(&head, "sec-websocket-key").context("no key")?;
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {}\r\n\r\n",
+        derive_accept_key(key.as_bytes())
+    );
+    socket.write_all(answer.as_bytes()).await?;
+    let size = head.split_once("size=").and_then(|(_, rest)| {
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        digits.parse().ok()
+    });
+    match size.context("no size")? {
+        0 => flood(socket).await,
+        size => echo(socket, size).await,
+    }
+}
+
+fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| {
+        let (field, value) = line.split_once(':')?;
+        field.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
+/// As fast as it is taken, until the client leaves.
+async fn flood(mut socket: TcpStream) -> anyhow::Result<()> {
+    let message = wire::server_frame(FLOOD_MESSAGE);
+    loop {
+        socket.write_all(&message).await?;
+    }
+}
+
+/// One frame back for each that came whole, until a Close.
+async fn echo(mut socket: TcpStream, size: usize) -> anyhow::Result<()> {
+    let frame = wire::client_frame(size).len();
+    let answer = wire::server_frame(size);
+    let mut buffer = Vec::with_capacity(BUFFER);
+    let mut ahead = 0;
+    loop {
+        buffer.clear();
+        if socket.read_buf(&mut buffer).await? == 0 {
+            return Ok(());
+        }
+        let mut rest = &buffer[..];
+        while !rest.is_empty() {
+            if ahead == 0 && rest[0] == wire::CLOSE {
+                socket.write_all(&wire::SERVER_CLOSE).await?;
+                return Ok(());
+            }
+            let more = rest.len().min(frame - ahead);
+            ahead = (ahead + more) % frame;
+            rest = &rest[more..];
+            if ahead == 0 {
+                socket.write_all(&answer).await?;
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! One run: all proxies at once, measured by turns.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::backend;
+use crate::client::Target;
+use crate::credentials::Credentials;
+use crate::hold;
+use crate::load;
+use crate::peer::{Kind, Peer, Programs, Scene};
+use crate::row;
+use crate::samples::Samples;
+
+/// Messages of a chat, and of a document.
+const SMALL: usize = 64;
+const LARGE: usize = 16 * 1024;
+
+/// How much is done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effort {
+    /// How often each proxy has its turn.
+    pub(crate) rounds: usize,
+    /// How long a turn's load lasts.
+    pub(crate) time: Duration,
+    /// Idle pairs.
+    pub(crate) pairs: usize,
+    /// Pairs with a slow reader.
+    pub(crate) deaf: usize,
+    /// Cycles of connects and disconnects.
+    pub(crate) cycles: usize,
+}
+
+/// A run under way.
+struct Run<'a> {
+    effort: Effort,
+    peers: Vec<Peer>,
+    direct: Target,
+    credentials: &'a Credentials,
+    samples: Samples,
+}
+
+/// Measures everything.
+pub(crate) async fn run(
+    programs: &Programs,
+    effort: Effort,
+    dir: &Path,
+) -> anyhow::Result<Samples> {
+    let backend = backend::start()?;
+    let credentials = Credentials::generate()?;
+    let scene = Scene {
+        programs,
+        backend,
+        credentials: &credentials,
+        dir,
+    };
+    let mut peers = Vec::new();
+    for kind in Kind::ALL {
+        peers.push(Peer::start(kind, &scene).await?);
+    }
+    let mut run = Run {
+        effort,
+        peers,
+        direct: Target::plain(backend),
+        credentials: &credentials,
+        samples: Samples::default(),
+    };
+    // Memory first: what load has left behind must not count as anybody's idle memory.
+    run.memory().await?;
+    for round in 1..=effort.rounds {
+        eprintln!("round {round} of {}", effort.rounds);
+        run.messages().await?;
+        run.latency().await?;
+        run.handshakes().await?;
+        run.checks().await?;
+    }
+    run.ends().await?;
+    Ok(run.samples)
+}
+
+impl Run<'_> {
+    async fn memory(&mut self) -> anyhow::Result<()> {
+        for peer in &self.peers {
+            eprintln!("memory of {}", peer.kind.name());
+            for (row, target) in [(&row::IDLE_WS, &peer.plain), (&row::IDLE_WSS, &peer.secure)] {
+                let each = hold::idle(target, self.effort.pairs, peer.pid()).await?;
+                self.samples.add(row, peer.kind, each);
+            }
+        }
+        Ok(())
+    }
+
+    async fn messages(&mut self) -> anyhow::Result<()> {
+        let sizes = [
+            (SMALL, &row::CPU_SMALL, &row::RATE_SMALL),
+            (LARGE, &row::CPU_LARGE, &row::RATE_LARGE),
+        ];
+        for (size, cost, rate) in sizes {
+            for peer in &self.peers {
+                let work = load::saturate(&peer.plain, size, self.effort.time, peer.pid()).await?;
+                self.samples.add(cost, peer.kind, work.cost());
+                self.samples.add(rate, peer.kind, work.rate());
+            }
+        }
+        Ok(())
+    }
+
+    /// Half of what the slowest can do: the same for all.
+    async fn latency(&mut self) -> anyhow::Result<()> {
+        let rates = Kind::ALL.map(|kind| self.samples.median(&row::RATE_SMALL, kind));
+        let rate = rates.into_iter().flatten().fold(f64::MAX, f64::min) / 2.0;
+        let direct = load::pace(&self.direct, rate, self.effort.time).await?;
+        for peer in &self.peers {
+            let through = load::pace(&peer.plain, rate, self.effort.time).await?;
+            let rows = [
+                (&row::ADDED_50, 0.5),
+                (&row::ADDED_99, 0.99),
+                (&row::ADDED_999, 0.999),
+            ];
+            for (row, quantile) in rows {
+                let [through, direct] =
+                    [&through, &direct].map(|all| all.value_at_quantile(quantile));
+                self.samples
+                    .add(row, peer.kind, through as f64 - direct as f64);
+            }
+        }
+        Ok(())
+    }
+
+    async fn handshakes(&mut self) -> anyhow::Result<()> {
+        for peer in &self.peers {
+            let work = load::shake(&peer.plain, self.effort.time, peer.pid()).await?;
+            self.samples.add(&row::SHAKE_CPU, peer.kind, work.cost());
+            self.samples.add(&row::SHAKE_RATE, peer.kind, work.rate());
+        }
+        Ok(())
+    }
+
+    /// What Tidegate's checks cost.
+    async fn checks(&mut self) -> anyhow::Result<()> {
+        let (es256, rs256) = (&self.credentials.es256, &self.credentials.rs256);
+        let key = self.credentials.key_header();
+        let tenant = format!("{key}X-Tenant: blue\r\n");
+        let checks = [
+            (&row::BARE, "/bare", String::new(), 0.0),
+            (&row::KEY, "/echo", key, 0.0),
+            (&row::EDITS, "/edits", tenant, 0.0),
+            (&row::ES256, "/es256", es256.header(), es256.arithmetic()?),
+            (&row::RS256, "/rs256", rs256.header(), rs256.arithmetic()?),
+        ];
+        for peer in self.peers.iter().filter(|peer| peer.kind == Kind::Tidegate) {
+            for (row, path, headers, arithmetic) in &checks {
+                let target = Target {
+                    path: (*path).to_owned(),
+                    headers: headers.clone(),
+                    ..peer.plain.clone()
+                };
+                let work = load::shake(&target, self.effort.time, peer.pid()).await?;
+                self.samples.add(row, peer.kind, work.cost() - arithmetic);
+            }
+        }
+        Ok(())
+    }
+
+    /// What would spoil other measurements.
+    async fn ends(&mut self) -> anyhow::Result<()> {
+        let Effort {
+            pairs,
+            deaf,
+            cycles,
+            ..
+        } = self.effort;
+        for peer in &self.peers {
+            eprintln!("cycles and slow readers of {}", peer.kind.name());
+            let growth = hold::cycles(&peer.plain, (cycles, pairs), peer.pid()).await?;
+            self.samples.add(&row::CYCLES, peer.kind, growth);
+            let each = hold::deaf(&peer.plain, deaf, peer.pid()).await?;
+            self.samples.add(&row::DEAF, peer.kind, each);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,56 @@
+//! Measured values, and what is said of them.
+
+use std::collections::BTreeMap;
+
+use crate::peer::Kind;
+use crate::row::Row;
+
+/// All values of a run, by row and proxy.
+#[derive(Debug, Default)]
+pub(crate) struct Samples(BTreeMap<(&'static str, Kind), Vec<f64>>);
+
+impl Samples {
+    pub(crate) fn add(&mut self, row: &Row, kind: Kind, value: f64) {
+        self.0.entry((row.name, kind)).or_default().push(value);
+    }
+
+    /// The middle one; of two the mean.
+    pub(crate) fn median(&self, row: &Row, kind: Kind) -> Option<f64> {
+        let mut values = self.0.get(&(row.name, kind))?.clone();
+        values.sort_by(f64::total_cmp);
+        let upper = values.len() / 2;
+        let lower = (values.len() - 1) / 2;
+        Some(f64::midpoint(values[lower], values[upper]))
+    }
+
+    /// Half the way from the smallest to the largest, in percent of the median; `None` for a single
+    /// value.
+    pub(crate) fn spread(&self, row: &Row, kind: Kind) -> Option<f64> {
+        let values = self
+            .0
+            .get(&(row.name, kind))
+            .filter(|values| values.len() > 1)?;
+        let most = values.iter().copied().fold(f64::MIN, f64::max);
+        let least = values.iter().copied().fold(f64::MAX, f64::min);
+        Some((most - least) / 2.0 / self.median(row, kind)?.abs() * 100.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::BARE;
+
+    #[test]
+    fn median_and_spread_of_odd_and_even_numbers_of_values() {
+        let mut samples = Samples::default();
+        assert_eq!(samples.median(&BARE, Kind::Nginx), None);
+        samples.add(&BARE, Kind::Nginx, 10.0);
+        assert_eq!(samples.spread(&BARE, Kind::Nginx), None);
+        samples.add(&BARE, Kind::Nginx, 30.0);
+        assert_eq!(samples.median(&BARE, Kind::Nginx), Some(20.0));
+        assert_eq!(samples.spread(&BARE, Kind::Nginx), Some(50.0));
+        samples.add(&BARE, Kind::Nginx, 11.0);
+        assert_eq!(samples.median(&BARE, Kind::Nginx), Some(11.0));
+    }
+}
