@@ -1,12 +1,18 @@
 //! Requests that the gateway makes on its own: for keys of tokens. Never for a handshake's backend.
 //!
-//! Answers are bounded in size and time, and a redirect never leads from https to http.
+//! Answers are bounded in size and time, a redirect never leads from https to http, and no request
+//! goes to a link-local or metadata address.
+
+mod guard;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::redirect::{Attempt, Policy};
 use rustls::{ClientConfig, RootCertStore};
+use url::Url;
+
+use self::guard::{Forbidden, GuardedResolver};
 
 /// An answer may not be larger: a key set has a few kilobytes.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -23,6 +29,10 @@ const MAX_REDIRECTS: usize = 3;
 pub(crate) enum FetchError {
     #[error("failed to set up the HTTP client")]
     Setup(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    #[error("the URL is invalid")]
+    Url(#[source] url::ParseError),
+    #[error("the URL leads to a place that is not allowed")]
+    Forbidden(#[source] Forbidden),
     #[error("failed to fetch")]
     Request(#[source] reqwest::Error),
     #[error("the status is {0}, not 200")]
@@ -41,6 +51,8 @@ pub(crate) struct HttpClient {
 impl HttpClient {
     /// The bytes of the document at `url`.
     pub(crate) async fn get(&self, url: &str) -> Result<Vec<u8>, FetchError> {
+        let url = Url::parse(url).map_err(FetchError::Url)?;
+        guard::check_url(&url).map_err(FetchError::Forbidden)?;
         let client = self.client.get_or_init(|| build(system_roots())).as_ref();
         let client = client.map_err(|error| FetchError::Setup(Arc::clone(error)))?;
         let request = client.get(url).header("accept", "application/json");
@@ -80,6 +92,7 @@ fn build(
         // Requests are rare, and a kept connection would belong to the runtime that opened it.
         .pool_max_idle_per_host(0)
         .redirect(Policy::custom(follow))
+        .dns_resolver(Arc::new(GuardedResolver))
         .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(shared)
@@ -104,7 +117,9 @@ fn system_roots() -> RootCertStore {
 fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     let downgraded = attempt.url().scheme() != "https"
         && attempt.previous().iter().any(|url| url.scheme() == "https");
-    if downgraded {
+    if let Err(forbidden) = guard::check_url(attempt.url()) {
+        attempt.error(forbidden)
+    } else if downgraded {
         attempt.error("redirected from https to http")
     } else if attempt.previous().len() > MAX_REDIRECTS {
         attempt.error("redirected too often")

@@ -77,3 +77,23 @@ async fn what_is_not_200_is_an_error() {
     let refused = trusting(&[certificate]).get(&url).await.unwrap_err();
     assert!(matches!(refused, FetchError::Status(204)), "{refused}");
 }
+
+#[tokio::test]
+async fn a_redirect_never_leads_to_a_metadata_address() {
+    let (url, certificate) = server(
+        "HTTP/1.1 302 Found\r\nLocation: https://169.254.169.254/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    )
+    .await;
+    let refused = trusting(&[certificate]).get(&url).await.unwrap_err();
+    let text = crate::chain::text_of(&refused);
+    assert!(text.contains("169.254.169.254 is a link-local"), "{text}");
+}
+
+#[tokio::test]
+async fn a_metadata_address_is_refused_before_anything_is_sent() {
+    let refused = trusting(&[])
+        .get("http://169.254.169.254/latest/meta-data")
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, FetchError::Forbidden(_)), "{refused}");
+}

@@ -1,0 +1,145 @@
+//! Where the gateway's own requests may not go: addresses that answer whoever asks from this machine.
+//!
+//! Metadata services of clouds hand out credentials to any local process. A policy's URL, a
+//! discovery document or a redirect must not make the gateway fetch them. Names are judged by the
+//! addresses they resolve to, and the connection goes to those judged: a second lookup between the
+//! judgement and the connect could answer otherwise.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::{Host, Url};
+
+/// Metadata services of clouds outside the link-local ranges: Alibaba, Azure's wire server, Oracle.
+const METADATA_V4: [Ipv4Addr; 3] = [
+    Ipv4Addr::new(100, 100, 100, 200),
+    Ipv4Addr::new(168, 63, 129, 16),
+    Ipv4Addr::new(192, 0, 0, 192),
+];
+
+/// Google's metadata service.
+const METADATA_V6: [Ipv6Addr; 1] = [Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)];
+
+/// A request would have gone to an address that it may not go to.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0} is a link-local or metadata address, where requests of the gateway may not go")]
+pub(crate) struct Forbidden(IpAddr);
+
+/// Refuses a URL whose host is a forbidden address: those never reach the resolver.
+pub(super) fn check_url(url: &Url) -> Result<(), Forbidden> {
+    match url.host() {
+        Some(Host::Ipv4(address)) => check(IpAddr::V4(address)),
+        Some(Host::Ipv6(address)) => check(IpAddr::V6(address)),
+        Some(Host::Domain(_)) | None => Ok(()),
+    }
+}
+
+/// The system's resolver, without forbidden addresses.
+#[derive(Debug)]
+pub(super) struct GuardedResolver;
+
+impl Resolve for GuardedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            // The port of the URL replaces 0.
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            Ok(Box::new(allowed(found)?.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// All addresses of a name or none: who mixes a forbidden one in has no good reason to.
+fn allowed(found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, Forbidden> {
+    found
+        .map(|address| check(address.ip()).map(|()| address))
+        .collect()
+}
+
+fn check(address: IpAddr) -> Result<(), Forbidden> {
+    let forbidden = match address {
+        IpAddr::V4(v4) => is_forbidden_v4(v4),
+        IpAddr::V6(v6) => is_forbidden_v6(v6),
+    };
+    if forbidden {
+        return Err(Forbidden(address));
+    }
+    Ok(())
+}
+
+fn is_forbidden_v4(address: Ipv4Addr) -> bool {
+    address.is_link_local() || METADATA_V4.contains(&address)
+}
+
+fn is_forbidden_v6(address: Ipv6Addr) -> bool {
+    let segments = address.segments();
+    // Amazon's range of local services: metadata and credentials of pods.
+    let is_amazon = segments[..2] == [0xfd00, 0xec2];
+    address.is_unicast_link_local()
+        || is_amazon
+        || METADATA_V6.contains(&address)
+        || embedded_v4(address).is_some_and(is_forbidden_v4)
+}
+
+/// The IPv4 address that packets to this one reach: mapped or compatible (RFC 4291 §2.5.5), or
+/// through a translator with the well-known prefix (RFC 6052 §2.1).
+fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [prefix @ .., high, low] = address.segments();
+    let translated = prefix == [0x64, 0xff9b, 0, 0, 0, 0];
+    let bits = (u32::from(high) << 16) | u32::from(low);
+    match translated {
+        true => Some(Ipv4Addr::from_bits(bits)),
+        false => address.to_ipv4(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn link_local_and_metadata_addresses_are_forbidden_however_they_are_written() {
+        for (url, forbidden) in [
+            ("http://169.254.169.254/latest", true),
+            ("http://169.254.0.1:8080/", true),
+            ("http://2852039166/", true),
+            ("http://0xa9fea9fe/", true),
+            ("http://0251.0376.0251.0376/", true),
+            ("http://169.254.169.254./", true),
+            ("http://[fe80::1]/", true),
+            ("http://[febf::1]/", true),
+            ("http://[fd00:ec2::254]/", true),
+            ("http://[fd00:ec2::23]/", true),
+            ("http://[fd20:ce::254]/", true),
+            ("http://[::ffff:169.254.169.254]/", true),
+            ("http://[::169.254.169.254]/", true),
+            ("http://[64:ff9b::a9fe:a9fe]/", true),
+            ("http://100.100.100.200/", true),
+            ("http://168.63.129.16/", true),
+            ("http://192.0.0.192/", true),
+            ("http://169.253.255.255/", false),
+            ("http://169.255.0.0/", false),
+            ("http://10.0.0.1/", false),
+            ("http://127.0.0.1/", false),
+            ("http://[::1]/", false),
+            ("http://[fec0::1]/", false),
+            ("http://[fd00:ec3::254]/", false),
+            ("http://[64:ff9b::a00:1]/", false),
+            ("http://login.example.com/", false),
+        ] {
+            let parsed = Url::parse(url).unwrap();
+            assert_eq!(check_url(&parsed).is_err(), forbidden, "{url}");
+        }
+    }
+
+    #[test]
+    fn one_forbidden_address_condemns_a_name() {
+        let addresses = |texts: &[&str]| -> Vec<SocketAddr> {
+            texts.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        let good = addresses(&["10.0.0.1:0", "[::1]:0"]);
+        assert_eq!(allowed(good.iter().copied()), Ok(good.clone()));
+        let mixed = addresses(&["10.0.0.1:0", "169.254.169.254:0"]);
+        let forbidden = Forbidden(mixed[1].ip());
+        assert_eq!(allowed(mixed.into_iter()), Err(forbidden));
+    }
+}
