@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_config::policy::OnHandshake;
 use tidegate_config::{
-    ApiLimits, ApiTimeouts, BackendTls, LiveAccess, NamedValue, OnChange, PathMatch, UrlScheme,
+    ApiLimits, ApiTimeouts, BackendTls, LiveAccess, NamedValue, OnChange, PathMatch, PoolMember,
+    UrlScheme,
 };
 
 use crate::{Contact, License};
@@ -186,14 +187,24 @@ pub struct GatewayRef {
 /// Where an API's messages go.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("has(self.url) != has(self.pool)")
+        .message("exactly one of url and pool must be set"),
+)]
 pub struct Backend {
-    /// `ws://` or `wss://` URL. A query in it stays, the client's is appended.
+    /// `ws://` or `wss://` URL. A query in it stays, the client's is appended. Or `pool`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 6, max = 2048),
         regex(pattern = r"^wss?://[^/?#\s]+[^#\s]*$")
     )]
     #[x_kube(validation = Rule::new("isURL(self)").message("must be a URL"))]
-    pub url: String,
+    pub url: Option<String>,
+    /// Several backends instead of `url`: each handshake goes to the one with the fewest live
+    /// tunnels for its weight, and to the next one when that can not be reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("minItems" = 1, "maxItems" = 32))]
+    pub pool: Option<Vec<PoolMember>>,
     /// Host header towards the backend. Default: host of the URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 261), regex(pattern = r"^[A-Za-z0-9._:\[\]-]+$"))]

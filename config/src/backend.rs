@@ -38,6 +38,31 @@ fn ca_crt() -> String {
     "ca.crt".to_owned()
 }
 
+/// One of several backends that are alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PoolMember {
+    /// `ws://` or `wss://` URL. Path and query are the same for all members.
+    #[schemars(
+        length(min = 6, max = 2048),
+        regex(pattern = r"^wss?://[^/?#\s]+[^#\s]*$")
+    )]
+    pub url: String,
+    /// Its share of the tunnels, in proportion to the other members'. Default: 1.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub weight: u32,
+    /// The lowest number is used first, the next one when none of its members can be reached.
+    /// Default: 0.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 100))]
+    pub priority: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
 /// TLS towards a `wss://` backend. Chain and host name are verified unless switched off.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -19,7 +19,7 @@ mod rendered;
 mod shard;
 mod value;
 
-pub use backend::{BackendTls, HostName, TrustAnchorKind, TrustAnchorRef};
+pub use backend::{BackendTls, HostName, PoolMember, TrustAnchorKind, TrustAnchorRef};
 pub use close_code::{CloseCode, InvalidCloseCode};
 pub use duration::{Duration, InvalidDuration};
 pub use expression::{Expression, ExpressionKind};

@@ -4,6 +4,7 @@
 //! (`when`) and an id. Which policies a section takes is its step type's fields.
 
 mod access;
+mod log;
 mod request;
 mod response;
 mod section;
@@ -11,10 +12,11 @@ mod traffic;
 mod variable;
 
 pub use access::{CheckHeader, IpFilter, JwtAlgorithm, JwtKey, Match, RequiredClaim, ValidateJwt};
+pub use log::{Log, LogField, Severity};
 pub use request::{
     IfExists, RewritePath, SetBackend, SetHeader, SetQueryParameter, is_restricted_header,
 };
 pub use response::{HeaderValue, ReturnResponse, SetStatus};
 pub use section::{Base, ErrorStep, InboundStep, OnHandshake, OutboundStep, Policy, Section, Step};
-pub use traffic::RateLimitByKey;
+pub use traffic::{LimitConnections, RateLimitByKey};
 pub use variable::SetVariable;

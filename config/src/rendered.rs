@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::policy::OnHandshake;
 use crate::{
     ApiLimits, ApiTimeouts, BackendTls, ClientCertificates, Drain, GatewayLimits, GatewayTimeouts,
-    LiveAccess, MaterialId, ObjectKey, OnChange, Protocol, ResolvedValue, TlsVersion,
+    LiveAccess, MaterialId, ObjectKey, OnChange, PoolMember, Protocol, ResolvedValue, TlsVersion,
 };
 
 /// The whole configuration of one Gateway.
@@ -144,8 +144,11 @@ pub struct ApiConfig {
     pub path_match: PathMatch,
     /// Accepted schemes.
     pub protocols: Vec<UrlScheme>,
-    /// `ws://` or `wss://` URL of the backend.
+    /// `ws://` or `wss://` URL of the backend; that of the first member where there is a pool.
     pub backend_url: String,
+    /// The backends to choose from; empty: the one at `backend_url`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backend_pool: Vec<PoolMember>,
     /// Host header towards the backend; `None`: that of the URL.
     pub host_header: Option<String>,
     /// TLS towards the backend; references are relative to the API's namespace.

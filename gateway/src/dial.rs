@@ -6,6 +6,7 @@
 mod answer;
 mod body;
 mod connect;
+mod pool;
 mod request;
 mod resolve;
 mod tls;
@@ -14,6 +15,7 @@ mod url;
 pub(crate) use answer::{Verdict, is_passed_on, judge};
 pub(crate) use body::read as read_body;
 pub(crate) use connect::{ConnectError, connect};
+pub(crate) use pool::{InvalidPool, Pool, Seat};
 pub(crate) use request::{encode as encode_request, put_field};
 pub(crate) use resolve::Resolver;
 pub(crate) use tls::{ClientTls, ClientTlsFactory, InvalidBackendTls};

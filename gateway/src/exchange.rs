@@ -5,6 +5,7 @@
 //! here does I/O.
 
 mod answer;
+mod credentials;
 mod evaluation;
 mod query;
 mod upstream;

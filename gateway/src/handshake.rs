@@ -12,6 +12,7 @@ mod farewell;
 mod forward;
 mod open;
 mod rate;
+mod reach;
 mod stay;
 
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use http::header::{RETRY_AFTER, SEC_WEBSOCKET_EXTENSIONS};
 use prometheus::IntGauge;
 use tokio::io::AsyncWriteExt;
 
-use crate::dial::{Resolver, put_field};
+use crate::dial::{Resolver, Seat, put_field};
 use crate::gateway::Shared;
 use crate::metrics::{ApiMetrics, Phase};
 use crate::record::{Record, TunnelRecord};
@@ -77,6 +78,7 @@ struct Established {
     record: TunnelRecord,
     /// Held until the tunnel ends.
     places: Vec<Reservation>,
+    seat: Option<Seat>,
 }
 
 /// Carries one connection to its end.
@@ -89,11 +91,12 @@ pub(crate) async fn serve(server: Arc<Server>, accepted: Accepted) {
         tunnel,
         record,
         places,
+        seat,
     }) = established
     {
         let outcome = relay(tunnel).await;
         record.closed(&outcome);
-        drop(places);
+        drop((places, seat));
     }
     drop(active);
 }
@@ -211,6 +214,8 @@ async fn decide(
             None
         }
         Err(refusal) => {
+            // Free before the farewell, which waits for the client.
+            visit.exchange.evaluation.places.clear();
             let services = &server.shared.services;
             let Visit {
                 api,
@@ -236,7 +241,7 @@ async fn decide(
 /// Enters the tunnel and answers the client.
 async fn establish(
     server: &Server,
-    visit: Visit,
+    mut visit: Visit,
     client: Client,
     (admission, opened): (Admission, Opened),
     mut record: Record,
@@ -246,12 +251,14 @@ async fn establish(
         backend,
         rest,
         answer,
+        seat,
     } = opened;
     let Admission {
         key,
         key_hash,
-        places,
+        mut places,
     } = admission;
+    places.append(&mut visit.exchange.evaluation.places);
     // Entered before the answer: whatever is said to tunnels from now on reaches this one.
     let session = server
         .shared
@@ -283,6 +290,7 @@ async fn establish(
         },
         record,
         places,
+        seat,
     })
 }
 

@@ -9,6 +9,8 @@ mod check_header;
 mod compile;
 mod expression;
 mod ip_filter;
+mod limit_connections;
+mod log;
 mod pipeline;
 mod rate_limit_by_key;
 mod return_response;
@@ -31,6 +33,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::counter::Counters;
 use crate::drain::Drain;
 use crate::jwks::KeySets;
+use crate::session::Sessions;
 
 pub(crate) use compile::InvalidPolicy;
 pub(crate) use pipeline::Pipeline;
@@ -40,19 +43,21 @@ pub(crate) use scope::{Scope, ScopePolicies};
 /// How often old keys and idle counters are looked for; both are allowed to be this much late.
 const MAINTENANCE: Duration = Duration::from_secs(10);
 
-/// What outlives snapshots: keys fetched from elsewhere and counters.
+/// What outlives snapshots: keys fetched from elsewhere, counters and live tunnels.
 #[derive(Debug)]
 pub(crate) struct Services {
     pub(crate) keys: KeySets,
     pub(crate) counters: Counters,
+    pub(crate) sessions: Arc<Sessions>,
 }
 
 impl Services {
     /// Nothing fetched and nothing counted yet. Fetches are tasks of `drain` and run on `runtime`.
-    pub(crate) fn new(drain: Drain, runtime: Handle) -> Arc<Self> {
+    pub(crate) fn new(drain: Drain, runtime: Handle, sessions: Arc<Sessions>) -> Arc<Self> {
         Arc::new(Self {
             keys: KeySets::new(drain, runtime),
             counters: Counters::new(),
+            sessions,
         })
     }
 

@@ -19,7 +19,7 @@ use tidegate_config::{
 
 use crate::access::AccessIndex;
 use crate::client_address::TrustedProxies;
-use crate::dial::{BackendUrl, ClientTls, ClientTlsFactory};
+use crate::dial::{BackendUrl, ClientTls, ClientTlsFactory, Pool};
 use crate::metrics::{ApiMetrics, Metrics};
 use crate::policy::{Pipeline, ScopePolicies, Services};
 use crate::relay::Rules;
@@ -55,7 +55,9 @@ impl Lasting {
 #[derive(Debug)]
 pub(crate) struct Api {
     pub(crate) config: Arc<ApiConfig>,
+    /// Its path and query hold for the whole pool.
     pub(crate) backend: BackendUrl,
+    pub(crate) pool: Arc<Pool>,
     pub(crate) backend_tls: ClientTls,
     /// Without a product.
     pub(crate) pipeline: Pipeline,

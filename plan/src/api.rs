@@ -182,7 +182,8 @@ impl<'a> ApiDraft<'a> {
             path: spec.path.clone(),
             path_match: spec.path_match,
             protocols: spec.protocols.clone(),
-            backend_url: spec.backend.url.clone(),
+            backend_url: backend::first_url(&spec.backend).to_owned(),
+            backend_pool: spec.backend.pool.clone().unwrap_or_default(),
             host_header: spec.backend.host_header.clone(),
             backend_tls: spec.backend.tls.clone().unwrap_or_default(),
             subscription_required: spec.subscription_required,
@@ -218,6 +219,8 @@ impl<'a> ApiDraft<'a> {
             on_handshake: OnHandshake::default(),
             values: BTreeMap::new(),
             backend_tls: tidegate_config::BackendTls::default(),
+            // Nobody is let through to it, and it may be what is wrong.
+            backend_pool: Vec::new(),
             blocked: Some(summary(&self.problems.iter().collect::<Vec<_>>())),
             ..latest
         };

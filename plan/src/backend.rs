@@ -1,7 +1,9 @@
-//! The backend of an API: its URL and what verifies it.
+//! The backend of an API: its URL or URLs and what verifies it.
+
+use std::collections::BTreeSet;
 
 use tidegate_api::{Backend, Reason};
-use tidegate_config::{MaterialId, TrustAnchorRef};
+use tidegate_config::{MaterialId, PoolMember, TrustAnchorRef};
 use url::Url;
 
 use crate::pem;
@@ -20,9 +22,12 @@ pub(crate) fn check(
     references: &mut References<'_>,
 ) -> Vec<Problem> {
     let mut problems = Vec::new();
-    if let Err(problem) = check_url(&backend.url) {
+    if let Some(url) = &backend.url
+        && let Err(problem) = check_url(url)
+    {
         problems.push(problem.at("spec.backend.url"));
     }
+    problems.extend(check_pool(backend.pool.as_deref().unwrap_or_default()));
     let Some(tls) = &backend.tls else {
         return problems;
     };
@@ -35,6 +40,48 @@ pub(crate) fn check(
         && let Err(problem) = key_pair(namespace, name, references)
     {
         problems.push(problem.at("spec.backend.tls.clientCertificateRef"));
+    }
+    problems
+}
+
+/// URL of the backend, or of the first one of its pool.
+pub(crate) fn first_url(backend: &Backend) -> &str {
+    let of_pool = || backend.pool.iter().flatten().map(|member| &*member.url);
+    backend
+        .url
+        .as_deref()
+        .or_else(|| of_pool().next())
+        .unwrap_or_default()
+}
+
+/// Members differ in scheme, host and port only: policies that change path or query do so before
+/// one is chosen.
+fn check_pool(pool: &[PoolMember]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut first: Option<Url> = None;
+    let mut places = BTreeSet::new();
+    for (i, member) in pool.iter().enumerate() {
+        let at = format!("spec.backend.pool[{i}].url");
+        let url = match (check_url(&member.url), Url::parse(&member.url)) {
+            (Ok(()), Ok(url)) => url,
+            (checked, _) => {
+                problems.extend(checked.err().map(|problem| problem.at(&at)));
+                continue;
+            }
+        };
+        let first = first.get_or_insert_with(|| url.clone());
+        if (url.path(), url.query()) != (first.path(), first.query()) {
+            let text = "path and query must be those of the first member";
+            problems.push(Problem::invalid(text).at(&at));
+        }
+        let place = (
+            url.host_str().map(str::to_owned),
+            url.port_or_known_default(),
+        );
+        if !places.insert(place) {
+            let text = "another member has this host and port already: give that one more weight";
+            problems.push(Problem::invalid(text).at(&at));
+        }
     }
     problems
 }

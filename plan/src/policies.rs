@@ -106,8 +106,10 @@ impl Scope<'_> {
             }
             Policy::Base
             | Policy::CheckHeader(_)
+            | Policy::LimitConnections(_)
             | Policy::SetQueryParameter(_)
             | Policy::SetVariable(_)
+            | Policy::Log(_)
             | Policy::SetStatus(_) => Vec::new(),
         }
     }
@@ -212,10 +214,12 @@ fn decides_access(section: Section, step: &dyn Step) -> bool {
         Policy::ReturnResponse(_) | Policy::SetVariable(_) => section != Section::OnError,
         Policy::Base
         | Policy::RateLimitByKey(_)
+        | Policy::LimitConnections(_)
         | Policy::SetHeader(_)
         | Policy::SetQueryParameter(_)
         | Policy::RewritePath(_)
         | Policy::SetBackend(_)
+        | Policy::Log(_)
         | Policy::SetStatus(_) => false,
     };
     step.policies().iter().any(may)

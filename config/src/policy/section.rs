@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    CheckHeader, IpFilter, RateLimitByKey, ReturnResponse, RewritePath, SetBackend, SetHeader,
-    SetQueryParameter, SetStatus, SetVariable, ValidateJwt,
+    CheckHeader, IpFilter, LimitConnections, Log, RateLimitByKey, ReturnResponse, RewritePath,
+    SetBackend, SetHeader, SetQueryParameter, SetStatus, SetVariable, ValidateJwt,
 };
 use crate::{Expression, ExpressionKind};
 
@@ -46,11 +46,13 @@ pub enum Policy<'a> {
     CheckHeader(&'a CheckHeader),
     IpFilter(&'a IpFilter),
     RateLimitByKey(&'a RateLimitByKey),
+    LimitConnections(&'a LimitConnections),
     SetHeader(&'a SetHeader),
     SetQueryParameter(&'a SetQueryParameter),
     RewritePath(&'a RewritePath),
     SetBackend(&'a SetBackend),
     SetVariable(&'a SetVariable),
+    Log(&'a Log),
     ReturnResponse(&'a ReturnResponse),
     SetStatus(&'a SetStatus),
 }
@@ -64,11 +66,13 @@ impl<'a> Policy<'a> {
             Self::CheckHeader(_) => "checkHeader",
             Self::IpFilter(_) => "ipFilter",
             Self::RateLimitByKey(_) => "rateLimitByKey",
+            Self::LimitConnections(_) => "limitConnections",
             Self::SetHeader(_) => "setHeader",
             Self::SetQueryParameter(_) => "setQueryParameter",
             Self::RewritePath(_) => "rewritePath",
             Self::SetBackend(_) => "setBackend",
             Self::SetVariable(_) => "setVariable",
+            Self::Log(_) => "log",
             Self::ReturnResponse(_) => "returnResponse",
             Self::SetStatus(_) => "setStatus",
         }
@@ -81,11 +85,13 @@ impl<'a> Policy<'a> {
             Self::ValidateJwt(policy) => policy.expressions(),
             Self::CheckHeader(policy) => policy.expressions(),
             Self::RateLimitByKey(policy) => policy.expressions(),
+            Self::LimitConnections(policy) => policy.expressions(),
             Self::SetHeader(policy) => policy.expressions(),
             Self::SetQueryParameter(policy) => policy.expressions(),
             Self::RewritePath(policy) => policy.expressions(),
             Self::SetBackend(policy) => policy.expressions(),
             Self::SetVariable(policy) => policy.expressions(),
+            Self::Log(policy) => policy.expressions(),
             Self::ReturnResponse(policy) => policy.expressions(),
             Self::SetStatus(policy) => policy.expressions(),
         }
@@ -189,6 +195,8 @@ step! {
         ip_filter "ipFilter": IpFilter,
         /// Limits handshakes for each value of a key.
         rate_limit_by_key "rateLimitByKey": RateLimitByKey,
+        /// Limits live tunnels for each value of a key.
+        limit_connections "limitConnections": LimitConnections,
         /// Changes a header of the backend's handshake.
         set_header "setHeader": SetHeader,
         /// Changes a query parameter of the backend's URL.
@@ -199,6 +207,8 @@ step! {
         set_backend "setBackend": SetBackend,
         /// Keeps a value.
         set_variable "setVariable": SetVariable,
+        /// Writes a line to the gateway's log.
+        log "log": Log,
         /// Ends the handshake with an answer.
         return_response "returnResponse": ReturnResponse,
     }
@@ -211,6 +221,8 @@ step! {
         set_header "setHeader": SetHeader,
         /// Keeps a value.
         set_variable "setVariable": SetVariable,
+        /// Writes a line to the gateway's log.
+        log "log": Log,
         /// Ends the handshake with an answer.
         return_response "returnResponse": ReturnResponse,
     }
@@ -223,6 +235,8 @@ step! {
         set_header "setHeader": SetHeader,
         /// Keeps a value.
         set_variable "setVariable": SetVariable,
+        /// Writes a line to the gateway's log.
+        log "log": Log,
         /// Changes status and message of the refusal.
         set_status "setStatus": SetStatus,
         /// Answers instead of the refusal's own answer.

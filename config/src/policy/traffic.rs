@@ -1,4 +1,4 @@
-//! Policies that limit how often: rateLimitByKey.
+//! Policies that limit how often and how many: rateLimitByKey, limitConnections.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,31 @@ impl RateLimitByKey {
             found.push(Expression::waiting(field, ExpressionKind::Value, text));
         }
         found
+    }
+}
+
+/// At most `max` live tunnels for each value of `key`; then 429.
+///
+/// A place is taken before the backend is dialled, and free again when the handshake fails or the
+/// tunnel closes. One count per key value across all scopes. Counted per gateway pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LimitConnections {
+    /// CEL: what is counted, for example `client.ip` or `jwt.claims.sub`. Default: the
+    /// subscription; a handshake without one is not limited then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    pub key: Option<String>,
+    /// Live tunnels allowed.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub max: u32,
+}
+
+impl LimitConnections {
+    pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
+        let key = self.key.iter();
+        key.map(|text| Expression::new("limitConnections.key", ExpressionKind::Value, text))
+            .collect()
     }
 }
 

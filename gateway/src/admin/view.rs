@@ -59,9 +59,23 @@ fn api(api: &ApiConfig) -> Value {
         "pathMatch": api.path_match,
         "protocols": api.protocols,
         "backend": without_secrets(&api.backend_url),
+        "backendPool": pool(api),
         "subscriptionRequired": api.subscription_required,
         "blocked": api.blocked,
     })
+}
+
+/// Empty without a pool.
+fn pool(api: &ApiConfig) -> Value {
+    let members = api.backend_pool.iter();
+    let shown = members.map(|member| {
+        json!({
+            "url": without_secrets(&member.url),
+            "weight": member.weight,
+            "priority": member.priority,
+        })
+    });
+    shown.collect()
 }
 
 fn product(product: &ProductConfig) -> Value {

@@ -16,6 +16,7 @@ use crate::client_certificate::ClientCertificate;
 use crate::counter::Taken;
 use crate::policy::Deferred;
 use crate::refusal::Refusal;
+use crate::session::Reservation;
 
 /// The named values that the steps of one scope see: its own and the wider scopes'.
 #[derive(Debug)]
@@ -50,6 +51,8 @@ pub(crate) struct Evaluation {
     read: Vec<Arc<ScopeValues>>,
     /// What rate limits counted for this handshake.
     pub(crate) taken: Vec<Taken>,
+    /// The places that limits of live tunnels gave it; the tunnel holds them until it ends.
+    pub(crate) places: Vec<Reservation>,
     /// What rate limits count when the answer is known.
     pub(crate) deferred: Vec<Deferred>,
     /// Status and message that onError sets instead of the refusal's.

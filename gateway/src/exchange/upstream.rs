@@ -48,6 +48,13 @@ impl Upstream {
         self.redirected = true;
     }
 
+    /// Another member of the pool: scheme, host and port. Path and query are the same for all.
+    pub(crate) fn relocate(&mut self, member: &BackendUrl) {
+        self.target.scheme = member.scheme;
+        self.target.host.clone_from(&member.host);
+        self.target.port = member.port;
+    }
+
     /// Another path; its query's parameters replace those of the same name.
     pub(crate) fn rewrite(&mut self, path: &str, query: Option<&str>, keep_query: bool) {
         path.clone_into(&mut self.target.path);

@@ -68,7 +68,8 @@ impl Gateway {
         if let Some((admin, _)) = admin {
             supervise(&control_drain, admin.run(control_drain.clone()));
         }
-        let services = Services::new(control_drain.clone(), Handle::current());
+        let sessions = Arc::clone(&state.sessions);
+        let services = Services::new(control_drain.clone(), Handle::current(), sessions);
         metrics.attach(Arc::clone(&services));
         let lasting = Lasting::new(Arc::clone(&services), metrics);
         let lasting = lasting.map_err(|source| StartError::Tls(Box::new(source)))?;

@@ -60,6 +60,7 @@ pub(crate) async fn read_response(
     stream: &mut (impl AsyncRead + Unpin),
     ahead: Bytes,
     limit: usize,
+    received: &mut usize,
 ) -> Result<ReadHead<ResponseHead>, ReadHeadError> {
     let check = |bytes: &[u8]| {
         let end = find_end(bytes, 0).unwrap_or(bytes.len());
@@ -69,7 +70,7 @@ pub(crate) async fn read_response(
             Ok(())
         }
     };
-    let (head, rest) = read_bytes(stream, ahead, check, &mut 0).await?;
+    let (head, rest) = read_bytes(stream, ahead, check, received).await?;
     let head = parse_response(&head).map_err(ReadHeadError::Invalid)?;
     Ok(ReadHead { head, rest })
 }

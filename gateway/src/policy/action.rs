@@ -6,6 +6,8 @@ use super::Services;
 use super::check_header::CheckHeader;
 use super::compile::{Compiler, InvalidPolicy};
 use super::ip_filter::IpFilter;
+use super::limit_connections::LimitConnections;
+use super::log::Log;
 use super::rate_limit_by_key::RateLimitByKey;
 use super::return_response::ReturnResponse;
 use super::rewrite_path::RewritePath;
@@ -25,11 +27,13 @@ pub(super) enum Action {
     CheckHeader(CheckHeader),
     IpFilter(IpFilter),
     RateLimitByKey(RateLimitByKey),
+    LimitConnections(LimitConnections),
     SetHeader(SetHeader),
     SetQueryParameter(SetQueryParameter),
     RewritePath(RewritePath),
     SetBackend(SetBackend),
     SetVariable(SetVariable),
+    Log(Log),
     ReturnResponse(ReturnResponse),
     SetStatus(SetStatus),
 }
@@ -52,6 +56,9 @@ impl Action {
             Policy::RateLimitByKey(policy) => {
                 Self::RateLimitByKey(RateLimitByKey::compile(policy, compiler)?)
             }
+            Policy::LimitConnections(policy) => {
+                Self::LimitConnections(LimitConnections::compile(policy, compiler)?)
+            }
             Policy::SetHeader(policy) => Self::SetHeader(SetHeader::compile(policy, compiler)?),
             Policy::SetQueryParameter(policy) => {
                 Self::SetQueryParameter(SetQueryParameter::compile(policy, compiler)?)
@@ -64,6 +71,7 @@ impl Action {
             Policy::SetVariable(policy) => {
                 Self::SetVariable(SetVariable::compile(policy, compiler)?)
             }
+            Policy::Log(policy) => Self::Log(Log::compile(policy, compiler)?),
             Policy::ReturnResponse(policy) => {
                 Self::ReturnResponse(ReturnResponse::compile(policy, compiler)?)
             }
@@ -81,11 +89,13 @@ impl Action {
             Self::CheckHeader(policy) => policy.run(exchange),
             Self::IpFilter(policy) => policy.run(exchange),
             Self::RateLimitByKey(policy) => policy.run(exchange, &services.counters),
+            Self::LimitConnections(policy) => policy.run(exchange, &services.sessions),
             Self::SetHeader(policy) => policy.run(exchange),
             Self::SetQueryParameter(policy) => policy.run(exchange),
             Self::RewritePath(policy) => policy.run(exchange),
             Self::SetBackend(policy) => policy.run(exchange),
             Self::SetVariable(policy) => policy.run(exchange),
+            Self::Log(policy) => policy.run(exchange),
             Self::SetStatus(policy) => policy.run(exchange),
             Self::ReturnResponse(policy) => Err(policy.run(exchange)?),
         }

@@ -35,6 +35,8 @@ impl InvalidPolicy {
 pub(super) struct Compiler<'a> {
     pub(super) context: Context<'a>,
     pub(super) section: Section,
+    /// The step's name in logs and errors.
+    pub(super) label: String,
     /// Section and position: `inbound[2]`.
     pub(super) place: String,
 }

@@ -89,6 +89,7 @@ impl ScopePolicies {
             let compiler = Compiler {
                 context: *context,
                 section,
+                label,
                 place,
             };
             let steps = match section {
@@ -96,7 +97,7 @@ impl ScopePolicies {
                 Section::Outbound => &mut compiled.outbound,
                 Section::OnError => &mut compiled.on_error,
             };
-            let step = compile_step(step, label, &compiler)?;
+            let step = compile_step(step, &compiler)?;
             if step.action.is_none() && steps.iter().any(|other| other.action.is_none()) {
                 let problem = "the wider scope's steps can stand in one place only";
                 return Err(compiler.invalid("base", problem));
@@ -116,16 +117,12 @@ impl ScopePolicies {
     }
 }
 
-fn compile_step(
-    step: &dyn policy::Step,
-    label: String,
-    compiler: &Compiler<'_>,
-) -> Result<Step, InvalidPolicy> {
+fn compile_step(step: &dyn policy::Step, compiler: &Compiler<'_>) -> Result<Step, InvalidPolicy> {
     let policy = step.policy();
     let policy = policy.ok_or_else(|| compiler.invalid("", "a step names exactly one policy"))?;
     let when = step.when().map(|source| compiler.condition("when", source));
     Ok(Step {
-        label,
+        label: compiler.label.clone(),
         when: when.transpose()?,
         action: Action::compile(policy, compiler)?,
     })

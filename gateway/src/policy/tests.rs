@@ -17,6 +17,7 @@ use crate::drain::Drain;
 use crate::exchange::{AnswerHeaders, ClientInfo, Evaluation, Exchange, Upstream};
 use crate::head::{RequestHead, ResponseHead};
 use crate::refusal::Refusal;
+use crate::session::Sessions;
 
 /// `GET /chat` from 192.0.2.7 for an API without policies of its own.
 pub(crate) fn exchange(headers: &[(&str, &str)]) -> Exchange {
@@ -93,7 +94,7 @@ fn api() -> ApiConfig {
 /// Services whose fetches run on the test's own runtime.
 pub(crate) fn services() -> Arc<Services> {
     let (_, drain) = Drain::pair();
-    Services::new(drain, Handle::current())
+    Services::new(drain, Handle::current(), Sessions::new())
 }
 
 /// Secrets that the policies of tests refer to, all in the API's namespace.

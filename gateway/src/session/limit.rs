@@ -2,6 +2,7 @@
 //! connection, and free again when its reservation is dropped.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,7 +29,7 @@ pub enum LimitKey {
     },
     /// Whatever a policy counts by: its own name for the count, and the value.
     Key {
-        /// Which policy of which object.
+        /// What the value is of.
         owner: String,
         /// The value it counts.
         value: String,
@@ -47,6 +48,22 @@ pub struct LimitReached {
 pub struct Reservation {
     key: Arc<LimitKey>,
     sessions: Arc<Sessions>,
+}
+
+impl Reservation {
+    /// What it is counted by.
+    pub fn key(&self) -> &LimitKey {
+        &self.key
+    }
+}
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The value counted may be a secret.
+        formatter
+            .debug_struct("Reservation")
+            .finish_non_exhaustive()
+    }
 }
 
 /// So many locks that workers rarely meet.

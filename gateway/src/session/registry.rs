@@ -1,6 +1,7 @@
 //! All live tunnels of this process.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -44,6 +45,12 @@ pub struct Sessions {
     standing: Mutex<Standing>,
     live: AtomicUsize,
     next_id: AtomicU64,
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Sessions").finish_non_exhaustive()
+    }
 }
 
 impl Sessions {

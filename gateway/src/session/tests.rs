@@ -74,6 +74,7 @@ fn api(name: &str) -> ApiConfig {
         path_match: PathMatch::Exact,
         protocols: vec![UrlScheme::Ws],
         backend_url: "ws://backend".to_owned(),
+        backend_pool: Vec::new(),
         host_header: None,
         backend_tls: BackendTls::default(),
         subscription_required: true,

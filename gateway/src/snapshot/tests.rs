@@ -4,13 +4,15 @@ use tidegate_config::{ListenerConfig, Material, MaterialId, Protocol};
 
 use super::*;
 use crate::drain::Drain;
+use crate::session::Sessions;
 use crate::update::testing;
 
 fn lasting() -> (tokio::runtime::Runtime, Lasting) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
-    let services = Services::new(Drain::pair().1, runtime.handle().clone());
+    let drain = Drain::pair().1;
+    let services = Services::new(drain, runtime.handle().clone(), Sessions::new());
     (runtime, Lasting::new(services, Metrics::new()).unwrap())
 }
 

@@ -161,6 +161,37 @@ async fn the_products_policies_run_with_its_key_only() {
 }
 
 #[tokio::test]
+async fn a_closed_tunnel_frees_the_place_of_its_key() {
+    let backend = Backend::echo().await;
+    let limit = json!({"limitConnections": {"key": "client.ip", "max": 1}});
+    let gateway = TestGateway::start(&chat(&backend, json!({"inbound": [limit]}))).await;
+    let url = gateway.url("/chat");
+    for _ in 0..2 {
+        let mut tunnel = open(&url).await;
+        let refused = connect(&url, &[]).await.expect_err("a second one");
+        assert_eq!(refused.status, 429);
+        assert_eq!(
+            refused.body,
+            r#"{"statusCode":429,"message":"Too many connections for this key"}"#
+        );
+        assert_eq!(refused.answer.headers()["retry-after"], "5");
+        tunnel.close(None).await.unwrap();
+        gateway.metric_is("tidegate_connections_active", 0.0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_that_the_backend_refuses_frees_the_place_of_its_key() {
+    let backend = Backend::answering("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await;
+    let limit = json!({"limitConnections": {"key": "client.ip", "max": 1}});
+    let gateway = TestGateway::start(&chat(&backend, json!({"inbound": [limit]}))).await;
+    for _ in 0..3 {
+        let refused = connect(&gateway.url("/chat"), &[]).await.expect_err("403");
+        assert_eq!(refused.status, 403);
+    }
+}
+
+#[tokio::test]
 async fn a_limit_survives_a_change_of_the_configuration() {
     let backend = Backend::echo().await;
     let limit = json!({"rateLimitByKey": {

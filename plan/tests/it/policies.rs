@@ -179,6 +179,24 @@ fn bad_steps_are_named_by_their_place() {
             "spec.backend.url: the URL must not contain a user or password",
         ),
         (
+            "pool with a password",
+            json!({"backend": {"url": null, "pool": [{"url": "ws://a"}, {"url": "ws://user:hidden@chat"}]}}),
+            "Invalid",
+            "spec.backend.pool[1].url: the URL must not contain a user or password",
+        ),
+        (
+            "pool with another path",
+            json!({"backend": {"url": null, "pool": [{"url": "ws://a/x"}, {"url": "ws://b/y"}]}}),
+            "Invalid",
+            "spec.backend.pool[1].url: path and query must be those of the first member",
+        ),
+        (
+            "pool with a member twice",
+            json!({"backend": {"url": null, "pool": [{"url": "ws://a"}, {"url": "ws://A:80/"}]}}),
+            "Invalid",
+            "spec.backend.pool[1].url: another member has this host and port already",
+        ),
+        (
             "key in a header of the handshake",
             json!({"subscriptionKey": {"header": "Sec-WebSocket-Protocol"}}),
             "Invalid",

@@ -7,7 +7,7 @@ use tidegate_config::{ApiConfig, ObjectKey};
 
 use super::Compilation;
 use crate::chain::text_of;
-use crate::dial::{BackendUrl, ClientTls, InvalidBackendTls, InvalidBackendUrl};
+use crate::dial::{BackendUrl, ClientTls, InvalidBackendTls, InvalidBackendUrl, InvalidPool, Pool};
 use crate::policy::{InvalidPolicy, Pipeline, Scope, ScopePolicies};
 use crate::relay::Rules;
 use crate::snapshot::Api;
@@ -17,6 +17,8 @@ use crate::snapshot::Api;
 pub(super) enum InvalidApi {
     #[error("backend.url")]
     Url(#[source] InvalidBackendUrl),
+    #[error(transparent)]
+    Pool(InvalidPool),
     #[error("backend.hostHeader is no value of a Host field")]
     HostHeader,
     #[error(transparent)]
@@ -28,6 +30,7 @@ pub(super) enum InvalidApi {
 /// What of an API depends on nothing but itself.
 struct Parts {
     backend: BackendUrl,
+    pool: Arc<Pool>,
     backend_tls: ClientTls,
     policies: Arc<ScopePolicies>,
 }
@@ -59,10 +62,11 @@ impl Compilation<'_> {
         let parts = match unchanged {
             Some(api) => Ok(Parts {
                 backend: api.backend.clone(),
+                pool: Arc::clone(&api.pool),
                 backend_tls: api.backend_tls.clone(),
                 policies: Arc::clone(&api.policies),
             }),
-            None => self.parts(config),
+            None => self.parts(config, before.map(|before| &*before.pool)),
         };
         match parts {
             Ok(parts) => Some(self.assemble(config, parts, gateway, config.blocked.clone())),
@@ -95,8 +99,9 @@ impl Compilation<'_> {
         })
     }
 
-    fn parts(&self, config: &ApiConfig) -> Result<Parts, InvalidApi> {
+    fn parts(&self, config: &ApiConfig, before: Option<&Pool>) -> Result<Parts, InvalidApi> {
         let backend = BackendUrl::parse(&config.backend_url).map_err(InvalidApi::Url)?;
+        let pool = Pool::new(&backend, &config.backend_pool, before).map_err(InvalidApi::Pool)?;
         let host_header = config.host_header.as_deref().unwrap_or_default();
         if !host_header.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(InvalidApi::HostHeader);
@@ -112,6 +117,7 @@ impl Compilation<'_> {
             .map_err(InvalidApi::Policy)?;
         Ok(Parts {
             backend,
+            pool: Arc::new(pool),
             backend_tls,
             policies: Arc::new(policies),
         })
@@ -126,6 +132,7 @@ impl Compilation<'_> {
     ) -> Arc<Api> {
         let Parts {
             backend,
+            pool,
             backend_tls,
             policies,
         } = parts;
@@ -135,6 +142,7 @@ impl Compilation<'_> {
             metrics: self.lasting.metrics.api(&config.key),
             config: Arc::new(config.clone()),
             backend,
+            pool,
             backend_tls,
             blocked,
             policies,
@@ -150,9 +158,11 @@ impl Compilation<'_> {
     ) -> Option<Arc<Api>> {
         let factory = &self.lasting.backend_tls;
         let plain = factory.compile(&Default::default(), &config.key.namespace, self.material());
+        // Never dialled.
+        let backend = BackendUrl::parse("ws://blocked.invalid").ok()?;
         let parts = Parts {
-            // Never dialled.
-            backend: BackendUrl::parse("ws://blocked.invalid").ok()?,
+            pool: Arc::new(Pool::new(&backend, &[], None).ok()?),
+            backend,
             backend_tls: plain.ok()?,
             policies: Arc::new(ScopePolicies::none()),
         };

@@ -197,6 +197,7 @@ pub(crate) fn api(name: &str, backend_url: &str) -> ApiConfig {
         path_match: PathMatch::Exact,
         protocols: vec![UrlScheme::Ws, UrlScheme::Wss],
         backend_url: backend_url.to_owned(),
+        backend_pool: Vec::new(),
         host_header: None,
         backend_tls: BackendTls::default(),
         subscription_required: false,

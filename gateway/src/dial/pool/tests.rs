@@ -1,0 +1,157 @@
+use super::*;
+
+fn member(url: &str, weight: u32, priority: u32) -> PoolMember {
+    PoolMember {
+        url: url.to_owned(),
+        weight,
+        priority,
+    }
+}
+
+fn pool(members: &[(&str, u32, u32)], before: Option<&Pool>) -> Pool {
+    let members: Vec<_> = members.iter().map(|(u, w, p)| member(u, *w, *p)).collect();
+    let first = BackendUrl::parse(&members[0].url).unwrap();
+    Pool::new(&first, &members, before).unwrap()
+}
+
+/// Seats on every member after `count` handshakes that became tunnels.
+fn fill(pool: &Pool, count: usize, now: Instant) -> (Vec<Seat>, Vec<usize>) {
+    let mut taken = vec![0; pool.members.len()];
+    let seats = (0..count).map(|_| {
+        let choice = pool.choose(&[], now).unwrap();
+        taken[choice.index] += 1;
+        choice.worked()
+    });
+    (seats.collect(), taken)
+}
+
+#[test]
+fn tunnels_are_spread_by_weight() {
+    let now = Instant::now();
+    for (name, weights, expected) in [
+        ("equals", [1, 1, 1], [20, 20, 20]),
+        ("one to two to three", [1, 2, 3], [10, 20, 30]),
+        ("far apart", [1, 1, 58], [1, 1, 58]),
+    ] {
+        let [a, b, c] = weights;
+        let pool = pool(
+            &[("ws://a", a, 0), ("ws://b", b, 0), ("ws://c", c, 0)],
+            None,
+        );
+        let (_seats, taken) = fill(&pool, 60, now);
+        let near = taken.iter().zip(expected).all(|(t, e)| t.abs_diff(e) <= 1);
+        assert!(near, "{name}: {taken:?}");
+    }
+}
+
+#[test]
+fn who_lost_tunnels_gets_the_next_ones() {
+    let now = Instant::now();
+    let pool = pool(&[("ws://a", 1, 0), ("ws://b", 1, 0)], None);
+    let (seats, _) = fill(&pool, 20, now);
+    let of_a = &pool.members[0].state;
+    let (gone, _kept): (Vec<_>, Vec<_>) = seats
+        .into_iter()
+        .partition(|seat| Arc::ptr_eq(&seat.0, of_a));
+    drop(gone);
+    let (_new, taken) = fill(&pool, 10, now);
+    assert_eq!(taken, [10, 0]);
+}
+
+#[test]
+fn the_next_group_is_used_when_all_of_the_better_one_are_out() {
+    let now = Instant::now();
+    let pool = pool(
+        &[("ws://spare", 1, 1), ("ws://a", 1, 0), ("ws://b", 1, 0)],
+        None,
+    );
+    for _ in 0..2 {
+        let choice = pool.choose(&[], now).unwrap();
+        assert_ne!(choice.index, 0);
+        choice.failed(now);
+    }
+    assert_eq!(pool.choose(&[], now).unwrap().index, 0);
+    assert_ne!(
+        pool.choose(&[0], now).unwrap().index,
+        0,
+        "better than nobody"
+    );
+    assert!(pool.choose(&[0, 1, 2], now).is_none());
+    let later = now + FIRST_ABSENCE;
+    assert_ne!(pool.choose(&[], later).unwrap().index, 0);
+}
+
+#[test]
+fn an_absence_grows_is_capped_and_ends_with_success() {
+    let mut now = Instant::now();
+    let pool = pool(&[("ws://a", 1, 0)], None);
+    let mut times = Vec::new();
+    for _ in 0..7 {
+        let time = pool.choose(&[], now).unwrap().failed(now).unwrap();
+        times.push(time.as_secs());
+        now += time;
+    }
+    assert_eq!(times, [1, 2, 4, 8, 16, 30, 30]);
+    drop(pool.choose(&[], now).unwrap().worked());
+    let again = pool.choose(&[], now).unwrap().failed(now);
+    assert_eq!(again, Some(FIRST_ABSENCE));
+}
+
+#[test]
+fn handshakes_that_fail_together_count_once() {
+    let now = Instant::now();
+    let pool = pool(&[("ws://a", 1, 0)], None);
+    let (one, two) = (
+        pool.choose(&[], now).unwrap(),
+        pool.choose(&[], now).unwrap(),
+    );
+    assert_eq!(one.failed(now), Some(FIRST_ABSENCE));
+    assert_eq!(two.failed(now), None);
+}
+
+#[test]
+fn after_an_absence_one_handshake_goes_first() {
+    let now = Instant::now();
+    let pool = pool(&[("ws://a", 100, 0), ("ws://b", 1, 0)], None);
+    let first = pool.choose(&[], now).unwrap();
+    assert_eq!(first.index, 0);
+    first.failed(now);
+    let later = now + FIRST_ABSENCE;
+    let probe = pool.choose(&[], later).unwrap();
+    assert_eq!(probe.index, 0);
+    assert_eq!(pool.choose(&[], later).unwrap().index, 1);
+    drop(probe.worked());
+    assert_eq!(pool.choose(&[], later).unwrap().index, 0);
+}
+
+#[test]
+fn a_member_that_stays_keeps_its_tunnels_and_its_failures() {
+    let now = Instant::now();
+    let before = pool(&[("ws://a", 1, 0), ("ws://b", 1, 0)], None);
+    let (_seats, _) = fill(&before, 20, now);
+    let after = pool(&[("ws://new", 1, 0), ("wss://b:80", 1, 0)], Some(&before));
+    let (_new, taken) = fill(&after, 10, now);
+    assert_eq!(taken, [10, 0]);
+    after.choose(&[0], now).unwrap().failed(now);
+    assert_eq!(
+        pool(&[("ws://b", 1, 0), ("ws://c", 1, 1)], Some(&after))
+            .choose(&[], now)
+            .unwrap()
+            .index,
+        1
+    );
+}
+
+#[test]
+fn what_can_not_be_used_says_why() {
+    let backend = BackendUrl::parse("ws://a/x").unwrap();
+    for (bad, why) in [
+        (member("http://a/x", 1, 0), "backend.pool[0].url"),
+        (member("ws://b/y", 1, 0), "path and query"),
+        (member("ws://b/x?q", 1, 0), "path and query"),
+        (member("ws://b/x", 0, 0), "backend.pool[0].weight"),
+    ] {
+        let error = Pool::new(&backend, &[bad], None).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+}

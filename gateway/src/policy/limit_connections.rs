@@ -1,0 +1,127 @@
+//! limitConnections: at most so many live tunnels for each value of a key.
+//!
+//! The place is taken here, before the backend is dialled. The exchange holds it until the
+//! handshake fails, then the tunnel until it ends.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use http::header::RETRY_AFTER;
+use tidegate_config::policy;
+
+use super::compile::{Compiler, InvalidPolicy};
+use super::expression::Computed;
+use crate::exchange::Exchange;
+use crate::refusal::{Origin, Reason, Refusal};
+use crate::session::{LimitKey, Sessions};
+
+/// Tunnels live long; a place is not free again in a second.
+const RETRY_WHEN_FULL: HeaderValue = HeaderValue::from_static("5");
+
+/// The policy, compiled.
+#[derive(Debug)]
+pub(super) struct LimitConnections {
+    /// `None`: the subscription.
+    key: Option<Computed>,
+    max: u32,
+}
+
+impl LimitConnections {
+    pub(super) fn compile(
+        policy: &policy::LimitConnections,
+        compiler: &Compiler<'_>,
+    ) -> Result<Self, InvalidPolicy> {
+        let key = policy.key.as_ref();
+        let key = key.map(|source| compiler.computed("limitConnections.key", source));
+        Ok(Self {
+            key: key.transpose()?,
+            max: policy.max,
+        })
+    }
+
+    pub(super) fn run(
+        &self,
+        exchange: &mut Exchange,
+        sessions: &Arc<Sessions>,
+    ) -> Result<(), Refusal> {
+        let Some(key) = self.counted(exchange)? else {
+            return Ok(());
+        };
+        let places = &mut exchange.evaluation.places;
+        if places.iter().any(|place| *place.key() == key) {
+            // Several limits of the same key count a handshake once.
+            let fits = sessions.count(&key) <= self.max;
+            return fits.then_some(()).ok_or_else(|| self.full());
+        }
+        let place = sessions.reserve(key, Some(self.max));
+        places.push(place.map_err(|_| self.full())?);
+        Ok(())
+    }
+
+    fn counted(&self, exchange: &mut Exchange) -> Result<Option<LimitKey>, Refusal> {
+        let named = |owner: &str, value| LimitKey::Key {
+            owner: owner.to_owned(),
+            value,
+        };
+        if let Some(key) = &self.key {
+            return Ok(Some(named("key", key.text(exchange)?)));
+        }
+        let subscription = exchange.subscription.as_ref();
+        Ok(subscription.map(|subscription| {
+            let key = &subscription.key;
+            named("subscription", format!("{}/{}", key.namespace, key.name))
+        }))
+    }
+
+    fn full(&self) -> Refusal {
+        let of = self.key.as_ref().map_or("subscription", |_| "key");
+        let message = format!("Too many connections for this {of}");
+        Refusal::new(429, Reason::ConnectionLimit, Origin::Policy, message)
+            .header(RETRY_AFTER, RETRY_WHEN_FULL)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tidegate_config::Material;
+
+    use crate::policy::tests::{exchange, pipeline, refused, services};
+    use crate::refusal::{Origin, Reason};
+
+    #[tokio::test]
+    async fn a_place_is_taken_once_and_free_when_the_handshake_ends() {
+        let services = services();
+        let steps = json!({"inbound": [
+            {"limitConnections": {"key": "client.ip", "max": 2}},
+            {"limitConnections": {"key": "client.ip", "max": 1}},
+        ]});
+        let pipeline = pipeline(steps, &Material::default(), &services);
+        for _ in 0..3 {
+            let mut first = exchange(&[]);
+            pipeline.inbound(&mut first, &services).await.unwrap();
+            let mut second = exchange(&[]);
+            let refusal = refused(pipeline.inbound(&mut second, &services).await);
+            assert_eq!(
+                (refusal.status, refusal.reason, refusal.origin),
+                (429, Reason::ConnectionLimit, Origin::Policy)
+            );
+            assert_eq!(refusal.message, "Too many connections for this key");
+            assert_eq!(refusal.headers[0].1, "5");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_key_only_subscriptions_are_limited() {
+        let services = services();
+        let steps = json!({"inbound": [{"limitConnections": {"max": 1}}]});
+        let pipeline = pipeline(steps, &Material::default(), &services);
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            let mut anonymous = exchange(&[]);
+            anonymous.subscription = None;
+            pipeline.inbound(&mut anonymous, &services).await.unwrap();
+            held.push(anonymous);
+        }
+    }
+}

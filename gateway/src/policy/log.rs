@@ -1,0 +1,86 @@
+//! log: writes a line to the gateway's log. `docs/logs.md` describes its fields.
+
+#[cfg(test)]
+mod tests;
+
+use serde_json::{Map, Value};
+use tidegate_config::policy::{self, Severity};
+
+use super::compile::{Compiler, InvalidPolicy};
+use super::expression::Text;
+use crate::exchange::Exchange;
+use crate::refusal::Refusal;
+
+/// Longest text of a line, in bytes: clients choose part of it, and 17 of them must not fill disks.
+const LONGEST_TEXT: usize = 1024;
+
+/// The policy, compiled.
+#[derive(Debug)]
+pub(super) struct Log {
+    message: Text,
+    severity: Severity,
+    fields: Vec<(String, Text)>,
+    /// Name of the step.
+    step: String,
+}
+
+impl Log {
+    pub(super) fn compile(
+        policy: &policy::Log,
+        compiler: &Compiler<'_>,
+    ) -> Result<Self, InvalidPolicy> {
+        let fields = policy.fields.iter().enumerate().map(|(i, field)| {
+            let value = compiler.text(&format!("log.fields[{i}].value"), &field.value)?;
+            Ok((field.name.clone(), value))
+        });
+        Ok(Self {
+            message: compiler.text("log.message", &policy.message)?,
+            severity: policy.severity,
+            fields: fields.collect::<Result<_, _>>()?,
+            step: compiler.label.clone(),
+        })
+    }
+
+    pub(super) fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+        exchange.add_credentials();
+        let message = shown(&self.message, exchange)?;
+        let mut fields = Map::new();
+        for (name, value) in &self.fields {
+            fields.insert(name.clone(), Value::String(shown(value, exchange)?));
+        }
+        let fields = (!fields.is_empty()).then(|| Value::Object(fields).to_string());
+        self.write(exchange, &message, fields.as_deref());
+        Ok(())
+    }
+
+    fn write(&self, exchange: &Exchange, message: &str, fields: Option<&str>) {
+        macro_rules! write {
+            ($level:ident) => {
+                tracing::$level!(
+                    target: "tidegate::policy",
+                    event = "log",
+                    id = exchange.id,
+                    step = self.step,
+                    api = %exchange.api.key,
+                    fields,
+                    message,
+                )
+            };
+        }
+        match self.severity {
+            Severity::Debug => write!(debug),
+            Severity::Info => write!(info),
+            Severity::Warn => write!(warn),
+            Severity::Error => write!(error),
+        }
+    }
+}
+
+/// The text as the log may show it: masked before it is cut, since half a secret is no match.
+fn shown(text: &Text, exchange: &mut Exchange) -> Result<String, Refusal> {
+    let text = text.render(exchange)?;
+    let mut text = exchange.masked(&text);
+    text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+    // Where lines are written as plain text, a line end would start a line of the client's.
+    Ok(text.replace(char::is_control, " "))
+}
