@@ -16,44 +16,8 @@ STORE_PORT=${STORE_PORT:-2379}               # etcd (it takes ETCD_… for itsel
 SETTINGS=(CLUSTER NODE_NAME HOST_IP NODE_IP POD_CIDR SERVICE_CIDR API_SERVICE_IP
   DNS_IP API_PORT STORE_PORT)
 
-say() { printf '%s: %s\n' "${0##*/}" "$*"; }
-die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
-
-# wait_for SECONDS WHAT COMMAND…: runs the command until it succeeds. Gives up
-# early when `trouble`, where a script defines one, says that it is no use.
-trouble() { return 1; }
-wait_for() {
-  local limit=$1 what=$2 end=$((SECONDS + $1))
-  shift 2
-  until "$@" >/dev/null 2>&1; do
-    if trouble; then
-      printf '%s: %s: given up\n' "${0##*/}" "$what" >&2
-      return 1
-    fi
-    if [ $SECONDS -ge $end ]; then
-      printf '%s: %s: not within %s s\n' "${0##*/}" "$what" "$limit" >&2
-      return 1
-    fi
-    sleep 0.2
-  done
-}
-
-# A process is known by its id and its start time, so that an id which the
-# system has given to another process since is never signalled.
-started() { # PID → its start time, in clock ticks; fails when it is gone
-  local stat
-  stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
-  stat=${stat##*) } # the name, in brackets, may hold spaces
-  # shellcheck disable=SC2086
-  set -- $stat
-  [ "$1" != Z ] && echo "${20}"
-}
 record() { # NAME PID
   echo "$1 $2 $(started "$2")" >>"$work/pids"
-}
-alive() { # PID START
-  local now
-  now=$(started "$1") && [ "$now" = "$2" ]
 }
 
 # The pods' control groups lie below these: one, or one for each controller.

@@ -9,10 +9,11 @@ work=$(cd "${1:?usage: down.sh WORK}" 2>/dev/null && pwd) || { echo "down.sh: no
 [ -e "$work/pids" ] || { echo "down.sh: no cluster in $work"; exit 0; }
 # shellcheck disable=SC1091
 [ ! -e "$work/settings" ] || . "$work/settings"
+# shellcheck source=../cluster/processes.sh
+. "$here/../cluster/processes.sh"
 # shellcheck source=common.sh
 . "$here/common.sh"
 
-gone() { ! alive "$1" "$2"; }
 # Newest first. SIGKILL, to the node's first process and its parent: the kernel then kills all that ever ran in it.
 while read -r name pid start; do
   alive "$pid" "$start" || continue

@@ -26,6 +26,8 @@ work=/mnt dir=/mnt bin=/mnt/bin
 # shellcheck disable=SC1091
 . /mnt/settings
 # shellcheck disable=SC1091
+. /mnt/etc/processes.sh
+# shellcheck disable=SC1091
 . /mnt/etc/common.sh
 hostname "$NODE_NAME"
 ip link set lo up

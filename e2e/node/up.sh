@@ -13,6 +13,8 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 [ $# -eq 1 ] || { echo "usage: up.sh WORK" >&2; exit 2; }
+# shellcheck source=../cluster/processes.sh
+. "$here/../cluster/processes.sh"
 # shellcheck source=common.sh
 . "$here/common.sh"
 
@@ -88,7 +90,7 @@ for f in kubelet.yaml kube-proxy.yaml cni/10-bridge.conflist; do
     -e "s|@DNS_IP@|$DNS_IP|; s|@CLUSTER@|$CLUSTER|" "$here/config/$f" >"$work/etc/$f"
 done
 : >"$work/etc/resolv.conf" # no name server but the cluster's own
-cp "$here/common.sh" "$here/init.sh" "$work/etc/"
+cp "$here/../cluster/processes.sh" "$here/common.sh" "$here/init.sh" "$work/etc/"
 
 # The node needs these, where the kernel has them as modules.
 modprobe -qa overlay br_netfilter 2>/dev/null || true
