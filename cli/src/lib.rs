@@ -4,6 +4,7 @@ pub mod connect;
 pub mod demo;
 pub mod echo;
 pub mod finding;
+pub mod import;
 pub mod keys;
 pub mod manifest;
 pub mod objects;

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use tidegate_cli::connect::{ConnectArgs, connect};
 use tidegate_cli::demo::{DemoArgs, demo};
 use tidegate_cli::echo::{EchoArgs, run_echo};
+use tidegate_cli::import::{ImportArgs, import};
 use tidegate_cli::run::{RunArgs, run, say};
 use tidegate_cli::validate::{ValidateArgs, validate};
 
@@ -32,6 +33,7 @@ enum Command {
     Demo(DemoArgs),
     Run(RunArgs),
     Validate(ValidateArgs),
+    Import(ImportArgs),
     Connect(ConnectArgs),
     Echo(EchoArgs),
 }
@@ -70,6 +72,7 @@ async fn dispatch(command: &Command) -> anyhow::Result<u8> {
         Command::Demo(args) => demo(args).await.map(|()| 0),
         Command::Run(args) => run(args).await.map(|()| 0),
         Command::Echo(args) => run_echo(args).await.map(|()| 0),
+        Command::Import(args) => import(args),
         Command::Connect(args) => Ok(connect(args).await?.exit_code()),
         Command::Validate(args) => {
             let findings = validate(args)?;

@@ -4,11 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-const COMMANDS: [&str; 5] = ["demo", "run", "validate", "connect", "echo"];
+const COMMANDS: [&str; 6] = ["demo", "run", "validate", "import apim", "connect", "echo"];
 
 fn help(command: &str) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))
-        .args([command, "--help"])
+        .args(command.split(' '))
+        .arg("--help")
         .output()
         .expect("the program starts");
     assert!(output.status.success(), "{command} --help fails");

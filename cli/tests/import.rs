@@ -1,0 +1,94 @@
+//! `tidegate import apim`: what it makes of documents is valid, and what it can not is refused.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/import")
+        .join(name)
+}
+
+fn tidegate(args: &[&str], path: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .args(args)
+        .arg(path)
+        .output()
+        .expect("the program starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The imported block within a WebSocketApi that declares the named values it reads.
+fn manifest(block: &str) -> String {
+    let spec: String = block
+        .lines()
+        .filter(|line| *line != "---")
+        .map(|line| format!("  {line}\n"))
+        .collect();
+    format!(
+        "apiVersion: tidegate.dev/v1alpha1\nkind: Gateway\nmetadata: {{name: edge}}\n\
+         spec: {{listeners: [{{name: plain, port: 8080, protocol: WS}}]}}\n---\n\
+         apiVersion: tidegate.dev/v1alpha1\nkind: WebSocketApi\nmetadata: {{name: chat}}\n\
+         spec:\n  gateways: [{{name: edge}}]\n  path: /chat\n  backend: {{url: \"ws://localhost:1/\"}}\n\
+         \x20 values: [{{name: audience, value: a}}, {{name: backend_password, value: b}}]\n{spec}"
+    )
+}
+
+fn assert_valid(block: &str) {
+    let directory = tempfile::tempdir().expect("a directory is made");
+    let file = directory.path().join("all.yaml");
+    fs::write(&file, manifest(block)).expect("the file is written");
+    let output = tidegate(&["validate"], &file);
+    assert!(output.status.success(), "{}\n{block}", text(&output.stdout));
+}
+
+#[test]
+fn a_document_of_known_policies_is_translated_whole_and_valid() {
+    let output = tidegate(&["import", "apim"], &fixture("whole.xml"));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let block = text(&output.stdout);
+    assert!(!block.contains("501"), "{block}");
+    assert_valid(&block);
+}
+
+#[test]
+fn what_is_not_translated_is_named_and_refused() {
+    let file = fixture("gaps.xml");
+    let output = tidegate(&["import", "apim"], &file);
+    assert_eq!(output.status.code(), Some(1));
+    let found = text(&output.stderr);
+    for (line, level, what) in [
+        ("3:5", "error", "not supported on a WebSocket API"),
+        ("4:5", "error", "Region"),
+        ("11:9", "error", "validate-client-certificate"),
+        ("14:5", "warning", "left out"),
+        ("15:5", "error", "handshake"),
+        ("17:12", "warning", "timeouts"),
+        ("18:13", "error", "left out"),
+    ] {
+        let start = format!("{}:{line}: {level}: ", file.display());
+        let is_named = |row: &str| row.starts_with(&start) && row.contains(what);
+        assert!(found.lines().any(is_named), "{start}{what}\n{found}");
+    }
+    let block = text(&output.stdout);
+    assert_eq!(block.matches("status: 501").count(), 4, "{block}");
+    assert!(block.contains("request.method"), "{block}");
+    assert_valid(&block);
+}
+
+#[test]
+fn inherited_policies_that_never_run_on_a_handshake_are_notes() {
+    let directory = tempfile::tempdir().expect("a directory is made");
+    let file = directory.path().join("global.xml");
+    let document =
+        "<policies><inbound><cors/></inbound><backend><forward-request/></backend></policies>";
+    fs::write(&file, document).expect("the file is written");
+    let output = tidegate(&["import", "apim", "--scope", "global"], &file);
+    assert_eq!(output.status.code(), Some(0));
+    let found = text(&output.stderr);
+    assert!(found.contains("note: skipped for WebSocket"), "{found}");
+}
