@@ -318,6 +318,24 @@ async fn rate_limit_by_key_counts_each_key_for_itself() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn limit_connections_counts_live_tunnels_by_key() -> anyhow::Result<()> {
+    let stage = echo_stage("live", "").await?;
+    stage
+        .in_force(json!([{"limitConnections": {"key": "request.query('user', '')", "max": 1}}]))
+        .await?;
+    let first = stage.request("?user=a").open().await?;
+    let refused = stage.request("?user=a").refused_with(429).await?;
+    assert_eq!(refused.header("retry-after"), Some("5"));
+    assert_eq!(refused.message()?, "Too many connections for this key");
+    let _other = stage.request("?user=b").open().await?;
+    drop(first);
+    eventually("the place of the lost tunnel", PATIENCE, async || {
+        stage.request("?user=a").open().await.map(drop)
+    })
+    .await
+}
+
+#[tokio::test]
 async fn validate_jwt_with_a_shared_secret() -> anyhow::Result<()> {
     let stage = echo_stage("jwt", "").await?;
     let secret = "a secret of the test, 32 bytes or more";
