@@ -11,8 +11,9 @@ help: ## Lists these commands.
 demo: ## Runs a gateway with an echo backend and a ready subscription; no cluster needed.
 	cargo run $(CARGO_FLAGS) --release -p tidegate-cli -- demo
 
-test: lint build setup ## Sets up what the tests need and runs all of them (first time: 30 minutes).
+test: lint build setup chart ## Sets up what the tests need and runs all of them (first time: 45 minutes).
 	cargo test $(CARGO_FLAGS) --workspace --no-fail-fast
+	e2e/node/run.sh --or-skip
 
 lint: ## Checks format and lints.
 	cargo fmt --all --check
@@ -21,7 +22,7 @@ lint: ## Checks format and lints.
 build: ## Builds all programs and tests. One command, so that the tests build nothing a second time.
 	cargo build $(CARGO_FLAGS) --workspace --all-targets
 
-setup: ## Sets up the control plane and the third-party clients of the end-to-end tests.
+setup: ## Sets up what the tests need: control plane, node, Helm, Prometheus, third-party clients.
 	e2e/setup.sh
 
 unit: ## Runs all tests but the end-to-end ones.

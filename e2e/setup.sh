@@ -11,6 +11,14 @@ if [ -z "${KUBECONFIG:-}" ]; then
 else
   "$here/cluster/build.sh" kubectl >/dev/null
 fi
+"$here/helm/build.sh" >/dev/null
+rc=0
+"$here/node/setup.sh" || rc=$?
+case $rc in
+  0) ;;
+  3) lacking+=("a node of its own") ;;
+  *) exit "$rc" ;;
+esac
 for client in python node nats chromium; do
   rc=0
   "$here/clients/setup.sh" "$client" >/dev/null || rc=$?

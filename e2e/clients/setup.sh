@@ -9,23 +9,8 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${TIDEGATE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tidegate}
 what=${1:?usage: setup.sh python | node | nats | chromium}
-
-say() { printf 'setup.sh: %s\n' "$*" >&2; }
-lacks() { say "$what: $*"; exit 3; }
-
-# debian PROGRAM PACKAGE…: installs Debian's packages where the program is missing.
-debian() {
-  local program=$1
-  shift
-  ! command -v "$program" >/dev/null || return 0
-  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    lacks "'$program' is missing (as root on Debian: apt-get install $*)"
-  fi
-  say "installing $*"
-  export DEBIAN_FRONTEND=noninteractive
-  { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@"; } </dev/null >&2 ||
-    lacks "apt-get install $* failed"
-}
+# shellcheck source=../packages.sh
+. "$here/../packages.sh"
 
 # One directory for each state of the pins; a marker says that it is whole.
 place() { # FILE… → $dir
