@@ -59,6 +59,10 @@ pub struct GatewaySpec {
     pub subscription_key: GatewayKeyNames,
     /// Policies of the global scope.
     #[serde(default)]
+    #[schemars(extend("x-kubernetes-validations" = [{
+        "rule": "!has(self.inbound) || self.inbound.all(step, !has(step.rateLimit))",
+        "message": "rateLimit counts a subscription's handshakes of a Product or WebSocketApi; a Gateway has rateLimitByKey",
+    }]))]
     pub on_handshake: OnHandshake,
     /// Named values of the global scope.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -5,6 +5,7 @@
 
 mod access;
 mod log;
+mod rate_limit;
 mod request;
 mod response;
 mod section;
@@ -13,10 +14,11 @@ mod variable;
 
 pub use access::{CheckHeader, IpFilter, JwtAlgorithm, JwtKey, Match, RequiredClaim, ValidateJwt};
 pub use log::{Log, LogField, Severity};
+pub use rate_limit::{RateLimit, RateLimitByKey};
 pub use request::{
     IfExists, RewritePath, SetBackend, SetHeader, SetQueryParameter, is_restricted_header,
 };
 pub use response::{HeaderValue, ReturnResponse, SetStatus};
 pub use section::{Base, ErrorStep, InboundStep, OnHandshake, OutboundStep, Policy, Section, Step};
-pub use traffic::{LimitConnections, RateLimitByKey};
+pub use traffic::LimitConnections;
 pub use variable::SetVariable;

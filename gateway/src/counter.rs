@@ -24,8 +24,29 @@ const MAX_SLOTS: usize = 1_000_000;
 /// When a shard is full, this part of it (1/n) goes at once, so that eviction stays cheap.
 const EVICTED_PART: usize = 16;
 
-/// Half of a SHA-256: nobody finds two keys with the same one.
-type Key = [u8; 16];
+/// What is counted, hashed: half of a SHA-256. Nobody finds two with the same one, and nobody
+/// reads who was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key([u8; 16]);
+
+impl Key {
+    /// From all that makes it; `["a", "bc"]` and `["ab", "c"]` differ.
+    pub(crate) fn new(parts: &[&str]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        let digest: [u8; 32] = hash.finalize().into();
+        let mut half = [0; 16];
+        half.copy_from_slice(&digest[..16]);
+        Self(half)
+    }
+
+    pub(crate) fn bytes(self) -> [u8; 16] {
+        self.0
+    }
+}
 
 /// At most so many calls in any period of this length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +58,7 @@ pub(crate) struct Limit {
 /// A handshake that wants to pass.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call<'a> {
-    pub(crate) key: &'a str,
+    pub(crate) key: Key,
     pub(crate) limit: Limit,
     /// How much it counts. One that must not count (0) still needs room for one.
     pub(crate) weight: u32,
@@ -91,7 +112,6 @@ impl Counters {
             weight,
             own,
         } = call;
-        let key = hashed(key);
         let own = own.iter().filter(|taken| taken.key == key);
         let own = own.fold(0u32, |sum, taken| sum.saturating_add(taken.weight));
         let mut shard = self.shard(&key);
@@ -120,12 +140,11 @@ impl Counters {
     }
 
     /// Counts without asking: what is only known after the answer.
-    pub(crate) fn add(&self, key: &str, period: Duration, weight: u32) {
+    pub(crate) fn add(&self, key: Key, period: Duration, weight: u32) {
         self.add_at(self.now(), key, period, weight);
     }
 
-    fn add_at(&self, now: u64, key: &str, period: Duration, weight: u32) {
-        let key = hashed(key);
+    fn add_at(&self, now: u64, key: Key, period: Duration, weight: u32) {
         let added = self.shard(&key).add(key, period, weight, now);
         self.evicted.fetch_add(added.evicted, Ordering::Relaxed);
     }
@@ -164,15 +183,8 @@ impl Counters {
     }
 
     fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
-        lock(&self.shards[usize::from(key[0]) % SHARDS])
+        lock(&self.shards[usize::from(key.0[0]) % SHARDS])
     }
-}
-
-fn hashed(key: &str) -> Key {
-    let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
-    let mut half = Key::default();
-    half.copy_from_slice(&digest[..16]);
-    half
 }
 
 /// A panic while counting leaves at worst a wrong count, so a poisoned lock is used on.

@@ -12,7 +12,7 @@ mod ip_filter;
 mod limit_connections;
 mod log;
 mod pipeline;
-mod rate_limit_by_key;
+mod rate_limit;
 mod return_response;
 mod rewrite_path;
 mod scope;
@@ -21,6 +21,7 @@ mod set_header;
 mod set_query_parameter;
 mod set_status;
 mod set_variable;
+mod subject;
 mod validate_jwt;
 
 use std::sync::Arc;
@@ -37,7 +38,7 @@ use crate::session::Sessions;
 
 pub(crate) use compile::InvalidPolicy;
 pub(crate) use pipeline::Pipeline;
-pub(crate) use rate_limit_by_key::Deferred;
+pub(crate) use rate_limit::Deferred;
 pub(crate) use scope::{Scope, ScopePolicies};
 
 /// How often old keys and idle counters are looked for; both are allowed to be this much late.

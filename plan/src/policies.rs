@@ -93,17 +93,22 @@ impl Scope<'_> {
                     .filter_map(named)
                     .collect()
             }
-            Policy::RateLimitByKey(policy) => {
-                let names = [
+            Policy::RateLimit(policy) => free_headers(
+                [
                     ("retryAfterHeader", Some(&policy.retry_after_header)),
                     ("remainingHeader", policy.remaining_header.as_ref()),
                     ("totalHeader", policy.total_header.as_ref()),
-                ];
-                let named = |(field, name): (&str, Option<&String>)| {
-                    free_header(name?, &format!("{path}.{field}"))
-                };
-                names.into_iter().filter_map(named).collect()
-            }
+                ],
+                &path,
+            ),
+            Policy::RateLimitByKey(policy) => free_headers(
+                [
+                    ("retryAfterHeader", Some(&policy.retry_after_header)),
+                    ("remainingHeader", policy.remaining_header.as_ref()),
+                    ("totalHeader", policy.total_header.as_ref()),
+                ],
+                &path,
+            ),
             Policy::Base
             | Policy::CheckHeader(_)
             | Policy::LimitConnections(_)
@@ -213,6 +218,7 @@ fn decides_access(section: Section, step: &dyn Step) -> bool {
         Policy::ValidateJwt(_) | Policy::CheckHeader(_) | Policy::IpFilter(_) => true,
         Policy::ReturnResponse(_) | Policy::SetVariable(_) => section != Section::OnError,
         Policy::Base
+        | Policy::RateLimit(_)
         | Policy::RateLimitByKey(_)
         | Policy::LimitConnections(_)
         | Policy::SetHeader(_)
@@ -268,6 +274,16 @@ fn bases(on_handshake: &OnHandshake) -> Vec<Problem> {
 fn free_header(name: &str, path: &str) -> Option<Problem> {
     let text = format!("{name} belongs to the handshake and cannot be set by a policy");
     is_restricted_header(name).then(|| Problem::invalid(text).at(path))
+}
+
+/// The same for the headers in several fields.
+fn free_headers<const N: usize>(
+    names: [(&'static str, Option<&String>); N],
+    path: &str,
+) -> Vec<Problem> {
+    let named =
+        |(field, name): (&str, Option<&String>)| free_header(name?, &format!("{path}.{field}"));
+    names.into_iter().filter_map(named).collect()
 }
 
 fn set_header(name: &str, values: usize, if_exists: IfExists, path: &str) -> Vec<Problem> {

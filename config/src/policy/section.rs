@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    CheckHeader, IpFilter, LimitConnections, Log, RateLimitByKey, ReturnResponse, RewritePath,
-    SetBackend, SetHeader, SetQueryParameter, SetStatus, SetVariable, ValidateJwt,
+    CheckHeader, IpFilter, LimitConnections, Log, RateLimit, RateLimitByKey, ReturnResponse,
+    RewritePath, SetBackend, SetHeader, SetQueryParameter, SetStatus, SetVariable, ValidateJwt,
 };
 use crate::{Expression, ExpressionKind};
 
@@ -45,6 +45,7 @@ pub enum Policy<'a> {
     ValidateJwt(&'a ValidateJwt),
     CheckHeader(&'a CheckHeader),
     IpFilter(&'a IpFilter),
+    RateLimit(&'a RateLimit),
     RateLimitByKey(&'a RateLimitByKey),
     LimitConnections(&'a LimitConnections),
     SetHeader(&'a SetHeader),
@@ -65,6 +66,7 @@ impl<'a> Policy<'a> {
             Self::ValidateJwt(_) => "validateJwt",
             Self::CheckHeader(_) => "checkHeader",
             Self::IpFilter(_) => "ipFilter",
+            Self::RateLimit(_) => "rateLimit",
             Self::RateLimitByKey(_) => "rateLimitByKey",
             Self::LimitConnections(_) => "limitConnections",
             Self::SetHeader(_) => "setHeader",
@@ -81,7 +83,7 @@ impl<'a> Policy<'a> {
     /// Its expressions, with the place of each below the step.
     pub fn expressions(self) -> Vec<Expression<'a>> {
         match self {
-            Self::Base | Self::IpFilter(_) => Vec::new(),
+            Self::Base | Self::IpFilter(_) | Self::RateLimit(_) => Vec::new(),
             Self::ValidateJwt(policy) => policy.expressions(),
             Self::CheckHeader(policy) => policy.expressions(),
             Self::RateLimitByKey(policy) => policy.expressions(),
@@ -193,6 +195,8 @@ step! {
         check_header "checkHeader": CheckHeader,
         /// Lets only some client addresses pass.
         ip_filter "ipFilter": IpFilter,
+        /// Limits handshakes of each subscription.
+        rate_limit "rateLimit": RateLimit,
         /// Limits handshakes for each value of a key.
         rate_limit_by_key "rateLimitByKey": RateLimitByKey,
         /// Limits live tunnels for each value of a key.

@@ -292,6 +292,42 @@ async fn a_trusted_proxys_word_about_the_client_counts() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn rate_limit_counts_each_subscription_for_itself() -> anyhow::Result<()> {
+    let stage = echo_stage("subscribed", "").await?;
+    for name in ["ann", "ben"] {
+        let subscription = json!({
+            "apiVersion": "tidegate.dev/v1alpha1", "kind": "Subscription", "metadata": {"name": name},
+            "spec": {"scope": {"api": "api"}},
+        });
+        stage.scene.apply(&subscription.to_string()).await?;
+        stage.scene.programmed("Subscription", name).await?;
+    }
+    let limit = json!({
+        "calls": 1, "period": "60s", "remainingHeader": "X-Remaining", "retryAfterVariable": "wait",
+    });
+    stage
+        .policies(json!({
+            "inbound": [{ "rateLimit": limit }],
+            "onError": [{
+                "when": "error.reason == 'rate_limit_exceeded'",
+                "setHeader": {"name": "X-Wait", "values": ["${vars.wait}"]},
+            }],
+        }))
+        .await?;
+    for name in ["ann", "ben"] {
+        let (key, _) = stage.scene.keys(name).await?;
+        let request = || stage.request("").header("ocp-apim-subscription-key", &key);
+        let client = request().open().await?;
+        assert_eq!(client.header("x-remaining"), Some("0"), "{name}");
+        let refused = request().refused_with(429).await?;
+        assert_eq!(refused.header("x-wait"), refused.header("retry-after"));
+    }
+    stage.request("").open().await?;
+    stage.request("").open().await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn rate_limit_by_key_counts_each_key_for_itself() -> anyhow::Result<()> {
     let stage = echo_stage("rate", "").await?;
     stage

@@ -14,7 +14,7 @@ fn take(
     (weight, own): (u32, &[Taken]),
 ) -> Result<(u32, Option<Taken>), Exceeded> {
     let call = Call {
-        key: "a",
+        key: Key::new(&["a"]),
         limit,
         weight,
         own,
@@ -24,7 +24,7 @@ fn take(
 
 fn passes(counters: &Counters, at_second: u64, key: &str, limit: Limit) -> bool {
     let call = Call {
-        key,
+        key: Key::new(&[key]),
         limit,
         weight: 1,
         own: &[],
@@ -103,7 +103,7 @@ fn what_is_given_back_does_not_count() {
 #[test]
 fn what_is_added_later_counts() {
     let counters = Counters::new();
-    counters.add_at(0, "a", MINUTE, 2);
+    counters.add_at(0, Key::new(&["a"]), MINUTE, 2);
     assert!(!passes(&counters, 1, "a", limit(2, MINUTE)));
     assert!(passes(&counters, 1, "a", limit(3, MINUTE)));
 }
@@ -111,8 +111,8 @@ fn what_is_added_later_counts() {
 #[test]
 fn idle_keys_are_forgotten() {
     let counters = Counters::new();
-    counters.add_at(0, "a", MINUTE, 1);
-    counters.add_at(30 * SECOND, "b", MINUTE, 1);
+    counters.add_at(0, Key::new(&["a"]), MINUTE, 1);
+    counters.add_at(30 * SECOND, Key::new(&["b"]), MINUTE, 1);
     counters.forget_idle_at(60 * SECOND);
     assert_eq!(counters.keys(), 1);
     counters.forget_idle_at(90 * SECOND);
@@ -123,10 +123,10 @@ fn idle_keys_are_forgotten() {
 fn above_the_cap_the_oldest_keys_go_first() {
     let counters = Counters::new();
     for i in 0..MAX_KEYS / 2 {
-        counters.add_at(0, &format!("old {i}"), MINUTE, 1);
+        counters.add_at(0, Key::new(&[&format!("old {i}")]), MINUTE, 1);
     }
     for i in 0..MAX_KEYS {
-        counters.add_at(SECOND, &format!("new {i}"), MINUTE, 1);
+        counters.add_at(SECOND, Key::new(&[&format!("new {i}")]), MINUTE, 1);
     }
     assert!(counters.keys() <= MAX_KEYS, "{}", counters.keys());
     assert!(counters.evicted() >= (MAX_KEYS / 2) as u64);
@@ -146,9 +146,17 @@ fn above_the_cap_the_oldest_keys_go_first() {
 fn calls_of_one_moment_share_their_memory() {
     let counters = Counters::new();
     for _ in 0..10_000 {
-        counters.add_at(SECOND, "a", MINUTE, 100);
+        counters.add_at(SECOND, Key::new(&["a"]), MINUTE, 100);
     }
     let slots: usize = counters.shards.iter().map(|shard| lock(shard).slots).sum();
     assert_eq!(slots, 1);
     assert!(!passes(&counters, 2, "a", limit(1_000_000, MINUTE)));
+}
+
+#[test]
+fn keys_are_short_and_of_the_whole_text() {
+    let long = "x".repeat(1 << 20);
+    assert_ne!(Key::new(&[&long]), Key::new(&[&long[1..]]));
+    assert_ne!(Key::new(&["a", "bc"]), Key::new(&["ab", "c"]));
+    assert_eq!(size_of::<Key>(), 16);
 }

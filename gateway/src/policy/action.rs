@@ -8,7 +8,7 @@ use super::compile::{Compiler, InvalidPolicy};
 use super::ip_filter::IpFilter;
 use super::limit_connections::LimitConnections;
 use super::log::Log;
-use super::rate_limit_by_key::RateLimitByKey;
+use super::rate_limit::RateLimit;
 use super::return_response::ReturnResponse;
 use super::rewrite_path::RewritePath;
 use super::set_backend::SetBackend;
@@ -26,7 +26,7 @@ pub(super) enum Action {
     ValidateJwt(Box<ValidateJwt>),
     CheckHeader(CheckHeader),
     IpFilter(IpFilter),
-    RateLimitByKey(RateLimitByKey),
+    RateLimit(RateLimit),
     LimitConnections(LimitConnections),
     SetHeader(SetHeader),
     SetQueryParameter(SetQueryParameter),
@@ -53,9 +53,10 @@ impl Action {
                 Self::CheckHeader(CheckHeader::compile(policy, compiler)?)
             }
             Policy::IpFilter(policy) => Self::IpFilter(IpFilter::compile(policy, compiler)?),
-            Policy::RateLimitByKey(policy) => {
-                Self::RateLimitByKey(RateLimitByKey::compile(policy, compiler)?)
+            Policy::RateLimit(policy) => {
+                Self::RateLimit(RateLimit::by_subscription(policy, compiler)?)
             }
+            Policy::RateLimitByKey(policy) => Self::RateLimit(RateLimit::by_key(policy, compiler)?),
             Policy::LimitConnections(policy) => {
                 Self::LimitConnections(LimitConnections::compile(policy, compiler)?)
             }
@@ -88,7 +89,7 @@ impl Action {
             Self::ValidateJwt(policy) => policy.run(exchange).await,
             Self::CheckHeader(policy) => policy.run(exchange),
             Self::IpFilter(policy) => policy.run(exchange),
-            Self::RateLimitByKey(policy) => policy.run(exchange, &services.counters),
+            Self::RateLimit(policy) => policy.run(exchange, &services.counters),
             Self::LimitConnections(policy) => policy.run(exchange, &services.sessions),
             Self::SetHeader(policy) => policy.run(exchange),
             Self::SetQueryParameter(policy) => policy.run(exchange),

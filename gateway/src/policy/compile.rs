@@ -8,6 +8,7 @@ use tidegate_expr::{CompileError, Stage};
 
 use super::Context;
 use super::expression::{Computed, Condition, Text};
+use super::scope::Scope;
 
 /// Statuses of a policy that refuses.
 pub(super) const REFUSING: RangeInclusive<u16> = 400..=599;
@@ -34,6 +35,7 @@ impl InvalidPolicy {
 /// Compiles the fields of one step.
 pub(super) struct Compiler<'a> {
     pub(super) context: Context<'a>,
+    pub(super) scope: Scope,
     pub(super) section: Section,
     /// The step's name in logs and errors.
     pub(super) label: String,

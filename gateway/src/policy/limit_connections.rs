@@ -10,7 +10,7 @@ use http::header::RETRY_AFTER;
 use tidegate_config::policy;
 
 use super::compile::{Compiler, InvalidPolicy};
-use super::expression::Computed;
+use super::subject::Subject;
 use crate::exchange::Exchange;
 use crate::refusal::{Origin, Reason, Refusal};
 use crate::session::{LimitKey, Sessions};
@@ -21,8 +21,7 @@ const RETRY_WHEN_FULL: HeaderValue = HeaderValue::from_static("5");
 /// The policy, compiled.
 #[derive(Debug)]
 pub(super) struct LimitConnections {
-    /// `None`: the subscription.
-    key: Option<Computed>,
+    subject: Subject,
     max: u32,
 }
 
@@ -31,10 +30,12 @@ impl LimitConnections {
         policy: &policy::LimitConnections,
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
-        let key = policy.key.as_ref();
-        let key = key.map(|source| compiler.computed("limitConnections.key", source));
+        let subject = match &policy.key {
+            Some(source) => Subject::key("limitConnections.key", source, compiler)?,
+            None => Subject::of_gateway(),
+        };
         Ok(Self {
-            key: key.transpose()?,
+            subject,
             max: policy.max,
         })
     }
@@ -44,9 +45,10 @@ impl LimitConnections {
         exchange: &mut Exchange,
         sessions: &Arc<Sessions>,
     ) -> Result<(), Refusal> {
-        let Some(key) = self.counted(exchange)? else {
+        let Some(key) = self.subject.of(exchange)? else {
             return Ok(());
         };
+        let key = LimitKey::Counted(key.bytes());
         let places = &mut exchange.evaluation.places;
         if places.iter().any(|place| *place.key() == key) {
             // Several limits of the same key count a handshake once.
@@ -58,23 +60,11 @@ impl LimitConnections {
         Ok(())
     }
 
-    fn counted(&self, exchange: &mut Exchange) -> Result<Option<LimitKey>, Refusal> {
-        let named = |owner: &str, value| LimitKey::Key {
-            owner: owner.to_owned(),
-            value,
-        };
-        if let Some(key) = &self.key {
-            return Ok(Some(named("key", key.text(exchange)?)));
-        }
-        let subscription = exchange.subscription.as_ref();
-        Ok(subscription.map(|subscription| {
-            let key = &subscription.key;
-            named("subscription", format!("{}/{}", key.namespace, key.name))
-        }))
-    }
-
     fn full(&self) -> Refusal {
-        let of = self.key.as_ref().map_or("subscription", |_| "key");
+        let of = match &self.subject {
+            Subject::Key(_) => "key",
+            Subject::Subscription(_) => "subscription",
+        };
         let message = format!("Too many connections for this {of}");
         Refusal::new(429, Reason::ConnectionLimit, Origin::Policy, message)
             .header(RETRY_AFTER, RETRY_WHEN_FULL)

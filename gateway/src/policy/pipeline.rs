@@ -13,7 +13,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE};
 use tidegate_config::policy::Section;
 
 use super::scope::{ScopePolicies, Step};
-use super::{Services, rate_limit_by_key};
+use super::{Services, rate_limit};
 use crate::exchange::{Exchange, ScopeValues};
 use crate::head::ResponseHead;
 use crate::refusal::{Reason, Refusal};
@@ -96,7 +96,7 @@ impl Pipeline {
         }
         exchange.set_now();
         exchange.set_response(Some((answer.status, &answer.headers)));
-        rate_limit_by_key::count_deferred(exchange, &services.counters)?;
+        rate_limit::count_deferred(exchange, &services.counters)?;
         self.run(&self.outbound, exchange, services).await
     }
 
@@ -143,7 +143,7 @@ impl Pipeline {
             return;
         }
         exchange.set_response(Some((refusal.status, &HeaderMap::new())));
-        if let Err(failure) = rate_limit_by_key::count_deferred(exchange, &services.counters) {
+        if let Err(failure) = rate_limit::count_deferred(exchange, &services.counters) {
             add_detail(refusal, &failure);
         }
         exchange.set_response(None);

@@ -21,7 +21,7 @@ pub(crate) enum Scope {
 }
 
 impl Scope {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Gateway => "gateway",
             Self::Product => "product",
@@ -88,6 +88,7 @@ impl ScopePolicies {
             };
             let compiler = Compiler {
                 context: *context,
+                scope,
                 section,
                 label,
                 place,

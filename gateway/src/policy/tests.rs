@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
-use tidegate_config::{ApiConfig, Material, MaterialId, ObjectKey, ResolvedValue, UrlScheme};
+use tidegate_config::{
+    ApiConfig, Material, MaterialId, ObjectKey, ResolvedValue, SubscriptionConfig,
+    SubscriptionScope, UrlScheme,
+};
 use tokio::runtime::Handle;
 
 use super::*;
@@ -61,6 +64,24 @@ pub(crate) fn exchange_to(backend: &str, query: Option<&str>) -> Exchange {
         token_expiry: None,
         evaluation: Evaluation::default(),
     }
+}
+
+/// A handshake with the key of this subscription, for this API.
+pub(crate) fn subscribed(subscription: &str, name: &str) -> Exchange {
+    let mut exchange = exchange(&[]);
+    let mut api = api();
+    name.clone_into(&mut api.key.name);
+    exchange.api = Arc::new(api);
+    exchange.subscription = Some(Arc::new(SubscriptionConfig {
+        key: ObjectKey::new("apps", subscription),
+        generation: 1,
+        display_name: String::new(),
+        owner: None,
+        scope: SubscriptionScope::Gateway,
+        key_hashes: Vec::new(),
+        expires_at: None,
+    }));
+    exchange
 }
 
 fn api() -> ApiConfig {

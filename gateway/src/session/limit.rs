@@ -27,13 +27,8 @@ pub enum LimitKey {
         /// The subscription.
         subscription: ObjectKey,
     },
-    /// Whatever a policy counts by: its own name for the count, and the value.
-    Key {
-        /// What the value is of.
-        owner: String,
-        /// The value it counts.
-        value: String,
-    },
+    /// Whatever a policy counts by, hashed.
+    Counted([u8; 16]),
 }
 
 /// There is no place left.

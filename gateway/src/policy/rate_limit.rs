@@ -1,4 +1,5 @@
-//! rateLimitByKey: at most so many handshakes per period for each value of a key.
+//! rateLimit, rateLimitByKey: at most so many handshakes per period for each subscription, or for
+//! each value of a key.
 //!
 //! A handshake that any limit refuses counts for none. One that another step refuses later counts:
 //! a limit before validateJwt bounds how often somebody may try.
@@ -13,25 +14,34 @@ use tidegate_expr::{Stage, Value};
 
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Computed, Condition, expression_failed};
-use crate::counter::{Call, Counters, Limit};
+use super::subject::Subject;
+use crate::counter::{Call, Counters, Key, Limit};
 use crate::exchange::Exchange;
 use crate::refusal::{Origin, Reason, Refusal};
 
 /// The policy, compiled.
 #[derive(Debug)]
-pub(super) struct RateLimitByKey {
-    key: Computed,
+pub(super) struct RateLimit {
+    subject: Subject,
     limit: Limit,
     increment: Arc<Increment>,
     /// Is what counts known only when the answer is?
     deferred: bool,
+    told: Told,
+}
+
+/// Where it says what is left.
+#[derive(Debug)]
+struct Told {
     retry_after: HeaderName,
+    retry_after_variable: Option<String>,
     remaining: Option<HeaderName>,
+    remaining_variable: Option<String>,
     total: Option<HeaderName>,
 }
 
 /// Whether a handshake counts, and how much.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Increment {
     when: Option<Condition>,
     by: Option<Computed>,
@@ -40,13 +50,42 @@ struct Increment {
 /// What is counted when the answer is known.
 #[derive(Debug)]
 pub(crate) struct Deferred {
-    key: String,
+    key: Key,
     period: Duration,
     increment: Arc<Increment>,
 }
 
-impl RateLimitByKey {
-    pub(super) fn compile(
+impl RateLimit {
+    /// rateLimit.
+    pub(super) fn by_subscription(
+        policy: &policy::RateLimit,
+        compiler: &Compiler<'_>,
+    ) -> Result<Self, InvalidPolicy> {
+        let header =
+            |field: &str, name: &String| compiler.free_header(&format!("rateLimit.{field}"), name);
+        let optional = |field: &str, name: &Option<String>| {
+            name.as_ref().map(|name| header(field, name)).transpose()
+        };
+        Ok(Self {
+            subject: Subject::subscription(compiler),
+            limit: Limit {
+                calls: policy.calls,
+                period: policy.period.get(),
+            },
+            increment: Arc::default(),
+            deferred: false,
+            told: Told {
+                retry_after: header("retryAfterHeader", &policy.retry_after_header)?,
+                retry_after_variable: policy.retry_after_variable.clone(),
+                remaining: optional("remainingHeader", &policy.remaining_header)?,
+                remaining_variable: policy.remaining_variable.clone(),
+                total: optional("totalHeader", &policy.total_header)?,
+            },
+        })
+    }
+
+    /// rateLimitByKey.
+    pub(super) fn by_key(
         policy: &policy::RateLimitByKey,
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
@@ -58,27 +97,33 @@ impl RateLimitByKey {
         };
         let (increment, deferred) = Increment::compile(policy, compiler)?;
         Ok(Self {
-            key: compiler.computed("rateLimitByKey.key", &policy.key)?,
+            subject: Subject::key("rateLimitByKey.key", &policy.key, compiler)?,
             limit: Limit {
                 calls: policy.calls,
                 period: policy.period.get(),
             },
             increment: Arc::new(increment),
             deferred,
-            retry_after: header("retryAfterHeader", &policy.retry_after_header)?,
-            remaining: optional("remainingHeader", &policy.remaining_header)?,
-            total: optional("totalHeader", &policy.total_header)?,
+            told: Told {
+                retry_after: header("retryAfterHeader", &policy.retry_after_header)?,
+                retry_after_variable: policy.retry_after_variable.clone(),
+                remaining: optional("remainingHeader", &policy.remaining_header)?,
+                remaining_variable: policy.remaining_variable.clone(),
+                total: optional("totalHeader", &policy.total_header)?,
+            },
         })
     }
 
     pub(super) fn run(&self, exchange: &mut Exchange, counters: &Counters) -> Result<(), Refusal> {
-        let key = self.key.text(exchange)?;
+        let Some(key) = self.subject.of(exchange)? else {
+            return Ok(());
+        };
         let weight = match self.deferred {
             true => 0,
             false => self.increment.weight(exchange)?,
         };
         let call = Call {
-            key: &key,
+            key,
             limit: self.limit,
             weight,
             own: &exchange.evaluation.taken,
@@ -98,20 +143,29 @@ impl RateLimitByKey {
             }
             Err(exceeded) => {
                 self.tell(exchange, 0);
-                Err(self.refusal(exceeded.wait))
+                Err(self.refusal(exceeded.wait, exchange))
             }
         }
     }
 
-    /// Puts the headers that say what is left on the answer.
+    /// Says what is left, in headers of the answer and in a variable.
     fn tell(&self, exchange: &mut Exchange, remaining: u32) {
-        if let Some(name) = &self.total {
+        let Told {
+            remaining: header,
+            remaining_variable,
+            total,
+            ..
+        } = &self.told;
+        if let Some(name) = remaining_variable {
+            exchange.set_var(name, Value::Int(i64::from(remaining)));
+        }
+        if let Some(name) = total {
             let total = HeaderValue::from(self.limit.calls);
             exchange
                 .answer
                 .push(name.clone(), vec![total], IfExists::Override);
         }
-        if let Some(name) = &self.remaining {
+        if let Some(name) = header {
             let before = &mut exchange.evaluation.remaining;
             let least = before
                 .iter()
@@ -126,13 +180,16 @@ impl RateLimitByKey {
         }
     }
 
-    fn refusal(&self, wait: Duration) -> Refusal {
+    fn refusal(&self, wait: Duration, exchange: &mut Exchange) -> Refusal {
         // Whole seconds (RFC 9110 §10.2.3), and never so early that it is refused again.
         let seconds = wait.as_millis().div_ceil(1000).max(1);
+        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+        if let Some(name) = &self.told.retry_after_variable {
+            exchange.set_var(name, Value::Int(i64::from(seconds)));
+        }
         let message = format!("Rate limit is exceeded. Try again in {seconds} seconds.");
-        let seconds = HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX));
         Refusal::new(429, Reason::RateLimitExceeded, Origin::Policy, message)
-            .header(self.retry_after.clone(), seconds)
+            .header(self.told.retry_after.clone(), HeaderValue::from(seconds))
     }
 }
 
@@ -199,7 +256,7 @@ pub(super) fn count_deferred(exchange: &mut Exchange, counters: &Counters) -> Re
     for deferred in std::mem::take(&mut exchange.evaluation.deferred) {
         let weight = deferred.increment.weight(exchange);
         counters.add(
-            &deferred.key,
+            deferred.key,
             deferred.period,
             *weight.as_ref().unwrap_or(&1),
         );

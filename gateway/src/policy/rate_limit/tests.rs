@@ -2,8 +2,11 @@ use http::HeaderMap;
 use serde_json::{Value as Json, json};
 use tidegate_config::Material;
 
-use crate::policy::tests::{answer, compile_error, exchange, pipeline, refused, services};
-use crate::policy::{Pipeline, Services};
+use crate::exchange::Exchange;
+use crate::policy::tests::{
+    Declared, answer, compile_error, exchange, pipeline, refused, services, subscribed,
+};
+use crate::policy::{Pipeline, Scope, Services};
 use crate::refusal::{Origin, Reason, Refusal};
 
 fn limit(fields: Json) -> Json {
@@ -214,4 +217,108 @@ fn broken_expressions_and_headers_are_named() {
         let error = compile_error(limit(fields));
         assert!(error.contains(place), "{error}");
     }
+}
+
+/// A Product's pipeline with these inbound steps, for an API without its own.
+fn of_product(steps: &[Json], services: &Services) -> Pipeline {
+    let declared = Declared {
+        scope: Scope::Product,
+        on: json!({ "inbound": steps }),
+        values: &[],
+        material: &Material::default(),
+    };
+    Pipeline::merge(&[&declared.compile(services).unwrap()])
+}
+
+/// How many handshakes of `ishmael` and of `ahab` pass, of three each.
+async fn by_subscription(pipeline: &Pipeline, services: &Services, api: &str) -> [usize; 2] {
+    let mut passed = [0, 0];
+    for (at, name) in ["ishmael", "ahab"].into_iter().enumerate() {
+        for _ in 0..3 {
+            let mut exchange = subscribed(name, api);
+            let result = pipeline.inbound(&mut exchange, services).await;
+            passed[at] += usize::from(result.is_ok());
+        }
+    }
+    passed
+}
+
+#[tokio::test]
+async fn a_subscription_is_limited_by_api_or_by_product() {
+    let step = json!({"rateLimit": {"calls": 2, "period": "60s"}});
+    let services = services();
+    let api = inbound(std::slice::from_ref(&step), &services);
+    assert_eq!(by_subscription(&api, &services, "chat").await, [2, 2]);
+    assert_eq!(by_subscription(&api, &services, "feed").await, [2, 2]);
+    let product = of_product(&[step], &services);
+    assert_eq!(by_subscription(&product, &services, "chat").await, [2, 2]);
+    assert_eq!(by_subscription(&product, &services, "feed").await, [0, 0]);
+}
+
+#[tokio::test]
+async fn without_a_subscription_rate_limit_does_nothing() {
+    let services = services();
+    let step = json!({"rateLimit": {"calls": 1, "period": "60s", "remainingHeader": "X-Left"}});
+    let pipeline = inbound(&[step], &services);
+    assert_eq!(passing(&pipeline, &services, 3).await, 3);
+}
+
+#[tokio::test]
+async fn a_keys_value_is_no_subscription() {
+    let services = services();
+    let step = json!({"rateLimitByKey": {"key": "subscription.name", "calls": 1, "period": "60s"}});
+    let other = json!({"rateLimit": {"calls": 1, "period": "60s"}});
+    let both = inbound(&[step, other], &services);
+    assert_eq!(by_subscription(&both, &services, "chat").await, [1, 1]);
+}
+
+#[tokio::test]
+async fn variables_tell_what_is_left_and_how_long_to_wait() {
+    for (name, limit) in [
+        ("rateLimit", json!({})),
+        ("rateLimitByKey", json!({"key": "client.ip"})),
+    ] {
+        let services = services();
+        let mut limit = limit;
+        limit["calls"] = json!(1);
+        limit["period"] = json!("30s");
+        limit["remainingVariable"] = json!("left");
+        limit["retryAfterVariable"] = json!("wait");
+        let mut step = json!({});
+        step[name] = limit;
+        let on = json!({
+            "inbound": [step, {"setHeader": {"name": "X-Left", "values": ["${vars.left}"]}}],
+            "onError": [{"setStatus": {"status": 429, "message": "${vars.left}, ${vars.wait} s"}}],
+        });
+        let pipeline = pipeline(on, &Material::default(), &services);
+        let mut first: Exchange = subscribed("ishmael", "chat");
+        pipeline.inbound(&mut first, &services).await.unwrap();
+        assert_eq!(first.upstream.headers["x-left"], "0", "{name}");
+        let mut second = subscribed("ishmael", "chat");
+        let refusal = refused(pipeline.inbound(&mut second, &services).await);
+        let refusal = pipeline.on_error(&mut second, refusal, &services).await;
+        assert_eq!(refusal.message, "0, 30 s", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_fails_is_a_fault_and_counts_nothing() {
+    let services = services();
+    let pipeline = inbound(
+        &[limit(json!({"key": "request.headers['none'][0]"}))],
+        &services,
+    );
+    let refusal = refused(pipeline.inbound(&mut exchange(&[]), &services).await);
+    assert_eq!(
+        (refusal.status, refusal.reason),
+        (500, Reason::ExpressionFailed)
+    );
+    assert_eq!(services.counters.keys(), 0);
+}
+
+#[test]
+fn headers_of_the_handshake_are_not_for_rate_limit() {
+    let step = json!({"rateLimit": {"calls": 1, "period": "1s", "totalHeader": "Upgrade"}});
+    let error = compile_error(step);
+    assert!(error.contains("rateLimit.totalHeader: "), "{error}");
 }
