@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_config::policy::OnHandshake;
 use tidegate_config::{
-    ApiLimits, ApiTimeouts, BackendTls, LiveAccess, NamedValue, OnChange, PathMatch, PoolMember,
-    UrlScheme,
+    ApiLimits, ApiTimeouts, BackendTls, CircuitBreaker, LiveAccess, NamedValue, OnChange,
+    PathMatch, PoolMember, UrlScheme,
 };
 
 use crate::{Contact, License};
@@ -205,6 +205,10 @@ pub struct Backend {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("minItems" = 1, "maxItems" = 32))]
     pub pool: Option<Vec<PoolMember>>,
+    /// Spares backends that keep failing: 503 with Retry-After while all that could be asked are
+    /// spared. Default: none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circuit_breaker: Option<CircuitBreaker>,
     /// Host header towards the backend. Default: host of the URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 261), regex(pattern = r"^[A-Za-z0-9._:\[\]-]+$"))]

@@ -1,7 +1,9 @@
-//! How a backend's TLS is verified.
+//! The backends of an API: which there are, how TLS is verified, when one counts as broken.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::Duration;
 
 /// A DNS name or address, as text.
 pub type HostName = String;
@@ -42,6 +44,13 @@ fn ca_crt() -> String {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PoolMember {
+    /// Name that `setBackend.ref` calls it by; unique in the pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
+    pub name: Option<String>,
     /// `ws://` or `wss://` URL. Path and query are the same for all members.
     #[schemars(
         length(min = 6, max = 2048),
@@ -61,6 +70,32 @@ pub struct PoolMember {
 
 fn one() -> u32 {
     1
+}
+
+/// Spares a backend that keeps failing: while its circuit is open, no handshake goes there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CircuitBreaker {
+    /// So many failed handshakes in a row open it: no connection, no valid answer, or a status of
+    /// 500 or above. Default: 5.
+    #[serde(default = "five")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub consecutive_failures: u32,
+    /// How long it stays open; then one handshake tries whether it may close. Default: 30s.
+    #[serde(default = "half_a_minute")]
+    #[schemars(extend("x-kubernetes-validations" = [{
+        "rule": "duration(self) >= duration('1s')",
+        "message": "must be at least 1s",
+    }]))]
+    pub trip_duration: Duration,
+}
+
+fn five() -> u32 {
+    5
+}
+
+fn half_a_minute() -> Duration {
+    Duration::from_secs(30)
 }
 
 /// TLS towards a `wss://` backend. Chain and host name are verified unless switched off.

@@ -19,7 +19,9 @@ mod rendered;
 mod shard;
 mod value;
 
-pub use backend::{BackendTls, HostName, PoolMember, TrustAnchorKind, TrustAnchorRef};
+pub use backend::{
+    BackendTls, CircuitBreaker, HostName, PoolMember, TrustAnchorKind, TrustAnchorRef,
+};
 pub use close_code::{CloseCode, InvalidCloseCode};
 pub use duration::{Duration, InvalidDuration};
 pub use expression::{Expression, ExpressionKind};

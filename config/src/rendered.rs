@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy::OnHandshake;
 use crate::{
-    ApiLimits, ApiTimeouts, BackendTls, ClientCertificates, Drain, GatewayLimits, GatewayTimeouts,
-    LiveAccess, MaterialId, ObjectKey, OnChange, PoolMember, Protocol, ResolvedValue, TlsVersion,
+    ApiLimits, ApiTimeouts, BackendTls, CircuitBreaker, ClientCertificates, Drain, GatewayLimits,
+    GatewayTimeouts, LiveAccess, MaterialId, ObjectKey, OnChange, PoolMember, Protocol,
+    ResolvedValue, TlsVersion,
 };
 
 /// The whole configuration of one Gateway.
@@ -149,6 +150,9 @@ pub struct ApiConfig {
     /// The backends to choose from; empty: the one at `backend_url`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub backend_pool: Vec<PoolMember>,
+    /// When a backend is spared; `None`: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circuit_breaker: Option<CircuitBreaker>,
     /// Host header towards the backend; `None`: that of the URL.
     pub host_header: Option<String>,
     /// TLS towards the backend; references are relative to the API's namespace.

@@ -15,7 +15,7 @@ mod url;
 pub(crate) use answer::{Verdict, is_passed_on, judge};
 pub(crate) use body::read as read_body;
 pub(crate) use connect::{ConnectError, connect};
-pub(crate) use pool::{InvalidPool, Pool, Seat};
+pub(crate) use pool::{Among, Choice, Effect, InvalidPool, Nobody, Out, Pool, Seat, Turn};
 pub(crate) use request::{encode as encode_request, put_field};
 pub(crate) use resolve::Resolver;
 pub(crate) use tls::{ClientTls, ClientTlsFactory, InvalidBackendTls};

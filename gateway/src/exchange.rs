@@ -22,7 +22,7 @@ use crate::tls::Demand;
 pub(crate) use answer::{AnswerHeaders, change_headers};
 pub(crate) use evaluation::{Evaluation, ScopeValues, subprotocols};
 pub(crate) use query::{Query, decoded_pairs};
-pub(crate) use upstream::Upstream;
+pub(crate) use upstream::{Destination, Upstream};
 
 /// Who connects.
 #[derive(Clone, Debug)]

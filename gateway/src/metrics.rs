@@ -14,13 +14,16 @@ use prometheus::{
 };
 use tidegate_config::ObjectKey;
 
+use self::backends::BackendMetrics;
 use self::label::code_label;
 use self::log::LogMetrics;
 use self::process::Process;
 use self::register::{counter, counters, gauge, gauges, histogram, histograms};
 use self::services::ServiceMetrics;
+use crate::dial::Out;
 use crate::policy::Services;
 
+mod backends;
 mod label;
 mod log;
 mod process;
@@ -43,6 +46,7 @@ pub struct Metrics {
     apis: Mutex<HashMap<ObjectKey, Arc<ApiMetrics>>>,
     process: Process,
     services: ServiceMetrics,
+    backends: BackendMetrics,
     log: LogMetrics,
     /// Client connections open, tunnels and handshakes together.
     pub(crate) connections_active: IntGauge,
@@ -121,6 +125,7 @@ impl Metrics {
             draining: gauge(&r, "tidegate_draining", "1 while the gateway drains"),
             process: Process::register(&r),
             services: ServiceMetrics::register(&r),
+            backends: BackendMetrics::register(&r),
             log: LogMetrics::register(&r),
             registry: r,
         };
@@ -133,7 +138,11 @@ impl Metrics {
         if let Some(found) = apis.get(key) {
             return Arc::clone(found);
         }
-        let created = Arc::new(ApiMetrics::new(&self.tunnels, key));
+        let created = Arc::new(ApiMetrics::new(
+            &self.tunnels,
+            &self.backends.circuits_opened,
+            key,
+        ));
         apis.insert(key.clone(), Arc::clone(&created));
         created
     }
@@ -179,11 +188,20 @@ impl Metrics {
         forget(&self.tunnels.closed, &gone);
         forget(&self.tunnels.messages, &gone);
         forget(&self.tunnels.bytes, &gone);
+        forget(&self.backends.circuits_opened, &gone);
     }
 
     /// Counts what these services count, too; the first ones stay.
     pub(crate) fn attach(&self, services: Arc<Services>) {
         self.services.attach(services);
+    }
+
+    /// Asks at each scrape how many backends of which API get no handshakes; the first one stays.
+    pub(crate) fn count_backends(
+        &self,
+        ask: impl Fn() -> Vec<(ObjectKey, Out)> + Send + Sync + 'static,
+    ) {
+        self.backends.attach(Box::new(ask));
     }
 
     /// Asks `dropped` at each scrape how many log lines were dropped; the first one stays.
@@ -195,6 +213,7 @@ impl Metrics {
     pub fn render(&self) -> String {
         self.process.refresh();
         self.services.refresh();
+        self.backends.refresh();
         self.log.refresh();
         let mut text = Vec::new();
         let families = self.registry.gather();
@@ -242,6 +261,7 @@ impl Tunnels {
 pub(crate) struct ApiMetrics {
     name: String,
     tunnels: Tunnels,
+    circuits_opened: IntCounterVec,
     series: OnceLock<ApiSeries>,
 }
 
@@ -253,10 +273,11 @@ struct ApiSeries {
 }
 
 impl ApiMetrics {
-    fn new(tunnels: &Tunnels, key: &ObjectKey) -> Self {
+    fn new(tunnels: &Tunnels, circuits_opened: &IntCounterVec, key: &ObjectKey) -> Self {
         Self {
             name: key.to_string(),
             tunnels: tunnels.clone(),
+            circuits_opened: circuits_opened.clone(),
             series: OnceLock::new(),
         }
     }
@@ -277,6 +298,11 @@ impl ApiMetrics {
         let labels = [self.name.as_str(), initiator, code_label(code)];
         self.tunnels.closed.with_label_values(&labels).inc();
         self.tunnels.seconds.observe(age.as_secs_f64());
+    }
+
+    /// The circuit of one of its backends opened.
+    pub(crate) fn circuit_opened(&self) {
+        self.circuits_opened.with_label_values(&[&self.name]).inc();
     }
 
     /// So many frames of one kind were relayed.

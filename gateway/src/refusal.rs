@@ -48,6 +48,7 @@ pub(crate) enum Reason {
     Blocked,
     ReturnResponse,
     ExpressionFailed,
+    BackendCircuitOpen,
     BackendConnectFailed,
     BackendTlsFailed,
     BackendTimeout,
@@ -61,7 +62,7 @@ pub(crate) enum Reason {
 impl Reason {
     /// All reasons, in the order of the documentation.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 45] = [
+    pub(crate) const ALL: [Self; 46] = [
         Self::InvalidRequest,
         Self::InvalidUpgrade,
         Self::UnsupportedVersion,
@@ -99,6 +100,7 @@ impl Reason {
         Self::Blocked,
         Self::ReturnResponse,
         Self::ExpressionFailed,
+        Self::BackendCircuitOpen,
         Self::BackendConnectFailed,
         Self::BackendTlsFailed,
         Self::BackendTimeout,
@@ -117,6 +119,7 @@ impl Reason {
                 | Self::TlsFailed
                 | Self::KeysUnavailable
                 | Self::ExpressionFailed
+                | Self::BackendCircuitOpen
                 | Self::BackendConnectFailed
                 | Self::BackendTlsFailed
                 | Self::BackendTimeout
@@ -167,6 +170,7 @@ impl Reason {
             Self::Blocked => "blocked",
             Self::ReturnResponse => "return_response",
             Self::ExpressionFailed => "expression_failed",
+            Self::BackendCircuitOpen => "backend_circuit_open",
             Self::BackendConnectFailed => "backend_connect_failed",
             Self::BackendTlsFailed => "backend_tls_failed",
             Self::BackendTimeout => "backend_timeout",

@@ -12,6 +12,7 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use tidegate_config::{
     ApiConfig, GatewaySettings, ObjectKey, ProductConfig, Rejected, SubscriptionConfig,
@@ -19,7 +20,7 @@ use tidegate_config::{
 
 use crate::access::AccessIndex;
 use crate::client_address::TrustedProxies;
-use crate::dial::{BackendUrl, ClientTls, ClientTlsFactory, Pool};
+use crate::dial::{BackendUrl, ClientTls, ClientTlsFactory, Out, Pool};
 use crate::metrics::{ApiMetrics, Metrics};
 use crate::policy::{Pipeline, ScopePolicies, Services};
 use crate::relay::Rules;
@@ -113,6 +114,14 @@ impl Snapshot {
         self.rejected
             .iter()
             .any(|rejected| rejected.kind == kind && rejected.key == *key)
+    }
+
+    /// How many backends of which API get no handshakes at the moment.
+    pub(crate) fn backends_out(&self) -> Vec<(ObjectKey, Out)> {
+        let now = Instant::now();
+        let apis = self.apis.iter();
+        apis.filter_map(|(key, api)| Some((key.clone(), api.pool.out(now)?)))
+            .collect()
     }
 
     /// The product `key`.

@@ -97,6 +97,7 @@ impl<'a> ApiDraft<'a> {
         let unroutable = path.is_some();
         problems.extend(path);
         problems.extend(key_header(spec.subscription_key.header.as_deref()));
+        problems.extend(backend::check_refs(&spec.on_handshake, &spec.backend));
         problems.extend(backend::check(
             &key.namespace,
             &spec.backend,
@@ -184,6 +185,7 @@ impl<'a> ApiDraft<'a> {
             protocols: spec.protocols.clone(),
             backend_url: backend::first_url(&spec.backend).to_owned(),
             backend_pool: spec.backend.pool.clone().unwrap_or_default(),
+            circuit_breaker: spec.backend.circuit_breaker,
             host_header: spec.backend.host_header.clone(),
             backend_tls: spec.backend.tls.clone().unwrap_or_default(),
             subscription_required: spec.subscription_required,

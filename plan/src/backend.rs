@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use tidegate_api::{Backend, Reason};
+use tidegate_config::policy::{OnHandshake, Policy, Section, Step};
 use tidegate_config::{MaterialId, PoolMember, TrustAnchorRef};
 use url::Url;
 
 use crate::pem;
-use crate::problem::Problem;
+use crate::problem::{Problem, step_path};
 use crate::references::References;
 
 /// Data keys of a kubernetes.io/tls Secret.
@@ -60,7 +61,13 @@ fn check_pool(pool: &[PoolMember]) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut first: Option<Url> = None;
     let mut places = BTreeSet::new();
+    let mut names = BTreeSet::new();
     for (i, member) in pool.iter().enumerate() {
+        let name = member.name.as_deref();
+        if name.is_some_and(|name| !names.insert(name)) {
+            let problem = Problem::invalid("another member has this name already");
+            problems.push(problem.at(&format!("spec.backend.pool[{i}].name")));
+        }
         let at = format!("spec.backend.pool[{i}].url");
         let url = match (check_url(&member.url), Url::parse(&member.url)) {
             (Ok(()), Ok(url)) => url,
@@ -84,6 +91,34 @@ fn check_pool(pool: &[PoolMember]) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// Names of members that steps call for and that nobody has. Wider scopes do not know the pool:
+/// what they name shows when a handshake comes.
+pub(crate) fn check_refs(on_handshake: &OnHandshake, backend: &Backend) -> Vec<Problem> {
+    let names = || {
+        backend
+            .pool
+            .iter()
+            .flatten()
+            .filter_map(|m| m.name.as_deref())
+    };
+    let unknown = |(section, position, step): (Section, usize, &dyn Step)| {
+        let Some(Policy::SetBackend(policy)) = step.policy() else {
+            return None;
+        };
+        let name = policy.member.as_deref()?;
+        if name.contains("${") || names().any(|known| known == name) {
+            return None;
+        }
+        let text = match names().collect::<Vec<_>>().join(", ") {
+            none if none.is_empty() => "no member of backend.pool has a name".to_owned(),
+            known => format!("no member of backend.pool is called \"{name}\": there are {known}"),
+        };
+        let path = format!("{}.setBackend.ref", step_path(section, position));
+        Some(Problem::invalid(text).at(&path))
+    };
+    on_handshake.steps().filter_map(unknown).collect()
 }
 
 /// A `ws://` or `wss://` URL without user, password and fragment.

@@ -9,7 +9,7 @@ use std::io;
 
 use tidegate_api::Reason;
 use tidegate_config::policy::{
-    self, IfExists, OnHandshake, Policy, Section, Step, is_restricted_header,
+    self, IfExists, OnHandshake, Policy, Section, SetBackend, Step, is_restricted_header,
 };
 use tidegate_config::{HARD_LIMIT_BYTES, MaterialId, NamedValue, ResolvedValue};
 
@@ -80,7 +80,7 @@ impl Scope<'_> {
             Policy::SetHeader(policy) => {
                 set_header(&policy.name, policy.values.len(), policy.if_exists, &path)
             }
-            Policy::SetBackend(policy) => set_backend(&policy.url, &path),
+            Policy::SetBackend(policy) => set_backend(policy, &path),
             Policy::RewritePath(policy) => rewrite_path(&policy.path, &path),
             Policy::ReturnResponse(policy) => {
                 let named = |(i, header): (usize, &policy::HeaderValue)| {
@@ -309,11 +309,15 @@ fn rewrite_path(target: &str, path: &str) -> Vec<Problem> {
     vec![problem.at(&format!("{path}.path"))]
 }
 
-/// A URL without an expression in it can be checked now.
-fn set_backend(url: &str, path: &str) -> Vec<Problem> {
-    if url.contains("${") {
-        return Vec::new();
+/// A URL without an expression in it can be checked now; a name, where the pool is known.
+fn set_backend(policy: &SetBackend, path: &str) -> Vec<Problem> {
+    if policy.url.is_some() == policy.member.is_some() {
+        let problem = Problem::invalid("exactly one of url and ref must be set");
+        return vec![problem.at(path)];
     }
+    let Some(url) = policy.url.as_deref().filter(|url| !url.contains("${")) else {
+        return Vec::new();
+    };
     match backend::check_url(url) {
         Ok(()) => Vec::new(),
         Err(problem) => vec![problem.at(&format!("{path}.url"))],

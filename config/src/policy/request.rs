@@ -71,13 +71,23 @@ pub struct SetQueryParameter {
     pub if_exists: IfExists,
 }
 
-/// Chooses another backend for this handshake.
+/// Chooses another backend for this handshake: any one by `url`, or a member of the API's pool by
+/// `ref`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "has(self.url) != has(self.ref)",
+    "message": "exactly one of url and ref must be set",
+}]))]
 pub struct SetBackend {
     /// `ws://` or `wss://` URL; a query in it stays, the client's is appended. Template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
-    pub url: String,
+    pub url: Option<String>,
+    /// Name of a member of `backend.pool`: that one alone is asked. Template.
+    #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    pub member: Option<String>,
 }
 
 /// Asks the backend for another path.
@@ -117,11 +127,13 @@ impl SetQueryParameter {
 
 impl SetBackend {
     pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
-        vec![Expression::new(
-            "setBackend.url",
-            ExpressionKind::Template,
-            &self.url,
-        )]
+        [
+            ("setBackend.url", self.url.as_deref()),
+            ("setBackend.ref", self.member.as_deref()),
+        ]
+        .into_iter()
+        .filter_map(|(field, text)| Some(Expression::new(field, ExpressionKind::Template, text?)))
+        .collect()
     }
 }
 

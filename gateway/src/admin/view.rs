@@ -70,6 +70,7 @@ fn pool(api: &ApiConfig) -> Value {
     let members = api.backend_pool.iter();
     let shown = members.map(|member| {
         json!({
+            "name": member.name,
             "url": without_secrets(&member.url),
             "weight": member.weight,
             "priority": member.priority,

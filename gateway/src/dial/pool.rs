@@ -2,8 +2,12 @@
 //!
 //! Tunnels live for hours, so that what counts is how many a member has, not how many it was
 //! given. A member that can not be reached is set aside for a while; then one handshake tries it,
-//! and the others stay away until that went well.
+//! and the others stay away until that went well. Being set aside is advice: when all are, they are
+//! tried nevertheless. An open circuit is not.
 
+mod absence;
+mod breaker;
+mod choice;
 #[cfg(test)]
 mod tests;
 
@@ -11,15 +15,15 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tidegate_config::PoolMember;
+use tidegate_config::{CircuitBreaker, PoolMember};
 
 use super::{BackendUrl, InvalidBackendUrl};
+use absence::Absence;
+use breaker::Breaker;
+use choice::Attempt;
 
-/// Long enough to spare the others the attempt, short enough for a restart to go unnoticed.
-const FIRST_ABSENCE: Duration = Duration::from_secs(1);
-
-/// Somebody repairs it in the end, and does not want to wait for us then.
-const LONGEST_ABSENCE: Duration = Duration::from_secs(30);
+pub(crate) use breaker::Turn;
+pub(crate) use choice::{Choice, Effect, Seat};
 
 /// Why a pool can not be used.
 #[derive(Debug, thiserror::Error)]
@@ -32,10 +36,36 @@ pub(crate) enum InvalidPool {
     Weight(usize),
 }
 
+/// Who may be chosen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Among<'a> {
+    /// Everybody who was not tried yet.
+    AllBut(&'a [usize]),
+    /// This one.
+    Only(usize),
+}
+
+/// Why nobody was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nobody {
+    /// There is nobody (left).
+    Left,
+    /// The circuits of all that are left are open; the first one may be tried after so long.
+    Open(Duration),
+}
+
+/// How members are that get no handshakes at the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Out {
+    pub(crate) circuit_open: u32,
+    pub(crate) set_aside: u32,
+}
+
 /// An API's backends; never empty.
 #[derive(Debug)]
 pub(crate) struct Pool {
     members: Vec<Member>,
+    breaker: Option<CircuitBreaker>,
     /// Whose turn it is among equals.
     turn: AtomicUsize,
 }
@@ -53,35 +83,22 @@ struct Member {
 struct State {
     /// Tunnels, and handshakes that may become some.
     tunnels: AtomicU64,
-    absence: Mutex<Absence>,
+    health: Mutex<Health>,
 }
 
-/// How a member failed lately.
+/// What handshakes found out.
 #[derive(Debug, Default)]
-struct Absence {
-    /// In a row.
-    failures: u32,
-    until: Option<Instant>,
+struct Health {
+    absence: Absence,
+    breaker: Breaker,
 }
-
-/// A member that was chosen for a handshake.
-#[derive(Debug)]
-pub(crate) struct Choice<'a> {
-    pub(crate) url: &'a BackendUrl,
-    pub(crate) index: usize,
-    pub(crate) seat: Seat,
-    failures: u32,
-}
-
-/// A tunnel of a member, counted until dropped.
-#[derive(Debug)]
-pub(crate) struct Seat(Arc<State>);
 
 impl Pool {
     /// These members, or the one at `backend`; those that `before` has, too, keep their counts.
     pub(crate) fn new(
         backend: &BackendUrl,
         members: &[PoolMember],
+        breaker: Option<CircuitBreaker>,
         before: Option<&Self>,
     ) -> Result<Self, InvalidPool> {
         let parsed = members.iter().enumerate();
@@ -97,6 +114,7 @@ impl Pool {
         }
         Ok(Self {
             members,
+            breaker,
             turn: AtomicUsize::new(0),
         })
     }
@@ -106,51 +124,94 @@ impl Pool {
         self.members.len() > 1
     }
 
-    /// The best member that is not among `tried`. Those that are set aside come last, but they
-    /// come: a refusal would help nobody.
-    pub(crate) fn choose(&self, tried: &[usize], now: Instant) -> Option<Choice<'_>> {
+    /// The best member. Those that are set aside come last, but they come: a refusal would help
+    /// nobody. Those whose circuit is open do not.
+    pub(crate) fn choose(&self, among: Among<'_>, now: Instant) -> Result<Choice<'_>, Nobody> {
         let count = self.members.len();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let (index, _) = (0..count)
-            .map(|i| turn.wrapping_add(i) % count)
-            .filter(|index| !tried.contains(index))
-            .map(|index| (index, self.members[index].rank(now)))
-            .min_by(|(_, a), (_, b)| a.cmp(b))?;
-        let Member { url, state, .. } = &self.members[index];
-        let failures = state.begin(now);
-        state.tunnels.fetch_add(1, Ordering::Relaxed);
-        Some(Choice {
-            url,
-            index,
-            seat: Seat(Arc::clone(state)),
-            failures,
-        })
+        let mut nobody = Nobody::Left;
+        // More than one round only when somebody else took what we saw.
+        for _ in 0..=count {
+            nobody = Nobody::Left;
+            let best = (0..count)
+                .map(|i| turn.wrapping_add(i) % count)
+                .filter(|index| among.has(*index))
+                .filter_map(|index| match self.rank(index, now) {
+                    Ok(rank) => Some((index, rank)),
+                    Err(open) => {
+                        nobody = nobody.or_open(open);
+                        None
+                    }
+                })
+                .min_by(|(_, a), (_, b)| a.cmp(b));
+            let Some((index, _)) = best else { break };
+            let Member { url, state, .. } = &self.members[index];
+            match Attempt::begin(state, self.breaker.is_some(), now) {
+                Ok(attempt) => return Ok(Choice::new((index, url), attempt, self.breaker)),
+                Err(open) => nobody = nobody.or_open(open),
+            }
+        }
+        Err(nobody)
     }
-}
 
-impl Choice<'_> {
-    /// It answered.
-    pub(crate) fn worked(self) -> Seat {
-        *self.seat.0.absence() = Absence::default();
-        self.seat
-    }
-
-    /// It could not be reached, or did not answer. For how long it is set aside, if that is news:
-    /// handshakes that failed together count once.
-    pub(crate) fn failed(self, now: Instant) -> Option<Duration> {
-        let mut absence = self.seat.0.absence();
-        if absence.failures != self.failures {
+    /// How many get no handshakes; `None` where that is never so.
+    pub(crate) fn out(&self, now: Instant) -> Option<Out> {
+        if !self.has_choice() && self.breaker.is_none() {
             return None;
         }
-        absence.failures = absence.failures.saturating_add(1);
-        let time = absence.time();
-        absence.until = Some(now + time);
-        Some(time)
+        let mut out = Out::default();
+        for member in &self.members {
+            let health = member.state.health();
+            if self.breaker.is_some() && health.breaker.is_open() {
+                out.circuit_open += 1;
+            } else if self.has_choice() && health.absence.is_out(now) {
+                out.set_aside += 1;
+            }
+        }
+        Some(out)
+    }
+
+    /// For how long its circuit is open, where it is.
+    fn rank(&self, index: usize, now: Instant) -> Result<Rank, Duration> {
+        let Member {
+            weight,
+            priority,
+            state,
+            ..
+        } = &self.members[index];
+        let tunnels = state.tunnels.load(Ordering::Relaxed) + 1;
+        // With the one to come, so that of two empty members the heavier is first.
+        let load = tunnels.saturating_mul(1_000_000) / u64::from(*weight);
+        let health = state.health();
+        let open = self.breaker.and_then(|_| health.breaker.open_for(now));
+        match open {
+            Some(left) => Err(left),
+            None => Ok((health.absence.is_out(now), *priority, load)),
+        }
     }
 }
 
 /// Smaller is better: set aside, priority, tunnels for the weight in millionths.
 type Rank = (bool, u32, u64);
+
+impl Among<'_> {
+    fn has(self, index: usize) -> bool {
+        match self {
+            Self::AllBut(tried) => !tried.contains(&index),
+            Self::Only(one) => index == one,
+        }
+    }
+}
+
+impl Nobody {
+    /// The soonest.
+    fn or_open(self, left: Duration) -> Self {
+        match self {
+            Self::Open(other) => Self::Open(other.min(left)),
+            Self::Left => Self::Open(left),
+        }
+    }
+}
 
 impl Member {
     fn new(
@@ -174,44 +235,12 @@ impl Member {
             priority: config.priority,
         })
     }
-
-    fn rank(&self, now: Instant) -> Rank {
-        let tunnels = self.state.tunnels.load(Ordering::Relaxed) + 1;
-        // With the one to come, so that of two empty members the heavier is first.
-        let load = tunnels.saturating_mul(1_000_000) / u64::from(self.weight);
-        let is_out = self.state.absence().until.is_some_and(|until| until > now);
-        (is_out, self.priority, load)
-    }
 }
 
 impl State {
-    fn absence(&self) -> MutexGuard<'_, Absence> {
-        // Two numbers, of which any combination is valid.
-        self.absence.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A handshake goes there; failures so far. After an absence it goes alone.
-    fn begin(&self, now: Instant) -> u32 {
-        let mut absence = self.absence();
-        if absence.failures > 0 {
-            absence.until = Some(now + absence.time());
-        }
-        absence.failures
-    }
-}
-
-impl Absence {
-    fn time(&self) -> Duration {
-        let doublings = self.failures.saturating_sub(1).min(16);
-        FIRST_ABSENCE
-            .saturating_mul(1 << doublings)
-            .min(LONGEST_ABSENCE)
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.tunnels.fetch_sub(1, Ordering::Relaxed);
+    fn health(&self) -> MutexGuard<'_, Health> {
+        // Numbers and moments of which any combination is valid.
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -30,9 +30,14 @@ impl Query {
         }
     }
 
-    /// Another backend's own query; the client's stays.
-    pub(crate) fn set_own(&mut self, own: Option<&str>) {
-        self.own = parts(own);
+    /// Another backend's own query; the client's stays. Gives the parts it takes the place of.
+    pub(crate) fn set_own(&mut self, own: Option<&str>) -> Vec<String> {
+        std::mem::replace(&mut self.own, parts(own))
+    }
+
+    /// Puts such parts back.
+    pub(crate) fn restore_own(&mut self, own: Vec<String>) {
+        self.own = own;
     }
 
     /// The raw query without `?`; `None` when nothing is in it.

@@ -18,7 +18,28 @@ pub(crate) struct Upstream {
     pub(crate) host_header: Option<String>,
     /// What a prefix route leaves of the client's path; goes to the end of the target's.
     remainder: String,
-    redirected: bool,
+    destination: Destination,
+    /// The API's own backend, while another one was chosen.
+    own: Option<Box<Own>>,
+}
+
+/// Who is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// Whoever the pool finds best.
+    Pool,
+    /// This member of it.
+    Member(usize),
+    /// A backend that a policy named, which is not the API's.
+    Elsewhere,
+}
+
+/// What a backend elsewhere took the place of.
+#[derive(Clone, Debug)]
+struct Own {
+    target: BackendUrl,
+    query: Vec<String>,
+    host_header: Option<String>,
 }
 
 impl Upstream {
@@ -36,16 +57,35 @@ impl Upstream {
             headers,
             host_header: None,
             remainder: remainder.to_owned(),
-            redirected: false,
+            destination: Destination::Pool,
+            own: None,
         }
     }
 
     /// Another backend. What belongs to the API's own backend, its Host header, does not go there.
     pub(crate) fn redirect(&mut self, target: BackendUrl) {
-        self.query.set_own(target.query.as_deref());
-        self.target = with_remainder(target, &self.remainder);
-        self.host_header = None;
-        self.redirected = true;
+        let query = self.query.set_own(target.query.as_deref());
+        let target = with_remainder(target, &self.remainder);
+        let target = std::mem::replace(&mut self.target, target);
+        let host_header = self.host_header.take();
+        if self.destination != Destination::Elsewhere {
+            self.own = Some(Box::new(Own {
+                target,
+                query,
+                host_header,
+            }));
+        }
+        self.destination = Destination::Elsewhere;
+    }
+
+    /// This member of the API's pool; of another backend before nothing is left.
+    pub(crate) fn select(&mut self, member: usize) {
+        if let Some(own) = self.own.take() {
+            self.query.restore_own(own.query);
+            self.target = own.target;
+            self.host_header = own.host_header;
+        }
+        self.destination = Destination::Member(member);
     }
 
     /// Another member of the pool: scheme, host and port. Path and query are the same for all.
@@ -61,9 +101,9 @@ impl Upstream {
         self.query.rewrite(query, keep_query);
     }
 
-    /// Did a policy choose another backend than the API's?
-    pub(crate) fn is_redirected(&self) -> bool {
-        self.redirected
+    /// Who is asked: the API's backends, unless a policy chose.
+    pub(crate) fn destination(&self) -> Destination {
+        self.destination
     }
 
     /// The request target: path and query.
@@ -121,6 +161,20 @@ mod tests {
         upstream.redirect(url("wss://z/y?q=2"));
         assert_eq!(upstream.path_and_query(), "/y/c?q=2&x=1");
         assert_eq!(upstream.target.authority(), "z");
-        assert!(upstream.is_redirected() && upstream.host_header.is_none());
+        assert_eq!(upstream.destination(), Destination::Elsewhere);
+        assert_eq!(upstream.host_header, None);
+    }
+
+    #[test]
+    fn a_member_after_another_backend_is_asked_as_if_there_had_been_none() {
+        let mut upstream = Upstream::new(&url("ws://a/b?k=1"), Some("x=1"), "/c", HeaderMap::new());
+        upstream.host_header = Some("virtual".to_owned());
+        upstream.redirect(url("wss://z/y?q=2"));
+        upstream.redirect(url("wss://zz/"));
+        upstream.select(1);
+        assert_eq!(upstream.destination(), Destination::Member(1));
+        assert_eq!(upstream.path_and_query(), "/b/c?k=1&x=1");
+        assert_eq!(upstream.target.authority(), "a");
+        assert_eq!(upstream.host_header.as_deref(), Some("virtual"));
     }
 }

@@ -158,6 +158,12 @@ impl Takeover {
             metrics: Arc::clone(&self.state.metrics),
             drain: self.drains.connections.clone(),
         });
+        // Not the connections' whole world for as long as somebody holds the metrics.
+        let asked = Arc::downgrade(&shared);
+        self.state.metrics.count_backends(move || {
+            let shared = asked.upgrade();
+            shared.map_or_else(Vec::new, |shared| shared.snapshot.load().backends_out())
+        });
         let control = self.drains.control.clone();
         Ok(Running {
             listeners: Listeners::start(&self.options, Arc::clone(&shared), control)?,

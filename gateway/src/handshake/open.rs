@@ -57,13 +57,11 @@ pub(super) async fn open(
     record.phase(Phase::Inbound);
     let Reached {
         mut backend,
-        key,
         answer,
         rest,
+        verdict,
         seat,
     } = reach::reach(server, visit, record).await?;
-    let sent = &visit.exchange.upstream;
-    let verdict = dial::judge(&answer, &key, &sent.headers);
     if let Verdict::Invalid(fault) = verdict {
         return Err(invalid_handshake(format!(
             "status {}: {fault}",

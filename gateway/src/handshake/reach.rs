@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderValue;
+use http::header::RETRY_AFTER;
 use tidegate_config::ApiTimeouts;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout_at};
@@ -13,7 +15,8 @@ use super::Server;
 use super::admit::Visit;
 use super::open::invalid_handshake;
 use crate::chain::text_of;
-use crate::dial::{self, ConnectError, Seat};
+use crate::dial::{self, Among, Choice, ConnectError, Effect, Nobody, Seat, Turn, Verdict};
+use crate::exchange::Destination;
 use crate::head::{ReadHeadError, ResponseHead, read_response};
 use crate::metrics::Phase;
 use crate::record::Record;
@@ -30,11 +33,10 @@ const MAX_INTERIM: usize = 8;
 /// A backend that answered, whatever it said.
 pub(super) struct Reached {
     pub(super) backend: Transport,
-    /// What it was asked with.
-    pub(super) key: Key,
     pub(super) answer: ResponseHead,
     /// What came behind the answer.
     pub(super) rest: Bytes,
+    pub(super) verdict: Verdict,
     /// Its place in the pool; none where a policy chose another backend.
     pub(super) seat: Option<Seat>,
 }
@@ -54,35 +56,39 @@ pub(super) async fn reach(
     record: &mut Record,
 ) -> Result<Reached, Refusal> {
     let limits = Limits::new(visit.api.config.timeouts.or(ApiTimeouts::DEFAULT));
-    if visit.exchange.upstream.is_redirected() {
-        let asked = ask(server, visit, limits, record).await;
-        return asked.map_err(|failure| failure.refusal);
-    }
+    let only = match visit.exchange.upstream.destination() {
+        Destination::Elsewhere => {
+            let asked = ask(server, visit, limits, record).await;
+            return asked.map_err(|failure| failure.refusal);
+        }
+        Destination::Pool => None,
+        Destination::Member(index) => Some(index),
+    };
     let pool = Arc::clone(&visit.api.pool);
     let mut tried = Vec::new();
-    let mut last = None;
-    while let Some(choice) = pool.choose(&tried, std::time::Instant::now()) {
-        if last.is_some() && Instant::now() >= limits.end {
+    let mut last: Option<Refusal> = None;
+    loop {
+        if last.is_some() && (only.is_some() || Instant::now() >= limits.end) {
             break;
         }
+        let among = only.map_or(Among::AllBut(&tried), Among::Only);
+        let choice = match pool.choose(among, std::time::Instant::now()) {
+            Ok(choice) => choice,
+            Err(nobody) => {
+                last = last.or_else(|| open_circuit(nobody));
+                break;
+            }
+        };
         tried.push(choice.index);
         visit.exchange.upstream.relocate(choice.url);
         match ask(server, visit, limits, record).await {
             Ok(mut reached) => {
-                reached.seat = Some(choice.worked());
+                reached.seat = Some(learn_from_answer(choice, &reached, visit));
                 return Ok(reached);
             }
             Err(failure) => {
-                let absence = choice.failed(std::time::Instant::now());
-                if let Some(absence) = absence.filter(|_| pool.has_choice()) {
-                    tracing::warn!(
-                        api = %visit.api.config.key,
-                        backend = visit.exchange.upstream.target.authority(),
-                        reason = failure.refusal.reason.as_str(),
-                        seconds = absence.as_secs(),
-                        "a backend of the pool failed and is set aside"
-                    );
-                }
+                let effect = choice.failed(std::time::Instant::now());
+                tell(visit, effect, failure.refusal.reason.as_str());
                 if failure.begun {
                     return Err(failure.refusal);
                 }
@@ -91,6 +97,69 @@ pub(super) async fn reach(
         }
     }
     Err(last.unwrap_or_else(|| timed_out("there is no backend to ask")))
+}
+
+/// An answer shows that somebody is there; whether it is well is another matter.
+fn learn_from_answer(choice: Choice<'_>, reached: &Reached, visit: &Visit) -> Seat {
+    let ailment = match reached.verdict {
+        Verdict::Refused if reached.answer.status >= 500 => Some(Reason::BackendRefused),
+        Verdict::Accepted | Verdict::Refused => None,
+        Verdict::Invalid(_) => Some(Reason::BackendInvalidHandshake),
+    };
+    let (seat, effect) = match ailment {
+        Some(_) => choice.ailing(std::time::Instant::now()),
+        None => choice.worked(),
+    };
+    tell(visit, effect, ailment.map_or("", Reason::as_str));
+    seat
+}
+
+/// What became different is logged and counted.
+fn tell(visit: &Visit, effect: Effect, reason: &'static str) {
+    let api = &visit.api;
+    let backend = visit.exchange.upstream.target.authority();
+    if let Some(absence) = effect.absence.filter(|_| api.pool.has_choice()) {
+        tracing::warn!(
+            api = %api.config.key,
+            backend,
+            reason,
+            seconds = absence.as_secs(),
+            "a backend of the pool failed and is set aside"
+        );
+    }
+    match effect.circuit {
+        None => {}
+        Some(Turn::Opened(time)) => {
+            api.metrics.circuit_opened();
+            tracing::warn!(
+                api = %api.config.key,
+                backend,
+                reason,
+                seconds = time.as_secs(),
+                "the circuit of a backend opened"
+            );
+        }
+        Some(Turn::Closed) => {
+            tracing::info!(api = %api.config.key, backend, "the circuit of a backend closed");
+        }
+    }
+}
+
+/// Nobody was asked, so that those who keep failing are left in peace.
+fn open_circuit(nobody: Nobody) -> Option<Refusal> {
+    let Nobody::Open(left) = nobody else {
+        return None;
+    };
+    // Rounded up: whoever comes back at the full second finds it passed.
+    let seconds = left.as_millis().div_ceil(1000).max(1);
+    let refusal = Refusal::new(
+        503,
+        Reason::BackendCircuitOpen,
+        Origin::Backend,
+        "Backend is not available",
+    );
+    let retry = HeaderValue::from_str(&seconds.to_string()).ok()?;
+    Some(refusal.header(RETRY_AFTER, retry))
 }
 
 /// How long things may take.
@@ -140,7 +209,7 @@ async fn ask(
     record.phase(Phase::Backend);
     Ok(Reached {
         backend,
-        key,
+        verdict: dial::judge(&answer, &key, &upstream.headers),
         answer,
         rest,
         seat: None,
@@ -152,7 +221,7 @@ async fn connect(server: &Server, visit: &Visit, limits: Limits) -> Result<Trans
     let upstream = &visit.exchange.upstream;
     // The name is that of the API's own backend; another one has its own.
     let own_name = api.backend_tls.server_name.as_ref();
-    let name = own_name.filter(|_| !upstream.is_redirected());
+    let name = own_name.filter(|_| upstream.destination() != Destination::Elsewhere);
     let connecting = dial::connect(&server.resolver, &upstream.target, &api.backend_tls, name);
     let refusal = match timeout_at(limits.deadline(limits.connect), connecting).await {
         Ok(Ok(backend)) => return Ok(backend),

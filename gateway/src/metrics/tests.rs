@@ -78,6 +78,8 @@ fn the_documentation_lists_every_metric() {
     metrics.handshake(Some(&key), HandshakeResult::Accepted, "");
     metrics.handshake_phase(Phase::Total, Duration::ZERO);
     metrics.config_error("format");
+    api.circuit_opened();
+    metrics.count_backends(move || vec![(key.clone(), Out::default())]);
     metrics.render();
     let registered = metrics.registry.gather().into_iter().map(|family| {
         let kind = format!("{:?}", family.get_field_type()).to_lowercase();

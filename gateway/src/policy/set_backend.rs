@@ -1,6 +1,6 @@
 //! setBackend: another backend for this handshake.
 
-use tidegate_config::policy;
+use tidegate_config::{PoolMember, policy};
 
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, expression_failed};
@@ -14,6 +14,8 @@ use crate::refusal::Refusal;
 pub(super) enum SetBackend {
     Fixed(BackendUrl),
     Rendered(Text),
+    /// Name of a member of the pool.
+    Member(Text),
 }
 
 impl SetBackend {
@@ -21,7 +23,16 @@ impl SetBackend {
         policy: &policy::SetBackend,
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
-        let text = compiler.text("setBackend.url", &policy.url)?;
+        let text = match (&policy.url, &policy.member) {
+            (Some(url), None) => compiler.text("setBackend.url", url)?,
+            (None, Some(member)) => {
+                return Ok(Self::Member(compiler.text("setBackend.ref", member)?));
+            }
+            _ => {
+                let problem = "exactly one of url and ref must be set";
+                return Err(compiler.invalid("setBackend", problem));
+            }
+        };
         let Some(url) = text.literal() else {
             return Ok(Self::Rendered(text));
         };
@@ -40,15 +51,37 @@ impl SetBackend {
                     expression_failed(format!("setBackend.url gave \"{url}\": {error}"))
                 })?
             }
+            Self::Member(name) => {
+                let name = name.render(exchange)?;
+                let index = member(exchange, &name)?;
+                exchange.upstream.select(index);
+                return Ok(());
+            }
         };
         exchange.upstream.redirect(url);
         Ok(())
     }
 }
 
+/// Scopes wider than the API do not know its pool: what they name may not be there.
+fn member(exchange: &Exchange, name: &str) -> Result<usize, Refusal> {
+    let pool = &exchange.api.backend_pool;
+    let has_name = |member: &PoolMember| member.name.as_deref() == Some(name);
+    pool.iter().position(has_name).ok_or_else(|| {
+        let key = &exchange.api.key;
+        expression_failed(format!(
+            "setBackend.ref gave \"{name}\": no member of the pool of {key} has that name"
+        ))
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::json;
+
+    use crate::exchange::Destination;
 
     use crate::policy::tests::{compile_error, exchange_to, refused, run_inbound};
     use crate::refusal::Reason;
@@ -88,6 +121,70 @@ mod tests {
                 "{rendered}"
             );
             assert_eq!(exchange.upstream.target.authority(), "backend");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_member_is_chosen_by_name_and_an_unknown_name_is_a_fault() {
+        for (name, steps, expected) in [
+            (
+                "literal",
+                json!([{"ref": "blue"}]),
+                Some(Destination::Member(1)),
+            ),
+            (
+                "rendered",
+                json!([{"ref": "${request.query('a')}"}]),
+                Some(Destination::Member(0)),
+            ),
+            (
+                "the later step counts: ref",
+                json!([{"url": "ws://other/"}, {"ref": "blue"}]),
+                Some(Destination::Member(1)),
+            ),
+            (
+                "the later step counts: url",
+                json!([{"ref": "blue"}, {"url": "ws://other/"}]),
+                Some(Destination::Elsewhere),
+            ),
+            ("unknown", json!([{"ref": "red"}]), None),
+            ("of a member without a name", json!([{"ref": ""}]), None),
+        ] {
+            let mut exchange = exchange_to("ws://backend/b", Some("a=green"));
+            let pool = json!([
+                {"url": "ws://a/b", "name": "green"},
+                {"url": "ws://b/b", "name": "blue"},
+                {"url": "ws://c/b"},
+            ]);
+            Arc::get_mut(&mut exchange.api).unwrap().backend_pool =
+                serde_json::from_value(pool).unwrap();
+            let steps = steps.as_array().unwrap().iter();
+            let steps: Vec<_> = steps.map(|step| json!({"setBackend": step})).collect();
+            let result = run_inbound(&steps, &mut exchange).await;
+            match expected {
+                Some(destination) => {
+                    result.unwrap();
+                    assert_eq!(exchange.upstream.destination(), destination, "{name}");
+                }
+                None => {
+                    let refusal = refused(result);
+                    let found = (refusal.status, refusal.reason);
+                    assert_eq!(found, (500, Reason::ExpressionFailed), "{name}");
+                    let detail = refusal.detail.unwrap();
+                    assert!(
+                        detail.contains("no member of the pool of apps/chat"),
+                        "{detail}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn exactly_one_of_url_and_ref_is_needed() {
+        for policy in [json!({}), json!({"url": "ws://a/", "ref": "b"})] {
+            let error = compile_error(json!({"setBackend": policy}));
+            assert!(error.contains("exactly one of url and ref"), "{error}");
         }
     }
 

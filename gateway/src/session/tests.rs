@@ -75,6 +75,7 @@ fn api(name: &str) -> ApiConfig {
         protocols: vec![UrlScheme::Ws],
         backend_url: "ws://backend".to_owned(),
         backend_pool: Vec::new(),
+        circuit_breaker: None,
         host_header: None,
         backend_tls: BackendTls::default(),
         subscription_required: true,

@@ -11,6 +11,7 @@
 mod access;
 mod attacks;
 mod backend;
+mod circuit;
 mod client_certificates;
 mod descriptors;
 mod differential;

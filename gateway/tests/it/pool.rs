@@ -17,6 +17,7 @@ fn pool(members: &[(SocketAddr, u32)]) -> Config {
         api.timeouts.connect = Some(Duration::from_secs(2));
         api.timeouts.backend_handshake = Some(Duration::from_secs(2));
         let members = members.iter().map(|(address, priority)| PoolMember {
+            name: None,
             url: format!("ws://{address}"),
             weight: 1,
             priority: *priority,

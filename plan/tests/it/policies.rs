@@ -34,6 +34,15 @@ fn good_steps_are_accepted() {
             inbound(json!({"setBackend": {"url": "ws://${request.host}/x"}})),
         ),
         (
+            "a member by name",
+            json!({
+                "backend": {"url": null, "pool": [{"url": "ws://a", "name": "green"}]},
+                "onHandshake": {"inbound": [
+                    {"setBackend": {"ref": "green"}}, {"setBackend": {"ref": "${request.host}"}},
+                ]},
+            }),
+        ),
+        (
             "computed path",
             inbound(json!({"rewritePath": {"path": "/a/${request.params.room}/b"}})),
         ),
@@ -189,6 +198,27 @@ fn bad_steps_are_named_by_their_place() {
             json!({"backend": {"url": null, "pool": [{"url": "ws://a/x"}, {"url": "ws://b/y"}]}}),
             "Invalid",
             "spec.backend.pool[1].url: path and query must be those of the first member",
+        ),
+        (
+            "pool with a name twice",
+            json!({"backend": {"url": null, "pool": [{"url": "ws://a", "name": "x"}, {"url": "ws://b", "name": "x"}]}}),
+            "Invalid",
+            "spec.backend.pool[1].name: another member has this name already",
+        ),
+        (
+            "a member that is not there",
+            json!({
+                "backend": {"url": null, "pool": [{"url": "ws://a", "name": "green"}, {"url": "ws://b"}]},
+                "onHandshake": {"inbound": [{"setBackend": {"ref": "red"}}]},
+            }),
+            "Invalid",
+            "spec.onHandshake.inbound[0].setBackend.ref: no member of backend.pool is called \"red\": there are green",
+        ),
+        (
+            "a member without a pool",
+            inbound(json!({"setBackend": {"ref": "red"}})),
+            "Invalid",
+            "spec.onHandshake.inbound[0].setBackend.ref: no member of backend.pool has a name",
         ),
         (
             "pool with a member twice",

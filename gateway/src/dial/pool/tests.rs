@@ -1,7 +1,13 @@
+mod circuit;
+
+use super::absence::FIRST_ABSENCE;
 use super::*;
+
+const ANY: Among<'static> = Among::AllBut(&[]);
 
 fn member(url: &str, weight: u32, priority: u32) -> PoolMember {
     PoolMember {
+        name: None,
         url: url.to_owned(),
         weight,
         priority,
@@ -11,16 +17,16 @@ fn member(url: &str, weight: u32, priority: u32) -> PoolMember {
 fn pool(members: &[(&str, u32, u32)], before: Option<&Pool>) -> Pool {
     let members: Vec<_> = members.iter().map(|(u, w, p)| member(u, *w, *p)).collect();
     let first = BackendUrl::parse(&members[0].url).unwrap();
-    Pool::new(&first, &members, before).unwrap()
+    Pool::new(&first, &members, None, before).unwrap()
 }
 
 /// Seats on every member after `count` handshakes that became tunnels.
 fn fill(pool: &Pool, count: usize, now: Instant) -> (Vec<Seat>, Vec<usize>) {
     let mut taken = vec![0; pool.members.len()];
     let seats = (0..count).map(|_| {
-        let choice = pool.choose(&[], now).unwrap();
+        let choice = pool.choose(ANY, now).unwrap();
         taken[choice.index] += 1;
-        choice.worked()
+        choice.worked().0
     });
     (seats.collect(), taken)
 }
@@ -66,19 +72,20 @@ fn the_next_group_is_used_when_all_of_the_better_one_are_out() {
         None,
     );
     for _ in 0..2 {
-        let choice = pool.choose(&[], now).unwrap();
+        let choice = pool.choose(ANY, now).unwrap();
         assert_ne!(choice.index, 0);
         choice.failed(now);
     }
-    assert_eq!(pool.choose(&[], now).unwrap().index, 0);
+    assert_eq!(pool.choose(ANY, now).unwrap().index, 0);
     assert_ne!(
-        pool.choose(&[0], now).unwrap().index,
+        pool.choose(Among::AllBut(&[0]), now).unwrap().index,
         0,
         "better than nobody"
     );
-    assert!(pool.choose(&[0, 1, 2], now).is_none());
+    let none = pool.choose(Among::AllBut(&[0, 1, 2]), now).unwrap_err();
+    assert_eq!(none, Nobody::Left);
     let later = now + FIRST_ABSENCE;
-    assert_ne!(pool.choose(&[], later).unwrap().index, 0);
+    assert_ne!(pool.choose(ANY, later).unwrap().index, 0);
 }
 
 #[test]
@@ -87,14 +94,14 @@ fn an_absence_grows_is_capped_and_ends_with_success() {
     let pool = pool(&[("ws://a", 1, 0)], None);
     let mut times = Vec::new();
     for _ in 0..7 {
-        let time = pool.choose(&[], now).unwrap().failed(now).unwrap();
+        let time = pool.choose(ANY, now).unwrap().failed(now).absence.unwrap();
         times.push(time.as_secs());
         now += time;
     }
     assert_eq!(times, [1, 2, 4, 8, 16, 30, 30]);
-    drop(pool.choose(&[], now).unwrap().worked());
-    let again = pool.choose(&[], now).unwrap().failed(now);
-    assert_eq!(again, Some(FIRST_ABSENCE));
+    drop(pool.choose(ANY, now).unwrap().worked().0);
+    let again = pool.choose(ANY, now).unwrap().failed(now);
+    assert_eq!(again.absence, Some(FIRST_ABSENCE));
 }
 
 #[test]
@@ -102,26 +109,26 @@ fn handshakes_that_fail_together_count_once() {
     let now = Instant::now();
     let pool = pool(&[("ws://a", 1, 0)], None);
     let (one, two) = (
-        pool.choose(&[], now).unwrap(),
-        pool.choose(&[], now).unwrap(),
+        pool.choose(ANY, now).unwrap(),
+        pool.choose(ANY, now).unwrap(),
     );
-    assert_eq!(one.failed(now), Some(FIRST_ABSENCE));
-    assert_eq!(two.failed(now), None);
+    assert_eq!(one.failed(now).absence, Some(FIRST_ABSENCE));
+    assert_eq!(two.failed(now).absence, None);
 }
 
 #[test]
 fn after_an_absence_one_handshake_goes_first() {
     let now = Instant::now();
     let pool = pool(&[("ws://a", 100, 0), ("ws://b", 1, 0)], None);
-    let first = pool.choose(&[], now).unwrap();
+    let first = pool.choose(ANY, now).unwrap();
     assert_eq!(first.index, 0);
     first.failed(now);
     let later = now + FIRST_ABSENCE;
-    let probe = pool.choose(&[], later).unwrap();
+    let probe = pool.choose(ANY, later).unwrap();
     assert_eq!(probe.index, 0);
-    assert_eq!(pool.choose(&[], later).unwrap().index, 1);
-    drop(probe.worked());
-    assert_eq!(pool.choose(&[], later).unwrap().index, 0);
+    assert_eq!(pool.choose(ANY, later).unwrap().index, 1);
+    drop(probe.worked().0);
+    assert_eq!(pool.choose(ANY, later).unwrap().index, 0);
 }
 
 #[test]
@@ -132,10 +139,10 @@ fn a_member_that_stays_keeps_its_tunnels_and_its_failures() {
     let after = pool(&[("ws://new", 1, 0), ("wss://b:80", 1, 0)], Some(&before));
     let (_new, taken) = fill(&after, 10, now);
     assert_eq!(taken, [10, 0]);
-    after.choose(&[0], now).unwrap().failed(now);
+    after.choose(Among::AllBut(&[0]), now).unwrap().failed(now);
     assert_eq!(
         pool(&[("ws://b", 1, 0), ("ws://c", 1, 1)], Some(&after))
-            .choose(&[], now)
+            .choose(ANY, now)
             .unwrap()
             .index,
         1
@@ -151,7 +158,9 @@ fn what_can_not_be_used_says_why() {
         (member("ws://b/x?q", 1, 0), "path and query"),
         (member("ws://b/x", 0, 0), "backend.pool[0].weight"),
     ] {
-        let error = Pool::new(&backend, &[bad], None).unwrap_err().to_string();
+        let error = Pool::new(&backend, &[bad], None, None)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(why), "{error}");
     }
 }

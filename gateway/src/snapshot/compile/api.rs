@@ -101,7 +101,13 @@ impl Compilation<'_> {
 
     fn parts(&self, config: &ApiConfig, before: Option<&Pool>) -> Result<Parts, InvalidApi> {
         let backend = BackendUrl::parse(&config.backend_url).map_err(InvalidApi::Url)?;
-        let pool = Pool::new(&backend, &config.backend_pool, before).map_err(InvalidApi::Pool)?;
+        let pool = Pool::new(
+            &backend,
+            &config.backend_pool,
+            config.circuit_breaker,
+            before,
+        );
+        let pool = pool.map_err(InvalidApi::Pool)?;
         let host_header = config.host_header.as_deref().unwrap_or_default();
         if !host_header.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(InvalidApi::HostHeader);
@@ -161,7 +167,7 @@ impl Compilation<'_> {
         // Never dialled.
         let backend = BackendUrl::parse("ws://blocked.invalid").ok()?;
         let parts = Parts {
-            pool: Arc::new(Pool::new(&backend, &[], None).ok()?),
+            pool: Arc::new(Pool::new(&backend, &[], None, None).ok()?),
             backend,
             backend_tls: plain.ok()?,
             policies: Arc::new(ScopePolicies::none()),

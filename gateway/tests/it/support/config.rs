@@ -198,6 +198,7 @@ pub(crate) fn api(name: &str, backend_url: &str) -> ApiConfig {
         protocols: vec![UrlScheme::Ws, UrlScheme::Wss],
         backend_url: backend_url.to_owned(),
         backend_pool: Vec::new(),
+        circuit_breaker: None,
         host_header: None,
         backend_tls: BackendTls::default(),
         subscription_required: false,
