@@ -36,6 +36,8 @@ pub use status::{AddressType, GatewayAddress, GatewayStatus, ListenerStatus, Pod
     doc = "A gateway for WebSocket APIs: listeners, global policies, limits, and how its pods run.",
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$')")
         .message("the name becomes the name of a Service: at most 63 of a-z, 0-9 and -, a letter first"),
+    validation = Rule::new("!self.spec.listeners.exists(l, has(l.proxyProtocol) && l.proxyProtocol) || (has(self.spec.trustedProxies) && self.spec.trustedProxies.size() > 0)")
+        .message("proxyProtocol needs trustedProxies: without them no PROXY header is believed"),
     printcolumn(name = "Accepted", type_ = "string", json_path = ".status.conditions[?(@.type==\"Accepted\")].status"),
     printcolumn(name = "Resolved", type_ = "string", json_path = ".status.conditions[?(@.type==\"ResolvedRefs\")].status"),
     printcolumn(name = "Programmed", type_ = "string", json_path = ".status.conditions[?(@.type==\"Programmed\")].status"),
@@ -78,7 +80,7 @@ pub struct GatewaySpec {
     /// How a pod says goodbye to its tunnels.
     #[serde(default)]
     pub drain: Drain,
-    /// CIDRs whose X-Forwarded-For is believed for the client's address.
+    /// CIDRs whose X-Forwarded-For and PROXY headers are believed for the client's address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 64), inner(length(min = 2, max = 64), regex(pattern = "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$")))]
     pub trusted_proxies: Vec<String>,

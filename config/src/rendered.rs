@@ -65,6 +65,15 @@ pub struct ListenerConfig {
     pub hostnames: Vec<String>,
     /// Set when the protocol is WSS.
     pub tls: Option<ListenerTlsConfig>,
+    /// Does every connection begin with a PROXY header?
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub proxy_protocol: bool,
+}
+
+/// What is off is not written, so that an older gateway can read the rest.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_off(flag: &bool) -> bool {
+    !*flag
 }
 
 /// TLS of a listener.

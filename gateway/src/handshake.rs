@@ -105,9 +105,8 @@ pub(crate) async fn serve(server: Arc<Server>, accepted: Accepted) {
 async fn shake(server: &Server, accepted: Accepted) -> Option<Established> {
     let snapshot = server.shared.snapshot.load_full();
     let port = Arc::clone(snapshot.ports.get(&accepted.port)?);
-    let peer = accepted.peer;
-    let mut record = Record::begin(&server.shared.metrics, peer, accepted.at);
-    let arrival = match arrive::arrive(accepted, &port, &snapshot.settings, &mut record).await {
+    let mut record = Record::begin(&server.shared.metrics, accepted.peer, accepted.at);
+    let arrival = match arrive::arrive(accepted, &port, &snapshot, &mut record).await {
         Ok(arrival) => arrival,
         Err(Departure::Unheard) => {
             record.unheard();
@@ -125,6 +124,7 @@ async fn shake(server: &Server, accepted: Accepted) -> Option<Established> {
     };
     let Arrival {
         client,
+        peer,
         request,
         rest,
         tls,

@@ -35,6 +35,7 @@ mod jwt;
 mod listener;
 mod metrics;
 mod policy;
+mod proxy_header;
 mod record;
 mod refusal;
 mod route;

@@ -97,6 +97,11 @@ impl Record {
         });
     }
 
+    /// A proxy that is believed has said who connects through it.
+    pub(crate) fn client(&mut self, client: IpAddr) {
+        self.with(|known| known.client = client);
+    }
+
     /// The client speaks TLS.
     pub(crate) fn tls(&mut self, tls: &TlsInfo) {
         self.with(|known| known.tls = Some(tls.clone()));

@@ -17,6 +17,7 @@ pub(crate) enum Reason {
     HeadTooLarge,
     UrlTooLong,
     HandshakeTimeout,
+    ProxyHeaderInvalid,
     TlsFailed,
     Misdirected,
     RouteNotFound,
@@ -62,13 +63,14 @@ pub(crate) enum Reason {
 impl Reason {
     /// All reasons, in the order of the documentation.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 46] = [
+    pub(crate) const ALL: [Self; 47] = [
         Self::InvalidRequest,
         Self::InvalidUpgrade,
         Self::UnsupportedVersion,
         Self::HeadTooLarge,
         Self::UrlTooLong,
         Self::HandshakeTimeout,
+        Self::ProxyHeaderInvalid,
         Self::TlsFailed,
         Self::Misdirected,
         Self::RouteNotFound,
@@ -116,6 +118,7 @@ impl Reason {
         matches!(
             self,
             Self::HandshakeTimeout
+                | Self::ProxyHeaderInvalid
                 | Self::TlsFailed
                 | Self::KeysUnavailable
                 | Self::ExpressionFailed
@@ -139,6 +142,7 @@ impl Reason {
             Self::HeadTooLarge => "head_too_large",
             Self::UrlTooLong => "url_too_long",
             Self::HandshakeTimeout => "handshake_timeout",
+            Self::ProxyHeaderInvalid => "proxy_header_invalid",
             Self::TlsFailed => "tls_failed",
             Self::Misdirected => "misdirected",
             Self::RouteNotFound => "route_not_found",

@@ -36,6 +36,7 @@ pub(crate) struct ListenerDraft {
     pub(crate) name: String,
     pub(crate) port: u16,
     pub(crate) protocol: Protocol,
+    proxy_protocol: bool,
     pub(crate) hostnames: Vec<String>,
     pub(crate) in_service: bool,
     pub(crate) attached: u32,
@@ -225,12 +226,14 @@ fn listeners(
                 protocol: listener.protocol,
                 hostnames: listener.hostnames.clone(),
                 tls,
+                proxy_protocol: listener.proxy_protocol,
             });
         }
         drafts.push(ListenerDraft {
             name: listener.name.clone(),
             port: listener.port,
             protocol: listener.protocol,
+            proxy_protocol: listener.proxy_protocol,
             hostnames: listener.hostnames.clone(),
             in_service,
             attached: 0,
@@ -260,6 +263,11 @@ fn conflict(listener: &Listener, earlier: &[ListenerDraft]) -> Option<Problem> {
         } else if other.protocol != listener.protocol {
             Some(format!(
                 "listener \"{name}\" speaks another protocol on port {port}"
+            ))
+        } else if other.proxy_protocol != listener.proxy_protocol {
+            let not = if other.proxy_protocol { "" } else { "no " };
+            Some(format!(
+                "listener \"{name}\" wants {not}PROXY headers on port {port}"
             ))
         } else if same_host(other) {
             Some(format!(

@@ -37,6 +37,10 @@ pub struct Listener {
     /// TLS; only and always with WSS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<ListenerTls>,
+    /// Must every connection begin with a PROXY protocol header (version 1 or 2)? What it says of
+    /// the client is believed when the peer is one of trustedProxies. Default: false.
+    #[serde(default)]
+    pub proxy_protocol: bool,
 }
 
 /// TLS of a listener.

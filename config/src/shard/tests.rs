@@ -15,6 +15,7 @@ fn config(subscriptions: usize) -> GatewayConfig {
                 protocol: Protocol::Ws,
                 hostnames: Vec::new(),
                 tls: None,
+                proxy_protocol: false,
             }],
             on_handshake: OnHandshake::default(),
             values: BTreeMap::new(),

@@ -1,12 +1,12 @@
-//! The client's side of the beginning: TLS and the request head, both within one time.
+//! The client's side of the beginning: PROXY header, TLS and the request head, all within one time.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use rustls::ProtocolVersion;
 use rustls::server::Acceptor;
-use tidegate_config::GatewaySettings;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::LazyConfigAcceptor;
@@ -15,9 +15,10 @@ use crate::chain::text_of;
 use crate::exchange::TlsInfo;
 use crate::head::{HeadLimits, InvalidHead, ReadHeadError, RequestHead, read_request};
 use crate::metrics::Phase;
+use crate::proxy_header::{self, ReadHeaderError};
 use crate::record::Record;
 use crate::refusal::{Origin, Reason, Refusal};
-use crate::snapshot::Port;
+use crate::snapshot::{Port, Snapshot};
 use crate::transport::Transport;
 use crate::worker::Accepted;
 
@@ -27,6 +28,8 @@ const NO_HURRY: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 
 /// A client that has sent its request.
 pub(super) struct Arrival {
     pub(super) client: Transport,
+    /// Who connects: the socket's peer, or whom its PROXY header names.
+    pub(super) peer: SocketAddr,
     pub(super) request: RequestHead,
     /// What came behind the head.
     pub(super) rest: Bytes,
@@ -43,16 +46,18 @@ pub(super) enum Departure {
     Refused(Transport, Refusal),
 }
 
-/// Speaks TLS where the port does, and reads the request head.
+/// Reads the PROXY header where the port has them, speaks TLS where it does, and reads the request
+/// head.
 pub(super) async fn arrive(
     accepted: Accepted,
     port: &Port,
-    settings: &GatewaySettings,
+    snapshot: &Snapshot,
     record: &mut Record,
 ) -> Result<Arrival, Departure> {
+    let settings = &snapshot.settings;
     let patience = settings.timeouts.handshake.enabled().unwrap_or(NO_HURRY);
     let deadline = Instant::from_std(accepted.at) + patience;
-    let socket = TcpStream::from_std(accepted.socket).map_err(|error| {
+    let mut socket = TcpStream::from_std(accepted.socket).map_err(|error| {
         let refusal = Refusal::new(
             500,
             Reason::Internal,
@@ -61,6 +66,14 @@ pub(super) async fn arrive(
         );
         Departure::Lost(refusal.detail(error.to_string()))
     })?;
+    let mut peer = accepted.peer;
+    if port.proxy_protocol
+        && let Some(source) = announced(&mut socket, deadline).await?
+        && snapshot.trusted_proxies.contains(peer.ip().to_canonical())
+    {
+        peer = source;
+        record.client(peer.ip().to_canonical());
+    }
     let (mut client, tls) = secure(socket, port, deadline, record).await?;
     let limits = HeadLimits {
         header_bytes: settings.limits.max_header_bytes as usize,
@@ -73,6 +86,7 @@ pub(super) async fn arrive(
             record.phase(Phase::Head);
             return Ok(Arrival {
                 client,
+                peer,
                 request: read.head,
                 rest: read.rest,
                 tls,
@@ -87,6 +101,28 @@ pub(super) async fn arrive(
         Err(_) => too_slow("the request head did not come to its end"),
     };
     Err(Departure::Refused(client, refusal))
+}
+
+/// Whom the PROXY header names; it must be there, whether it is believed or not.
+async fn announced(
+    socket: &mut TcpStream,
+    deadline: Instant,
+) -> Result<Option<SocketAddr>, Departure> {
+    match timeout_at(deadline, proxy_header::read(socket)).await {
+        Ok(Ok(source)) => Ok(source),
+        // What a health check of a load balancer looks like.
+        Ok(Err(ReadHeaderError::Gone { received: 0, .. })) => Err(Departure::Unheard),
+        Ok(Err(error @ ReadHeaderError::Gone { .. })) => {
+            Err(Departure::Lost(client_gone(&text_of(&error))))
+        }
+        Ok(Err(error @ ReadHeaderError::Invalid(_))) => {
+            let message = "Invalid PROXY header";
+            let reason = Reason::ProxyHeaderInvalid;
+            let refusal = Refusal::new(400, reason, Origin::Client, message);
+            Err(Departure::Lost(refusal.detail(text_of(&error))))
+        }
+        Err(_) => Err(Departure::Lost(too_slow("the PROXY header did not come"))),
+    }
 }
 
 async fn secure(

@@ -49,6 +49,7 @@ fn settings() -> GatewaySettings {
         protocol: Protocol::Ws,
         hostnames: Vec::new(),
         tls: None,
+        proxy_protocol: false,
     };
     GatewaySettings {
         key: key("edge"),

@@ -204,9 +204,9 @@ impl Compilation<'_> {
             };
             match ports.get_mut(&config.port) {
                 None => drop(ports.insert(config.port, Port::new(listener))),
-                Some(port) if port.protocol == config.protocol => port.add(listener),
+                Some(port) if port.suits(config) => port.add(listener),
                 Some(_) => self.reject_gateway(format!(
-                    "listener {}: another listener has port {} with another protocol",
+                    "listener {}: another listener has port {} with another protocol or proxyProtocol",
                     config.name, config.port
                 )),
             }

@@ -21,6 +21,8 @@ pub(crate) struct Listener {
 #[derive(Debug)]
 pub(crate) struct Port {
     pub(crate) protocol: Protocol,
+    /// Does every connection begin with a PROXY header?
+    pub(crate) proxy_protocol: bool,
     /// In the order of the configuration; never empty.
     pub(crate) listeners: Vec<Arc<Listener>>,
     by_host: HostTable<Option<usize>>,
@@ -31,6 +33,7 @@ impl Port {
     pub(super) fn new(listener: Listener) -> Self {
         let mut port = Self {
             protocol: listener.config.protocol,
+            proxy_protocol: listener.config.proxy_protocol,
             listeners: Vec::new(),
             by_host: HostTable::default(),
         };
@@ -38,7 +41,12 @@ impl Port {
         port
     }
 
-    /// One more listener, of the same protocol. Of two for the same host the first answers.
+    /// Does a connection begin the same way for this listener as for the others here?
+    pub(super) fn suits(&self, config: &ListenerConfig) -> bool {
+        self.protocol == config.protocol && self.proxy_protocol == config.proxy_protocol
+    }
+
+    /// One more listener that [`suits`](Self::suits). Of two for the same host the first answers.
     pub(super) fn add(&mut self, listener: Listener) {
         let at = self.listeners.len();
         if listener.config.hostnames.is_empty() {

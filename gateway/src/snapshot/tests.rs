@@ -249,6 +249,7 @@ fn listeners_share_a_port_when_they_speak_the_same() {
         protocol: Protocol::Ws,
         hostnames: vec![host.to_owned()],
         tls: None,
+        proxy_protocol: false,
     };
     let update = update(|update| {
         let mut secure = listener("secure", "c.test");

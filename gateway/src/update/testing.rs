@@ -36,6 +36,7 @@ fn settings() -> GatewaySettings {
             protocol: Protocol::Ws,
             hostnames: Vec::new(),
             tls: None,
+            proxy_protocol: false,
         }],
         on_handshake: OnHandshake::default(),
         values: BTreeMap::new(),

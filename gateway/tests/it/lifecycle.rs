@@ -85,6 +85,7 @@ async fn listeners_come_and_go_with_the_configuration() {
         protocol: Protocol::Ws,
         hostnames: Vec::new(),
         tls: None,
+        proxy_protocol: false,
     };
     let both = config
         .clone()
@@ -117,6 +118,7 @@ async fn a_port_that_is_taken_harms_its_listener_only() {
         protocol: Protocol::Ws,
         hostnames: Vec::new(),
         tls: None,
+        proxy_protocol: false,
     };
     let config = Config::new().settings(|settings| {
         settings.listeners = vec![listener("taken", taken_port), listener("free", free_port)];

@@ -54,6 +54,7 @@ fn secure(
             min_version: TlsVersion::V1_2,
             client_auth: None,
         }),
+        proxy_protocol: false,
     });
     for api in &mut config.apis {
         api.listeners.push(name.to_owned());

@@ -23,4 +23,5 @@ mod logs;
 mod policies;
 mod pool;
 mod process;
+mod proxy_protocol;
 mod support;

@@ -16,7 +16,7 @@ use crate::support::gateway::TestGateway;
 
 const SECRET: &[u8] = b"the secret of the harbour master, 0123456789";
 
-fn steps(on: Value) -> OnHandshake {
+pub(crate) fn steps(on: Value) -> OnHandshake {
     serde_json::from_value(on).unwrap()
 }
 

@@ -19,6 +19,7 @@ fn render(spec: Value) -> Vec<Manifest> {
             protocol: listener.protocol,
             hostnames: Vec::new(),
             tls: None,
+            proxy_protocol: false,
         })
         .collect();
     let mut all = access(&site, &["edge-secrets-0-abc".to_owned()]);
@@ -196,6 +197,7 @@ fn a_gateway_without_a_working_listener_has_no_service() {
         protocol: Protocol::Wss,
         hostnames: Vec::new(),
         tls: None,
+        proxy_protocol: false,
     }];
     let all = workload(&site, &config);
     let port = &of(OwnedKind::Service, &all).unwrap()["spec"]["ports"][0];

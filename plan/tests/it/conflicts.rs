@@ -140,6 +140,15 @@ fn of_two_listeners_the_first_has_the_port() {
             listener("b", 81, json!({"protocol": "WSS", "tls": tls})),
             true,
         ),
+        (
+            "same port, other host, with PROXY headers",
+            listener(
+                "b",
+                81,
+                json!({"hostnames": ["x.example"], "proxyProtocol": true}),
+            ),
+            true,
+        ),
         ("port of the probes", listener("b", 9090, json!({})), true),
     ] {
         let listeners = json!({"listeners": [listener("a", 81, json!({})), second]});

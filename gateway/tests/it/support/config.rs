@@ -143,6 +143,7 @@ impl Config {
                 min_version: TlsVersion::V1_2,
                 client_auth: None,
             }),
+            proxy_protocol: false,
         });
         for api in &mut self.config.apis {
             api.listeners.push("secure".to_owned());
@@ -170,6 +171,7 @@ fn settings() -> GatewaySettings {
             protocol: Protocol::Ws,
             hostnames: Vec::new(),
             tls: None,
+            proxy_protocol: false,
         }],
         on_handshake: OnHandshake::default(),
         values: BTreeMap::new(),
