@@ -12,6 +12,8 @@ mod bad_input;
 mod churn;
 #[path = "e2e/closes.rs"]
 mod closes;
+#[path = "e2e/documents.rs"]
+mod documents;
 #[path = "e2e/handshake.rs"]
 mod handshake;
 #[path = "e2e/harness.rs"]
