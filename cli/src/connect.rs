@@ -119,6 +119,11 @@ fn request(args: &ConnectArgs) -> anyhow::Result<Request<()>> {
 }
 
 fn trusting(file: &std::path::Path) -> anyhow::Result<Connector> {
+    Ok(Connector::Rustls(trust(file)?))
+}
+
+/// Trust in the authorities of a PEM file.
+pub(crate) fn trust(file: &std::path::Path) -> anyhow::Result<Arc<rustls::ClientConfig>> {
     use rustls_pki_types::CertificateDer;
     use rustls_pki_types::pem::PemObject as _;
 
@@ -132,7 +137,7 @@ fn trusting(file: &std::path::Path) -> anyhow::Result<Connector> {
     let config = rustls::ClientConfig::builder()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Ok(Connector::Rustls(Arc::new(config)))
+    Ok(Arc::new(config))
 }
 
 /// Sends the given messages and waits for as many answers.

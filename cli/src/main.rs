@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tidegate_cli::conformance::{ConformanceArgs, conformance};
 use tidegate_cli::connect::{ConnectArgs, connect};
 use tidegate_cli::demo::{DemoArgs, demo};
 use tidegate_cli::echo::{EchoArgs, run_echo};
@@ -35,6 +36,7 @@ enum Command {
     Validate(ValidateArgs),
     Import(ImportArgs),
     Connect(ConnectArgs),
+    Conformance(ConformanceArgs),
     Echo(EchoArgs),
 }
 
@@ -73,6 +75,7 @@ async fn dispatch(command: &Command) -> anyhow::Result<u8> {
         Command::Run(args) => run(args).await.map(|()| 0),
         Command::Echo(args) => run_echo(args).await.map(|()| 0),
         Command::Import(args) => import(args),
+        Command::Conformance(args) => conformance(args).await,
         Command::Connect(args) => Ok(connect(args).await?.exit_code()),
         Command::Validate(args) => {
             let findings = validate(args)?;

@@ -218,6 +218,14 @@ impl Standalone {
         self.served.iter().flat_map(of).collect()
     }
 
+    /// Where each Gateway serves metrics and readiness, if it does.
+    pub fn admin_addresses(&self) -> Vec<(ObjectKey, SocketAddr)> {
+        let of = |(key, served): (&ObjectKey, &Served)| {
+            Some((key.clone(), served.gateway.admin_address()?))
+        };
+        self.served.iter().filter_map(of).collect()
+    }
+
     /// Drains all Gateways at the same time.
     pub async fn shutdown(self) {
         let draining = self

@@ -4,7 +4,16 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-const COMMANDS: [&str; 6] = ["demo", "run", "validate", "import apim", "connect", "echo"];
+const COMMANDS: [&str; 8] = [
+    "demo",
+    "run",
+    "validate",
+    "import apim",
+    "connect",
+    "conformance manifests",
+    "conformance run",
+    "echo",
+];
 
 fn help(command: &str) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))

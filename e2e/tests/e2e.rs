@@ -12,6 +12,8 @@ mod bad_input;
 mod churn;
 #[path = "e2e/closes.rs"]
 mod closes;
+#[path = "e2e/conformance.rs"]
+mod conformance;
 #[path = "e2e/documents.rs"]
 mod documents;
 #[path = "e2e/handshake.rs"]

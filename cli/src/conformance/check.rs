@@ -1,0 +1,219 @@
+//! What was seen against what must be seen. Pure.
+
+use std::collections::BTreeMap;
+
+use regex::Regex;
+use serde_json::Value;
+
+use super::case::{Call, CloseText, Expect, Step, Text};
+use super::frame::{Frame, FrameText};
+use super::wire::Head;
+
+/// What came of a step.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen {
+    /// The answer.
+    pub(super) head: Head,
+    /// Its body, unless it is a 101.
+    pub(super) body: String,
+    /// Does a 101 have the right Sec-WebSocket-Accept?
+    pub(super) accepted: bool,
+    /// What the client received before a Close.
+    pub(super) frames: Vec<Frame>,
+    /// The Close that it received, or how it ended without.
+    pub(super) close: Option<(u16, String)>,
+    /// The backend's handshake.
+    pub(super) asked: Option<Head>,
+    /// Code of the Close that the backend received.
+    pub(super) backend_close: Option<u16>,
+    /// Calls of services.
+    pub(super) calls: Vec<SeenCall>,
+}
+
+/// A call of a service.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SeenCall {
+    /// Method and header lines.
+    pub(super) head: Head,
+    /// Path and query below the case's.
+    pub(super) path: String,
+    /// Its body.
+    pub(super) body: String,
+}
+
+/// What the client sends once the tunnel is open.
+pub(super) fn sent(step: &Step) -> Vec<Frame> {
+    match &step.send {
+        Some(frames) => frames.iter().map(FrameText::frame).collect(),
+        None if step.backend.abandon || !step.backend.send.is_empty() => Vec::new(),
+        None => vec![FrameText::text("hello").frame()],
+    }
+}
+
+/// What the client must receive before a Close; `None`: whatever comes.
+pub(super) fn wanted(step: &Step) -> Option<Vec<Frame>> {
+    if let Some(frames) = &step.expect.frames {
+        return Some(frames.iter().map(FrameText::frame).collect());
+    }
+    if step.expect.close.is_some() {
+        return None;
+    }
+    let from_backend = step.backend.send.iter().map(FrameText::frame);
+    let sent = sent(step).into_iter();
+    let echoed = sent
+        .filter(|frame| !frame.is_pong() && frame.closing().is_none())
+        .map(Frame::echoed);
+    Some(from_backend.chain(echoed).collect())
+}
+
+/// Every difference, as a line; empty when the step came out as it must.
+pub(super) fn differences(step: &Step, seen: &Seen) -> Vec<String> {
+    let mut found = Differences::default();
+    let expect = &step.expect;
+    let status = expect.status.unwrap_or(101);
+    if seen.head.status() != status {
+        let (got, body) = (seen.head.status(), &seen.body);
+        found.say(format!("status {status} is wanted, not {got} {body}"));
+        return found.0;
+    }
+    found.answer(expect, seen, status);
+    found.backend(expect, seen, status);
+    if status == 101 {
+        found.tunnel(step, seen);
+    }
+    if let Some(calls) = &expect.calls {
+        found.calls(calls, &seen.calls);
+    }
+    found.0
+}
+
+#[derive(Default)]
+struct Differences(Vec<String>);
+
+impl Differences {
+    fn say(&mut self, what: String) {
+        self.0.push(what);
+    }
+
+    fn answer(&mut self, expect: &Expect, seen: &Seen, status: u16) {
+        if status == 101 && !seen.accepted {
+            self.say("Sec-WebSocket-Accept does not fit the key".to_owned());
+        }
+        if let Some(message) = &expect.message {
+            let body: Value = serde_json::from_str(&seen.body).unwrap_or_default();
+            if body["statusCode"] != status {
+                self.say(format!("statusCode {status} is wanted in {}", seen.body));
+            }
+            self.text("message", Some(message), body["message"].as_str());
+        }
+        if let Some(body) = &expect.body {
+            self.text("body", Some(body), Some(&seen.body));
+        }
+        self.headers("header", &expect.headers, &seen.head);
+    }
+
+    fn backend(&mut self, expect: &Expect, seen: &Seen, status: u16) {
+        let wanted = match expect.asked {
+            None if status == 101 => Some(true),
+            wanted => wanted,
+        };
+        if wanted.is_some_and(|wanted| wanted != seen.asked.is_some()) {
+            let not = if wanted == Some(true) {
+                "was not"
+            } else {
+                "was"
+            };
+            self.say(format!("the backend {not} asked"));
+        }
+        if let Some(head) = &seen.asked {
+            if let Some(target) = &expect.target {
+                self.text("target at the backend", Some(target), Some(head.word(1)));
+            }
+            self.headers("backend's header", &expect.backend_headers, head);
+        } else if expect.target.is_some() || !expect.backend_headers.is_empty() {
+            self.say("the backend was not asked".to_owned());
+        }
+    }
+
+    fn tunnel(&mut self, step: &Step, seen: &Seen) {
+        if let Some(wanted) = wanted(step)
+            && seen.frames != wanted
+        {
+            let got = &seen.frames;
+            self.say(format!("frames {wanted:?} are wanted, not {got:?}"));
+        }
+        if let Some(CloseText { code, reason }) = &step.expect.close {
+            match &seen.close {
+                None => self.say(format!("close code {code} is wanted, not an end without")),
+                Some((got, said)) if got != code => {
+                    self.say(format!("close code {code} is wanted, not {got} {said:?}"));
+                }
+                Some((_, said)) => {
+                    if let Some(reason) = reason {
+                        self.text("close reason", Some(reason), Some(said));
+                    }
+                }
+            }
+        }
+        if let Some(code) = step.expect.backend_close
+            && seen.backend_close != Some(code)
+        {
+            let got = seen.backend_close;
+            self.say(format!("close code {code} at the backend, not {got:?}"));
+        }
+    }
+
+    fn headers(&mut self, what: &str, wanted: &BTreeMap<String, Option<Text>>, head: &Head) {
+        for (name, wanted) in wanted {
+            let got = head.get(name);
+            self.text(&format!("{what} {name}"), wanted.as_ref(), got.as_deref());
+        }
+    }
+
+    fn calls(&mut self, wanted: &[Call], got: &[SeenCall]) {
+        if wanted.len() != got.len() {
+            let paths: Vec<_> = got.iter().map(|call| &call.path).collect();
+            let wanted = wanted.len();
+            self.say(format!("{wanted} calls of services, not {paths:?}"));
+            return;
+        }
+        for (wanted, got) in wanted.iter().zip(got) {
+            self.text("called path", Some(&wanted.path), Some(&got.path));
+            if let Some(method) = &wanted.method {
+                let method = Text::Exactly(method.clone());
+                self.text("called method", Some(&method), Some(got.head.word(0)));
+            }
+            self.headers("called with", &wanted.headers, &got.head);
+            if let Some(body) = &wanted.body {
+                self.text("called with body", Some(body), Some(&got.body));
+            }
+        }
+    }
+
+    fn text(&mut self, what: &str, wanted: Option<&Text>, got: Option<&str>) {
+        let fits = match (wanted, got) {
+            (None, None) => true,
+            (Some(Text::Exactly(wanted)), Some(got)) => wanted == got,
+            (Some(Text::Matching(wanted)), Some(got)) => fits(&wanted.matches, got),
+            _ => false,
+        };
+        if fits {
+            return;
+        }
+        let wanted = match wanted {
+            None => "none".to_owned(),
+            Some(Text::Exactly(text)) => format!("{text:?}"),
+            Some(Text::Matching(text)) => format!("/{}/", text.matches),
+        };
+        let got = got.map_or_else(|| "none".to_owned(), |got| format!("{got:?}"));
+        self.say(format!("{what}: {wanted} is wanted, not {got}"));
+    }
+}
+
+/// A pattern that can not be read fits nothing: the case fails and shows it.
+fn fits(pattern: &str, text: &str) -> bool {
+    Regex::new(&format!("^(?s:{pattern})$")).is_ok_and(|pattern| pattern.is_match(text))
+}
+
+#[cfg(test)]
+mod tests;

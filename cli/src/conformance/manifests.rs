@@ -1,0 +1,91 @@
+//! From cases to the objects that a gateway must serve before they can be played.
+
+use serde_json::{Map, Value, json};
+
+use super::case::Case;
+
+/// The Gateway that the cases are for.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Its name.
+    pub gateway: String,
+    /// Port of its listener.
+    pub port: u16,
+    /// Shall the operator run its pods?
+    pub managed: bool,
+}
+
+/// The Gateway and all objects of these cases; not those that must be refused.
+pub fn manifests<'a>(cases: impl Iterator<Item = &'a Case>, target: &Target) -> Vec<Value> {
+    let played: Vec<_> = cases.filter(|case| case.refused.is_none()).collect();
+    let of_cases = played.iter().flat_map(|case| of_case(case, target));
+    let of_cases: Vec<_> = of_cases.collect();
+    [vec![gateway(&played, target)], of_cases].concat()
+}
+
+/// The objects of one case: its API, unless it brings one of its own, and the rest.
+pub fn of_case(case: &Case, target: &Target) -> Vec<Value> {
+    let mut objects = vec![api(case, target)];
+    objects.extend(case.objects.iter().cloned());
+    objects
+}
+
+fn api(case: &Case, target: &Target) -> Value {
+    let name = &case.name;
+    let mut spec = Map::new();
+    spec.insert("gateways".to_owned(), json!([{"name": target.gateway}]));
+    spec.insert("path".to_owned(), json!(format!("/{name}")));
+    spec.insert("subscriptionRequired".to_owned(), json!(false));
+    spec.extend(case.api.clone());
+    json!({
+        "apiVersion": "tidegate.dev/v1alpha1",
+        "kind": "WebSocketApi",
+        "metadata": {"name": name},
+        "spec": spec,
+    })
+}
+
+/// The Gateway with the global steps of all cases, each for its own API only.
+pub fn gateway(cases: &[&Case], target: &Target) -> Value {
+    let mut sections: Map<String, Value> = Map::new();
+    for case in cases {
+        for (section, steps) in &case.gateway {
+            let all = sections
+                .entry(section.clone())
+                .or_insert_with(|| json!([]))
+                .as_array_mut();
+            if let Some(all) = all {
+                all.extend(steps.iter().map(|step| guarded(step, &case.name)));
+            }
+        }
+    }
+    let values: Vec<_> = cases
+        .iter()
+        .flat_map(|c| c.gateway_values.clone())
+        .collect();
+    let mut spec = json!({
+        "listeners": [{"name": "plain", "port": target.port, "protocol": "WS"}],
+        "drain": {"window": "1s", "closeTimeout": "1s"},
+        "onHandshake": sections,
+        "values": values,
+    });
+    if !target.managed {
+        spec["deployment"] = json!({"managed": false});
+    }
+    json!({
+        "apiVersion": "tidegate.dev/v1alpha1",
+        "kind": "Gateway",
+        "metadata": {"name": target.gateway},
+        "spec": spec,
+    })
+}
+
+fn guarded(step: &Value, case: &str) -> Value {
+    let own = format!("api.name == {case:?}");
+    let mut step = step.clone();
+    step["when"] = match step["when"].as_str() {
+        Some(when) => json!(format!("{own} && ({when})")),
+        None => json!(own),
+    };
+    step
+}

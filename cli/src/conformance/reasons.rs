@@ -1,0 +1,146 @@
+//! Why handshakes were refused, as the gateway's metrics tell.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use tokio::net::TcpStream;
+
+use super::case::Case;
+use super::wire::{Wire, within};
+
+/// Counters may follow the answer by a little.
+const SETTLE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Handshakes by API (`-`: none was found) and reason.
+pub(super) type Counts = BTreeMap<(String, String), u64>;
+
+/// What the gateway has counted so far.
+pub(super) async fn counted(admin: SocketAddr) -> anyhow::Result<Counts> {
+    let stream = within("the admin port", async {
+        Ok(TcpStream::connect(admin).await?)
+    });
+    let mut wire = Wire::new(stream.await?);
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
+    wire.send(request.as_bytes()).await?;
+    let head = wire.head().await?;
+    ensure!(head.status() == 200, "/metrics: {}", head.start);
+    Ok(parse(&wire.body(&head).await?))
+}
+
+fn parse(metrics: &str) -> Counts {
+    let mut counts = Counts::new();
+    for line in metrics.lines() {
+        let Some(series) = line.strip_prefix("tidegate_handshakes_total{") else {
+            continue;
+        };
+        let label = |name: &str| {
+            let (_, rest) = series.split_once(&format!("{name}=\""))?;
+            Some(rest.split_once('"')?.0.to_owned())
+        };
+        let value = series.rsplit_once(' ').and_then(|(_, n)| n.parse().ok());
+        if let (Some(api), Some(reason), Some(value)) = (label("api"), label("reason"), value) {
+            let value: f64 = value;
+            *counts.entry((api, reason)).or_default() += value as u64;
+        }
+    }
+    counts
+}
+
+/// The reasons that a case wants, with how often.
+fn wanted(case: &Case) -> BTreeMap<&str, u64> {
+    let mut wanted = BTreeMap::new();
+    for reason in case.steps.iter().filter_map(|s| s.expect.reason.as_deref()) {
+        *wanted.entry(reason).or_default() += 1;
+    }
+    wanted
+}
+
+/// Differences between the reasons of a case and what was counted meanwhile. Who is refused before
+/// an API is found is counted with none; there is other traffic among these.
+pub(super) fn differences(
+    case: &Case,
+    namespace: &str,
+    before: &Counts,
+    after: &Counts,
+) -> Vec<String> {
+    let more = |api: &str, reason: &str| {
+        let key = (api.to_owned(), reason.to_owned());
+        let count = |counts: &Counts| counts.get(&key).copied().unwrap_or(0);
+        count(after).saturating_sub(count(before))
+    };
+    let api = format!("{namespace}/{}", case.name);
+    let mut found = Vec::new();
+    for (reason, wanted) in wanted(case) {
+        let (own, nobodys) = (more(&api, reason), more("-", reason));
+        if own != wanted && (own > 0 || nobodys < wanted) {
+            let got = other_reasons(&api, before, after);
+            found.push(format!(
+                "reason {reason} is wanted {wanted} times, but counted: {got}"
+            ));
+        }
+    }
+    found
+}
+
+fn other_reasons(api: &str, before: &Counts, after: &Counts) -> String {
+    let of_api = after.iter().filter(|((name, _), _)| name == api);
+    let more = of_api.filter_map(|(key, count)| {
+        let more = count - before.get(key).copied().unwrap_or(0).min(*count);
+        (more > 0).then(|| format!("{} {more}", if key.1.is_empty() { "none" } else { &key.1 }))
+    });
+    let more: Vec<_> = more.collect();
+    if more.is_empty() {
+        "nothing".to_owned()
+    } else {
+        more.join(", ")
+    }
+}
+
+/// The counters once they say what all these cases want, or as they are after a while.
+pub(super) async fn settled(
+    admin: SocketAddr,
+    cases: &[&Case],
+    namespace: &str,
+    before: &Counts,
+) -> anyhow::Result<Counts> {
+    let end = tokio::time::Instant::now() + SETTLE;
+    loop {
+        let after = counted(admin).await.context("no metrics")?;
+        let agrees = |case: &&Case| differences(case, namespace, before, &after).is_empty();
+        if cases.iter().all(agrees) || tokio::time::Instant::now() > end {
+            return Ok(after);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(reasons: &[&str]) -> Case {
+        let step = |reason: &&str| serde_json::json!({"expect": {"reason": reason}});
+        let steps: Vec<_> = reasons.iter().map(step).collect();
+        let case = serde_json::json!({"name": "c", "says": "", "steps": steps});
+        serde_json::from_value(case).unwrap()
+    }
+
+    const METRICS: &str = "# TYPE tidegate_handshakes_total counter
+tidegate_handshakes_total{api=\"-\",reason=\"route_not_found\",result=\"refused\"} 3
+tidegate_handshakes_total{api=\"default/c\",reason=\"token_missing\",result=\"refused\"} 2
+tidegate_tunnels_active{api=\"default/c\"} 9
+";
+
+    #[test]
+    fn each_reason_must_be_counted_as_often_as_it_is_wanted() {
+        let (before, after) = (Counts::new(), parse(METRICS));
+        let found = |reasons: &[&str]| differences(&case(reasons), "default", &before, &after);
+        assert!(found(&["token_missing", "token_missing"]).is_empty());
+        assert_eq!(found(&["token_missing"]).len(), 1);
+        assert_eq!(found(&["token_expired"]).len(), 1);
+        assert!(found(&["route_not_found"]).is_empty());
+    }
+}

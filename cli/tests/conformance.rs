@@ -1,0 +1,95 @@
+//! The whole conformance suite against a gateway in this process; docs/conformance.md shows it.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_cli::conformance::manifests::{Target, manifests};
+use tidegate_cli::conformance::play::Stage;
+use tidegate_cli::conformance::recorder::Recorder;
+use tidegate_cli::conformance::report::{Format, Outcome, Verdict, render};
+use tidegate_cli::conformance::suite::{Places, cases, load};
+use tidegate_cli::conformance::{Against, report, yaml};
+use tidegate_cli::keys::KeyStore;
+use tidegate_cli::standalone::{Settings, Standalone};
+use tidegate_gateway::Ports;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+async fn outcomes() -> anyhow::Result<Vec<Outcome>> {
+    let recorder = Recorder::start(LOCALHOST, 0, 0).await?;
+    let chapters = load(&Places {
+        gateway: "conformance".to_owned(),
+        host: LOCALHOST.to_string(),
+        port: recorder.address().port(),
+        tls_port: recorder.tls_address().port(),
+    })?;
+    let target = Target {
+        gateway: "conformance".to_owned(),
+        port: 8080,
+        managed: false,
+    };
+    let objects = manifests(cases(&chapters).map(|(_, case)| case), &target);
+    let directory = tempfile::tempdir()?;
+    fs::write(directory.path().join("suite.yaml"), yaml(&objects)?)?;
+    let mut standalone = Standalone::new(Settings {
+        paths: vec![directory.path().to_owned()],
+        bind_address: LOCALHOST,
+        ports: Ports::Ephemeral,
+        admin_address: Some((LOCALHOST, 0).into()),
+        keys: KeyStore::new(directory.path()),
+    });
+    let found = standalone.reload().await?.findings;
+    let meant: Vec<_> = cases(&chapters)
+        .filter_map(|(_, case)| case.warns.as_deref())
+        .collect();
+    let unmeant = |line: &String| !meant.iter().any(|meant| line.contains(meant));
+    let found: Vec<_> = found
+        .iter()
+        .map(ToString::to_string)
+        .filter(unmeant)
+        .collect();
+    anyhow::ensure!(found.is_empty(), "the suite's manifests: {found:#?}");
+    standalone.settled(PATIENCE).await;
+    let address = standalone.bound()[0].1.address;
+    let against = Against {
+        stage: Stage {
+            gateway: format!("ws://{address}").parse()?,
+            tls: None,
+            recorder: Arc::new(recorder),
+        },
+        admin: standalone.admin_addresses().first().map(|(_, at)| *at),
+        namespace: "default".to_owned(),
+    };
+    let outcomes = report(&chapters, &against, "").await?;
+    standalone.shutdown().await;
+    Ok(outcomes)
+}
+
+#[test]
+fn a_standalone_gateway_passes_and_the_page_says_so() -> anyhow::Result<()> {
+    // A second installation can only be of the same provider.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Runtime::new()?;
+    let outcomes = runtime.block_on(outcomes())?;
+    let failed = outcomes.iter().any(|o| o.result == Verdict::Failed);
+    assert!(!failed, "{}", render(&outcomes, Format::Table)?);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/conformance.md");
+    let page = fs::read_to_string(&path)?;
+    const MARK: &str =
+        "<!-- written by UPDATE_DOCS=1 cargo test -p tidegate-cli --test conformance -->\n\n";
+    let (prose, _) = page.split_once(MARK).expect("the page has a mark");
+    let wanted = format!("{prose}{MARK}{}", render(&outcomes, Format::Markdown)?);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, &wanted)?;
+    }
+    let page = fs::read_to_string(&path)?;
+    assert!(
+        page == wanted,
+        "docs/conformance.md is old: run with UPDATE_DOCS=1"
+    );
+    Ok(())
+}
