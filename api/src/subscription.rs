@@ -52,6 +52,10 @@ pub struct SubscriptionSpec {
     /// From then on its keys are refused and its tunnels close.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
+    /// May its handshakes ask to be traced, with the header `Ocp-Apim-Trace: true`? A trace tells how
+    /// policies treat a handshake. Default: false.
+    #[serde(default)]
+    pub allow_tracing: bool,
     /// Where its keys are, and how often they were renewed.
     #[serde(default)]
     pub keys: SubscriptionKeys,

@@ -243,6 +243,9 @@ pub struct SubscriptionConfig {
     pub key_hashes: Vec<String>,
     /// Seconds since 1970 after which its keys are refused and its tunnels close.
     pub expires_at: Option<i64>,
+    /// May its handshakes ask to be traced?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_tracing: bool,
 }
 
 /// An object that a gateway pod could not take over; it serves the last version that worked.

@@ -1,7 +1,10 @@
-//! The admin server: liveness, readiness, metrics, and what is being served.
+//! The admin server: liveness, readiness, metrics, what is being served, and what becomes of a
+//! handshake.
 //!
-//! Reads only. It must not be able to harm the data plane, so connections, times and sizes are
-//! bounded, and nothing sensitive is shown.
+//! Changes nothing. It must not be able to harm the data plane, so connections, times and sizes are
+//! bounded, and nothing sensitive is shown. Traces and explanations tell how access is controlled, and an
+//! explanation runs policies: they are for whoever may enter the pod, so only its own addresses
+//! are answered.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -22,6 +25,7 @@ use tokio::sync::Semaphore;
 use crate::drain::Drain;
 use crate::gateway::State;
 
+mod explain;
 mod view;
 
 /// Probes, one or two scrapers, a person: more at once is an accident.
@@ -64,8 +68,8 @@ impl Admin {
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
             let place = Arc::clone(&places).acquire_owned().await;
-            let stream = match self.listener.accept().await {
-                Ok((stream, _)) => stream,
+            let (stream, is_local) = match self.listener.accept().await {
+                Ok((stream, peer)) => (stream, is_local(peer)),
                 Err(error) => {
                     tracing::warn!("failed to accept an admin connection: {error}");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -75,17 +79,22 @@ impl Admin {
             let state = Arc::clone(&self.state);
             drain.spawn(async move {
                 // A peer that is too slow or gone needs no answer and no log line.
-                let _ = tokio::time::timeout(TIMEOUT, serve(stream, state)).await;
+                let _ = tokio::time::timeout(TIMEOUT, serve(stream, state, is_local)).await;
                 drop(place);
             });
         }
     }
 }
 
-async fn serve(stream: TcpStream, state: Arc<State>) -> hyper::Result<()> {
+/// Does it come from the pod itself, as `kubectl port-forward` does?
+fn is_local(peer: SocketAddr) -> bool {
+    peer.ip().to_canonical().is_loopback()
+}
+
+async fn serve(stream: TcpStream, state: Arc<State>, is_local: bool) -> hyper::Result<()> {
     let service = service_fn(move |request| {
         let state = Arc::clone(&state);
-        async move { Ok::<_, Infallible>(answer(&request, state).await) }
+        async move { Ok::<_, Infallible>(answer(request, state, is_local).await) }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
@@ -96,15 +105,19 @@ async fn serve(stream: TcpStream, state: Arc<State>) -> hyper::Result<()> {
         .await
 }
 
-async fn answer(request: &Request<Incoming>, state: Arc<State>) -> Response<Full<Bytes>> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return reply(
-            StatusCode::METHOD_NOT_ALLOWED,
-            TEXT,
-            "only GET\n".to_owned(),
-        );
+async fn answer(
+    request: Request<Incoming>,
+    state: Arc<State>,
+    is_local: bool,
+) -> Response<Full<Bytes>> {
+    let path = request.uri().path();
+    if path == explain::PATH || path.starts_with(explain::TRACES) {
+        return explain::answer(request, &state, is_local).await;
     }
-    match request.uri().path() {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return not_this_method("only GET\n");
+    }
+    match path {
         "/livez" => reply(StatusCode::OK, TEXT, "ok\n".to_owned()),
         "/readyz" => ready(&state),
         "/metrics" => {
@@ -114,10 +127,14 @@ async fn answer(request: &Request<Incoming>, state: Arc<State>) -> Response<Full
         "/config" => heavy(JSON, move || view::config(&state)).await,
         "/status" => reply(StatusCode::OK, JSON, view::status(&state)),
         _ => {
-            let paths = "/livez /readyz /metrics /config /status\n";
+            let paths = "/livez /readyz /metrics /config /status /explain /traces/ID\n";
             reply(StatusCode::NOT_FOUND, TEXT, paths.to_owned())
         }
     }
+}
+
+fn not_this_method(text: &str) -> Response<Full<Bytes>> {
+    reply(StatusCode::METHOD_NOT_ALLOWED, TEXT, text.to_owned())
 }
 
 fn ready(state: &State) -> Response<Full<Bytes>> {
@@ -148,4 +165,24 @@ fn reply(status: StatusCode, content_type: HeaderValue, body: String) -> Respons
     let no_store = HeaderValue::from_static("no-store");
     response.headers_mut().insert(CACHE_CONTROL, no_store);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_local;
+
+    #[test]
+    fn only_loopback_addresses_are_the_pods_own() {
+        for (peer, local) in [
+            ("127.0.0.1:1", true),
+            ("127.8.8.8:1", true),
+            ("[::1]:1", true),
+            ("[::ffff:127.0.0.1]:1", true),
+            ("10.0.0.1:1", false),
+            ("[::ffff:10.0.0.1]:1", false),
+            ("[fd00::1]:1", false),
+        ] {
+            assert_eq!(is_local(peer.parse().unwrap()), local, "{peer}");
+        }
+    }
 }

@@ -8,12 +8,14 @@
 mod admit;
 mod arrive;
 mod capacity;
+mod explain;
 mod farewell;
 mod forward;
 mod open;
 mod rate;
 mod reach;
 mod stay;
+mod traced;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -33,11 +35,13 @@ use crate::refusal::{Origin, Reason, Refusal};
 use crate::relay::{Meter, Tunnel, relay};
 use crate::session::{Reservation, SessionInfo};
 use crate::snapshot::Snapshot;
+use crate::trace::{self, Asked};
 use crate::transport::Transport;
 use crate::upgrade::Key;
 use crate::worker::Accepted;
 use admit::{Admission, Visit};
 use arrive::{Arrival, Departure};
+pub(crate) use explain::Explainer;
 use open::Opened;
 use rate::HandshakeRate;
 
@@ -163,19 +167,24 @@ async fn shake(server: &Server, accepted: Accepted) -> Option<Established> {
 
 /// Does the gateway take on handshakes at all right now?
 fn ready(server: &Server, snapshot: &Snapshot) -> Result<(), Refusal> {
-    if server.shared.drain.is_asked() {
-        let message = "Gateway is draining";
-        return Err(
-            Refusal::new(503, Reason::Draining, Origin::Gateway, message)
-                .header(RETRY_AFTER, RETRY_WHEN_DRAINING),
-        );
-    }
+    draining(server)?;
     let limit = snapshot.settings.limits.max_handshakes_per_second;
     if !server.rate.admit(limit, unix_seconds().unsigned_abs()) {
         let message = "Too many handshakes";
         let reason = Reason::HandshakeRateExceeded;
         return Err(Refusal::new(503, reason, Origin::Gateway, message)
             .header(RETRY_AFTER, RETRY_WHEN_BUSY));
+    }
+    Ok(())
+}
+
+fn draining(server: &Server) -> Result<(), Refusal> {
+    if server.shared.drain.is_asked() {
+        let message = "Gateway is draining";
+        return Err(
+            Refusal::new(503, Reason::Draining, Origin::Gateway, message)
+                .header(RETRY_AFTER, RETRY_WHEN_DRAINING),
+        );
     }
     Ok(())
 }
@@ -194,10 +203,12 @@ async fn decide(
     mut client: Client,
     mut record: Record,
 ) -> Option<Established> {
+    let mut asked = Asked::No;
     let opened = match admit::admit(server, snapshot, &mut visit) {
         Err(refusal) => Err(refusal),
         Ok(admission) => {
             record.access(&visit.exchange);
+            asked = trace::begin(&mut visit.exchange);
             let opening = open::open(server, &mut visit, &mut record);
             stay::while_connected(&mut client.leg, &mut client.early, opening)
                 .await
@@ -207,6 +218,8 @@ async fn decide(
     };
     match opened {
         Ok((admission, opened)) => {
+            let mut opened = opened;
+            traced::accepted(server, &mut visit, &mut opened, asked);
             establish(server, visit, client, (admission, opened), record).await
         }
         Err(refusal) if refusal.reason == Reason::ClientGone => {
@@ -216,26 +229,32 @@ async fn decide(
         Err(refusal) => {
             // Free before the farewell, which waits for the client.
             visit.exchange.evaluation.places.clear();
-            let services = &server.shared.services;
-            let Visit {
-                api,
-                product,
-                exchange,
-                ..
-            } = &mut visit;
-            let pipeline = match product {
-                Some(product) => product.pipeline(api),
-                None => &api.pipeline,
-            };
-            let refusal = pipeline.on_error(exchange, refusal, services).await;
+            let mut refusal = refuse(server, &mut visit, refusal).await;
             // What a policy tells the client on purpose need not stand in the log.
             let mut logged = refusal.clone();
-            logged.message = exchange.masked(&logged.message);
+            logged.message = visit.exchange.masked(&logged.message);
+            traced::refused(server, &mut visit, &mut refusal, asked);
             record.refused(&logged);
             farewell::answer(client.leg, &refusal).await;
             None
         }
     }
+}
+
+/// What the client is answered, with what onError makes of it.
+async fn refuse(server: &Server, visit: &mut Visit, refusal: Refusal) -> Refusal {
+    let services = &server.shared.services;
+    let Visit {
+        api,
+        product,
+        exchange,
+        ..
+    } = visit;
+    let pipeline = match product {
+        Some(product) => product.pipeline(api),
+        None => &api.pipeline,
+    };
+    pipeline.on_error(exchange, refusal, services).await
 }
 
 /// Enters the tunnel and answers the client.

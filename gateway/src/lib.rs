@@ -15,6 +15,7 @@ pub mod drain;
 pub mod relay;
 pub mod session;
 pub mod settings;
+pub mod trace;
 pub mod transport;
 
 mod access;
@@ -25,6 +26,7 @@ mod client_certificate;
 mod counter;
 mod dial;
 mod exchange;
+mod explain;
 mod frame;
 mod gateway;
 mod handshake;
@@ -47,6 +49,7 @@ mod update;
 mod upgrade;
 mod worker;
 
+pub use explain::{ExplainError, Explained, InvalidQuestion, Question, explain};
 pub use gateway::{Applied, BoundListener, Gateway, Options, Ports, Problem, StartError};
 pub use metrics::Metrics;
 pub use source::{Ack, Cluster, ConnectError, Directory, Feed, Pod};

@@ -81,6 +81,11 @@ impl Record {
         })))
     }
 
+    /// Of something that is no connection: nothing is told.
+    pub(crate) fn silent() -> Self {
+        Self(None)
+    }
+
     /// The connection's id, as policies, backends and logs know it.
     pub(crate) fn id(&self) -> &str {
         self.0.as_ref().map_or("", |known| &known.id)
@@ -262,7 +267,7 @@ impl Meter for ApiMetrics {
 
 /// A version 4 UUID from this thread's generator, which saves the system call that the library's
 /// own makes.
-fn random_id() -> String {
+pub(crate) fn random_id() -> String {
     let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
     id.to_string()
 }

@@ -44,7 +44,7 @@ pub struct Identity {
 /// Where it listens.
 #[derive(Clone, Debug, Args)]
 pub struct Network {
-    /// Where /livez, /readyz, /metrics, /config and /status are served.
+    /// Where /livez, /readyz, /metrics, /config, /status, /traces and /explain are served.
     #[arg(long, env = "TIDEGATE_ADMIN_ADDRESS", default_value = "0.0.0.0:9090")]
     pub admin_address: SocketAddr,
     /// Address that listeners bind; unset: all, IPv6 and IPv4.

@@ -302,6 +302,7 @@ fn config(
         scope,
         key_hashes,
         expires_at: expiry(subscription),
+        allow_tracing: spec.allow_tracing,
     }
 }
 

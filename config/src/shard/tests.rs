@@ -39,6 +39,7 @@ fn subscription(i: usize) -> SubscriptionConfig {
         scope: SubscriptionScope::Gateway,
         key_hashes: vec![key_hash(&i.to_string())],
         expires_at: None,
+        allow_tracing: false,
     }
 }
 

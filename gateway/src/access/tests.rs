@@ -56,6 +56,7 @@ fn subscription(
         scope,
         key_hashes: vec![key_hash(name), key_hash(&format!("{name}-secondary"))],
         expires_at,
+        allow_tracing: false,
     })
 }
 

@@ -80,6 +80,15 @@ impl AnswerHeaders {
         });
     }
 
+    /// The changes that came after those of `before`, of which this is a continuation.
+    pub(crate) fn since(
+        &self,
+        before: &Self,
+    ) -> impl Iterator<Item = (&HeaderName, &[HeaderValue], IfExists)> {
+        let new = self.0.iter().skip(before.0.len());
+        new.map(|change| (&change.name, &change.values[..], change.if_exists))
+    }
+
     /// Changes the headers of an answer: of the 101, or of a refusal.
     pub(crate) fn apply(&self, headers: &mut HeaderMap) {
         for change in &self.0 {

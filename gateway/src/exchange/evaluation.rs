@@ -17,6 +17,7 @@ use crate::counter::Taken;
 use crate::policy::Deferred;
 use crate::refusal::Refusal;
 use crate::session::Reservation;
+use crate::trace::Recorder;
 
 /// The named values that the steps of one scope see: its own and the wider scopes'.
 #[derive(Debug)]
@@ -59,6 +60,20 @@ pub(crate) struct Evaluation {
     pub(crate) status: Option<(u16, Option<String>)>,
     /// The least that remains, for each header that says so.
     pub(crate) remaining: Vec<(HeaderName, u32)>,
+    /// Notes what steps do, where somebody asked for it.
+    pub(crate) trace: Option<Box<Recorder>>,
+}
+
+impl Evaluation {
+    /// A variable as it is now, without filling in any.
+    pub(crate) fn variable(&self, name: &str) -> Value {
+        self.variables.get(name)
+    }
+
+    /// The secret texts met so far.
+    pub(crate) fn secrets(&self) -> &[String] {
+        self.variables.secrets()
+    }
 }
 
 impl Exchange {
@@ -94,6 +109,16 @@ impl Exchange {
             .is_some_and(|now| Arc::ptr_eq(now, scope))
         {
             self.evaluation.scope = Some(Arc::clone(scope));
+        }
+    }
+
+    /// Masks the secrets of the scope that is entered, whether a step reads them or not.
+    pub(crate) fn add_scope_secrets(&mut self) {
+        let Evaluation {
+            variables, scope, ..
+        } = &mut self.evaluation;
+        for secret in scope.iter().flat_map(|scope| &scope.secrets) {
+            variables.add_secret(secret);
         }
     }
 
@@ -189,18 +214,30 @@ impl Exchange {
         self.evaluation.filled = true;
     }
 
+    fn scheme_name(&self) -> &'static str {
+        match self.scheme {
+            UrlScheme::Ws => "ws",
+            UrlScheme::Wss => "wss",
+        }
+    }
+
+    /// What the client asked for, as a URL.
+    pub(crate) fn url(&self) -> String {
+        let request = &self.request;
+        let host = request.headers.get(http::header::HOST);
+        let authority = host.map_or(self.host.clone().into(), |host| {
+            String::from_utf8_lossy(host.as_bytes())
+        });
+        let query = request.raw_query.as_deref();
+        let question = if query.is_some() { "?" } else { "" };
+        let scheme = self.scheme_name();
+        let query = query.unwrap_or_default();
+        format!("{scheme}://{authority}{}{question}{query}", request.path)
+    }
+
     fn request_fields(&self) -> Json {
         let request = &self.request;
         let raw_query = request.raw_query.as_deref();
-        let scheme = match self.scheme {
-            UrlScheme::Ws => "ws",
-            UrlScheme::Wss => "wss",
-        };
-        let host_header = request.headers.get(http::header::HOST);
-        let authority = host_header.map_or(self.host.clone().into(), |host| {
-            String::from_utf8_lossy(host.as_bytes())
-        });
-        let question = if raw_query.is_some() { "?" } else { "" };
         let raw_query = raw_query.unwrap_or_default();
         let mut query = Map::new();
         for (name, value) in decoded_pairs(raw_query) {
@@ -213,10 +250,10 @@ impl Exchange {
         json!({
             "id": self.id,
             "method": request.method.as_str(),
-            "scheme": scheme,
+            "scheme": self.scheme_name(),
             "host": self.host,
             "path": request.path,
-            "originalUrl": format!("{scheme}://{authority}{}{question}{raw_query}", request.path),
+            "originalUrl": self.url(),
             "rawQuery": raw_query,
             "headers": header_lists(&request.headers),
             "query": query,

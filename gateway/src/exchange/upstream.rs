@@ -1,6 +1,7 @@
 //! What the backend gets: its address and the headers of its handshake.
 
 use http::HeaderMap;
+use tidegate_config::UrlScheme;
 
 use super::Query;
 use crate::dial::BackendUrl;
@@ -104,6 +105,15 @@ impl Upstream {
     /// Who is asked: the API's backends, unless a policy chose.
     pub(crate) fn destination(&self) -> Destination {
         self.destination
+    }
+
+    /// Scheme, host and port.
+    pub(crate) fn origin(&self) -> String {
+        let scheme = match self.target.scheme {
+            UrlScheme::Ws => "ws",
+            UrlScheme::Wss => "wss",
+        };
+        format!("{scheme}://{}", self.target.authority())
     }
 
     /// The request target: path and query.

@@ -10,6 +10,7 @@ use crate::metrics::Metrics;
 use crate::policy::Services;
 use crate::session::Sessions;
 use crate::snapshot::Snapshot;
+use crate::trace::Traces;
 
 /// Given to listeners and workers, and through them to every connection.
 pub(crate) struct Shared {
@@ -18,6 +19,7 @@ pub(crate) struct Shared {
     pub(crate) services: Arc<Services>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) traces: Arc<Traces>,
     /// Of connections: asked, new handshakes are refused with 503; insisted, all sockets are cut.
     pub(crate) drain: Drain,
 }

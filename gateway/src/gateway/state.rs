@@ -1,13 +1,15 @@
 //! What the gateway knows of itself: for its handle, the admin server and the acknowledgement.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tidegate_config::{Protocol, Rejected};
 use tokio::sync::watch;
 
+use crate::handshake::Explainer;
 use crate::metrics::Metrics;
 use crate::session::Sessions;
+use crate::trace::Traces;
 use crate::update::Update;
 
 /// Why a source can not give its newest revision.
@@ -47,6 +49,9 @@ pub struct Applied {
 pub(crate) struct State {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) sessions: Arc<Sessions>,
+    pub(crate) traces: Arc<Traces>,
+    /// From the first configuration on.
+    pub(crate) explainer: OnceLock<Explainer>,
     pub(crate) serving: watch::Sender<Option<Arc<Update>>>,
     pub(crate) applied: watch::Sender<Applied>,
     pub(crate) bound: watch::Sender<Vec<BoundListener>>,
@@ -61,6 +66,8 @@ impl State {
         Arc::new(Self {
             metrics,
             sessions,
+            traces: Arc::default(),
+            explainer: OnceLock::new(),
             serving: watch::Sender::new(None),
             applied: watch::Sender::new(Applied::default()),
             bound: watch::Sender::new(Vec::new()),

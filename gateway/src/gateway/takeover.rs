@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use crate::chain::text_of;
 use crate::drain::Drain;
 use crate::gateway::{Applied, BoundListener, Options, Problem, Shared, State};
+use crate::handshake::Explainer;
 use crate::listener::{Listeners, Listening};
 use crate::session::Access;
 use crate::snapshot::{Lasting, Snapshot};
@@ -156,6 +157,7 @@ impl Takeover {
             services: Arc::clone(&self.lasting.services),
             sessions: Arc::clone(&self.state.sessions),
             metrics: Arc::clone(&self.state.metrics),
+            traces: Arc::clone(&self.state.traces),
             drain: self.drains.connections.clone(),
         });
         // Not the connections' whole world for as long as somebody holds the metrics.
@@ -165,8 +167,14 @@ impl Takeover {
             shared.map_or_else(Vec::new, |shared| shared.snapshot.load().backends_out())
         });
         let control = self.drains.control.clone();
+        let listeners = Listeners::start(&self.options, Arc::clone(&shared), control)?;
+        // Nobody else sets it, and it comes to this once.
+        let _ = self
+            .state
+            .explainer
+            .set(Explainer::new(Arc::clone(&shared)));
         Ok(Running {
-            listeners: Listeners::start(&self.options, Arc::clone(&shared), control)?,
+            listeners,
             shared,
             rejected,
             unbound: Vec::new(),

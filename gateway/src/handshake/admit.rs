@@ -19,6 +19,7 @@ use crate::upgrade::{self, Key};
 const RETRY_WHEN_FULL: HeaderValue = HeaderValue::from_static("5");
 
 /// A client with its request.
+#[derive(Clone)]
 pub(super) struct Visitor {
     pub(super) id: String,
     pub(super) request: RequestHead,

@@ -39,21 +39,7 @@ pub(super) async fn open(
     visit: &mut Visit,
     record: &mut Record,
 ) -> Result<Opened, Refusal> {
-    let services = &server.shared.services;
-    let Visit {
-        api,
-        product,
-        exchange,
-        ..
-    } = visit;
-    let pipeline: &Pipeline = match product {
-        Some(product) => product.pipeline(api),
-        None => &api.pipeline,
-    };
-    pipeline.inbound(exchange, services).await?;
-    if let Some(allowed) = &api.config.subprotocols {
-        upgrade::filter_subprotocols(&mut exchange.upstream.headers, allowed)?;
-    }
+    prepare(server, visit).await?;
     record.phase(Phase::Inbound);
     let Reached {
         mut backend,
@@ -78,6 +64,7 @@ pub(super) async fn open(
         Some(product) => product.pipeline(api),
         None => &api.pipeline,
     };
+    let services = &server.shared.services;
     pipeline.outbound(exchange, &answer, services).await?;
     if verdict == Verdict::Refused {
         let body = dial::read_body(&mut backend, &answer, rest, BODY_PATIENCE).await;
@@ -91,6 +78,25 @@ pub(super) async fn open(
         answer,
         seat,
     })
+}
+
+/// Everything before the backend is asked: afterwards its handshake is ready.
+pub(super) async fn prepare(server: &Server, visit: &mut Visit) -> Result<(), Refusal> {
+    let Visit {
+        api,
+        product,
+        exchange,
+        ..
+    } = visit;
+    let pipeline: &Pipeline = match product {
+        Some(product) => product.pipeline(api),
+        None => &api.pipeline,
+    };
+    pipeline.inbound(exchange, &server.shared.services).await?;
+    if let Some(allowed) = &api.config.subprotocols {
+        upgrade::filter_subprotocols(&mut exchange.upstream.headers, allowed)?;
+    }
+    Ok(())
 }
 
 fn passed_on(headers: HeaderMap) -> HeaderMap {

@@ -17,6 +17,7 @@ use super::{Services, rate_limit};
 use crate::exchange::{Exchange, ScopeValues};
 use crate::head::ResponseHead;
 use crate::refusal::{Reason, Refusal};
+use crate::trace::Which;
 
 /// A step in its place.
 #[derive(Clone, Debug)]
@@ -70,7 +71,7 @@ impl Pipeline {
         exchange: &mut Exchange,
         services: &Services,
     ) -> Result<(), Refusal> {
-        let result = self.run(&self.inbound, exchange, services).await;
+        let result = self.run(Section::Inbound, exchange, services).await;
         if result
             .as_ref()
             .is_err_and(|refusal| refusal.reason == Reason::RateLimitExceeded)
@@ -97,7 +98,7 @@ impl Pipeline {
         exchange.set_now();
         exchange.set_response(Some((answer.status, &answer.headers)));
         rate_limit::count_deferred(exchange, &services.counters)?;
-        self.run(&self.outbound, exchange, services).await
+        self.run(Section::Outbound, exchange, services).await
     }
 
     /// Runs for every refusal of a handshake that has an exchange; gives what is answered, with
@@ -123,7 +124,7 @@ impl Pipeline {
         if refusal.reason != Reason::ReturnResponse && !self.on_error.is_empty() {
             exchange.set_now();
             exchange.set_error(&refusal);
-            let result = self.run(&self.on_error, exchange, services).await;
+            let result = self.run(Section::OnError, exchange, services).await;
             std::mem::take(&mut exchange.answer).apply(&mut headers);
             if let Some((status, message)) = exchange.evaluation.status.take() {
                 set_status(&mut refusal, status, message, &mut headers);
@@ -151,22 +152,40 @@ impl Pipeline {
 
     async fn run(
         &self,
-        items: &[Item],
+        section: Section,
         exchange: &mut Exchange,
         services: &Services,
     ) -> Result<(), Refusal> {
+        let items = match section {
+            Section::Inbound => &self.inbound,
+            Section::Outbound => &self.outbound,
+            Section::OnError => &self.on_error,
+        };
         let mut next = 0;
         while let Some(item) = items.get(next) {
             next += 1;
             exchange.enter(&self.values[item.scope]);
             let step = &item.step;
-            match run_step(step, exchange, services).await {
+            let begun = exchange.step_begins();
+            let result = run_step(step, exchange, services).await;
+            exchange.step_ended(begun, which(step, section), &result);
+            match result {
                 Ok(true) => {}
                 Ok(false) => next += item.base_of,
                 Err(refusal) => return Err(labelled(refusal, step, exchange)),
             }
         }
         Ok(())
+    }
+}
+
+/// The step as a trace calls it.
+fn which(step: &Step, section: Section) -> Which<'_> {
+    Which {
+        section: section.field(),
+        scope: step.scope.as_str(),
+        label: &step.label,
+        policy: step.policy,
     }
 }
 

@@ -35,6 +35,9 @@ impl Scope {
 pub(super) struct Step {
     /// Its id; without one, scope, section and position: `api.inbound[2]`.
     pub(super) label: String,
+    pub(super) scope: Scope,
+    /// Its key in resources.
+    pub(super) policy: &'static str,
     pub(super) when: Option<Condition>,
     /// `None`: here the wider scope's steps stand.
     pub(super) action: Option<Action>,
@@ -98,7 +101,7 @@ impl ScopePolicies {
                 Section::Outbound => &mut compiled.outbound,
                 Section::OnError => &mut compiled.on_error,
             };
-            let step = compile_step(step, &compiler)?;
+            let step = compile_step(step, scope, &compiler)?;
             if step.action.is_none() && steps.iter().any(|other| other.action.is_none()) {
                 let problem = "the wider scope's steps can stand in one place only";
                 return Err(compiler.invalid("base", problem));
@@ -118,12 +121,18 @@ impl ScopePolicies {
     }
 }
 
-fn compile_step(step: &dyn policy::Step, compiler: &Compiler<'_>) -> Result<Step, InvalidPolicy> {
+fn compile_step(
+    step: &dyn policy::Step,
+    scope: Scope,
+    compiler: &Compiler<'_>,
+) -> Result<Step, InvalidPolicy> {
     let policy = step.policy();
     let policy = policy.ok_or_else(|| compiler.invalid("", "a step names exactly one policy"))?;
     let when = step.when().map(|source| compiler.condition("when", source));
     Ok(Step {
         label: compiler.label.clone(),
+        scope,
+        policy: policy.name(),
         when: when.transpose()?,
         action: Action::compile(policy, compiler)?,
     })

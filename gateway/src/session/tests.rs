@@ -119,6 +119,7 @@ fn subscription(name: &str, scope: SubscriptionScope) -> SubscriptionConfig {
         scope,
         key_hashes: vec![format!("{name}-1"), format!("{name}-2")],
         expires_at: None,
+        allow_tracing: false,
     }
 }
 

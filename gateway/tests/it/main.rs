@@ -25,3 +25,4 @@ mod pool;
 mod process;
 mod proxy_protocol;
 mod support;
+mod traces;

@@ -52,7 +52,7 @@ fn a_subscription_is_where_its_scope_is() {
         ),
     ] {
         let patch = json!({"scope": scope, "displayName": "Ann", "owner": "ann@example.com",
-            "expiresAt": "2026-07-01T00:00:00Z"});
+            "expiresAt": "2026-07-01T00:00:00Z", "allowTracing": name == "api"});
         let plan = shop().subscription("mine", patch).plan();
         let found: Vec<_> = plan.subscription_verdicts[&key("mine")]
             .gateways
@@ -79,6 +79,7 @@ fn a_subscription_is_where_its_scope_is() {
         assert_eq!(config.display_name, "Ann", "{name}");
         assert_eq!(config.owner.as_deref(), Some("ann@example.com"), "{name}");
         assert_eq!(config.expires_at, Some(1_782_864_000), "{name}");
+        assert_eq!(config.allow_tracing, name == "api", "{name}");
     }
 }
 

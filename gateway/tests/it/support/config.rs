@@ -110,6 +110,7 @@ impl Config {
             scope,
             key_hashes: vec![key_hash(secret)],
             expires_at: None,
+            allow_tracing: false,
         });
         self
     }

@@ -1,0 +1,364 @@
+//! What a trace says; the JSON of `/traces/ID`, `/explain` and `tidegate explain -o json`.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
+
+use super::hide::Secrets;
+use crate::exchange::Exchange;
+use crate::refusal::{Origin, Refusal};
+
+/// What happened to one handshake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trace {
+    /// The connection, as logs call it.
+    pub id: String,
+    /// `namespace/name` of the Gateway.
+    pub gateway: String,
+    /// What was asked.
+    pub request: Request,
+    /// Where it led; absent: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<Route>,
+    /// By what right it went on; absent: by none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
+    /// The steps in the order in which they were come to.
+    pub steps: Vec<Step>,
+    /// What the backend is asked; absent where it did not come to that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<Backend>,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// What a client asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    /// Scheme, host, path and query.
+    pub url: String,
+    /// Its address, after trusted proxies were believed.
+    pub client: String,
+}
+
+/// Where a request led.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Route {
+    /// Name of the listener.
+    pub listener: String,
+    /// `namespace/name` of the WebSocketApi.
+    pub api: String,
+    /// Its path.
+    pub path: String,
+    /// What the path's template matched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub params: Vec<Field>,
+}
+
+/// By what right a handshake went on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Access {
+    /// What opened the API.
+    pub by: By,
+    /// `namespace/name` of the Subscription.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<String>,
+    /// `namespace/name` of the Product whose policies apply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
+}
+
+/// What opened an API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum By {
+    /// A valid key of a Subscription.
+    SubscriptionKey,
+    /// A Product that needs no subscription.
+    OpenProduct,
+    /// The API needs no key.
+    NoKeyNeeded,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// `inbound`, `outbound` or `onError`.
+    pub section: String,
+    /// `gateway`, `product` or `api`.
+    pub scope: String,
+    /// Its id; without one, scope, section and position.
+    pub step: String,
+    /// Its policy.
+    pub policy: String,
+    /// What became of it.
+    pub result: StepResult,
+    /// What it changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+    /// Why it refused or failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
+    /// How long it took, in microseconds.
+    pub micros: u64,
+}
+
+/// What became of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StepResult {
+    /// It ran to its end.
+    Ran,
+    /// Its condition did not hold.
+    Skipped,
+    /// It ended the handshake.
+    Refused,
+    /// It could not do its work, and that ended the handshake.
+    Failed,
+}
+
+/// One thing that a step changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// What was changed.
+    pub target: Target,
+    /// How.
+    pub action: Action,
+    /// Of the header, parameter or variable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// What it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+/// What a step can change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Target {
+    /// A header of the backend's handshake.
+    Header,
+    /// A query parameter of the backend's URL.
+    Query,
+    /// The path of the backend's URL.
+    Path,
+    /// Scheme, host and port of the backend.
+    Backend,
+    /// The Host header that the backend gets.
+    Host,
+    /// A header of the client's answer.
+    AnswerHeader,
+    /// Status and message of the refusal.
+    Status,
+    /// `vars.NAME`, or `jwt`.
+    Variable,
+    /// When the tunnel must close, in seconds since 1970.
+    Expiry,
+    /// A limit that counted this handshake, or keeps a place for its tunnel.
+    Limit,
+}
+
+/// How something was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Action {
+    /// It has this value now.
+    Set,
+    /// This value comes besides others.
+    Append,
+    /// It has this value if it had none.
+    SetIfAbsent,
+    /// It is gone.
+    Remove,
+    /// Counted by a limit of handshakes.
+    Count,
+    /// Will be counted when the answer is known.
+    CountLater,
+    /// A place among the live tunnels is reserved.
+    Reserve,
+}
+
+/// What the backend is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Backend {
+    /// Scheme, host, port, path and query.
+    pub url: String,
+    /// The Host header where it is not the URL's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The headers of its handshake.
+    pub headers: Vec<Field>,
+}
+
+/// A name with its value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Field {
+    /// The name.
+    pub name: String,
+    /// The value.
+    pub value: String,
+}
+
+/// How a handshake ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "result")]
+pub enum Outcome {
+    /// With a tunnel.
+    Accepted {
+        /// Headers of the 101 besides those of the handshake itself.
+        headers: Vec<Field>,
+    },
+    /// With the question to the backend, which was not put.
+    WouldDial,
+    /// With a refusal.
+    Refused(Answer),
+}
+
+/// A refusal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// One of the reasons of `docs/errors.md`.
+    pub reason: String,
+    /// Who is the cause: `client`, `gateway`, `policy`, `backend`.
+    pub source: String,
+    /// The step that refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// What the client is told.
+    pub message: String,
+    /// What it is not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// More headers of the answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<Field>,
+}
+
+/// The parts of a trace that are not the steps'.
+pub(crate) struct Frame {
+    pub(crate) route: Route,
+    pub(crate) access: Option<Access>,
+    pub(crate) outcome: Outcome,
+}
+
+impl Frame {
+    /// The whole trace of this exchange, with nothing secret in it.
+    pub(crate) fn complete(self, exchange: &mut Exchange) -> Trace {
+        let recorder = exchange.evaluation.trace.take();
+        let steps = recorder.map(|recorder| recorder.steps).unwrap_or_default();
+        let trace = Trace {
+            id: exchange.id.clone(),
+            gateway: exchange.gateway.to_string(),
+            request: Request {
+                url: exchange.url(),
+                client: exchange.client.ip.to_string(),
+            },
+            route: Some(self.route),
+            access: self.access,
+            steps,
+            backend: self.outcome.asks_backend().then(|| backend(exchange)),
+            outcome: self.outcome,
+        };
+        Secrets::of(exchange).hide(trace)
+    }
+}
+
+/// The refusal as the outcome of a trace, or of a step.
+pub(crate) fn outcome_of(refusal: &Refusal) -> Answer {
+    Answer {
+        status: refusal.status,
+        reason: refusal.reason.as_str().to_owned(),
+        source: refusal.origin.as_str().to_owned(),
+        step: refusal.step.clone(),
+        message: refusal.message.clone(),
+        detail: refusal.detail.clone(),
+        headers: refusal.headers.iter().map(|(n, v)| field(n, v)).collect(),
+    }
+}
+
+impl Outcome {
+    /// Was there somebody behind the gateway to answer?
+    fn asks_backend(&self) -> bool {
+        match self {
+            Self::Accepted { .. } | Self::WouldDial => true,
+            Self::Refused(answer) => answer.source == Origin::Backend.as_str(),
+        }
+    }
+}
+
+/// The URL without what may be secret in it.
+pub(crate) fn without_query(url: &str) -> String {
+    match url.split_once('?') {
+        Some((rest, _)) => format!("{rest}?***"),
+        None => url.to_owned(),
+    }
+}
+
+impl Access {
+    /// By what right this exchange went on.
+    pub(crate) fn of(exchange: &Exchange) -> Self {
+        let subscription = exchange.subscription.as_ref();
+        let product = exchange.product.as_ref();
+        Self {
+            by: match (subscription, product) {
+                (Some(_), _) => By::SubscriptionKey,
+                (None, Some(_)) => By::OpenProduct,
+                (None, None) => By::NoKeyNeeded,
+            },
+            subscription: subscription.map(|subscription| subscription.key.to_string()),
+            product: product.map(|product| product.key.to_string()),
+        }
+    }
+}
+
+impl Route {
+    /// Where this exchange was led.
+    pub(crate) fn of(listener: &str, exchange: &Exchange) -> Self {
+        let params = exchange.params.iter();
+        Self {
+            listener: listener.to_owned(),
+            api: exchange.api.key.to_string(),
+            path: exchange.api.path.clone(),
+            params: params
+                .map(|(name, value)| Field {
+                    name: name.clone(),
+                    value: value.clone(),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Headers as they stand in a trace.
+pub(crate) fn fields(headers: &HeaderMap) -> Vec<Field> {
+    headers.iter().map(|(n, v)| field(n, v)).collect()
+}
+
+pub(super) fn field(name: &HeaderName, value: &HeaderValue) -> Field {
+    Field {
+        name: name.as_str().to_owned(),
+        value: String::from_utf8_lossy(value.as_bytes()).into_owned(),
+    }
+}
+
+fn backend(exchange: &Exchange) -> Backend {
+    let upstream = &exchange.upstream;
+    Backend {
+        url: format!("{}{}", upstream.origin(), upstream.path_and_query()),
+        host: upstream.host_header.clone(),
+        headers: fields(&upstream.headers),
+    }
+}

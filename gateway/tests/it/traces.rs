@@ -1,0 +1,365 @@
+//! Traces: of live handshakes that ask for one, and of handshakes that nobody has begun.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+use tidegate_config::policy::OnHandshake;
+use tidegate_config::{MaterialId, ResolvedValue, SubscriptionScope};
+use tidegate_gateway::trace::{By, Outcome, StepResult, Target, Trace};
+use tidegate_gateway::{Options, Question, explain};
+
+use crate::support::backend::Backend;
+use crate::support::client::{connect, connect_with_answer, raw};
+use crate::support::config::{Config, NAMESPACE};
+use crate::support::gateway::TestGateway;
+
+const KEY: &str = "white-whale-0123456789";
+const PASSWORD: &str = "the harbour master's own";
+
+fn steps(on: Value) -> OnHandshake {
+    serde_json::from_value(on).unwrap()
+}
+
+/// An API `chat` with a key, in a product with a step of its own, under a global step.
+fn config(backend: SocketAddr, tracing: bool) -> Config {
+    let mut config = Config::new()
+        .api_with("chat", backend, |api| {
+            api.subscription_required = true;
+            let password = MaterialId::secret(NAMESPACE, "backend", "password");
+            api.values
+                .insert("password".to_owned(), ResolvedValue::Secret(password));
+            api.on_handshake = steps(json!({
+                "inbound": [
+                    {"base": {}},
+                    {"id": "beta", "when": "request.header('x-beta') == 'yes'",
+                     "setQueryParameter": {"name": "beta", "values": ["1"]}},
+                    {"setHeader": {"name": "X-Backend", "values": ["as ${values.password}"]}},
+                    {"setHeader": {"name": "Authorization", "values": ["Basic abc123"]}},
+                    {"rewritePath": {"path": "/deep"}},
+                    {"setVariable": {"name": "who", "value": "{'name': 'ahab', 'token': 'opaque-1234'}"}},
+                    {"rateLimitByKey": {"calls": 1, "period": "60s", "key": "'all'"}},
+                    {"id": "closed", "when": "request.header('x-closed') == 'yes'",
+                     "returnResponse": {"status": 418, "message": "no ${vars.who.token}"}},
+                ],
+                "outbound": [{"setHeader": {"name": "X-Answer", "values": ["set"]}}],
+                "onError": [{"setStatus": {"status": 419, "message": "changed"}}],
+            }));
+        })
+        .product("gold", &["chat"], |product| {
+            product.on_handshake = steps(json!({"inbound": [
+                {"setVariable": {"name": "plan", "value": "'gold'"}},
+            ]}));
+        })
+        .subscription("ahab", SubscriptionScope::Product("gold".to_owned()), KEY)
+        .settings(|settings| {
+            settings.on_handshake = steps(json!({"inbound": [
+                {"setHeader": {"name": "X-Edge", "values": ["1"]}},
+            ]}));
+        });
+    let password = MaterialId::secret(NAMESPACE, "backend", "password");
+    config
+        .material
+        .insert(password, PASSWORD.as_bytes().to_vec());
+    config.config.subscriptions[0].allow_tracing = tracing;
+    config
+}
+
+/// With an admin server.
+async fn start(config: &Config) -> (TestGateway, SocketAddr) {
+    let mut options = Options::local();
+    options.admin_address = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let mut gateway = TestGateway::start_empty(options).await;
+    gateway.apply(config).await;
+    gateway.gateway.ready().await;
+    let admin = gateway.gateway.admin_address().unwrap();
+    (gateway, admin)
+}
+
+/// Status line and body of the admin server's answer.
+async fn ask(admin: SocketAddr, method: &str, path: &str, body: &str) -> (String, String) {
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let answer = raw(admin, request.as_bytes()).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.lines().next().unwrap().to_owned();
+    (status, body.to_owned())
+}
+
+async fn trace(admin: SocketAddr, id: &str) -> (Trace, String) {
+    let (status, body) = ask(admin, "GET", &format!("/traces/{id}"), "").await;
+    assert!(status.contains(" 200 "), "{status} {body}");
+    (serde_json::from_str(&body).unwrap(), body)
+}
+
+/// `step result targets`, one line each.
+fn summary(trace: &Trace) -> Vec<String> {
+    let line = |step: &tidegate_gateway::trace::Step| {
+        let changes = step.changes.iter();
+        let changes = changes.map(|change| match &change.name {
+            Some(name) => format!(" {:?} {name}", change.target),
+            None => format!(" {:?}", change.target),
+        });
+        let changes: String = changes.collect();
+        format!("{} {} {:?}{changes}", step.step, step.policy, step.result)
+    };
+    trace.steps.iter().map(line).collect()
+}
+
+fn shows_no_secret(text: &str) {
+    for secret in [KEY, PASSWORD, "abc123", "opaque-1234"] {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+}
+
+const INBOUND: [&str; 9] = [
+    "gateway.inbound[0] setHeader Ran Header x-edge",
+    "product.inbound[0] setVariable Ran Variable plan",
+    "beta setQueryParameter Skipped",
+    "api.inbound[2] setHeader Ran Header x-backend",
+    "api.inbound[3] setHeader Ran Header authorization",
+    "api.inbound[4] rewritePath Ran Path",
+    "api.inbound[5] setVariable Ran Variable who",
+    "api.inbound[6] rateLimitByKey Ran Limit",
+    "closed returnResponse Skipped",
+];
+
+#[tokio::test]
+async fn an_accepted_handshake_is_traced_for_whom_may_ask() {
+    let backend = Backend::echo().await;
+    let (gateway, admin) = start(&config(backend.address, true)).await;
+    let headers = [("X-Harbour-Key", KEY), ("Ocp-Apim-Trace", "true")];
+    let (_socket, answer) = connect_with_answer(&gateway.url("/chat?a=1"), &headers)
+        .await
+        .unwrap();
+    let id = answer.headers()["tidegate-trace-id"].to_str().unwrap();
+    let (trace, text) = trace(admin, id).await;
+    shows_no_secret(&text);
+    assert_eq!(trace.id, id);
+    let mut expected = INBOUND.to_vec();
+    expected.push("api.outbound[0] setHeader Ran AnswerHeader x-answer");
+    assert_eq!(summary(&trace), expected);
+    let scopes: Vec<_> = trace.steps[..3].iter().map(|s| s.scope.as_str()).collect();
+    assert_eq!(scopes, ["gateway", "product", "api"]);
+    let access = trace.access.unwrap();
+    assert_eq!(access.by, By::SubscriptionKey);
+    assert_eq!(access.product.as_deref(), Some("harbour/gold"));
+    assert_eq!(trace.route.unwrap().api, "harbour/chat");
+    let path = &trace.steps[5].changes[0];
+    assert_eq!(path.target, Target::Path);
+    assert_eq!(
+        (path.before.as_deref(), path.after.as_deref()),
+        (Some("/"), Some("/deep"))
+    );
+    let asked = trace.backend.unwrap();
+    assert_eq!(asked.url, format!("ws://{}/deep?a=1", backend.address));
+    let header = |name: &str| {
+        let found = asked.headers.iter().find(|field| field.name == name);
+        found.map(|field| field.value.as_str())
+    };
+    assert_eq!(header("x-backend"), Some("as ***"));
+    assert_eq!(header("authorization"), Some("***"));
+    assert!(matches!(trace.outcome, Outcome::Accepted { .. }));
+    // The question is for the gateway, and the backend got what the trace only masks.
+    let head = backend.head().await;
+    assert!(head.header("ocp-apim-trace").is_empty(), "{head:?}");
+    assert_eq!(head.header("x-backend"), [format!("as {PASSWORD}")]);
+}
+
+#[tokio::test]
+async fn a_refused_handshake_is_traced_to_its_answer() {
+    let backend = Backend::echo().await;
+    let (gateway, admin) = start(&config(backend.address, true)).await;
+    let headers = [
+        ("X-Harbour-Key", KEY),
+        ("Ocp-Apim-Trace", "true"),
+        ("X-Closed", "yes"),
+    ];
+    let Err(refused) = connect(&gateway.url("/chat"), &headers).await else {
+        panic!("not refused");
+    };
+    assert_eq!(refused.status, 418);
+    assert!(refused.body.contains("no opaque-1234"), "{}", refused.body);
+    let id = refused.answer.headers()["tidegate-trace-id"]
+        .to_str()
+        .unwrap();
+    let (trace, text) = trace(admin, id).await;
+    shows_no_secret(&text);
+    let last = trace.steps.last().unwrap();
+    assert_eq!(
+        (last.step.as_str(), last.result),
+        ("closed", StepResult::Refused)
+    );
+    let Outcome::Refused(answer) = trace.outcome else {
+        panic!("{text}");
+    };
+    assert_eq!(
+        (answer.status, answer.reason.as_str()),
+        (418, "return_response")
+    );
+    assert_eq!(answer.message, "no ***");
+    assert!(trace.backend.is_none());
+}
+
+#[tokio::test]
+async fn nobody_else_is_traced_and_is_told_so() {
+    let backend = Backend::echo().await;
+    let (gateway, _) = start(&config(backend.address, false)).await;
+    for (name, asks, told) in [
+        ("asks", Some("true"), Some("not-allowed")),
+        ("says no", Some("false"), None),
+        ("does not ask", None, None),
+    ] {
+        let mut headers = vec![("X-Harbour-Key", KEY)];
+        headers.extend(asks.map(|asks| ("Ocp-Apim-Trace", asks)));
+        // The first counts, the others are refused by the limit: both are answered alike.
+        let answer = match connect_with_answer(&gateway.url("/chat"), &headers).await {
+            Ok((_, answer)) => answer.headers().clone(),
+            Err(refused) => refused.answer.headers().clone(),
+        };
+        assert!(!answer.contains_key("tidegate-trace-id"), "{name}");
+        let trace = answer.get("tidegate-trace").map(|v| v.to_str().unwrap());
+        assert_eq!(trace, told, "{name}");
+    }
+    // Who has no key learns nothing.
+    let headers = [("Ocp-Apim-Trace", "true")];
+    let Err(refused) = connect(&gateway.url("/chat"), &headers).await else {
+        panic!("not refused");
+    };
+    assert!(!refused.answer.headers().contains_key("tidegate-trace"));
+}
+
+fn question(url: &str) -> Question {
+    Question {
+        url: url.to_owned(),
+        headers: Vec::new(),
+        key: Some(KEY.to_owned()),
+        client: None,
+        dial: false,
+    }
+}
+
+#[tokio::test]
+async fn a_running_gateway_explains_without_asking_the_backend_or_counting() {
+    let backend = Backend::echo().await;
+    let (gateway, admin) = start(&config(backend.address, false)).await;
+    let mut asked = question("ws://any.test/chat?token=t-0-k-e-n");
+    // The limit is one a minute, and nothing of this counts.
+    for _ in 0..3 {
+        let body = serde_json::to_string(&asked).unwrap();
+        let (status, text) = ask(admin, "POST", "/explain", &body).await;
+        assert!(status.contains(" 200 "), "{status} {text}");
+        shows_no_secret(&text);
+        let trace: Trace = serde_json::from_str(&text).unwrap();
+        assert_eq!(summary(&trace), INBOUND);
+        assert_eq!(trace.outcome, Outcome::WouldDial);
+        assert_eq!(trace.request.url, "ws://any.test/chat?token=***");
+    }
+    assert!(backend.heads().is_empty());
+    let handshakes = r#"tidegate_handshakes_total{api="harbour/chat",reason="",result="accepted"}"#;
+    assert_eq!(gateway.metric(handshakes), 0.0);
+    asked.dial = true;
+    let body = serde_json::to_string(&asked).unwrap();
+    let (_, text) = ask(admin, "POST", "/explain", &body).await;
+    let trace: Trace = serde_json::from_str(&text).unwrap();
+    let Outcome::Accepted { headers } = trace.outcome else {
+        panic!("{text}");
+    };
+    assert!(
+        headers.iter().any(|field| field.name == "x-answer"),
+        "{headers:?}"
+    );
+    assert_eq!(
+        backend.head().await.request_line(),
+        "GET /deep?token=t-0-k-e-n HTTP/1.1"
+    );
+    assert_eq!(gateway.gateway.tunnels(), 0);
+}
+
+#[tokio::test]
+async fn a_configuration_explains_without_being_served() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
+    let config = config(nowhere, false);
+    for (name, url, key, reason) in [
+        (
+            "no route",
+            "ws://any.test/other?a=1",
+            Some(KEY),
+            Some("route_not_found"),
+        ),
+        (
+            "no key",
+            "ws://any.test/chat",
+            None,
+            Some("subscription_key_missing"),
+        ),
+        (
+            "wrong key",
+            "ws://any.test/chat",
+            Some("other"),
+            Some("subscription_key_invalid"),
+        ),
+        ("accepted", "wss://any.test:443/chat", Some(KEY), None),
+    ] {
+        let mut asked = question(url);
+        asked.key = key.map(str::to_owned);
+        let explained = explain(config.update(1), &asked).await.unwrap();
+        assert!(explained.rejected.is_empty(), "{name}");
+        let found = match &explained.trace.outcome {
+            Outcome::Refused(answer) => Some(answer.reason.as_str()),
+            _ => None,
+        };
+        assert_eq!(found, reason, "{name}");
+        let text = serde_json::to_string(&explained.trace).unwrap();
+        shows_no_secret(&text);
+    }
+    let mut dialled = question("ws://any.test/chat");
+    dialled.dial = true;
+    let explained = explain(config.update(1), &dialled).await.unwrap();
+    let Outcome::Refused(answer) = explained.trace.outcome else {
+        panic!("nobody is there");
+    };
+    // onError has the last word on the status, not on the reason.
+    assert_eq!(
+        (answer.status, answer.reason.as_str()),
+        (419, "backend_connect_failed")
+    );
+    assert_eq!(explained.trace.steps.last().unwrap().section, "onError");
+    assert!(explained.trace.backend.is_some());
+}
+
+#[tokio::test]
+async fn bad_questions_get_an_answer_that_says_what_is_bad() {
+    let backend = Backend::echo().await;
+    let (_gateway, admin) = start(&config(backend.address, false)).await;
+    for (method, path, body, status, says) in [
+        ("GET", "/explain", "", "405", "only POST"),
+        ("POST", "/traces/1", "", "405", "only GET"),
+        ("GET", "/traces/1", "", "404", "no trace 1"),
+        ("POST", "/explain", "{", "400", "EOF"),
+        (
+            "POST",
+            "/explain",
+            r#"{"url": "http://a"}"#,
+            "400",
+            "ws:// or wss://",
+        ),
+        (
+            "POST",
+            "/explain",
+            r#"{"url": "ws://a", "more": 1}"#,
+            "400",
+            "more",
+        ),
+        ("POST", "/status", "", "405", "only GET"),
+    ] {
+        let (found, text) = ask(admin, method, path, body).await;
+        assert!(found.contains(status), "{method} {path}: {found}");
+        assert!(text.contains(says), "{method} {path}: {text}");
+    }
+    let large = "x".repeat(300_000);
+    let (found, _) = ask(admin, "POST", "/explain", &large).await;
+    assert!(found.contains("400"), "{found}");
+}
