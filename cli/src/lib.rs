@@ -4,6 +4,7 @@ pub mod conformance;
 pub mod connect;
 pub mod demo;
 pub mod echo;
+pub mod explain;
 pub mod finding;
 pub mod import;
 pub mod keys;

@@ -7,6 +7,7 @@ use tidegate_cli::conformance::{ConformanceArgs, conformance};
 use tidegate_cli::connect::{ConnectArgs, connect};
 use tidegate_cli::demo::{DemoArgs, demo};
 use tidegate_cli::echo::{EchoArgs, run_echo};
+use tidegate_cli::explain::{ExplainArgs, explain};
 use tidegate_cli::import::{ImportArgs, import};
 use tidegate_cli::run::{RunArgs, run, say};
 use tidegate_cli::validate::{ValidateArgs, validate};
@@ -34,6 +35,7 @@ enum Command {
     Demo(DemoArgs),
     Run(RunArgs),
     Validate(ValidateArgs),
+    Explain(ExplainArgs),
     Import(ImportArgs),
     Connect(ConnectArgs),
     Conformance(ConformanceArgs),
@@ -76,6 +78,7 @@ async fn dispatch(command: &Command) -> anyhow::Result<u8> {
         Command::Echo(args) => run_echo(args).await.map(|()| 0),
         Command::Import(args) => import(args),
         Command::Conformance(args) => conformance(args).await,
+        Command::Explain(args) => explain(args).await,
         Command::Connect(args) => Ok(connect(args).await?.exit_code()),
         Command::Validate(args) => {
             let findings = validate(args)?;

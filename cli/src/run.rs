@@ -180,12 +180,14 @@ impl Shown {
             );
         }
         news(&mut self.errors, errors);
-        let bound = standalone
-            .bound()
+        let bound = standalone.bound();
+        let listeners = bound
             .iter()
-            .map(|(gateway, bound)| bound_line(&gateway.name, bound))
-            .collect();
-        news(&mut self.bound, bound);
+            .map(|(gateway, bound)| bound_line(&gateway.name, bound));
+        let admin = standalone.admin_addresses().into_iter();
+        let admin =
+            admin.map(|(gateway, address)| format!("{} admin http://{address}", gateway.name));
+        news(&mut self.bound, listeners.chain(admin).collect());
     }
 }
 

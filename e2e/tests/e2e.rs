@@ -16,6 +16,8 @@ mod closes;
 mod conformance;
 #[path = "e2e/documents.rs"]
 mod documents;
+#[path = "e2e/explain.rs"]
+mod explain;
 #[path = "e2e/handshake.rs"]
 mod handshake;
 #[path = "e2e/harness.rs"]

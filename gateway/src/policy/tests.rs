@@ -80,6 +80,7 @@ pub(crate) fn subscribed(subscription: &str, name: &str) -> Exchange {
         scope: SubscriptionScope::Gateway,
         key_hashes: Vec::new(),
         expires_at: None,
+        allow_tracing: false,
     }));
     exchange
 }
