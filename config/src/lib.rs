@@ -10,6 +10,7 @@ mod close_code;
 mod duration;
 mod expression;
 mod gateway;
+pub mod htpasswd;
 mod identity;
 mod limits;
 mod material;

@@ -4,6 +4,8 @@
 //! (`when`) and an id. Which policies a section takes is its step type's fields.
 
 mod access;
+mod basic_auth;
+mod client_certificate;
 mod log;
 mod rate_limit;
 mod request;
@@ -13,6 +15,10 @@ mod traffic;
 mod variable;
 
 pub use access::{CheckHeader, IpFilter, JwtAlgorithm, JwtKey, Match, RequiredClaim, ValidateJwt};
+pub use basic_auth::BasicAuth;
+pub use client_certificate::{
+    CertificateIdentity, ValidateClientCertificate, hex_digits, thumbprint_digits,
+};
 pub use log::{Log, LogField, Severity};
 pub use rate_limit::{RateLimit, RateLimitByKey};
 pub use request::{

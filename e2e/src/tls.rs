@@ -59,6 +59,18 @@ impl Authority {
         let config = ClientConfig::builder().with_root_certificates(roots);
         Ok(Arc::new(config.with_no_client_auth()))
     }
+
+    /// The same, showing a certificate.
+    pub fn client_with(&self, certificate: &Certificate) -> anyhow::Result<Arc<ClientConfig>> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(self.pem.as_bytes())?)?;
+        let chain = vec![CertificateDer::from_pem_slice(
+            certificate.chain.as_bytes(),
+        )?];
+        let key = PrivateKeyDer::from_pem_slice(certificate.key.as_bytes())?;
+        let config = ClientConfig::builder().with_root_certificates(roots);
+        Ok(Arc::new(config.with_client_auth_cert(chain, key)?))
+    }
 }
 
 impl Certificate {

@@ -7,8 +7,10 @@ use std::fmt::Write as _;
 
 use aws_lc_rs::digest::{self, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use jiff::Timestamp;
-use rustls_pki_types::CertificateDer;
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls_pki_types::{CertificateDer, UnixTime};
 use serde_json::{Value as Json, json};
+use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::objects::{oid_registry, oid2abbrev};
@@ -39,11 +41,18 @@ pub(crate) struct ClientCertificate {
     not_after: Timestamp,
     /// Do the listener's `clientCaRef` authorities vouch for it, now?
     trusted: bool,
+    /// The certificate itself, with those that may have issued it.
+    chain: Vec<CertificateDer<'static>>,
 }
 
 impl ClientCertificate {
-    /// Reads it; `trusted` is the verdict of whoever checked its chain.
-    pub(crate) fn parse(der: &CertificateDer<'_>, trusted: bool) -> Result<Self, Unreadable> {
+    /// Reads it; `trusted` is the verdict of whoever checked its chain, `issuers` are certificates
+    /// that may have issued it.
+    pub(crate) fn parse<'i>(
+        der: &'i CertificateDer<'i>,
+        issuers: impl Iterator<Item = &'i CertificateDer<'i>>,
+        trusted: bool,
+    ) -> Result<Self, Unreadable> {
         let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| Unreadable)?;
         if !rest.is_empty() {
             return Err(Unreadable);
@@ -63,7 +72,87 @@ impl ClientCertificate {
             not_before: time(validity.not_before.timestamp())?,
             not_after: time(validity.not_after.timestamp())?,
             trusted,
+            chain: std::iter::once(der)
+                .chain(issuers)
+                .map(|certificate| certificate.clone().into_owned())
+                .collect(),
         })
+    }
+
+    pub(crate) fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    pub(crate) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// SHA-1, hexadecimal in upper case.
+    pub(crate) fn thumbprint(&self) -> &str {
+        &self.thumbprint
+    }
+
+    pub(crate) fn common_name(&self) -> Option<&str> {
+        self.common_name.as_deref()
+    }
+
+    pub(crate) fn not_before(&self) -> Timestamp {
+        self.not_before
+    }
+
+    pub(crate) fn not_after(&self) -> Timestamp {
+        self.not_after
+    }
+
+    /// Did the listener's authorities vouch for it when it was shown?
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.trusted
+    }
+
+    /// Is this its SHA-1 or SHA-256, in lower case?
+    pub(crate) fn has_thumbprint(&self, digits: &str) -> bool {
+        self.sha256 == digits || self.thumbprint.eq_ignore_ascii_case(digits)
+    }
+
+    /// `serial` as [`comparable_serial`] gives it.
+    pub(crate) fn has_serial(&self, serial: &str) -> bool {
+        self.serial_number.eq_ignore_ascii_case(serial)
+    }
+
+    /// `name` in lower case.
+    pub(crate) fn has_dns_name(&self, name: &str) -> bool {
+        self.dns_names.iter().any(|own| own == name)
+    }
+
+    /// Did the certificate with this SHA-1 or SHA-256, in lower case, sign it? A name alone proves
+    /// nothing: anybody can send a certificate of somebody else along.
+    pub(crate) fn is_issued_by(&self, digits: &str) -> bool {
+        let Some((leaf, issuers)) = self.chain.split_first() else {
+            return false;
+        };
+        let named = |der: &&CertificateDer<'_>| {
+            let sha1 = || hex::encode(digest::digest(&SHA1_FOR_LEGACY_USE_ONLY, der));
+            hex::encode(digest::digest(&SHA256, der)) == digits || sha1() == digits
+        };
+        issuers.iter().filter(named).any(|by| self.signed(by, leaf))
+    }
+
+    /// Whether it may be trusted is not asked here, so its dates do not matter: it is looked at in
+    /// a moment in which it is valid.
+    fn signed(&self, issuer: &CertificateDer<'_>, leaf: &CertificateDer<'_>) -> bool {
+        let (Ok(anchor), Ok(leaf), Ok(moment)) = (
+            anchor_from_trusted_cert(issuer),
+            EndEntityCert::try_from(leaf),
+            self.not_before.as_second().try_into(),
+        ) else {
+            return false;
+        };
+        let moment = UnixTime::since_unix_epoch(std::time::Duration::from_secs(moment));
+        let algorithms = default_provider().signature_verification_algorithms.all;
+        let usage = KeyUsage::client_auth();
+        let anchors = [anchor];
+        let path = leaf.verify_for_usage(algorithms, &anchors, &[], moment, usage, None, None);
+        path.is_ok()
     }
 
     /// `client.certificate` of the expressions.
@@ -81,6 +170,26 @@ impl ClientCertificate {
             "trusted": self.trusted,
         })
     }
+}
+
+/// A serial number without leading zeros.
+pub(crate) fn comparable_serial(digits: &str) -> String {
+    digits.trim_start_matches('0').to_owned()
+}
+
+/// A distinguished name without the spaces that people put behind commas.
+pub(crate) fn comparable_name(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    let (mut escaped, mut behind_comma) = (false, true);
+    for c in name.chars() {
+        if c == ' ' && behind_comma {
+            continue;
+        }
+        behind_comma = c == ',' && !escaped;
+        escaped = c == '\\' && !escaped;
+        out.push(c);
+    }
+    out
 }
 
 /// Certificates list the most specific part last; people write it first (RFC 4514 §2.1).

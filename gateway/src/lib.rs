@@ -36,6 +36,7 @@ mod jwks;
 mod jwt;
 mod listener;
 mod metrics;
+mod password;
 mod policy;
 mod proxy_header;
 mod record;

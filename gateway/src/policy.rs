@@ -5,6 +5,7 @@
 //! `base` step says where the wider scope stands. One file per policy; none knows another.
 
 mod action;
+mod basic_auth;
 mod check_header;
 mod compile;
 mod expression;
@@ -22,6 +23,7 @@ mod set_query_parameter;
 mod set_status;
 mod set_variable;
 mod subject;
+mod validate_client_certificate;
 mod validate_jwt;
 
 use std::sync::Arc;
@@ -34,6 +36,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::counter::Counters;
 use crate::drain::Drain;
 use crate::jwks::KeySets;
+use crate::password::Passwords;
 use crate::session::Sessions;
 
 pub(crate) use compile::InvalidPolicy;
@@ -50,12 +53,14 @@ pub(crate) struct Services {
     pub(crate) keys: KeySets,
     pub(crate) counters: Counters,
     pub(crate) sessions: Arc<Sessions>,
+    pub(crate) passwords: Passwords,
 }
 
 impl Services {
     /// Nothing fetched and nothing counted yet. Fetches are tasks of `drain` and run on `runtime`.
     pub(crate) fn new(drain: Drain, runtime: Handle, sessions: Arc<Sessions>) -> Arc<Self> {
         Arc::new(Self {
+            passwords: Passwords::new(runtime.clone()),
             keys: KeySets::new(drain, runtime),
             counters: Counters::new(),
             sessions,

@@ -37,6 +37,14 @@ pub(crate) enum Reason {
     TokenClaimMissing,
     TokenClaimNotAllowed,
     KeysUnavailable,
+    ClientCertificateMissing,
+    ClientCertificateNotYetValid,
+    ClientCertificateExpired,
+    ClientCertificateNotTrusted,
+    ClientCertificateNotAllowed,
+    CredentialsMissing,
+    CredentialsInvalid,
+    CredentialsUnchecked,
     HeaderNotFound,
     HeaderValueNotAllowed,
     CallerIpNotAllowed,
@@ -63,7 +71,7 @@ pub(crate) enum Reason {
 impl Reason {
     /// All reasons, in the order of the documentation.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 47] = [
+    pub(crate) const ALL: [Self; 55] = [
         Self::InvalidRequest,
         Self::InvalidUpgrade,
         Self::UnsupportedVersion,
@@ -90,6 +98,14 @@ impl Reason {
         Self::TokenClaimMissing,
         Self::TokenClaimNotAllowed,
         Self::KeysUnavailable,
+        Self::ClientCertificateMissing,
+        Self::ClientCertificateNotYetValid,
+        Self::ClientCertificateExpired,
+        Self::ClientCertificateNotTrusted,
+        Self::ClientCertificateNotAllowed,
+        Self::CredentialsMissing,
+        Self::CredentialsInvalid,
+        Self::CredentialsUnchecked,
         Self::HeaderNotFound,
         Self::HeaderValueNotAllowed,
         Self::CallerIpNotAllowed,
@@ -121,6 +137,7 @@ impl Reason {
                 | Self::ProxyHeaderInvalid
                 | Self::TlsFailed
                 | Self::KeysUnavailable
+                | Self::CredentialsUnchecked
                 | Self::ExpressionFailed
                 | Self::BackendCircuitOpen
                 | Self::BackendConnectFailed
@@ -162,6 +179,14 @@ impl Reason {
             Self::TokenClaimMissing => "token_claim_missing",
             Self::TokenClaimNotAllowed => "token_claim_not_allowed",
             Self::KeysUnavailable => "keys_unavailable",
+            Self::ClientCertificateMissing => "client_certificate_missing",
+            Self::ClientCertificateNotYetValid => "client_certificate_not_yet_valid",
+            Self::ClientCertificateExpired => "client_certificate_expired",
+            Self::ClientCertificateNotTrusted => "client_certificate_not_trusted",
+            Self::ClientCertificateNotAllowed => "client_certificate_not_allowed",
+            Self::CredentialsMissing => "credentials_missing",
+            Self::CredentialsInvalid => "credentials_invalid",
+            Self::CredentialsUnchecked => "credentials_unchecked",
             Self::HeaderNotFound => "header_not_found",
             Self::HeaderValueNotAllowed => "header_value_not_allowed",
             Self::CallerIpNotAllowed => "caller_ip_not_allowed",

@@ -70,13 +70,16 @@ fn of_scope<'v>(
         })
         .collect();
     for (_, _, step) in on_handshake.steps() {
-        if let Some(Policy::ValidateJwt(policy)) = step.policy() {
-            let references = policy
-                .keys
-                .iter()
-                .filter_map(|key| key.secret_key_ref.as_ref());
-            ids.extend(references.map(|r| MaterialId::of_secret_ref(namespace, r)));
-        }
+        let references: Vec<_> = match step.policy() {
+            Some(Policy::ValidateJwt(policy)) => {
+                let keys = policy.keys.iter();
+                keys.filter_map(|key| key.secret_key_ref.as_ref()).collect()
+            }
+            Some(Policy::BasicAuth(policy)) => vec![&policy.users_secret_ref],
+            _ => Vec::new(),
+        };
+        let ids_of = |reference| MaterialId::of_secret_ref(namespace, reference);
+        ids.extend(references.into_iter().map(ids_of));
     }
     ids
 }

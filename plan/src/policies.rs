@@ -2,6 +2,8 @@
 //! compile, does everything named exist?
 
 mod address;
+mod basic_auth;
+mod client_certificate;
 mod jwt;
 
 use std::collections::BTreeMap;
@@ -76,6 +78,10 @@ impl Scope<'_> {
         let path = format!("{path}.{}", policy.name());
         match policy {
             Policy::ValidateJwt(policy) => jwt::check(self.namespace, policy, &path, references),
+            Policy::BasicAuth(policy) => {
+                basic_auth::check(self.namespace, policy, &path, references)
+            }
+            Policy::ValidateClientCertificate(policy) => client_certificate::check(policy, &path),
             Policy::IpFilter(policy) => address::check(policy, &path),
             Policy::SetHeader(policy) => {
                 set_header(&policy.name, policy.values.len(), policy.if_exists, &path)
@@ -215,7 +221,11 @@ impl io::Write for Size {
 /// Can this step decide who may pass? A variable can: conditions of later steps read it.
 fn decides_access(section: Section, step: &dyn Step) -> bool {
     let may = |policy: &Policy<'_>| match policy {
-        Policy::ValidateJwt(_) | Policy::CheckHeader(_) | Policy::IpFilter(_) => true,
+        Policy::ValidateJwt(_)
+        | Policy::ValidateClientCertificate(_)
+        | Policy::BasicAuth(_)
+        | Policy::CheckHeader(_)
+        | Policy::IpFilter(_) => true,
         Policy::ReturnResponse(_) | Policy::SetVariable(_) => section != Section::OnError,
         Policy::Base
         | Policy::RateLimit(_)

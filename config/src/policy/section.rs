@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::BasicAuth;
+use super::ValidateClientCertificate;
 use super::{
     CheckHeader, IpFilter, LimitConnections, Log, RateLimit, RateLimitByKey, ReturnResponse,
     RewritePath, SetBackend, SetHeader, SetQueryParameter, SetStatus, SetVariable, ValidateJwt,
@@ -43,6 +45,8 @@ pub struct Base {}
 pub enum Policy<'a> {
     Base,
     ValidateJwt(&'a ValidateJwt),
+    ValidateClientCertificate(&'a ValidateClientCertificate),
+    BasicAuth(&'a BasicAuth),
     CheckHeader(&'a CheckHeader),
     IpFilter(&'a IpFilter),
     RateLimit(&'a RateLimit),
@@ -64,6 +68,8 @@ impl<'a> Policy<'a> {
         match self {
             Self::Base => "base",
             Self::ValidateJwt(_) => "validateJwt",
+            Self::ValidateClientCertificate(_) => "validateClientCertificate",
+            Self::BasicAuth(_) => "basicAuth",
             Self::CheckHeader(_) => "checkHeader",
             Self::IpFilter(_) => "ipFilter",
             Self::RateLimit(_) => "rateLimit",
@@ -84,6 +90,8 @@ impl<'a> Policy<'a> {
     pub fn expressions(self) -> Vec<Expression<'a>> {
         match self {
             Self::Base | Self::IpFilter(_) | Self::RateLimit(_) => Vec::new(),
+            Self::ValidateClientCertificate(_) => Vec::new(),
+            Self::BasicAuth(policy) => policy.expressions(),
             Self::ValidateJwt(policy) => policy.expressions(),
             Self::CheckHeader(policy) => policy.expressions(),
             Self::RateLimitByKey(policy) => policy.expressions(),
@@ -191,6 +199,10 @@ step! {
     InboundStep {
         /// Requires a valid JSON Web Token.
         validate_jwt "validateJwt": ValidateJwt,
+        /// Requires a client certificate.
+        validate_client_certificate "validateClientCertificate": ValidateClientCertificate,
+        /// Requires a user name and password.
+        basic_auth "basicAuth": BasicAuth,
         /// Requires a header.
         check_header "checkHeader": CheckHeader,
         /// Lets only some client addresses pass.

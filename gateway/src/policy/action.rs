@@ -3,6 +3,7 @@
 use tidegate_config::policy::Policy;
 
 use super::Services;
+use super::basic_auth::BasicAuth;
 use super::check_header::CheckHeader;
 use super::compile::{Compiler, InvalidPolicy};
 use super::ip_filter::IpFilter;
@@ -16,6 +17,7 @@ use super::set_header::SetHeader;
 use super::set_query_parameter::SetQueryParameter;
 use super::set_status::SetStatus;
 use super::set_variable::SetVariable;
+use super::validate_client_certificate::ValidateClientCertificate;
 use super::validate_jwt::ValidateJwt;
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
@@ -24,6 +26,8 @@ use crate::refusal::Refusal;
 #[derive(Debug)]
 pub(super) enum Action {
     ValidateJwt(Box<ValidateJwt>),
+    ValidateClientCertificate(ValidateClientCertificate),
+    BasicAuth(BasicAuth),
     CheckHeader(CheckHeader),
     IpFilter(IpFilter),
     RateLimit(RateLimit),
@@ -49,6 +53,10 @@ impl Action {
             Policy::ValidateJwt(policy) => {
                 Self::ValidateJwt(Box::new(ValidateJwt::compile(policy, compiler)?))
             }
+            Policy::ValidateClientCertificate(policy) => Self::ValidateClientCertificate(
+                ValidateClientCertificate::compile(policy, compiler)?,
+            ),
+            Policy::BasicAuth(policy) => Self::BasicAuth(BasicAuth::compile(policy, compiler)?),
             Policy::CheckHeader(policy) => {
                 Self::CheckHeader(CheckHeader::compile(policy, compiler)?)
             }
@@ -87,6 +95,8 @@ impl Action {
     ) -> Result<(), Refusal> {
         match self {
             Self::ValidateJwt(policy) => policy.run(exchange).await,
+            Self::ValidateClientCertificate(policy) => policy.run(exchange),
+            Self::BasicAuth(policy) => policy.run(exchange, &services.passwords).await,
             Self::CheckHeader(policy) => policy.run(exchange),
             Self::IpFilter(policy) => policy.run(exchange),
             Self::RateLimit(policy) => policy.run(exchange, &services.counters),

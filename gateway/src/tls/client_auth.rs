@@ -38,6 +38,8 @@ pub(crate) struct ClientAuth {
     pub(crate) mode: ClientCertificates,
     pub(crate) demand: Demand,
     authorities: Arc<dyn ClientCertVerifier>,
+    /// Their certificates.
+    roots: Vec<CertificateDer<'static>>,
 }
 
 impl ClientAuth {
@@ -50,9 +52,10 @@ impl ClientAuth {
         let mut roots = RootCertStore::empty();
         let mut demand = digest::Context::new(&digest::SHA256);
         demand.update(&[u8::from(config.mode == ClientCertificates::Required)]);
-        for certificate in certificates(id, material)? {
-            demand.update(&certificate);
-            let added = roots.add(certificate);
+        let trusted = certificates(id, material)?;
+        for certificate in &trusted {
+            demand.update(certificate);
+            let added = roots.add(certificate.clone());
             added.map_err(|error| InvalidTls::Authority(id.clone(), error))?;
         }
         let roots = Arc::new(roots);
@@ -64,6 +67,7 @@ impl ClientAuth {
             mode: config.mode,
             demand: Demand(bytes),
             authorities: authorities.map_err(|error| InvalidTls::Authorities(id.clone(), error))?,
+            roots: trusted,
         })
     }
 
@@ -99,7 +103,8 @@ impl ClientAuth {
             Err(error) if required => return Err(NotAuthenticated::Untrusted(error)),
             Err(_) => false,
         };
-        let read = ClientCertificate::parse(leaf, trusted);
+        let issuers = intermediates.iter().chain(&self.roots);
+        let read = ClientCertificate::parse(leaf, issuers, trusted);
         Ok(Some(Arc::new(read.map_err(NotAuthenticated::Unreadable)?)))
     }
 }

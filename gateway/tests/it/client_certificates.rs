@@ -193,3 +193,56 @@ async fn broken_authorities_never_open_a_listener() {
     let message = &applied.rejected[0].message;
     assert!(message.starts_with("listener secure: "), "{message}");
 }
+
+#[tokio::test]
+async fn a_policy_says_which_certificates_may_pass_and_why_others_may_not() {
+    let backend = Backend::echo().await;
+    let (edge, partners, strangers) = (Authority::new(), Authority::new(), Authority::new());
+    let mut config = config(&backend, &edge, &partners, ClientCertificates::Optional);
+    let steps = json!({"inbound": [
+        {"validateClientCertificate": {"identities": [
+            {"dnsName": "partner.example", "issuerThumbprint": partners.thumbprint()},
+        ]}},
+        {"returnResponse": {"status": 418, "body": "welcome"}},
+    ]});
+    let mut apis = config.config.apis.iter_mut();
+    let who = apis.find(|api| api.path == "/who").unwrap();
+    who.on_handshake = serde_json::from_value(steps).unwrap();
+    let gateway = TestGateway::start(&config).await;
+    let address = gateway.address("secure");
+    for (client, reason, expected) in [
+        (
+            edge.client_config_with(&partners, "partner.example"),
+            None,
+            "welcome",
+        ),
+        (edge.client_config(), Some("missing"), "is missing"),
+        (
+            edge.client_config_with(&strangers, "partner.example"),
+            Some("not_trusted"),
+            "is not trusted",
+        ),
+        (
+            edge.client_config_with(&partners, "other.example"),
+            Some("not_allowed"),
+            "is not allowed",
+        ),
+    ] {
+        let (status, body) = ask(address, "harbour.example", client).await.unwrap();
+        let Some(reason) = reason else {
+            assert_eq!((status, body.as_str()), (418, expected));
+            continue;
+        };
+        let message = format!("Client certificate {expected}. Access denied.");
+        let expected = json!({"statusCode": 403, "message": message});
+        assert_eq!(status, 403);
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&body).unwrap(),
+            expected
+        );
+        let counted = format!(
+            "tidegate_handshakes_total{{api=\"{NAMESPACE}/who\",reason=\"client_certificate_{reason}\",result=\"refused\"}}"
+        );
+        gateway.metric_is(&counted, 1.0).await;
+    }
+}

@@ -65,18 +65,29 @@ fn good_steps_are_accepted() {
             json!({"onHandshake": {"inbound": [{"base": {}}], "outbound": [{"base": {}}]}}),
         ),
         (
+            "certificates",
+            inbound(
+                json!({"validateClientCertificate": {"identities": [{"serialNumber": "00:AB"}], "trust": false}}),
+            ),
+        ),
+        (
+            "users",
+            inbound(json!({"basicAuth": {"usersSecretRef": {"name": "users", "key": "good"}}})),
+        ),
+        (
             "remote keys",
             inbound(
                 json!({"validateJwt": {"openidConfig": ["https://id.example/c"], "algorithms": ["RS256"]}}),
             ),
         ),
     ] {
-        let plan = edge().api("chat", patch).plan();
+        let users: &[u8] = b"ada:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n";
+        let world = edge().secret("users", &[("good", users)]);
+        let plan = world.api("chat", patch).plan();
         let verdict = &api_verdict(&plan, "chat").verdict;
         assert!(
-            verdict.accepted.status,
-            "{name}: {}",
-            verdict.accepted.message
+            verdict.accepted.status && verdict.resolved.status,
+            "{name}: {verdict:?}"
         );
         assert_eq!(
             served(&plan, "edge", "chat").unwrap().blocked,
@@ -174,6 +185,22 @@ fn bad_steps_are_named_by_their_place() {
             ),
             "Invalid",
             "spec.onHandshake.inbound[0].validateJwt: requireScheme needs",
+        ),
+        (
+            "identity that fits every certificate",
+            inbound(
+                json!({"validateClientCertificate": {"identities": [{"dnsName": "a.example"}, {}]}}),
+            ),
+            "Invalid",
+            "spec.onHandshake.inbound[0].validateClientCertificate.identities[1]: an identity names",
+        ),
+        (
+            "thumbprint that is none",
+            inbound(
+                json!({"validateClientCertificate": {"identities": [{"thumbprint": "ab:cd"}]}}),
+            ),
+            "Invalid",
+            "spec.onHandshake.inbound[0].validateClientCertificate.identities[0].thumbprint: \"ab:cd\" is no",
         ),
         (
             "template with a name twice",

@@ -380,3 +380,40 @@ fn a_gateway_without_any_listener_says_so() {
     );
     assert_eq!(api_reasons(&plan, "chat"), pair("Accepted", "NoListener"));
 }
+
+#[test]
+fn users_with_a_hash_nobody_can_check_are_named_by_line_and_block() {
+    let step = json!({"basicAuth": {"usersSecretRef": {"name": "users", "key": "htpasswd"}}});
+    let patch = json!({"onHandshake": {"inbound": [step]}});
+    let good = "ada:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n";
+    let bad = format!("{good}bob:$apr1$lZL6V/ci$eIMz/iKDkbtys/uU7LEK00\n");
+    let world = edge()
+        .secret("users", &[("htpasswd", good.as_bytes())])
+        .api("chat", patch)
+        .served();
+    let plan = world.plan();
+    assert_eq!(served(&plan, "edge", "chat").unwrap().blocked, None);
+    let material = &plan.gateways[&key("edge")].material;
+    let id = MaterialId::secret("shop", "users", "htpasswd");
+    assert_eq!(material.get(&id), Some(good.as_bytes()));
+
+    let plan = world
+        .clone()
+        .secret("users", &[("htpasswd", bad.as_bytes())])
+        .plan();
+    assert_eq!(
+        api_reasons(&plan, "chat"),
+        pair("Accepted", "InvalidMaterial")
+    );
+    let said = &api_verdict(&plan, "chat").verdict.resolved.message;
+    let place = "spec.onHandshake.inbound[0].basicAuth.usersSecretRef: key \"htpasswd\" of Secret shop/users: line 2: the hash is neither bcrypt";
+    assert!(said.starts_with(place), "{said}");
+    assert!(!said.contains("bob") && !said.contains("apr1"), "{said}");
+    assert!(served(&plan, "edge", "chat").unwrap().blocked.is_some());
+
+    let plan = world.without_secret("users").plan();
+    assert_eq!(
+        api_reasons(&plan, "chat"),
+        pair("Accepted", "SecretNotFound")
+    );
+}

@@ -7,6 +7,8 @@ const PAGE: &str = include_str!("../../../../docs/policies.md");
 #[tokio::test]
 async fn examples_compile() {
     let services = services();
+    let users = b"pilot:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=";
+    let material = material(&[("harbour-users", "htpasswd", users)]);
     let mut compiled = 0;
     for (number, block) in PAGE.split("```yaml\n").skip(1).enumerate() {
         let yaml = block.split("```").next().unwrap_or_default();
@@ -15,7 +17,7 @@ async fn examples_compile() {
             scope: Scope::Api,
             on: spec["onHandshake"].take(),
             values: &[],
-            material: &Material::default(),
+            material: &material,
         };
         let result = declared.compile(&services);
         assert!(result.is_ok(), "example {number}: {result:?}\n{yaml}");

@@ -40,6 +40,12 @@ impl Authority {
         self.pem.clone()
     }
 
+    /// SHA-256 of its own certificate.
+    pub(crate) fn thumbprint(&self) -> String {
+        let der = CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap();
+        hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &der))
+    }
+
     /// Certificate and private key for a name, as PEM.
     pub(crate) fn issue(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().unwrap();

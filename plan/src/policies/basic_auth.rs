@@ -1,0 +1,37 @@
+//! basicAuth: can its users be read?
+
+use tidegate_api::Reason;
+use tidegate_config::policy::BasicAuth;
+use tidegate_config::{MaterialId, htpasswd};
+
+use crate::problem::Problem;
+use crate::references::References;
+
+pub(super) fn check(
+    namespace: &str,
+    policy: &BasicAuth,
+    path: &str,
+    references: &mut References<'_>,
+) -> Vec<Problem> {
+    let problem = users(namespace, policy, references).err();
+    let at = |problem: Problem| problem.at(&format!("{path}.usersSecretRef"));
+    problem.into_iter().map(at).collect()
+}
+
+fn users(
+    namespace: &str,
+    policy: &BasicAuth,
+    references: &mut References<'_>,
+) -> Result<(), Problem> {
+    let reference = &policy.users_secret_ref;
+    let bytes = references.secret_ref(namespace, reference)?;
+    let (name, key) = (&reference.name, &reference.key);
+    let invalid = |problem: String| {
+        let text = format!("key \"{key}\" of Secret {namespace}/{name}: {problem}");
+        Problem::unresolved(Reason::InvalidMaterial, text)
+    };
+    let text = std::str::from_utf8(&bytes).map_err(|_| invalid("it is not UTF-8 text".into()))?;
+    htpasswd::parse(text).map_err(|error| invalid(error.to_string()))?;
+    references.keep(MaterialId::of_secret_ref(namespace, reference), &bytes);
+    Ok(())
+}

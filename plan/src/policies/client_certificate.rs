@@ -1,0 +1,49 @@
+//! validateClientCertificate: can its identities fit any certificate?
+
+use tidegate_config::policy::{
+    CertificateIdentity, ValidateClientCertificate, hex_digits, thumbprint_digits,
+};
+
+use crate::problem::Problem;
+
+type Read = fn(&str) -> Option<String>;
+
+pub(super) fn check(policy: &ValidateClientCertificate, path: &str) -> Vec<Problem> {
+    let identities = policy.identities.iter().enumerate();
+    identities
+        .flat_map(|(i, identity)| of_identity(identity, &format!("{path}.identities[{i}]")))
+        .collect()
+}
+
+fn of_identity(identity: &CertificateIdentity, path: &str) -> Vec<Problem> {
+    if identity.is_empty() {
+        let text = "an identity names at least one property of the certificate";
+        return vec![Problem::invalid(text).at(path)];
+    }
+    let thumbprint = "is no thumbprint: 40 (SHA-1) or 64 (SHA-256) hexadecimal digits";
+    let fields: [(_, _, Read, _); 3] = [
+        (
+            "thumbprint",
+            &identity.thumbprint,
+            thumbprint_digits,
+            thumbprint,
+        ),
+        (
+            "issuerThumbprint",
+            &identity.issuer_thumbprint,
+            thumbprint_digits,
+            thumbprint,
+        ),
+        (
+            "serialNumber",
+            &identity.serial_number,
+            hex_digits,
+            "is no hexadecimal number",
+        ),
+    ];
+    let wrong = |(field, text, read, problem): (_, &Option<String>, Read, _)| {
+        let text = text.as_ref().filter(|text| read(text).is_none())?;
+        Some(Problem::invalid(format!("\"{text}\" {problem}")).at(&format!("{path}.{field}")))
+    };
+    fields.into_iter().filter_map(wrong).collect()
+}
