@@ -68,6 +68,9 @@ pub struct ListenerConfig {
     /// Does every connection begin with a PROXY header?
     #[serde(default, skip_serializing_if = "is_off")]
     pub proxy_protocol: bool,
+    /// Is HTTP/2 spoken besides HTTP/1.1?
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub http2: bool,
 }
 
 /// What is off is not written, so that an older gateway can read the rest.

@@ -1,9 +1,9 @@
 //! One handshake from the accepted socket to the tunnel, or to the refusal.
 //!
-//! The order is that of `docs/architecture.md`: `arrive` (TLS, request head), `admit` (route,
-//! upgrade, limits, access), `open` (inbound policies, backend, outbound policies), the 101. The
-//! client gets no 101 that the backend did not give, and the backend no byte of the client's
-//! before that. This module holds no policy of its own: it asks the others in turn.
+//! The order is that of `docs/architecture.md`: `arrive` (PROXY header, TLS, request head), `admit`
+//! (route, upgrade, limits, access), `open` (inbound policies, backend, outbound policies), the 101
+//! (200 over HTTP/2). The client gets none that the backend did not give, and the backend no byte of
+//! the client's before that. This module holds no policy of its own: it asks the others in turn.
 
 mod admit;
 mod arrive;
@@ -11,12 +11,14 @@ mod capacity;
 mod explain;
 mod farewell;
 mod forward;
+mod http2;
 mod open;
 mod rate;
 mod reach;
 mod stay;
 mod traced;
 
+use std::io;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -34,13 +36,13 @@ use crate::record::{Record, TunnelRecord};
 use crate::refusal::{Origin, Reason, Refusal};
 use crate::relay::{Meter, Tunnel, relay};
 use crate::session::{Reservation, SessionInfo};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Port, Snapshot};
 use crate::trace::{self, Asked};
 use crate::transport::Transport;
 use crate::upgrade::Key;
-use crate::worker::Accepted;
+use crate::worker::{Accepted, Carried};
 use admit::{Admission, Visit};
-use arrive::{Arrival, Departure};
+use arrive::{Arrival, Arrived, Departure};
 pub(crate) use explain::Explainer;
 use open::Opened;
 use rate::HandshakeRate;
@@ -85,47 +87,79 @@ struct Established {
     seat: Option<Seat>,
 }
 
-/// Carries one connection to its end.
-pub(crate) async fn serve(server: Arc<Server>, accepted: Accepted) {
-    let active = Active::new(&server.shared.metrics.connections_active);
-    // Boxed, because a handshake's state is large and must not live on in an idle tunnel's task.
-    let established = Box::pin(shake(&server, accepted)).await;
-    drop(server);
-    if let Some(Established {
-        tunnel,
-        record,
-        places,
-        seat,
-    }) = established
-    {
+impl Established {
+    /// Carries the tunnel to its end.
+    async fn run(self) {
+        let Self {
+            tunnel,
+            record,
+            places,
+            seat,
+        } = self;
         let outcome = relay(tunnel).await;
         record.closed(&outcome);
         drop((places, seat));
     }
-    drop(active);
 }
 
-/// The handshake: `None` when there is no tunnel, which the record has told then.
-async fn shake(server: &Server, accepted: Accepted) -> Option<Established> {
+/// What a connection has become.
+enum Guest {
+    Tunnel(Established),
+    Http2(http2::Connection),
+}
+
+/// Carries one connection to its end.
+pub(crate) async fn serve(server: Arc<Server>, accepted: Accepted, carried: Carried) {
+    let active = Active::new(&server.shared.metrics.connections_active);
+    // Boxed, because a handshake's state is large and must not live on in an idle tunnel's task.
+    match Box::pin(greet(&server, accepted)).await {
+        Some(Guest::Tunnel(established)) => {
+            drop(server);
+            established.run().await;
+        }
+        Some(Guest::Http2(connection)) => {
+            Box::pin(http2::serve(server, connection, carried.clone())).await;
+        }
+        None => {}
+    }
+    drop((active, carried));
+}
+
+/// The beginning of a connection: `None` when nothing comes of it, which the record has told then.
+async fn greet(server: &Server, accepted: Accepted) -> Option<Guest> {
     let snapshot = server.shared.snapshot.load_full();
     let port = Arc::clone(snapshot.ports.get(&accepted.port)?);
     let mut record = Record::begin(&server.shared.metrics, accepted.peer, accepted.at);
-    let arrival = match arrive::arrive(accepted, &port, &snapshot, &mut record).await {
-        Ok(arrival) => arrival,
-        Err(Departure::Unheard) => {
-            record.unheard();
-            return None;
+    let refused = match arrive::arrive(accepted, &port, &snapshot, &mut record).await {
+        Ok(Arrived::Request(arrival)) => {
+            let established = shake(server, &snapshot, &port, arrival, record).await;
+            return established.map(Guest::Tunnel);
         }
-        Err(Departure::Lost(refusal)) => {
-            record.refused(&refusal);
-            return None;
+        Ok(Arrived::Http2(mut connection)) => {
+            connection.record = Some(record);
+            return Some(Guest::Http2(connection));
         }
-        Err(Departure::Refused(client, refusal)) => {
+        Err(refused) => refused,
+    };
+    match refused {
+        Departure::Unheard => record.unheard(),
+        Departure::Lost(refusal) => record.refused(&refusal),
+        Departure::Refused(client, refusal) => {
             record.refused(&refusal);
             farewell::answer(client, &refusal).await;
-            return None;
         }
-    };
+    }
+    None
+}
+
+/// The handshake: `None` when there is no tunnel, which the record has told then.
+async fn shake(
+    server: &Server,
+    snapshot: &Snapshot,
+    port: &Port,
+    arrival: Arrival,
+    mut record: Record,
+) -> Option<Established> {
     let Arrival {
         client,
         peer,
@@ -135,7 +169,7 @@ async fn shake(server: &Server, accepted: Accepted) -> Option<Established> {
     } = arrival;
     let address = snapshot.trusted_proxies.client(peer, &request.headers);
     record.request(&request, address.ip());
-    let visit = ready(server, &snapshot).and_then(|()| {
+    let visit = ready(server, snapshot).and_then(|()| {
         let visitor = admit::Visitor {
             id: record.id().to_owned(),
             request,
@@ -143,7 +177,7 @@ async fn shake(server: &Server, accepted: Accepted) -> Option<Established> {
             address,
             tls,
         };
-        admit::route(&snapshot, &port, visitor)
+        admit::route(snapshot, port, visitor)
     });
     let visit = match visit {
         Ok(visit) => visit,
@@ -157,7 +191,7 @@ async fn shake(server: &Server, accepted: Accepted) -> Option<Established> {
     let early = BytesMut::from(rest);
     decide(
         server,
-        &snapshot,
+        snapshot,
         visit,
         Client { leg: client, early },
         record,
@@ -285,12 +319,7 @@ async fn establish(
         .register(&session_info(&visit, key_hash));
     record.phase(Phase::Outbound);
     let record = record.accepted(&answer)?;
-    let bytes = switching_protocols(&key, &answer);
-    let written = async {
-        leg.write_all(&bytes).await?;
-        leg.flush().await
-    };
-    if written.await.is_err() {
+    if accept(&mut leg, key.as_ref(), &answer).await.is_err() {
         record.lost();
         return None;
     }
@@ -334,6 +363,18 @@ fn session_info(visit: &Visit, key_hash: Option<String>) -> SessionInfo {
     }
 }
 
+/// Opens the tunnel towards the client.
+async fn accept(leg: &mut Transport, key: Option<&Key>, answer: &HeaderMap) -> io::Result<()> {
+    match (leg, key) {
+        (Transport::Http2(stream), _) => stream.open(answer),
+        (leg, Some(key)) => {
+            leg.write_all(&switching_protocols(key, answer)).await?;
+            leg.flush().await
+        }
+        (_, None) => Err(io::Error::other("a handshake without a key")),
+    }
+}
+
 /// The answer that opens the tunnel (RFC 6455 §4.2.2).
 fn switching_protocols(key: &Key, fields: &HeaderMap) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
@@ -374,7 +415,7 @@ impl Drop for Active {
 mod tests {
     use super::*;
 
-    fn size_of_future<A, B, F: Future>(_: impl FnOnce(A, B) -> F) -> usize {
+    fn size_of_future<A, B, C, F: Future>(_: impl FnOnce(A, B, C) -> F) -> usize {
         size_of::<F>()
     }
 

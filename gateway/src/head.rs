@@ -1,6 +1,7 @@
-//! Heads of HTTP/1.1 messages: what they are, how they are read, and which of their fields end
+//! Heads of HTTP messages: what they are, how they are read, and which of their fields end
 //! here.
 
+mod http2;
 mod parse;
 mod read;
 #[cfg(test)]
@@ -8,8 +9,9 @@ mod tests;
 
 use http::{HeaderMap, HeaderName, Method};
 
+pub(crate) use http2::from_http2;
 pub(crate) use parse::{parse_request, parse_response};
-pub(crate) use read::{HeadLimits, ReadHeadError, read_request, read_response};
+pub(crate) use read::{HeadLimits, ReadHead, ReadHeadError, read_request, read_response};
 
 /// The request head of a handshake, as the client sent it.
 #[derive(Clone, Debug)]
@@ -19,11 +21,32 @@ pub(crate) struct RequestHead {
     pub(crate) path: String,
     /// Raw query without the `?`; `None` when there was no `?`.
     pub(crate) raw_query: Option<String>,
-    /// Minor version: 0 or 1.
-    pub(crate) minor_version: u8,
+    pub(crate) version: Version,
     /// The host asked for: lower case, without port.
     pub(crate) host: String,
     pub(crate) headers: HeaderMap,
+}
+
+/// How a request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    Http10,
+    Http11,
+    Http2 {
+        /// Is it an extended CONNECT for a WebSocket (RFC 8441 §4)?
+        websocket: bool,
+    },
+}
+
+impl Version {
+    /// As logs have it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http10 => "1.0",
+            Self::Http11 => "1.1",
+            Self::Http2 { .. } => "2",
+        }
+    }
 }
 
 /// The head of a backend's answer.

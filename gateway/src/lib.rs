@@ -10,6 +10,9 @@
 //! library: a connection carries one request, nothing is pooled or reused, limits are exact, the
 //! bytes that follow a head are known, and no library task or buffer outlives the handshake. What
 //! an HTTP library does best — bodies, pipelining, reuse — is what must never happen here.
+//!
+//! HTTP/2, towards clients only, is the `h2` crate's frames and flow control: each stream is one
+//! handshake and one leg of a tunnel, as a connection of HTTP/1.1 is.
 
 pub mod drain;
 pub mod relay;

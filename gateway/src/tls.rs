@@ -26,6 +26,12 @@ use tidegate_config::{ClientCertificates, ListenerTlsConfig, Material, MaterialI
 
 pub(crate) use client_auth::{ClientAuth, Demand};
 
+/// HTTP/2 in ALPN (RFC 9113 §3.2).
+pub(crate) const H2: &[u8] = b"h2";
+
+/// HTTP/1.1 in ALPN (RFC 7301 §6).
+const HTTP_1_1: &[u8] = b"http/1.1";
+
 /// A certificate or key that can not be served.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvalidTls {
@@ -79,11 +85,12 @@ impl ServerTls {
     /// Parses the certificates; gives back `previous` when nothing changed.
     pub(crate) fn compile(
         tls: &ListenerTlsConfig,
+        http2: bool,
         material: &Material,
         basis: &TlsBasis,
         previous: Option<&Arc<Self>>,
     ) -> Result<Arc<Self>, InvalidTls> {
-        let fingerprint = fingerprint(tls, material);
+        let fingerprint = fingerprint(tls, http2, material);
         let same = |before: &&Arc<Self>| before.fingerprint.as_ref() == fingerprint.as_ref();
         if let Some(unchanged) = previous.filter(same) {
             return Ok(Arc::clone(unchanged));
@@ -108,7 +115,12 @@ impl ServerTls {
                 material,
                 &basis.provider,
             )?));
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let known = if http2 {
+            &[H2, HTTP_1_1][..]
+        } else {
+            &[HTTP_1_1]
+        };
+        config.alpn_protocols = known.iter().map(|name| name.to_vec()).collect();
         config.session_storage = Arc::new(NoServerSessionStorage {});
         // A ticket stands for the certificate that was shown for it: one of another listener, or
         // of other authorities, must not be taken here.
@@ -132,9 +144,10 @@ impl ServerTls {
     }
 }
 
-fn fingerprint(tls: &ListenerTlsConfig, material: &Material) -> digest::Digest {
+fn fingerprint(tls: &ListenerTlsConfig, http2: bool, material: &Material) -> digest::Digest {
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(&[u8::from(tls.min_version == TlsVersion::V1_3)]);
+    context.update(&[u8::from(http2)]);
     let auth = tls.client_auth.as_ref();
     context.update(&[auth.map_or(0, |auth| auth.mode as u8)]);
     let pairs = tls.certificates.iter();

@@ -1,7 +1,9 @@
-//! One leg of a tunnel: plain TCP, or TLS on either side of it.
+//! One leg of a tunnel: plain TCP, TLS on either side of it, or a stream of HTTP/2.
 //!
 //! An enum and not a trait object: the relay calls it for every burst of bytes.
 
+mod http2;
+mod rewound;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +15,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{client, server};
 
+pub use http2::Http2Stream;
+pub(crate) use rewound::Rewound;
+
 /// A connection to a client or a backend.
 #[derive(Debug)]
 pub enum Transport {
@@ -22,17 +27,9 @@ pub enum Transport {
     TlsServer(Box<server::TlsStream<TcpStream>>),
     /// A backend that is reached through TLS.
     TlsClient(Box<client::TlsStream<TcpStream>>),
-}
-
-impl Transport {
-    /// The socket below.
-    pub fn socket(&self) -> &TcpStream {
-        match self {
-            Self::Plain(socket) => socket,
-            Self::TlsServer(stream) => stream.get_ref().0,
-            Self::TlsClient(stream) => stream.get_ref().0,
-        }
-    }
+    /// A client's stream of an HTTP/2 connection. Boxed as TLS is: an idle tunnel over HTTP/1.1
+    /// must not pay for it.
+    Http2(Box<Http2Stream>),
 }
 
 impl AsyncRead for Transport {
@@ -45,6 +42,7 @@ impl AsyncRead for Transport {
             Self::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
             Self::TlsServer(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::TlsClient(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Http2(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -59,6 +57,7 @@ impl AsyncWrite for Transport {
             Self::Plain(socket) => Pin::new(socket).poll_write(cx, buf),
             Self::TlsServer(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::TlsClient(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Http2(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -67,6 +66,7 @@ impl AsyncWrite for Transport {
             Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
             Self::TlsServer(stream) => Pin::new(stream).poll_flush(cx),
             Self::TlsClient(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Http2(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -75,6 +75,7 @@ impl AsyncWrite for Transport {
             Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::TlsServer(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::TlsClient(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Http2(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -15,7 +15,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method};
 
-use crate::head::{RequestHead, has_token, list_members, only};
+use crate::head::{RequestHead, Version, has_token, list_members, only};
 use crate::refusal::{Origin, Reason, Refusal};
 
 /// The only version there is (RFC 6455 §4.1).
@@ -57,17 +57,27 @@ impl Key {
     }
 }
 
-/// The key of a valid handshake.
-pub(crate) fn validate(head: &RequestHead) -> Result<Key, Refusal> {
+/// Checks a handshake; gives back its key. Over HTTP/2 there is none (RFC 8441 §5): the
+/// SETTINGS have told that both sides know what they speak.
+pub(crate) fn validate(head: &RequestHead) -> Result<Option<Key>, Refusal> {
+    let headers = &head.headers;
+    if has_body(headers) {
+        return Err(invalid("the request has a body"));
+    }
+    match head.version {
+        Version::Http10 => Err(invalid("the version is not HTTP/1.1")),
+        Version::Http11 => validate_upgrade(head).map(Some),
+        Version::Http2 { websocket: false } => {
+            Err(invalid("not an extended CONNECT for a WebSocket"))
+        }
+        Version::Http2 { websocket: true } => check_version(headers).map(|()| None),
+    }
+}
+
+fn validate_upgrade(head: &RequestHead) -> Result<Key, Refusal> {
     let headers = &head.headers;
     if head.method != Method::GET {
         return Err(invalid("the method is not GET"));
-    }
-    if head.minor_version != 1 {
-        return Err(invalid("the version is not HTTP/1.1"));
-    }
-    if has_body(headers) {
-        return Err(invalid("the request has a body"));
     }
     if !has_token(headers, &CONNECTION, "upgrade") {
         return Err(invalid("Connection does not hold the token upgrade"));
@@ -75,11 +85,7 @@ pub(crate) fn validate(head: &RequestHead) -> Result<Key, Refusal> {
     if !has_token(headers, &UPGRADE, "websocket") {
         return Err(invalid("Upgrade does not hold the token websocket"));
     }
-    match only(headers, &SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes) {
-        Some(version) if version == VERSION.as_bytes() => {}
-        Some(_) => return Err(wrong_version()),
-        None => return Err(invalid("Sec-WebSocket-Version is missing")),
-    }
+    check_version(headers)?;
     let key = only(headers, &SEC_WEBSOCKET_KEY).ok_or(invalid("Sec-WebSocket-Key is missing"))?;
     if key.len() != 24
         || !KEY_ENCODING
@@ -89,6 +95,14 @@ pub(crate) fn validate(head: &RequestHead) -> Result<Key, Refusal> {
         return Err(invalid("Sec-WebSocket-Key is not 16 bytes in base64"));
     }
     Ok(Key(key.clone()))
+}
+
+fn check_version(headers: &HeaderMap) -> Result<(), Refusal> {
+    match only(headers, &SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes) {
+        Some(version) if version == VERSION.as_bytes() => Ok(()),
+        Some(_) => Err(wrong_version()),
+        None => Err(invalid("Sec-WebSocket-Version is missing")),
+    }
 }
 
 /// A body would stay unread before the first frame (request smuggling). `Content-Length: 0` says

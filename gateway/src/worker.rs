@@ -37,8 +37,9 @@ struct Worker {
     load: Arc<AtomicUsize>,
 }
 
-/// One connection in a worker's load; counted until dropped.
-struct Carried(Arc<AtomicUsize>);
+/// One connection in a worker's load, or one of its streams; counted until dropped.
+#[derive(Debug)]
+pub(crate) struct Carried(Arc<AtomicUsize>);
 
 impl Workers {
     /// Starts `count` threads; 0 means one per core.
@@ -96,12 +97,18 @@ async fn carry(
         let server = Arc::clone(&server);
         let drain = server.shared.drain.clone();
         drain.spawn(async move {
-            let _carried = carried;
-            handshake::serve(server, accepted).await;
+            handshake::serve(server, accepted, carried).await;
         });
     }
     // Nobody listens any more, but tunnels live on.
     std::future::pending::<()>().await;
+}
+
+impl Clone for Carried {
+    fn clone(&self) -> Self {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(&self.0))
+    }
 }
 
 impl Drop for Carried {

@@ -227,6 +227,7 @@ fn listeners(
                 hostnames: listener.hostnames.clone(),
                 tls,
                 proxy_protocol: listener.proxy_protocol,
+                http2: listener.http2,
             });
         }
         drafts.push(ListenerDraft {

@@ -41,6 +41,10 @@ pub struct Listener {
     /// the client is believed when the peer is one of trustedProxies. Default: false.
     #[serde(default)]
     pub proxy_protocol: bool,
+    /// Are WebSockets accepted over HTTP/2 as well (RFC 8441)? With WSS by ALPN, with WS by prior
+    /// knowledge. Default: false.
+    #[serde(default)]
+    pub http2: bool,
 }
 
 /// TLS of a listener.

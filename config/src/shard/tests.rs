@@ -16,6 +16,7 @@ fn config(subscriptions: usize) -> GatewayConfig {
                 hostnames: Vec::new(),
                 tls: None,
                 proxy_protocol: false,
+                http2: false,
             }],
             on_handshake: OnHandshake::default(),
             values: BTreeMap::new(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
+use tidegate_e2e::backend::Echo;
 use tidegate_e2e::http::{HttpServer, Response};
 use tidegate_e2e::process::Process;
 use tidegate_e2e::scene::Scene;
@@ -66,6 +67,34 @@ async fn node_ws() -> anyhow::Result<()> {
     let seen = run("node-client", client).await?;
     check(&seen, "chat.v2");
     assert_eq!(seen["pong"], true, "{seen}");
+    Ok(())
+}
+
+/// node's own HTTP/2 client with the framing of `ws`: two tunnels in one connection.
+#[tokio::test]
+async fn node_http2() -> anyhow::Result<()> {
+    let Some(modules) = set_up("node").await? else {
+        return Ok(());
+    };
+    let scene = Scene::new("http2").await?;
+    let echo = Echo::start().await?;
+    let port = scene.free_port()?;
+    let listener = format!("  - {{name: modern, port: {port}, protocol: WS, http2: true}}\n");
+    let edge = scene.gateway_with("edge", &listener).await?;
+    scene.open_api(&edge, "api", &echo.url(), "").await?;
+    let url = format!("http://127.0.0.1:{port}");
+    let client = node(&modules, "echo_http2.js", &[&url, "/api"]);
+    let seen = run("node-http2", client).await?;
+    assert_eq!(seen["first"], "grüße", "{seen}");
+    assert_eq!(seen["second"], "aus einem anderen Strom", "{seen}");
+    assert_eq!(seen["binary"], true, "{seen}");
+    assert_eq!(seen["close"], 1000, "{seen}");
+    let body = r#"{"statusCode":400,"message":"Invalid websocket upgrade request"}"#;
+    assert_eq!(
+        seen["ordinary"],
+        json!({"status": 400, "body": body}),
+        "{seen}"
+    );
     Ok(())
 }
 

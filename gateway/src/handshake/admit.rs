@@ -9,7 +9,7 @@ use tidegate_config::{TlsVersion, UrlScheme};
 
 use super::{Server, forward, unix_seconds};
 use crate::exchange::{AnswerHeaders, ClientInfo, Evaluation, Exchange, TlsInfo, Upstream};
-use crate::head::RequestHead;
+use crate::head::{RequestHead, Version};
 use crate::refusal::{Origin, Reason, Refusal};
 use crate::session::{LimitKey, Reservation};
 use crate::snapshot::{Api, Listener, Port, Product, Snapshot};
@@ -39,7 +39,7 @@ pub(super) struct Visit {
 
 /// A request that may go on.
 pub(super) struct Admission {
-    pub(super) key: Key,
+    pub(super) key: Option<Key>,
     /// Of the subscription key that was used.
     pub(super) key_hash: Option<String>,
     pub(super) places: Vec<Reservation>,
@@ -53,6 +53,9 @@ pub(super) fn route(
 ) -> Result<Visit, Refusal> {
     let listener = port.listener(&visitor.request.host);
     let listener = listener.ok_or_else(|| not_found("no listener has this host"))?;
+    if matches!(visitor.request.version, Version::Http2 { .. }) && !listener.config.http2 {
+        return Err(misdirected("HTTP/2 was agreed on with another listener"));
+    }
     check_tls(listener, visitor.tls.as_mut())?;
     let found = listener
         .router

@@ -4,21 +4,25 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use rustls::ProtocolVersion;
 use rustls::server::Acceptor;
+use tidegate_config::GatewaySettings;
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::LazyConfigAcceptor;
 
+use super::http2::{Connection, PREFACE, Source};
 use crate::chain::text_of;
 use crate::exchange::TlsInfo;
-use crate::head::{HeadLimits, InvalidHead, ReadHeadError, RequestHead, read_request};
+use crate::head::{HeadLimits, InvalidHead, ReadHead, ReadHeadError, RequestHead, read_request};
 use crate::metrics::Phase;
 use crate::proxy_header::{self, ReadHeaderError};
 use crate::record::Record;
 use crate::refusal::{Origin, Reason, Refusal};
 use crate::snapshot::{Port, Snapshot};
+use crate::tls::H2;
 use crate::transport::Transport;
 use crate::worker::Accepted;
 
@@ -34,6 +38,13 @@ pub(super) struct Arrival {
     /// What came behind the head.
     pub(super) rest: Bytes,
     pub(super) tls: Option<TlsInfo>,
+}
+
+/// A client that has come this far.
+pub(super) enum Arrived {
+    Request(Arrival),
+    /// Its requests come as streams.
+    Http2(Connection),
 }
 
 /// A client that has not.
@@ -53,10 +64,9 @@ pub(super) async fn arrive(
     port: &Port,
     snapshot: &Snapshot,
     record: &mut Record,
-) -> Result<Arrival, Departure> {
+) -> Result<Arrived, Departure> {
     let settings = &snapshot.settings;
-    let patience = settings.timeouts.handshake.enabled().unwrap_or(NO_HURRY);
-    let deadline = Instant::from_std(accepted.at) + patience;
+    let deadline = Instant::from_std(accepted.at) + patience(settings);
     let mut socket = TcpStream::from_std(accepted.socket).map_err(|error| {
         let refusal = Refusal::new(
             500,
@@ -75,23 +85,44 @@ pub(super) async fn arrive(
         record.client(peer.ip().to_canonical());
     }
     let (mut client, tls) = secure(socket, port, deadline, record).await?;
-    let limits = HeadLimits {
-        header_bytes: settings.limits.max_header_bytes as usize,
-        url_bytes: settings.limits.max_url_bytes as usize,
-    };
+    let (http2, ahead) = recognize(&mut client, port, deadline).await?;
+    if http2 {
+        let origin = Source {
+            socket: accepted.peer,
+            peer,
+            port: accepted.port,
+            tls,
+        };
+        return Ok(Arrived::Http2(Connection {
+            transport: client,
+            ahead,
+            origin,
+            deadline,
+            record: None,
+        }));
+    }
+    let (client, read) = hear(client, ahead, head_limits(settings), deadline).await?;
+    record.phase(Phase::Head);
+    Ok(Arrived::Request(Arrival {
+        client,
+        peer,
+        request: read.head,
+        rest: read.rest,
+        tls,
+    }))
+}
+
+/// Reads the request head of which `ahead` is here.
+async fn hear(
+    mut client: Transport,
+    ahead: Bytes,
+    limits: HeadLimits,
+    deadline: Instant,
+) -> Result<(Transport, ReadHead<RequestHead>), Departure> {
     let mut received = 0;
-    let read = timeout_at(deadline, read_request(&mut client, limits, &mut received)).await;
-    let refusal = match read {
-        Ok(Ok(read)) => {
-            record.phase(Phase::Head);
-            return Ok(Arrival {
-                client,
-                peer,
-                request: read.head,
-                rest: read.rest,
-                tls,
-            });
-        }
+    let reading = read_request(&mut client, ahead, limits, &mut received);
+    let refusal = match timeout_at(deadline, reading).await {
+        Ok(Ok(read)) => return Ok((client, read)),
         Ok(Err(ReadHeadError::Gone { received: 0, .. })) => return Err(Departure::Unheard),
         Ok(Err(error @ ReadHeadError::Gone { .. })) => {
             return Err(Departure::Lost(client_gone(&text_of(&error))));
@@ -123,6 +154,35 @@ async fn announced(
         }
         Err(_) => Err(Departure::Lost(too_slow("the PROXY header did not come"))),
     }
+}
+
+/// Does the client speak HTTP/2? TLS has agreed on it; without TLS the first bytes tell
+/// (RFC 9113 §3.3). They are given back.
+async fn recognize(
+    client: &mut Transport,
+    port: &Port,
+    deadline: Instant,
+) -> Result<(bool, Bytes), Departure> {
+    if let Transport::TlsServer(stream) = client {
+        let agreed = stream.get_ref().1.alpn_protocol() == Some(H2);
+        return Ok((agreed, Bytes::new()));
+    }
+    if !port.http2() {
+        return Ok((false, Bytes::new()));
+    }
+    let mut first = BytesMut::new();
+    let reading = async {
+        while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
+            // Whoever reads on gets to know of an end or an error.
+            if !matches!(client.read_buf(&mut first).await, Ok(1..)) {
+                break;
+            }
+        }
+    };
+    let read = timeout_at(deadline, reading).await;
+    let late = |_| Departure::Lost(too_slow("the first line did not come"));
+    read.map_err(late)?;
+    Ok((first.starts_with(PREFACE), first.freeze()))
 }
 
 async fn secure(
@@ -176,7 +236,19 @@ async fn accept_tls(socket: TcpStream, port: &Port) -> io::Result<(Transport, Tl
     Ok((Transport::TlsServer(Box::new(stream)), info))
 }
 
-fn refusal_of(invalid: InvalidHead) -> Refusal {
+/// How long a client may take until its request is there.
+pub(super) fn patience(settings: &GatewaySettings) -> std::time::Duration {
+    settings.timeouts.handshake.enabled().unwrap_or(NO_HURRY)
+}
+
+pub(super) fn head_limits(settings: &GatewaySettings) -> HeadLimits {
+    HeadLimits {
+        header_bytes: settings.limits.max_header_bytes as usize,
+        url_bytes: settings.limits.max_url_bytes as usize,
+    }
+}
+
+pub(super) fn refusal_of(invalid: InvalidHead) -> Refusal {
     let (status, reason, message) = match invalid {
         InvalidHead::Malformed(_) => (400, Reason::InvalidRequest, "Invalid request"),
         InvalidHead::TooLarge => (431, Reason::HeadTooLarge, "Request header fields too large"),
@@ -185,7 +257,7 @@ fn refusal_of(invalid: InvalidHead) -> Refusal {
     Refusal::new(status, reason, Origin::Client, message).detail(invalid.to_string())
 }
 
-fn too_slow(detail: &str) -> Refusal {
+pub(super) fn too_slow(detail: &str) -> Refusal {
     let message = "Handshake took too long";
     Refusal::new(408, Reason::HandshakeTimeout, Origin::Client, message).detail(detail)
 }

@@ -16,7 +16,15 @@ const MOST_IGNORED: usize = 64 * 1024;
 
 /// Writes the answer, then waits for the client to go. A socket that is closed with unread bytes
 /// sends a reset, which can overtake the answer (RFC 9112 §9.6).
-pub(super) async fn answer(mut client: Transport, refusal: &Refusal) {
+pub(super) async fn answer(client: Transport, refusal: &Refusal) {
+    let mut client = match client {
+        // The connection goes on, and sends what it was given.
+        Transport::Http2(stream) => {
+            let (response, body) = refusal.message();
+            return stream.refuse(response, body);
+        }
+        client => client,
+    };
     let bytes = refusal.encode();
     let farewell = async {
         client.write_all(&bytes).await?;

@@ -5,10 +5,10 @@ use std::mem::MaybeUninit;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
-use super::{InvalidHead, RequestHead, ResponseHead, only};
+use super::{InvalidHead, RequestHead, ResponseHead, Version, only};
 
 /// More fields than a browser with many cookies and a chain of proxies ever sends.
-const MAX_FIELDS: usize = 100;
+pub(super) const MAX_FIELDS: usize = 100;
 
 /// Fields whose lines a reader might join or pick from: one line or none.
 const SINGLE: [HeaderName; 4] = [
@@ -35,18 +35,17 @@ pub(crate) fn parse_request(bytes: &Bytes) -> Result<RequestHead, InvalidHead> {
     let method =
         Method::from_bytes(method.as_bytes()).map_err(|_| malformed("the method is not valid"))?;
     let headers = collect(bytes, request.headers)?;
-    if SINGLE
-        .iter()
-        .any(|name| headers.get_all(name).iter().count() > 1)
-    {
-        return Err(malformed("a field that may occur once occurs twice"));
-    }
+    check_single(&headers)?;
     let (authority, path, raw_query) = split_target(target)?;
     Ok(RequestHead {
         method,
         path: path.to_owned(),
         raw_query: raw_query.map(str::to_owned),
-        minor_version,
+        version: if minor_version == 0 {
+            Version::Http10
+        } else {
+            Version::Http11
+        },
         host: host(authority, &headers)?,
         headers,
     })
@@ -75,6 +74,14 @@ pub(crate) fn parse_response(bytes: &Bytes) -> Result<ResponseHead, InvalidHead>
     })
 }
 
+pub(super) fn check_single(headers: &HeaderMap) -> Result<(), InvalidHead> {
+    let twice = |name: &HeaderName| headers.get_all(name).iter().count() > 1;
+    if SINGLE.iter().any(twice) {
+        return Err(malformed("a field that may occur once occurs twice"));
+    }
+    Ok(())
+}
+
 fn collect(bytes: &Bytes, fields: &[httparse::Header<'_>]) -> Result<HeaderMap, InvalidHead> {
     let mut headers = HeaderMap::with_capacity(fields.len());
     for field in fields {
@@ -88,7 +95,9 @@ fn collect(bytes: &Bytes, fields: &[httparse::Header<'_>]) -> Result<HeaderMap, 
 }
 
 /// Authority, path and query of a request target: origin form, or absolute form (RFC 9112 §3.2.2).
-fn split_target(target: &str) -> Result<(Option<&str>, &str, Option<&str>), InvalidHead> {
+pub(super) fn split_target(
+    target: &str,
+) -> Result<(Option<&str>, &str, Option<&str>), InvalidHead> {
     if !target.bytes().all(|byte| byte.is_ascii_graphic()) || target.contains('#') {
         return Err(malformed("the request target is not valid"));
     }
@@ -119,7 +128,7 @@ fn is_web_scheme(scheme: &str) -> bool {
 
 /// The host asked for. Host must be there and valid (RFC 9112 §3.2); an authority in the target
 /// must name the same, since a reader behind us might take the other one.
-fn host(authority: Option<&str>, headers: &HeaderMap) -> Result<String, InvalidHead> {
+pub(super) fn host(authority: Option<&str>, headers: &HeaderMap) -> Result<String, InvalidHead> {
     let field = only(headers, &header::HOST)
         .and_then(|value| value.to_str().ok())
         .ok_or(malformed("there is no Host field"))?;
@@ -149,7 +158,7 @@ fn host_of(text: &str) -> Option<String> {
     usable.then(|| name.to_ascii_lowercase())
 }
 
-const fn malformed(fact: &'static str) -> InvalidHead {
+pub(super) const fn malformed(fact: &'static str) -> InvalidHead {
     InvalidHead::Malformed(fact)
 }
 

@@ -43,14 +43,15 @@ pub(crate) enum ReadHeadError {
     Invalid(#[source] InvalidHead),
 }
 
-/// Reads a request head. `received` counts bytes as they come, for whoever gives up waiting.
+/// Reads a request head of which `ahead` has been read already. `received` counts bytes as they come, for whoever gives up waiting.
 pub(crate) async fn read_request(
     stream: &mut (impl AsyncRead + Unpin),
+    ahead: Bytes,
     limits: HeadLimits,
     received: &mut usize,
 ) -> Result<ReadHead<RequestHead>, ReadHeadError> {
     let check = |bytes: &[u8]| check_request(bytes, limits);
-    let (head, rest) = read_bytes(stream, Bytes::new(), check, received).await?;
+    let (head, rest) = read_bytes(stream, ahead, check, received).await?;
     let head = parse_request(&head).map_err(ReadHeadError::Invalid)?;
     Ok(ReadHead { head, rest })
 }
@@ -84,6 +85,7 @@ async fn read_bytes(
     received: &mut usize,
 ) -> Result<(Bytes, Bytes), ReadHeadError> {
     let mut buffer = BytesMut::from(ahead);
+    *received = buffer.len();
     let mut seen = 0;
     loop {
         let end = find_end(&buffer, seen);

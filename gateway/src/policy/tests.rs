@@ -43,7 +43,7 @@ pub(crate) fn exchange_to(backend: &str, query: Option<&str>) -> Exchange {
             method: Method::GET,
             path: "/chat".to_owned(),
             raw_query: query.map(str::to_owned),
-            minor_version: 1,
+            version: crate::head::Version::Http11,
             host: "example.com".to_owned(),
             headers: HeaderMap::new(),
         },

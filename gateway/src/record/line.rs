@@ -21,6 +21,8 @@ const LONGEST_TEXT: usize = 1024;
 /// What a line says of a request.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
+    /// Version.
+    http: Option<&'static str>,
     method: String,
     host: String,
     path: String,
@@ -40,7 +42,8 @@ impl Handshake {
             event = "handshake",
             id = self.id,
             result = HandshakeResult::Accepted.as_str(),
-            status = 101,
+            status = if self.seen.http == Some("2") { 200 } else { 101 },
+            http = self.seen.http,
             api = self.api_key().map(tracing::field::display),
             product = self.product_key().map(tracing::field::display),
             subscription = self.subscription_key().map(tracing::field::display),
@@ -83,6 +86,7 @@ impl Handshake {
             client = %self.client,
             peer = %self.peer,
             tls = self.tls_version(),
+            http = self.seen.http,
             method = self.seen.method,
             host = self.seen.host,
             path = self.seen.path,
@@ -151,6 +155,7 @@ impl Seen {
     pub(super) fn of(head: &RequestHead) -> Self {
         let user_agent = head.headers.get(USER_AGENT);
         Self {
+            http: Some(head.version.as_str()),
             method: head.method.as_str().to_owned(),
             host: text(head.host.as_bytes()),
             path: text(head.path.as_bytes()),

@@ -50,6 +50,7 @@ fn settings() -> GatewaySettings {
         hostnames: Vec::new(),
         tls: None,
         proxy_protocol: false,
+        http2: false,
     };
     GatewaySettings {
         key: key("edge"),

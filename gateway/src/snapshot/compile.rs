@@ -250,9 +250,16 @@ impl Compilation<'_> {
             };
         };
         let before = self.previous_tls(name);
-        ServerTls::compile(tls, self.material(), &self.lasting.tls, before.as_ref())
-            .map(Some)
-            .map_err(|error| text_of(&error))
+        let http2 = config.is_some_and(|config| config.http2);
+        ServerTls::compile(
+            tls,
+            http2,
+            self.material(),
+            &self.lasting.tls,
+            before.as_ref(),
+        )
+        .map(Some)
+        .map_err(|error| text_of(&error))
     }
 
     fn previous_tls(&self, name: &str) -> Option<Arc<ServerTls>> {

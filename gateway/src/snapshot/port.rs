@@ -70,6 +70,11 @@ impl Port {
         listener.or(self.listeners.first())?.tls.as_ref()
     }
 
+    /// May a client that has not said for whom it comes speak HTTP/2?
+    pub(crate) fn http2(&self) -> bool {
+        self.listeners.iter().any(|listener| listener.config.http2)
+    }
+
     /// The scheme in the URL of whoever comes through here.
     pub(crate) fn scheme(&self) -> UrlScheme {
         match self.protocol {

@@ -250,6 +250,7 @@ fn listeners_share_a_port_when_they_speak_the_same() {
         hostnames: vec![host.to_owned()],
         tls: None,
         proxy_protocol: false,
+        http2: false,
     };
     let update = update(|update| {
         let mut secure = listener("secure", "c.test");

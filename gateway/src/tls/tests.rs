@@ -49,14 +49,14 @@ fn names_are_matched_exactly_then_by_one_label() {
 fn what_did_not_change_is_taken_over() {
     let basis = TlsBasis::new().unwrap();
     let (mut tls, material) = listener(&["a.test"]);
-    let first = ServerTls::compile(&tls, &material, &basis, None).unwrap();
-    let same = ServerTls::compile(&tls, &material, &basis, Some(&first)).unwrap();
+    let first = ServerTls::compile(&tls, false, &material, &basis, None).unwrap();
+    let same = ServerTls::compile(&tls, false, &material, &basis, Some(&first)).unwrap();
     assert!(Arc::ptr_eq(&first, &same));
     tls.min_version = TlsVersion::V1_3;
-    let other = ServerTls::compile(&tls, &material, &basis, Some(&first)).unwrap();
+    let other = ServerTls::compile(&tls, false, &material, &basis, Some(&first)).unwrap();
     assert!(!Arc::ptr_eq(&first, &other));
     let (tls, material) = listener(&["a.test"]);
-    let renewed = ServerTls::compile(&tls, &material, &basis, Some(&first)).unwrap();
+    let renewed = ServerTls::compile(&tls, false, &material, &basis, Some(&first)).unwrap();
     assert!(!Arc::ptr_eq(&first, &renewed));
 }
 
@@ -75,7 +75,7 @@ fn an_unusable_certificate_says_which_piece_is_wrong() {
         if let Some(bytes) = bytes {
             material.insert(id("b.test", part), bytes.to_vec());
         }
-        ServerTls::compile(&tls, &material, &basis, None)
+        ServerTls::compile(&tls, false, &material, &basis, None)
             .unwrap_err()
             .to_string()
     };

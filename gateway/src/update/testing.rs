@@ -37,6 +37,7 @@ fn settings() -> GatewaySettings {
             hostnames: Vec::new(),
             tls: None,
             proxy_protocol: false,
+            http2: false,
         }],
         on_handshake: OnHandshake::default(),
         values: BTreeMap::new(),

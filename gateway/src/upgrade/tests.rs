@@ -39,7 +39,7 @@ fn without(name: &str) -> RequestHead {
 
 #[test]
 fn the_accept_value_is_that_of_the_rfc() {
-    let key = validate(&with(&[])).unwrap();
+    let key = validate(&with(&[])).unwrap().unwrap();
     assert_eq!(key.accept(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 }
 

@@ -86,6 +86,7 @@ async fn listeners_come_and_go_with_the_configuration() {
         hostnames: Vec::new(),
         tls: None,
         proxy_protocol: false,
+        http2: false,
     };
     let both = config
         .clone()
@@ -119,6 +120,7 @@ async fn a_port_that_is_taken_harms_its_listener_only() {
         hostnames: Vec::new(),
         tls: None,
         proxy_protocol: false,
+        http2: false,
     };
     let config = Config::new().settings(|settings| {
         settings.listeners = vec![listener("taken", taken_port), listener("free", free_port)];

@@ -55,6 +55,7 @@ fn secure(
             client_auth: None,
         }),
         proxy_protocol: false,
+        http2: false,
     });
     for api in &mut config.apis {
         api.listeners.push(name.to_owned());

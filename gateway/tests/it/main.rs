@@ -16,6 +16,7 @@ mod client_certificates;
 mod descriptors;
 mod differential;
 mod handshake;
+mod http2;
 mod lifecycle;
 mod limits;
 mod listeners;

@@ -8,6 +8,7 @@ pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod gateway;
+pub(crate) mod http2;
 pub(crate) mod tls;
 
 use std::time::Duration;

@@ -20,6 +20,7 @@ fn render(spec: Value) -> Vec<Manifest> {
             hostnames: Vec::new(),
             tls: None,
             proxy_protocol: false,
+            http2: false,
         })
         .collect();
     let mut all = access(&site, &["edge-secrets-0-abc".to_owned()]);
@@ -198,6 +199,7 @@ fn a_gateway_without_a_working_listener_has_no_service() {
         hostnames: Vec::new(),
         tls: None,
         proxy_protocol: false,
+        http2: false,
     }];
     let all = workload(&site, &config);
     let port = &of(OwnedKind::Service, &all).unwrap()["spec"]["ports"][0];

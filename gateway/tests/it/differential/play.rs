@@ -13,7 +13,10 @@ use super::conversation::{Conversation, Side};
 use crate::support::client::handshake;
 use crate::support::within;
 
-/// TCP or TLS.
+/// With an extension no bit of a header means anything to the gateway.
+pub(super) const OFFER: (&str, &str) = ("sec-websocket-extensions", "permessage-deflate");
+
+/// TCP, TLS, or a stream of HTTP/2.
 pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 pub(super) type Stream = Box<dyn Connection>;
@@ -51,23 +54,14 @@ impl Peer {
         }
     }
 
-    /// Plays both parts: the backend's on the next connection, the client's on `client`.
+    /// Plays both parts: the backend's on the next connection, the client's on what `client` opens.
     pub(super) async fn play(
-        &mut self,
-        mut client: Stream,
-        path: &str,
+        &self,
+        client: impl Future<Output = Stream>,
         conversation: &Conversation,
     ) -> Transcript {
-        let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
-        let request = handshake(path, offer);
-        let open = async {
-            client.write_all(request.as_bytes()).await.unwrap();
-            client.flush().await.unwrap();
-            let head = read_head(&mut client).await;
-            assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-        };
-        let (backend, ()) =
-            within("the handshake", futures::future::join(self.accept(), open)).await;
+        let opening = futures::future::join(self.accept(), client);
+        let (backend, client) = within("the handshake", opening).await;
         let sides = futures::future::join(
             speak(client, Side::Client, conversation),
             speak(backend, Side::Backend, conversation),
@@ -79,7 +73,7 @@ impl Peer {
         }
     }
 
-    async fn accept(&mut self) -> Stream {
+    async fn accept(&self) -> Stream {
         let (socket, _) = self.listener.accept().await.unwrap();
         socket.set_nodelay(true).unwrap();
         let mut stream: Stream = match &self.tls {
@@ -101,6 +95,17 @@ impl Peer {
         stream.flush().await.unwrap();
         stream
     }
+}
+
+/// Asks for a tunnel in HTTP/1.1.
+pub(super) async fn open(mut client: Stream, path: &str) -> Stream {
+    let (name, value) = OFFER;
+    let request = handshake(path, &format!("{name}: {value}\r\n"));
+    client.write_all(request.as_bytes()).await.unwrap();
+    client.flush().await.unwrap();
+    let head = read_head(&mut client).await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    client
 }
 
 /// Byte by byte, so that nothing behind the head is taken.

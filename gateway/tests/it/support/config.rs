@@ -145,6 +145,7 @@ impl Config {
                 client_auth: None,
             }),
             proxy_protocol: false,
+            http2: false,
         });
         for api in &mut self.config.apis {
             api.listeners.push("secure".to_owned());
@@ -173,6 +174,7 @@ fn settings() -> GatewaySettings {
             hostnames: Vec::new(),
             tls: None,
             proxy_protocol: false,
+            http2: false,
         }],
         on_handshake: OnHandshake::default(),
         values: BTreeMap::new(),
