@@ -62,8 +62,8 @@ pub struct GatewaySpec {
     /// Policies of the global scope.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-validations" = [{
-        "rule": "!has(self.inbound) || self.inbound.all(step, !has(step.rateLimit))",
-        "message": "rateLimit counts a subscription's handshakes of a Product or WebSocketApi; a Gateway has rateLimitByKey",
+        "rule": "!has(self.inbound) || self.inbound.all(step, !has(step.rateLimit) && !has(step.quota))",
+        "message": "rateLimit and quota count what a subscription uses of a Product or WebSocketApi; a Gateway has rateLimitByKey and quotaByKey",
     }]))]
     pub on_handshake: OnHandshake,
     /// Named values of the global scope.

@@ -48,6 +48,7 @@ pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
         },
         admin_address: None,
         keys: keys.clone(),
+        quotas: None,
     });
     let report = standalone.reload().await?;
     if let Some(finding) = report.findings.first() {

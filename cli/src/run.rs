@@ -37,7 +37,7 @@ pub struct RunArgs {
     /// Address of the admin server (metrics, readiness); further Gateways take the next ports.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub admin_address: Option<SocketAddr>,
-    /// Where generated subscription keys are kept.
+    /// Where generated subscription keys are kept, and what quotas have counted.
     #[arg(long, default_value = ".tidegate", value_name = "DIR")]
     pub state_dir: PathBuf,
     /// Bind free ports instead of those in the manifests.
@@ -62,6 +62,7 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
         },
         admin_address: args.admin_address,
         keys: KeyStore::new(&args.state_dir),
+        quotas: Some(args.state_dir.join("quotas")),
     };
     let mut stop = Stop::new()?;
     let (_watcher, mut changes) = watch(&args.directory)?;

@@ -31,6 +31,8 @@ pub struct Settings {
     pub admin_address: Option<SocketAddr>,
     /// Where generated keys are kept.
     pub keys: KeyStore,
+    /// Directory that keeps what quotas have counted; `None`: they start anew.
+    pub quotas: Option<PathBuf>,
 }
 
 /// What changed by a reload.
@@ -153,7 +155,7 @@ impl Standalone {
                     .updates
                     .send_if_modified(|current| renew(current, plan)),
                 None => {
-                    let served = self.start(index, plan).await?;
+                    let served = self.start(index, &key, plan).await?;
                     self.served.insert(key, served);
                     true
                 }
@@ -162,7 +164,12 @@ impl Standalone {
         Ok(())
     }
 
-    async fn start(&self, index: usize, plan: GatewayPlan) -> anyhow::Result<Served> {
+    async fn start(
+        &self,
+        index: usize,
+        key: &ObjectKey,
+        plan: GatewayPlan,
+    ) -> anyhow::Result<Served> {
         let update = Update {
             revision: 1,
             config: plan.config,
@@ -176,10 +183,12 @@ impl Standalone {
             }
             address
         });
+        let quotas = self.settings.quotas.as_ref();
         let options = Options {
             bind_address: self.settings.bind_address,
             ports: self.settings.ports,
             admin_address,
+            quota_file: quotas.map(|dir| dir.join(format!("{}.{}.json", key.namespace, key.name))),
             ..Options::local()
         };
         let gateway = Gateway::start(options, receiver).await?;

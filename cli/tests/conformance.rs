@@ -41,6 +41,7 @@ async fn outcomes() -> anyhow::Result<Vec<Outcome>> {
         ports: Ports::Ephemeral,
         admin_address: Some((LOCALHOST, 0).into()),
         keys: KeyStore::new(directory.path()),
+        quotas: None,
     });
     let found = standalone.reload().await?.findings;
     let meant: Vec<_> = cases(&chapters)

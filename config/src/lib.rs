@@ -18,6 +18,7 @@ mod names;
 pub mod policy;
 mod rendered;
 mod shard;
+mod timestamp;
 mod value;
 
 pub use backend::{
@@ -46,4 +47,5 @@ pub use shard::{
     AssembleError, FORMAT_VERSION, HARD_LIMIT_BYTES, Index, PartRef, Rendered, Shard, assemble,
     render, sha256,
 };
+pub use timestamp::{InvalidTimestamp, Timestamp};
 pub use value::{NamedValue, ResolvedValue};

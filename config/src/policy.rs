@@ -7,6 +7,7 @@ mod access;
 mod basic_auth;
 mod client_certificate;
 mod log;
+mod quota;
 mod rate_limit;
 mod request;
 mod response;
@@ -20,6 +21,7 @@ pub use client_certificate::{
     CertificateIdentity, ValidateClientCertificate, hex_digits, thumbprint_digits,
 };
 pub use log::{Log, LogField, Severity};
+pub use quota::{Quota, QuotaByKey};
 pub use rate_limit::{RateLimit, RateLimitByKey};
 pub use request::{
     IfExists, RewritePath, SetBackend, SetHeader, SetQueryParameter, is_restricted_header,

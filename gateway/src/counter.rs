@@ -6,10 +6,13 @@
 //! first. Nothing here knows what a key means.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 /// Enough that workers seldom wait for each other's lock.
@@ -26,7 +29,7 @@ const EVICTED_PART: usize = 16;
 
 /// What is counted, hashed: half of a SHA-256. Nobody finds two with the same one, and nobody
 /// reads who was counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key([u8; 16]);
 
 impl Key {
@@ -43,8 +46,33 @@ impl Key {
         Self(half)
     }
 
+    /// A key below this one.
+    pub(crate) fn of_part(self, part: &str) -> Self {
+        Self::new(&[&self.to_string(), part])
+    }
+
     pub(crate) fn bytes(self) -> [u8; 16] {
         self.0
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl Serialize for Key {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let number = u128::from_str_radix(&text, 16).map_err(D::Error::custom)?;
+        Ok(Self(number.to_be_bytes()))
     }
 }
 

@@ -4,6 +4,7 @@
 //! never on a worker: taking over configurations, listening, the admin server, the way down.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -43,6 +44,8 @@ pub struct Options {
     pub workers: usize,
     /// Where it counts.
     pub metrics: Arc<Metrics>,
+    /// File that keeps what quotas have counted over a restart; `None`: they start anew.
+    pub quota_file: Option<PathBuf>,
     /// What the source complains about, when there is a source that can.
     pub problems: Option<watch::Receiver<Option<Problem>>>,
 }
@@ -56,6 +59,7 @@ impl Options {
             admin_address: None,
             workers: 0,
             metrics: Metrics::new(),
+            quota_file: None,
             problems: None,
         }
     }

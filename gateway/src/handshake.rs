@@ -32,6 +32,8 @@ use tokio::io::AsyncWriteExt;
 use crate::dial::{Resolver, Seat, put_field};
 use crate::gateway::Shared;
 use crate::metrics::{ApiMetrics, Phase};
+use crate::policy::Services;
+use crate::quota::Metering;
 use crate::record::{Record, TunnelRecord};
 use crate::refusal::{Origin, Reason, Refusal};
 use crate::relay::{Meter, Tunnel, relay};
@@ -85,6 +87,8 @@ struct Established {
     /// Held until the tunnel ends.
     places: Vec<Reservation>,
     seat: Option<Seat>,
+    /// Books its bytes until it ends.
+    metering: Option<Metering>,
 }
 
 impl Established {
@@ -95,10 +99,11 @@ impl Established {
             record,
             places,
             seat,
+            metering,
         } = self;
         let outcome = relay(tunnel).await;
         record.closed(&outcome);
-        drop((places, seat));
+        drop((places, seat, metering));
     }
 }
 
@@ -324,7 +329,15 @@ async fn establish(
         return None;
     }
     let metrics: Arc<ApiMetrics> = Arc::clone(&visit.api.metrics);
-    let meter: Arc<dyn Meter> = metrics;
+    let mut meter: Arc<dyn Meter> = metrics;
+    let mut metering = None;
+    let metered = std::mem::take(&mut visit.exchange.evaluation.metered);
+    if !metered.is_empty() {
+        let Services { ledger, quotas, .. } = &*server.shared.services;
+        let (entry, counting) = ledger.open(quotas, metered, meter, session.closer());
+        metering = Some(entry);
+        meter = counting;
+    }
     Some(Established {
         tunnel: Tunnel {
             client: leg,
@@ -339,6 +352,7 @@ async fn establish(
         record,
         places,
         seat,
+        metering,
     })
 }
 

@@ -42,6 +42,7 @@ mod metrics;
 mod password;
 mod policy;
 mod proxy_header;
+mod quota;
 mod record;
 mod refusal;
 mod route;

@@ -34,6 +34,9 @@ const KUBE_NOISE: &str = "kube_client::client::builder=off";
 /// Below the state directory, which others may use too.
 const BACKUP: &str = "config";
 
+/// Beside it.
+const QUOTAS: &str = "quotas.json";
+
 fn main() -> ExitCode {
     let settings = match Settings::try_parse() {
         Ok(settings) => settings,
@@ -94,8 +97,10 @@ fn serve(settings: Settings, metrics: Arc<Metrics>) -> anyhow::Result<()> {
 async fn run(settings: Settings, metrics: Arc<Metrics>) -> anyhow::Result<()> {
     let stop = Stop::new()?;
     let (feed, updates, problems) = Feed::new();
+    let state_dir = settings.files.state_dir.as_deref();
     let options = Options {
         metrics,
+        quota_file: state_dir.map(|dir| dir.join(QUOTAS)),
         problems: Some(problems),
         ..options(&settings.network)
     };

@@ -9,10 +9,12 @@ mod basic_auth;
 mod check_header;
 mod compile;
 mod expression;
+mod increment;
 mod ip_filter;
 mod limit_connections;
 mod log;
 mod pipeline;
+mod quota;
 mod rate_limit;
 mod return_response;
 mod rewrite_path;
@@ -37,21 +39,28 @@ use crate::counter::Counters;
 use crate::drain::Drain;
 use crate::jwks::KeySets;
 use crate::password::Passwords;
+use crate::quota::{Ledger, Quotas};
 use crate::session::Sessions;
 
 pub(crate) use compile::InvalidPolicy;
+pub(crate) use increment::Deferred;
 pub(crate) use pipeline::Pipeline;
-pub(crate) use rate_limit::Deferred;
 pub(crate) use scope::{Scope, ScopePolicies};
 
 /// How often old keys and idle counters are looked for; both are allowed to be this much late.
 const MAINTENANCE: Duration = Duration::from_secs(10);
+
+/// How often relayed bytes are booked: a tunnel can relay this long beyond its quota.
+const BOOKING: Duration = Duration::from_secs(1);
 
 /// What outlives snapshots: keys fetched from elsewhere, counters and live tunnels.
 #[derive(Debug)]
 pub(crate) struct Services {
     pub(crate) keys: KeySets,
     pub(crate) counters: Counters,
+    pub(crate) quotas: Arc<Quotas>,
+    /// Of the tunnels whose bytes quotas count.
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) passwords: Passwords,
 }
@@ -63,6 +72,8 @@ impl Services {
             passwords: Passwords::new(runtime.clone()),
             keys: KeySets::new(drain, runtime),
             counters: Counters::new(),
+            quotas: Arc::default(),
+            ledger: Arc::default(),
             sessions,
         })
     }
@@ -74,10 +85,25 @@ impl Services {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = ticks.tick() => self.counters.forget_idle(),
+                _ = ticks.tick() => {
+                    self.counters.forget_idle();
+                    self.quotas.forget_ended();
+                }
                 () = self.keys.added() => {}
             }
             self.keys.refresh();
+        }
+    }
+}
+
+impl Services {
+    /// Books what tunnels relay, for ever. To be spawned once, through the drain.
+    pub(crate) async fn book(self: Arc<Self>) {
+        let mut ticks = interval(BOOKING);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.ledger.book(&self.quotas);
         }
     }
 }
@@ -93,6 +119,16 @@ impl Services {
     /// Keys that rate limits count at the moment.
     pub(crate) fn limit_keys(&self) -> usize {
         self.counters.keys()
+    }
+
+    /// Keys that quotas count at the moment.
+    pub(crate) fn quota_keys(&self) -> usize {
+        self.quotas.keys()
+    }
+
+    /// Keys of quotas that were forgotten because memory was full.
+    pub(crate) fn quota_keys_evicted(&self) -> u64 {
+        self.quotas.evicted()
     }
 
     /// Keys of rate limits that were forgotten because memory was full.

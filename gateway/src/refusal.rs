@@ -50,6 +50,7 @@ pub(crate) enum Reason {
     CallerIpNotAllowed,
     CallerIpBlocked,
     RateLimitExceeded,
+    QuotaExceeded,
     ConnectionLimit,
     GatewayFull,
     HandshakeRateExceeded,
@@ -71,7 +72,7 @@ pub(crate) enum Reason {
 impl Reason {
     /// All reasons, in the order of the documentation.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 55] = [
+    pub(crate) const ALL: [Self; 56] = [
         Self::InvalidRequest,
         Self::InvalidUpgrade,
         Self::UnsupportedVersion,
@@ -111,6 +112,7 @@ impl Reason {
         Self::CallerIpNotAllowed,
         Self::CallerIpBlocked,
         Self::RateLimitExceeded,
+        Self::QuotaExceeded,
         Self::ConnectionLimit,
         Self::GatewayFull,
         Self::HandshakeRateExceeded,
@@ -192,6 +194,7 @@ impl Reason {
             Self::CallerIpNotAllowed => "caller_ip_not_allowed",
             Self::CallerIpBlocked => "caller_ip_blocked",
             Self::RateLimitExceeded => "rate_limit_exceeded",
+            Self::QuotaExceeded => "quota_exceeded",
             Self::ConnectionLimit => "connection_limit",
             Self::GatewayFull => "gateway_full",
             Self::HandshakeRateExceeded => "handshake_rate_exceeded",

@@ -100,9 +100,28 @@ impl Session {
         Some((now + until(at), cause))
     }
 
+    /// Whoever holds it can end the tunnel.
+    pub(crate) fn closer(&self) -> Closer {
+        Closer(Arc::clone(&self.mailbox))
+    }
+
     /// Code for the client when its access ends.
     pub(crate) fn close_code(&self) -> u16 {
         self.mailbox.live_access.close_code.get()
+    }
+}
+
+/// Ends one tunnel; for whoever watches over it besides the registry.
+pub(crate) struct Closer(Arc<Mailbox>);
+
+impl Closer {
+    /// Ends the tunnel now, with the cause's own close code.
+    pub(crate) fn close(&self, cause: CloseCause, now: Instant) {
+        self.0.post(Order {
+            due: now,
+            cause,
+            code: None,
+        });
     }
 }
 

@@ -58,7 +58,7 @@ pub struct Network {
 /// What it keeps and reads on disk.
 #[derive(Clone, Debug, Args)]
 pub struct Files {
-    /// Directory that keeps the last good configuration for a start without the API server.
+    /// Directory that keeps the last good configuration for a start without the API server, and what quotas have counted.
     #[arg(long, env = "TIDEGATE_STATE_DIR")]
     pub state_dir: Option<PathBuf>,
     /// Serve the rendered configuration in this directory instead of the cluster's.

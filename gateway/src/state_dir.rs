@@ -151,22 +151,33 @@ impl StateDir {
     }
 }
 
-/// Writes beside, then renames: nobody ever sees half a file.
+/// Writes a file of a state directory, which is made when it is not there: only its owner can read
+/// it, and nobody ever sees half of it.
+pub(crate) fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(directory) = path.parent() {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(directory)?;
+    }
+    write_beside(path, text)
+}
+
 fn replace(path: &Path, text: &str) -> Result<(), SaveError> {
+    write_beside(path, text).map_err(|source| write_error(path, source))
+}
+
+/// Writes beside, then renames.
+fn write_beside(path: &Path, text: &str) -> io::Result<()> {
     let beside = path.with_extension("new");
-    let write = || {
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&beside)?;
-        io::Write::write_all(&mut file, text.as_bytes())?;
-        // Without this a power cut may leave the new name with no content behind it.
-        file.sync_all()?;
-        std::fs::rename(&beside, path)
-    };
-    write().map_err(|source| write_error(path, source))
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&beside)?;
+    io::Write::write_all(&mut file, text.as_bytes())?;
+    // Without this a power cut may leave the new name with no content behind it.
+    file.sync_all()?;
+    std::fs::rename(&beside, path)
 }
 
 fn write_error(path: &Path, source: io::Error) -> SaveError {

@@ -117,6 +117,8 @@ impl Scope<'_> {
             ),
             Policy::Base
             | Policy::CheckHeader(_)
+            | Policy::Quota(_)
+            | Policy::QuotaByKey(_)
             | Policy::LimitConnections(_)
             | Policy::SetQueryParameter(_)
             | Policy::SetVariable(_)
@@ -230,6 +232,8 @@ fn decides_access(section: Section, step: &dyn Step) -> bool {
         Policy::Base
         | Policy::RateLimit(_)
         | Policy::RateLimitByKey(_)
+        | Policy::Quota(_)
+        | Policy::QuotaByKey(_)
         | Policy::LimitConnections(_)
         | Policy::SetHeader(_)
         | Policy::SetQueryParameter(_)

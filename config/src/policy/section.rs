@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::BasicAuth;
 use super::ValidateClientCertificate;
 use super::{
-    CheckHeader, IpFilter, LimitConnections, Log, RateLimit, RateLimitByKey, ReturnResponse,
-    RewritePath, SetBackend, SetHeader, SetQueryParameter, SetStatus, SetVariable, ValidateJwt,
+    CheckHeader, IpFilter, LimitConnections, Log, Quota, QuotaByKey, RateLimit, RateLimitByKey,
+    ReturnResponse, RewritePath, SetBackend, SetHeader, SetQueryParameter, SetStatus, SetVariable,
+    ValidateJwt,
 };
 use crate::{Expression, ExpressionKind};
 
@@ -51,6 +52,8 @@ pub enum Policy<'a> {
     IpFilter(&'a IpFilter),
     RateLimit(&'a RateLimit),
     RateLimitByKey(&'a RateLimitByKey),
+    Quota(&'a Quota),
+    QuotaByKey(&'a QuotaByKey),
     LimitConnections(&'a LimitConnections),
     SetHeader(&'a SetHeader),
     SetQueryParameter(&'a SetQueryParameter),
@@ -74,6 +77,8 @@ impl<'a> Policy<'a> {
             Self::IpFilter(_) => "ipFilter",
             Self::RateLimit(_) => "rateLimit",
             Self::RateLimitByKey(_) => "rateLimitByKey",
+            Self::Quota(_) => "quota",
+            Self::QuotaByKey(_) => "quotaByKey",
             Self::LimitConnections(_) => "limitConnections",
             Self::SetHeader(_) => "setHeader",
             Self::SetQueryParameter(_) => "setQueryParameter",
@@ -89,12 +94,13 @@ impl<'a> Policy<'a> {
     /// Its expressions, with the place of each below the step.
     pub fn expressions(self) -> Vec<Expression<'a>> {
         match self {
-            Self::Base | Self::IpFilter(_) | Self::RateLimit(_) => Vec::new(),
+            Self::Base | Self::IpFilter(_) | Self::RateLimit(_) | Self::Quota(_) => Vec::new(),
             Self::ValidateClientCertificate(_) => Vec::new(),
             Self::BasicAuth(policy) => policy.expressions(),
             Self::ValidateJwt(policy) => policy.expressions(),
             Self::CheckHeader(policy) => policy.expressions(),
             Self::RateLimitByKey(policy) => policy.expressions(),
+            Self::QuotaByKey(policy) => policy.expressions(),
             Self::LimitConnections(policy) => policy.expressions(),
             Self::SetHeader(policy) => policy.expressions(),
             Self::SetQueryParameter(policy) => policy.expressions(),
@@ -211,6 +217,10 @@ step! {
         rate_limit "rateLimit": RateLimit,
         /// Limits handshakes for each value of a key.
         rate_limit_by_key "rateLimitByKey": RateLimitByKey,
+        /// Limits handshakes and bytes of each subscription over a long time.
+        quota "quota": Quota,
+        /// Limits handshakes and bytes for each value of a key over a long time.
+        quota_by_key "quotaByKey": QuotaByKey,
         /// Limits live tunnels for each value of a key.
         limit_connections "limitConnections": LimitConnections,
         /// Changes a header of the backend's handshake.

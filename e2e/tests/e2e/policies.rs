@@ -364,6 +364,49 @@ async fn rate_limit_by_key_counts_each_key_for_itself() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn quota_counts_what_a_subscription_uses() -> anyhow::Result<()> {
+    let stage = echo_stage("quota", "").await?;
+    let subscription = json!({
+        "apiVersion": "tidegate.dev/v1alpha1", "kind": "Subscription", "metadata": {"name": "ann"},
+        "spec": {"scope": {"api": "api"}},
+    });
+    stage.scene.apply(&subscription.to_string()).await?;
+    stage.scene.programmed("Subscription", "ann").await?;
+    stage
+        .in_force(json!([{"quota": {"calls": 1, "period": "0"}}]))
+        .await?;
+    let (key, _) = stage.scene.keys("ann").await?;
+    let request = || stage.request("").header("ocp-apim-subscription-key", &key);
+    request().open().await?;
+    let refused = request().refused_with(403).await?;
+    assert_eq!(refused.message()?, "Out of call volume quota.");
+    assert_eq!(refused.header("retry-after"), None);
+    stage.request("").open().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn quota_by_key_closes_tunnels_that_relay_too_much() -> anyhow::Result<()> {
+    let stage = echo_stage("bandwidth", "").await?;
+    stage
+        .in_force(json!([{"quotaByKey": {
+            "key": "request.query('user', '')", "bandwidthKb": 1, "period": "87600h",
+            "closeOnExceed": true,
+        }}]))
+        .await?;
+    let mut client = stage.request("?user=a").open().await?;
+    client.echo(&"x".repeat(600)).await?;
+    let (code, reason) = client.closed().await?;
+    assert_eq!(code, 1008, "{reason}");
+    let refused = stage.request("?user=a").refused_with(403).await?;
+    let message = refused.message()?;
+    let text = "Out of bandwidth quota. Quota will be replenished in ";
+    assert!(message.starts_with(text), "{message}");
+    stage.request("?user=b").open().await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn limit_connections_counts_live_tunnels_by_key() -> anyhow::Result<()> {
     let stage = echo_stage("live", "").await?;
     stage

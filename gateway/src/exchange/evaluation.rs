@@ -15,6 +15,7 @@ use super::{Exchange, decoded_pairs};
 use crate::client_certificate::ClientCertificate;
 use crate::counter::Taken;
 use crate::policy::Deferred;
+use crate::quota::{Booked, Metered};
 use crate::refusal::Refusal;
 use crate::session::Reservation;
 use crate::trace::Recorder;
@@ -52,9 +53,13 @@ pub(crate) struct Evaluation {
     read: Vec<Arc<ScopeValues>>,
     /// What rate limits counted for this handshake.
     pub(crate) taken: Vec<Taken>,
+    /// What quotas counted for it.
+    pub(crate) booked: Vec<Booked>,
+    /// The quotas that count the bytes of its tunnel.
+    pub(crate) metered: Vec<Metered>,
     /// The places that limits of live tunnels gave it; the tunnel holds them until it ends.
     pub(crate) places: Vec<Reservation>,
-    /// What rate limits count when the answer is known.
+    /// What limits count when the answer is known.
     pub(crate) deferred: Vec<Deferred>,
     /// Status and message that onError sets instead of the refusal's.
     pub(crate) status: Option<(u16, Option<String>)>,

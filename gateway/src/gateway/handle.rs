@@ -14,6 +14,7 @@ use crate::drain::{Drain, DrainTrigger};
 use crate::gateway::takeover::{Drains, Takeover};
 use crate::gateway::{Applied, BoundListener, Options, State};
 use crate::policy::Services;
+use crate::quota::QuotaFile;
 use crate::session::Sessions;
 use crate::snapshot::Lasting;
 use crate::update::Update;
@@ -23,6 +24,9 @@ const SWEEP: Duration = Duration::from_secs(60);
 
 /// After the last call, tasks need a moment to drop their sockets.
 const LAST_CALL: Duration = Duration::from_secs(1);
+
+/// For the last writing of quotas, some megabytes at most.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Why a gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,8 @@ pub struct Gateway {
     admin_address: Option<SocketAddr>,
     /// Connections and their tunnels.
     connections: DrainTrigger,
+    services: Arc<Services>,
+    quota_file: Option<QuotaFile>,
     /// Everything that must outlive them: sources of change, listeners, the admin server.
     control: DrainTrigger,
 }
@@ -59,7 +65,19 @@ impl Gateway {
             None => None,
             Some(address) => Some(bind_admin(address, &state).await?),
         };
+        let sessions = Arc::clone(&state.sessions);
+        let services = Services::new(control_drain.clone(), Handle::current(), sessions);
+        let quota_file = options.quota_file.clone().map(QuotaFile::new);
+        if let Some(file) = &quota_file {
+            restore(file, &services).await;
+            supervise(
+                &control_drain,
+                file.clone().keep(Arc::clone(&services.quotas)),
+            );
+        }
         let gateway = Self {
+            services: Arc::clone(&services),
+            quota_file,
             admin_address: admin.as_ref().map(|(_, address)| *address),
             state: Arc::clone(&state),
             connections,
@@ -68,12 +86,11 @@ impl Gateway {
         if let Some((admin, _)) = admin {
             supervise(&control_drain, admin.run(control_drain.clone()));
         }
-        let sessions = Arc::clone(&state.sessions);
-        let services = Services::new(control_drain.clone(), Handle::current(), sessions);
         metrics.attach(Arc::clone(&services));
         let lasting = Lasting::new(Arc::clone(&services), metrics);
         let lasting = lasting.map_err(|source| StartError::Tls(Box::new(source)))?;
         supervise(&control_drain, Arc::clone(&services).maintain());
+        supervise(&control_drain, Arc::clone(&services).book());
         supervise(&control_drain, sweep(Arc::clone(&state.sessions)));
         let drains = Drains {
             connections: connection_drain,
@@ -135,7 +152,22 @@ impl Gateway {
         }
         self.control.insist();
         let _ = tokio::time::timeout(LAST_CALL, self.control.finished()).await;
+        self.keep_quotas().await;
         tracing::info!("drained");
+    }
+
+    /// All tunnels are booked now.
+    async fn keep_quotas(&self) {
+        let Some(file) = &self.quota_file else {
+            return;
+        };
+        let saving = tokio::time::timeout(LAST_WORDS, file.save(&self.services.quotas));
+        let saved = saving
+            .await
+            .unwrap_or_else(|_| Err("the disk is too slow".to_owned()));
+        if let Err(error) = saved {
+            tracing::warn!("quotas are not kept: {error}");
+        }
     }
 
     fn farewell(&self) -> Farewell {
@@ -179,6 +211,15 @@ fn supervise(drain: &Drain, task: impl Future<Output = ()> + Send + 'static) {
             () = task => {}
         }
     });
+}
+
+/// Before the first handshake, so that none passes a quota that is used up.
+async fn restore(file: &QuotaFile, services: &Arc<Services>) {
+    let (file, quotas) = (file.clone(), Arc::clone(&services.quotas));
+    let reading = tokio::task::spawn_blocking(move || file.load(&quotas)).await;
+    if let Err(error) = reading {
+        tracing::warn!("quotas start anew: {error}");
+    }
 }
 
 async fn sweep(sessions: Arc<Sessions>) {

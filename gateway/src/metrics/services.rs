@@ -1,4 +1,4 @@
-//! What policies' services count by themselves: fetched key sets, rate limits. Read at each scrape.
+//! What policies' services count by themselves: fetched key sets, rate limits, quotas. Read at each scrape.
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,6 +14,8 @@ pub(super) struct ServiceMetrics {
     fetches: IntCounterVec,
     limit_keys: IntGauge,
     limit_keys_evicted: IntCounter,
+    quota_keys: IntGauge,
+    quota_keys_evicted: IntCounter,
 }
 
 impl ServiceMetrics {
@@ -36,6 +38,16 @@ impl ServiceMetrics {
                 "tidegate_rate_limit_keys_evicted_total",
                 "Keys of rate limits forgotten too early because there were too many",
             ),
+            quota_keys: gauge(
+                r,
+                "tidegate_quota_keys",
+                "Keys that quotas count at the moment",
+            ),
+            quota_keys_evicted: counter(
+                r,
+                "tidegate_quota_keys_evicted_total",
+                "Keys of quotas forgotten too early because there were too many",
+            ),
         }
     }
 
@@ -51,6 +63,9 @@ impl ServiceMetrics {
             let keys = services.limit_keys();
             self.limit_keys.set(i64::try_from(keys).unwrap_or(i64::MAX));
             raise(&self.limit_keys_evicted, services.limit_keys_evicted());
+            let keys = services.quota_keys();
+            self.quota_keys.set(i64::try_from(keys).unwrap_or(i64::MAX));
+            raise(&self.quota_keys_evicted, services.quota_keys_evicted());
         }
         raise(&self.fetches.with_label_values(&["succeeded"]), succeeded);
         raise(&self.fetches.with_label_values(&["failed"]), failed);

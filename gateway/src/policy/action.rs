@@ -9,6 +9,7 @@ use super::compile::{Compiler, InvalidPolicy};
 use super::ip_filter::IpFilter;
 use super::limit_connections::LimitConnections;
 use super::log::Log;
+use super::quota::Quota;
 use super::rate_limit::RateLimit;
 use super::return_response::ReturnResponse;
 use super::rewrite_path::RewritePath;
@@ -31,6 +32,7 @@ pub(super) enum Action {
     CheckHeader(CheckHeader),
     IpFilter(IpFilter),
     RateLimit(RateLimit),
+    Quota(Quota),
     LimitConnections(LimitConnections),
     SetHeader(SetHeader),
     SetQueryParameter(SetQueryParameter),
@@ -65,6 +67,8 @@ impl Action {
                 Self::RateLimit(RateLimit::by_subscription(policy, compiler)?)
             }
             Policy::RateLimitByKey(policy) => Self::RateLimit(RateLimit::by_key(policy, compiler)?),
+            Policy::Quota(policy) => Self::Quota(Quota::by_subscription(policy, compiler)),
+            Policy::QuotaByKey(policy) => Self::Quota(Quota::by_key(policy, compiler)?),
             Policy::LimitConnections(policy) => {
                 Self::LimitConnections(LimitConnections::compile(policy, compiler)?)
             }
@@ -100,6 +104,7 @@ impl Action {
             Self::CheckHeader(policy) => policy.run(exchange),
             Self::IpFilter(policy) => policy.run(exchange),
             Self::RateLimit(policy) => policy.run(exchange, &services.counters),
+            Self::Quota(policy) => policy.run(exchange, &services.quotas),
             Self::LimitConnections(policy) => policy.run(exchange, &services.sessions),
             Self::SetHeader(policy) => policy.run(exchange),
             Self::SetQueryParameter(policy) => policy.run(exchange),

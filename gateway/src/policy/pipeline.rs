@@ -13,7 +13,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE};
 use tidegate_config::policy::Section;
 
 use super::scope::{ScopePolicies, Step};
-use super::{Services, rate_limit};
+use super::{Services, increment};
 use crate::exchange::{Exchange, ScopeValues};
 use crate::head::ResponseHead;
 use crate::refusal::{Reason, Refusal};
@@ -74,12 +74,15 @@ impl Pipeline {
         let result = self.run(Section::Inbound, exchange, services).await;
         if result
             .as_ref()
-            .is_err_and(|refusal| refusal.reason == Reason::RateLimitExceeded)
+            .is_err_and(|refusal| is_limit(refusal.reason))
         {
             // All limits are asked before any counts: what one of them refuses, none counts.
             exchange.evaluation.deferred.clear();
             for taken in exchange.evaluation.taken.drain(..) {
                 services.counters.give_back(taken);
+            }
+            for booked in exchange.evaluation.booked.drain(..) {
+                services.quotas.give_back(booked);
             }
         }
         result
@@ -97,7 +100,7 @@ impl Pipeline {
         }
         exchange.set_now();
         exchange.set_response(Some((answer.status, &answer.headers)));
-        rate_limit::count_deferred(exchange, &services.counters)?;
+        increment::count_deferred(exchange, services)?;
         self.run(Section::Outbound, exchange, services).await
     }
 
@@ -144,7 +147,7 @@ impl Pipeline {
             return;
         }
         exchange.set_response(Some((refusal.status, &HeaderMap::new())));
-        if let Err(failure) = rate_limit::count_deferred(exchange, &services.counters) {
+        if let Err(failure) = increment::count_deferred(exchange, services) {
             add_detail(refusal, &failure);
         }
         exchange.set_response(None);
@@ -187,6 +190,11 @@ fn which(step: &Step, section: Section) -> Which<'_> {
         label: &step.label,
         policy: step.policy,
     }
+}
+
+/// Is it one of those that count nothing when one of them refuses?
+fn is_limit(reason: Reason) -> bool {
+    matches!(reason, Reason::RateLimitExceeded | Reason::QuotaExceeded)
 }
 
 /// Did its condition hold?

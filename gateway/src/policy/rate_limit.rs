@@ -10,12 +10,12 @@ use std::time::Duration;
 use http::HeaderName;
 use http::HeaderValue;
 use tidegate_config::policy::{self, IfExists};
-use tidegate_expr::{Stage, Value};
+use tidegate_expr::Value;
 
 use super::compile::{Compiler, InvalidPolicy};
-use super::expression::{Computed, Condition, expression_failed};
+use super::increment::{Count, Increment, Source};
 use super::subject::Subject;
-use crate::counter::{Call, Counters, Key, Limit};
+use crate::counter::{Call, Counters, Limit};
 use crate::exchange::Exchange;
 use crate::refusal::{Origin, Reason, Refusal};
 
@@ -25,8 +25,6 @@ pub(super) struct RateLimit {
     subject: Subject,
     limit: Limit,
     increment: Arc<Increment>,
-    /// Is what counts known only when the answer is?
-    deferred: bool,
     told: Told,
 }
 
@@ -38,21 +36,6 @@ struct Told {
     remaining: Option<HeaderName>,
     remaining_variable: Option<String>,
     total: Option<HeaderName>,
-}
-
-/// Whether a handshake counts, and how much.
-#[derive(Debug, Default)]
-struct Increment {
-    when: Option<Condition>,
-    by: Option<Computed>,
-}
-
-/// What is counted when the answer is known.
-#[derive(Debug)]
-pub(crate) struct Deferred {
-    key: Key,
-    period: Duration,
-    increment: Arc<Increment>,
 }
 
 impl RateLimit {
@@ -73,7 +56,6 @@ impl RateLimit {
                 period: policy.period.get(),
             },
             increment: Arc::default(),
-            deferred: false,
             told: Told {
                 retry_after: header("retryAfterHeader", &policy.retry_after_header)?,
                 retry_after_variable: policy.retry_after_variable.clone(),
@@ -95,15 +77,18 @@ impl RateLimit {
         let optional = |field: &str, name: &Option<String>| {
             name.as_ref().map(|name| header(field, name)).transpose()
         };
-        let (increment, deferred) = Increment::compile(policy, compiler)?;
+        let increment = Source {
+            of: "rateLimitByKey",
+            when: policy.increment_when.as_ref(),
+            by: policy.increment_by.as_ref(),
+        };
         Ok(Self {
             subject: Subject::key("rateLimitByKey.key", &policy.key, compiler)?,
             limit: Limit {
                 calls: policy.calls,
                 period: policy.period.get(),
             },
-            increment: Arc::new(increment),
-            deferred,
+            increment: Increment::compile(&increment, compiler)?,
             told: Told {
                 retry_after: header("retryAfterHeader", &policy.retry_after_header)?,
                 retry_after_variable: policy.retry_after_variable.clone(),
@@ -118,10 +103,7 @@ impl RateLimit {
         let Some(key) = self.subject.of(exchange)? else {
             return Ok(());
         };
-        let weight = match self.deferred {
-            true => 0,
-            false => self.increment.weight(exchange)?,
-        };
+        let weight = self.increment.now(exchange)?;
         let call = Call {
             key,
             limit: self.limit,
@@ -132,13 +114,8 @@ impl RateLimit {
             Ok((remaining, taken)) => {
                 exchange.evaluation.taken.extend(taken);
                 self.tell(exchange, remaining);
-                if self.deferred {
-                    exchange.evaluation.deferred.push(Deferred {
-                        key,
-                        period: self.limit.period,
-                        increment: Arc::clone(&self.increment),
-                    });
-                }
+                let later = self.increment.later(Count::Rate(key, self.limit));
+                exchange.evaluation.deferred.extend(later);
                 Ok(())
             }
             Err(exceeded) => {
@@ -191,78 +168,6 @@ impl RateLimit {
         Refusal::new(429, Reason::RateLimitExceeded, Origin::Policy, message)
             .header(self.told.retry_after.clone(), HeaderValue::from(seconds))
     }
-}
-
-impl Increment {
-    /// Gives besides whether it reads the answer. Inbound expressions know no `response`, so an
-    /// increment that compiles only for outbound is one that reads it.
-    fn compile(
-        policy: &policy::RateLimitByKey,
-        compiler: &Compiler<'_>,
-    ) -> Result<(Self, bool), InvalidPolicy> {
-        match Self::for_stage(policy, compiler, compiler.stage()) {
-            Ok(now) => Ok((now, false)),
-            Err(_) => Self::for_stage(policy, compiler, Stage::Outbound).map(|later| (later, true)),
-        }
-    }
-
-    fn for_stage(
-        policy: &policy::RateLimitByKey,
-        compiler: &Compiler<'_>,
-        stage: Stage,
-    ) -> Result<Self, InvalidPolicy> {
-        let when = policy.increment_when.as_ref().map(|source| {
-            Condition::compile(source, stage)
-                .map_err(|error| compiler.expression("rateLimitByKey.incrementWhen", &error))
-        });
-        let by = policy.increment_by.as_ref().map(|source| {
-            Computed::compile(source, stage)
-                .map_err(|error| compiler.expression("rateLimitByKey.incrementBy", &error))
-        });
-        Ok(Self {
-            when: when.transpose()?,
-            by: by.transpose()?,
-        })
-    }
-
-    /// How much the handshake counts.
-    fn weight(&self, exchange: &mut Exchange) -> Result<u32, Refusal> {
-        if let Some(when) = &self.when
-            && !when.holds(exchange)?
-        {
-            return Ok(0);
-        }
-        let Some(by) = &self.by else {
-            return Ok(1);
-        };
-        let value = by.value(exchange)?;
-        let whole = match value {
-            Value::Int(value) => u32::try_from(value).ok(),
-            Value::UInt(value) => u32::try_from(value).ok(),
-            _ => None,
-        };
-        whole.ok_or_else(|| {
-            expression_failed(
-                "rateLimitByKey.incrementBy gave no whole number from 0 to 4294967295",
-            )
-        })
-    }
-}
-
-/// Counts what waited for the answer, which expressions read as `response`. What can not be
-/// evaluated counts once: a fault must not open a limit.
-pub(super) fn count_deferred(exchange: &mut Exchange, counters: &Counters) -> Result<(), Refusal> {
-    let mut result = Ok(());
-    for deferred in std::mem::take(&mut exchange.evaluation.deferred) {
-        let weight = deferred.increment.weight(exchange);
-        counters.add(
-            deferred.key,
-            deferred.period,
-            *weight.as_ref().unwrap_or(&1),
-        );
-        result = result.and(weight.map(|_| ()));
-    }
-    result
 }
 
 #[cfg(test)]

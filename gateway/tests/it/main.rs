@@ -25,5 +25,6 @@ mod policies;
 mod pool;
 mod process;
 mod proxy_protocol;
+mod quotas;
 mod support;
 mod traces;

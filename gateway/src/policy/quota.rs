@@ -1,0 +1,124 @@
+//! quota, quotaByKey: at most so many handshakes, or relayed bytes, per fixed period for each
+//! subscription, or for each value of a key.
+//!
+//! A handshake that any limit refuses counts for none. Bytes are asked for here; the tunnel's are
+//! counted while it lives.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use http::header::RETRY_AFTER;
+use tidegate_config::policy;
+
+use super::compile::{Compiler, InvalidPolicy};
+use super::increment::{Count, Increment, Source};
+use super::subject::Subject;
+use crate::counter::Key;
+use crate::exchange::Exchange;
+use crate::quota::{Allowance, Call, Exceeded, Metered, Periods, Quotas, UsedUp, clock};
+use crate::refusal::{Origin, Reason, Refusal};
+
+/// The policy, compiled.
+#[derive(Debug)]
+pub(super) struct Quota {
+    subject: Subject,
+    allowance: Allowance,
+    /// Of the periods, as a part of the key.
+    periods: String,
+    increment: Arc<Increment>,
+    close: bool,
+}
+
+impl Quota {
+    /// quota.
+    pub(super) fn by_subscription(policy: &policy::Quota, compiler: &Compiler<'_>) -> Self {
+        let periods = Periods::new(policy.period, policy.first_period_start);
+        Self {
+            subject: Subject::subscription(compiler),
+            allowance: allowance(policy.calls, policy.bandwidth_kb, periods),
+            periods: periods.id(),
+            increment: Arc::default(),
+            close: policy.close_on_exceed,
+        }
+    }
+
+    /// quotaByKey.
+    pub(super) fn by_key(
+        policy: &policy::QuotaByKey,
+        compiler: &Compiler<'_>,
+    ) -> Result<Self, InvalidPolicy> {
+        let periods = Periods::new(policy.period, policy.first_period_start);
+        let increment = Source {
+            of: "quotaByKey",
+            when: policy.increment_when.as_ref(),
+            by: policy.increment_by.as_ref(),
+        };
+        Ok(Self {
+            subject: Subject::key("quotaByKey.key", &policy.key, compiler)?,
+            allowance: allowance(policy.calls, policy.bandwidth_kb, periods),
+            periods: periods.id(),
+            increment: Increment::compile(&increment, compiler)?,
+            close: policy.close_on_exceed,
+        })
+    }
+
+    pub(super) fn run(&self, exchange: &mut Exchange, quotas: &Quotas) -> Result<(), Refusal> {
+        let Some(subject) = self.subject.of(exchange)? else {
+            return Ok(());
+        };
+        let key = subject.of_part(&self.periods);
+        let weight = self.increment.now(exchange)?;
+        let call = Call {
+            key,
+            allowance: self.allowance,
+            weight,
+            own: &exchange.evaluation.booked,
+        };
+        let booked = quotas.take(call).map_err(refusal)?;
+        exchange.evaluation.booked.extend(booked);
+        let count = Count::Quota(key, self.allowance);
+        exchange
+            .evaluation
+            .deferred
+            .extend(self.increment.later(count));
+        exchange.evaluation.metered.extend(self.metered(key));
+        Ok(())
+    }
+
+    /// What is to be counted of the tunnel.
+    fn metered(&self, key: Key) -> Option<Metered> {
+        self.allowance.bytes.map(|_| Metered {
+            key,
+            allowance: self.allowance,
+            close: self.close,
+        })
+    }
+}
+
+fn allowance(calls: Option<u64>, bandwidth_kb: Option<u64>, periods: Periods) -> Allowance {
+    Allowance {
+        calls,
+        bytes: bandwidth_kb.map(|kb| kb.saturating_mul(1024)),
+        periods,
+    }
+}
+
+/// Azure API Management's texts. What never renews has nothing to wait for.
+fn refusal(exceeded: Exceeded) -> Refusal {
+    let of = match exceeded.what {
+        UsedUp::Calls => "call volume",
+        UsedUp::Bandwidth => "bandwidth",
+    };
+    let used_up = format!("Out of {of} quota.");
+    let new = |message| Refusal::new(403, Reason::QuotaExceeded, Origin::Policy, message);
+    let Some(wait) = exceeded.wait else {
+        return new(used_up);
+    };
+    // Whole seconds (RFC 9110 §10.2.3), and never so early that it is refused again.
+    let seconds = u64::try_from(wait.as_millis().div_ceil(1000).max(1)).unwrap_or(u64::MAX);
+    let message = format!("{used_up} Quota will be replenished in {}.", clock(seconds));
+    new(message).header(RETRY_AFTER, HeaderValue::from(seconds))
+}
+
+#[cfg(test)]
+mod tests;
