@@ -39,6 +39,7 @@ use crate::refusal::{Origin, Reason, Refusal};
 use crate::relay::{Meter, Tunnel, relay};
 use crate::session::{Reservation, SessionInfo};
 use crate::snapshot::{Port, Snapshot};
+use crate::socket;
 use crate::trace::{self, Asked};
 use crate::transport::Transport;
 use crate::upgrade::Key;
@@ -327,6 +328,9 @@ async fn establish(
     if accept(&mut leg, key.as_ref(), &answer).await.is_err() {
         record.lost();
         return None;
+    }
+    for socket in [leg.socket(), backend.socket()].into_iter().flatten() {
+        socket::allow_stall(socket, visit.api.rules.write_stall);
     }
     let metrics: Arc<ApiMetrics> = Arc::clone(&visit.api.metrics);
     let mut meter: Arc<dyn Meter> = metrics;

@@ -61,9 +61,11 @@ pub(crate) struct ResponseHead {
 pub(crate) enum InvalidHead {
     #[error("{0}")]
     Malformed(&'static str),
-    #[error("the head is too large")]
+    #[error("the fields take more than limits.maxHeaderBytes")]
     TooLarge,
-    #[error("the URL is too long")]
+    #[error("there are more than 100 fields")]
+    TooManyFields,
+    #[error("the URL is longer than limits.maxUrlBytes")]
     UrlTooLong,
 }
 

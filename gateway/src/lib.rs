@@ -47,6 +47,7 @@ mod record;
 mod refusal;
 mod route;
 mod snapshot;
+mod socket;
 mod source;
 mod state_dir;
 mod tls;

@@ -8,9 +8,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::task::JoinHandle;
 
 use crate::drain::Drain;
@@ -21,13 +20,6 @@ use crate::worker::Workers;
 
 /// Connections that wait to be accepted; the kernel's own limit (`somaxconn`) is the real one.
 const BACKLOG: i32 = 4096;
-
-/// A dead peer is noticed after about two minutes (60 s, then 4 probes of 15 s), which most NATs
-/// and load balancers outlast.
-pub(crate) const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
-    .with_time(Duration::from_secs(60))
-    .with_interval(Duration::from_secs(15))
-    .with_retries(4);
 
 /// The sockets of all listeners.
 #[derive(Debug)]
@@ -139,7 +131,7 @@ fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
         socket.set_only_v6(false)?;
     }
     socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(&KEEPALIVE)?;
+    crate::socket::watch(SockRef::from(&socket))?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

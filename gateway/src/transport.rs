@@ -32,6 +32,18 @@ pub enum Transport {
     Http2(Box<Http2Stream>),
 }
 
+impl Transport {
+    /// The socket below, unless others have it as well.
+    pub(crate) fn socket(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Plain(socket) => Some(socket),
+            Self::TlsServer(stream) => Some(stream.get_ref().0),
+            Self::TlsClient(stream) => Some(stream.get_ref().0),
+            Self::Http2(_) => None,
+        }
+    }
+}
+
 impl AsyncRead for Transport {
     fn poll_read(
         self: Pin<&mut Self>,

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::{BackendUrl, ClientTls, Resolver};
-use crate::listener::KEEPALIVE;
+use crate::socket;
 use crate::transport::Transport;
 
 /// How long one address may keep us waiting before the next one is tried besides (RFC 8305 §5).
@@ -89,10 +89,10 @@ async fn race(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
 }
 
 async fn open(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = TcpStream::connect(address).await?;
-    socket.set_nodelay(true)?;
-    SockRef::from(&socket).set_tcp_keepalive(&KEEPALIVE)?;
-    Ok(socket)
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    socket::watch(SockRef::from(&stream))?;
+    Ok(stream)
 }
 
 #[cfg(test)]

@@ -251,7 +251,9 @@ pub(super) fn head_limits(settings: &GatewaySettings) -> HeadLimits {
 pub(super) fn refusal_of(invalid: InvalidHead) -> Refusal {
     let (status, reason, message) = match invalid {
         InvalidHead::Malformed(_) => (400, Reason::InvalidRequest, "Invalid request"),
-        InvalidHead::TooLarge => (431, Reason::HeadTooLarge, "Request header fields too large"),
+        InvalidHead::TooLarge | InvalidHead::TooManyFields => {
+            (431, Reason::HeadTooLarge, "Request header fields too large")
+        }
         InvalidHead::UrlTooLong => (414, Reason::UrlTooLong, "Request URL too long"),
     };
     Refusal::new(status, reason, Origin::Client, message).detail(invalid.to_string())

@@ -53,7 +53,10 @@ fn check_size(headers: &HeaderMap, limits: HeadLimits) -> Result<(), InvalidHead
         name.as_str().len() + value.len() + LINE_REST
     };
     let size: usize = headers.iter().map(line).sum();
-    if headers.len() > MAX_FIELDS || size > limits.header_bytes {
+    if headers.len() > MAX_FIELDS {
+        return Err(InvalidHead::TooManyFields);
+    }
+    if size > limits.header_bytes {
         return Err(InvalidHead::TooLarge);
     }
     Ok(())

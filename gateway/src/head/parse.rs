@@ -169,7 +169,7 @@ fn rejected(error: httparse::Error) -> InvalidHead {
         httparse::Error::NewLine => malformed("a line does not end as it should"),
         httparse::Error::Status => malformed("the status is not valid"),
         httparse::Error::Token => malformed("the first line is not valid"),
-        httparse::Error::TooManyHeaders => InvalidHead::TooLarge,
+        httparse::Error::TooManyHeaders => InvalidHead::TooManyFields,
         httparse::Error::Version => malformed("the HTTP version is not valid"),
     }
 }

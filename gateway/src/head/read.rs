@@ -66,7 +66,7 @@ pub(crate) async fn read_response(
     let check = |bytes: &[u8]| {
         let end = find_end(bytes, 0).unwrap_or(bytes.len());
         if end > limit {
-            Err(InvalidHead::TooLarge)
+            Err(InvalidHead::Malformed("the head is too large"))
         } else {
             Ok(())
         }

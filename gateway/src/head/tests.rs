@@ -107,7 +107,10 @@ fn ambiguous_heads_are_malformed() {
 fn more_fields_than_anybody_needs_are_too_many() {
     let fields: String = (0..101).map(|i| format!("X-{i}: 1\r\n")).collect();
     let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
-    assert_eq!(parse(&text).unwrap_err(), InvalidHead::TooLarge);
+    let error = parse(&text).unwrap_err();
+    assert_eq!(error, InvalidHead::TooManyFields);
+    let told = super::parse::MAX_FIELDS.to_string();
+    assert!(error.to_string().contains(&told), "{error}");
 }
 
 #[test]
@@ -246,6 +249,6 @@ async fn an_answer_without_end_is_too_large() {
         .expect_err("too large");
     assert!(matches!(
         error,
-        ReadHeadError::Invalid(InvalidHead::TooLarge)
+        ReadHeadError::Invalid(InvalidHead::Malformed("the head is too large"))
     ));
 }
