@@ -1,5 +1,8 @@
 //! Attacks on proxies that were real elsewhere: each is a test here.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -306,4 +309,48 @@ async fn a_path_that_climbs_matches_no_prefix() {
         assert_eq!(parts(&answer).0, 404, "{path}");
     }
     assert!(backend.heads().is_empty());
+}
+
+/// Every function of a file or a directory's files.
+fn functions(path: &Path, found: &mut BTreeSet<String>) {
+    if path.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            functions(&entry.unwrap().path(), found);
+        }
+    } else if path.extension().is_some_and(|extension| extension == "rs") {
+        let text = fs::read_to_string(path).unwrap();
+        let names = text
+            .split("fn ")
+            .skip(1)
+            .filter_map(|rest| rest.split_once('('));
+        found.extend(names.map(|(name, _)| name.to_owned()));
+    }
+}
+
+#[test]
+fn the_page_of_attacks_names_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut known = BTreeSet::new();
+    for part in ["src", "tests"] {
+        functions(&root.join(part), &mut known);
+    }
+    let page = fs::read_to_string(root.join("../docs/attacks.md")).unwrap();
+    let last_cell = |row: &str| {
+        row.trim_end_matches([' ', '|'])
+            .rsplit(" | ")
+            .next()
+            .map(str::to_owned)
+    };
+    let cells = page
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .filter_map(last_cell);
+    let mut named = 0;
+    for cell in cells {
+        for name in cell.split('`').skip(1).step_by(2) {
+            assert!(known.contains(name), "docs/attacks.md names {name}");
+            named += 1;
+        }
+    }
+    assert!(named > 30, "{named} tests found in docs/attacks.md");
 }
