@@ -1,5 +1,6 @@
 //! Gateway: where clients connect, what holds for all APIs, how the pods run.
 
+mod autoscaling;
 mod deployment;
 mod listener;
 mod status;
@@ -13,6 +14,7 @@ use tidegate_config::{
     DEFAULT_KEY_HEADER, DEFAULT_KEY_QUERY, Drain, GatewayLimits, GatewayTimeouts, NamedValue,
 };
 
+pub use autoscaling::Autoscaling;
 pub use deployment::{
     Deployment, ImagePullSecret, PodDisruptionBudgetSpec, Service, ServiceTrafficPolicy,
     ServiceType,

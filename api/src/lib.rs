@@ -24,9 +24,9 @@ mod web_socket_api;
 pub use condition::{ConditionType, Reason};
 pub use crds::{Crd, crds};
 pub use gateway::{
-    AddressType, ApiNamespaces, ApiNamespacesFrom, CertificateRef, Deployment, Gateway,
-    GatewayAddress, GatewayKeyNames, GatewaySpec, GatewayStatus, ImagePullSecret, Listener,
-    ListenerStatus, ListenerTls, PodDisruptionBudgetSpec, PodsStatus, Service,
+    AddressType, ApiNamespaces, ApiNamespacesFrom, Autoscaling, CertificateRef, Deployment,
+    Gateway, GatewayAddress, GatewayKeyNames, GatewaySpec, GatewayStatus, ImagePullSecret,
+    Listener, ListenerStatus, ListenerTls, PodDisruptionBudgetSpec, PodsStatus, Service,
     ServiceTrafficPolicy, ServiceType,
 };
 pub use metadata::{Contact, License};

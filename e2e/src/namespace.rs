@@ -111,6 +111,7 @@ impl Namespace {
             "Deployment" => "apis/apps/v1",
             "Role" | "RoleBinding" => "apis/rbac.authorization.k8s.io/v1",
             "PodDisruptionBudget" => "apis/policy/v1",
+            "HorizontalPodAutoscaler" => "apis/autoscaling/v2",
             "Lease" => "apis/coordination.k8s.io/v1",
             unknown => bail!("where does the kind {unknown} lie?"),
         };

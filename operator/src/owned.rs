@@ -5,6 +5,7 @@ use std::fmt;
 
 use base64::Engine;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -25,10 +26,11 @@ pub(crate) enum OwnedKind {
     Deployment,
     Service,
     PodDisruptionBudget,
+    HorizontalPodAutoscaler,
 }
 
 impl OwnedKind {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::ConfigMap,
         Self::Secret,
         Self::ServiceAccount,
@@ -37,6 +39,7 @@ impl OwnedKind {
         Self::Deployment,
         Self::Service,
         Self::PodDisruptionBudget,
+        Self::HorizontalPodAutoscaler,
     ];
 
     /// What the client needs to know about the kind.
@@ -50,6 +53,7 @@ impl OwnedKind {
             Self::Deployment => ApiResource::erase::<Deployment>(&()),
             Self::Service => ApiResource::erase::<Service>(&()),
             Self::PodDisruptionBudget => ApiResource::erase::<PodDisruptionBudget>(&()),
+            Self::HorizontalPodAutoscaler => ApiResource::erase::<HorizontalPodAutoscaler>(&()),
         }
     }
 
@@ -63,6 +67,7 @@ impl OwnedKind {
             Self::Deployment => "Deployment",
             Self::Service => "Service",
             Self::PodDisruptionBudget => "PodDisruptionBudget",
+            Self::HorizontalPodAutoscaler => "HorizontalPodAutoscaler",
         }
     }
 }

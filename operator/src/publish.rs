@@ -13,7 +13,7 @@ use tidegate_config::{GatewayConfig, Index, Material, ObjectKey, Rendered};
 use tidegate_plan::GatewayPlan;
 use tokio::time::Instant;
 
-use crate::owned::{Owned, OwnedKey, OwnedKind};
+use crate::owned::{Manifest, Owned, OwnedKey, OwnedKind};
 use crate::published::{History, Pods, Published, Retired, difference, everything, next_revision};
 use crate::render::{self, Part, Site};
 use crate::write::{WriteError, Writer};
@@ -186,11 +186,24 @@ impl Publication<'_> {
     /// The objects that run the pods; then removes what is no longer needed.
     async fn run(&self, published: &mut Published) -> Result<(), PublishError> {
         let workload = render::workload(&self.site, &published.config);
+        self.leave_replicas(&workload).await?;
         for manifest in &workload {
             self.writer.apply(manifest).await?;
         }
         let kept = workload.into_iter().map(|manifest| manifest.key).collect();
         self.prune(published, &kept).await
+    }
+
+    /// The number of pods is about to be an autoscaler's. Whoever stops applying a field that nobody else has applied
+    /// removes it, and the default is one pod: all others, and their tunnels, would go.
+    async fn leave_replicas(&self, workload: &[Manifest]) -> Result<(), PublishError> {
+        let autoscaler = render::named(OwnedKind::HorizontalPodAutoscaler, self.site.key);
+        let wanted = workload.iter().any(|manifest| manifest.key == autoscaler);
+        if wanted && self.writer.live(&autoscaler).is_none() {
+            let deployment = render::named(OwnedKind::Deployment, self.site.key);
+            self.writer.leave(&deployment, "replicas").await?;
+        }
+        Ok(())
     }
 
     /// Removes what this Gateway no longer needs.

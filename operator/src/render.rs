@@ -4,6 +4,7 @@
 //! leaves out is other people's to set; what it names is put back when they change it.
 
 mod access;
+mod autoscaler;
 mod budget;
 mod deployment;
 mod parts;
@@ -70,6 +71,7 @@ pub(crate) fn workload(site: &Site<'_>, config: &GatewayConfig) -> Vec<Manifest>
     let mut manifests = vec![deployment::deployment(site, listeners)];
     manifests.extend(service::service(site, listeners));
     manifests.push(budget::pod_disruption_budget(site));
+    manifests.extend(autoscaler::autoscaler(site));
     manifests
 }
 

@@ -13,7 +13,7 @@ use kube::api::{
     DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
 };
 use kube::{Api, Client};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidegate_api::{LABEL_MANAGED_BY, MANAGED_BY};
 use tidegate_config::LABEL_GATEWAY;
 
@@ -25,6 +25,9 @@ use crate::owned::{Manifest, Owned, OwnedKey, short_hash};
 
 /// The API server's own limit is 60 s for a request; a pass must not wait that long for one object.
 const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Field manager of what the operator leaves as it is, for others to change.
+const LEFT_TO_OTHERS: &str = "tidegate-operator-left";
 
 /// Writes, as long as this replica leads.
 #[derive(Clone)]
@@ -154,6 +157,28 @@ impl Writer {
         Ok(())
     }
 
+    /// Keeps what a field of `spec` is when it is left out of the next apply: in the name of another
+    /// manager, from which anybody may take it.
+    pub(crate) async fn leave(&self, key: &OwnedKey, field: &str) -> Result<(), WriteError> {
+        let Some(live) = self.live(key) else {
+            return Ok(());
+        };
+        let resource = key.kind.resource();
+        let body = json!({
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": { "uid": live.uid },
+            "spec": { field: live.body["spec"][field] },
+        });
+        let params = PatchParams::apply(LEFT_TO_OTHERS).force();
+        let patch = Patch::Apply(&body);
+        let api = self.api(key);
+        let request = api.patch(&key.key.name, &params, &patch);
+        let object = self.counted(key, "apply", request).await?;
+        self.remember(key, object);
+        Ok(())
+    }
+
     /// Creates an immutable object; replaces one of its name that is not as it should be.
     pub(crate) async fn create(&self, manifest: &Manifest) -> Result<(), WriteError> {
         let key = &manifest.key;
@@ -254,7 +279,7 @@ impl Writer {
         outcome
     }
 
-    fn live(&self, key: &OwnedKey) -> Option<Arc<Owned>> {
+    pub(crate) fn live(&self, key: &OwnedKey) -> Option<Arc<Owned>> {
         let index = self.index.lock();
         index.owned.get(&key.kind)?.get(&key.key).cloned()
     }

@@ -30,7 +30,7 @@ fn a_definition_fits_into_an_annotation() {
 /// it so. Kubernetes' own types carry no rules and are left as they are.
 #[test]
 fn everything_of_ours_is_bounded() {
-    const KUBERNETES: [&str; 10] = [
+    const KUBERNETES: [&str; 13] = [
         ".resources",
         ".podLabels",
         ".podAnnotations",
@@ -39,6 +39,9 @@ fn everything_of_ours_is_bounded() {
         ".affinity",
         ".topologySpreadConstraints",
         ".extraEnv",
+        ".readinessGates",
+        ".autoscaling.metrics",
+        ".autoscaling.behavior",
         "elector",
         ".annotations",
     ];

@@ -3,25 +3,36 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Affinity, EnvVar, ResourceRequirements, Toleration, TopologySpreadConstraint,
+    Affinity, EnvVar, PodReadinessGate, ResourceRequirements, Toleration, TopologySpreadConstraint,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::autoscaling::Autoscaling;
+
 /// How the pods of a Gateway run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("!has(self.replicas) || !has(self.autoscaling)")
+        .message("replicas and autoscaling exclude each other"),
+    validation = Rule::new("!has(self.autoscaling) || !has(self.autoscaling.targetCpuUtilization) || (has(self.resources) && has(self.resources.requests) && 'cpu' in self.resources.requests)")
+        .message("autoscaling.targetCpuUtilization needs resources.requests.cpu"),
+)]
 pub struct Deployment {
     /// Let the operator run the pods. False: bring your own `tidegate gateway` process. Default:
     /// true.
     #[serde(default = "yes")]
     pub managed: bool,
-    /// How many pods. Default: 2.
-    #[serde(default = "two")]
+    /// How many pods. Default: 2, unless autoscaling says how many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
-    pub replicas: i32,
+    pub replicas: Option<i32>,
+    /// How many pods, by load; instead of replicas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
     /// CPU and memory of each pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
@@ -55,6 +66,11 @@ pub struct Deployment {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub priority_class_name: Option<String>,
+    /// Conditions that others set on a pod and that it needs to be ready, for example of a load
+    /// balancer that registers pods.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("maxItems" = 16))]
+    pub readiness_gates: Vec<PodReadinessGate>,
     /// How many pods may be away for maintenance. Default: maxUnavailable 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_disruption_budget: Option<PodDisruptionBudgetSpec>,
@@ -76,7 +92,8 @@ impl Default for Deployment {
     fn default() -> Self {
         Self {
             managed: yes(),
-            replicas: two(),
+            replicas: None,
+            autoscaling: None,
             resources: None,
             service: Service::default(),
             pod_labels: BTreeMap::new(),
@@ -86,6 +103,7 @@ impl Default for Deployment {
             affinity: None,
             topology_spread_constraints: Vec::new(),
             priority_class_name: None,
+            readiness_gates: Vec::new(),
             pod_disruption_budget: None,
             image_pull_secrets: Vec::new(),
             extra_env: Vec::new(),
@@ -157,8 +175,4 @@ pub struct ImagePullSecret {
 
 fn yes() -> bool {
     true
-}
-
-fn two() -> i32 {
-    2
 }

@@ -179,6 +179,7 @@ async fn nothing_is_left(scene: &Scene) -> anyhow::Result<()> {
             "Role",
             "RoleBinding",
             "PodDisruptionBudget",
+            "HorizontalPodAutoscaler",
         ] {
             for object in scene.namespace().list(kind).await? {
                 let name = object["metadata"]["name"].as_str().unwrap_or_default();
@@ -231,6 +232,61 @@ async fn a_managed_gateway_gets_all_that_its_pods_need() -> anyhow::Result<()> {
         .await?;
     assert!(!programmed.message.is_empty());
     Ok(())
+}
+
+/// Here nobody scales: the tests are the autoscaler.
+#[tokio::test]
+async fn the_number_of_pods_stays_what_it_is_under_an_autoscaler() -> anyhow::Result<()> {
+    let (scene, _) = managed("autoscaling").await?;
+    let deploy = async |spec: Value| {
+        let patch = json!({"spec": {"deployment": spec}});
+        scene.kubectl().patch("wsgw/edge", &patch).await
+    };
+    let replicas = async |number: i64, marked: &str| {
+        let what = format!("{number} pods, marked {marked:?}");
+        eventually(&what, PATIENCE, async || {
+            let spec = scene.namespace().get("Deployment", "edge").await?["spec"].clone();
+            let mark = spec["template"]["metadata"]["annotations"]["mark"].as_str();
+            let got = (spec["replicas"].as_i64(), mark.unwrap_or_default());
+            ensure!(got == (Some(number), marked), "{got:?}");
+            Ok(())
+        })
+        .await
+    };
+    deploy(json!({"replicas": 5})).await?;
+    replicas(5, "").await?;
+    let autoscaling = json!({"minReplicas": 3, "maxReplicas": 9, "targetActiveTunnels": 5000});
+    let both = deploy(json!({"autoscaling": autoscaling})).await;
+    let refusal = both.err().map(|error| error.to_string());
+    let refusal = refusal.context("both were accepted")?;
+    assert!(refusal.contains("exclude each other"), "{refusal}");
+
+    deploy(json!({"replicas": null, "autoscaling": autoscaling})).await?;
+    eventually("an autoscaler", PATIENCE, async || {
+        let spec = &scene
+            .namespace()
+            .get("HorizontalPodAutoscaler", "edge")
+            .await?["spec"];
+        ensure!(spec["maxReplicas"] == 9, "{spec}");
+        Ok(())
+    })
+    .await?;
+    // Not one, which is what leaving the number out means for the API server.
+    deploy(json!({"podAnnotations": {"mark": "switched"}})).await?;
+    replicas(5, "switched").await?;
+    let scale = ["scale", "deployment/edge", "--replicas=7"];
+    scene.kubectl().run(&scale).await?;
+    deploy(json!({"podAnnotations": {"mark": "scaled"}})).await?;
+    replicas(7, "scaled").await?;
+
+    deploy(json!({"replicas": 4, "autoscaling": null})).await?;
+    replicas(4, "scaled").await?;
+    eventually("no autoscaler", PATIENCE, async || {
+        let left = scene.namespace().list("HorizontalPodAutoscaler").await?;
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]
@@ -466,6 +522,19 @@ async fn example_product() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn example_echo() -> anyhow::Result<()> {
+    let echo = Echo::start().await?;
+    let (scene, served) = example("echo", &["edge"], &[("echo", &*echo.url())]).await?;
+    scene.programmed("Subscription", "me").await?;
+    let (key, _) = scene.keys("me").await?;
+    let request = served[0].request("/echo");
+    let request = request.header("ocp-apim-subscription-key", &*key);
+    request.open().await?.echo("hello").await?;
+    served[0].request("/echo").refused_with(401).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn example_two_gateways() -> anyhow::Result<()> {
     let echo = Echo::start().await?;
     let apis = [("telemetry", &*echo.url()), ("quotes", &*echo.url())];
@@ -485,7 +554,7 @@ async fn example_two_gateways() -> anyhow::Result<()> {
 
 #[test]
 fn every_example_has_a_test() -> anyhow::Result<()> {
-    let tested = ["jwt", "product", "two-gateways", "web-pubsub"];
+    let tested = ["echo", "jwt", "product", "two-gateways", "web-pubsub"];
     let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
     let mut found = Vec::new();
     for entry in std::fs::read_dir(examples)? {

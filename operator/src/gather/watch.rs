@@ -168,7 +168,8 @@ impl Watches<'_> {
                 | OwnedKind::RoleBinding
                 | OwnedKind::Deployment
                 | OwnedKind::Service
-                | OwnedKind::PodDisruptionBudget => {
+                | OwnedKind::PodDisruptionBudget
+                | OwnedKind::HorizontalPodAutoscaler => {
                     format!("{LABEL_GATEWAY},{LABEL_MANAGED_BY}={MANAGED_BY}")
                 }
             };

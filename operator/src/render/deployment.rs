@@ -11,11 +11,14 @@ use super::{Site, pod};
 use crate::names;
 use crate::owned::{Manifest, OwnedKind};
 
+/// How many pods, where nothing says how many: one may go while the other serves.
+const REPLICAS: i32 = 2;
+
 pub(super) fn deployment(site: &Site<'_>, listeners: &[ListenerConfig]) -> Manifest {
     let deployment = Deployment {
         metadata: site.metadata(),
         spec: DeploymentSpec {
-            replicas: Some(site.gateway.spec.deployment.replicas),
+            replicas: replicas(site),
             selector: LabelSelector {
                 match_labels: Some(names::selector(&site.key.name)),
                 ..LabelSelector::default()
@@ -34,4 +37,13 @@ pub(super) fn deployment(site: &Site<'_>, listeners: &[ListenerConfig]) -> Manif
         ..Deployment::default()
     };
     site.manifest(OwnedKind::Deployment, &deployment)
+}
+
+/// The autoscaler's to say, where there is one.
+fn replicas(site: &Site<'_>) -> Option<i32> {
+    let wanted = &site.gateway.spec.deployment;
+    match wanted.autoscaling {
+        Some(_) => None,
+        None => Some(wanted.replicas.unwrap_or(REPLICAS)),
+    }
 }

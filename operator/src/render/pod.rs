@@ -89,6 +89,7 @@ fn spec(site: &Site<'_>, admin_port: u16) -> PodSpec {
         affinity: wanted.affinity.clone(),
         topology_spread_constraints: Some(spread(site)),
         priority_class_name: wanted.priority_class_name.clone(),
+        readiness_gates: Some(wanted.readiness_gates.clone()),
         image_pull_secrets: Some(wanted.image_pull_secrets.iter().map(pull_secret).collect()),
         ..PodSpec::default()
     }

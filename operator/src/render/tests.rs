@@ -136,6 +136,7 @@ fn what_the_gateway_asks_for_reaches_its_pods() {
         "extraEnv": [{ "name": "TZ", "value": "UTC" }],
         "resources": { "limits": { "memory": "64Mi" } },
         "podDisruptionBudget": { "minAvailable": "60%" },
+        "readinessGates": [{ "conditionType": "lb.example.com/registered" }],
         "service": { "type": "LoadBalancer", "externalTrafficPolicy": "Local", "annotations": { "lb": "1" } },
     } }));
     let deployment = of(OwnedKind::Deployment, &all).unwrap();
@@ -152,6 +153,10 @@ fn what_the_gateway_asks_for_reaches_its_pods() {
     assert_eq!(pod["nodeSelector"]["disk"], "ssd");
     assert_eq!(pod["priorityClassName"], "high");
     assert_eq!(pod["imagePullSecrets"][0]["name"], "pull");
+    assert_eq!(
+        pod["readinessGates"],
+        json!([{ "conditionType": "lb.example.com/registered" }])
+    );
     assert_eq!(pod["containers"][0]["image"], "image:1");
     assert_eq!(
         pod["containers"][0]["resources"]["limits"]["memory"],
@@ -168,6 +173,71 @@ fn what_the_gateway_asks_for_reaches_its_pods() {
     assert_eq!(service["spec"]["type"], "LoadBalancer");
     assert_eq!(service["spec"]["externalTrafficPolicy"], "Local");
     assert_eq!(service["metadata"]["annotations"]["lb"], "1");
+}
+
+#[test]
+fn the_number_of_pods_is_two_or_what_is_said_or_the_autoscalers() {
+    for (deployment, replicas) in [
+        (json!({}), json!(2)),
+        (json!({ "replicas": 0 }), json!(0)),
+        (
+            json!({ "autoscaling": { "maxReplicas": 9, "targetActiveTunnels": 5000 } }),
+            Value::Null,
+        ),
+    ] {
+        let all = render(json!({ "deployment": deployment }));
+        let rendered = of(OwnedKind::Deployment, &all).unwrap();
+        assert_eq!(rendered["spec"]["replicas"], replicas, "{deployment}");
+        let scaled = of(OwnedKind::HorizontalPodAutoscaler, &all).is_some();
+        assert_eq!(scaled, replicas.is_null(), "{deployment}");
+    }
+}
+
+#[test]
+fn an_autoscaler_has_the_metrics_that_are_asked_for() {
+    let external = json!({
+        "type": "External",
+        "external": { "metric": { "name": "waiting" }, "target": { "type": "Value", "value": "10" } },
+    });
+    let all = render(json!({ "deployment": {
+        "resources": { "requests": { "cpu": "500m" } },
+        "autoscaling": {
+            "minReplicas": 3, "maxReplicas": 9, "targetCpuUtilization": 70,
+            "targetActiveTunnels": 5000, "metrics": [external],
+        },
+    } }));
+    let spec = &of(OwnedKind::HorizontalPodAutoscaler, &all).unwrap()["spec"];
+    assert_eq!(
+        spec["scaleTargetRef"],
+        json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "edge" })
+    );
+    assert_eq!(
+        (&spec["minReplicas"], &spec["maxReplicas"]),
+        (&json!(3), &json!(9))
+    );
+    let cpu = json!({ "type": "Resource", "resource": {
+        "name": "cpu", "target": { "type": "Utilization", "averageUtilization": 70 },
+    } });
+    let tunnels = json!({ "type": "Pods", "pods": {
+        "metric": { "name": "tidegate_tunnels_active" },
+        "target": { "type": "AverageValue", "averageValue": "5000" },
+    } });
+    assert_eq!(spec["metrics"], json!([cpu, tunnels, external]));
+    let down = &spec["behavior"]["scaleDown"]["policies"];
+    assert_eq!(
+        down,
+        &json!([{ "type": "Pods", "value": 1, "periodSeconds": 60 }])
+    );
+}
+
+#[test]
+fn an_autoscaler_behaves_as_asked() {
+    let behavior = json!({ "scaleDown": { "selectPolicy": "Disabled" } });
+    let all = render(json!({ "deployment": { "autoscaling": {
+        "maxReplicas": 9, "targetActiveTunnels": 5000, "behavior": behavior,
+    } } }));
+    let spec = &of(OwnedKind::HorizontalPodAutoscaler, &all).unwrap()["spec"];
+    assert_eq!(spec["behavior"], behavior);
 }
 
 #[test]
