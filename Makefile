@@ -48,7 +48,7 @@ crds: ## Writes crds/, and the chart's copy, from the types in api/.
 chart: ## Lints and tests the Helm chart; no cluster.
 	e2e/chart-test.sh
 
-e2e-node: build ## Installs the chart on a real node of its own and tests it there. Needs root.
-	e2e/node/run.sh
+e2e-node: build ## Installs the chart on a real node of its own and tests it there; T=name chooses. Needs root.
+	e2e/node/run.sh $(T)
 
 .PHONY: help demo test lint build setup unit e2e churn bench crds chart e2e-node

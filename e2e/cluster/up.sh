@@ -14,6 +14,8 @@ mkdir -p "${1:?usage: up.sh WORK}"
 work=$(cd "$1" && pwd)
 # shellcheck source=common.sh
 . "$here/common.sh"
+# shellcheck source=pki.sh
+. "$here/pki.sh"
 for c in openssl curl base64 setsid tac; do
   command -v "$c" >/dev/null || die "needs the program '$c'"
 done
@@ -40,55 +42,16 @@ chmod 700 "$work/pki"
 server=https://127.0.0.1:$API_PORT
 echo "$server" >"$work/server"
 
-# --- keys and certificates: one authority signs all ----------------------------
-cert() { # FILE SUBJECT [NAMES]
-  openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
-    -keyout "$1.key" -out "$1.csr" -subj "$2" 2>/dev/null
-  openssl x509 -req -in "$1.csr" -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -sha256 \
-    -extfile <(
-      echo "basicConstraints=critical,CA:FALSE"
-      echo "keyUsage=critical,digitalSignature,keyEncipherment"
-      echo "extendedKeyUsage=serverAuth,clientAuth"
-      echo "subjectKeyIdentifier=hash"
-      echo "authorityKeyIdentifier=keyid"
-      [ -z "${3:-}" ] || echo "subjectAltName=$3"
-    ) -out "$1.crt" 2>/dev/null
-  rm -f "$1.csr"
-}
-kubeconfig() { # USER → on stdout
-  cat <<END
-apiVersion: v1
-kind: Config
-current-context: e2e
-clusters:
-- name: e2e
-  cluster:
-    server: $server
-    certificate-authority-data: $(base64 -w0 <ca.crt)
-contexts:
-- name: e2e
-  context: {cluster: e2e, user: $1}
-users:
-- name: $1
-  user:
-    client-certificate-data: $(base64 -w0 <"$1.crt")
-    client-key-data: $(base64 -w0 <"$1.key")
-END
-}
 (
   cd "$work/pki"
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -sha256 \
-    -keyout ca.key -out ca.crt -subj /CN=kubernetes-ca \
-    -addext keyUsage=critical,keyCertSign,cRLSign,digitalSignature 2>/dev/null
-  openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:prime256v1 -out service-account.key
-  openssl pkey -in service-account.key -pubout -out service-account.pub
+  make_authority
   cert apiserver /CN=kube-apiserver \
     "DNS:localhost,DNS:kubernetes.default.svc,IP:127.0.0.1,IP:10.96.0.1"
   cert admin /O=system:masters/CN=admin
   cert controller-manager /CN=system:kube-controller-manager
   umask 077
-  kubeconfig admin >"$work/kubeconfig"
-  kubeconfig controller-manager >"$work/controller-manager.kubeconfig"
+  kubeconfig . e2e admin "$server" >"$work/kubeconfig"
+  kubeconfig . e2e controller-manager "$server" >"$work/controller-manager.kubeconfig"
 )
 
 # --- command lines, kept so that a test can stop and start one of them ------------

@@ -29,65 +29,6 @@ remove_groups() {
   done
 }
 
-# --- keys and certificates ---------------------------------------------------
-# One authority signs all. Usage: cert FILE SUBJECT [NAMES]
-cert() {
-  local file=$1 subject=$2 names=${3:-}
-  openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
-    -keyout "$file.key" -out "$file.csr" -subj "$subject" 2>/dev/null
-  openssl x509 -req -in "$file.csr" -CA ca.crt -CAkey ca.key -CAcreateserial -days 365 -sha256 \
-    -extfile <(
-      echo "basicConstraints=critical,CA:FALSE"
-      echo "keyUsage=critical,digitalSignature,keyEncipherment"
-      echo "extendedKeyUsage=serverAuth,clientAuth"
-      echo "subjectKeyIdentifier=hash"
-      echo "authorityKeyIdentifier=keyid"
-      [ -z "$names" ] || echo "subjectAltName=$names"
-    ) -out "$file.crt" 2>/dev/null
-  rm -f "$file.csr"
-}
-
-make_pki() ( # ADDRESS: where the API server listens
-  mkdir -p "$work/pki"
-  chmod 700 "$work/pki"
-  cd "$work/pki" || exit
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 365 -sha256 \
-    -keyout ca.key -out ca.crt -subj /CN=kubernetes-ca \
-    -addext keyUsage=critical,keyCertSign,cRLSign,digitalSignature 2>/dev/null
-  openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:prime256v1 -out service-account.key
-  openssl pkey -in service-account.key -pubout -out service-account.pub
-  cert apiserver /CN=kube-apiserver "DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,\
-DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local,\
-IP:127.0.0.1,IP:$1,IP:$API_SERVICE_IP"
-  cert apiserver-to-kubelet /CN=kube-apiserver-kubelet-client
-  cert admin /O=system:masters/CN=admin
-  cert controller-manager /CN=system:kube-controller-manager
-  cert scheduler /CN=system:kube-scheduler
-  cert kube-proxy /CN=system:kube-proxy
-  cert kubelet "/O=system:nodes/CN=system:node:$NODE_NAME" "DNS:$NODE_NAME,IP:$NODE_IP"
-)
-
-make_kubeconfig() { # USER SERVER → on stdout
-  cat <<END
-apiVersion: v1
-kind: Config
-current-context: $CLUSTER
-clusters:
-- name: $CLUSTER
-  cluster:
-    server: $2
-    certificate-authority-data: $(base64 -w0 <"$work/pki/ca.crt")
-contexts:
-- name: $CLUSTER
-  context: {cluster: $CLUSTER, user: $1}
-users:
-- name: $1
-  user:
-    client-certificate-data: $(base64 -w0 <"$work/pki/$1.crt")
-    client-key-data: $(base64 -w0 <"$work/pki/$1.key")
-END
-}
-
 # --- the control plane's command lines ---------------------------------------
 # Each sets the array `run`. $dir is where the work directory is seen.
 etcd_command() {

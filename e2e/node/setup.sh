@@ -38,3 +38,4 @@ cni() {
 }
 cni || debian /usr/lib/cni/bridge containernetworking-plugins
 "$here/build.sh" >/dev/null
+"$here/monitoring/build.sh" >/dev/null

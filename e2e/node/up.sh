@@ -17,6 +17,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../cluster/processes.sh"
 # shellcheck source=common.sh
 . "$here/common.sh"
+# shellcheck source=../cluster/pki.sh
+. "$here/../cluster/pki.sh"
 
 mkdir -p "$1"
 work=$(cd "$1" && pwd)
@@ -52,12 +54,26 @@ rm -rf "$work/log"/*
 for s in "${SETTINGS[@]}"; do printf '%s=%q\n' "$s" "${!s}"; done >"$work/settings"
 
 server=https://$NODE_IP:$API_PORT
-make_pki "$NODE_IP"
-make_kubeconfig admin "$server" >"$work/kubeconfig"
-chmod 600 "$work/kubeconfig"
-for user in controller-manager scheduler kube-proxy kubelet; do
-  make_kubeconfig "$user" "$server" >"$work/etc/$user.kubeconfig"
-done
+mkdir -p "$work/pki"
+chmod 700 "$work/pki"
+(
+  cd "$work/pki"
+  make_authority
+  cert apiserver /CN=kube-apiserver "DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,\
+DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local,\
+IP:127.0.0.1,IP:$NODE_IP,IP:$API_SERVICE_IP"
+  cert apiserver-to-kubelet /CN=kube-apiserver-kubelet-client
+  cert admin /O=system:masters/CN=admin
+  cert controller-manager /CN=system:kube-controller-manager
+  cert scheduler /CN=system:kube-scheduler
+  cert kube-proxy /CN=system:kube-proxy
+  cert kubelet "/O=system:nodes/CN=system:node:$NODE_NAME" "DNS:$NODE_NAME,IP:$NODE_IP"
+  umask 077
+  kubeconfig . "$CLUSTER" admin "$server" >"$work/kubeconfig"
+  for user in controller-manager scheduler kube-proxy kubelet; do
+    kubeconfig . "$CLUSTER" "$user" "$server" >"$work/etc/$user.kubeconfig"
+  done
+)
 
 trouble() { # something we started has died
   local name pid start
