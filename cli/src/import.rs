@@ -1,23 +1,34 @@
-//! `tidegate import apim`: policy documents of Azure API Management to steps of Tidegate.
+//! `tidegate import apim`: policies and API definitions of Azure API Management to Tidegate.
+//!
+//! Policy documents (`policy`) become steps; templates (`arm`) and folders (`apiops`) become entities,
+//! of which `build` makes manifests.
 
+mod apiops;
+mod arm;
+mod build;
 mod cel;
 mod csharp;
+mod entity;
 mod field;
 mod finding;
+mod json;
 mod policy;
 mod probe;
 mod steps;
 mod xml;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use self::entity::Entity;
 use self::finding::{Finding, Level};
-use self::policy::Scope;
+use self::policy::{Context, Scope};
+use crate::conformance::yaml;
 use crate::run::say;
+use crate::validate::{ValidateArgs, validate};
 
 /// Translates what another product's users have.
 #[derive(Debug, Args)]
@@ -31,30 +42,51 @@ enum From {
     Apim(ApimArgs),
 }
 
-/// Translates policy documents (XML) of Azure API Management into `onHandshake` blocks.
+/// Translates policies and API definitions of Azure API Management.
 ///
-/// Prints one YAML document per file, to be put under `spec` of a Gateway, Product or WebSocketApi.
-/// What is not translated is listed on standard error as FILE:LINE:COLUMN: LEVEL: TEXT; where it
-/// could have refused a handshake, a step that refuses with 501 stands in its place. Exit status: 0
-/// all translated, 1 something not, 2 bad arguments or a file that can not be read.
+/// ARM templates (also compiled from Bicep) and folders of APIOps become manifests: give all that
+/// belong together at once. Of policy documents (XML), each becomes an `onHandshake` block, to be put
+/// under `spec` of a Gateway, Product or WebSocketApi. What is not translated is listed on standard
+/// error as FILE:LINE:COLUMN: LEVEL: TEXT; where a policy could have refused a handshake, a step that
+/// refuses with 501 stands in its place. Exit status: 0 all translated, 1 something not, 2 bad
+/// arguments or a file that can not be read.
 #[derive(Debug, Args)]
 pub struct ApimArgs {
-    /// Policy documents.
-    #[arg(required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
-    /// Whose policies they are.
+    /// Policy documents (*.xml), or ARM templates (*.json) and folders of APIOps.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Whose policies the documents are.
     #[arg(long, value_enum, default_value = "api")]
     scope: Scope,
+    /// Name of the Gateway that gets all APIs.
+    #[arg(long, default_value = "imported", value_name = "NAME")]
+    gateway: String,
 }
 
 /// Translates; the exit status.
 pub fn import(args: &ImportArgs) -> anyhow::Result<u8> {
     let From::Apim(args) = &args.from;
-    let mut is_whole = true;
-    for file in &args.files {
-        let text = std::fs::read_to_string(file)
-            .with_context(|| format!("failed to read {}", file.display()))?;
-        let findings = match policy::import(&text, args.scope) {
+    let is_definition =
+        |path: &&PathBuf| path.is_dir() || path.extension().is_some_and(|e| e == "json");
+    let definitions = args.paths.iter().filter(is_definition).count();
+    let findings = match definitions {
+        0 => documents(args)?,
+        all if all == args.paths.len() => manifests(args)?,
+        _ => bail!("give policy documents, or templates and folders, not both"),
+    };
+    for finding in &findings {
+        eprintln!("{finding}");
+    }
+    let is_whole = findings.iter().all(|found| found.level == Level::Note);
+    Ok(u8::from(!is_whole))
+}
+
+/// Policy documents, one by one.
+fn documents(args: &ApimArgs) -> anyhow::Result<Vec<Finding>> {
+    let mut all = Vec::new();
+    for file in &args.paths {
+        let text = read(file)?;
+        let findings = match policy::import(&text, args.scope, &Context::default()) {
             Ok((steps, findings)) => {
                 let yaml = serde_saphyr::to_string(&json!({"onHandshake": steps}))
                     .context("failed to write YAML")?;
@@ -63,15 +95,58 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<u8> {
             }
             Err(finding) => vec![finding],
         };
-        for mut finding in findings {
-            finding.file.clone_from(file);
-            is_whole &= finding.level == Level::Note;
-            tell(&finding);
-        }
+        all.extend(findings.into_iter().map(|finding| finding.in_file(file)));
     }
-    Ok(u8::from(!is_whole))
+    Ok(all)
 }
 
-fn tell(finding: &Finding) {
-    eprintln!("{finding}");
+/// API definitions, all at once.
+fn manifests(args: &ApimArgs) -> anyhow::Result<Vec<Finding>> {
+    let (mut entities, mut findings) = (Vec::new(), Vec::new());
+    for path in &args.paths {
+        let (more, said) = definitions(path)?;
+        entities.extend(more);
+        findings.extend(said);
+    }
+    let built = build::build(&entities, &args.gateway);
+    findings.extend(built.findings);
+    let text = yaml(&built.objects)?;
+    findings.extend(checked(&text)?);
+    say(text.trim_end());
+    Ok(findings)
+}
+
+fn definitions(path: &Path) -> anyhow::Result<(Vec<Entity>, Vec<Finding>)> {
+    if !path.is_dir() {
+        let found = arm::entities(path, &read(path)?);
+        return Ok(found.unwrap_or_else(|finding| (Vec::new(), vec![finding])));
+    }
+    if !apiops::is_one(path) {
+        bail!("{} is no folder of APIOps", path.display());
+    }
+    apiops::entities(path).with_context(|| format!("failed to read {}", path.display()))
+}
+
+/// What `tidegate validate` says to the manifests.
+fn checked(text: &str) -> anyhow::Result<Vec<Finding>> {
+    let directory = tempfile::tempdir().context("failed to make a directory")?;
+    let file = directory.path().join("imported.yaml");
+    std::fs::write(&file, text).context("failed to write the manifests")?;
+    let found = validate(&ValidateArgs { paths: vec![file] })?;
+    let about = |finding: crate::finding::Finding| {
+        let object = finding.object.unwrap_or_default();
+        let field = finding.field.map(|field| format!("{field}: "));
+        let text = format!("{object}: {}{}", field.unwrap_or_default(), finding.message);
+        Finding::at(
+            Path::new("standard output"),
+            finding.line,
+            Level::Error,
+            text,
+        )
+    };
+    Ok(found.into_iter().map(about).collect())
+}
+
+fn read(file: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("failed to read {}", file.display()))
 }

@@ -92,3 +92,109 @@ fn inherited_policies_that_never_run_on_a_handshake_are_notes() {
     let found = text(&output.stderr);
     assert!(found.contains("note: skipped for WebSocket"), "{found}");
 }
+
+/// What an import of definitions prints is taken as it is.
+fn assert_valid_manifests(manifests: &str) {
+    let directory = tempfile::tempdir().expect("a directory is made");
+    let file = directory.path().join("all.yaml");
+    fs::write(&file, manifests).expect("the file is written");
+    let output = tidegate(&["validate"], &file);
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{said}\n{manifests}");
+}
+
+fn assert_said(found: &str, wanted: &[(&str, &str)]) {
+    for (place, what) in wanted {
+        let is_named = |row: &str| row.contains(place) && row.contains(what);
+        assert!(found.lines().any(is_named), "{place} {what}\n{found}");
+    }
+    assert_eq!(found.lines().count(), wanted.len(), "{found}");
+}
+
+#[test]
+fn a_folder_of_apiops_becomes_manifests_that_are_valid() {
+    let output = tidegate(&["import", "apim", "--gateway", "edge"], &fixture("apiops"));
+    let (manifests, found) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{found}");
+    assert_valid_manifests(&manifests);
+    for wanted in [
+        "path: /chat/v1",
+        "url: wss://chat.example.com/socket",
+        "url: wss://other.example.com/socket",
+        "name: on-prem",
+        "approval: Approved",
+        "owner: ann",
+        "subscriptionsLimit: 3",
+        "remainingVariable: left",
+        "name: X-Who",
+        "name: X-All",
+        "status: 501",
+        "backend_key: replace me",
+    ] {
+        assert!(manifests.contains(wanted), "{wanted}\n{manifests}");
+    }
+    assert_said(
+        &found,
+        &[
+            (
+                "apiInformation.json:12:1: warning",
+                "authenticationSettings",
+            ),
+            ("rest/apiInformation.json:1:1: note", "of type http"),
+            (
+                "products/gold/policy.xml:1:28: note",
+                "skipped for WebSocket",
+            ),
+            (
+                "policy fragments/who/policy.xml:3:3: error",
+                "quota-of-dreams",
+            ),
+            ("backends/other/backendInformation.json:1:1: warning", "tls"),
+            (
+                "backend-key/namedValueInformation.json:1:1: error",
+                "backend_key",
+            ),
+            ("ann/subscriptionInformation.json:1:1: warning", "new keys"),
+            ("apiops/loggers:1:1: note", "not read"),
+        ],
+    );
+}
+
+#[test]
+fn a_template_becomes_manifests_that_are_valid() {
+    let output = tidegate(&["import", "apim"], &fixture("template.json"));
+    let (manifests, found) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{found}");
+    assert_valid_manifests(&manifests);
+    for wanted in [
+        "name: realtime-prod",
+        "url: wss://prod.example.com/realtime",
+        "header: api-key",
+        "validateJwt",
+        "api: realtime-prod",
+    ] {
+        assert!(manifests.contains(wanted), "{wanted}\n{manifests}");
+    }
+    assert_said(
+        &found,
+        &[
+            ("template.json:27:1: warning", "protocols is left out"),
+            (
+                "template.json:37:1: error",
+                "not supported on a WebSocket API",
+            ),
+            ("template.json:40:1: warning", "new keys"),
+            ("template.json:49:1: note", "microsoft.insights"),
+        ],
+    );
+}
+
+#[test]
+fn documents_and_definitions_are_not_mixed() {
+    let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .args(["import", "apim"])
+        .args([fixture("template.json"), fixture("whole.xml")])
+        .output()
+        .expect("the program starts");
+    assert_eq!(output.status.code(), Some(2));
+}

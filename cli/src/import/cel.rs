@@ -5,9 +5,11 @@
 //! would let a term that decides hide the failure of the one before it.
 
 mod calls;
+mod context;
 
 use std::collections::BTreeMap;
 
+use self::context::{path, property};
 use super::csharp::{Expr, Stmt, Unreadable, parse};
 
 /// What a translated expression is known to give.
@@ -295,47 +297,6 @@ fn sum(left: &Cel, right: &Cel) -> Result<Cel> {
         return no("its translation is too long");
     }
     Ok(cel(Kind::Text, text))
-}
-
-/// `a.b.c` as names.
-fn path(expression: &Expr) -> Option<Vec<&str>> {
-    match expression {
-        Expr::Name(name) => Some(vec![name]),
-        Expr::Member(of, name, _) => {
-            let mut found = path(of)?;
-            found.push(name);
-            Some(found)
-        }
-        _ => None,
-    }
-}
-
-/// What the context offers without a call. `Request.Url` has the backend's host and path there, so
-/// that only its query is the same here.
-fn property(path: &[&str]) -> Option<Cel> {
-    let (kind, text) = match path {
-        ["context", "Request", "Method"] => (Kind::Text, "request.method"),
-        ["context", "Request", "IpAddress"] => (Kind::Text, "client.ip"),
-        ["context", "Request", "OriginalUrl", "Host"] => (Kind::Text, "request.host"),
-        ["context", "Request", "OriginalUrl", "Path"] => (Kind::Text, "request.path"),
-        ["context", "Request", "OriginalUrl", "Scheme"] => (Kind::Text, "request.scheme"),
-        ["context", "RequestId"] => (Kind::Text, "request.id"),
-        ["context", "Api", "Id"] => (Kind::Text, "api.name"),
-        ["context", "Api", "Name"] => (Kind::Text, "api.displayName"),
-        ["context", "Product"] => (Kind::Any, "product"),
-        ["context", "Product", "Id"] => (Kind::MaybeText, "product.?name.orValue(null)"),
-        ["context", "Product", "Name"] => (Kind::MaybeText, "product.?displayName.orValue(null)"),
-        ["context", "Subscription"] => (Kind::Any, "subscription"),
-        ["context", "Subscription", "Id"] => (Kind::MaybeText, "subscription.?name.orValue(null)"),
-        ["context", "Subscription", "Name"] => {
-            (Kind::MaybeText, "subscription.?displayName.orValue(null)")
-        }
-        ["context", "Response", "StatusCode"] => (Kind::Int, "response.status"),
-        ["context", "LastError", "Message"] => (Kind::Text, "error.message"),
-        ["string" | "String", "Empty"] => (Kind::Text, "\"\""),
-        _ => return None,
-    };
-    Some(cel(kind, text))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What an import could not carry over, as a line for people.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How much it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(super) enum Level {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) file: PathBuf,
-    line: u32,
+    line: u64,
     column: u32,
     pub(super) level: Level,
     text: String,
@@ -29,11 +29,40 @@ impl Finding {
     pub(super) fn new(line: u32, column: u32, level: Level, text: String) -> Self {
         Self {
             file: PathBuf::new(),
-            line,
+            line: line.into(),
             column,
             level,
             text,
         }
+    }
+
+    /// A finding about a line.
+    pub(super) fn at(file: &Path, line: u64, level: Level, text: String) -> Self {
+        Self {
+            file: file.to_owned(),
+            line,
+            column: 1,
+            level,
+            text,
+        }
+    }
+
+    /// The same in this file, unless it has one already.
+    pub(super) fn in_file(mut self, file: &Path) -> Self {
+        if self.file.as_os_str().is_empty() {
+            self.file = file.to_owned();
+        }
+        self
+    }
+
+    /// The same within a text that stands on a line of another file.
+    pub(super) fn within(self, file: &Path, line: u32) -> Self {
+        if !self.file.as_os_str().is_empty() {
+            return self;
+        }
+        let (row, column) = (self.line, self.column);
+        let text = format!("in the document, {row}:{column}: {}", self.text);
+        Self::at(file, line.into(), self.level, text)
     }
 }
 

@@ -4,10 +4,15 @@
 //! under the conditions under which the policy would have run.
 
 mod choose;
+mod context;
+mod fragment;
+
+use std::path::Path;
 
 use roxmltree::{Document, Node};
 use serde_json::{Map, Value, json};
 
+pub(super) use self::context::{Context, Fragment};
 use super::finding::{Finding, Level};
 use super::probe::Probe;
 use super::steps::step;
@@ -55,7 +60,11 @@ const MAX_DEPTH: usize = 16;
 
 /// The steps of a document, as `onHandshake`, and what there is to say about it. Findings lack the
 /// file's name. `Err`: nothing could be read.
-pub(super) fn import(text: &str, scope: Scope) -> Result<(Value, Vec<Finding>), Finding> {
+pub(super) fn import(
+    text: &str,
+    scope: Scope,
+    context: &Context,
+) -> Result<(Value, Vec<Finding>), Finding> {
     let unreadable = |line, column, text: String| Finding::new(line, column, Level::Error, text);
     let Some(protected) = protect(text) else {
         let text = "has characters of the private use area U+E000 to U+E003";
@@ -73,21 +82,32 @@ pub(super) fn import(text: &str, scope: Scope) -> Result<(Value, Vec<Finding>), 
     let mut translator = Translator {
         document: &document,
         scope,
-        probe: Probe::default(),
-        findings: Vec::new(),
-        conditions: 0,
+        context,
+        file: None,
+        state: State::default(),
     };
     let value = translator.policies(root);
-    Ok((value, translator.findings))
+    Ok((value, translator.state.findings))
 }
 
 struct Translator<'a, 'i> {
     document: &'a Document<'i>,
     scope: Scope,
+    context: &'a Context,
+    /// Of the document, where it is not that of the import.
+    file: Option<(&'a Path, u32)>,
+    state: State,
+}
+
+/// What documents and fragments have in common.
+#[derive(Default)]
+struct State {
     probe: Probe,
     findings: Vec<Finding>,
     /// Conditions kept in variables so far.
     conditions: usize,
+    /// Fragments within fragments.
+    depth: usize,
 }
 
 /// Steps of a section as they grow, and under which condition the next ones run.
@@ -185,6 +205,8 @@ impl Translator<'_, '_> {
         let name = node.tag_name().name();
         if name == "choose" {
             self.choose(node, steps);
+        } else if name == "include-fragment" {
+            self.include(node, steps);
         } else if name == "base" {
             match self.scope {
                 Scope::Global => {}
@@ -197,7 +219,7 @@ impl Translator<'_, '_> {
         } else if WATCHERS.contains(&name) {
             self.say(node, Level::Warning, "left out: it changes no handshake");
         } else {
-            match step(node) {
+            match step(node, self.context) {
                 Ok(policy) => self.push(node, steps, policy),
                 Err(why) => self.refuse(node, steps, &why.to_string()),
             }
@@ -212,7 +234,7 @@ impl Translator<'_, '_> {
         if let Some(guard) = &steps.guard {
             policy["when"] = json!(guard);
         }
-        match self.probe.check(steps.section, &policy) {
+        match self.state.probe.check(steps.section, &policy) {
             None => steps.found.push(policy),
             Some(why) => self.refuse(node, steps, &why),
         }
@@ -247,8 +269,12 @@ impl Translator<'_, '_> {
         let source = self.document.input_text().get(range).unwrap_or_default();
         let source = excerpt(&restore(source));
         let text = format!("{text}: {source}");
-        self.findings
-            .push(Finding::new(at.row, at.col, level, text));
+        let finding = Finding::new(at.row, at.col, level, text);
+        self.state.findings.push(match self.file {
+            None => finding,
+            Some((file, 1)) => finding.in_file(file),
+            Some((file, line)) => finding.within(file, line),
+        });
     }
 }
 

@@ -63,8 +63,8 @@ impl Translator<'_, '_> {
     ) -> Vec<String> {
         let mut guards: Vec<String> = Vec::new();
         for branch in branches {
-            self.conditions += 1;
-            let name = format!("imported_condition_{}", self.conditions);
+            self.state.conditions += 1;
+            let name = format!("imported_condition_{}", self.state.conditions);
             let own = branch.condition.as_deref().unwrap_or("true");
             let mut value = match guards.is_empty() {
                 true => own.to_owned(),

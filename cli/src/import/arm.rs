@@ -1,0 +1,134 @@
+//! ARM templates, also those compiled from Bicep: their resources as entities.
+
+mod expression;
+
+use std::path::Path;
+
+use self::expression::Scope;
+use super::entity::{Entity, Place};
+use super::finding::{Finding, Level};
+use super::json::{Kind, Node};
+
+/// What the types of API Management start with.
+const SERVICE: &str = "microsoft.apimanagement/service";
+
+/// Deeper nesting than templates allow.
+const MAX_DEPTH: usize = 8;
+
+/// All entities of a template.
+pub(super) fn entities(file: &Path, text: &str) -> Result<(Vec<Entity>, Vec<Finding>), Finding> {
+    let root = Node::parse(text)
+        .map_err(|error| Finding::at(file, error.line, Level::Error, error.message))?;
+    let mut reader = Reader {
+        file,
+        scope: Scope::of(&root),
+        entities: Vec::new(),
+        findings: Vec::new(),
+    };
+    reader.resources(&root, "", "", 0);
+    Ok((reader.entities, reader.findings))
+}
+
+struct Reader<'a> {
+    file: &'a Path,
+    scope: Scope,
+    entities: Vec<Entity>,
+    findings: Vec<Finding>,
+}
+
+impl Reader<'_> {
+    /// Resources of a template or below a resource: a list, or a map by symbolic name.
+    fn resources(&mut self, node: &Node, kind: &str, name: &str, depth: usize) {
+        let Some(resources) = node.get("resources") else {
+            return;
+        };
+        let of_map = resources.fields().iter().map(|(_, resource)| resource);
+        for resource in resources.items().iter().chain(of_map) {
+            self.resource(resource, kind, name, depth);
+        }
+    }
+
+    fn resource(&mut self, node: &Node, outer_kind: &str, outer_name: &str, depth: usize) {
+        let own = node
+            .text_of("type")
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        let kind = match outer_kind {
+            "" => own,
+            outer if own.starts_with("microsoft.") => own.trim_start_matches(outer).to_owned(),
+            outer => format!("{outer}/{own}"),
+        };
+        if kind == "microsoft.resources/deployments" && depth < MAX_DEPTH {
+            self.deployment(node, depth);
+            return;
+        }
+        let Some(kind_below) = kind.strip_prefix(SERVICE) else {
+            let text = format!("skipped: {kind} is no part of API Management");
+            self.say(node, Level::Note, text);
+            return;
+        };
+        let own_name = self.scope.text(node.get("name"));
+        let name = match (outer_name, own_name) {
+            (_, None) => {
+                let text = "its name can not be read: only parameters with defaults, variables, \
+                            concat and format are";
+                self.say(node, Level::Error, text.to_owned());
+                return;
+            }
+            ("", Some(name)) => name,
+            (outer, Some(name)) => format!("{outer}/{name}"),
+        };
+        let kind_below = kind_below.trim_start_matches('/');
+        if !kind_below.is_empty() {
+            self.entity(node, kind_below, &name);
+        }
+        if depth < MAX_DEPTH {
+            self.resources(node, &kind, &name, depth + 1);
+        }
+    }
+
+    /// A template within a template. Its parameters are those that it is given.
+    fn deployment(&mut self, node: &Node, depth: usize) {
+        let properties = node.get("properties");
+        let Some(template) = properties.and_then(|p| p.get("template")) else {
+            let text = "a linked template is not read: give its file, too";
+            self.say(node, Level::Error, text.to_owned());
+            return;
+        };
+        let inner = self
+            .scope
+            .inner(template, properties.and_then(|p| p.get("parameters")));
+        let outer = std::mem::replace(&mut self.scope, inner);
+        self.resources(template, "", "", depth + 1);
+        self.scope = outer;
+    }
+
+    fn entity(&mut self, node: &Node, kind: &str, name: &str) {
+        // The first part is the service's own name.
+        let names: Vec<_> = name.split('/').skip(1).map(str::to_owned).collect();
+        if names.len() != kind.split('/').count() || names.iter().any(String::is_empty) {
+            let text = format!("the name {name:?} does not fit the type {kind}");
+            self.say(node, Level::Error, text);
+            return;
+        }
+        let mut properties = node.get("properties").cloned().unwrap_or(Node {
+            line: node.line,
+            kind: Kind::Map(Vec::new()),
+        });
+        self.scope.resolve(&mut properties);
+        self.entities.push(Entity {
+            kind: kind.to_owned(),
+            names,
+            properties,
+            place: Place {
+                file: self.file.to_owned(),
+                line: node.line,
+            },
+        });
+    }
+
+    fn say(&mut self, node: &Node, level: Level, text: String) {
+        let finding = Finding::at(self.file, node.line.into(), level, text);
+        self.findings.push(finding);
+    }
+}

@@ -1,0 +1,183 @@
+//! From entities of API Management to manifests. Pure: what there is to say comes back as findings.
+
+mod api;
+mod policies;
+mod product;
+mod subscription;
+mod values;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use super::entity::{Entity, Names};
+use super::finding::{Finding, Level};
+use super::policy::Context;
+
+/// What an import makes.
+#[derive(Debug, Default)]
+pub(super) struct Built {
+    pub(super) objects: Vec<Value>,
+    pub(super) findings: Vec<Finding>,
+}
+
+/// What is in the other parts of an entity, or concerns no handshake.
+const WITHOUT_EFFECT: [&str; 12] = [
+    "apis/diagnostics",
+    "apis/operations",
+    "apis/releases",
+    "apis/schemas",
+    "apis/tags",
+    "apis/wikis",
+    "diagnostics",
+    "groups",
+    "loggers",
+    "products/groups",
+    "products/tags",
+    "tags",
+];
+
+/// What some builder reads.
+const READ: [&str; 16] = [
+    "apis",
+    "apis/operations/policies",
+    "apis/policies",
+    "apiversionsets",
+    "backends",
+    "gateways",
+    "gateways/apis",
+    "namedvalues",
+    "policies",
+    "policyfragments",
+    "policyfragments/policies",
+    "products",
+    "products/apilinks",
+    "products/apis",
+    "products/policies",
+    "subscriptions",
+];
+
+/// All that can be carried over. `gateway` is the name of the Gateway that gets the APIs.
+pub(super) fn build(entities: &[Entity], gateway: &str) -> Built {
+    let mut builder = Builder {
+        all: entities,
+        gateway: gateway.to_owned(),
+        names: Names::default(),
+        context: Context::default(),
+        apis: BTreeMap::new(),
+        products: BTreeMap::new(),
+        values: BTreeSet::new(),
+        built: Built::default(),
+    };
+    builder.others();
+    builder.context = builder.policy_context();
+    let apis = builder.all_apis();
+    let products = builder.all_products();
+    let subscriptions = builder.all_subscriptions();
+    let gateways = builder.all_gateways();
+    let mut built = builder.built;
+    let made = [gateways, apis, products, subscriptions].concat();
+    built.objects = made;
+    built
+}
+
+struct Builder<'a> {
+    all: &'a [Entity],
+    gateway: String,
+    names: Names,
+    context: Context,
+    /// Imported APIs: their names there, in lower case, and here.
+    apis: BTreeMap<String, String>,
+    /// Imported products alike.
+    products: BTreeMap<String, Product>,
+    /// Named values that policies read.
+    values: BTreeSet<String>,
+    built: Built,
+}
+
+/// A product that was imported.
+struct Product {
+    name: String,
+    approval_required: bool,
+}
+
+impl<'a> Builder<'a> {
+    fn of(&self, kind: &'static str) -> impl Iterator<Item = &'a Entity> + use<'a> {
+        self.all.iter().filter(move |entity| entity.kind == kind)
+    }
+
+    fn say(&mut self, finding: Finding) {
+        self.built.findings.push(finding);
+    }
+
+    /// Entities that nobody reads.
+    fn others(&mut self) {
+        for entity in self.all {
+            let kind = entity.kind.as_str();
+            if READ.contains(&kind) {
+                continue;
+            }
+            let level = if WITHOUT_EFFECT.contains(&kind) {
+                Level::Note
+            } else {
+                Level::Warning
+            };
+            let text = format!("skipped: {kind} {}", entity.name());
+            self.say(entity.finding(level, text));
+        }
+    }
+
+    /// The Gateway of all APIs and one for each self-hosted gateway, with the Secret of named values.
+    fn all_gateways(&mut self) -> Vec<Value> {
+        let mut spec = Map::new();
+        spec.insert("listeners".to_owned(), listeners());
+        if let Some(steps) = self.steps_of_service() {
+            spec.insert("onHandshake".to_owned(), steps);
+        }
+        let (values, secret) = self.named_values();
+        if !values.is_empty() {
+            spec.insert("values".to_owned(), json!(values));
+        }
+        let shared: Vec<_> = ["onHandshake", "values"]
+            .into_iter()
+            .filter_map(|field| Some((field.to_owned(), spec.get(field)?.clone())))
+            .collect();
+        let mut objects = vec![object("Gateway", &self.gateway, Value::Object(spec))];
+        for entity in self.of("gateways") {
+            let name = self.names.of("Gateway", entity.name());
+            let found = entity.leftovers(&["description", "locationData"]);
+            self.built.findings.extend(found);
+            let mut spec = Map::from_iter(shared.clone());
+            spec.insert("listeners".to_owned(), listeners());
+            objects.push(object("Gateway", &name, Value::Object(spec)));
+        }
+        objects.extend(secret);
+        objects
+    }
+}
+
+/// TLS needs a certificate, which no export has.
+fn listeners() -> Value {
+    json!([{"name": "plain", "port": 8080, "protocol": "WS"}])
+}
+
+fn object(kind: &str, name: &str, spec: Value) -> Value {
+    json!({
+        "apiVersion": "tidegate.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": spec,
+    })
+}
+
+/// Copies texts under the same names.
+fn texts(entity: &Entity, names: &[&str], spec: &mut Map<String, Value>) {
+    for name in names {
+        if let Some(text) = entity.text(name).filter(|text| !text.is_empty()) {
+            spec.insert((*name).to_owned(), json!(text));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

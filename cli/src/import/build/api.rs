@@ -1,0 +1,161 @@
+//! APIs of type websocket.
+
+use serde_json::{Map, Value, json};
+
+use super::super::entity::{Entity, last};
+use super::super::finding::Level;
+use super::super::json::Node;
+use super::{Builder, object, texts};
+
+/// Properties that are read, and those that say nothing about a handshake.
+const KNOWN: [&str; 24] = [
+    "apiRevision",
+    "apiRevisionDescription",
+    "apiType",
+    "apiVersion",
+    "apiVersionDescription",
+    "apiVersionSet",
+    "apiVersionSetId",
+    "contact",
+    "description",
+    "displayName",
+    "format",
+    "isCurrent",
+    "isOnline",
+    "license",
+    "path",
+    "protocols",
+    "provisioningState",
+    "serviceUrl",
+    "sourceApiId",
+    "subscriptionKeyParameterNames",
+    "subscriptionRequired",
+    "termsOfServiceUrl",
+    "type",
+    "value",
+];
+
+impl Builder<'_> {
+    pub(super) fn all_apis(&mut self) -> Vec<Value> {
+        let mut found = Vec::new();
+        for entity in self.of("apis") {
+            let kind = entity.text("type").or(entity.text("apiType"));
+            let name = entity.name();
+            if kind != Some("websocket") {
+                let kind = kind.unwrap_or("http");
+                let text = format!("skipped: the API {name} is of type {kind}, not websocket");
+                self.say(entity.finding(Level::Note, text));
+                continue;
+            }
+            let (id, revision) = name.split_once(";rev=").unwrap_or((name, ""));
+            if !revision.is_empty() && entity.flag("isCurrent") != Some(true) {
+                let text = format!("skipped: revision {revision} of the API {id} is not current");
+                self.say(entity.finding(Level::Note, text));
+                continue;
+            }
+            let own = self.names.of("WebSocketApi", id);
+            self.apis.insert(id.to_lowercase(), own.clone());
+            let spec = self.api(entity, id);
+            found.push(object("WebSocketApi", &own, spec));
+        }
+        for entity in self.of("apis/policies") {
+            if self.apis.contains_key(&entity.owner().to_lowercase()) {
+                let text = "policies of a WebSocket API stand at its operation onHandshake: \
+                            these are not carried over";
+                self.say(entity.finding(Level::Error, text));
+            }
+        }
+        found
+    }
+
+    fn api(&mut self, entity: &Entity, id: &str) -> Value {
+        let found = entity.leftovers(&KNOWN);
+        self.built.findings.extend(found);
+        let mut spec = Map::new();
+        let documentation = ["displayName", "description", "termsOfServiceUrl"];
+        texts(entity, &documentation, &mut spec);
+        for (name, fields) in [
+            ("contact", &["name", "url", "email"][..]),
+            ("license", &["name", "url"]),
+        ] {
+            if let Some(value) = entity.properties.get(name).and_then(|n| pick(n, fields)) {
+                spec.insert(name.to_owned(), value);
+            }
+        }
+        spec.insert("gateways".to_owned(), json!(self.gateways_of(id)));
+        spec.insert("path".to_owned(), json!(self.path(entity)));
+        let url = entity.text("serviceUrl").unwrap_or_default();
+        spec.insert("backend".to_owned(), json!({"url": url}));
+        if entity.flag("subscriptionRequired") == Some(false) {
+            spec.insert("subscriptionRequired".to_owned(), json!(false));
+        }
+        if let Some(names) = entity.properties.get("subscriptionKeyParameterNames")
+            && let Some(names) = pick(names, &["header", "query"])
+        {
+            spec.insert("subscriptionKey".to_owned(), names);
+        }
+        self.protocols(entity);
+        if let Some(steps) = self.steps_of_api(id) {
+            spec.insert("onHandshake".to_owned(), steps);
+        }
+        Value::Object(spec)
+    }
+
+    /// The Gateway of all APIs, and self-hosted ones that have this API.
+    fn gateways_of(&mut self, id: &str) -> Vec<Value> {
+        let mut found = vec![json!({"name": self.gateway})];
+        for link in self.of("gateways/apis") {
+            if link.name().eq_ignore_ascii_case(id) {
+                let name = self.names.of("Gateway", link.owner());
+                found.push(json!({"name": name}));
+            }
+        }
+        found
+    }
+
+    /// Versions in the path become part of it.
+    fn path(&mut self, entity: &Entity) -> String {
+        let path = entity.text("path").unwrap_or_default().trim_matches('/');
+        let Some(version) = entity.text("apiVersion").filter(|v| !v.is_empty()) else {
+            return format!("/{path}");
+        };
+        let set = entity.text("apiVersionSetId").map(last).unwrap_or_default();
+        let mut sets = self.of("apiversionsets");
+        let named = sets.find(|candidate| candidate.name().eq_ignore_ascii_case(set));
+        let inline = entity.properties.get("apiVersionSet");
+        let scheme = named
+            .and_then(|set| set.text("versioningScheme"))
+            .or(inline.and_then(|set| set.text_of("versioningScheme")));
+        if scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("Segment")) {
+            return format!("/{path}/{version}");
+        }
+        let name = entity.name();
+        let text = format!(
+            "the API {name} has its version {version} not in the path: give each version a path of its own"
+        );
+        self.say(entity.finding(Level::Error, text));
+        format!("/{path}")
+    }
+
+    fn protocols(&mut self, entity: &Entity) {
+        let Some(node) = entity.properties.get("protocols") else {
+            return;
+        };
+        let schemes: Vec<_> = node.items().iter().filter_map(Node::text).collect();
+        if !schemes.is_empty() && !schemes.contains(&"ws") {
+            let text = "protocols is left out: the imported Gateway has no certificate. Give it a \
+                        listener with protocol WSS and set protocols: [wss]";
+            self.say(entity.about(node, Level::Warning, text));
+        }
+    }
+}
+
+/// Texts of an object; `None` without any.
+fn pick(node: &Node, names: &[&str]) -> Option<Value> {
+    let fields = names.iter().filter_map(|name| {
+        let text = node.text_of(name).filter(|text| !text.is_empty())?;
+        Some(((*name).to_owned(), json!(text)))
+    });
+    let fields: Map<_, _> = fields.collect();
+    (!fields.is_empty()).then_some(Value::Object(fields))
+}

@@ -1,0 +1,98 @@
+//! Policy documents of the service, of products and of operations.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::super::entity::Entity;
+use super::super::finding::Level;
+use super::super::policy::{Context, Fragment, Scope, import};
+use super::Builder;
+
+impl Builder<'_> {
+    pub(super) fn steps_of_service(&mut self) -> Option<Value> {
+        let entity = self.of("policies").next()?;
+        self.steps(entity, Scope::Global)
+    }
+
+    pub(super) fn steps_of_product(&mut self, id: &str) -> Option<Value> {
+        let mut policies = self.of("products/policies");
+        let entity = policies.find(|entity| entity.owner().eq_ignore_ascii_case(id))?;
+        self.steps(entity, Scope::Product)
+    }
+
+    /// Of the only operation that a WebSocket API has.
+    pub(super) fn steps_of_api(&mut self, id: &str) -> Option<Value> {
+        let mut policies = self.of("apis/operations/policies");
+        let entity = policies.find(|entity| {
+            let operation = entity.names.get(1).map_or("", String::as_str);
+            let owner = entity.owner().split(";rev=").next().unwrap_or_default();
+            owner.eq_ignore_ascii_case(id) && operation.eq_ignore_ascii_case("onHandshake")
+        })?;
+        self.steps(entity, Scope::Api)
+    }
+
+    fn steps(&mut self, entity: &Entity, scope: Scope) -> Option<Value> {
+        let node = entity.properties.get("value")?;
+        let format = entity.text("format").unwrap_or("xml");
+        let Some(text) = node.text().filter(|_| !format.ends_with("link")) else {
+            let text = "a policy document that lies elsewhere is not read: import it on its own";
+            self.say(entity.about(node, Level::Error, text));
+            return None;
+        };
+        let (steps, findings) = match import(text, scope, &self.context) {
+            Ok((steps, findings)) => (Some(steps), findings),
+            Err(finding) => (None, vec![finding]),
+        };
+        let is_file = entity.place.file.extension().is_some_and(|e| e == "xml");
+        for finding in findings {
+            let file = &entity.place.file;
+            self.say(match is_file {
+                true => finding.in_file(file),
+                false => finding.within(file, node.line),
+            });
+        }
+        if let Some(steps) = &steps {
+            self.values.extend(values_of(&steps.to_string()));
+        }
+        steps
+    }
+
+    /// What policies refer to.
+    pub(super) fn policy_context(&mut self) -> Context {
+        let mut context = Context::default();
+        for entity in self.of("backends") {
+            let left = entity.leftovers(&["description", "protocol", "resourceId", "title", "url"]);
+            self.built.findings.extend(left);
+            if let Some(url) = entity.text("url") {
+                let name = entity.name().to_owned();
+                context.backends.insert(name, url.to_owned());
+            }
+        }
+        let mut fragments = BTreeMap::new();
+        let texts = self
+            .of("policyfragments")
+            .chain(self.of("policyfragments/policies"));
+        for entity in texts {
+            if let Some(text) = entity.text("value") {
+                let file = entity.place.file.clone();
+                let line = entity.properties.get("value").map_or(1, |node| node.line);
+                let text = text.to_owned();
+                fragments.insert(entity.owner().to_owned(), Fragment { text, file, line });
+            }
+        }
+        context.fragments = fragments;
+        context
+    }
+}
+
+/// Names behind `values.` in expressions.
+fn values_of(text: &str) -> Vec<String> {
+    let parts = text.split("values.").skip(1);
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let names = parts.map(|rest| {
+        let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        rest[..end].to_owned()
+    });
+    names.filter(|name| !name.is_empty()).collect()
+}

@@ -1,0 +1,134 @@
+//! Subscriptions of imported products and APIs.
+
+use serde_json::{Map, Value, json};
+
+use super::super::entity::{Entity, last};
+use super::super::finding::Level;
+use super::{Builder, object, texts};
+
+/// Dates there only inform.
+const KNOWN: [&str; 13] = [
+    "allowTracing",
+    "createdDate",
+    "displayName",
+    "endDate",
+    "expirationDate",
+    "notificationDate",
+    "ownerId",
+    "primaryKey",
+    "scope",
+    "secondaryKey",
+    "startDate",
+    "state",
+    "stateComment",
+];
+
+/// Tidegate takes no shorter key.
+const MIN_KEY: usize = 16;
+
+impl Builder<'_> {
+    pub(super) fn all_subscriptions(&mut self) -> Vec<Value> {
+        let mut found = Vec::new();
+        for entity in self.of("subscriptions") {
+            let Some((scope, approval)) = self.scope(entity) else {
+                continue;
+            };
+            let left = entity.leftovers(&KNOWN);
+            self.built.findings.extend(left);
+            let name = self.names.of("Subscription", entity.name());
+            let mut spec = Map::new();
+            texts(entity, &["displayName"], &mut spec);
+            spec.insert("scope".to_owned(), scope);
+            if let Some(owner) = entity.text("ownerId").map(last).filter(|o| !o.is_empty()) {
+                spec.insert("owner".to_owned(), json!(owner));
+            }
+            if entity.flag("allowTracing") == Some(true) {
+                spec.insert("allowTracing".to_owned(), json!(true));
+            }
+            self.state(entity, approval, &mut spec);
+            let secret = self.keys(entity, &name);
+            if let Some(secret) = secret {
+                let reference = json!({"secretName": secret["metadata"]["name"]});
+                spec.insert("keys".to_owned(), reference);
+                found.push(secret);
+            }
+            found.push(object("Subscription", &name, Value::Object(spec)));
+        }
+        found
+    }
+
+    /// The scope here, and does it need an approval? `None`, and said so: it opens nothing here.
+    fn scope(&mut self, entity: &Entity) -> Option<(Value, bool)> {
+        let scope = entity.text("scope").unwrap_or_default();
+        let id = last(scope).to_lowercase();
+        let of = |kind: &str| scope.to_lowercase().contains(&format!("/{kind}/"));
+        if of("products")
+            && let Some(product) = self.products.get(&id)
+        {
+            return Some((json!({"product": product.name}), product.approval_required));
+        }
+        if of("apis")
+            && let Some(api) = self.apis.get(&id)
+        {
+            return Some((json!({"api": api}), false));
+        }
+        if id == "apis" {
+            return Some((json!({"gateway": self.gateway}), false));
+        }
+        let name = entity.name();
+        let text =
+            format!("skipped: the subscription {name} is for {scope}, which is not imported");
+        self.say(entity.finding(Level::Note, text));
+        None
+    }
+
+    fn state(&mut self, entity: &Entity, approval: bool, spec: &mut Map<String, Value>) {
+        let state = entity.text("state").unwrap_or("active").to_lowercase();
+        let (state, decision) = match state.as_str() {
+            "active" => (None, Some("Approved")),
+            "suspended" => (Some("Suspended"), Some("Approved")),
+            "submitted" if approval => (None, None),
+            "rejected" if approval => (None, Some("Rejected")),
+            // Expired and whatever else does not work there.
+            _ => (Some("Cancelled"), Some("Approved")),
+        };
+        if let Some(state) = state {
+            spec.insert("state".to_owned(), json!(state));
+        }
+        if let Some(decision) = decision.filter(|_| approval) {
+            spec.insert("approval".to_owned(), json!(decision));
+        }
+        let date = entity.text("expirationDate").filter(|d| !d.is_empty());
+        if let Some(date) = date {
+            let text = format!(
+                "expirationDate {date} is left out: there it only informs. Set expiresAt to enforce it"
+            );
+            self.say(entity.finding(Level::Note, text));
+        }
+    }
+
+    /// A Secret with the keys that the export has, if it has both.
+    fn keys(&mut self, entity: &Entity, name: &str) -> Option<Value> {
+        let key = |field: &str| entity.text(field).filter(|key| !key.starts_with('['));
+        let (Some(primary), Some(secondary)) = (key("primaryKey"), key("secondaryKey")) else {
+            let text = format!(
+                "the subscription {} gets new keys: the export has none. To keep the old ones, put \
+                 them into a Secret and set keys.secretName",
+                entity.name()
+            );
+            self.say(entity.finding(Level::Warning, text));
+            return None;
+        };
+        if primary.len() < MIN_KEY || secondary.len() < MIN_KEY {
+            let text = format!("keys of less than {MIN_KEY} characters are not carried over");
+            self.say(entity.finding(Level::Error, text));
+            return None;
+        }
+        Some(json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": format!("{name}-imported")},
+            "stringData": {"primaryKey": primary, "secondaryKey": secondary},
+        }))
+    }
+}

@@ -1,0 +1,56 @@
+//! What the backend gets, and which one.
+
+use roxmltree::Node;
+use serde_json::{Value, json};
+
+use super::super::cel::identifier;
+use super::super::field::{elements, known, optional, required, template, value};
+use super::super::policy::Context;
+use super::{Result, no, plain_name, policy, templates};
+
+/// Shape of set-header and set-query-parameter.
+pub(super) fn edit(node: Node<'_, '_>) -> Result<Value> {
+    known(node, &["name", "exists-action"])?;
+    let values = templates(&elements(node, &["value"])?, "value")?;
+    let if_exists = match optional(node, "exists-action").as_deref() {
+        None | Some("override") => "Override",
+        Some("skip") => "Skip",
+        Some("append") => "Append",
+        Some("delete") => {
+            return Ok(json!({"name": plain_name(node)?, "ifExists": "Delete"}));
+        }
+        Some(other) => return no(format!("exists-action {other} is not translated")),
+    };
+    Ok(json!({"name": plain_name(node)?, "values": values, "ifExists": if_exists}))
+}
+
+pub(super) fn set_variable(node: Node<'_, '_>) -> Result<Value> {
+    known(node, &["name", "value"])?;
+    elements(node, &[])?;
+    let name = identifier(&plain_name(node)?)?;
+    let value = value(&required(node, "value")?)?;
+    Ok(json!({"setVariable": {"name": name, "value": value}}))
+}
+
+/// By URL, or by the id of a backend in the same export.
+pub(super) fn set_backend(node: Node<'_, '_>, context: &Context) -> Result<Value> {
+    known(node, &["base-url", "backend-id"])?;
+    elements(node, &[])?;
+    let url = match optional(node, "backend-id") {
+        None => template(&required(node, "base-url")?)?,
+        Some(id) => match context.backend(&id) {
+            Some(url) => template(url)?,
+            None => return no(format!("no backend {id} is imported along with it")),
+        },
+    };
+    Ok(policy("setBackend", [("url", Some(json!(url)))]))
+}
+
+pub(super) fn authentication_basic(node: Node<'_, '_>) -> Result<Value> {
+    known(node, &["username", "password"])?;
+    elements(node, &[])?;
+    let user = value(&required(node, "username")?)?;
+    let password = value(&required(node, "password")?)?;
+    let header = format!("Basic ${{base64.encode({user} + \":\" + {password})}}");
+    Ok(json!({"setHeader": {"name": "Authorization", "values": [header]}}))
+}

@@ -1,0 +1,127 @@
+//! Tokens.
+
+use roxmltree::Node;
+use serde_json::{Value, json};
+
+use super::super::cel::identifier;
+use super::super::field::{elements, flag, known, number, optional, required};
+use super::{Result, no, object, plain_name, policy, some_list, templates, text};
+
+pub(super) fn validate_jwt(node: Node<'_, '_>) -> Result<Value> {
+    let attributes = [
+        "header-name",
+        "query-parameter-name",
+        "token-value",
+        "failed-validation-httpcode",
+        "failed-validation-error-message",
+        "require-scheme",
+        "require-expiration-time",
+        "require-signed-tokens",
+        "clock-skew",
+        "output-token-variable-name",
+    ];
+    known(node, &attributes)?;
+    let names = [
+        "openid-config",
+        "issuer-signing-keys",
+        "audiences",
+        "issuers",
+        "required-claims",
+    ];
+    let (mut configs, mut keys, mut claims) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut audiences, mut issuers) = (Vec::new(), Vec::new());
+    for child in elements(node, &names)? {
+        match child.tag_name().name() {
+            "openid-config" => {
+                known(child, &["url"])?;
+                configs.push(required(child, "url")?);
+            }
+            "issuer-signing-keys" => keys.extend(signing_keys(child)?),
+            "audiences" => {
+                audiences.extend(templates(&elements(child, &["audience"])?, "audience")?)
+            }
+            "issuers" => issuers.extend(templates(&elements(child, &["issuer"])?, "issuer")?),
+            _ => claims.extend(required_claims(child)?),
+        }
+    }
+    let mut fields = token_fields(node)?;
+    fields.extend([
+        ("openidConfig", some_list(configs)),
+        ("keys", (!keys.is_empty()).then_some(Value::Array(keys))),
+        ("audiences", some_list(audiences)),
+        ("issuers", some_list(issuers)),
+        (
+            "requiredClaims",
+            (!claims.is_empty()).then_some(Value::Array(claims)),
+        ),
+    ]);
+    Ok(policy("validateJwt", fields))
+}
+
+/// What the attributes say. The token goes on to the backend, as there.
+fn token_fields(node: Node<'_, '_>) -> Result<Vec<(&'static str, Option<Value>)>> {
+    let plain = |name| optional(node, name).map(Value::String);
+    let variable = optional(node, "output-token-variable-name")
+        .map(|name| identifier(&name))
+        .transpose()?;
+    let skew = number(node, "clock-skew")?.map(|skew| json!(format!("{skew}s")));
+    let status = number(node, "failed-validation-httpcode")?.map(Value::from);
+    let expiration = flag(node, "require-expiration-time")?.map(Value::Bool);
+    let signed = flag(node, "require-signed-tokens")?.map(Value::Bool);
+    Ok(vec![
+        ("header", plain("header-name")),
+        ("query", plain("query-parameter-name")),
+        ("token", text(node, "token-value")?),
+        ("requireScheme", plain("require-scheme")),
+        ("status", status),
+        ("message", text(node, "failed-validation-error-message")?),
+        ("requireExpiration", expiration),
+        ("requireSigned", signed),
+        ("clockSkew", skew),
+        ("as", variable.map(Value::String)),
+        ("strip", Some(Value::Bool(false))),
+    ])
+}
+
+/// Public keys. A shared secret belongs into a Secret, which a policy document can not give.
+fn signing_keys(node: Node<'_, '_>) -> Result<Vec<Value>> {
+    let keys = elements(node, &["key"])?;
+    keys.into_iter()
+        .map(|key| {
+            known(key, &["n", "e"])?;
+            let id = optional(key, "id").map(Value::String);
+            let (Some(n), Some(e)) = (optional(key, "n"), optional(key, "e")) else {
+                return no(
+                    "of the keys only those with n and e are translated: put others into a Secret",
+                );
+            };
+            Ok(object([
+                ("id", id),
+                ("n", Some(json!(n))),
+                ("e", Some(json!(e))),
+            ]))
+        })
+        .collect()
+}
+
+fn required_claims(node: Node<'_, '_>) -> Result<Vec<Value>> {
+    let claims = elements(node, &["claim"])?;
+    claims
+        .into_iter()
+        .map(|claim| {
+            known(claim, &["name", "match", "separator"])?;
+            let matching = match optional(claim, "match").as_deref() {
+                None | Some("all") => "All",
+                Some("any") => "Any",
+                Some(other) => return no(format!("match {other} is not translated")),
+            };
+            let values = templates(&elements(claim, &["value"])?, "value")?;
+            Ok(object([
+                ("name", Some(json!(plain_name(claim)?))),
+                ("match", Some(json!(matching))),
+                ("separator", optional(claim, "separator").map(Value::String)),
+                ("values", some_list(values)),
+            ]))
+        })
+        .collect()
+}
