@@ -14,6 +14,7 @@ pub mod recorder;
 mod refused;
 pub mod report;
 pub mod suite;
+mod tls;
 mod token;
 mod wire;
 
@@ -52,7 +53,7 @@ pub struct ConformanceArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     Manifests(ManifestsArgs),
-    Run(RunArgs),
+    Run(Box<RunArgs>),
 }
 
 /// Prints what the gateway must serve before `run`: a Gateway and the objects of all cases.
@@ -68,6 +69,9 @@ pub struct ManifestsArgs {
     /// Port of its listener.
     #[arg(long, default_value_t = 8080)]
     port: u16,
+    /// Port of its listener for TLS.
+    #[arg(long, default_value_t = 8443)]
+    tls_port: u16,
     /// You run the gateway's process, not the operator.
     #[arg(long)]
     unmanaged: bool,
@@ -85,6 +89,9 @@ pub struct RunArgs {
     /// The gateway: ws://HOST:PORT or wss://HOST:PORT.
     #[arg(long, value_name = "URL")]
     gateway: Url,
+    /// Its listener for TLS, wss://HOST:PORT: cases about TLS are then played, too.
+    #[arg(long, value_name = "URL")]
+    secure_gateway: Option<Url>,
     /// Admin address of its only pod: reasons are then compared, too.
     #[arg(long, value_name = "ADDRESS:PORT")]
     admin: Option<SocketAddr>,
@@ -145,6 +152,7 @@ fn print_manifests(args: &ManifestsArgs) -> anyhow::Result<()> {
     let target = Target {
         gateway: args.name.clone(),
         port: args.port,
+        tls_port: args.tls_port,
         managed: !args.unmanaged,
     };
     let objects = match &args.case {
@@ -182,8 +190,10 @@ async fn run(args: &RunArgs) -> anyhow::Result<u8> {
     };
     let stage = Stage {
         gateway: args.gateway.clone(),
+        secure: args.secure_gateway.clone(),
         tls,
         recorder: Arc::new(recorder),
+        run: rand::random(),
     };
     let against = Against {
         stage,
@@ -219,6 +229,9 @@ pub async fn report(
         Some(admin) => reasons::counted(admin).await.context("no metrics")?,
         None => Default::default(),
     };
+    let (chosen, skipped): (Vec<_>, Vec<_>) = chosen
+        .into_iter()
+        .partition(|(_, case)| against.stage.secure.is_some() || !case.needs_tls());
     let plays = chosen.iter().map(|(_, case)| one(&against.stage, case));
     let mut found: BTreeMap<&str, Vec<String>> = futures::stream::iter(plays)
         .buffer_unordered(AT_ONCE)
@@ -236,7 +249,9 @@ pub async fn report(
         let differences = found.remove(case.name.as_str()).unwrap_or_default();
         Outcome::new(chapter, case, differences)
     };
-    Ok(chosen.iter().map(outcome).collect())
+    let mut outcomes: Vec<_> = chosen.iter().map(outcome).collect();
+    outcomes.extend(skipped.iter().map(|(c, case)| Outcome::skipped(c, case)));
+    Ok(outcomes)
 }
 
 async fn one<'a>(stage: &Stage, case: &'a Case) -> (&'a str, Vec<String>) {

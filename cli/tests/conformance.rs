@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tidegate_cli::conformance::manifests::{Target, manifests};
 use tidegate_cli::conformance::play::Stage;
 use tidegate_cli::conformance::recorder::Recorder;
@@ -30,6 +31,7 @@ async fn outcomes() -> anyhow::Result<Vec<Outcome>> {
     let target = Target {
         gateway: "conformance".to_owned(),
         port: 8080,
+        tls_port: 8443,
         managed: false,
     };
     let objects = manifests(cases(&chapters).map(|(_, case)| case), &target);
@@ -55,12 +57,21 @@ async fn outcomes() -> anyhow::Result<Vec<Outcome>> {
         .collect();
     anyhow::ensure!(found.is_empty(), "the suite's manifests: {found:#?}");
     standalone.settled(PATIENCE).await;
-    let address = standalone.bound()[0].1.address;
+    let bound = standalone.bound();
+    let address = |listener: &str| {
+        let mut named = bound.iter().filter(|(_, bound)| bound.name == listener);
+        named
+            .next()
+            .map(|(_, bound)| bound.address)
+            .context("not bound")
+    };
     let against = Against {
         stage: Stage {
-            gateway: format!("ws://{address}").parse()?,
+            gateway: format!("ws://{}", address("plain")?).parse()?,
+            secure: Some(format!("wss://{}", address("secure")?).parse()?),
             tls: None,
             recorder: Arc::new(recorder),
+            run: 1,
         },
         admin: standalone.admin_addresses().first().map(|(_, at)| *at),
         namespace: "default".to_owned(),

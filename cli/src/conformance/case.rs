@@ -52,6 +52,13 @@ pub struct Case {
     pub steps: Vec<Step>,
 }
 
+impl Case {
+    /// Has it a step over TLS?
+    pub fn needs_tls(&self) -> bool {
+        self.steps.iter().any(|step| step.tls.is_some())
+    }
+}
+
 /// A scripted HTTP service at `<<service>>` and its path.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -104,6 +111,8 @@ pub struct Step {
     /// The client leaves without a Close.
     #[serde(default)]
     pub abandon: bool,
+    /// Over TLS, and as whom. Default: without TLS.
+    pub tls: Option<TlsClient>,
     /// Keep the tunnel open under this name.
     pub keep: Option<String>,
     /// What must come of it.
@@ -226,6 +235,16 @@ pub struct Expect {
     pub backend_close: Option<u16>,
     /// Calls of services since the step began.
     pub calls: Option<Vec<Call>>,
+}
+
+/// Who a client of the secure listener is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TlsClient {
+    /// Shows no certificate.
+    Anonymous,
+    /// Shows the suite's.
+    Known,
 }
 
 /// A text, or a pattern for it.

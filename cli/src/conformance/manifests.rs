@@ -3,6 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::case::Case;
+use super::token;
+
+/// Name of the objects for TLS.
+const TLS: &str = "conformance-tls";
 
 /// The Gateway that the cases are for.
 #[derive(Clone, Debug)]
@@ -11,6 +15,8 @@ pub struct Target {
     pub gateway: String,
     /// Port of its listener.
     pub port: u16,
+    /// Port of its listener for TLS.
+    pub tls_port: u16,
     /// Shall the operator run its pods?
     pub managed: bool,
 }
@@ -20,7 +26,7 @@ pub fn manifests<'a>(cases: impl Iterator<Item = &'a Case>, target: &Target) -> 
     let played: Vec<_> = cases.filter(|case| case.refused.is_none()).collect();
     let of_cases = played.iter().flat_map(|case| of_case(case, target));
     let of_cases: Vec<_> = of_cases.collect();
-    [vec![gateway(&played, target)], of_cases].concat()
+    [certificates(), vec![gateway(&played, target)], of_cases].concat()
 }
 
 /// The objects of one case: its API, unless it brings one of its own, and the rest.
@@ -64,7 +70,14 @@ pub fn gateway(cases: &[&Case], target: &Target) -> Value {
         .flat_map(|c| c.gateway_values.clone())
         .collect();
     let mut spec = json!({
-        "listeners": [{"name": "plain", "port": target.port, "protocol": "WS"}],
+        "listeners": [
+            {"name": "plain", "port": target.port, "protocol": "WS"},
+            {"name": "secure", "port": target.tls_port, "protocol": "WSS", "tls": {
+                "certificateRefs": [{"name": TLS}],
+                "clientCertificates": "Optional",
+                "clientCaRef": {"kind": "ConfigMap", "name": TLS, "key": "ca.crt"},
+            }},
+        ],
         "drain": {"window": "1s", "closeTimeout": "1s"},
         "onHandshake": sections,
         "values": values,
@@ -78,6 +91,21 @@ pub fn gateway(cases: &[&Case], target: &Target) -> Value {
         "metadata": {"name": target.gateway},
         "spec": spec,
     })
+}
+
+/// What the listener for TLS shows, and whom it trusts.
+pub fn certificates() -> Vec<Value> {
+    let pair = json!({"tls.crt": token::BACKEND, "tls.key": token::BACKEND_KEY});
+    vec![
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+            "metadata": {"name": TLS}, "stringData": pair,
+        }),
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": TLS}, "data": {"ca.crt": token::AUTHORITY},
+        }),
+    ]
 }
 
 fn guarded(step: &Value, case: &str) -> Value {

@@ -9,12 +9,12 @@ use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use url::Url;
 
-use super::case::{Case, Step};
+use super::case::{Case, Step, TlsClient};
 use super::check::{Seen, differences, sent, wanted};
 use super::frame::Frame;
 use super::recorder::{MARK, Recorder, awaited};
-use super::token;
 use super::wire::{Wire, within};
+use super::{tls, token};
 
 /// Example of RFC 6455 §1.3: nothing here depends on it being random.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -27,10 +27,14 @@ const SETTLE: std::time::Duration = std::time::Duration::from_millis(50);
 pub struct Stage {
     /// `ws://` or `wss://` with host and port.
     pub gateway: Url,
-    /// For `wss://`.
+    /// `wss://` of its listener for TLS, where cases about that are played.
+    pub secure: Option<Url>,
+    /// For `gateway`, when that is `wss://`.
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// What the gateway's backends are.
     pub recorder: Arc<Recorder>,
+    /// Unlike in other runs, for keys of limits: the gateway may remember those.
+    pub run: u32,
 }
 
 /// Plays a case to its end; every difference, with the number of its step.
@@ -69,7 +73,7 @@ async fn act(
     let past_calls = stage.recorder.calls(&case.name).len();
     let mark = format!("{}-{:08x}", case.name, rand::random::<u32>());
     stage.recorder.script(&mark, &step.backend);
-    let mut wire = connect(stage).await?;
+    let mut wire = connect(stage, step.tls).await?;
     wire.send(request(stage, case, step, &mark)?.as_bytes())
         .await?;
     let head = wire.head().await?;
@@ -111,8 +115,12 @@ async fn calls(
     calls()
 }
 
-async fn connect(stage: &Stage) -> anyhow::Result<Wire> {
-    let url = &stage.gateway;
+async fn connect(stage: &Stage, client: Option<TlsClient>) -> anyhow::Result<Wire> {
+    let url = match client {
+        None => &stage.gateway,
+        Some(_) => stage.secure.as_ref().context("no secure listener")?,
+    };
+    let own = client.map(tls::client).transpose()?;
     let host = url.host_str().context("the gateway's URL has no host")?;
     let port = url
         .port_or_known_default()
@@ -121,11 +129,12 @@ async fn connect(stage: &Stage) -> anyhow::Result<Wire> {
     within("a connection to the gateway", async {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let Some(tls) = &stage.tls else {
+        let name = if own.is_some() { tls::NAME } else { host };
+        let Some(config) = own.or_else(|| stage.tls.clone()) else {
             return Ok(Wire::new(stream));
         };
-        let name = rustls_pki_types::ServerName::try_from(host.to_owned())?;
-        let connector = TlsConnector::from(Arc::clone(tls));
+        let name = rustls_pki_types::ServerName::try_from(name.to_owned())?;
+        let connector = TlsConnector::from(config);
         Ok(Wire::new(connector.connect(name, stream).await?))
     })
     .await
@@ -160,6 +169,7 @@ fn request(stage: &Stage, case: &Case, step: &Step, mark: &str) -> anyhow::Resul
     let token = token.map(|token| token::sign(token, now)).transpose()?;
     Ok(text
         .replace("<<key>>", KEY)
+        .replace("<<run>>", &stage.run.to_string())
         .replace("<<token>>", &token.unwrap_or_default()))
 }
 

@@ -7,8 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -17,8 +15,8 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::case::{BackendScript, Case, Service, ServiceAnswer};
 use super::check::SeenCall;
 use super::frame::{Frame, FrameText};
-use super::token;
 use super::wire::{Head, PATIENCE, Wire};
+use super::{tls, token};
 
 /// Header by which a handshake at the backend is told from all others.
 pub(super) const MARK: &str = "X-Conformance";
@@ -55,7 +53,11 @@ impl Recorder {
         let (plain, address_plain) = bind(address, port).await?;
         let (secure, tls_address) = bind(address, tls_port).await?;
         tasks.spawn(serve(plain, None, Arc::clone(&state)));
-        tasks.spawn(serve(secure, Some(acceptor()?), Arc::clone(&state)));
+        tasks.spawn(serve(
+            secure,
+            Some(TlsAcceptor::from(tls::server()?)),
+            Arc::clone(&state),
+        ));
         Ok(Self {
             address: address_plain,
             tls_address,
@@ -105,15 +107,6 @@ async fn bind(address: IpAddr, port: u16) -> anyhow::Result<(TcpListener, Socket
         .local_addr()
         .context("failed to read the backend's address")?;
     Ok((listener, bound))
-}
-
-fn acceptor() -> anyhow::Result<TlsAcceptor> {
-    let certificate = CertificateDer::from_pem_slice(token::BACKEND.as_bytes())?;
-    let key = PrivateKeyDer::from_pem_slice(token::BACKEND_KEY.as_bytes())?;
-    let config = rustls::ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)?;
-    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<State>) {

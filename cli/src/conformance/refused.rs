@@ -1,7 +1,7 @@
 //! Cases whose objects must not be taken: looked at as `tidegate validate` does, without a gateway.
 
 use super::case::Case;
-use super::manifests::{Target, gateway, of_case};
+use super::manifests::{Target, certificates, gateway, of_case};
 use crate::validate::{ValidateArgs, validate};
 
 /// Differences; empty when a finding has the text.
@@ -19,9 +19,11 @@ fn findings(case: &Case) -> anyhow::Result<Vec<String>> {
     let target = Target {
         gateway: "conformance".to_owned(),
         port: 8080,
+        tls_port: 8443,
         managed: false,
     };
-    let mut objects = vec![gateway(&[case], &target)];
+    let mut objects = certificates();
+    objects.push(gateway(&[case], &target));
     objects.extend(of_case(case, &target));
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("case.yaml");

@@ -29,6 +29,8 @@ pub enum Verdict {
     Passed,
     /// It does not.
     Failed,
+    /// Nobody looked: the gateway's listener for TLS was not named.
+    Skipped,
 }
 
 impl Outcome {
@@ -44,6 +46,14 @@ impl Outcome {
                 Verdict::Failed
             },
             differences,
+        }
+    }
+
+    /// Of a case that is not played.
+    pub fn skipped(chapter: &str, case: &super::case::Case) -> Self {
+        Self {
+            result: Verdict::Skipped,
+            ..Self::new(chapter, case, Vec::new())
         }
     }
 }
@@ -86,6 +96,7 @@ fn table(outcomes: &[Outcome]) -> String {
         let mark = match outcome.result {
             Verdict::Passed => "ok  ",
             Verdict::Failed => "FAIL",
+            Verdict::Skipped => "skip",
         };
         let Outcome { case, says, .. } = outcome;
         let _ = writeln!(text, "  {mark}  {case:width$}  {says}");
@@ -110,6 +121,7 @@ fn markdown(outcomes: &[Outcome]) -> String {
         }
         let result = match outcome.result {
             Verdict::Passed => "passed".to_owned(),
+            Verdict::Skipped => "skipped".to_owned(),
             Verdict::Failed => format!("**failed**: {}", outcome.differences.join("; ")),
         };
         let Outcome { case, says, .. } = outcome;

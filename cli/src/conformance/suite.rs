@@ -4,15 +4,19 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::case::{Case, Chapter, HMAC_SECRET};
-use super::token;
+use super::{tls, token};
 
 /// The chapters, in the order of reports.
-const CHAPTERS: [(&str, &str); 8] = [
+const CHAPTERS: [(&str, &str); 9] = [
     ("upgrade", include_str!("../../../conformance/upgrade.yaml")),
     ("relay", include_str!("../../../conformance/relay.yaml")),
     ("access", include_str!("../../../conformance/access.yaml")),
     ("scopes", include_str!("../../../conformance/scopes.yaml")),
     ("tokens", include_str!("../../../conformance/tokens.yaml")),
+    (
+        "identity",
+        include_str!("../../../conformance/identity.yaml"),
+    ),
     ("request", include_str!("../../../conformance/request.yaml")),
     ("traffic", include_str!("../../../conformance/traffic.yaml")),
     ("answers", include_str!("../../../conformance/answers.yaml")),
@@ -69,6 +73,10 @@ fn known(places: &Places) -> anyhow::Result<Vec<(&'static str, String)>> {
         ("gateway", places.gateway.clone()),
         ("issuer", token::issuer(&format!("{host}:{port}"))),
         ("authority", token::AUTHORITY.to_owned()),
+        ("client", token::CLIENT.to_owned()),
+        ("client-key", token::CLIENT_KEY.to_owned()),
+        ("client-sha256", tls::sha256(token::CLIENT)?),
+        ("authority-sha256", tls::sha256(token::AUTHORITY)?),
         ("es-public", token::ES_PUBLIC.to_owned()),
         ("hmac-secret", HMAC_SECRET.to_owned()),
         ("rs-n", modulus),

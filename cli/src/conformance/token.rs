@@ -15,6 +15,10 @@ pub(super) const AUTHORITY: &str = include_str!("../../../conformance/keys/autho
 pub(super) const BACKEND: &str = include_str!("../../../conformance/keys/backend.pem");
 /// Its key.
 pub(super) const BACKEND_KEY: &str = include_str!("../../../conformance/keys/backend.key.pem");
+/// Certificate of clients.
+pub(super) const CLIENT: &str = include_str!("../../../conformance/keys/client.pem");
+/// Its key.
+pub(super) const CLIENT_KEY: &str = include_str!("../../../conformance/keys/client.key.pem");
 /// Public half of [`TokenKey::Es`].
 pub(super) const ES_PUBLIC: &str = include_str!("../../../conformance/keys/es256.pub.pem");
 const ES: &str = include_str!("../../../conformance/keys/es256.pem");

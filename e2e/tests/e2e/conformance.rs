@@ -9,7 +9,7 @@ use tidegate_e2e::scene::Scene;
 use tidegate_e2e::wait::{PATIENCE, eventually};
 
 /// APIs of cases about what is not served.
-const NOT_SERVED: [&str; 2] = ["upgrade-scheme", "upgrade-unassigned"];
+const NOT_SERVED: [&str; 1] = ["upgrade-unassigned"];
 /// The longest case takes seconds, all of them less than a minute on a busy machine.
 const SUITE: Duration = Duration::from_secs(180);
 
@@ -69,9 +69,11 @@ async fn a_cluster_gateway_passes_the_conformance_suite() -> anyhow::Result<()> 
         backend_port: scene.free_port()?,
         tls_port: scene.free_port()?,
     };
-    let port = scene.free_port()?;
+    let (port, secure_port) = (scene.free_port()?, scene.free_port()?);
     let mut manifests = suite.command("manifests")?;
-    manifests.args(["--unmanaged", "--port", &port.to_string()]);
+    manifests
+        .args(["--unmanaged", "--port", &port.to_string()])
+        .args(["--tls-port", &secure_port.to_string()]);
     let (printed, manifests) = output(manifests).await?;
     ensure!(printed, "{manifests}");
     scene.apply(&manifests).await?;
@@ -87,6 +89,10 @@ async fn a_cluster_gateway_passes_the_conformance_suite() -> anyhow::Result<()> 
     let mut run = suite.command("run")?;
     run.args(["--bind-address", "127.0.0.1"])
         .args(["--gateway", &served.url("")])
+        .args([
+            "--secure-gateway",
+            &format!("wss://127.0.0.1:{secure_port}"),
+        ])
         .args(["--admin", &served.gateway.admin.to_string()])
         .args(["--namespace", scene.namespace().name()]);
     let (passed, report) = output(run).await?;

@@ -52,6 +52,7 @@ fn nothing_is_left_to_fill_in() {
     let target = crate::conformance::manifests::Target {
         gateway: "conformance".to_owned(),
         port: 8080,
+        tls_port: 8443,
         managed: true,
     };
     for (_, case) in cases(&chapters) {
