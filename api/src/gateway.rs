@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_config::policy::OnHandshake;
 use tidegate_config::{
     DEFAULT_KEY_HEADER, DEFAULT_KEY_QUERY, Drain, GatewayLimits, GatewayTimeouts, NamedValue,
+    Telemetry,
 };
 
 pub use autoscaling::Autoscaling;
@@ -86,6 +87,9 @@ pub struct GatewaySpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 64), inner(length(min = 2, max = 64), regex(pattern = "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$")))]
     pub trusted_proxies: Vec<String>,
+    /// What it tells others besides metrics and logs.
+    #[serde(default)]
+    pub telemetry: Telemetry,
     /// How its pods run.
     #[serde(default)]
     pub deployment: Deployment,

@@ -18,6 +18,7 @@ mod names;
 pub mod policy;
 mod rendered;
 mod shard;
+mod telemetry;
 mod timestamp;
 mod value;
 
@@ -47,5 +48,6 @@ pub use shard::{
     AssembleError, FORMAT_VERSION, HARD_LIMIT_BYTES, Index, PartRef, Rendered, Shard, assemble,
     render, sha256,
 };
+pub use telemetry::{Telemetry, TraceExport};
 pub use timestamp::{InvalidTimestamp, Timestamp};
 pub use value::{NamedValue, ResolvedValue};

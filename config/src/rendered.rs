@@ -11,7 +11,7 @@ use crate::policy::OnHandshake;
 use crate::{
     ApiLimits, ApiTimeouts, BackendTls, CircuitBreaker, ClientCertificates, Drain, GatewayLimits,
     GatewayTimeouts, LiveAccess, MaterialId, ObjectKey, OnChange, PoolMember, Protocol,
-    ResolvedValue, TlsVersion,
+    ResolvedValue, Telemetry, TlsVersion,
 };
 
 /// The whole configuration of one Gateway.
@@ -49,6 +49,9 @@ pub struct GatewaySettings {
     pub drain: Drain,
     /// CIDRs whose X-Forwarded-For is believed.
     pub trusted_proxies: Vec<String>,
+    /// What it tells others.
+    #[serde(default, skip_serializing_if = "Telemetry::is_off")]
+    pub telemetry: Telemetry,
 }
 
 /// One listener.

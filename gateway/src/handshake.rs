@@ -30,6 +30,7 @@ use prometheus::IntGauge;
 use tokio::io::AsyncWriteExt;
 
 use crate::dial::{Resolver, Seat, put_field};
+use crate::exchange::Exchange;
 use crate::gateway::Shared;
 use crate::metrics::{ApiMetrics, Phase};
 use crate::policy::Services;
@@ -185,7 +186,7 @@ async fn shake(
         };
         admit::route(snapshot, port, visitor)
     });
-    let visit = match visit {
+    let mut visit = match visit {
         Ok(visit) => visit,
         Err(refusal) => {
             record.refused(&refusal);
@@ -194,6 +195,7 @@ async fn shake(
         }
     };
     record.route(&visit.listener, &visit.api);
+    join_trace(snapshot, &mut visit.exchange, &mut record);
     let early = BytesMut::from(rest);
     decide(
         server,
@@ -203,6 +205,14 @@ async fn shake(
         record,
     )
     .await
+}
+
+/// Makes the handshake part of a trace, where spans go anywhere.
+fn join_trace(snapshot: &Snapshot, exchange: &mut Exchange, record: &mut Record) {
+    if let Some(tracer) = &snapshot.tracer {
+        let headers = &mut exchange.upstream.headers;
+        record.spans(tracer.begin(&exchange.request.headers, headers));
+    }
 }
 
 /// Does the gateway take on handshakes at all right now?

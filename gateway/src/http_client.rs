@@ -1,4 +1,4 @@
-//! Requests that the gateway makes on its own: for keys of tokens. Never for a handshake's backend.
+//! Requests that the gateway makes on its own: for keys of tokens, and with spans. Never for a handshake's backend.
 //!
 //! Answers are bounded in size and time, a redirect never leads from https to http, and no request
 //! goes to a link-local or metadata address.
@@ -39,6 +39,11 @@ pub(crate) enum FetchError {
     Status(u16),
     #[error("the answer has more than {MAX_BODY_BYTES} bytes")]
     TooLarge,
+}
+
+/// A client for what telemetry sends; a new one for each receiver.
+pub(crate) fn for_exports() -> Result<reqwest::Client, Arc<dyn std::error::Error + Send + Sync>> {
+    build(system_roots())
 }
 
 /// A client that is set up when it is needed first: reading the system's certificates takes time and

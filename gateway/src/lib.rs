@@ -49,6 +49,7 @@ mod route;
 mod snapshot;
 mod socket;
 mod source;
+mod span;
 mod state_dir;
 mod tls;
 mod update;

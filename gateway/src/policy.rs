@@ -29,6 +29,7 @@ mod validate_client_certificate;
 mod validate_jwt;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tidegate_config::Material;
@@ -41,6 +42,7 @@ use crate::jwks::KeySets;
 use crate::password::Passwords;
 use crate::quota::{Ledger, Quotas};
 use crate::session::Sessions;
+use crate::span::Exports;
 
 pub(crate) use compile::InvalidPolicy;
 pub(crate) use increment::Deferred;
@@ -63,6 +65,7 @@ pub(crate) struct Services {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) passwords: Passwords,
+    pub(crate) spans: Exports,
 }
 
 impl Services {
@@ -70,6 +73,7 @@ impl Services {
     pub(crate) fn new(drain: Drain, runtime: Handle, sessions: Arc<Sessions>) -> Arc<Self> {
         Arc::new(Self {
             passwords: Passwords::new(runtime.clone()),
+            spans: Exports::new(drain.clone(), runtime.clone()),
             keys: KeySets::new(drain, runtime),
             counters: Counters::new(),
             quotas: Arc::default(),
@@ -114,6 +118,17 @@ impl Services {
     pub(crate) fn fetch_counts(&self) -> (u64, u64) {
         let counts = self.keys.counts();
         (counts.succeeded(), counts.failed())
+    }
+
+    /// Spans that arrived, that were lost on the way, and for which there was no room.
+    pub(crate) fn span_counts(&self) -> (u64, u64, u64) {
+        let counts = &self.spans.counts;
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (
+            load(&counts.exported),
+            load(&counts.failed),
+            load(&counts.dropped),
+        )
     }
 
     /// Keys that rate limits count at the moment.

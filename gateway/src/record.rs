@@ -5,7 +5,9 @@
 //! `docs/logs.md`. Keys, tokens and query values never get here: queries are masked on the way in.
 //! A record that is dropped unfinished tells that, so that nothing ends unheard.
 
+mod lifecycle;
 mod line;
+mod spans;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +24,8 @@ use crate::metrics::{ApiMetrics, Direction, FrameKind, Metrics, Phase};
 use crate::refusal::{Origin, Reason, Refusal};
 use crate::relay::{CloseCause, Counts, Initiator, Meter, Outcome, Side};
 use crate::snapshot::Api;
+use crate::span::Spans;
+use lifecycle::Stage;
 use line::Seen;
 
 /// What is known of a handshake while it lasts.
@@ -39,6 +43,8 @@ struct Handshake {
     product: Option<Arc<ProductConfig>>,
     subscription: Option<Arc<SubscriptionConfig>>,
     backend: Option<String>,
+    /// Boxed, because most have none.
+    spans: Option<Box<Spans>>,
 }
 
 /// The record of a handshake. It ends as [`Record::refused`], [`Record::accepted`] or
@@ -59,6 +65,7 @@ struct Who {
     api: Arc<Api>,
     product: Option<Arc<ProductConfig>>,
     subscription: Option<Arc<SubscriptionConfig>>,
+    spans: Option<Box<Spans>>,
 }
 
 impl Record {
@@ -78,6 +85,7 @@ impl Record {
             product: None,
             subscription: None,
             backend: None,
+            spans: None,
         })))
     }
 
@@ -117,6 +125,7 @@ impl Record {
         self.with(|known| {
             known.client = client;
             known.seen = Seen::of(head);
+            Stage::HandshakeReceived.tell(&known.id, None);
         });
     }
 
@@ -126,6 +135,11 @@ impl Record {
             known.listener = Some(listener.to_owned());
             known.api = Some(Arc::clone(api));
         });
+    }
+
+    /// It is part of a trace.
+    pub(crate) fn spans(&mut self, spans: Option<Spans>) {
+        self.with(|known| known.spans = spans.map(Box::new));
     }
 
     /// Access is granted, and by what.
@@ -138,7 +152,15 @@ impl Record {
 
     /// This is the backend.
     pub(crate) fn backend(&mut self, authority: String) {
-        self.with(|known| known.backend = Some(authority));
+        self.with(|known| {
+            Stage::BackendConnecting.tell(&known.id, Some(&authority));
+            known.backend = Some(authority);
+        });
+    }
+
+    /// It has agreed.
+    pub(crate) fn backend_accepted(&mut self) {
+        self.with(|known| Stage::BackendAccepted.tell(&known.id, known.backend.as_deref()));
     }
 
     fn with(&mut self, change: impl FnOnce(&mut Handshake)) {
@@ -169,6 +191,7 @@ impl Record {
             api,
             product,
             subscription,
+            spans,
             ..
         } = *known;
         let api = api?;
@@ -179,6 +202,7 @@ impl Record {
             api,
             product,
             subscription,
+            spans,
         };
         Some(TunnelRecord {
             started: Instant::now(),

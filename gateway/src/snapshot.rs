@@ -25,6 +25,7 @@ use crate::metrics::{ApiMetrics, Metrics};
 use crate::policy::{Pipeline, ScopePolicies, Services};
 use crate::relay::Rules;
 use crate::session::Access;
+use crate::span::Tracer;
 use crate::tls::{InvalidTls, TlsBasis};
 use crate::update::Update;
 
@@ -93,6 +94,8 @@ pub(crate) struct Snapshot {
     apis: HashMap<ObjectKey, Arc<Api>>,
     products: HashMap<ObjectKey, Arc<Product>>,
     policies: Arc<ScopePolicies>,
+    /// Takes the spans of handshakes, where they go anywhere.
+    pub(crate) tracer: Option<Arc<Tracer>>,
     /// What the revision says that this does not serve. Looked at again with the next revision,
     /// changed or not: as long as it is wrong, it is told.
     rejected: Vec<Rejected>,

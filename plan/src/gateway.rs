@@ -74,6 +74,7 @@ pub(crate) fn check<'a>(
         timeouts: spec.timeouts,
         drain: spec.drain,
         trusted_proxies,
+        telemetry: spec.telemetry.clone(),
     };
     GatewayDraft {
         gateway,

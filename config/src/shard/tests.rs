@@ -24,6 +24,7 @@ fn config(subscriptions: usize) -> GatewayConfig {
             timeouts: GatewayTimeouts::default(),
             drain: Drain::default(),
             trusted_proxies: Vec::new(),
+            telemetry: crate::Telemetry::default(),
         },
         apis: Vec::new(),
         products: Vec::new(),

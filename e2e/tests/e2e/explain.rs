@@ -126,9 +126,9 @@ async fn manifests_a_running_gateway_and_a_live_handshake_tell_the_same() -> any
     }
 
     let answer = Request::new(&url)
-        .header("Ocp-Apim-Subscription-Key", KEY)
-        .header("Ocp-Apim-Trace", "true")
-        .header("X-Closed", "yes")
+        .header("ocp-apim-subscription-key", KEY)
+        .header("ocp-apim-trace", "true")
+        .header("x-closed", "yes")
         .refused_with(503)
         .await?;
     let id = answer.header("tidegate-trace-id");

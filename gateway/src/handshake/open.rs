@@ -54,6 +54,9 @@ pub(super) async fn open(
             answer.status
         )));
     }
+    if verdict != Verdict::Refused {
+        record.backend_accepted();
+    }
     let Visit {
         api,
         product,

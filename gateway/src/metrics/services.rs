@@ -12,6 +12,7 @@ use crate::policy::Services;
 pub(super) struct ServiceMetrics {
     services: OnceLock<Arc<Services>>,
     fetches: IntCounterVec,
+    spans: IntCounterVec,
     limit_keys: IntGauge,
     limit_keys_evicted: IntCounter,
     quota_keys: IntGauge,
@@ -26,6 +27,12 @@ impl ServiceMetrics {
                 r,
                 "tidegate_key_set_fetches_total",
                 "Fetches of OpenID configurations and key sets",
+                &["result"],
+            ),
+            spans: counters(
+                r,
+                "tidegate_spans_total",
+                "Spans of handshakes and tunnels",
                 &["result"],
             ),
             limit_keys: gauge(
@@ -58,8 +65,10 @@ impl ServiceMetrics {
 
     pub(super) fn refresh(&self) {
         let (mut succeeded, mut failed) = (0, 0);
+        let mut spans = (0, 0, 0);
         if let Some(services) = self.services.get() {
             (succeeded, failed) = services.fetch_counts();
+            spans = services.span_counts();
             let keys = services.limit_keys();
             self.limit_keys.set(i64::try_from(keys).unwrap_or(i64::MAX));
             raise(&self.limit_keys_evicted, services.limit_keys_evicted());
@@ -69,6 +78,13 @@ impl ServiceMetrics {
         }
         raise(&self.fetches.with_label_values(&["succeeded"]), succeeded);
         raise(&self.fetches.with_label_values(&["failed"]), failed);
+        for (result, count) in [
+            ("exported", spans.0),
+            ("failed", spans.1),
+            ("dropped", spans.2),
+        ] {
+            raise(&self.spans.with_label_values(&[result]), count);
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use http::header::{SEC_WEBSOCKET_PROTOCOL, USER_AGENT};
 use tidegate_config::ObjectKey;
 
-use super::{Handshake, Who};
+use super::{Handshake, Stage, Who};
 use crate::head::RequestHead;
 use crate::metrics::{HandshakeResult, Phase};
 use crate::refusal::Refusal;
@@ -34,12 +34,16 @@ pub(super) struct Seen {
 impl Handshake {
     pub(super) fn accept(&self, answer: &HeaderMap) {
         self.count(HandshakeResult::Accepted, "");
+        self.end_span(HandshakeResult::Accepted, None);
         let subprotocol = answer
             .get(SEC_WEBSOCKET_PROTOCOL)
             .map(|value| text(value.as_bytes()));
         tracing::info!(
             target: "tidegate::access",
             event = "handshake",
+            name = Stage::Established.as_str(),
+            from = Stage::Established.source(),
+            to = Stage::Established.destination(),
             id = self.id,
             result = HandshakeResult::Accepted.as_str(),
             status = if self.seen.http == Some("2") { 200 } else { 101 },
@@ -68,9 +72,14 @@ impl Handshake {
             HandshakeResult::Refused
         };
         self.count(result, refusal.reason.as_str());
+        self.end_span(result, Some(refusal));
+        let stage = Stage::of_refusal(refusal);
         tracing::info!(
             target: "tidegate::access",
             event = "handshake",
+            name = stage.as_str(),
+            from = stage.source(),
+            to = stage.destination(),
             id = self.id,
             result = result.as_str(),
             status = refusal.status,
@@ -103,15 +112,15 @@ impl Handshake {
             .handshake_phase(Phase::Total, self.started.elapsed());
     }
 
-    fn api_key(&self) -> Option<&ObjectKey> {
+    pub(super) fn api_key(&self) -> Option<&ObjectKey> {
         self.api.as_ref().map(|api| &api.config.key)
     }
 
-    fn product_key(&self) -> Option<&ObjectKey> {
+    pub(super) fn product_key(&self) -> Option<&ObjectKey> {
         self.product.as_ref().map(|product| &product.key)
     }
 
-    fn subscription_key(&self) -> Option<&ObjectKey> {
+    pub(super) fn subscription_key(&self) -> Option<&ObjectKey> {
         self.subscription
             .as_ref()
             .map(|subscription| &subscription.key)
@@ -128,10 +137,15 @@ impl Who {
         self.api
             .metrics
             .closed(initiator, outcome.client_code, outcome.duration);
+        self.end_span(outcome);
+        let stage = Stage::of_close(outcome.cause);
         let (up, down) = (&outcome.from_client, &outcome.from_backend);
         tracing::info!(
             target: "tidegate::access",
             event = "close",
+            name = stage.as_str(),
+            from = stage.source(),
+            to = stage.destination(),
             id = self.id,
             api = %self.api.config.key,
             product = self.product.as_ref().map(|product| tracing::field::display(&product.key)),
@@ -152,6 +166,18 @@ impl Who {
 }
 
 impl Seen {
+    pub(super) fn method(&self) -> &str {
+        &self.method
+    }
+
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     pub(super) fn of(head: &RequestHead) -> Self {
         let user_agent = head.headers.get(USER_AGENT);
         Self {

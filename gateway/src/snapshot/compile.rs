@@ -16,6 +16,7 @@ use crate::chain::text_of;
 use crate::client_address::TrustedProxies;
 use crate::policy::{Context, Scope, ScopePolicies};
 use crate::route::Router;
+use crate::span::Tracer;
 use crate::tls::ServerTls;
 use crate::update::Update;
 
@@ -56,6 +57,7 @@ pub(super) fn compile(
     let products = work.products(&gateway.value, &apis);
     let snapshot = Snapshot {
         trusted_proxies: work.trusted_proxies(),
+        tracer: work.tracer(),
         ports: work.ports(&apis),
         blocked: gateway.blocked,
         access: work.access(),
@@ -104,6 +106,25 @@ impl Compilation<'_> {
                 self.reject_gateway(error.to_string());
                 let before = self.previous.map(|before| before.trusted_proxies.clone());
                 before.unwrap_or_default()
+            }
+        }
+    }
+
+    /// The tracer before is taken over: it has spans in its queue.
+    fn tracer(&mut self) -> Option<Arc<Tracer>> {
+        let update = self.update;
+        let settings = &update.config.settings;
+        let wanted = settings.telemetry.traces.as_ref()?;
+        let before = self.previous.and_then(|before| before.tracer.clone());
+        if let Some(before) = before.clone().filter(|before| before.is_of(wanted)) {
+            return Some(before);
+        }
+        let exports = &self.lasting.services.spans;
+        match exports.start(wanted, &settings.key) {
+            Ok(tracer) => Some(Arc::new(tracer)),
+            Err(error) => {
+                self.reject_gateway(text_of(&error));
+                before
             }
         }
     }

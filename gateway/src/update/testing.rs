@@ -45,5 +45,6 @@ fn settings() -> GatewaySettings {
         timeouts: GatewayTimeouts::default(),
         drain: Drain::default(),
         trusted_proxies: Vec::new(),
+        telemetry: tidegate_config::Telemetry::default(),
     }
 }

@@ -42,7 +42,7 @@ fn listen() {
     ONCE.get_or_init(|| {
         let subscriber = tracing_subscriber::fmt().json().flatten_event(true);
         subscriber
-            .with_env_filter("tidegate::access=info")
+            .with_env_filter("tidegate::access=info,tidegate::connection=debug")
             .with_writer(Lines)
             .init();
     });
@@ -87,6 +87,9 @@ async fn an_accepted_connection_has_two_lines_with_one_id() {
     };
     for (field, expected) in [
         ("event", "handshake"),
+        ("name", "Established"),
+        ("from", "gateway"),
+        ("to", "client"),
         ("result", "accepted"),
         ("target", "tidegate::access"),
         ("api", "harbour/logged-tunnel"),
@@ -104,6 +107,7 @@ async fn an_accepted_connection_has_two_lines_with_one_id() {
     assert_eq!(opened["id"], ended["id"]);
     for (field, expected) in [
         ("event", "close"),
+        ("name", "ClientClosed"),
         ("initiator", "client"),
         ("cause", "client_closed"),
         ("api", "harbour/logged-tunnel"),
@@ -141,6 +145,7 @@ async fn a_refused_connection_has_one_line_with_the_reason() {
         panic!("{text}")
     };
     for (field, expected) in [
+        ("name", "HandshakeRejected"),
         ("result", "refused"),
         ("reason", "subscription_key_invalid"),
         ("source", "client"),
@@ -172,4 +177,27 @@ async fn a_tunnel_that_is_cut_is_told_too() {
         (&lines[1]["event"], &lines[1]["initiator"]),
         (&"close".into(), &"gateway".into())
     );
+}
+
+#[tokio::test]
+async fn the_stages_of_a_connection_have_names() {
+    listen();
+    let backend = Backend::echo().await;
+    let gateway = TestGateway::start(&Config::new().api("logged-stages", backend.address)).await;
+    let mut socket = open(&gateway.url("/logged-stages")).await;
+    socket.close(None).await.unwrap();
+    let (opened, _) = wait_for("logged-stages", 2).await;
+    let (all, text) = lines(opened[0]["id"].as_str().unwrap());
+    let names: Vec<&str> = all
+        .iter()
+        .filter_map(|line| line["name"].as_str())
+        .collect();
+    let expected = [
+        "HandshakeReceived",
+        "BackendConnecting",
+        "BackendAccepted",
+        "Established",
+        "ClientClosed",
+    ];
+    assert_eq!(names, expected, "{text}");
 }

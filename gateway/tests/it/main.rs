@@ -26,5 +26,6 @@ mod pool;
 mod process;
 mod proxy_protocol;
 mod quotas;
+mod spans;
 mod support;
 mod traces;

@@ -341,3 +341,14 @@ fn gateways_and_products_are_checked_alike() {
         .trusted_proxies;
     assert_eq!(rendered, &["10.0.0.0/8"]);
 }
+
+#[test]
+fn where_spans_go_is_rendered() {
+    let endpoint = "https://collector.example.com/v1/traces";
+    let patch = json!({"telemetry": {"traces": {"endpoint": endpoint}}});
+    let plan = edge().gateway("told", patch).plan();
+    let telemetry = |name: &str| &plan.gateways[&key(name)].config.settings.telemetry;
+    let traces = telemetry("told").traces.as_ref().unwrap();
+    assert_eq!((&*traces.endpoint, traces.sample_percent), (endpoint, 100));
+    assert!(telemetry("edge").is_off());
+}

@@ -187,6 +187,7 @@ fn settings() -> GatewaySettings {
             ..Drain::default()
         },
         trusted_proxies: Vec::new(),
+        telemetry: tidegate_config::Telemetry::default(),
     }
 }
 

@@ -1,0 +1,131 @@
+//! Spans of handshakes and tunnels for OpenTelemetry, and the trace context that backends get (W3C
+//! Trace Context). Nothing of this happens, and nothing is allocated, unless the Gateway names
+//! where spans go.
+
+mod context;
+mod export;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, HeaderName};
+use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceState};
+use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
+use tidegate_config::TraceExport;
+use tokio::sync::mpsc;
+
+use context::Context;
+pub(crate) use export::Exports;
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// What became of spans.
+#[derive(Debug, Default)]
+pub(crate) struct SpanCounts {
+    pub(crate) exported: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    /// There was no room: the receiver is too slow.
+    pub(crate) dropped: AtomicU64,
+}
+
+/// Decides which handshakes have spans, and takes them.
+#[derive(Debug)]
+pub(crate) struct Tracer {
+    config: TraceExport,
+    queue: mpsc::Sender<SpanData>,
+    counts: Arc<SpanCounts>,
+}
+
+/// The spans of one connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Spans {
+    context: Context,
+    tracer: Arc<Tracer>,
+}
+
+/// What a span tells.
+pub(crate) struct Told {
+    pub(crate) name: &'static str,
+    pub(crate) took: Duration,
+    pub(crate) attributes: Vec<KeyValue>,
+    /// Why it failed, when it did.
+    pub(crate) failure: Option<&'static str>,
+}
+
+impl Tracer {
+    /// Is this where these spans go?
+    pub(crate) fn is_of(&self, config: &TraceExport) -> bool {
+        self.config == *config
+    }
+
+    /// Joins the client's trace or begins one, and tells the backend. `None`: not sampled.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        request: &HeaderMap,
+        upstream: &mut HeaderMap,
+    ) -> Option<Spans> {
+        let context = match Context::parent(request) {
+            // Whoever began the trace has decided.
+            Some(parent) if !parent.is_sampled => return None,
+            Some(parent) => parent.child(),
+            None => {
+                upstream.remove(TRACESTATE);
+                Context::begin(self.config.sample_percent)
+            }
+        };
+        upstream.insert(TRACEPARENT, context.header());
+        let tracer = Arc::clone(self);
+        context.is_sampled.then_some(Spans { context, tracer })
+    }
+
+    fn send(&self, span: SpanData) {
+        if self.queue.try_send(span).is_err() {
+            self.counts.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Spans {
+    /// The handshake is over.
+    pub(crate) fn handshake(&self, told: Told) {
+        let Context {
+            span_id, parent, ..
+        } = self.context;
+        self.send(span_id, parent, SpanKind::Server, told);
+    }
+
+    /// The tunnel is.
+    pub(crate) fn tunnel(&self, told: Told) {
+        let parent = Some(self.context.span_id);
+        self.send(context::new_span(), parent, SpanKind::Internal, told);
+    }
+
+    fn send(&self, id: SpanId, parent: Option<SpanId>, kind: SpanKind, told: Told) {
+        let end = SystemTime::now();
+        let span_context = SpanContext::new(
+            self.context.trace_id,
+            id,
+            self.context.flags(),
+            false,
+            TraceState::NONE,
+        );
+        self.tracer.send(SpanData {
+            span_context,
+            parent_span_id: parent.unwrap_or(SpanId::INVALID),
+            parent_span_is_remote: parent.is_some() && kind == SpanKind::Server,
+            span_kind: kind,
+            name: told.name.into(),
+            start_time: end.checked_sub(told.took).unwrap_or(end),
+            end_time: end,
+            attributes: told.attributes,
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
+            status: told.failure.map_or(Status::Unset, Status::error),
+            instrumentation_scope: InstrumentationScope::builder("tidegate").build(),
+        });
+    }
+}
