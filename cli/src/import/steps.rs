@@ -36,6 +36,8 @@ pub(super) fn step(node: Node<'_, '_>, context: &Context) -> Result<Value> {
         "check-header" => guard::check_header(node),
         "ip-filter" => guard::ip_filter(node),
         "validate-client-certificate" => certificate::validate_client_certificate(node),
+        "quota" => limit::quota(node),
+        "quota-by-key" => limit::quota_by_key(node),
         "rate-limit" => limit::rate_limit(node),
         "rate-limit-by-key" => limit::rate_limit_by_key(node),
         "validate-jwt" => token::validate_jwt(node),

@@ -1,4 +1,4 @@
-//! How often: rate limits.
+//! How often: rate limits and quotas.
 
 use roxmltree::Node;
 use serde_json::{Value, json};
@@ -28,15 +28,20 @@ pub(super) fn rate_limit_by_key(node: Node<'_, '_>) -> Result<Value> {
     let own = ["counter-key", "increment-condition", "increment-count"];
     known(node, &[&SHARED[..], &own].concat())?;
     elements(node, &[])?;
+    let mut fields = shared(node)?;
+    fields.extend(by_key(node)?);
+    Ok(policy("rateLimitByKey", fields))
+}
+
+/// What is counted, and how much.
+fn by_key(node: Node<'_, '_>) -> Result<Fields> {
     let when = optional(node, "increment-condition").map(|text| condition(&text));
     let by = number(node, "increment-count")?.map(|by| json!(by.to_string()));
-    let mut fields = shared(node)?;
-    fields.extend([
+    Ok(vec![
         ("key", Some(json!(value(&required(node, "counter-key")?)?))),
         ("incrementWhen", when.transpose()?.map(Value::String)),
         ("incrementBy", by),
-    ]);
-    Ok(policy("rateLimitByKey", fields))
+    ])
 }
 
 fn shared(node: Node<'_, '_>) -> Result<Fields> {
@@ -60,5 +65,46 @@ fn shared(node: Node<'_, '_>) -> Result<Fields> {
             variable("remaining-calls-variable-name")?,
         ),
         ("totalHeader", header("total-calls-header-name")),
+    ])
+}
+
+/// What both quotas have.
+const QUOTA: [&str; 3] = ["calls", "bandwidth", "renewal-period"];
+
+/// Periods there begin with the subscription, here at a fixed time.
+pub(super) fn quota(node: Node<'_, '_>) -> Result<Value> {
+    known(node, &QUOTA)?;
+    elements(node, &[])?;
+    Ok(policy("quota", quota_fields(node)?))
+}
+
+pub(super) fn quota_by_key(node: Node<'_, '_>) -> Result<Value> {
+    let own = [
+        "counter-key",
+        "increment-condition",
+        "increment-count",
+        "first-period-start",
+    ];
+    known(node, &[&QUOTA[..], &own].concat())?;
+    elements(node, &[])?;
+    let mut fields = quota_fields(node)?;
+    fields.extend(by_key(node)?);
+    let start = optional(node, "first-period-start").map(Value::String);
+    fields.push(("firstPeriodStart", start));
+    Ok(policy("quotaByKey", fields))
+}
+
+fn quota_fields(node: Node<'_, '_>) -> Result<Fields> {
+    let Some(period) = number(node, "renewal-period")? else {
+        return no("renewal-period must be there");
+    };
+    let period = match period {
+        0 => "0".to_owned(),
+        seconds => format!("{seconds}s"),
+    };
+    Ok(vec![
+        ("calls", number(node, "calls")?.map(Value::from)),
+        ("bandwidthKb", number(node, "bandwidth")?.map(Value::from)),
+        ("period", Some(json!(period))),
     ])
 }
