@@ -46,7 +46,7 @@ use crate::span::Exports;
 
 pub(crate) use compile::InvalidPolicy;
 pub(crate) use increment::Deferred;
-pub(crate) use pipeline::Pipeline;
+pub(crate) use pipeline::{Pipeline, give_back};
 pub(crate) use scope::{Scope, ScopePolicies};
 
 /// How often old keys and idle counters are looked for; both are allowed to be this much late.

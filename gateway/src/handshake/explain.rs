@@ -18,6 +18,7 @@ use crate::explain::{InvalidQuestion, Question};
 use crate::frame::write_close;
 use crate::gateway::Shared;
 use crate::head::{RequestHead, parse_request};
+use crate::policy::give_back;
 use crate::record::{Record, random_id};
 use crate::refusal::Refusal;
 use crate::snapshot::{Port, Snapshot};
@@ -111,9 +112,7 @@ impl Explainer {
                 Outcome::Refused(outcome_of(&refusal))
             }
         };
-        for taken in visit.exchange.evaluation.taken.drain(..) {
-            server.shared.services.counters.give_back(taken);
-        }
+        give_back(&mut visit.exchange, &server.shared.services);
         visit.exchange.evaluation.places.clear();
         Ok(End::Somewhere(visit, access, outcome))
     }

@@ -77,13 +77,7 @@ impl Pipeline {
             .is_err_and(|refusal| is_limit(refusal.reason))
         {
             // All limits are asked before any counts: what one of them refuses, none counts.
-            exchange.evaluation.deferred.clear();
-            for taken in exchange.evaluation.taken.drain(..) {
-                services.counters.give_back(taken);
-            }
-            for booked in exchange.evaluation.booked.drain(..) {
-                services.quotas.give_back(booked);
-            }
+            give_back(exchange, services);
         }
         result
     }
@@ -179,6 +173,17 @@ impl Pipeline {
             }
         }
         Ok(())
+    }
+}
+
+/// No limit has counted this handshake, and none will.
+pub(crate) fn give_back(exchange: &mut Exchange, services: &Services) {
+    exchange.evaluation.deferred.clear();
+    for taken in exchange.evaluation.taken.drain(..) {
+        services.counters.give_back(taken);
+    }
+    for booked in exchange.evaluation.booked.drain(..) {
+        services.quotas.give_back(booked);
     }
 }
 

@@ -40,7 +40,7 @@ impl Observed {
             vars: evaluation.variable("vars"),
             jwt: evaluation.variable("jwt"),
             expiry: exchange.token_expiry,
-            counted: evaluation.taken.len(),
+            counted: evaluation.taken.len() + evaluation.booked.len(),
             deferred: evaluation.deferred.len(),
             places: evaluation.places.len(),
         }

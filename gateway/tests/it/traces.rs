@@ -38,6 +38,7 @@ fn config(backend: SocketAddr, tracing: bool) -> Config {
                     {"rewritePath": {"path": "/deep"}},
                     {"setVariable": {"name": "who", "value": "{'name': 'ahab', 'token': 'opaque-1234'}"}},
                     {"rateLimitByKey": {"calls": 1, "period": "60s", "key": "'all'"}},
+                    {"quotaByKey": {"calls": 1, "period": "87600h", "key": "'all'"}},
                     {"id": "closed", "when": "request.header('x-closed') == 'yes'",
                      "returnResponse": {"status": 418, "message": "no ${vars.who.token}"}},
                 ],
@@ -113,7 +114,7 @@ fn shows_no_secret(text: &str) {
     }
 }
 
-const INBOUND: [&str; 9] = [
+const INBOUND: [&str; 10] = [
     "gateway.inbound[0] setHeader Ran Header x-edge",
     "product.inbound[0] setVariable Ran Variable plan",
     "beta setQueryParameter Skipped",
@@ -122,6 +123,7 @@ const INBOUND: [&str; 9] = [
     "api.inbound[4] rewritePath Ran Path",
     "api.inbound[5] setVariable Ran Variable who",
     "api.inbound[6] rateLimitByKey Ran Limit",
+    "api.inbound[7] quotaByKey Ran Limit",
     "closed returnResponse Skipped",
 ];
 
