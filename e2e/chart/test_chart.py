@@ -105,6 +105,7 @@ EVERYTHING = {
         "enabled": True,
         "metricsFrom": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}],
         "egress": {"enabled": True},
+        "gateways": {"enabled": True},
     },
     "defaultGateway": {"enabled": True, "name": "front"},
     "metrics": {
@@ -265,7 +266,7 @@ class Everything(unittest.TestCase):
         find(self.objects, "Secret", "edge-text")
 
     def test_the_network_policy_lets_only_scrapers_in(self):
-        policy = find(self.objects, "NetworkPolicy")["spec"]
+        policy = find(self.objects, "NetworkPolicy", "edge-tidegate")["spec"]
         self.assertEqual(policy["ingress"][0]["from"], EVERYTHING["networkPolicy"]["metricsFrom"])
         self.assertEqual(policy["policyTypes"], ["Ingress", "Egress"])
 
@@ -316,6 +317,24 @@ class Switches(unittest.TestCase):
             self.assertEqual({o["metadata"]["namespace"] for o in objects}, {where}, watched)
             self.assertEqual(len(objects), 5)
 
+    def test_policies_of_gateways_are_where_gateways_are(self):
+        for watched, named, where in [
+            ([], [], ["tg"]),
+            (["shop", "tg"], [], ["shop", "tg"]),
+            (["shop", "tg"], ["shop"], ["shop"]),
+            ([], ["a", "b"], ["a", "b"]),
+        ]:
+            policy = {"gateways": {"enabled": True, "namespaces": named}, "metricsFrom": [{"podSelector": {}}]}
+            objects = render({"watchNamespaces": watched, "networkPolicy": policy})
+            policies = [o for o in objects if o["kind"] == "NetworkPolicy"]
+            self.assertEqual([o["metadata"]["namespace"] for o in policies], where)
+            for each in policies:
+                listeners, admin = each["spec"]["ingress"]
+                self.assertNotIn("from", listeners)
+                ranges = [(port["port"], port["endPort"]) for port in listeners["ports"]]
+                self.assertEqual(ranges, [(1, 9089), (9091, 65535)])
+                self.assertEqual((admin["ports"][0]["port"], admin["from"]), (9090, [{"podSelector": {}}]))
+
     def test_names_stay_within_what_the_kinds_allow(self):
         name = "a-very-long-name-that-someone-gave-to-the-release-of-it"
         for thing in render({"fullnameOverride": name}):
@@ -341,6 +360,7 @@ class Refusals(unittest.TestCase):
             ({"leaderElection": {"enabled": False}}, "leaderElection.enabled"),
             ({"serviceAccount": {"create": False}}, "serviceAccount.name"),
             ({"networkPolicy": {"egress": {"apiServerPorts": []}}}, "networkPolicy/egress/apiServerPorts"),
+            ({"networkPolicy": {"gateways": {"namespaces": ["Shop"]}}}, "networkPolicy/gateways/namespaces/0"),
             ({"approvalPolicy": {"failurePolicy": "Maybe"}}, "approvalPolicy/failurePolicy"),
             ({"defaultGateway": {"spec": {"listeners": []}}}, "defaultGateway/spec/listeners"),
             ({"defaultGateway": {"enabled": True}}, "defaultGateway.enabled"),

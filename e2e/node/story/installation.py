@@ -33,6 +33,9 @@ VALUES = [
     *("--set", "global.imageRegistry=tidegate.test", "--set", "tests.timeoutSeconds=120"),
     *("--set", "metrics.serviceMonitor.enabled=true", "--set", "metrics.podMonitor.enabled=true"),
     *("--set", "metrics.prometheusRule.enabled=true", "--set", "metrics.dashboards.enabled=true"),
+    # Taken by the API server; nothing on this node enforces them.
+    *("--set", "networkPolicy.enabled=true", "--set", "networkPolicy.gateways.enabled=true"),
+    *("--set", f"networkPolicy.gateways.namespaces={{{SHOP}}}"),
 ]
 WAIT = ["--wait", "--timeout", "120s"]
 
