@@ -15,7 +15,7 @@ use tidegate_e2e::wait::{PATIENCE, eventually};
 use tidegate_e2e::wire::{Upgrade, Wire};
 
 /// Provoked by stories of their own, or by nothing that a process can be made to do on purpose.
-const ELSEWHERE: [&str; 11] = [
+const ELSEWHERE: [&str; 21] = [
     "scheme_not_allowed", // the operator attaches an API only to listeners that speak its schemes
     "misdirected",        // two TLS listeners on one port: the gateway's own tests
     "proxy_header_invalid", // not answered
@@ -27,6 +27,16 @@ const ELSEWHERE: [&str; 11] = [
     "handshake_timeout",  // these three: gateways of their own, below
     "handshake_rate_exceeded",
     "gateway_full",
+    "quota_exceeded", // these: stories of their policies, in conformance/ and the gateway's tests
+    "backend_circuit_open",
+    "client_certificate_missing",
+    "client_certificate_not_yet_valid",
+    "client_certificate_expired",
+    "client_certificate_not_trusted",
+    "client_certificate_not_allowed",
+    "credentials_missing",
+    "credentials_invalid",
+    "credentials_unchecked",
 ];
 
 struct Case {
