@@ -90,6 +90,10 @@ pub struct GatewaySpec {
     /// What it tells others besides metrics and logs.
     #[serde(default)]
     pub telemetry: Telemetry,
+    /// Lets requests of policies go to link-local addresses and metadata services of clouds, which
+    /// hand out credentials to whoever asks from this machine. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_metadata_addresses: bool,
     /// How its pods run.
     #[serde(default)]
     pub deployment: Deployment,

@@ -127,6 +127,9 @@ pub struct GatewayTimeouts {
     /// Default for every API: the backend's answer to the handshake. 10s unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend_handshake: Option<Duration>,
+    /// Default for every API: from the request to its answer. 30s unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handshake_total: Option<Duration>,
     /// Default for every API: no bytes in either direction. 0 (off) unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle: Option<Duration>,
@@ -150,6 +153,7 @@ impl GatewayTimeouts {
         ApiTimeouts {
             connect: self.connect,
             backend_handshake: self.backend_handshake,
+            handshake_total: self.handshake_total,
             idle: self.idle,
             max_duration: self.max_duration,
             ping_interval: self.ping_interval,
@@ -166,6 +170,7 @@ impl Default for GatewayTimeouts {
             handshake: ten_seconds(),
             connect: None,
             backend_handshake: None,
+            handshake_total: None,
             idle: None,
             max_duration: None,
             ping_interval: None,

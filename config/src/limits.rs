@@ -82,6 +82,10 @@ pub struct ApiTimeouts {
     /// The backend's answer to the handshake; then 504. Default: 10s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend_handshake: Option<Duration>,
+    /// From the request to its answer: policies with all their waiting, and the backend; then 504.
+    /// Default: 30s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handshake_total: Option<Duration>,
     /// No bytes in either direction for so long: Close 1001 to both. Default: 0 (off).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle: Option<Duration>,
@@ -105,6 +109,7 @@ impl ApiTimeouts {
     pub const DEFAULT: Self = Self {
         connect: Some(Duration::from_secs(5)),
         backend_handshake: Some(Duration::from_secs(10)),
+        handshake_total: Some(Duration::from_secs(30)),
         idle: Some(Duration::ZERO),
         max_duration: Some(Duration::ZERO),
         ping_interval: Some(Duration::ZERO),
@@ -117,6 +122,7 @@ impl ApiTimeouts {
         Self {
             connect: self.connect.or(wider.connect),
             backend_handshake: self.backend_handshake.or(wider.backend_handshake),
+            handshake_total: self.handshake_total.or(wider.handshake_total),
             idle: self.idle.or(wider.idle),
             max_duration: self.max_duration.or(wider.max_duration),
             ping_interval: self.ping_interval.or(wider.ping_interval),

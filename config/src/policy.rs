@@ -5,6 +5,7 @@
 
 mod access;
 mod basic_auth;
+mod call;
 mod client_certificate;
 mod log;
 mod quota;
@@ -17,6 +18,10 @@ mod variable;
 
 pub use access::{CheckHeader, IpFilter, JwtAlgorithm, JwtKey, Match, RequiredClaim, ValidateJwt};
 pub use basic_auth::BasicAuth;
+pub use call::{
+    AnswerCache, BasicCredentials, CertificateName, ClientCredentials, HttpMethod, Notify,
+    Outgoing, RequestAuth, RequestTls, Retry, SendRequest, SendRequests, WaitFor,
+};
 pub use client_certificate::{
     CertificateIdentity, ValidateClientCertificate, hex_digits, thumbprint_digits,
 };

@@ -52,6 +52,9 @@ pub struct GatewaySettings {
     /// What it tells others.
     #[serde(default, skip_serializing_if = "Telemetry::is_off")]
     pub telemetry: Telemetry,
+    /// May its own requests go to link-local and metadata addresses?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_metadata_addresses: bool,
 }
 
 /// One listener.

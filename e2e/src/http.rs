@@ -36,6 +36,14 @@ impl Response {
         Self::ok("text/html; charset=utf-8", body)
     }
 
+    /// JSON with this status line.
+    pub fn with(status: &'static str, body: &str) -> Self {
+        Self {
+            status,
+            ..Self::json(body)
+        }
+    }
+
     /// 404.
     pub fn not_found() -> Self {
         Self {

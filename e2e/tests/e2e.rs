@@ -8,6 +8,8 @@ mod access;
 mod apply;
 #[path = "e2e/bad_input.rs"]
 mod bad_input;
+#[path = "e2e/calls.rs"]
+mod calls;
 #[path = "e2e/churn.rs"]
 mod churn;
 #[path = "e2e/closes.rs"]
@@ -28,6 +30,8 @@ mod policies;
 mod refusals;
 #[path = "e2e/resilience.rs"]
 mod resilience;
+#[path = "e2e/signalr.rs"]
+mod signalr;
 #[path = "e2e/stage.rs"]
 mod stage;
 #[path = "e2e/standalone.rs"]

@@ -83,7 +83,8 @@ pub async fn explain(update: Update, question: &Question) -> Result<Explained, E
     let (trigger, drain) = Drain::pair();
     let sessions = Sessions::new();
     let metrics = Metrics::new();
-    let services = Services::new(drain.clone(), Handle::current(), Arc::clone(&sessions));
+    let both = (drain.clone(), drain.clone());
+    let services = Services::new(both, Handle::current(), Arc::clone(&sessions));
     let lasting = Lasting::new(Arc::clone(&services), Arc::clone(&metrics));
     let lasting = lasting.map_err(|source| StartError::Tls(Box::new(source)))?;
     let (snapshot, rejected) = Snapshot::compile(&Arc::new(update), None, &lasting);

@@ -1,8 +1,10 @@
-//! Requests that the gateway makes on its own: for keys of tokens, and with spans. Never for a handshake's backend.
+//! Requests that the gateway makes on its own: for keys of tokens, with spans, and for policies.
+//! Never for a handshake's backend.
 //!
 //! Answers are bounded in size and time, a redirect never leads from https to http, and no request
-//! goes to a link-local or metadata address.
+//! goes to a link-local or metadata address unless the Gateway says so.
 
+mod caller;
 mod guard;
 
 use std::sync::{Arc, OnceLock};
@@ -12,6 +14,8 @@ use reqwest::redirect::{Attempt, Policy};
 use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
+pub(crate) use self::caller::{Call, CallError, Caller, Callers, Reply, place_of};
+pub(crate) use self::guard::Guard;
 use self::guard::{Forbidden, GuardedResolver};
 
 /// An answer may not be larger: a key set has a few kilobytes.
@@ -43,22 +47,33 @@ pub(crate) enum FetchError {
 
 /// A client for what telemetry sends; a new one for each receiver.
 pub(crate) fn for_exports() -> Result<reqwest::Client, Arc<dyn std::error::Error + Send + Sync>> {
-    build(system_roots())
+    build(system_roots(), &Guard::default())
 }
 
 /// A client that is set up when it is needed first: reading the system's certificates takes time and
 /// memory, and most gateways never ask anybody.
 #[derive(Debug, Default)]
 pub(crate) struct HttpClient {
-    client: OnceLock<Result<reqwest::Client, Arc<dyn std::error::Error + Send + Sync>>>,
+    guard: Guard,
+    client: OnceLock<Result<reqwest::Client, SetupError>>,
 }
 
+/// Why there is no client.
+type SetupError = Arc<dyn std::error::Error + Send + Sync>;
+
 impl HttpClient {
+    /// One whose requests go where `guard` lets them.
+    pub(crate) fn new(guard: Guard) -> Self {
+        let client = OnceLock::new();
+        Self { guard, client }
+    }
+
     /// The bytes of the document at `url`.
     pub(crate) async fn get(&self, url: &str) -> Result<Vec<u8>, FetchError> {
         let url = Url::parse(url).map_err(FetchError::Url)?;
-        guard::check_url(&url).map_err(FetchError::Forbidden)?;
-        let client = self.client.get_or_init(|| build(system_roots())).as_ref();
+        self.guard.check_url(&url).map_err(FetchError::Forbidden)?;
+        let build = || build(system_roots(), &self.guard);
+        let client = self.client.get_or_init(build).as_ref();
         let client = client.map_err(|error| FetchError::Setup(Arc::clone(error)))?;
         let request = client.get(url).header("accept", "application/json");
         let mut response = request.send().await.map_err(without_url)?;
@@ -81,31 +96,35 @@ fn without_url(error: reqwest::Error) -> FetchError {
     FetchError::Request(error.without_url())
 }
 
-fn build(
-    roots: RootCertStore,
-) -> Result<reqwest::Client, Arc<dyn std::error::Error + Send + Sync>> {
+fn build(roots: RootCertStore, guard: &Guard) -> Result<reqwest::Client, SetupError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(shared)?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
+    let of_redirects = guard.clone();
+    builder(tls, guard)
         .timeout(TIMEOUT)
-        .connect_timeout(CONNECT_TIMEOUT)
         // Requests are rare, and a kept connection would belong to the runtime that opened it.
         .pool_max_idle_per_host(0)
-        .redirect(Policy::custom(follow))
-        .dns_resolver(Arc::new(GuardedResolver))
-        .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
+        .redirect(Policy::custom(move |attempt| {
+            follow(attempt, &of_redirects)
+        }))
         .build()
         .map_err(shared)
 }
 
-fn shared(
-    error: impl std::error::Error + Send + Sync + 'static,
-) -> Arc<dyn std::error::Error + Send + Sync> {
+/// What all clients have in common.
+fn builder(tls: ClientConfig, guard: &Guard) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .dns_resolver(Arc::new(GuardedResolver(guard.clone())))
+        .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
+}
+
+fn shared(error: impl std::error::Error + Send + Sync + 'static) -> SetupError {
     Arc::new(error)
 }
 
@@ -119,10 +138,10 @@ fn system_roots() -> RootCertStore {
     roots
 }
 
-fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+fn follow(attempt: Attempt<'_>, guard: &Guard) -> reqwest::redirect::Action {
     let downgraded = attempt.url().scheme() != "https"
         && attempt.previous().iter().any(|url| url.scheme() == "https");
-    if let Err(forbidden) = guard::check_url(attempt.url()) {
+    if let Err(forbidden) = guard.check_url(attempt.url()) {
         attempt.error(forbidden)
     } else if downgraded {
         attempt.error("redirected from https to http")

@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::drain::Drain;
-use crate::http_client::HttpClient;
+use crate::http_client::{Guard, HttpClient};
 use crate::jwt::VerificationKey;
 
 pub(crate) use remote::RemoteKeys;
@@ -93,12 +93,12 @@ pub(crate) struct KeySets {
 
 impl KeySets {
     /// Nothing fetched yet.
-    pub(crate) fn new(drain: Drain, runtime: Handle) -> Self {
+    pub(crate) fn new(drain: Drain, runtime: Handle, guard: Guard) -> Self {
         Self {
             fetcher: Arc::new(Fetcher {
                 drain,
                 runtime,
-                client: HttpClient::default(),
+                client: HttpClient::new(guard),
                 counts: FetchCounts::default(),
             }),
             known: Mutex::default(),

@@ -52,6 +52,7 @@ mod source;
 mod span;
 mod state_dir;
 mod tls;
+mod token_source;
 mod update;
 mod upgrade;
 mod worker;

@@ -6,6 +6,7 @@
 
 mod action;
 mod basic_auth;
+mod call;
 mod check_header;
 mod compile;
 mod expression;
@@ -13,12 +14,15 @@ mod increment;
 mod ip_filter;
 mod limit_connections;
 mod log;
+mod notify;
 mod pipeline;
 mod quota;
 mod rate_limit;
 mod return_response;
 mod rewrite_path;
 mod scope;
+mod send_request;
+mod send_requests;
 mod set_backend;
 mod set_header;
 mod set_query_parameter;
@@ -32,20 +36,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tidegate_config::Material;
+use tidegate_config::{Material, ObjectKey};
 use tokio::runtime::Handle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::counter::Counters;
 use crate::drain::Drain;
+use crate::http_client::Guard;
 use crate::jwks::KeySets;
 use crate::password::Passwords;
 use crate::quota::{Ledger, Quotas};
 use crate::session::Sessions;
 use crate::span::Exports;
 
+pub(crate) use call::Calls;
+#[cfg(test)]
+pub(crate) use call::testing;
 pub(crate) use compile::InvalidPolicy;
 pub(crate) use increment::Deferred;
+pub(crate) use notify::Notices;
 pub(crate) use pipeline::{Pipeline, give_back};
 pub(crate) use scope::{Scope, ScopePolicies};
 
@@ -59,6 +68,10 @@ const BOOKING: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Services {
     pub(crate) keys: KeySets,
+    pub(crate) calls: Calls,
+    pub(crate) notices: Notices,
+    /// Of all requests that are nobody's handshake.
+    pub(crate) guard: Guard,
     pub(crate) counters: Counters,
     pub(crate) quotas: Arc<Quotas>,
     /// Of the tunnels whose bytes quotas count.
@@ -69,12 +82,21 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Nothing fetched and nothing counted yet. Fetches are tasks of `drain` and run on `runtime`.
-    pub(crate) fn new(drain: Drain, runtime: Handle, sessions: Arc<Sessions>) -> Arc<Self> {
+    /// Nothing fetched and nothing counted yet. Fetches are tasks of `drain`, requests of notify
+    /// are tasks of `connections`, which a shutdown waits for; both run on `runtime`.
+    pub(crate) fn new(
+        (drain, connections): (Drain, Drain),
+        runtime: Handle,
+        sessions: Arc<Sessions>,
+    ) -> Arc<Self> {
+        let guard = Guard::default();
         Arc::new(Self {
             passwords: Passwords::new(runtime.clone()),
             spans: Exports::new(drain.clone(), runtime.clone()),
-            keys: KeySets::new(drain, runtime),
+            keys: KeySets::new(drain.clone(), runtime.clone(), guard.clone()),
+            calls: Calls::new(drain, runtime.clone(), guard.clone()),
+            notices: Notices::new(connections, runtime),
+            guard,
             counters: Counters::new(),
             quotas: Arc::default(),
             ledger: Arc::default(),
@@ -131,6 +153,16 @@ impl Services {
         )
     }
 
+    /// Requests of notify: answered, failed, dropped.
+    pub(crate) fn notice_counts(&self) -> [u64; 3] {
+        self.notices.counts()
+    }
+
+    /// Requests of policies that were answered, and that were not.
+    pub(crate) fn call_counts(&self) -> (u64, u64) {
+        self.calls.counts()
+    }
+
     /// Keys that rate limits count at the moment.
     pub(crate) fn limit_keys(&self) -> usize {
         self.counters.keys()
@@ -157,6 +189,8 @@ impl Services {
 pub(crate) struct Context<'a> {
     /// Namespace of the object, which its references are relative to.
     pub(crate) namespace: &'a str,
+    /// The object itself.
+    pub(crate) object: &'a ObjectKey,
     pub(crate) material: &'a Material,
     pub(crate) services: &'a Services,
 }

@@ -58,6 +58,9 @@ pub(crate) enum Reason {
     Blocked,
     ReturnResponse,
     ExpressionFailed,
+    RequestFailed,
+    RequestTimeout,
+    HandshakeDeadline,
     BackendCircuitOpen,
     BackendConnectFailed,
     BackendTlsFailed,
@@ -72,7 +75,7 @@ pub(crate) enum Reason {
 impl Reason {
     /// All reasons, in the order of the documentation.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 56] = [
+    pub(crate) const ALL: [Self; 59] = [
         Self::InvalidRequest,
         Self::InvalidUpgrade,
         Self::UnsupportedVersion,
@@ -120,6 +123,9 @@ impl Reason {
         Self::Blocked,
         Self::ReturnResponse,
         Self::ExpressionFailed,
+        Self::RequestFailed,
+        Self::RequestTimeout,
+        Self::HandshakeDeadline,
         Self::BackendCircuitOpen,
         Self::BackendConnectFailed,
         Self::BackendTlsFailed,
@@ -141,6 +147,9 @@ impl Reason {
                 | Self::KeysUnavailable
                 | Self::CredentialsUnchecked
                 | Self::ExpressionFailed
+                | Self::RequestFailed
+                | Self::RequestTimeout
+                | Self::HandshakeDeadline
                 | Self::BackendCircuitOpen
                 | Self::BackendConnectFailed
                 | Self::BackendTlsFailed
@@ -153,6 +162,7 @@ impl Reason {
     }
 
     /// Label and log field.
+    #[expect(clippy::too_many_lines, reason = "a line for each reason")]
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid_request",
@@ -202,6 +212,9 @@ impl Reason {
             Self::Blocked => "blocked",
             Self::ReturnResponse => "return_response",
             Self::ExpressionFailed => "expression_failed",
+            Self::RequestFailed => "request_failed",
+            Self::RequestTimeout => "request_timeout",
+            Self::HandshakeDeadline => "handshake_deadline",
             Self::BackendCircuitOpen => "backend_circuit_open",
             Self::BackendConnectFailed => "backend_connect_failed",
             Self::BackendTlsFailed => "backend_tls_failed",

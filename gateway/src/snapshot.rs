@@ -37,7 +37,7 @@ pub(crate) struct Lasting {
     pub(crate) services: Arc<Services>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) tls: TlsBasis,
-    pub(crate) backend_tls: ClientTlsFactory,
+    pub(crate) backend_tls: Arc<ClientTlsFactory>,
 }
 
 impl Lasting {
@@ -45,9 +45,9 @@ impl Lasting {
     pub(crate) fn new(services: Arc<Services>, metrics: Arc<Metrics>) -> Result<Self, InvalidTls> {
         let tls = TlsBasis::new()?;
         Ok(Self {
+            backend_tls: Arc::clone(&services.calls.tls),
             services,
             metrics,
-            backend_tls: ClientTlsFactory::new(Arc::clone(&tls.provider)),
             tls,
         })
     }

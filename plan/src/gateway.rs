@@ -75,6 +75,7 @@ pub(crate) fn check<'a>(
         drain: spec.drain,
         trusted_proxies,
         telemetry: spec.telemetry.clone(),
+        allow_metadata_addresses: spec.allow_metadata_addresses,
     };
     GatewayDraft {
         gateway,

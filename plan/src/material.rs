@@ -1,6 +1,6 @@
 //! The sensitive material that one Gateway's configuration refers to.
 
-use tidegate_config::policy::{OnHandshake, Policy};
+use tidegate_config::policy::{OnHandshake, Outgoing, Policy};
 use tidegate_config::{
     ApiConfig, GatewayConfig, Material, MaterialId, ResolvedValue, TrustAnchorRef,
 };
@@ -70,16 +70,56 @@ fn of_scope<'v>(
         })
         .collect();
     for (_, _, step) in on_handshake.steps() {
-        let references: Vec<_> = match step.policy() {
-            Some(Policy::ValidateJwt(policy)) => {
-                let keys = policy.keys.iter();
-                keys.filter_map(|key| key.secret_key_ref.as_ref()).collect()
-            }
-            Some(Policy::BasicAuth(policy)) => vec![&policy.users_secret_ref],
-            _ => Vec::new(),
-        };
-        let ids_of = |reference| MaterialId::of_secret_ref(namespace, reference);
-        ids.extend(references.into_iter().map(ids_of));
+        ids.extend(
+            step.policy()
+                .into_iter()
+                .flat_map(|policy| of_policy(namespace, policy)),
+        );
+    }
+    ids
+}
+
+fn of_policy(namespace: &str, policy: Policy<'_>) -> Vec<MaterialId> {
+    match policy {
+        Policy::ValidateJwt(policy) => {
+            let keys = policy.keys.iter();
+            let references = keys.filter_map(|key| key.secret_key_ref.as_ref());
+            references
+                .map(|reference| MaterialId::of_secret_ref(namespace, reference))
+                .collect()
+        }
+        Policy::BasicAuth(policy) => {
+            vec![MaterialId::of_secret_ref(
+                namespace,
+                &policy.users_secret_ref,
+            )]
+        }
+        Policy::SendRequest(policy) => of_request(namespace, policy.outgoing()),
+        Policy::Notify(policy) => of_request(namespace, policy.outgoing()),
+        Policy::SendRequests(policy) => {
+            let requests = policy.requests.iter();
+            requests
+                .flat_map(|request| of_request(namespace, request.outgoing()))
+                .collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn of_request(namespace: &str, request: Outgoing<'_>) -> Vec<MaterialId> {
+    let anchors = request.tls.iter().flat_map(|tls| &tls.ca_refs);
+    let mut ids: Vec<_> = anchors
+        .map(|anchor| MaterialId::of_trust_anchor(namespace, anchor))
+        .collect();
+    let Some(auth) = request.auth else {
+        return ids;
+    };
+    if let Some(certificate) = &auth.client_certificate {
+        let (chain, key) = key_pair_ids(namespace, &certificate.name);
+        ids.extend([chain, key]);
+    }
+    if let Some(oauth2) = &auth.oauth2 {
+        ids.push(MaterialId::of_secret_ref(namespace, &oauth2.secret_ref));
     }
     ids
 }

@@ -3,6 +3,7 @@
 
 mod address;
 mod basic_auth;
+mod call;
 mod client_certificate;
 mod jwt;
 
@@ -69,6 +70,7 @@ impl Scope<'_> {
     }
 
     /// What expressions and schema can not tell.
+    #[expect(clippy::too_many_lines, reason = "an arm for each policy")]
     fn step(&self, step: &dyn Step, path: &str, references: &mut References<'_>) -> Vec<Problem> {
         let Some(policy) = step.policy() else {
             // The author may have meant a check: nobody knows which.
@@ -87,6 +89,18 @@ impl Scope<'_> {
                 set_header(&policy.name, policy.values.len(), policy.if_exists, &path)
             }
             Policy::SetBackend(policy) => set_backend(policy, &path),
+            Policy::SendRequests(policy) => {
+                call::several(self.namespace, policy, &path, references)
+            }
+            Policy::Notify(policy) => {
+                call::check(self.namespace, policy.outgoing(), &path, references)
+            }
+            Policy::SendRequest(policy) => {
+                let mut problems =
+                    call::check(self.namespace, policy.outgoing(), &path, references);
+                problems.extend(call::retry(policy.retry.as_ref(), &path));
+                problems
+            }
             Policy::RewritePath(policy) => rewrite_path(&policy.path, &path),
             Policy::ReturnResponse(policy) => {
                 let named = |(i, header): (usize, &policy::HeaderValue)| {
@@ -228,13 +242,17 @@ fn decides_access(section: Section, step: &dyn Step) -> bool {
         | Policy::BasicAuth(_)
         | Policy::CheckHeader(_)
         | Policy::IpFilter(_) => true,
-        Policy::ReturnResponse(_) | Policy::SetVariable(_) => section != Section::OnError,
+        Policy::ReturnResponse(_)
+        | Policy::SetVariable(_)
+        | Policy::SendRequest(_)
+        | Policy::SendRequests(_) => section != Section::OnError,
         Policy::Base
         | Policy::RateLimit(_)
         | Policy::RateLimitByKey(_)
         | Policy::Quota(_)
         | Policy::QuotaByKey(_)
         | Policy::LimitConnections(_)
+        | Policy::Notify(_)
         | Policy::SetHeader(_)
         | Policy::SetQueryParameter(_)
         | Policy::RewritePath(_)

@@ -7,7 +7,7 @@ use super::case::{Case, Chapter, HMAC_SECRET};
 use super::{tls, token};
 
 /// The chapters, in the order of reports.
-const CHAPTERS: [(&str, &str); 9] = [
+const CHAPTERS: [(&str, &str); 10] = [
     ("upgrade", include_str!("../../../conformance/upgrade.yaml")),
     ("relay", include_str!("../../../conformance/relay.yaml")),
     ("access", include_str!("../../../conformance/access.yaml")),
@@ -19,6 +19,7 @@ const CHAPTERS: [(&str, &str); 9] = [
     ),
     ("request", include_str!("../../../conformance/request.yaml")),
     ("traffic", include_str!("../../../conformance/traffic.yaml")),
+    ("calls", include_str!("../../../conformance/calls.yaml")),
     ("answers", include_str!("../../../conformance/answers.yaml")),
 ];
 

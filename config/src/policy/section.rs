@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::BasicAuth;
 use super::ValidateClientCertificate;
 use super::{
-    CheckHeader, IpFilter, LimitConnections, Log, Quota, QuotaByKey, RateLimit, RateLimitByKey,
-    ReturnResponse, RewritePath, SetBackend, SetHeader, SetQueryParameter, SetStatus, SetVariable,
-    ValidateJwt,
+    CheckHeader, IpFilter, LimitConnections, Log, Notify, Quota, QuotaByKey, RateLimit,
+    RateLimitByKey, ReturnResponse, RewritePath, SendRequest, SendRequests, SetBackend, SetHeader,
+    SetQueryParameter, SetStatus, SetVariable, ValidateJwt,
 };
 use crate::{Expression, ExpressionKind};
 
@@ -59,6 +59,9 @@ pub enum Policy<'a> {
     SetQueryParameter(&'a SetQueryParameter),
     RewritePath(&'a RewritePath),
     SetBackend(&'a SetBackend),
+    SendRequest(&'a SendRequest),
+    SendRequests(&'a SendRequests),
+    Notify(&'a Notify),
     SetVariable(&'a SetVariable),
     Log(&'a Log),
     ReturnResponse(&'a ReturnResponse),
@@ -84,6 +87,9 @@ impl<'a> Policy<'a> {
             Self::SetQueryParameter(_) => "setQueryParameter",
             Self::RewritePath(_) => "rewritePath",
             Self::SetBackend(_) => "setBackend",
+            Self::SendRequest(_) => "sendRequest",
+            Self::SendRequests(_) => "sendRequests",
+            Self::Notify(_) => "notify",
             Self::SetVariable(_) => "setVariable",
             Self::Log(_) => "log",
             Self::ReturnResponse(_) => "returnResponse",
@@ -106,6 +112,9 @@ impl<'a> Policy<'a> {
             Self::SetQueryParameter(policy) => policy.expressions(),
             Self::RewritePath(policy) => policy.expressions(),
             Self::SetBackend(policy) => policy.expressions(),
+            Self::SendRequest(policy) => policy.expressions(),
+            Self::SendRequests(policy) => policy.expressions(),
+            Self::Notify(policy) => policy.expressions(),
             Self::SetVariable(policy) => policy.expressions(),
             Self::Log(policy) => policy.expressions(),
             Self::ReturnResponse(policy) => policy.expressions(),
@@ -231,6 +240,12 @@ step! {
         rewrite_path "rewritePath": RewritePath,
         /// Chooses another backend.
         set_backend "setBackend": SetBackend,
+        /// Sends an HTTP request and keeps the answer.
+        send_request "sendRequest": SendRequest,
+        /// Sends several HTTP requests at a time and keeps the answers.
+        send_requests "sendRequests": SendRequests,
+        /// Sends an HTTP request and goes on at once.
+        notify "notify": Notify,
         /// Keeps a value.
         set_variable "setVariable": SetVariable,
         /// Writes a line to the gateway's log.
@@ -245,6 +260,10 @@ step! {
     OutboundStep {
         /// Changes a header of the client's answer.
         set_header "setHeader": SetHeader,
+        /// Sends an HTTP request and keeps the answer.
+        send_request "sendRequest": SendRequest,
+        /// Sends an HTTP request and goes on at once.
+        notify "notify": Notify,
         /// Keeps a value.
         set_variable "setVariable": SetVariable,
         /// Writes a line to the gateway's log.
@@ -259,6 +278,10 @@ step! {
     ErrorStep {
         /// Changes a header of the client's answer.
         set_header "setHeader": SetHeader,
+        /// Sends an HTTP request and keeps the answer.
+        send_request "sendRequest": SendRequest,
+        /// Sends an HTTP request and goes on at once.
+        notify "notify": Notify,
         /// Keeps a value.
         set_variable "setVariable": SetVariable,
         /// Writes a line to the gateway's log.

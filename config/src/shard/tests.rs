@@ -25,6 +25,7 @@ fn config(subscriptions: usize) -> GatewayConfig {
             drain: Drain::default(),
             trusted_proxies: Vec::new(),
             telemetry: crate::Telemetry::default(),
+            allow_metadata_addresses: true,
         },
         apis: Vec::new(),
         products: Vec::new(),

@@ -8,7 +8,7 @@ use tidegate_e2e::backend::Echo;
 use tidegate_e2e::namespace::Condition;
 use tidegate_e2e::scene::{Scene, Served, open_api};
 use tidegate_e2e::tls::Authority;
-use tidegate_e2e::token::Signer;
+use tidegate_e2e::token::{Signer, read};
 use tidegate_e2e::wait::{PATIENCE, eventually, throughout};
 
 #[tokio::test]
@@ -410,7 +410,7 @@ fn object(kind: &str, name: &str, spec: &Value) -> Value {
 
 /// Applies `examples/NAME/` unchanged; then moves each Gateway to a free port and each API to a
 /// backend of ours, and runs the Gateways.
-async fn example(
+pub(crate) async fn example(
     name: &str,
     gateways: &[&str],
     apis: &[(&str, &str)],
@@ -456,7 +456,9 @@ async fn example(
 async fn example_web_pubsub() -> anyhow::Result<()> {
     let echo = Echo::start().await?;
     let backend = format!("ws://{}/client/hubs/chat", echo.address());
-    let (scene, served) = example("web-pubsub", &["edge"], &[("chat", &backend)]).await?;
+    let feed = format!("ws://{}/client/hubs/feed", echo.address());
+    let apis = [("chat", &*backend), ("feed", &*feed)];
+    let (scene, served) = example("web-pubsub", &["edge"], &apis).await?;
     scene.programmed("Subscription", "chat").await?;
     let (key, _) = scene.keys("chat").await?;
     let target = format!("/client/hubs/chat?access_token=abc&subscription-key={key}");
@@ -475,6 +477,29 @@ async fn example_web_pubsub() -> anyhow::Result<()> {
     served[0].request(no_key).refused_with(401).await?;
     let more = format!("/client/hubs/chat/more?access_token=abc&subscription-key={key}");
     served[0].request(&more).refused_with(404).await?;
+
+    let target = format!("/feed?access_token=mine&subscription-key={key}");
+    served[0]
+        .request(&target)
+        .open()
+        .await?
+        .echo("news")
+        .await?;
+    let seen = echo.last_head()?;
+    let token = seen
+        .target()
+        .strip_prefix("/client/hubs/feed?access_token=");
+    let token = token.with_context(|| seen.target().to_owned())?;
+    let access_key = "replace-this-by-the-access-key-of-your-service";
+    let claims = read(token, access_key)?;
+    assert_eq!(
+        claims["aud"],
+        "https://example.webpubsub.azure.com/client/hubs/feed"
+    );
+    assert_eq!(claims["sub"], "chat");
+    assert_eq!(claims["role"], json!(["webpubsub.joinLeaveGroup.news"]));
+    let life = claims["exp"].as_i64().zip(claims["iat"].as_i64());
+    assert_eq!(life.map(|(end, start)| end - start), Some(300));
     Ok(())
 }
 
@@ -554,7 +579,14 @@ async fn example_two_gateways() -> anyhow::Result<()> {
 
 #[test]
 fn every_example_has_a_test() -> anyhow::Result<()> {
-    let tested = ["echo", "jwt", "product", "two-gateways", "web-pubsub"];
+    let tested = [
+        "echo",
+        "jwt",
+        "product",
+        "signalr",
+        "two-gateways",
+        "web-pubsub",
+    ];
     let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
     let mut found = Vec::new();
     for entry in std::fs::read_dir(examples)? {

@@ -12,36 +12,41 @@ use tidegate_e2e::wait::{PATIENCE, eventually};
 use crate::stage::{EchoStage, echo_stage};
 
 /// Where the stories are.
-const STORIES: [&str; 2] = [
+const STORIES: [&str; 3] = [
     include_str!("policies.rs"),
+    include_str!("calls.rs"),
     include_str!("policies/identity.rs"),
 ];
 
 impl EchoStage {
     /// Gives the API these policies, and waits until they are in force.
-    async fn policies(&self, on_handshake: Value) -> anyhow::Result<()> {
+    pub(crate) async fn policies(&self, on_handshake: Value) -> anyhow::Result<()> {
         self.patch("WebSocketApi", "api", &json!({"onHandshake": on_handshake}))
             .await
     }
 
-    async fn in_force(&self, steps: Value) -> anyhow::Result<()> {
+    pub(crate) async fn in_force(&self, steps: Value) -> anyhow::Result<()> {
         // A merge patch replaces lists as a whole.
         self.policies(json!({ "inbound": steps })).await
     }
 
-    async fn patch(&self, kind: &str, name: &str, spec: &Value) -> anyhow::Result<()> {
+    pub(crate) async fn patch(&self, kind: &str, name: &str, spec: &Value) -> anyhow::Result<()> {
         let object = format!("{}.tidegate.dev/{name}", kind.to_lowercase());
         let patch = json!({ "spec": spec });
         self.scene.kubectl().patch(&object, &patch).await?;
         self.scene.programmed(kind, name).await
     }
 
-    fn request(&self, query: &str) -> Request {
+    pub(crate) fn request(&self, query: &str) -> Request {
         self.edge.request(&format!("/api{query}"))
     }
 
     /// A tunnel is opened; a header that the backend got.
-    async fn backend_header(&self, request: Request, name: &str) -> anyhow::Result<Vec<String>> {
+    pub(crate) async fn backend_header(
+        &self,
+        request: Request,
+        name: &str,
+    ) -> anyhow::Result<Vec<String>> {
         request.open().await?.echo("in").await?;
         let head = self.echo.last_head()?;
         let values = head.all(name).into_iter().map(str::to_owned);

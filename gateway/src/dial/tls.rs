@@ -20,13 +20,13 @@ const SESSIONS: usize = 32;
 /// Why a backend's TLS settings can not be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvalidBackendTls {
-    #[error("backend.tls.serverName \"{0}\" is neither a DNS name nor an address")]
+    #[error("serverName \"{0}\" is neither a DNS name nor an address")]
     ServerName(String),
-    #[error("backend.tls.caRefs")]
+    #[error("caRefs")]
     Authority(#[source] InvalidTls),
     #[error("{0} holds a certificate that can not be an authority")]
     Anchor(MaterialId, #[source] rustls::Error),
-    #[error("backend.tls.clientCertificateRef")]
+    #[error("clientCertificateRef")]
     ClientCertificate(#[source] InvalidTls),
     #[error("failed to set up TLS to the backend")]
     Setup(#[source] rustls::Error),

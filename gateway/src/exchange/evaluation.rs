@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName};
 use serde_json::{Map, Value as Json, json};
 use tidegate_config::UrlScheme;
 use tidegate_expr::{Value, Variables, from_json, mask};
+use tokio::time::Instant;
 
 use super::{Exchange, decoded_pairs};
 use crate::client_certificate::ClientCertificate;
@@ -61,6 +62,8 @@ pub(crate) struct Evaluation {
     pub(crate) places: Vec<Reservation>,
     /// What limits count when the answer is known.
     pub(crate) deferred: Vec<Deferred>,
+    /// When the handshake must be decided; none in tests of single policies.
+    pub(crate) deadline: Option<Instant>,
     /// Status and message that onError sets instead of the refusal's.
     pub(crate) status: Option<(u16, Option<String>)>,
     /// The least that remains, for each header that says so.

@@ -66,7 +66,8 @@ impl Gateway {
             Some(address) => Some(bind_admin(address, &state).await?),
         };
         let sessions = Arc::clone(&state.sessions);
-        let services = Services::new(control_drain.clone(), Handle::current(), sessions);
+        let both = (control_drain.clone(), connection_drain.clone());
+        let services = Services::new(both, Handle::current(), sessions);
         let quota_file = options.quota_file.clone().map(QuotaFile::new);
         if let Some(file) = &quota_file {
             restore(file, &services).await;

@@ -135,6 +135,8 @@ impl Takeover {
         rejected: Vec<Rejected>,
     ) -> io::Result<()> {
         let count = rejected.len();
+        let open = snapshot.settings.allow_metadata_addresses;
+        self.lasting.services.guard.set_open(open);
         match &mut self.running {
             Some(running) => {
                 running.shared.snapshot.store(Arc::clone(&snapshot));

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use tidegate_config::{ApiConfig, ApiTimeouts};
+use tokio::time::Instant;
 
 use super::Server;
 use super::admit::Visit;
@@ -21,6 +23,9 @@ use crate::upgrade;
 /// How long the body of a refusal may take once its head is there: it explains, and the client
 /// waits for it.
 const BODY_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Instead of no deadline at all: every wait has an end.
+const NO_HURRY: Duration = Duration::from_secs(3600);
 
 /// A backend that has agreed.
 pub(super) struct Opened {
@@ -95,11 +100,19 @@ pub(super) async fn prepare(server: &Server, visit: &mut Visit) -> Result<(), Re
         Some(product) => product.pipeline(api),
         None => &api.pipeline,
     };
+    exchange.evaluation.deadline = Some(deadline(&api.config));
     pipeline.inbound(exchange, &server.shared.services).await?;
     if let Some(allowed) = &api.config.subprotocols {
         upgrade::filter_subprotocols(&mut exchange.upstream.headers, allowed)?;
     }
     Ok(())
+}
+
+/// When a handshake must be decided that begins now.
+fn deadline(api: &ApiConfig) -> Instant {
+    let timeouts = api.timeouts.or(ApiTimeouts::DEFAULT);
+    let patience = timeouts.handshake_total.and_then(|total| total.enabled());
+    Instant::now() + patience.unwrap_or(NO_HURRY)
 }
 
 fn passed_on(headers: HeaderMap) -> HeaderMap {

@@ -55,7 +55,8 @@ pub(super) async fn reach(
     visit: &mut Visit,
     record: &mut Record,
 ) -> Result<Reached, Refusal> {
-    let limits = Limits::new(visit.api.config.timeouts.or(ApiTimeouts::DEFAULT));
+    let deadline = visit.exchange.evaluation.deadline;
+    let limits = Limits::new(visit.api.config.timeouts.or(ApiTimeouts::DEFAULT), deadline);
     let only = match visit.exchange.upstream.destination() {
         Destination::Elsewhere => {
             let asked = ask(server, visit, limits, record).await;
@@ -171,13 +172,14 @@ struct Limits {
 }
 
 impl Limits {
-    fn new(timeouts: ApiTimeouts) -> Self {
+    fn new(timeouts: ApiTimeouts, deadline: Option<Instant>) -> Self {
         let connect = patience(timeouts.connect);
         let handshake = patience(timeouts.backend_handshake);
+        let end = Instant::now() + connect + handshake;
         Self {
             connect,
             handshake,
-            end: Instant::now() + connect + handshake,
+            end: deadline.map_or(end, |deadline| deadline.min(end)),
         }
     }
 

@@ -6,6 +6,8 @@
 //! judgement and the connect could answer otherwise.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
@@ -25,8 +27,33 @@ const METADATA_V6: [Ipv6Addr; 1] = [Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0
 #[error("{0} is a link-local or metadata address, where requests of the gateway may not go")]
 pub(crate) struct Forbidden(IpAddr);
 
-/// Refuses a URL whose host is a forbidden address: those never reach the resolver.
-pub(super) fn check_url(url: &Url) -> Result<(), Forbidden> {
+/// Keeps requests away from forbidden addresses, unless the Gateway lets them go there. Clones are
+/// one and the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Guard {
+    open: Arc<AtomicBool>,
+}
+
+impl Guard {
+    /// Lets requests go everywhere, or no longer.
+    pub(crate) fn set_open(&self, open: bool) {
+        self.open.store(open, Ordering::Relaxed);
+    }
+
+    fn is_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Refuses a URL whose host is a forbidden address: those never reach the resolver.
+    pub(super) fn check_url(&self, url: &Url) -> Result<(), Forbidden> {
+        if self.is_open() {
+            return Ok(());
+        }
+        check_url(url)
+    }
+}
+
+fn check_url(url: &Url) -> Result<(), Forbidden> {
     match url.host() {
         Some(Host::Ipv4(address)) => check(IpAddr::V4(address)),
         Some(Host::Ipv6(address)) => check(IpAddr::V6(address)),
@@ -36,14 +63,19 @@ pub(super) fn check_url(url: &Url) -> Result<(), Forbidden> {
 
 /// The system's resolver, without forbidden addresses.
 #[derive(Debug)]
-pub(super) struct GuardedResolver;
+pub(super) struct GuardedResolver(pub(super) Guard);
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
+        let guard = self.0.clone();
         Box::pin(async move {
             // The port of the URL replaces 0.
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            Ok(Box::new(allowed(found)?.into_iter()) as Addrs)
+            let found: Vec<_> = found.collect();
+            if guard.is_open() {
+                return Ok(Box::new(found.into_iter()) as Addrs);
+            }
+            Ok(Box::new(allowed(found.into_iter())?.into_iter()) as Addrs)
         })
     }
 }
@@ -127,7 +159,10 @@ mod tests {
             ("http://login.example.com/", false),
         ] {
             let parsed = Url::parse(url).unwrap();
-            assert_eq!(check_url(&parsed).is_err(), forbidden, "{url}");
+            let guard = Guard::default();
+            assert_eq!(guard.check_url(&parsed).is_err(), forbidden, "{url}");
+            guard.set_open(true);
+            assert_eq!(guard.check_url(&parsed), Ok(()), "{url}");
         }
     }
 

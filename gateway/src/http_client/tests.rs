@@ -45,8 +45,10 @@ fn trusting(certificates: &[CertificateDer<'static>]) -> HttpClient {
     for certificate in certificates {
         roots.add(certificate.clone()).unwrap();
     }
+    let guard = Guard::default();
     HttpClient {
-        client: OnceLock::from(build(roots)),
+        client: OnceLock::from(build(roots, &guard)),
+        guard,
     }
 }
 

@@ -13,6 +13,8 @@ pub(super) struct ServiceMetrics {
     services: OnceLock<Arc<Services>>,
     fetches: IntCounterVec,
     spans: IntCounterVec,
+    calls: IntCounterVec,
+    notices: IntCounterVec,
     limit_keys: IntGauge,
     limit_keys_evicted: IntCounter,
     quota_keys: IntGauge,
@@ -33,6 +35,18 @@ impl ServiceMetrics {
                 r,
                 "tidegate_spans_total",
                 "Spans of handshakes and tunnels",
+                &["result"],
+            ),
+            calls: counters(
+                r,
+                "tidegate_policy_requests_total",
+                "HTTP requests of policies, those for their tokens included",
+                &["result"],
+            ),
+            notices: counters(
+                r,
+                "tidegate_notifications_total",
+                "Requests of notify",
                 &["result"],
             ),
             limit_keys: gauge(
@@ -66,9 +80,13 @@ impl ServiceMetrics {
     pub(super) fn refresh(&self) {
         let (mut succeeded, mut failed) = (0, 0);
         let mut spans = (0, 0, 0);
+        let (mut answered, mut unanswered) = (0, 0);
+        let mut notices = [0; 3];
         if let Some(services) = self.services.get() {
             (succeeded, failed) = services.fetch_counts();
             spans = services.span_counts();
+            (answered, unanswered) = services.call_counts();
+            notices = services.notice_counts();
             let keys = services.limit_keys();
             self.limit_keys.set(i64::try_from(keys).unwrap_or(i64::MAX));
             raise(&self.limit_keys_evicted, services.limit_keys_evicted());
@@ -85,6 +103,11 @@ impl ServiceMetrics {
         ] {
             raise(&self.spans.with_label_values(&[result]), count);
         }
+        for (result, count) in ["answered", "failed", "dropped"].into_iter().zip(notices) {
+            raise(&self.notices.with_label_values(&[result]), count);
+        }
+        raise(&self.calls.with_label_values(&["answered"]), answered);
+        raise(&self.calls.with_label_values(&["failed"]), unanswered);
     }
 }
 

@@ -9,10 +9,13 @@ use super::compile::{Compiler, InvalidPolicy};
 use super::ip_filter::IpFilter;
 use super::limit_connections::LimitConnections;
 use super::log::Log;
+use super::notify::Notify;
 use super::quota::Quota;
 use super::rate_limit::RateLimit;
 use super::return_response::ReturnResponse;
 use super::rewrite_path::RewritePath;
+use super::send_request::SendRequest;
+use super::send_requests::SendRequests;
 use super::set_backend::SetBackend;
 use super::set_header::SetHeader;
 use super::set_query_parameter::SetQueryParameter;
@@ -38,6 +41,9 @@ pub(super) enum Action {
     SetQueryParameter(SetQueryParameter),
     RewritePath(RewritePath),
     SetBackend(SetBackend),
+    SendRequest(Box<SendRequest>),
+    SendRequests(SendRequests),
+    Notify(Notify),
     SetVariable(SetVariable),
     Log(Log),
     ReturnResponse(ReturnResponse),
@@ -81,6 +87,13 @@ impl Action {
             }
             Policy::SetStatus(policy) => Self::SetStatus(SetStatus::compile(policy, compiler)?),
             Policy::SetBackend(policy) => Self::SetBackend(SetBackend::compile(policy, compiler)?),
+            Policy::SendRequests(policy) => {
+                Self::SendRequests(SendRequests::compile(policy, compiler)?)
+            }
+            Policy::Notify(policy) => Self::Notify(Notify::compile(policy, compiler)?),
+            Policy::SendRequest(policy) => {
+                Self::SendRequest(Box::new(SendRequest::compile(policy, compiler)?))
+            }
             Policy::SetVariable(policy) => {
                 Self::SetVariable(SetVariable::compile(policy, compiler)?)
             }
@@ -89,6 +102,14 @@ impl Action {
                 Self::ReturnResponse(ReturnResponse::compile(policy, compiler)?)
             }
         }))
+    }
+
+    /// Does it ask others, who may take their time?
+    pub(super) fn waits(&self) -> bool {
+        matches!(
+            self,
+            Self::ValidateJwt(_) | Self::SendRequest(_) | Self::SendRequests(_)
+        )
     }
 
     /// Runs it. A refusal ends the section.
@@ -110,6 +131,9 @@ impl Action {
             Self::SetQueryParameter(policy) => policy.run(exchange),
             Self::RewritePath(policy) => policy.run(exchange),
             Self::SetBackend(policy) => policy.run(exchange),
+            Self::SendRequest(policy) => policy.run(exchange, services).await,
+            Self::SendRequests(policy) => policy.run(exchange, services).await,
+            Self::Notify(policy) => policy.run(exchange, services),
             Self::SetVariable(policy) => policy.run(exchange),
             Self::Log(policy) => policy.run(exchange),
             Self::SetStatus(policy) => policy.run(exchange),

@@ -7,17 +7,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE};
 use tidegate_config::policy::Section;
+use tokio::time::{Instant, timeout_at};
 
 use super::scope::{ScopePolicies, Step};
 use super::{Services, increment};
 use crate::exchange::{Exchange, ScopeValues};
 use crate::head::ResponseHead;
-use crate::refusal::{Reason, Refusal};
+use crate::refusal::{Origin, Reason, Refusal};
 use crate::trace::Which;
+
+/// onError has time of its own: it may run because all other time is up.
+const ON_ERROR_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A step in its place.
 #[derive(Clone, Debug)]
@@ -121,6 +126,7 @@ impl Pipeline {
         if refusal.reason != Reason::ReturnResponse && !self.on_error.is_empty() {
             exchange.set_now();
             exchange.set_error(&refusal);
+            exchange.evaluation.deadline = Some(Instant::now() + ON_ERROR_PATIENCE);
             let result = self.run(Section::OnError, exchange, services).await;
             std::mem::take(&mut exchange.answer).apply(&mut headers);
             if let Some((status, message)) = exchange.evaluation.status.take() {
@@ -214,9 +220,22 @@ async fn run_step(
         return Ok(false);
     }
     if let Some(action) = &step.action {
-        action.run(exchange, services).await?;
+        let deadline = exchange.evaluation.deadline;
+        let running = action.run(exchange, services);
+        match deadline.filter(|_| action.waits()) {
+            None => running.await?,
+            Some(deadline) => timeout_at(deadline, running)
+                .await
+                .unwrap_or_else(|_| Err(too_late()))?,
+        }
     }
     Ok(true)
+}
+
+fn too_late() -> Refusal {
+    let message = "Handshake took too long";
+    Refusal::new(504, Reason::HandshakeDeadline, Origin::Policy, message)
+        .detail("timeouts.handshakeTotal passed while a policy waited")
 }
 
 fn labelled(mut refusal: Refusal, step: &Step, exchange: &Exchange) -> Refusal {

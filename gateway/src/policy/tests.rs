@@ -116,7 +116,7 @@ fn api() -> ApiConfig {
 /// Services whose fetches run on the test's own runtime.
 pub(crate) fn services() -> Arc<Services> {
     let (_, drain) = Drain::pair();
-    Services::new(drain, Handle::current(), Sessions::new())
+    Services::new((drain.clone(), drain), Handle::current(), Sessions::new())
 }
 
 /// Secrets that the policies of tests refer to, all in the API's namespace.
@@ -146,6 +146,7 @@ impl Declared<'_> {
         let values: BTreeMap<_, _> = values.collect();
         let context = Context {
             namespace: "apps",
+            object: &ObjectKey::new("apps", "chat"),
             material: self.material,
             services,
         };

@@ -63,6 +63,7 @@ fn settings() -> GatewaySettings {
         drain: Drain::default(),
         trusted_proxies: Vec::new(),
         telemetry: tidegate_config::Telemetry::default(),
+        allow_metadata_addresses: false,
     }
 }
 

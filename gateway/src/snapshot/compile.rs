@@ -174,6 +174,7 @@ impl Compilation<'_> {
     fn context<'b>(&'b self, key: &'b ObjectKey) -> Context<'b> {
         Context {
             namespace: &key.namespace,
+            object: key,
             material: self.material(),
             services: &self.lasting.services,
         }

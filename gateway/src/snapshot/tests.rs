@@ -12,7 +12,11 @@ fn lasting() -> (tokio::runtime::Runtime, Lasting) {
         .build()
         .unwrap();
     let drain = Drain::pair().1;
-    let services = Services::new(drain, runtime.handle().clone(), Sessions::new());
+    let services = Services::new(
+        (drain.clone(), drain),
+        runtime.handle().clone(),
+        Sessions::new(),
+    );
     (runtime, Lasting::new(services, Metrics::new()).unwrap())
 }
 

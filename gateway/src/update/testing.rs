@@ -46,5 +46,6 @@ fn settings() -> GatewaySettings {
         drain: Drain::default(),
         trusted_proxies: Vec::new(),
         telemetry: tidegate_config::Telemetry::default(),
+        allow_metadata_addresses: false,
     }
 }

@@ -139,6 +139,50 @@ fn bad_steps_are_named_by_their_place() {
             "spec.onHandshake.inbound[0].setBackend.url: \"http://chat\" must begin with ws://",
         ),
         (
+            "request to another scheme",
+            inbound(json!({"sendRequest": {"as": "x", "url": "ftp://a/b"}})),
+            "Invalid",
+            "spec.onHandshake.inbound[0].sendRequest.url: \"ftp://a/b\" must begin with http://",
+        ),
+        (
+            "request with a restricted header",
+            inbound(
+                json!({"sendRequest": {"as": "x", "url": "http://a", "headers": [{"name": "Host", "value": "b"}]}}),
+            ),
+            "Invalid",
+            "spec.onHandshake.inbound[0].sendRequest.headers[0].name: Host belongs to",
+        ),
+        (
+            "request whose waits shrink",
+            inbound(
+                json!({"sendRequest": {"as": "x", "url": "http://a", "retry": {"count": 1, "maxInterval": "1ms"}}}),
+            ),
+            "Invalid",
+            "spec.onHandshake.inbound[0].sendRequest.retry: maxInterval must not be shorter",
+        ),
+        (
+            "key that is no expression",
+            inbound(
+                json!({"sendRequest": {"as": "x", "url": "http://a", "cache": {"key": "1 +", "for": "1s"}}}),
+            ),
+            "InvalidExpression",
+            "spec.onHandshake.inbound[0].sendRequest.cache.key: at ",
+        ),
+        (
+            "requests that share a variable",
+            inbound(
+                json!({"sendRequests": {"requests": [{"as": "x", "url": "http://a"}, {"as": "x", "url": "http://b"}]}}),
+            ),
+            "Invalid",
+            "spec.onHandshake.inbound[0].sendRequests.requests[1].as: another request",
+        ),
+        (
+            "notification to another scheme",
+            inbound(json!({"notify": {"url": "mailto:a@b"}})),
+            "Invalid",
+            "spec.onHandshake.inbound[0].notify.url: \"mailto:a@b\" must begin with http://",
+        ),
+        (
             "path that climbs",
             inbound(json!({"rewritePath": {"path": "/a/%2E%2e/b"}})),
             "Invalid",

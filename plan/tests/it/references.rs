@@ -24,6 +24,82 @@ fn jwt(secret_key_ref: Value) -> Value {
 }
 
 #[test]
+fn requests_of_policies_take_their_secrets_along() {
+    let (certificate, private_key) = certificate();
+    let step = |auth: Value| {
+        json!({"sendRequest": {
+            "as": "x", "url": "https://a", "auth": auth,
+            "tls": {"caRefs": [{"kind": "ConfigMap", "name": "roots", "key": "bundle"}]},
+        }})
+    };
+    let oauth2 = |key: &str| {
+        step(json!({"oauth2": {
+            "tokenUrl": "https://id", "clientId": "c", "secretRef": {"name": "idp", "key": key},
+        }}))
+    };
+    let chat = |steps: &[Value]| {
+        edge()
+            .secret(
+                "idp",
+                &[("secret", b"s".as_slice()), ("bytes", b"\xff".as_slice())],
+            )
+            .secret(
+                "client",
+                &[
+                    ("tls.crt", certificate.as_bytes()),
+                    ("tls.key", private_key.as_bytes()),
+                ],
+            )
+            .config_map("roots", &[("bundle", &certificate)])
+            .api("chat", json!({"onHandshake": {"inbound": steps}}))
+            .plan()
+    };
+    let certified = step(json!({"clientCertificate": {"name": "client"}}));
+    let plan = chat(&[oauth2("secret"), certified]);
+    assert_eq!(api_reasons(&plan, "chat"), pair("Accepted", "ResolvedRefs"));
+    let material = &plan.gateways[&key("edge")].material;
+    let ids: Vec<_> = material.iter().map(|(id, _)| id.as_str()).collect();
+    assert_eq!(
+        ids,
+        [
+            "configmap/shop/roots/bundle",
+            "secret/shop/client/tls.crt",
+            "secret/shop/client/tls.key",
+            "secret/shop/idp/secret",
+        ]
+    );
+    for (name, step, reason, place) in [
+        (
+            "missing",
+            oauth2("nothing"),
+            "SecretNotFound",
+            "auth.oauth2.secretRef: ",
+        ),
+        (
+            "no text",
+            oauth2("bytes"),
+            "InvalidMaterial",
+            "auth.oauth2.secretRef: ",
+        ),
+        (
+            "no pair",
+            step(json!({"clientCertificate": {"name": "idp"}})),
+            "SecretNotFound",
+            "auth.clientCertificate: ",
+        ),
+    ] {
+        let plan = chat(&[step]);
+        assert_eq!(
+            api_reasons(&plan, "chat"),
+            pair("Accepted", reason),
+            "{name}"
+        );
+        let said = &api_verdict(&plan, "chat").verdict.resolved.message;
+        assert!(said.contains(place), "{name}: {said}");
+    }
+}
+
+#[test]
 fn material_of_every_kind_is_found() {
     let (certificate, private_key) = certificate();
     let public_key = public_key();

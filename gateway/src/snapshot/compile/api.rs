@@ -21,8 +21,8 @@ pub(super) enum InvalidApi {
     Pool(InvalidPool),
     #[error("backend.hostHeader is no value of a Host field")]
     HostHeader,
-    #[error(transparent)]
-    Tls(InvalidBackendTls),
+    #[error("backend.tls")]
+    Tls(#[source] InvalidBackendTls),
     #[error(transparent)]
     Policy(InvalidPolicy),
 }

@@ -1,0 +1,365 @@
+//! Policies that ask others over HTTP: sendRequest, sendRequests, notify.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::HeaderValue;
+use crate::backend::TrustAnchorRef;
+use crate::{Duration, Expression, ExpressionKind, SecretKeyRef};
+
+/// Method of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[expect(missing_docs, reason = "the names are RFC 9110's")]
+pub enum HttpMethod {
+    #[default]
+    Get,
+    Head,
+    Post,
+    Put,
+    Patch,
+    Delete,
+    Options,
+}
+
+impl HttpMethod {
+    /// As it stands in a request.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+        }
+    }
+}
+
+/// TLS towards an `https://` URL. Chain and host name are verified unless switched off.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RequestTls {
+    /// Authorities to trust instead of the system's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("maxItems" = 8))]
+    pub ca_refs: Vec<TrustAnchorRef>,
+    /// Accepts any certificate. For tests only: whoever is on the path can read and change all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insecure_skip_verify: bool,
+}
+
+/// User and password, sent as `Authorization: Basic` (RFC 7617).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BasicCredentials {
+    /// Name of the user, without a colon. Template.
+    #[schemars(length(min = 1, max = 1024))]
+    pub username: String,
+    /// Password, for example `${values.password}` with a secret named value. Template.
+    #[schemars(length(max = 4096))]
+    pub password: String,
+}
+
+/// A client certificate to present (mTLS).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CertificateName {
+    /// Name of a kubernetes.io/tls Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// A token from an OAuth 2.0 server by client credentials (RFC 6749 §4.4), sent as
+/// `Authorization: Bearer`.
+///
+/// Tokens are kept per gateway pod, renewed before they end, and dropped on a 401.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClientCredentials {
+    /// Token endpoint.
+    #[schemars(
+        length(min = 8, max = 2048),
+        regex(pattern = r"^https?://[^/?#\s]+[^#\s]*$")
+    )]
+    pub token_url: String,
+    /// The client.
+    #[schemars(length(min = 1, max = 1024))]
+    pub client_id: String,
+    /// Its secret.
+    pub secret_ref: SecretKeyRef,
+    /// Scopes to ask for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        extend("maxItems" = 16),
+        inner(length(min = 1, max = 256), regex(pattern = r#"^[!#-\[\]-~]+$"#))
+    )]
+    pub scopes: Vec<String>,
+}
+
+/// How a request proves who sends it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "(has(self.basic) ? 1 : 0) + (has(self.clientCertificate) ? 1 : 0) + (has(self.oauth2) ? 1 : 0) == 1",
+    "message": "exactly one of basic, clientCertificate, oauth2 must be set",
+}]))]
+pub struct RequestAuth {
+    /// User and password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basic: Option<BasicCredentials>,
+    /// A client certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<CertificateName>,
+    /// A token by client credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oauth2: Option<ClientCredentials>,
+}
+
+/// When a request is sent again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Retry {
+    /// How often at most, besides the first time.
+    #[schemars(range(min = 1, max = 50))]
+    pub count: u32,
+    /// Wait before the first repetition. Default: 1s.
+    #[serde(default = "one_second")]
+    pub interval: Duration,
+    /// When set, each wait is twice the one before, up to this one. Default: all are the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_interval: Option<Duration>,
+    /// CEL (bool), asked after each try; sees the answer as `vars.NAME`, null without one. Default:
+    /// no answer, or status 408, 429, 502, 503 or 504.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    pub when: Option<String>,
+}
+
+/// Keeps answers with a status from 200 to 299 for later handshakes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AnswerCache {
+    /// CEL: handshakes with the same key share an answer, of this step of this object.
+    #[schemars(length(min = 1, max = 4096))]
+    pub key: String,
+    /// How long, 1s to 24h.
+    #[serde(rename = "for")]
+    #[schemars(extend("x-kubernetes-validations" = [{
+        "rule": "duration(self) >= duration('1s') && duration(self) <= duration('24h')",
+        "message": "for must be between 1s and 24h",
+    }]))]
+    pub ttl: Duration,
+}
+
+/// Sends an HTTP request and keeps the answer as `vars.NAME`: status, headers, text, json.
+///
+/// Redirects are not followed: they are answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SendRequest {
+    /// Name of the variable that gets the answer.
+    #[serde(rename = "as")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z_][A-Za-z0-9_]*$"))]
+    pub variable: String,
+    /// GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS. Default: GET.
+    #[serde(default)]
+    pub method: HttpMethod,
+    /// `http://` or `https://` URL. Template.
+    #[schemars(length(min = 1, max = 4096))]
+    pub url: String,
+    /// Headers of the request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("maxItems" = 32))]
+    pub headers: Vec<HeaderValue>,
+    /// Its body. Template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16384))]
+    pub body: Option<String>,
+    /// From the connect to the end of the answer, for each try, up to 5m. Default: 10s.
+    #[serde(default = "ten_seconds")]
+    #[schemars(extend("x-kubernetes-validations" = [{
+        "rule": "duration(self) > duration('0s') && duration(self) <= duration('5m')",
+        "message": "timeout must be above 0s and at most 5m",
+    }]))]
+    pub timeout: Duration,
+    /// A request without an answer leaves null and the handshake goes on. Default: false.
+    #[serde(default)]
+    pub ignore_error: bool,
+    /// Send it again?
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// Keep the answer for later handshakes?
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<AnswerCache>,
+    /// TLS of an `https://` URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<RequestTls>,
+    /// How the request proves who sends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<RequestAuth>,
+}
+
+/// When a step with several requests goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum WaitFor {
+    /// When all are answered.
+    #[default]
+    All,
+    /// When the first one is answered; the others end.
+    Any,
+}
+
+/// Sends several requests at a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SendRequests {
+    /// The requests, each with a variable of its own.
+    #[schemars(extend("minItems" = 1, "maxItems" = 8))]
+    pub requests: Vec<SendRequest>,
+    /// All or Any. Default: All.
+    #[serde(default)]
+    pub wait_for: WaitFor,
+}
+
+/// Sends an HTTP request and goes on at once, whatever comes of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Notify {
+    /// GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS. Default: POST.
+    #[serde(default = "post")]
+    pub method: HttpMethod,
+    /// `http://` or `https://` URL. Template.
+    #[schemars(length(min = 1, max = 4096))]
+    pub url: String,
+    /// Headers of the request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("maxItems" = 32))]
+    pub headers: Vec<HeaderValue>,
+    /// Its body. Template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16384))]
+    pub body: Option<String>,
+    /// From the connect to the end of the answer, up to 5m. Default: 10s.
+    #[serde(default = "ten_seconds")]
+    #[schemars(extend("x-kubernetes-validations" = [{
+        "rule": "duration(self) > duration('0s') && duration(self) <= duration('5m')",
+        "message": "timeout must be above 0s and at most 5m",
+    }]))]
+    pub timeout: Duration,
+    /// TLS of an `https://` URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<RequestTls>,
+    /// How the request proves who sends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<RequestAuth>,
+}
+
+/// What all policies that send requests say of one.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the fields are those of the policies")]
+pub struct Outgoing<'a> {
+    pub method: HttpMethod,
+    pub url: &'a str,
+    pub headers: &'a [HeaderValue],
+    pub body: Option<&'a String>,
+    pub timeout: Duration,
+    pub tls: Option<&'a RequestTls>,
+    pub auth: Option<&'a RequestAuth>,
+}
+
+impl SendRequest {
+    /// The request itself.
+    pub fn outgoing(&self) -> Outgoing<'_> {
+        Outgoing {
+            method: self.method,
+            url: &self.url,
+            headers: &self.headers,
+            body: self.body.as_ref(),
+            timeout: self.timeout,
+            tls: self.tls.as_ref(),
+            auth: self.auth.as_ref(),
+        }
+    }
+
+    /// With the place of the step in each field.
+    pub(crate) fn expressions_at(&self, at: &str) -> Vec<Expression<'_>> {
+        let mut found = self.outgoing().expressions(at);
+        if let Some(when) = self.retry.as_ref().and_then(|retry| retry.when.as_ref()) {
+            let field = format!("{at}.retry.when");
+            found.push(Expression::new(field, ExpressionKind::Condition, when));
+        }
+        if let Some(cache) = &self.cache {
+            let field = format!("{at}.cache.key");
+            found.push(Expression::new(field, ExpressionKind::Value, &cache.key));
+        }
+        found
+    }
+
+    pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
+        self.expressions_at("sendRequest")
+    }
+}
+
+impl SendRequests {
+    pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
+        let requests = self.requests.iter().enumerate();
+        requests
+            .flat_map(|(i, request)| request.expressions_at(&format!("sendRequests.requests[{i}]")))
+            .collect()
+    }
+}
+
+impl Notify {
+    /// The request itself.
+    pub fn outgoing(&self) -> Outgoing<'_> {
+        Outgoing {
+            method: self.method,
+            url: &self.url,
+            headers: &self.headers,
+            body: self.body.as_ref(),
+            timeout: self.timeout,
+            tls: self.tls.as_ref(),
+            auth: self.auth.as_ref(),
+        }
+    }
+
+    pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
+        self.outgoing().expressions("notify")
+    }
+}
+
+impl<'a> Outgoing<'a> {
+    fn expressions(&self, at: &str) -> Vec<Expression<'a>> {
+        let template = |field: String, text: &'a String| {
+            Expression::new(format!("{at}.{field}"), ExpressionKind::Template, text)
+        };
+        let mut found = vec![Expression::new(
+            format!("{at}.url"),
+            ExpressionKind::Template,
+            self.url,
+        )];
+        for (i, header) in self.headers.iter().enumerate() {
+            found.push(template(format!("headers[{i}].value"), &header.value));
+        }
+        found.extend(self.body.map(|body| template("body".to_owned(), body)));
+        if let Some(basic) = self.auth.and_then(|auth| auth.basic.as_ref()) {
+            found.push(template("auth.basic.username".to_owned(), &basic.username));
+            found.push(template("auth.basic.password".to_owned(), &basic.password));
+        }
+        found
+    }
+}
+
+fn post() -> HttpMethod {
+    HttpMethod::Post
+}
+
+fn one_second() -> Duration {
+    Duration::from_secs(1)
+}
+
+fn ten_seconds() -> Duration {
+    Duration::from_secs(10)
+}

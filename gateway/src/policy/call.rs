@@ -1,0 +1,288 @@
+//! What policies that send requests have in common: compiling one, rendering it, sending it.
+
+mod answer;
+mod lasting;
+mod retry;
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use sha2::{Digest, Sha256};
+use tidegate_config::policy::{self, Outgoing};
+use tidegate_config::{BackendTls, MaterialId};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+use super::compile::{Compiler, InvalidPolicy};
+use super::expression::{Text, expression_failed};
+use super::set_header::header_value;
+use crate::chain::text_of;
+use crate::exchange::Exchange;
+use crate::http_client::{Call, CallError, Caller, place_of};
+use crate::refusal::{Origin, Reason, Refusal};
+use crate::token_source::{Client, TokenSource};
+
+pub(super) use answer::Answer;
+pub(crate) use lasting::Calls;
+pub(super) use lasting::{AnswerKey, KeptAnswer};
+pub(super) use retry::Retry;
+
+/// Requests of one step under way at a time. A server that hangs then holds back those who need it,
+/// and not the descriptors and the memory of everybody.
+const UNDER_WAY: usize = 256;
+
+/// A request, compiled.
+#[derive(Debug)]
+pub(super) struct Request {
+    method: Method,
+    url: Text,
+    headers: Vec<(HeaderName, Text)>,
+    body: Option<Text>,
+    timeout: Duration,
+    auth: Auth,
+    caller: Arc<Caller>,
+    room: Semaphore,
+}
+
+/// How it proves who sends it, beyond TLS.
+#[derive(Debug)]
+enum Auth {
+    None,
+    Basic { username: Text, password: Text },
+    Token(Arc<TokenSource>),
+}
+
+impl Request {
+    /// `at` is the place of the request below its step.
+    pub(super) fn compile(
+        outgoing: Outgoing<'_>,
+        at: &str,
+        compiler: &Compiler<'_>,
+    ) -> Result<Self, InvalidPolicy> {
+        let caller = caller(outgoing, at, compiler)?;
+        let mut headers = Vec::with_capacity(outgoing.headers.len());
+        for (i, header) in outgoing.headers.iter().enumerate() {
+            let field = format!("{at}.headers[{i}]");
+            let name = compiler.free_header(&format!("{field}.name"), &header.name)?;
+            let value = compiler.text(&format!("{field}.value"), &header.value)?;
+            headers.push((name, value));
+        }
+        let method = Method::from_bytes(outgoing.method.as_str().as_bytes());
+        let method = method.map_err(|error| compiler.invalid(at, text_of(&error)))?;
+        Ok(Self {
+            method,
+            url: compiler.text(&format!("{at}.url"), outgoing.url)?,
+            headers,
+            body: compiler.optional_text(&format!("{at}.body"), outgoing.body)?,
+            timeout: outgoing.timeout.get(),
+            auth: auth(outgoing, at, (&caller, compiler))?,
+            caller,
+            room: Semaphore::new(UNDER_WAY),
+        })
+    }
+
+    /// The request for this exchange.
+    pub(super) fn render(&self, exchange: &mut Exchange) -> Result<Call, Refusal> {
+        let mut headers = HeaderMap::with_capacity(self.headers.len() + 1);
+        if let Auth::Basic { username, password } = &self.auth {
+            let pair = format!(
+                "{}:{}",
+                username.render(exchange)?,
+                password.render(exchange)?
+            );
+            let credentials = STANDARD.encode(pair);
+            exchange.add_secret(&credentials);
+            let value = header_value(&AUTHORIZATION, &format!("Basic {credentials}"))?;
+            headers.insert(AUTHORIZATION, value);
+        }
+        for (name, text) in &self.headers {
+            let value = header_value(name, &text.render(exchange)?)?;
+            headers.append(name.clone(), value);
+        }
+        let body = self.body.as_ref().map(|body| body.render(exchange));
+        let body = body.transpose()?.map_or_else(Bytes::new, |text| {
+            Bytes::from(text.into_owned().into_bytes())
+        });
+        if body.is_empty() && expects_content(&self.method) {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        Ok(Call {
+            method: self.method.clone(),
+            url: url(&self.url.render(exchange)?)?,
+            headers,
+            body,
+            timeout: self.timeout,
+        })
+    }
+
+    /// Sends it; waits for its turn within its own time.
+    pub(super) async fn send(&self, mut call: Call) -> Result<Arc<Answer>, CallError> {
+        let deadline = Instant::now() + self.timeout;
+        let late = |_| CallError::Timeout(self.timeout);
+        let turn = timeout_at(deadline, self.room.acquire()).await;
+        // A semaphore that nobody closes gives a permit.
+        let _turn = turn.map_err(late)?.map_err(|_| CallError::Cancelled)?;
+        let token = match &self.auth {
+            Auth::Token(source) => {
+                let token = timeout_at(deadline, source.token()).await.map_err(late)??;
+                call.headers.insert(AUTHORIZATION, token.header());
+                Some((source, token))
+            }
+            Auth::None | Auth::Basic { .. } => None,
+        };
+        call.timeout = deadline.saturating_duration_since(Instant::now());
+        let place = place_of(&call.url);
+        let answered = self.caller.ask(call, Answer::read).await;
+        match &answered {
+            Ok(answer) if answer.status == 401 => {
+                if let Some((source, token)) = token {
+                    source.discard(&token);
+                }
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(url = place, error = text_of(error), "no answer"),
+        }
+        answered.map(Arc::new).map_err(|error| match error {
+            // What was left is not what was configured.
+            CallError::Timeout(_) => CallError::Timeout(self.timeout),
+            other => other,
+        })
+    }
+}
+
+/// Servers may insist on a length for these, also where it is 0 (RFC 9110 §8.6).
+fn expects_content(method: &Method) -> bool {
+    [Method::POST, Method::PUT, Method::PATCH].contains(method)
+}
+
+/// Why a handshake ends whose request got no answer.
+pub(super) fn failed(place: &str, error: &CallError) -> Refusal {
+    let (status, reason, message) = if error.is_timeout() {
+        (
+            504,
+            Reason::RequestTimeout,
+            "A request of a policy timed out",
+        )
+    } else {
+        (502, Reason::RequestFailed, "A request of a policy failed")
+    };
+    let detail = format!("{place}: {}", text_of(error));
+    Refusal::new(status, reason, Origin::Policy, message).detail(detail)
+}
+
+/// An absolute URL without user: that would stand in logs.
+fn url(text: &str) -> Result<Url, Refusal> {
+    let problem = match Url::parse(text) {
+        Err(error) => error.to_string(),
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+            "it must begin with http:// or https://".to_owned()
+        }
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            "it must not contain a user or password".to_owned()
+        }
+        Ok(mut url) => {
+            url.set_fragment(None);
+            return Ok(url);
+        }
+    };
+    Err(expression_failed(format!(
+        "the URL is not usable: {problem}"
+    )))
+}
+
+/// One with the TLS settings and the certificate of the request; equal ones share connections.
+fn caller(
+    outgoing: Outgoing<'_>,
+    at: &str,
+    compiler: &Compiler<'_>,
+) -> Result<Arc<Caller>, InvalidPolicy> {
+    let namespace = compiler.context.namespace;
+    let material = compiler.context.material;
+    let calls = &compiler.context.services.calls;
+    let certificate = outgoing
+        .auth
+        .and_then(|auth| auth.client_certificate.as_ref());
+    let tls = BackendTls {
+        ca_refs: outgoing
+            .tls
+            .map(|tls| tls.ca_refs.clone())
+            .unwrap_or_default(),
+        server_name: None,
+        client_certificate_ref: certificate.map(|certificate| certificate.name.clone()),
+        insecure_skip_verify: outgoing.tls.is_some_and(|tls| tls.insecure_skip_verify),
+    };
+    let mut id = Sha256::new();
+    let mut add = |bytes: &[u8]| {
+        id.update(bytes.len().to_be_bytes());
+        id.update(bytes);
+    };
+    add(&[u8::from(tls.insecure_skip_verify)]);
+    let anchors = tls.ca_refs.iter();
+    let anchors = anchors.map(|anchor| MaterialId::of_trust_anchor(namespace, anchor));
+    let pair = tls.client_certificate_ref.iter().flat_map(|name| {
+        ["tls.crt", "tls.key"].map(|key| MaterialId::secret(namespace, name, key))
+    });
+    for piece in anchors.chain(pair) {
+        add(piece.as_str().as_bytes());
+        add(material.get(&piece).unwrap_or_default());
+    }
+    let compiled = calls.tls.compile(&tls, namespace, material);
+    let compiled =
+        compiled.map_err(|error| compiler.invalid(&format!("{at}.tls"), text_of(&error)))?;
+    let caller = calls.callers.with(id.finalize().into(), &compiled.config);
+    caller.map_err(|error| compiler.invalid(at, text_of(&error)))
+}
+
+fn auth(
+    outgoing: Outgoing<'_>,
+    at: &str,
+    (caller, compiler): (&Arc<Caller>, &Compiler<'_>),
+) -> Result<Auth, InvalidPolicy> {
+    let Some(auth) = outgoing.auth else {
+        return Ok(Auth::None);
+    };
+    if let Some(basic) = &auth.basic {
+        return Ok(Auth::Basic {
+            username: compiler.text(&format!("{at}.auth.basic.username"), &basic.username)?,
+            password: compiler.text(&format!("{at}.auth.basic.password"), &basic.password)?,
+        });
+    }
+    let Some(oauth2) = &auth.oauth2 else {
+        return Ok(Auth::None);
+    };
+    let source = token_source(oauth2, &format!("{at}.auth.oauth2"), (caller, compiler))?;
+    Ok(Auth::Token(source))
+}
+
+/// The tokens of a client, shared by all steps of a namespace that name the same.
+fn token_source(
+    oauth2: &policy::ClientCredentials,
+    at: &str,
+    (caller, compiler): (&Arc<Caller>, &Compiler<'_>),
+) -> Result<Arc<TokenSource>, InvalidPolicy> {
+    let url = Url::parse(&oauth2.token_url);
+    let url =
+        url.map_err(|error| compiler.invalid(&format!("{at}.tokenUrl"), error.to_string()))?;
+    let id = MaterialId::of_secret_ref(compiler.context.namespace, &oauth2.secret_ref);
+    let secret = compiler.context.material.get(&id).ok_or_else(|| {
+        let reference = &oauth2.secret_ref;
+        let problem = format!("the Secret {} has no key {}", reference.name, reference.key);
+        compiler.invalid(&format!("{at}.secretRef"), problem)
+    })?;
+    let client = Client {
+        url,
+        id: oauth2.client_id.clone(),
+        secret: String::from_utf8_lossy(secret).trim().to_owned(),
+        scope: oauth2.scopes.join(" "),
+    };
+    let tokens = &compiler.context.services.calls.tokens;
+    Ok(tokens.of(client, caller))
+}

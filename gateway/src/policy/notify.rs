@@ -1,0 +1,99 @@
+//! notify: sends a request and forgets it. The handshake goes on at once, whatever comes of it.
+//!
+//! What waits to be sent is bounded: above that, requests are dropped and counted. Those under way
+//! are tasks of the drain, which waits for them as it does for tunnels.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tidegate_config::policy;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use super::Services;
+use super::call::Request;
+use super::compile::{Compiler, InvalidPolicy};
+use crate::drain::Drain;
+use crate::exchange::Exchange;
+use crate::refusal::Refusal;
+
+/// Requests that wait or are under way, of all steps together; each holds up to 20 KiB.
+const MAX_QUEUED: usize = 1024;
+
+/// The policy, compiled.
+#[derive(Debug)]
+pub(super) struct Notify {
+    request: Arc<Request>,
+}
+
+/// What is to be sent, and what became of what was; one per gateway.
+#[derive(Debug)]
+pub(crate) struct Notices {
+    drain: Drain,
+    runtime: Handle,
+    room: Arc<Semaphore>,
+    counts: Arc<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    answered: AtomicU64,
+    failed: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl Notices {
+    pub(super) fn new(drain: Drain, runtime: Handle) -> Self {
+        Self {
+            drain,
+            runtime,
+            room: Arc::new(Semaphore::new(MAX_QUEUED)),
+            counts: Arc::default(),
+        }
+    }
+
+    /// How many were answered, failed, and dropped.
+    pub(crate) fn counts(&self) -> [u64; 3] {
+        let Counts {
+            answered,
+            failed,
+            dropped,
+        } = &*self.counts;
+        [answered, failed, dropped].map(|count| count.load(Ordering::Relaxed))
+    }
+}
+
+impl Notify {
+    pub(super) fn compile(
+        policy: &policy::Notify,
+        compiler: &Compiler<'_>,
+    ) -> Result<Self, InvalidPolicy> {
+        let request = Request::compile(policy.outgoing(), "notify", compiler)?;
+        Ok(Self {
+            request: Arc::new(request),
+        })
+    }
+
+    pub(super) fn run(&self, exchange: &mut Exchange, services: &Services) -> Result<(), Refusal> {
+        let notices = &services.notices;
+        let Ok(place) = Arc::clone(&notices.room).try_acquire_owned() else {
+            notices.counts.dropped.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        };
+        let call = self.request.render(exchange)?;
+        let (request, counts) = (Arc::clone(&self.request), Arc::clone(&notices.counts));
+        let sending = async move {
+            let count = match request.send(call).await {
+                Ok(_) => &counts.answered,
+                Err(_) => &counts.failed,
+            };
+            count.fetch_add(1, Ordering::Relaxed);
+            drop(place);
+        };
+        notices.drain.spawn_on(sending, &notices.runtime);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

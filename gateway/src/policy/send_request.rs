@@ -1,0 +1,208 @@
+//! sendRequest: asks a server, and keeps its answer as a variable.
+//!
+//! A status is no failure, whatever it is; no answer is one, unless the policy says that it is not.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tidegate_config::policy;
+use tidegate_expr::Value;
+
+use super::Services;
+use super::call::{Answer, AnswerKey, KeptAnswer, Request, Retry, failed};
+use super::compile::{Compiler, InvalidPolicy};
+use super::expression::Computed;
+use crate::exchange::Exchange;
+use crate::http_client::{CallError, place_of};
+use crate::refusal::Refusal;
+
+/// The policy, compiled.
+#[derive(Debug)]
+pub(super) struct SendRequest {
+    variable: String,
+    request: Request,
+    ignore_error: bool,
+    retry: Option<Retry>,
+    cache: Option<Cache>,
+}
+
+#[derive(Debug)]
+struct Cache {
+    key: Computed,
+    ttl: Duration,
+    /// Whose answers these are: those of another object, or of another request, are not shared.
+    owner: AnswerKey,
+}
+
+/// Why there is no answer to keep.
+#[derive(Debug)]
+pub(super) enum Miss {
+    /// A fault of this handshake's own.
+    Refused(Refusal),
+    /// Where, and why.
+    Failed(String, Arc<CallError>),
+    /// An answer for those who wait now, and for nobody later.
+    Passing(Arc<Answer>),
+}
+
+impl From<Refusal> for Miss {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl SendRequest {
+    pub(super) fn compile(
+        policy: &policy::SendRequest,
+        compiler: &Compiler<'_>,
+    ) -> Result<Self, InvalidPolicy> {
+        Self::compile_at(policy, "sendRequest", compiler)
+    }
+
+    /// `at` is the place of the request below its step.
+    pub(super) fn compile_at(
+        policy: &policy::SendRequest,
+        at: &str,
+        compiler: &Compiler<'_>,
+    ) -> Result<Self, InvalidPolicy> {
+        let retry = policy.retry.as_ref();
+        let retry = retry.map(|retry| Retry::compile(retry, &format!("{at}.retry"), compiler));
+        let cache = policy.cache.as_ref().map(|cache| {
+            let key = compiler.computed(&format!("{at}.cache.key"), &cache.key)?;
+            Ok(Cache {
+                key,
+                ttl: cache.ttl.get(),
+                owner: owner(policy, compiler),
+            })
+        });
+        Ok(Self {
+            variable: policy.variable.clone(),
+            request: Request::compile(policy.outgoing(), at, compiler)?,
+            ignore_error: policy.ignore_error,
+            retry: retry.transpose()?,
+            cache: cache.transpose()?,
+        })
+    }
+
+    pub(super) async fn run(
+        &self,
+        exchange: &mut Exchange,
+        services: &Services,
+    ) -> Result<(), Refusal> {
+        let asked = self.ask(&Mutex::new(&mut *exchange), services).await;
+        let value = match asked {
+            Ok(answer) | Err(Miss::Passing(answer)) => answer.value.clone(),
+            Err(Miss::Failed(..)) if self.ignore_error => Value::Null,
+            Err(Miss::Failed(place, error)) => return Err(failed(&place, &error)),
+            Err(Miss::Refused(refusal)) => return Err(refusal),
+        };
+        exchange.set_var(&self.variable, value);
+        Ok(())
+    }
+
+    /// Name of the variable that gets the answer.
+    pub(super) fn variable(&self) -> &str {
+        &self.variable
+    }
+
+    /// May there be no answer?
+    pub(super) fn ignores_errors(&self) -> bool {
+        self.ignore_error
+    }
+
+    /// The answer. Several requests may share the exchange: it is locked for moments only.
+    pub(super) async fn ask(
+        &self,
+        exchange: &Mutex<&mut Exchange>,
+        services: &Services,
+    ) -> Result<Arc<Answer>, Miss> {
+        let asked = match &self.cache {
+            None => self.ask_now(exchange).await,
+            Some(cache) => self.ask_once(cache, exchange, services).await,
+        };
+        match asked {
+            Err(Miss::Passing(answer)) => Ok(answer),
+            other => other,
+        }
+    }
+
+    /// The answer that is kept, or one for all who wait for it now.
+    async fn ask_once(
+        &self,
+        cache: &Cache,
+        exchange: &Mutex<&mut Exchange>,
+        services: &Services,
+    ) -> Result<Arc<Answer>, Miss> {
+        let mut key = Sha256::new();
+        key.update(cache.owner);
+        key.update(cache.key.text(&mut held(exchange))?);
+        let ours = async {
+            let answer = self.ask_now(exchange).await?;
+            match answer.status {
+                200..=299 => Ok(KeptAnswer {
+                    answer,
+                    ttl: cache.ttl,
+                }),
+                _ => Err(Miss::Passing(answer)),
+            }
+        };
+        let answers = &services.calls.answers;
+        let asked = answers.try_get_with(key.finalize().into(), ours).await;
+        match asked.map_err(Arc::try_unwrap) {
+            Ok(kept) => Ok(kept.answer),
+            Err(Ok(miss)) => Err(miss),
+            Err(Err(shared)) => match &*shared {
+                Miss::Passing(answer) => Ok(Arc::clone(answer)),
+                Miss::Failed(place, error) => Err(Miss::Failed(place.clone(), Arc::clone(error))),
+                // Somebody's fault of their own is nobody else's.
+                Miss::Refused(_) => self.ask_now(exchange).await,
+            },
+        }
+    }
+
+    /// Asks, as often as the policy says.
+    async fn ask_now(&self, exchange: &Mutex<&mut Exchange>) -> Result<Arc<Answer>, Miss> {
+        let mut tries = 0;
+        loop {
+            let call = self.request.render(&mut held(exchange))?;
+            let place = place_of(&call.url);
+            let asked = self.request.send(call).await;
+            tries += 1;
+            let retry = self.retry.as_ref().filter(|retry| tries <= retry.count);
+            if let Some(retry) = retry {
+                let answer = asked.as_deref().ok();
+                let value = answer.map_or(Value::Null, |answer| answer.value.clone());
+                let is_wanted = {
+                    let mut exchange = held(exchange);
+                    exchange.set_var(&self.variable, value);
+                    retry.is_wanted(answer, &mut exchange)
+                };
+                if is_wanted? {
+                    tokio::time::sleep(retry.pause(tries)).await;
+                    continue;
+                }
+            }
+            return asked.map_err(|error| Miss::Failed(place, Arc::new(error)));
+        }
+    }
+}
+
+fn held<'a, 'e>(exchange: &'a Mutex<&'e mut Exchange>) -> MutexGuard<'a, &'e mut Exchange> {
+    exchange.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn owner(policy: &policy::SendRequest, compiler: &Compiler<'_>) -> AnswerKey {
+    let mut id = Sha256::new();
+    // Types that only have texts and numbers can be written.
+    let request = serde_json::to_string(policy).unwrap_or_default();
+    let object = format!("{}/{}", compiler.scope.as_str(), compiler.context.object);
+    for part in [&object, &compiler.label, &request] {
+        id.update(part.len().to_be_bytes());
+        id.update(part);
+    }
+    id.finalize().into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! sendRequests: several requests at a time, and all their answers or the first one.
+
+use std::sync::{Mutex, PoisonError};
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use tidegate_config::policy::{self, WaitFor};
+use tidegate_expr::Value;
+
+use super::Services;
+use super::call::failed;
+use super::compile::{Compiler, InvalidPolicy};
+use super::send_request::{Miss, SendRequest};
+use crate::exchange::Exchange;
+use crate::refusal::Refusal;
+
+/// The policy, compiled.
+#[derive(Debug)]
+pub(super) struct SendRequests {
+    requests: Vec<SendRequest>,
+    wait_for: WaitFor,
+}
+
+impl SendRequests {
+    pub(super) fn compile(
+        policy: &policy::SendRequests,
+        compiler: &Compiler<'_>,
+    ) -> Result<Self, InvalidPolicy> {
+        let mut requests: Vec<SendRequest> = Vec::with_capacity(policy.requests.len());
+        for (i, request) in policy.requests.iter().enumerate() {
+            let at = format!("sendRequests.requests[{i}]");
+            let compiled = SendRequest::compile_at(request, &at, compiler)?;
+            if requests
+                .iter()
+                .any(|other| other.variable() == compiled.variable())
+            {
+                let problem = "another request of the step has this variable already";
+                return Err(compiler.invalid(&format!("{at}.as"), problem));
+            }
+            requests.push(compiled);
+        }
+        Ok(Self {
+            requests,
+            wait_for: policy.wait_for,
+        })
+    }
+
+    pub(super) async fn run(
+        &self,
+        exchange: &mut Exchange,
+        services: &Services,
+    ) -> Result<(), Refusal> {
+        let shared = Mutex::new(exchange);
+        let values = self.values(&shared, services).await?;
+        let exchange = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for (request, value) in self.requests.iter().zip(values) {
+            exchange.set_var(request.variable(), value.unwrap_or(Value::Null));
+        }
+        Ok(())
+    }
+
+    /// What each variable gets; nothing where no answer came, or none was waited for.
+    async fn values(
+        &self,
+        exchange: &Mutex<&mut Exchange>,
+        services: &Services,
+    ) -> Result<Vec<Option<Value>>, Refusal> {
+        let asking = self.requests.iter().enumerate();
+        let asking = asking.map(async |(i, request)| (i, request.ask(exchange, services).await));
+        let mut asking: FuturesUnordered<_> = asking.collect();
+        let mut values = vec![None; self.requests.len()];
+        let mut failure = None;
+        // What still runs when this returns is dropped, and its request ends with it.
+        while let Some((i, asked)) = asking.next().await {
+            match asked {
+                Ok(answer) => {
+                    values[i] = Some(answer.value.clone());
+                    if self.wait_for == WaitFor::Any {
+                        return Ok(values);
+                    }
+                }
+                Err(Miss::Refused(refusal)) => return Err(refusal),
+                Err(_) if self.requests[i].ignores_errors() => {}
+                Err(Miss::Passing(_)) => {}
+                Err(Miss::Failed(place, error)) => {
+                    let refusal = failed(&place, &error);
+                    if self.wait_for == WaitFor::All {
+                        return Err(refusal);
+                    }
+                    failure = Some(refusal);
+                }
+            }
+        }
+        failure.map_or(Ok(values), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests;
