@@ -3,13 +3,13 @@
 //! names and APIs change without a socket being touched.
 
 mod accept;
+mod bind;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::task::JoinHandle;
 
 use crate::drain::Drain;
@@ -18,8 +18,6 @@ use crate::handshake::Server;
 use crate::snapshot::Snapshot;
 use crate::worker::Workers;
 
-/// Connections that wait to be accepted; the kernel's own limit (`somaxconn`) is the real one.
-const BACKLOG: i32 = 4096;
 
 /// The sockets of all listeners.
 #[derive(Debug)]
@@ -36,7 +34,8 @@ pub(crate) struct Listeners {
 #[derive(Debug)]
 struct Bound {
     address: SocketAddr,
-    accepting: JoinHandle<()>,
+    /// One for each worker.
+    accepting: Vec<JoinHandle<()>>,
 }
 
 /// What came of a snapshot's listeners.
@@ -99,41 +98,29 @@ impl Listeners {
             Ports::AsConfigured => port,
             Ports::Ephemeral => 0,
         };
-        let socket = bind(SocketAddr::new(self.bind_address, wanted))?;
-        let address = socket.local_addr()?;
-        let accept = accept::accept(
-            socket,
-            port,
-            Arc::clone(&self.workers),
-            Arc::clone(&self.shared.metrics),
-        )?;
-        let accepting = self.control.spawn(accept);
-        self.bound.insert(port, Bound { address, accepting });
+        let workers = &self.workers;
+        let wanted = SocketAddr::new(self.bind_address, wanted);
+        let sockets = bind::bind(wanted, workers.runtimes().count())?;
+        let address = sockets[0].local_addr()?;
+        let mut bound = Bound {
+            address,
+            accepting: Vec::with_capacity(sockets.len()),
+        };
+        for (number, (socket, runtime)) in sockets.into_iter().zip(workers.runtimes()).enumerate() {
+            let _context = runtime.enter();
+            let accept = accept::accept(socket, port, (workers, number), &self.shared.metrics)?;
+            let task = self.control.spawn_on(accept, runtime);
+            bound.accepting.push(task);
+        }
+        self.bound.insert(port, bound);
         Ok(address)
     }
 }
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        self.accepting.abort();
+        for task in &self.accepting {
+            task.abort();
+        }
     }
-}
-
-/// A listening socket whose options its connections inherit: that saves system calls for each.
-fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    socket.set_reuse_address(true)?;
-    if address.ip() == IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED) {
-        socket.set_only_v6(false)?;
-    }
-    socket.set_tcp_nodelay(true)?;
-    crate::socket::watch(SockRef::from(&socket))?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
 }

@@ -69,13 +69,12 @@ pub(crate) enum Reason {
     BackendRefused,
     ClientGone,
     CutOff,
-    Internal,
 }
 
 impl Reason {
     /// All reasons, in the order of the documentation.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 59] = [
+    pub(crate) const ALL: [Self; 58] = [
         Self::InvalidRequest,
         Self::InvalidUpgrade,
         Self::UnsupportedVersion,
@@ -134,7 +133,6 @@ impl Reason {
         Self::BackendRefused,
         Self::ClientGone,
         Self::CutOff,
-        Self::Internal,
     ];
 
     /// Did something not work, rather than somebody say no?
@@ -157,7 +155,6 @@ impl Reason {
                 | Self::BackendInvalidHandshake
                 | Self::ClientGone
                 | Self::CutOff
-                | Self::Internal
         )
     }
 
@@ -223,7 +220,6 @@ impl Reason {
             Self::BackendRefused => "backend_refused",
             Self::ClientGone => "client_gone",
             Self::CutOff => "cut_off",
-            Self::Internal => "internal",
         }
     }
 }

@@ -1,31 +1,40 @@
 //! Threads that carry connections: one single-threaded runtime each, so that a connection and all
 //! it needs stay on one core and no lock is shared between cores for a byte that passes.
 //!
-//! Connections are accepted elsewhere and given to the worker that carries fewest.
+//! Each worker accepts connections itself (`listener`), so that a handshake need not wake another
+//! thread; one that carries notably more than another gives them away.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use tokio::runtime::Builder;
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
 
 use crate::drain::Drain;
 use crate::handshake::{self, Server};
 
-/// A client's connection on its way to a worker.
+/// A worker gives a connection away only if it carries an eighth, and so many, more than another:
+/// below that the other thread's waking costs more than the evenness gains.
+const SLACK: usize = 16;
+
+/// A client's connection.
 #[derive(Debug)]
-pub(crate) struct Accepted {
-    /// In non-blocking mode.
-    pub(crate) socket: TcpStream,
+pub(crate) struct Accepted<S = TcpStream> {
+    /// Registered with the runtime of the worker that carries it.
+    pub(crate) socket: S,
     pub(crate) peer: SocketAddr,
     /// The configured port, which may be bound as another one.
     pub(crate) port: u16,
     pub(crate) at: Instant,
 }
+
+/// On its way to another worker; the socket is in non-blocking mode.
+type Given = Accepted<std::net::TcpStream>;
 
 /// All workers of a gateway. They end with the control drain's last call.
 #[derive(Debug)]
@@ -33,8 +42,10 @@ pub(crate) struct Workers(Vec<Worker>);
 
 #[derive(Debug)]
 struct Worker {
-    queue: mpsc::UnboundedSender<Accepted>,
+    queue: mpsc::UnboundedSender<Given>,
     load: Arc<AtomicUsize>,
+    runtime: Handle,
+    server: Arc<Server>,
 }
 
 /// One connection in a worker's load, or one of its streams; counted until dropped.
@@ -50,17 +61,23 @@ impl Workers {
         workers.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Gives a connection to the worker with the fewest.
-    pub(crate) fn give(&self, accepted: Accepted) {
-        let least = self
-            .0
-            .iter()
-            .min_by_key(|worker| worker.load.load(Ordering::Relaxed));
-        if let Some(worker) = least {
-            worker.load.fetch_add(1, Ordering::Relaxed);
-            // A worker that has ended drops the connection: the gateway ends as well.
-            let _ = worker.queue.send(accepted);
+    /// The runtimes, in the order of their numbers.
+    pub(crate) fn runtimes(&self) -> impl Iterator<Item = &Handle> {
+        self.0.iter().map(|worker| &worker.runtime)
+    }
+
+    /// Carries a connection that worker `number`, on whose runtime this is called, has accepted;
+    /// on another one, if that has much less to do.
+    pub(crate) fn take(&self, number: usize, accepted: Accepted) {
+        let own = &self.0[number];
+        match self.lightest() {
+            Some(other) if own.is_heavier(other) => other.give(accepted),
+            _ => own.carry(accepted),
         }
+    }
+
+    fn lightest(&self) -> Option<&Worker> {
+        self.0.iter().min_by_key(|worker| worker.load())
     }
 }
 
@@ -69,7 +86,8 @@ impl Worker {
         let (queue, connections) = mpsc::unbounded_channel();
         let load = Arc::new(AtomicUsize::new(0));
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let carry = carry(connections, Arc::clone(&load), Arc::clone(server));
+        let handle = runtime.handle().clone();
+        let carry = receive(connections, Arc::clone(&load), Arc::clone(server));
         let control = control.clone();
         thread::Builder::new()
             .name(format!("tidegate-worker-{number}"))
@@ -83,22 +101,73 @@ impl Worker {
                 // A resolver thread that hangs must not keep the process.
                 runtime.shutdown_background();
             })?;
-        Ok(Self { queue, load })
+        Ok(Self {
+            queue,
+            load,
+            runtime: handle,
+            server: Arc::clone(server),
+        })
+    }
+
+    fn load(&self) -> usize {
+        self.load.load(Ordering::Relaxed)
+    }
+
+    fn is_heavier(&self, other: &Self) -> bool {
+        let load = other.load();
+        self.load() > load + load / 8 + SLACK
+    }
+
+    /// To be called on its own runtime.
+    fn carry(&self, accepted: Accepted) {
+        serve(&self.server, Carried::new(&self.load), accepted);
+    }
+
+    /// To be called on any other.
+    fn give(&self, accepted: Accepted) {
+        let Accepted {
+            socket,
+            peer,
+            port,
+            at,
+        } = accepted;
+        if let Ok(socket) = socket.into_std() {
+            self.load.fetch_add(1, Ordering::Relaxed);
+            // A worker that has ended drops the connection: the gateway ends as well.
+            let _ = self.queue.send(Given {
+                socket,
+                peer,
+                port,
+                at,
+            });
+        }
     }
 }
 
-async fn carry(
-    mut connections: mpsc::UnboundedReceiver<Accepted>,
+/// Carries what other workers give.
+async fn receive(
+    mut connections: mpsc::UnboundedReceiver<Given>,
     load: Arc<AtomicUsize>,
     server: Arc<Server>,
 ) {
-    while let Some(accepted) = connections.recv().await {
+    while let Some(given) = connections.recv().await {
+        // Counted already, by the giver.
         let carried = Carried(Arc::clone(&load));
-        let server = Arc::clone(&server);
-        let drain = server.shared.drain.clone();
-        drain.spawn(async move {
-            handshake::serve(server, accepted, carried).await;
-        });
+        let Given {
+            socket,
+            peer,
+            port,
+            at,
+        } = given;
+        if let Ok(socket) = TcpStream::from_std(socket) {
+            let accepted = Accepted {
+                socket,
+                peer,
+                port,
+                at,
+            };
+            serve(&server, carried, accepted);
+        }
     }
     // Nobody listens any more, but tunnels live on.
     std::future::pending::<()>().await;
@@ -108,6 +177,21 @@ impl Clone for Carried {
     fn clone(&self) -> Self {
         self.0.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(&self.0))
+    }
+}
+
+fn serve(server: &Arc<Server>, carried: Carried, accepted: Accepted) {
+    let server = Arc::clone(server);
+    let drain = server.shared.drain.clone();
+    drain.spawn(async move {
+        handshake::serve(server, accepted, carried).await;
+    });
+}
+
+impl Carried {
+    fn new(load: &Arc<AtomicUsize>) -> Self {
+        load.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(load))
     }
 }
 

@@ -67,15 +67,7 @@ pub(super) async fn arrive(
 ) -> Result<Arrived, Departure> {
     let settings = &snapshot.settings;
     let deadline = Instant::from_std(accepted.at) + patience(settings);
-    let mut socket = TcpStream::from_std(accepted.socket).map_err(|error| {
-        let refusal = Refusal::new(
-            500,
-            Reason::Internal,
-            Origin::Gateway,
-            "Internal server error",
-        );
-        Departure::Lost(refusal.detail(error.to_string()))
-    })?;
+    let mut socket = accepted.socket;
     let mut peer = accepted.peer;
     if port.proxy_protocol
         && let Some(source) = announced(&mut socket, deadline).await?

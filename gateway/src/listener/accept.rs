@@ -1,5 +1,4 @@
-//! Accepts connections of one port and gives them away, each to be registered with the runtime of
-//! the worker that carries it.
+//! Accepts connections of one port, on each worker those that the kernel gives to its socket.
 
 use std::fs::File;
 use std::future::Future;
@@ -27,24 +26,28 @@ struct Acceptor {
     listener: TcpListener,
     port: u16,
     workers: Arc<Workers>,
+    /// Of the worker on whose runtime this is.
+    number: usize,
     metrics: Arc<Metrics>,
     /// Given up to turn a client away when no descriptor is left; without it the kernel would keep
     /// the client waiting, and us awake.
     reserve: Option<File>,
 }
 
-/// Accepts for ever; to be spawned.
+/// Accepts for ever; to be called in the context of the runtime of worker `number`, and spawned
+/// there.
 pub(super) fn accept(
     listener: std::net::TcpListener,
     port: u16,
-    workers: Arc<Workers>,
-    metrics: Arc<Metrics>,
+    (workers, number): (&Arc<Workers>, usize),
+    metrics: &Arc<Metrics>,
 ) -> io::Result<impl Future<Output = ()> + use<>> {
     let mut acceptor = Acceptor {
         listener: TcpListener::from_std(listener)?,
         port,
-        workers,
-        metrics,
+        workers: Arc::clone(workers),
+        number,
+        metrics: Arc::clone(metrics),
         reserve: reserve(),
     };
     Ok(async move { acceptor.run().await })
@@ -63,14 +66,13 @@ impl Acceptor {
     }
 
     fn give(&self, socket: TcpStream, peer: SocketAddr) {
-        if let Ok(socket) = socket.into_std() {
-            self.workers.give(Accepted {
-                socket,
-                peer,
-                port: self.port,
-                at: Instant::now(),
-            });
-        }
+        let accepted = Accepted {
+            socket,
+            peer,
+            port: self.port,
+            at: Instant::now(),
+        };
+        self.workers.take(self.number, accepted);
     }
 
     async fn turn_away(&mut self) {
