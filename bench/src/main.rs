@@ -19,6 +19,7 @@ mod wire;
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -62,6 +63,7 @@ fn main() -> anyhow::Result<()> {
     // Fails only when one is installed already, and then there is one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let effort = if args.quick { QUICK } else { FULL };
+    keep_off_the_proxies()?;
     let about = about(&args.programs, effort)?;
     let dir = tempfile::tempdir()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -74,6 +76,18 @@ fn main() -> anyhow::Result<()> {
         let page = fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
         fs::write(&path, table::insert(&page, &text)?)?;
     }
+    Ok(())
+}
+
+/// On the core of the proxies, this process would take their time, and they would wait for it.
+fn keep_off_the_proxies() -> anyhow::Result<()> {
+    let pid = std::process::id().to_string();
+    let status = Command::new("taskset")
+        .args(["-p", "-c", "0", &pid])
+        .stdout(Stdio::null())
+        .status()
+        .context("failed to run taskset (package util-linux)")?;
+    anyhow::ensure!(status.success(), "taskset refuses core 0");
     Ok(())
 }
 

@@ -117,8 +117,10 @@ pub(crate) struct Peer {
 impl Peer {
     /// Starts one, and waits until it serves.
     pub(crate) async fn start(kind: Kind, scene: &Scene<'_>) -> anyhow::Result<Self> {
-        let dir = scene.dir.join(kind.name());
-        fs::create_dir(&dir)?;
+        let dir = tempfile::Builder::new()
+            .prefix(kind.name())
+            .tempdir_in(scene.dir)?
+            .keep();
         let (plain, secure) = (free_port()?, free_port()?);
         let config = dir.join("config.yaml");
         let mut text = kind

@@ -34,9 +34,9 @@ pub(crate) struct Effort {
 /// A run under way.
 struct Run<'a> {
     effort: Effort,
+    scene: Scene<'a>,
     peers: Vec<Peer>,
     direct: Target,
-    credentials: &'a Credentials,
     samples: Samples,
 }
 
@@ -54,19 +54,17 @@ pub(crate) async fn run(
         credentials: &credentials,
         dir,
     };
-    let mut peers = Vec::new();
-    for kind in Kind::ALL {
-        peers.push(Peer::start(kind, &scene).await?);
-    }
     let mut run = Run {
         effort,
-        peers,
+        scene,
+        peers: Vec::new(),
         direct: Target::plain(backend),
-        credentials: &credentials,
         samples: Samples::default(),
     };
-    // Memory first: what load has left behind must not count as anybody's idle memory.
     run.memory().await?;
+    for kind in Kind::ALL {
+        run.peers.push(Peer::start(kind, &run.scene).await?);
+    }
     for round in 1..=effort.rounds {
         eprintln!("round {round} of {}", effort.rounds);
         run.messages().await?;
@@ -74,18 +72,36 @@ pub(crate) async fn run(
         run.handshakes().await?;
         run.checks().await?;
     }
-    run.ends().await?;
     Ok(run.samples)
 }
 
 impl Run<'_> {
+    /// Each value from a process of its own: what other load has left free in one would be used by
+    /// the tunnels that count.
     async fn memory(&mut self) -> anyhow::Result<()> {
-        for peer in &self.peers {
-            eprintln!("memory of {}", peer.kind.name());
-            for (row, target) in [(&row::IDLE_WS, &peer.plain), (&row::IDLE_WSS, &peer.secure)] {
-                let each = hold::idle(target, self.effort.pairs, peer.pid()).await?;
-                self.samples.add(row, peer.kind, each);
-            }
+        let Effort {
+            pairs,
+            deaf,
+            cycles,
+            ..
+        } = self.effort;
+        for kind in Kind::ALL {
+            eprintln!("memory of {}", kind.name());
+            let peer = Peer::start(kind, &self.scene).await?;
+            let each = hold::idle(&peer.plain, pairs, peer.pid()).await?;
+            self.samples.add(&row::IDLE_WS, kind, each);
+            drop(peer);
+            let peer = Peer::start(kind, &self.scene).await?;
+            let each = hold::idle(&peer.secure, pairs, peer.pid()).await?;
+            self.samples.add(&row::IDLE_WSS, kind, each);
+            drop(peer);
+            let peer = Peer::start(kind, &self.scene).await?;
+            let each = hold::deaf(&peer.plain, deaf, peer.pid()).await?;
+            self.samples.add(&row::DEAF, kind, each);
+            drop(peer);
+            let peer = Peer::start(kind, &self.scene).await?;
+            let growth = hold::cycles(&peer.plain, (cycles, pairs), peer.pid()).await?;
+            self.samples.add(&row::CYCLES, kind, growth);
         }
         Ok(())
     }
@@ -138,8 +154,8 @@ impl Run<'_> {
 
     /// What Tidegate's checks cost.
     async fn checks(&mut self) -> anyhow::Result<()> {
-        let (es256, rs256) = (&self.credentials.es256, &self.credentials.rs256);
-        let key = self.credentials.key_header();
+        let (es256, rs256) = (&self.scene.credentials.es256, &self.scene.credentials.rs256);
+        let key = self.scene.credentials.key_header();
         let tenant = format!("{key}X-Tenant: blue\r\n");
         let checks = [
             (&row::BARE, "/bare", String::new(), 0.0),
@@ -158,24 +174,6 @@ impl Run<'_> {
                 let work = load::shake(&target, self.effort.time, peer.pid()).await?;
                 self.samples.add(row, peer.kind, work.cost() - arithmetic);
             }
-        }
-        Ok(())
-    }
-
-    /// What would spoil other measurements.
-    async fn ends(&mut self) -> anyhow::Result<()> {
-        let Effort {
-            pairs,
-            deaf,
-            cycles,
-            ..
-        } = self.effort;
-        for peer in &self.peers {
-            eprintln!("cycles and slow readers of {}", peer.kind.name());
-            let growth = hold::cycles(&peer.plain, (cycles, pairs), peer.pid()).await?;
-            self.samples.add(&row::CYCLES, peer.kind, growth);
-            let each = hold::deaf(&peer.plain, deaf, peer.pid()).await?;
-            self.samples.add(&row::DEAF, peer.kind, each);
         }
         Ok(())
     }
