@@ -4,6 +4,8 @@
 //! Each worker accepts connections itself (`listener`), so that a handshake need not wake another
 //! thread; one that carries notably more than another gives them away.
 
+mod pulse;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use tokio::sync::mpsc;
 
 use crate::drain::Drain;
 use crate::handshake::{self, Server};
+use pulse::Pulse;
 
 /// A worker gives a connection away only if it carries an eighth, and so many, more than another:
 /// below that the other thread's waking costs more than the evenness gains.
@@ -46,6 +49,7 @@ struct Worker {
     load: Arc<AtomicUsize>,
     runtime: Handle,
     server: Arc<Server>,
+    pulse: Arc<Pulse>,
 }
 
 /// One connection in a worker's load, or one of its streams; counted until dropped.
@@ -88,6 +92,15 @@ impl Worker {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let carry = receive(connections, Arc::clone(&load), Arc::clone(server));
+        let pulse = Arc::new(Pulse::default());
+        let (beating, insisted) = (Arc::clone(&pulse), control.clone());
+        let beat = async move {
+            tokio::select! {
+                () = insisted.insisted() => {}
+                () = beating.run() => {}
+            }
+        };
+        control.spawn_on(beat, &handle);
         let control = control.clone();
         thread::Builder::new()
             .name(format!("tidegate-worker-{number}"))
@@ -106,6 +119,7 @@ impl Worker {
             load,
             runtime: handle,
             server: Arc::clone(server),
+            pulse,
         })
     }
 
@@ -120,6 +134,7 @@ impl Worker {
 
     /// To be called on its own runtime.
     fn carry(&self, accepted: Accepted) {
+        self.pulse.keep();
         serve(&self.server, Carried::new(&self.load), accepted);
     }
 
@@ -133,6 +148,7 @@ impl Worker {
         } = accepted;
         if let Ok(socket) = socket.into_std() {
             self.load.fetch_add(1, Ordering::Relaxed);
+            self.pulse.keep();
             // A worker that has ended drops the connection: the gateway ends as well.
             let _ = self.queue.send(Given {
                 socket,
