@@ -18,7 +18,6 @@ use crate::handshake::Server;
 use crate::snapshot::Snapshot;
 use crate::worker::Workers;
 
-
 /// The sockets of all listeners.
 #[derive(Debug)]
 pub(crate) struct Listeners {
