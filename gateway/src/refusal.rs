@@ -159,7 +159,7 @@ impl Reason {
     }
 
     /// Label and log field.
-    #[expect(clippy::too_many_lines, reason = "a line for each reason")]
+    #[allow(clippy::too_many_lines, reason = "a line for each reason")]
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid_request",
