@@ -17,9 +17,6 @@ use crate::problem::{Problem, summary, verdict};
 use crate::references::References;
 use crate::{GatewayVerdict, ListenerVerdict, Serving, World};
 
-/// Where the pods answer probes and metrics: no listener can have it.
-const ADMIN_PORT: u16 = 9090;
-
 /// A Gateway while APIs are being attached.
 pub(crate) struct GatewayDraft<'a> {
     pub(crate) gateway: &'a Gateway,
@@ -209,10 +206,6 @@ fn listeners(
     let mut rendered = Vec::new();
     for listener in &gateway.spec.listeners {
         let mut problems: Vec<_> = conflict(listener, &drafts).into_iter().collect();
-        if gateway.spec.deployment.managed && listener.port == ADMIN_PORT {
-            let text = format!("port {ADMIN_PORT} is where the pods answer probes: take another");
-            problems.push(Problem::accepted(Reason::Conflict, text));
-        }
         let usable = problems.is_empty();
         let tls = Tls {
             namespace: &key.namespace,

@@ -149,7 +149,11 @@ fn of_two_listeners_the_first_has_the_port() {
             ),
             true,
         ),
-        ("port of the probes", listener("b", 9090, json!({})), true),
+        (
+            "usual port of the probes, which then move",
+            listener("b", 9090, json!({})),
+            false,
+        ),
     ] {
         let listeners = json!({"listeners": [listener("a", 81, json!({})), second]});
         let plan = empty().gateway("edge", listeners).plan();
