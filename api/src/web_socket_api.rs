@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_config::policy::OnHandshake;
 use tidegate_config::{
-    ApiLimits, ApiTimeouts, BackendTls, CircuitBreaker, LiveAccess, NamedValue, OnChange,
-    PathMatch, PoolMember, UrlScheme,
+    ApiLimits, ApiTimeouts, BackendProxy, BackendTls, CircuitBreaker, HealthCheck, LiveAccess,
+    NamedValue, OnChange, PathMatch, PoolMember, UrlScheme,
 };
 
 use crate::{Contact, License};
@@ -46,7 +46,7 @@ use crate::{Contact, License};
         name = "Backend",
         type_ = "string",
         priority = 1,
-        json_path = ".spec.backend.url"
+        json_path = ".status.backend"
     ),
     printcolumn(
         name = "Age",
@@ -209,6 +209,13 @@ pub struct Backend {
     /// spared. Default: none is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit_breaker: Option<CircuitBreaker>,
+    /// How it is found out which backends are well. Default: a member of a pool that fails a
+    /// handshake is set aside for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
+    /// HTTP proxy on the way to the backend. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<BackendProxy>,
     /// Host header towards the backend. Default: host of the URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 261), regex(pattern = r"^[A-Za-z0-9._:\[\]-]+$"))]
@@ -216,6 +223,19 @@ pub struct Backend {
     /// How the backend's certificate is verified; holds for `wss://` URLs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<BackendTls>,
+}
+
+impl Backend {
+    /// For people: its URL; of a pool, that of the first member and how many more there are.
+    pub fn summary(&self) -> Option<String> {
+        let pool = self.pool.as_deref().unwrap_or_default();
+        match (&self.url, pool) {
+            (Some(url), _) => Some(url.clone()),
+            (None, [only]) => Some(only.url.clone()),
+            (None, [first, more @ ..]) => Some(format!("{} +{}", first.url, more.len())),
+            (None, []) => None,
+        }
+    }
 }
 
 /// Where clients put the subscription key of an API.
@@ -249,6 +269,9 @@ pub struct WebSocketApiStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 32))]
     pub urls: Vec<String>,
+    /// URL of the backend; of a pool, that of the first member and how many more there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<String>,
     /// Products that hold it (the first 64).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 64))]

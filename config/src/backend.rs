@@ -1,9 +1,13 @@
 //! The backends of an API: which there are, how TLS is verified, when one counts as broken.
 
+mod health_check;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Duration;
+
+pub use health_check::{ActiveHealthCheck, HealthCheck, HealthCheckType, PassiveHealthCheck};
 
 /// A DNS name or address, as text.
 pub type HostName = String;
@@ -96,6 +100,19 @@ fn five() -> u32 {
 
 fn half_a_minute() -> Duration {
     Duration::from_secs(30)
+}
+
+/// An HTTP proxy that tunnels to the backend (CONNECT, RFC 9110 §9.3.6).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BackendProxy {
+    /// `http://host:port`. The proxy finds the backend's address.
+    #[schemars(length(min = 8, max = 512), regex(pattern = r"^http://[^/?#@\s]+/?$"))]
+    pub url: String,
+    /// Name of a kubernetes.io/basic-auth Secret: `username` and `password` for the proxy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub credentials_ref: Option<String>,
 }
 
 /// TLS towards a `wss://` backend. Chain and host name are verified unless switched off.

@@ -188,8 +188,9 @@ fn ten_seconds() -> Duration {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "duration(has(self.window) ? self.window : '30s') <= duration(has(self.hardStop) ? self.hardStop : '50s')",
-    "message": "hardStop must not be shorter than window",
+    "rule": "duration(has(self.window) ? self.window : '30s') + duration(has(self.closeTimeout) ? self.closeTimeout : '5s') + duration('2s') <= duration(has(self.hardStop) ? self.hardStop : '50s')",
+    "message": "hardStop must be at least window + closeTimeout + 2s: who gets its Close last needs that time to answer",
+    "fieldPath": ".hardStop",
 }]))]
 pub struct Drain {
     /// Closes are spread evenly over this time. Default: 30s.

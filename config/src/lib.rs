@@ -23,7 +23,8 @@ mod timestamp;
 mod value;
 
 pub use backend::{
-    BackendTls, CircuitBreaker, HostName, PoolMember, TrustAnchorKind, TrustAnchorRef,
+    ActiveHealthCheck, BackendProxy, BackendTls, CircuitBreaker, HealthCheck, HealthCheckType,
+    HostName, PassiveHealthCheck, PoolMember, TrustAnchorKind, TrustAnchorRef,
 };
 pub use close_code::{CloseCode, InvalidCloseCode};
 pub use duration::{Duration, InvalidDuration};

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy::OnHandshake;
 use crate::{
-    ApiLimits, ApiTimeouts, BackendTls, CircuitBreaker, ClientCertificates, Drain, GatewayLimits,
-    GatewayTimeouts, LiveAccess, MaterialId, ObjectKey, OnChange, PoolMember, Protocol,
-    ResolvedValue, Telemetry, TlsVersion,
+    ApiLimits, ApiTimeouts, BackendProxy, BackendTls, CircuitBreaker, ClientCertificates, Drain,
+    GatewayLimits, GatewayTimeouts, HealthCheck, LiveAccess, MaterialId, ObjectKey, OnChange,
+    PoolMember, Protocol, ResolvedValue, Telemetry, TlsVersion,
 };
 
 /// The whole configuration of one Gateway.
@@ -171,6 +171,12 @@ pub struct ApiConfig {
     /// When a backend is spared; `None`: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit_breaker: Option<CircuitBreaker>,
+    /// How backends are watched; `None`: members of a pool by their handshakes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
+    /// Stands between here and the backends; references are relative to the API's namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend_proxy: Option<BackendProxy>,
     /// Host header towards the backend; `None`: that of the URL.
     pub host_header: Option<String>,
     /// TLS towards the backend; references are relative to the API's namespace.

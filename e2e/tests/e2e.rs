@@ -6,6 +6,8 @@
 mod access;
 #[path = "e2e/apply.rs"]
 mod apply;
+#[path = "e2e/backends.rs"]
+mod backends;
 #[path = "e2e/bad_input.rs"]
 mod bad_input;
 #[path = "e2e/calls.rs"]

@@ -7,6 +7,7 @@ mod answer;
 mod body;
 mod connect;
 mod pool;
+mod proxy;
 mod request;
 mod resolve;
 mod tls;
@@ -14,8 +15,11 @@ mod url;
 
 pub(crate) use answer::{Verdict, is_passed_on, judge};
 pub(crate) use body::read as read_body;
-pub(crate) use connect::{ConnectError, connect};
-pub(crate) use pool::{Among, Choice, Effect, InvalidPool, Nobody, Out, Pool, Seat, Turn};
+pub(crate) use connect::{ConnectError, Way, connect};
+pub(crate) use pool::{
+    Among, Choice, Effect, InvalidPool, Nobody, Out, Patient, Pool, Rules, Seat, Turn,
+};
+pub(crate) use proxy::{InvalidProxy, Proxy, ProxyError};
 pub(crate) use request::{encode as encode_request, put_field};
 pub(crate) use resolve::Resolver;
 pub(crate) use tls::{ClientTls, ClientTlsFactory, InvalidBackendTls};

@@ -10,8 +10,10 @@ mod tests;
 use http::{HeaderMap, HeaderName, Method};
 
 pub(crate) use http2::from_http2;
-pub(crate) use parse::{parse_request, parse_response};
-pub(crate) use read::{HeadLimits, ReadHead, ReadHeadError, read_request, read_response};
+pub(crate) use parse::{parse_connect_answer, parse_request, parse_response};
+pub(crate) use read::{
+    HeadLimits, ReadHead, ReadHeadError, read_connect_answer, read_request, read_response,
+};
 
 /// The request head of a handshake, as the client sent it.
 #[derive(Clone, Debug)]

@@ -34,6 +34,7 @@ mod frame;
 mod gateway;
 mod handshake;
 mod head;
+mod health;
 mod http_client;
 mod jwks;
 mod jwt;

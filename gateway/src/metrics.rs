@@ -188,12 +188,17 @@ impl Metrics {
         forget(&self.tunnels.closed, &gone);
         forget(&self.tunnels.messages, &gone);
         forget(&self.tunnels.bytes, &gone);
-        forget(&self.backends.circuits_opened, &gone);
+        self.backends.forget(&gone);
     }
 
     /// Counts what these services count, too; the first ones stay.
     pub(crate) fn attach(&self, services: Arc<Services>) {
         self.services.attach(services);
+    }
+
+    /// A health check found a backend well, or not.
+    pub(crate) fn health_check(&self, api: &ObjectKey, well: bool) {
+        self.backends.checked(api, well);
     }
 
     /// Asks at each scrape how many backends of which API get no handshakes; the first one stays.

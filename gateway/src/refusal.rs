@@ -63,6 +63,7 @@ pub(crate) enum Reason {
     HandshakeDeadline,
     BackendCircuitOpen,
     BackendConnectFailed,
+    BackendProxyFailed,
     BackendTlsFailed,
     BackendTimeout,
     BackendInvalidHandshake,
@@ -74,7 +75,7 @@ pub(crate) enum Reason {
 impl Reason {
     /// All reasons, in the order of the documentation.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 58] = [
+    pub(crate) const ALL: [Self; 59] = [
         Self::InvalidRequest,
         Self::InvalidUpgrade,
         Self::UnsupportedVersion,
@@ -127,6 +128,7 @@ impl Reason {
         Self::HandshakeDeadline,
         Self::BackendCircuitOpen,
         Self::BackendConnectFailed,
+        Self::BackendProxyFailed,
         Self::BackendTlsFailed,
         Self::BackendTimeout,
         Self::BackendInvalidHandshake,
@@ -150,6 +152,7 @@ impl Reason {
                 | Self::HandshakeDeadline
                 | Self::BackendCircuitOpen
                 | Self::BackendConnectFailed
+                | Self::BackendProxyFailed
                 | Self::BackendTlsFailed
                 | Self::BackendTimeout
                 | Self::BackendInvalidHandshake
@@ -214,6 +217,7 @@ impl Reason {
             Self::HandshakeDeadline => "handshake_deadline",
             Self::BackendCircuitOpen => "backend_circuit_open",
             Self::BackendConnectFailed => "backend_connect_failed",
+            Self::BackendProxyFailed => "backend_proxy_failed",
             Self::BackendTlsFailed => "backend_tls_failed",
             Self::BackendTimeout => "backend_timeout",
             Self::BackendInvalidHandshake => "backend_invalid_handshake",

@@ -20,7 +20,7 @@ use tidegate_config::{
 
 use crate::access::AccessIndex;
 use crate::client_address::TrustedProxies;
-use crate::dial::{BackendUrl, ClientTls, ClientTlsFactory, Out, Pool};
+use crate::dial::{BackendUrl, ClientTlsFactory, Out, Pool, Way};
 use crate::metrics::{ApiMetrics, Metrics};
 use crate::policy::{Pipeline, ScopePolicies, Services};
 use crate::relay::Rules;
@@ -60,7 +60,7 @@ pub(crate) struct Api {
     /// Its path and query hold for the whole pool.
     pub(crate) backend: BackendUrl,
     pub(crate) pool: Arc<Pool>,
-    pub(crate) backend_tls: ClientTls,
+    pub(crate) way: Way,
     /// Without a product.
     pub(crate) pipeline: Pipeline,
     pub(crate) rules: Arc<Rules>,
@@ -117,6 +117,11 @@ impl Snapshot {
         self.rejected
             .iter()
             .any(|rejected| rejected.kind == kind && rejected.key == *key)
+    }
+
+    /// All APIs, in no order.
+    pub(crate) fn apis(&self) -> impl Iterator<Item = &Arc<Api>> {
+        self.apis.values()
     }
 
     /// How many backends of which API get no handshakes at the moment.

@@ -186,6 +186,8 @@ impl<'a> ApiDraft<'a> {
             backend_url: backend::first_url(&spec.backend).to_owned(),
             backend_pool: spec.backend.pool.clone().unwrap_or_default(),
             circuit_breaker: spec.backend.circuit_breaker,
+            health_check: spec.backend.health_check.clone(),
+            backend_proxy: spec.backend.proxy.clone(),
             host_header: spec.backend.host_header.clone(),
             backend_tls: spec.backend.tls.clone().unwrap_or_default(),
             subscription_required: spec.subscription_required,
@@ -223,6 +225,8 @@ impl<'a> ApiDraft<'a> {
             backend_tls: tidegate_config::BackendTls::default(),
             // Nobody is let through to it, and it may be what is wrong.
             backend_pool: Vec::new(),
+            health_check: None,
+            backend_proxy: None,
             blocked: Some(summary(&self.problems.iter().collect::<Vec<_>>())),
             ..latest
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tidegate_api::{Backend, Reason};
 use tidegate_config::policy::{OnHandshake, Policy, Section, Step};
-use tidegate_config::{MaterialId, PoolMember, TrustAnchorRef};
+use tidegate_config::{BackendProxy, MaterialId, PoolMember, TrustAnchorRef};
 use url::Url;
 
 use crate::pem;
@@ -15,6 +15,9 @@ use crate::references::References;
 pub(crate) const TLS_CERTIFICATE: &str = "tls.crt";
 /// Data keys of a kubernetes.io/tls Secret.
 pub(crate) const TLS_PRIVATE_KEY: &str = "tls.key";
+
+/// Data keys of a kubernetes.io/basic-auth Secret.
+pub(crate) const PROXY_CREDENTIALS: [&str; 2] = ["username", "password"];
 
 /// Everything that is wrong with a backend.
 pub(crate) fn check(
@@ -29,6 +32,10 @@ pub(crate) fn check(
         problems.push(problem.at("spec.backend.url"));
     }
     problems.extend(check_pool(backend.pool.as_deref().unwrap_or_default()));
+    if let Some(proxy) = &backend.proxy {
+        let checked = check_proxy(namespace, proxy, references);
+        problems.extend(checked.err());
+    }
     let Some(tls) = &backend.tls else {
         return problems;
     };
@@ -43,6 +50,42 @@ pub(crate) fn check(
         problems.push(problem.at("spec.backend.tls.clientCertificateRef"));
     }
     problems
+}
+
+/// A proxy that can be asked, with what it wants to be asked with (RFC 7617: no colon in the name).
+fn check_proxy(
+    namespace: &str,
+    proxy: &BackendProxy,
+    references: &mut References<'_>,
+) -> Result<(), Problem> {
+    let url = Url::parse(&proxy.url).ok();
+    let is_plain = |url: &Url| {
+        let host = url.host_str().is_some_and(|host| !host.is_empty());
+        host && url.scheme() == "http" && url.username().is_empty() && url.password().is_none()
+    };
+    if !url.as_ref().is_some_and(is_plain) {
+        let text = "must be http://host:port; user and password belong into credentialsRef";
+        return Err(Problem::invalid(text).at("spec.backend.proxy.url"));
+    }
+    let Some(name) = &proxy.credentials_ref else {
+        return Ok(());
+    };
+    for key in PROXY_CREDENTIALS {
+        let at = |problem: Problem| problem.at("spec.backend.proxy.credentialsRef");
+        let bytes = references.secret(namespace, name, key).map_err(at)?;
+        let usable = |text: &str| {
+            !(text.contains(char::is_control) || key == "username" && text.contains(':'))
+        };
+        if !std::str::from_utf8(&bytes).is_ok_and(usable) {
+            let text = format!(
+                "key \"{key}\" of Secret {namespace}/{name} can not be sent to a proxy: it has line \
+                 ends or other control characters, is not UTF-8, or is a user name with a colon"
+            );
+            return Err(at(Problem::unresolved(Reason::InvalidMaterial, text)));
+        }
+        references.keep(MaterialId::secret(namespace, name, key), &bytes);
+    }
+    Ok(())
 }
 
 /// URL of the backend, or of the first one of its pool.

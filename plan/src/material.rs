@@ -5,7 +5,7 @@ use tidegate_config::{
     ApiConfig, GatewayConfig, Material, MaterialId, ResolvedValue, TrustAnchorRef,
 };
 
-use crate::backend::key_pair_ids;
+use crate::backend::{PROXY_CREDENTIALS, key_pair_ids};
 
 /// Everything that a configuration refers to: as found now, or, for what is broken and serves its
 /// last good version, as it was.
@@ -131,6 +131,10 @@ fn of_backend(api: &ApiConfig) -> Vec<MaterialId> {
     if let Some(name) = &api.backend_tls.client_certificate_ref {
         let (chain, key) = key_pair_ids(namespace, name);
         ids.extend([chain, key]);
+    }
+    let proxy = api.backend_proxy.as_ref();
+    if let Some(name) = proxy.and_then(|proxy| proxy.credentials_ref.as_deref()) {
+        ids.extend(PROXY_CREDENTIALS.map(|key| MaterialId::secret(namespace, name, key)));
     }
     ids
 }

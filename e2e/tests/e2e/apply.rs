@@ -582,6 +582,7 @@ fn every_example_has_a_test() -> anyhow::Result<()> {
     let tested = [
         "echo",
         "jwt",
+        "pool",
         "product",
         "signalr",
         "two-gateways",

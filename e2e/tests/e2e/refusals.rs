@@ -90,8 +90,11 @@ impl Backends {
         let page = self.page.address();
         let mut silent = at(format!("ws://{}/", self.silent.address()));
         silent["timeouts"] = json!({"backendHandshake": "1s"});
+        let mut no_proxy = at("ws://chat.invalid/".to_owned());
+        no_proxy["backend"]["proxy"] = json!({"url": "http://127.0.0.1:1"});
         vec![
             ("nobody", at("ws://127.0.0.1:1/".to_owned())),
+            ("no-proxy", no_proxy),
             ("untrusted", at(format!("wss://localhost:{untrusted}/"))),
             ("silent", silent),
             ("page", at(format!("ws://{page}/page"))),
@@ -228,6 +231,7 @@ fn refused(host: &str) -> Vec<Case> {
         case("return_response", 418, to("return")),
         case("expression_failed", 500, to("fault")),
         case("backend_connect_failed", 502, to("nobody")),
+        case("backend_proxy_failed", 502, to("no-proxy")),
         case("backend_tls_failed", 502, to("untrusted")),
         case("backend_timeout", 504, to("silent")),
         case("backend_invalid_handshake", 502, to("page")),

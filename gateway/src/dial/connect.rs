@@ -12,7 +12,7 @@ use tidegate_config::UrlScheme;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::{BackendUrl, ClientTls, Resolver};
+use super::{BackendUrl, ClientTls, Proxy, ProxyError, Resolver};
 use crate::socket;
 use crate::transport::Transport;
 
@@ -26,27 +26,40 @@ pub(crate) enum ConnectError {
     Resolve(String, #[source] io::Error),
     #[error("failed to connect to {0}")]
     Connect(String, #[source] io::Error),
+    #[error("failed to find the address of the proxy {0}")]
+    ResolveProxy(String, #[source] io::Error),
+    #[error("failed to connect to the proxy {0}")]
+    ConnectProxy(String, #[source] io::Error),
+    #[error("no tunnel to {1} through {0}")]
+    Tunnel(String, String, #[source] ProxyError),
     #[error("\"{0}\" is no name that a certificate can be for")]
     Name(String),
     #[error("failed to agree on TLS with {0}")]
     Tls(String, #[source] io::Error),
 }
 
+/// How an API's backends are reached.
+#[derive(Clone, Debug)]
+pub(crate) struct Way {
+    pub(crate) tls: ClientTls,
+    pub(crate) proxy: Option<Proxy>,
+}
+
 /// Connects to a backend. `server_name` is what its certificate must be for, if not the host.
 pub(crate) async fn connect(
     resolver: &Resolver,
     url: &BackendUrl,
-    tls: &ClientTls,
+    Way { tls, proxy }: &Way,
     server_name: Option<&ServerName<'static>>,
 ) -> Result<Transport, ConnectError> {
-    let resolved = resolver.resolve(&url.host, url.port).await;
-    let addresses = resolved.map_err(|error| ConnectError::Resolve(url.host.clone(), error))?;
-    let socket = match race(&addresses).await {
-        Ok(socket) => socket,
-        Err(error) => {
-            resolver.forget(&url.host, url.port);
-            return Err(ConnectError::Connect(url.authority(), error));
-        }
+    let socket = match proxy {
+        None => open_tcp(resolver, &url.host, url.port)
+            .await
+            .map_err(|failure| match failure {
+                TcpFailure::Resolve(error) => ConnectError::Resolve(url.host.clone(), error),
+                TcpFailure::Connect(error) => ConnectError::Connect(url.authority(), error),
+            })?,
+        Some(proxy) => open_through(proxy, resolver, url).await?,
     };
     if url.scheme == UrlScheme::Ws {
         return Ok(Transport::Plain(socket));
@@ -62,8 +75,41 @@ pub(crate) async fn connect(
     Ok(Transport::TlsClient(Box::new(stream)))
 }
 
+enum TcpFailure {
+    Resolve(io::Error),
+    Connect(io::Error),
+}
+
+async fn open_tcp(resolver: &Resolver, host: &str, port: u16) -> Result<TcpStream, TcpFailure> {
+    let resolved = resolver.resolve(host, port).await;
+    let addresses = resolved.map_err(TcpFailure::Resolve)?;
+    let raced = race(&addresses, open).await;
+    raced.map_err(|error| {
+        resolver.forget(host, port);
+        TcpFailure::Connect(error)
+    })
+}
+
+async fn open_through(
+    proxy: &Proxy,
+    resolver: &Resolver,
+    url: &BackendUrl,
+) -> Result<TcpStream, ConnectError> {
+    let opened = open_tcp(resolver, &proxy.host, proxy.port).await;
+    let mut socket = opened.map_err(|failure| match failure {
+        TcpFailure::Resolve(error) => ConnectError::ResolveProxy(proxy.authority(), error),
+        TcpFailure::Connect(error) => ConnectError::ConnectProxy(proxy.authority(), error),
+    })?;
+    let tunnel = proxy.tunnel(&mut socket, url).await;
+    tunnel.map_err(|error| ConnectError::Tunnel(proxy.authority(), url.authority(), error))?;
+    Ok(socket)
+}
+
 /// The first address that answers. The next one joins in when one fails or takes its time.
-async fn race(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+async fn race<F, T>(addresses: &[SocketAddr], open: impl Fn(SocketAddr) -> F) -> io::Result<T>
+where
+    F: Future<Output = io::Result<T>>,
+{
     if let [only] = addresses {
         return open(*only).await;
     }
@@ -108,9 +154,68 @@ mod tests {
         let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let bad = closed.local_addr().unwrap();
         drop(closed);
-        let socket = race(&[bad, bad, good]).await.unwrap();
+        let socket = race(&[bad, bad, good], open).await.unwrap();
         assert_eq!(socket.peer_addr().unwrap(), good);
-        assert!(race(&[bad, bad]).await.is_err());
-        assert!(race(&[]).await.is_err());
+        assert!(race(&[bad, bad], open).await.is_err());
+        assert!(race(&[], open).await.is_err());
+    }
+
+    /// The winner of a race, and when each address was tried, in milliseconds.
+    async fn run(answers: &[(u64, bool)]) -> (Option<u16>, Vec<(u16, u128)>) {
+        let begin = tokio::time::Instant::now();
+        let tried = std::cell::RefCell::new(Vec::new());
+        let addresses: Vec<SocketAddr> = (0..answers.len())
+            .map(|i| ([192, 0, 2, 1], u16::try_from(i).unwrap()).into())
+            .collect();
+        let open = |address: SocketAddr| {
+            let port = address.port();
+            tried.borrow_mut().push((port, begin.elapsed().as_millis()));
+            let (after, good) = answers[usize::from(port)];
+            async move {
+                tokio::time::sleep(Duration::from_millis(after)).await;
+                let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+                good.then_some(port).ok_or_else(refused)
+            }
+        };
+        let winner = race(&addresses, open).await.ok();
+        (winner, tried.into_inner())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_takes_its_time_gets_company() {
+        for (name, answers, winner, tried) in [
+            (
+                "the first answers",
+                &[(249, true), (0, true)][..],
+                Some(0),
+                &[(0, 0)][..],
+            ),
+            (
+                "the first is silent",
+                &[(9000, true), (10, true), (0, true)],
+                Some(1),
+                &[(0, 0), (1, 250)],
+            ),
+            (
+                "the first is slow, the second slower",
+                &[(300, true), (100, true)],
+                Some(0),
+                &[(0, 0), (1, 250)],
+            ),
+            (
+                "a refusal is not waited for",
+                &[(5, false), (0, true)],
+                Some(1),
+                &[(0, 0), (1, 5)],
+            ),
+            (
+                "all refuse",
+                &[(5, false), (400, false)],
+                None,
+                &[(0, 0), (1, 5)],
+            ),
+        ] {
+            assert_eq!(run(answers).await, (winner, tried.to_vec()), "{name}");
+        }
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! Tunnels live for hours, so that what counts is how many a member has, not how many it was
 //! given. A member that can not be reached is set aside for a while; then one handshake tries it,
-//! and the others stay away until that went well. Being set aside is advice: when all are, they are
-//! tried nevertheless. An open circuit is not.
+//! and the others stay away until that went well. Being set aside, or ill, is advice: when all are,
+//! they are tried nevertheless. An open circuit is not.
 
 mod absence;
 mod breaker;
+mod checked;
 mod choice;
 #[cfg(test)]
 mod tests;
@@ -15,14 +16,16 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tidegate_config::{CircuitBreaker, PoolMember};
+use tidegate_config::{ApiConfig, CircuitBreaker, PassiveHealthCheck, PoolMember};
 
 use super::{BackendUrl, InvalidBackendUrl};
 use absence::Absence;
 use breaker::Breaker;
+use checked::Checked;
 use choice::Attempt;
 
 pub(crate) use breaker::Turn;
+pub(crate) use checked::Patient;
 pub(crate) use choice::{Choice, Effect, Seat};
 
 /// Why a pool can not be used.
@@ -58,6 +61,8 @@ pub(crate) enum Nobody {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Out {
     pub(crate) circuit_open: u32,
+    /// By active checks.
+    pub(crate) unhealthy: u32,
     pub(crate) set_aside: u32,
 }
 
@@ -65,9 +70,29 @@ pub(crate) struct Out {
 #[derive(Debug)]
 pub(crate) struct Pool {
     members: Vec<Member>,
-    breaker: Option<CircuitBreaker>,
+    rules: Rules,
     /// Whose turn it is among equals.
     turn: AtomicUsize,
+}
+
+/// When members get no handshakes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rules {
+    breaker: Option<CircuitBreaker>,
+    passive: PassiveHealthCheck,
+    /// Does somebody check them?
+    active: bool,
+}
+
+impl Rules {
+    pub(crate) fn of(api: &ApiConfig) -> Self {
+        let check = api.health_check.as_ref();
+        Self {
+            breaker: api.circuit_breaker,
+            passive: check.map(|check| check.passive).unwrap_or_default(),
+            active: check.is_some_and(|check| check.active.is_some()),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -86,11 +111,12 @@ struct State {
     health: Mutex<Health>,
 }
 
-/// What handshakes found out.
+/// What handshakes and checks found out.
 #[derive(Debug, Default)]
 struct Health {
     absence: Absence,
     breaker: Breaker,
+    checked: Checked,
 }
 
 impl Pool {
@@ -98,7 +124,7 @@ impl Pool {
     pub(crate) fn new(
         backend: &BackendUrl,
         members: &[PoolMember],
-        breaker: Option<CircuitBreaker>,
+        rules: Rules,
         before: Option<&Self>,
     ) -> Result<Self, InvalidPool> {
         let parsed = members.iter().enumerate();
@@ -114,7 +140,7 @@ impl Pool {
         }
         Ok(Self {
             members,
-            breaker,
+            rules,
             turn: AtomicUsize::new(0),
         })
     }
@@ -146,24 +172,35 @@ impl Pool {
                 .min_by(|(_, a), (_, b)| a.cmp(b));
             let Some((index, _)) = best else { break };
             let Member { url, state, .. } = &self.members[index];
-            match Attempt::begin(state, self.breaker.is_some(), now) {
-                Ok(attempt) => return Ok(Choice::new((index, url), attempt, self.breaker)),
+            match Attempt::begin(state, self.rules, now) {
+                Ok(attempt) => return Ok(Choice::new((index, url), attempt, self.rules)),
                 Err(open) => nobody = nobody.or_open(open),
             }
         }
         Err(nobody)
     }
 
+    /// Every member with its address, for who checks them.
+    pub(crate) fn patients(&self) -> impl Iterator<Item = (&BackendUrl, Patient)> {
+        let members = self.members.iter();
+        members.map(|member| (&member.url, Patient(Arc::clone(&member.state))))
+    }
+
     /// How many get no handshakes; `None` where that is never so.
     pub(crate) fn out(&self, now: Instant) -> Option<Out> {
-        if !self.has_choice() && self.breaker.is_none() {
+        let Rules {
+            breaker, active, ..
+        } = self.rules;
+        if !self.has_choice() && breaker.is_none() && !active {
             return None;
         }
         let mut out = Out::default();
         for member in &self.members {
             let health = member.state.health();
-            if self.breaker.is_some() && health.breaker.is_open() {
+            if breaker.is_some() && health.breaker.is_open() {
                 out.circuit_open += 1;
+            } else if health.checked.is_ill() {
+                out.unhealthy += 1;
             } else if self.has_choice() && health.absence.is_out(now) {
                 out.set_aside += 1;
             }
@@ -183,10 +220,16 @@ impl Pool {
         // With the one to come, so that of two empty members the heavier is first.
         let load = tunnels.saturating_mul(1_000_000) / u64::from(*weight);
         let health = state.health();
-        let open = self.breaker.and_then(|_| health.breaker.open_for(now));
+        let open = self
+            .rules
+            .breaker
+            .and_then(|_| health.breaker.open_for(now));
         match open {
             Some(left) => Err(left),
-            None => Ok((health.absence.is_out(now), *priority, load)),
+            None => {
+                let is_out = health.checked.is_ill() || health.absence.is_out(now);
+                Ok((is_out, *priority, load))
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::chain::text_of;
 use crate::drain::Drain;
 use crate::gateway::{Applied, BoundListener, Options, Problem, Shared, State};
 use crate::handshake::Explainer;
+use crate::health::HealthChecks;
 use crate::listener::{Listeners, Listening};
 use crate::session::Access;
 use crate::snapshot::{Lasting, Snapshot};
@@ -32,6 +33,7 @@ pub(super) struct Takeover {
     drains: Drains,
     /// From the first configuration on.
     running: Option<Running>,
+    health: HealthChecks,
     /// The update looked at last, whether it was taken over or not.
     seen: Option<Arc<Update>>,
     /// Why it was not: a fault of ours, since compiling does not fail.
@@ -63,7 +65,9 @@ impl Takeover {
         lasting: Arc<Lasting>,
         drains: Drains,
     ) -> Self {
+        let metrics = Arc::clone(&state.metrics);
         Self {
+            health: HealthChecks::new(drains.control.clone(), metrics),
             options,
             state,
             lasting,
@@ -146,6 +150,7 @@ impl Takeover {
         }
         let served = |key: &_| snapshot.api(key).is_some();
         self.state.metrics.retain_apis(served);
+        self.health.reconcile(&snapshot);
         self.state.sessions.reconcile(snapshot);
         let revision = update.revision;
         self.state.serving.send_replace(Some(update));

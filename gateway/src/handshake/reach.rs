@@ -222,9 +222,9 @@ async fn connect(server: &Server, visit: &Visit, limits: Limits) -> Result<Trans
     let api = &visit.api;
     let upstream = &visit.exchange.upstream;
     // The name is that of the API's own backend; another one has its own.
-    let own_name = api.backend_tls.server_name.as_ref();
+    let own_name = api.way.tls.server_name.as_ref();
     let name = own_name.filter(|_| upstream.destination() != Destination::Elsewhere);
-    let connecting = dial::connect(&server.resolver, &upstream.target, &api.backend_tls, name);
+    let connecting = dial::connect(&server.resolver, &upstream.target, &api.way, name);
     let refusal = match timeout_at(limits.deadline(limits.connect), connecting).await {
         Ok(Ok(backend)) => return Ok(backend),
         Ok(Err(error)) => connect_failed(&error),
@@ -267,6 +267,9 @@ fn connect_failed(error: &ConnectError) -> Refusal {
         ConnectError::Resolve(..) | ConnectError::Connect(..) => {
             (Reason::BackendConnectFailed, "Backend connection failed")
         }
+        ConnectError::ResolveProxy(..)
+        | ConnectError::ConnectProxy(..)
+        | ConnectError::Tunnel(..) => (Reason::BackendProxyFailed, "Backend proxy failed"),
         ConnectError::Name(_) | ConnectError::Tls(..) => {
             (Reason::BackendTlsFailed, "Backend TLS failed")
         }

@@ -53,6 +53,19 @@ pub(crate) fn parse_request(bytes: &Bytes) -> Result<RequestHead, InvalidHead> {
 
 /// A whole response head, up to and including the empty line.
 pub(crate) fn parse_response(bytes: &Bytes) -> Result<ResponseHead, InvalidHead> {
+    match parse_answer(bytes)? {
+        (1, head) => Ok(head),
+        _ => Err(malformed("the answer is not HTTP/1.1")),
+    }
+}
+
+/// As [`parse_response`], of any version of HTTP/1.
+pub(crate) fn parse_connect_answer(bytes: &Bytes) -> Result<ResponseHead, InvalidHead> {
+    parse_answer(bytes).map(|(_, head)| head)
+}
+
+/// Minor version and head.
+fn parse_answer(bytes: &Bytes) -> Result<(u8, ResponseHead), InvalidHead> {
     let mut fields = [MaybeUninit::uninit(); MAX_FIELDS];
     let mut response = httparse::Response::new(&mut []);
     let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
@@ -65,13 +78,11 @@ pub(crate) fn parse_response(bytes: &Bytes) -> Result<ResponseHead, InvalidHead>
         Ok(httparse::Status::Partial) => return Err(malformed("the head is not complete")),
         Err(error) => return Err(rejected(error)),
     }
-    let (Some(1), Some(status)) = (response.version, response.code) else {
-        return Err(malformed("the answer is not HTTP/1.1"));
+    let (Some(version), Some(status)) = (response.version, response.code) else {
+        return Err(malformed("the head is not complete"));
     };
-    Ok(ResponseHead {
-        status,
-        headers: collect(bytes, response.headers)?,
-    })
+    let headers = collect(bytes, response.headers)?;
+    Ok((version, ResponseHead { status, headers }))
 }
 
 pub(super) fn check_single(headers: &HeaderMap) -> Result<(), InvalidHead> {

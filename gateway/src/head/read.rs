@@ -5,7 +5,9 @@ use std::io;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::{InvalidHead, RequestHead, ResponseHead, parse_request, parse_response};
+use super::{
+    InvalidHead, RequestHead, ResponseHead, parse_connect_answer, parse_request, parse_response,
+};
 
 /// A usual request head with a token fits; larger ones cost a second allocation.
 const FIRST_READ: usize = 2 * 1024;
@@ -63,16 +65,20 @@ pub(crate) async fn read_response(
     limit: usize,
     received: &mut usize,
 ) -> Result<ReadHead<ResponseHead>, ReadHeadError> {
-    let check = |bytes: &[u8]| {
-        let end = find_end(bytes, 0).unwrap_or(bytes.len());
-        if end > limit {
-            Err(InvalidHead::Malformed("the head is too large"))
-        } else {
-            Ok(())
-        }
-    };
+    let check = |bytes: &[u8]| check_response(bytes, limit);
     let (head, rest) = read_bytes(stream, ahead, check, received).await?;
     let head = parse_response(&head).map_err(ReadHeadError::Invalid)?;
+    Ok(ReadHead { head, rest })
+}
+
+/// Reads a proxy's answer to CONNECT. Many still say HTTP/1.0, and what follows is no HTTP anyway.
+pub(crate) async fn read_connect_answer(
+    stream: &mut (impl AsyncRead + Unpin),
+    limit: usize,
+) -> Result<ReadHead<ResponseHead>, ReadHeadError> {
+    let check = |bytes: &[u8]| check_response(bytes, limit);
+    let (head, rest) = read_bytes(stream, Bytes::new(), check, &mut 0).await?;
+    let head = parse_connect_answer(&head).map_err(ReadHeadError::Invalid)?;
     Ok(ReadHead { head, rest })
 }
 
@@ -132,6 +138,15 @@ fn find_end(bytes: &[u8], from: usize) -> Option<usize> {
         }
     }
     None
+}
+
+fn check_response(bytes: &[u8], limit: usize) -> Result<(), InvalidHead> {
+    let end = find_end(bytes, 0).unwrap_or(bytes.len());
+    if end > limit {
+        Err(InvalidHead::Malformed("the head is too large"))
+    } else {
+        Ok(())
+    }
 }
 
 /// Is the head within its limits, as far as it is here?

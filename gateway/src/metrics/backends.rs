@@ -8,6 +8,7 @@ use prometheus::{IntCounterVec, IntGaugeVec, Registry};
 use tidegate_config::ObjectKey;
 
 use crate::dial::Out;
+use crate::metrics::forget;
 use crate::metrics::register::{counters, gauges};
 
 type Ask = Box<dyn Fn() -> Vec<(ObjectKey, Out)> + Send + Sync>;
@@ -15,6 +16,7 @@ type Ask = Box<dyn Fn() -> Vec<(ObjectKey, Out)> + Send + Sync>;
 /// What is counted about backends.
 pub(super) struct BackendMetrics {
     pub(super) circuits_opened: IntCounterVec,
+    checks: IntCounterVec,
     out: IntGaugeVec,
     ask: OnceLock<Ask>,
 }
@@ -28,6 +30,12 @@ impl BackendMetrics {
                 "Times that the circuit of a backend opened",
                 &["api"],
             ),
+            checks: counters(
+                r,
+                "tidegate_backend_health_checks_total",
+                "Active health checks",
+                &["api", "result"],
+            ),
             out: gauges(
                 r,
                 "tidegate_backends_out",
@@ -36,6 +44,19 @@ impl BackendMetrics {
             ),
             ask: OnceLock::new(),
         }
+    }
+
+    /// A check found a backend well, or not.
+    pub(super) fn checked(&self, api: &ObjectKey, well: bool) {
+        let result = if well { "succeeded" } else { "failed" };
+        let api = api.to_string();
+        self.checks.with_label_values(&[api.as_str(), result]).inc();
+    }
+
+    /// Series of APIs that are no longer served.
+    pub(super) fn forget(&self, gone: &[String]) {
+        forget(&self.circuits_opened, gone);
+        forget(&self.checks, gone);
     }
 
     /// Whom to ask; the first one stays.
@@ -50,6 +71,7 @@ impl BackendMetrics {
             let api = api.to_string();
             for (reason, count) in [
                 ("circuit_open", out.circuit_open),
+                ("unhealthy", out.unhealthy),
                 ("set_aside", out.set_aside),
             ] {
                 let gauge = self.out.with_label_values(&[api.as_str(), reason]);

@@ -79,6 +79,7 @@ fn the_documentation_lists_every_metric() {
     metrics.handshake_phase(Phase::Total, Duration::ZERO);
     metrics.config_error("format");
     api.circuit_opened();
+    metrics.health_check(&key, true);
     metrics.count_backends(move || vec![(key.clone(), Out::default())]);
     metrics.render();
     let registered = metrics.registry.gather().into_iter().map(|family| {

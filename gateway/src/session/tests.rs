@@ -80,6 +80,8 @@ fn api(name: &str) -> ApiConfig {
         backend_url: "ws://backend".to_owned(),
         backend_pool: Vec::new(),
         circuit_breaker: None,
+        health_check: None,
+        backend_proxy: None,
         host_header: None,
         backend_tls: BackendTls::default(),
         subscription_required: true,

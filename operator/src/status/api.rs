@@ -29,6 +29,7 @@ pub(crate) fn of_api(
     WebSocketApiStatus {
         observed_generation: Some(verdict.verdict.generation),
         urls: first(&verdict.urls, URLS),
+        backend: api.spec.backend.summary(),
         products: first(&verdict.products, PRODUCTS),
         gateways: verdict.gateways.iter().take(GATEWAYS).map(on).collect(),
         unresolved: first(&verdict.unresolved, UNRESOLVED),

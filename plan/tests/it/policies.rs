@@ -259,6 +259,12 @@ fn bad_steps_are_named_by_their_place() {
             "spec.backend.url: the URL must not contain a user or password",
         ),
         (
+            "proxy with a password",
+            json!({"backend": {"url": "ws://chat", "proxy": {"url": "http://user:hidden@proxy"}}}),
+            "Invalid",
+            "spec.backend.proxy.url: must be http://host:port",
+        ),
+        (
             "pool with a password",
             json!({"backend": {"url": null, "pool": [{"url": "ws://a"}, {"url": "ws://user:hidden@chat"}]}}),
             "Invalid",

@@ -19,6 +19,12 @@ qVO7Vka2hyKZ4KbikQIDAQAB
 -----END PUBLIC KEY-----
 ";
 
+fn proxy(credentials: &str) -> Value {
+    json!({"backend": {"url": "ws://chat", "proxy": {
+        "url": "http://proxy:3128", "credentialsRef": credentials,
+    }}})
+}
+
 fn jwt(secret_key_ref: Value) -> Value {
     json!({"onHandshake": {"inbound": [{"validateJwt": {"keys": [{"secretKeyRef": secret_key_ref}]}}]}})
 }
@@ -107,6 +113,7 @@ fn material_of_every_kind_is_found() {
         .secret("jwt", &[("hmac", b"a secret of thirty-two bytes....".as_slice()), ("pem", public_key.as_bytes())])
         .secret("ca", &[("ca.crt", certificate.as_bytes())])
         .secret("client", &[("tls.crt", certificate.as_bytes()), ("tls.key", private_key.as_bytes())])
+        .secret("proxy", &[("username", b"gate".as_slice()), ("password", b"word")])
         .config_map("roots", &[("bundle", &certificate)])
         .config_map("settings", &[("region", "eu")])
         .api("chat", json!({
@@ -117,7 +124,7 @@ fn material_of_every_kind_is_found() {
             "backend": {"url": "wss://chat", "tls": {
                 "caRefs": [{"kind": "Secret", "name": "ca"}, {"kind": "ConfigMap", "name": "roots", "key": "bundle"}],
                 "clientCertificateRef": "client",
-            }},
+            }, "proxy": {"url": "http://proxy:3128", "credentialsRef": "proxy"}},
             "values": [
                 {"name": "secret", "secretKeyRef": {"name": "jwt", "key": "hmac"}},
                 {"name": "region", "configMapKeyRef": {"name": "settings", "key": "region"}},
@@ -140,6 +147,8 @@ fn material_of_every_kind_is_found() {
             "secret/shop/client/tls.key",
             "secret/shop/jwt/hmac",
             "secret/shop/jwt/pem",
+            "secret/shop/proxy/password",
+            "secret/shop/proxy/username",
         ]
     );
     let values = &served(&plan, "edge", "chat").unwrap().values;
@@ -154,7 +163,7 @@ fn material_of_every_kind_is_found() {
         .iter()
         .map(|key| key.name.as_str())
         .collect();
-    assert_eq!(secrets, ["ca", "client", "jwt"]);
+    assert_eq!(secrets, ["ca", "client", "jwt", "proxy"]);
     let config_maps: Vec<_> = plan
         .wanted_config_maps
         .iter()
@@ -173,6 +182,24 @@ fn what_is_missing_or_unusable_is_named() {
             jwt(json!({"name": "gone", "key": "hmac"})),
             "SecretNotFound",
             "spec.onHandshake.inbound[0].validateJwt.keys[0]: Secret shop/gone does not exist",
+        ),
+        (
+            "no credentials for the proxy",
+            proxy("gone"),
+            "SecretNotFound",
+            "spec.backend.proxy.credentialsRef: Secret shop/gone does not exist",
+        ),
+        (
+            "credentials without a password",
+            proxy("lone"),
+            "SecretNotFound",
+            "spec.backend.proxy.credentialsRef: Secret shop/lone has no key \"password\"",
+        ),
+        (
+            "a user name that can not be sent",
+            proxy("colon"),
+            "InvalidMaterial",
+            "spec.backend.proxy.credentialsRef: key \"username\" of Secret shop/colon can not be sent",
         ),
         (
             "no key in the Secret",
@@ -242,6 +269,11 @@ fn what_is_missing_or_unusable_is_named() {
                 ),
                 ("bytes", &[0xff, 0xfe]),
             ],
+        )
+        .secret("lone", &[("username", b"gate".as_slice())])
+        .secret(
+            "colon",
+            &[("username", b"a:b".as_slice()), ("password", b"c")],
         )
         .secret("client", &[("tls.key", private_key.as_bytes())])
         .secret(

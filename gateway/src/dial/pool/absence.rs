@@ -2,11 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Long enough to spare the others the attempt, short enough for a restart to go unnoticed.
-pub(super) const FIRST_ABSENCE: Duration = Duration::from_secs(1);
-
-/// Somebody repairs it in the end, and does not want to wait for us then.
-const LONGEST_ABSENCE: Duration = Duration::from_secs(30);
+use tidegate_config::PassiveHealthCheck;
 
 /// How a member failed lately.
 #[derive(Debug, Default)]
@@ -22,28 +18,39 @@ impl Absence {
     }
 
     /// A handshake goes there; failures so far. After an absence it goes alone.
-    pub(super) fn begin(&mut self, now: Instant) -> u32 {
-        if self.failures > 0 {
-            self.until = Some(now + self.time());
+    pub(super) fn begin(&mut self, rule: PassiveHealthCheck, now: Instant) -> u32 {
+        if let Some(time) = self.time(rule) {
+            self.until = Some(now + time);
         }
         self.failures
     }
 
-    /// For how long it is set aside, if that is news to who began at `failures`.
-    pub(super) fn failed(&mut self, failures: u32, now: Instant) -> Option<Duration> {
-        if self.failures != failures {
+    /// For how long it is set aside, if that is news to who began at `failures`: handshakes that
+    /// were on their way together say so once.
+    pub(super) fn failed(
+        &mut self,
+        failures: u32,
+        rule: PassiveHealthCheck,
+        now: Instant,
+    ) -> Option<Duration> {
+        if self.time(rule).is_some() && self.failures != failures {
             return None;
         }
         self.failures = self.failures.saturating_add(1);
-        let time = self.time();
+        let time = self.time(rule)?;
         self.until = Some(now + time);
         Some(time)
     }
 
-    fn time(&self) -> Duration {
-        let doublings = self.failures.saturating_sub(1).min(16);
-        FIRST_ABSENCE
-            .saturating_mul(1 << doublings)
-            .min(LONGEST_ABSENCE)
+    /// `None`: it did not fail often enough.
+    fn time(&self, rule: PassiveHealthCheck) -> Option<Duration> {
+        let more = self
+            .failures
+            .checked_sub(rule.consecutive_failures.max(1))?;
+        let time = rule
+            .base_ejection_time
+            .get()
+            .saturating_mul(1 << more.min(16));
+        Some(time.min(rule.max_ejection_time.get()))
     }
 }

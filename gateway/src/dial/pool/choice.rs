@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tidegate_config::CircuitBreaker;
-
-use super::State;
 use super::breaker::Turn;
+use super::{Rules, State};
 use crate::dial::BackendUrl;
 
 /// A member that was chosen for a handshake. Dropped without a verdict, it says nothing.
@@ -17,7 +15,7 @@ pub(crate) struct Choice<'a> {
     pub(crate) index: usize,
     seat: Seat,
     attempt: Attempt,
-    breaker: Option<CircuitBreaker>,
+    rules: Rules,
 }
 
 /// What a handshake changed about the member it went to.
@@ -46,7 +44,7 @@ impl<'a> Choice<'a> {
     pub(super) fn new(
         (index, url): (usize, &'a BackendUrl),
         attempt: Attempt,
-        breaker: Option<CircuitBreaker>,
+        rules: Rules,
     ) -> Self {
         let state = Arc::clone(&attempt.state);
         state.tunnels.fetch_add(1, Ordering::Relaxed);
@@ -55,7 +53,7 @@ impl<'a> Choice<'a> {
             index,
             seat: Seat(state),
             attempt,
-            breaker,
+            rules,
         }
     }
 
@@ -74,7 +72,7 @@ impl<'a> Choice<'a> {
         let mut health = self.seat.0.health();
         health.absence = Default::default();
         let tried = self.attempt.conclude();
-        let rule = self.breaker;
+        let rule = self.rules.breaker;
         let circuit = rule.and_then(|rule| health.breaker.failed(tried, rule, now));
         drop(health);
         let absence = None;
@@ -85,9 +83,11 @@ impl<'a> Choice<'a> {
     /// the time it is set aside.
     pub(crate) fn failed(mut self, now: Instant) -> Effect {
         let mut health = self.seat.0.health();
-        let absence = health.absence.failed(self.attempt.failures, now);
+        let absence = health
+            .absence
+            .failed(self.attempt.failures, self.rules.passive, now);
         let tried = self.attempt.conclude();
-        let rule = self.breaker;
+        let rule = self.rules.breaker;
         let circuit = rule.and_then(|rule| health.breaker.failed(tried, rule, now));
         Effect { absence, circuit }
     }
@@ -95,17 +95,14 @@ impl<'a> Choice<'a> {
 
 impl Attempt {
     /// `None`: the circuit is open, for so long.
-    pub(super) fn begin(
-        state: &Arc<State>,
-        has_breaker: bool,
-        now: Instant,
-    ) -> Result<Self, Duration> {
+    pub(super) fn begin(state: &Arc<State>, rules: Rules, now: Instant) -> Result<Self, Duration> {
+        let has_breaker = rules.breaker.is_some();
         let mut health = state.health();
         if has_breaker && let Some(left) = health.breaker.open_for(now) {
             return Err(left);
         }
         Ok(Self {
-            failures: health.absence.begin(now),
+            failures: health.absence.begin(rules.passive, now),
             tries: has_breaker && health.breaker.enter(),
             state: Arc::clone(state),
         })

@@ -1,7 +1,8 @@
 mod circuit;
 
-use super::absence::FIRST_ABSENCE;
 use super::*;
+
+const FIRST_ABSENCE: Duration = Duration::from_secs(1);
 
 const ANY: Among<'static> = Among::AllBut(&[]);
 
@@ -17,7 +18,7 @@ fn member(url: &str, weight: u32, priority: u32) -> PoolMember {
 fn pool(members: &[(&str, u32, u32)], before: Option<&Pool>) -> Pool {
     let members: Vec<_> = members.iter().map(|(u, w, p)| member(u, *w, *p)).collect();
     let first = BackendUrl::parse(&members[0].url).unwrap();
-    Pool::new(&first, &members, None, before).unwrap()
+    Pool::new(&first, &members, Rules::default(), before).unwrap()
 }
 
 /// Seats on every member after `count` handshakes that became tunnels.
@@ -158,9 +159,60 @@ fn what_can_not_be_used_says_why() {
         (member("ws://b/x?q", 1, 0), "path and query"),
         (member("ws://b/x", 0, 0), "backend.pool[0].weight"),
     ] {
-        let error = Pool::new(&backend, &[bad], None, None)
+        let error = Pool::new(&backend, &[bad], Rules::default(), None)
             .unwrap_err()
             .to_string();
         assert!(error.contains(why), "{error}");
     }
+}
+
+#[test]
+fn what_counts_as_failing_and_for_how_long_can_be_set() {
+    let mut now = Instant::now();
+    let passive = serde_json::json!({
+        "consecutiveFailures": 3, "baseEjectionTime": "2s", "maxEjectionTime": "5s",
+    });
+    let rules = Rules {
+        passive: serde_json::from_value(passive).unwrap(),
+        ..Rules::default()
+    };
+    let first = BackendUrl::parse("ws://a").unwrap();
+    let pool = Pool::new(&first, &[], rules, None).unwrap();
+    let together: Vec<_> = (0..4).map(|_| pool.choose(ANY, now).unwrap()).collect();
+    let times: Vec<_> = together
+        .into_iter()
+        .map(|c| c.failed(now).absence)
+        .collect();
+    assert_eq!(times, [None, None, Some(Duration::from_secs(2)), None]);
+    let mut times = Vec::new();
+    for _ in 0..3 {
+        now += Duration::from_secs(10);
+        let time = pool.choose(ANY, now).unwrap().failed(now).absence;
+        times.push(time.unwrap().as_secs());
+    }
+    assert_eq!(times, [4, 5, 5]);
+}
+
+#[test]
+fn who_is_ill_gets_nothing_unless_all_are() {
+    let now = Instant::now();
+    let rule = serde_json::json!({"type": "Tcp", "unhealthyThreshold": 1, "healthyThreshold": 1});
+    let rule = serde_json::from_value(rule).unwrap();
+    let before = pool(&[("ws://a", 100, 0), ("ws://b", 1, 0)], None);
+    let patients: Vec<_> = before.patients().map(|(_, patient)| patient).collect();
+    assert!(patients[0].found(false, &rule));
+    let pool = pool(&[("ws://a", 100, 0), ("ws://b", 1, 0)], Some(&before));
+    assert_eq!(pool.choose(ANY, now).unwrap().index, 1);
+    assert_eq!(pool.out(now).unwrap().unhealthy, 1);
+    assert!(patients[1].found(false, &rule));
+    assert_eq!(
+        pool.choose(ANY, now).unwrap().index,
+        0,
+        "better than nobody"
+    );
+    patients[0].forget();
+    assert_eq!(pool.choose(ANY, now).unwrap().index, 0);
+    assert_eq!(pool.out(now).unwrap().unhealthy, 1);
+    assert!(patients[1].found(true, &rule));
+    assert_eq!(pool.out(now), Some(Out::default()));
 }

@@ -7,7 +7,10 @@ use tidegate_config::{ApiConfig, ObjectKey};
 
 use super::Compilation;
 use crate::chain::text_of;
-use crate::dial::{BackendUrl, ClientTls, InvalidBackendTls, InvalidBackendUrl, InvalidPool, Pool};
+use crate::dial;
+use crate::dial::{
+    BackendUrl, InvalidBackendTls, InvalidBackendUrl, InvalidPool, InvalidProxy, Pool, Proxy, Way,
+};
 use crate::policy::{InvalidPolicy, Pipeline, Scope, ScopePolicies};
 use crate::relay::Rules;
 use crate::snapshot::Api;
@@ -24,6 +27,8 @@ pub(super) enum InvalidApi {
     #[error("backend.tls")]
     Tls(#[source] InvalidBackendTls),
     #[error(transparent)]
+    Proxy(InvalidProxy),
+    #[error(transparent)]
     Policy(InvalidPolicy),
 }
 
@@ -31,7 +36,7 @@ pub(super) enum InvalidApi {
 struct Parts {
     backend: BackendUrl,
     pool: Arc<Pool>,
-    backend_tls: ClientTls,
+    way: Way,
     policies: Arc<ScopePolicies>,
 }
 
@@ -63,7 +68,7 @@ impl Compilation<'_> {
             Some(api) => Ok(Parts {
                 backend: api.backend.clone(),
                 pool: Arc::clone(&api.pool),
-                backend_tls: api.backend_tls.clone(),
+                way: api.way.clone(),
                 policies: Arc::clone(&api.policies),
             }),
             None => self.parts(config, before.map(|before| &*before.pool)),
@@ -104,7 +109,7 @@ impl Compilation<'_> {
         let pool = Pool::new(
             &backend,
             &config.backend_pool,
-            config.circuit_breaker,
+            dial::Rules::of(config),
             before,
         );
         let pool = pool.map_err(InvalidApi::Pool)?;
@@ -117,6 +122,8 @@ impl Compilation<'_> {
         let backend_tls = factory
             .compile(&config.backend_tls, namespace, self.material())
             .map_err(InvalidApi::Tls)?;
+        let proxy = config.backend_proxy.as_ref();
+        let proxy = proxy.map(|proxy| Proxy::compile(proxy, namespace, self.material()));
         let context = self.context(&config.key);
         let on = &config.on_handshake;
         let policies = ScopePolicies::compile(Scope::Api, on, &config.values, &context)
@@ -124,7 +131,10 @@ impl Compilation<'_> {
         Ok(Parts {
             backend,
             pool: Arc::new(pool),
-            backend_tls,
+            way: Way {
+                tls: backend_tls,
+                proxy: proxy.transpose().map_err(InvalidApi::Proxy)?,
+            },
             policies: Arc::new(policies),
         })
     }
@@ -139,7 +149,7 @@ impl Compilation<'_> {
         let Parts {
             backend,
             pool,
-            backend_tls,
+            way,
             policies,
         } = parts;
         Arc::new(Api {
@@ -149,7 +159,7 @@ impl Compilation<'_> {
             config: Arc::new(config.clone()),
             backend,
             pool,
-            backend_tls,
+            way,
             blocked,
             policies,
         })
@@ -167,9 +177,12 @@ impl Compilation<'_> {
         // Never dialled.
         let backend = BackendUrl::parse("ws://blocked.invalid").ok()?;
         let parts = Parts {
-            pool: Arc::new(Pool::new(&backend, &[], None, None).ok()?),
+            pool: Arc::new(Pool::new(&backend, &[], dial::Rules::default(), None).ok()?),
             backend,
-            backend_tls: plain.ok()?,
+            way: Way {
+                tls: plain.ok()?,
+                proxy: None,
+            },
             policies: Arc::new(ScopePolicies::none()),
         };
         Some(self.assemble(config, parts, gateway, Some(message)))

@@ -206,6 +206,8 @@ pub(crate) fn api(name: &str, backend_url: &str) -> ApiConfig {
         backend_url: backend_url.to_owned(),
         backend_pool: Vec::new(),
         circuit_breaker: None,
+        health_check: None,
+        backend_proxy: None,
         host_header: None,
         backend_tls: BackendTls::default(),
         subscription_required: false,

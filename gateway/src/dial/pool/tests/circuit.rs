@@ -13,7 +13,11 @@ fn guarded(count: usize, before: Option<&Pool>) -> Pool {
         trip_duration: tidegate_config::Duration::from_secs(TRIP.as_secs()),
     };
     let first = BackendUrl::parse(urls[0]).unwrap();
-    Pool::new(&first, &members, Some(breaker), before).unwrap()
+    let rules = Rules {
+        breaker: Some(breaker),
+        ..Rules::default()
+    };
+    Pool::new(&first, &members, rules, before).unwrap()
 }
 
 /// Fails until the circuit of `index` opens; how often that was.

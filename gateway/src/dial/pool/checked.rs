@@ -1,0 +1,94 @@
+//! What active health checks found out about a member. The checks themselves are elsewhere.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tidegate_config::ActiveHealthCheck;
+
+use super::State;
+
+/// Counts of checks; who was never checked counts as well.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    /// Checks in a row that say otherwise than `is_ill`.
+    contrary: u32,
+    is_ill: bool,
+    /// When the next one is due; kept here, so that a change of the configuration neither puts
+    /// checks off nor lets all of them run at once.
+    due: Option<Instant>,
+}
+
+impl Checked {
+    pub(super) fn is_ill(&self) -> bool {
+        self.is_ill
+    }
+
+    /// Did that change what we think of it?
+    fn found(&mut self, well: bool, rule: &ActiveHealthCheck) -> bool {
+        if well != self.is_ill {
+            self.contrary = 0;
+            return false;
+        }
+        self.contrary += 1;
+        let threshold = if well {
+            rule.healthy_threshold
+        } else {
+            rule.unhealthy_threshold
+        };
+        let changes = self.contrary >= threshold;
+        if changes {
+            self.is_ill = !well;
+            self.contrary = 0;
+        }
+        changes
+    }
+}
+
+/// A member as the one who checks it sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Patient(pub(super) Arc<State>);
+
+impl Patient {
+    /// When the next check is due; `None`: there was none yet.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.0.health().checked.due
+    }
+
+    /// The next check comes then.
+    pub(crate) fn set_due(&self, due: Instant) {
+        self.0.health().checked.due = Some(due);
+    }
+
+    /// A check says how it is. Did that change what we think of it?
+    pub(crate) fn found(&self, well: bool, rule: &ActiveHealthCheck) -> bool {
+        self.0.health().checked.found(well, rule)
+    }
+
+    /// Nobody checks it any more.
+    pub(crate) fn forget(&self) {
+        self.0.health().checked = Checked::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn it_takes_so_many_checks_in_a_row_to_change_our_mind() {
+        let rule = json!({"type": "Tcp", "healthyThreshold": 2, "unhealthyThreshold": 3});
+        let rule: ActiveHealthCheck = serde_json::from_value(rule).unwrap();
+        let mut checked = Checked::default();
+        let mut ill = Vec::new();
+        for well in [
+            false, false, true, false, false, false, true, false, true, true, true,
+        ] {
+            let before = checked.is_ill();
+            assert_eq!(checked.found(well, &rule), before != checked.is_ill());
+            ill.push(u8::from(checked.is_ill()));
+        }
+        assert_eq!(ill, [0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0]);
+    }
+}

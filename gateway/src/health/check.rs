@@ -1,0 +1,120 @@
+//! One health check: asks a backend the way a handshake would, without a client and its policies.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tidegate_config::{ActiveHealthCheck, HealthCheckType};
+use tokio::io::AsyncWriteExt as _;
+
+use crate::chain::text_of;
+use crate::dial::{self, BackendUrl, Resolver, Verdict};
+use crate::exchange::Upstream;
+use crate::frame::write_close;
+use crate::head::{ResponseHead, read_response};
+use crate::snapshot::Api;
+use crate::transport::Transport;
+use crate::upgrade::Key;
+
+/// As for handshakes.
+const MAX_ANSWER: usize = 16 * 1024;
+
+/// RFC 6455 §7.4.1.
+const NORMAL: u16 = 1000;
+
+/// Interim answers before the real one.
+const MAX_INTERIM: usize = 8;
+
+/// Why the backend is not well, for the log. The caller sets the time limit.
+pub(super) async fn check(
+    api: &Api,
+    url: &BackendUrl,
+    rule: &ActiveHealthCheck,
+    resolver: &Resolver,
+) -> Result<(), String> {
+    let name = api.way.tls.server_name.as_ref();
+    let connected = dial::connect(resolver, url, &api.way, name).await;
+    let mut backend = connected.map_err(|error| text_of(&error))?;
+    match rule.kind {
+        HealthCheckType::Tcp => Ok(()),
+        HealthCheckType::Http => http(&mut backend, api, url, rule).await,
+        HealthCheckType::WebSocket => web_socket(&mut backend, api, url, rule).await,
+    }
+}
+
+async fn http(
+    backend: &mut Transport,
+    api: &Api,
+    url: &BackendUrl,
+    rule: &ActiveHealthCheck,
+) -> Result<(), String> {
+    let path = rule.path.as_deref().unwrap_or("/");
+    let own;
+    let host = match &api.config.host_header {
+        Some(host) => host,
+        None => {
+            own = url.authority();
+            &own
+        }
+    };
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tidegate-health-check\r\n\
+         Connection: close\r\n\r\n"
+    );
+    let answer = ask(backend, request.as_bytes()).await?;
+    match answer.status {
+        200..400 => Ok(()),
+        status => Err(format!("it answered with status {status}")),
+    }
+}
+
+async fn web_socket(
+    backend: &mut Transport,
+    api: &Api,
+    url: &BackendUrl,
+    rule: &ActiveHealthCheck,
+) -> Result<(), String> {
+    let mut target = url.clone();
+    if let Some(path) = &rule.path {
+        let (path, query) = match path.split_once('?') {
+            Some((path, query)) => (path, Some(query.to_owned())),
+            None => (path.as_str(), None),
+        };
+        path.clone_into(&mut target.path);
+        target.query = query;
+    }
+    let mut upstream = Upstream::new(&target, None, "", HeaderMap::new());
+    upstream.host_header.clone_from(&api.config.host_header);
+    let key = Key::random();
+    let answer = ask(backend, &dial::encode_request(&upstream, &key)).await?;
+    match dial::judge(&answer, &key, &upstream.headers) {
+        Verdict::Accepted => {}
+        Verdict::Refused => {
+            return Err(format!(
+                "it refused the handshake with status {}",
+                answer.status
+            ));
+        }
+        Verdict::Invalid(fault) => return Err(format!("status {}: {fault}", answer.status)),
+    }
+    let mut close = Vec::new();
+    write_close(&mut close, Some(NORMAL), "", Some(rand::random()));
+    // It is well already; the goodbye is a courtesy.
+    let _ = backend.write_all(&close).await;
+    let _ = backend.shutdown().await;
+    Ok(())
+}
+
+async fn ask(backend: &mut Transport, request: &[u8]) -> Result<ResponseHead, String> {
+    let broke = |error: std::io::Error| format!("the connection broke: {error}");
+    backend.write_all(request).await.map_err(broke)?;
+    backend.flush().await.map_err(broke)?;
+    let mut ahead = Bytes::new();
+    for _ in 0..=MAX_INTERIM {
+        let read = read_response(backend, ahead, MAX_ANSWER, &mut 0).await;
+        let read = read.map_err(|error| text_of(&error))?;
+        if read.head.status >= 200 || read.head.status == 101 {
+            return Ok(read.head);
+        }
+        ahead = read.rest;
+    }
+    Err("it sent too many interim answers".to_owned())
+}

@@ -1,0 +1,207 @@
+//! Active health checks: what they ask, what they change, and that they follow the configuration.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Value, json};
+use tidegate_config::PoolMember;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+
+use crate::support::backend::{Backend, upgrade};
+use crate::support::client::{echo, open};
+use crate::support::config::Config;
+use crate::support::gateway::TestGateway;
+use crate::support::tls::{Authority, secure_echo};
+use crate::support::until;
+
+const GOOD: &str =
+    "tidegate_backend_health_checks_total{api=\"harbour/chat\",result=\"succeeded\"}";
+const BAD: &str = "tidegate_backend_health_checks_total{api=\"harbour/chat\",result=\"failed\"}";
+const ILL: &str = "tidegate_backends_out{api=\"harbour/chat\",reason=\"unhealthy\"}";
+
+const SET_ASIDE: &str = "tidegate_backends_out{api=\"harbour/chat\",reason=\"set_aside\"}";
+
+/// Checks at once and often. The schema does not allow that; a configuration made by hand does.
+fn often(mut active: Value) -> Value {
+    for (field, value) in [
+        ("interval", json!("20ms")),
+        ("timeout", json!("2s")),
+        ("healthyThreshold", json!(1)),
+        ("unhealthyThreshold", json!(2)),
+    ] {
+        if active.get(field).is_none() {
+            active[field] = value;
+        }
+    }
+    json!({ "active": active })
+}
+
+/// `/chat` at these members, the first ones preferred, checked so.
+fn checked(members: &[SocketAddr], active: Value) -> Config {
+    Config::new().api_with("chat", members[0], |api| {
+        let members = members
+            .iter()
+            .zip(0..)
+            .map(|(address, priority)| PoolMember {
+                name: None,
+                url: format!("ws://{address}/hub?v=1"),
+                weight: 1,
+                priority,
+            });
+        api.backend_pool = members.collect();
+        api.backend_url = api.backend_pool[0].url.clone();
+        api.health_check = Some(serde_json::from_value(often(active)).unwrap());
+    })
+}
+
+/// Echoes WebSockets, and answers every other request 200, or 500 while it is ill.
+async fn clinic(ill: &Arc<AtomicBool>) -> Backend {
+    let ill = Arc::clone(ill);
+    Backend::scripted(move |head, mut stream| {
+        let ill = ill.load(Ordering::SeqCst);
+        async move {
+            use futures::{SinkExt as _, StreamExt as _};
+            if head.header("Upgrade").is_empty() || ill {
+                let status = if ill { "500 Ill" } else { "200 OK" };
+                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+                let _ = stream.write_all(answer.as_bytes()).await;
+                return;
+            }
+            let mut socket = upgrade(&head, stream, "").await;
+            while let Some(Ok(message)) = socket.next().await {
+                if message.is_text() && socket.send(message).await.is_err() {
+                    return;
+                }
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn who_is_ill_gets_no_handshakes_until_it_is_well_again() {
+    for (active, line) in [
+        (
+            json!({"type": "Http", "path": "/healthz?deep=1"}),
+            "GET /healthz?deep=1 HTTP/1.1",
+        ),
+        (json!({"type": "WebSocket"}), "GET /hub?v=1 HTTP/1.1"),
+    ] {
+        let ill = Arc::new(AtomicBool::new(false));
+        let first = clinic(&ill).await;
+        let spare = clinic(&Arc::new(AtomicBool::new(false))).await;
+        let config = checked(&[first.address, spare.address], active);
+        let gateway = TestGateway::start(&config).await;
+        until("a check of each", || {
+            !first.heads().is_empty() && !spare.heads().is_empty()
+        })
+        .await;
+        let asked = first.heads()[0].clone();
+        assert_eq!(asked.request_line(), line);
+        assert_eq!(asked.header("Host"), [first.address.to_string()]);
+        ill.store(true, Ordering::SeqCst);
+        gateway.metric_is(ILL, 1.0).await;
+        for _ in 0..3 {
+            // The ill one would refuse it.
+            echo(&mut open(&gateway.url("/chat")).await, "elsewhere").await;
+        }
+        ill.store(false, Ordering::SeqCst);
+        gateway.metric_is(ILL, 0.0).await;
+        echo(&mut open(&gateway.url("/chat")).await, "back").await;
+        assert_eq!(
+            gateway.metric(SET_ASIDE),
+            0.0,
+            "nobody had to fail for that"
+        );
+    }
+}
+
+#[tokio::test]
+async fn when_all_are_ill_they_are_asked_nevertheless() {
+    let ill = Arc::new(AtomicBool::new(false));
+    let only = clinic(&ill).await;
+    let config = checked(&[only.address], json!({"type": "Http", "path": "/"}));
+    let gateway = TestGateway::start(&config).await;
+    ill.store(true, Ordering::SeqCst);
+    gateway.metric_is(ILL, 1.0).await;
+    ill.store(false, Ordering::SeqCst);
+    echo(&mut open(&gateway.url("/chat")).await, "nevertheless").await;
+}
+
+#[tokio::test]
+async fn a_web_socket_check_shakes_hands_and_says_goodbye() {
+    let (sender, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let backend = Backend::scripted(move |head, stream| {
+        let sender = sender.clone();
+        async move {
+            use futures::StreamExt as _;
+            let line = head.request_line().to_owned();
+            let mut socket = upgrade(&head, stream, "").await;
+            let first = socket.next().await;
+            let _ = sender.send((line, first));
+        }
+    })
+    .await;
+    let config = checked(&[backend.address], json!({"type": "WebSocket"}));
+    let _gateway = TestGateway::start(&config).await;
+    let (line, first) = crate::support::within("a check", seen.recv())
+        .await
+        .unwrap();
+    assert_eq!(line, "GET /hub?v=1 HTTP/1.1");
+    use tokio_tungstenite::tungstenite::Message;
+    let Some(Ok(Message::Close(Some(frame)))) = first else {
+        panic!("{first:?}");
+    };
+    assert_eq!(u16::from(frame.code), 1000);
+}
+
+#[tokio::test]
+async fn a_tcp_check_agrees_on_tls_where_the_backend_speaks_it() {
+    let authority = Authority::new();
+    let secure = secure_echo(authority.server_config("localhost")).await;
+    let with = |skip: bool| {
+        Config::new().api_with("chat", secure, |api| {
+            api.backend_url = format!("wss://{secure}/");
+            api.backend_tls.insecure_skip_verify = skip;
+            api.health_check = Some(serde_json::from_value(often(json!({"type": "Tcp"}))).unwrap());
+        })
+    };
+    let mut gateway = TestGateway::start(&with(true)).await;
+    until("a good check", || gateway.metric(GOOD) > 0.0).await;
+    assert_eq!(gateway.metric(BAD), 0.0);
+    gateway.apply(&with(false)).await;
+    gateway.metric_is(ILL, 1.0).await;
+}
+
+#[tokio::test]
+async fn a_backend_that_does_not_answer_in_time_is_ill() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let active = json!({"type": "Http", "timeout": "20ms"});
+    let gateway = TestGateway::start(&checked(&[address], active)).await;
+    gateway.metric_is(ILL, 1.0).await;
+    assert!(gateway.metric(BAD) >= 2.0);
+}
+
+#[tokio::test]
+async fn checks_end_with_the_configuration_that_asks_for_them() {
+    let ill = Arc::new(AtomicBool::new(true));
+    let backend = clinic(&ill).await;
+    let config = checked(&[backend.address], json!({"type": "Http"}));
+    let mut gateway = TestGateway::start(&config).await;
+    gateway.metric_is(ILL, 1.0).await;
+    let without = config
+        .clone()
+        .edit_api("chat", |api| api.health_check = None);
+    gateway.apply(&without).await;
+    let asked = backend.heads().len();
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert!(
+        backend.heads().len() <= asked + 1,
+        "one may have been on its way"
+    );
+    gateway.apply(&config.without_api("chat")).await;
+    assert_eq!(gateway.metric(ILL), 0.0);
+}
