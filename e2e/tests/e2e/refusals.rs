@@ -15,7 +15,7 @@ use tidegate_e2e::wait::{PATIENCE, eventually};
 use tidegate_e2e::wire::{Upgrade, Wire};
 
 /// Provoked by stories of their own, or by nothing that a process can be made to do on purpose.
-const ELSEWHERE: [&str; 21] = [
+const ELSEWHERE: [&str; 24] = [
     "scheme_not_allowed", // the operator attaches an API only to listeners that speak its schemes
     "misdirected",        // two TLS listeners on one port: the gateway's own tests
     "proxy_header_invalid", // not answered
@@ -29,6 +29,9 @@ const ELSEWHERE: [&str; 21] = [
     "gateway_full",
     "quota_exceeded", // these: stories of their policies, in conformance/ and the gateway's tests
     "backend_circuit_open",
+    "request_failed", // these three: calls.rs
+    "request_timeout",
+    "handshake_deadline",
     "client_certificate_missing",
     "client_certificate_not_yet_valid",
     "client_certificate_expired",
