@@ -11,8 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_config::policy::OnHandshake;
 use tidegate_config::{
-    DEFAULT_KEY_HEADER, DEFAULT_KEY_QUERY, Drain, GatewayLimits, GatewayTimeouts, NamedValue,
-    Telemetry,
+    Counters, DEFAULT_KEY_HEADER, DEFAULT_KEY_QUERY, Drain, GatewayLimits, GatewayTimeouts,
+    NamedValue, Telemetry,
 };
 
 pub use autoscaling::Autoscaling;
@@ -94,6 +94,9 @@ pub struct GatewaySpec {
     /// hand out credentials to whoever asks from this machine. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_metadata_addresses: bool,
+    /// Where limits count. Default: each pod for itself.
+    #[serde(default)]
+    pub counters: Counters,
     /// How its pods run.
     #[serde(default)]
     pub deployment: Deployment,

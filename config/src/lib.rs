@@ -7,6 +7,7 @@
 
 mod backend;
 mod close_code;
+mod counters;
 mod duration;
 mod expression;
 mod gateway;
@@ -27,6 +28,7 @@ pub use backend::{
     HostName, PassiveHealthCheck, PoolMember, TrustAnchorKind, TrustAnchorRef,
 };
 pub use close_code::{CloseCode, InvalidCloseCode};
+pub use counters::{Counters, CountersConfig, OnFailure, RedisCounters, is_counters_url};
 pub use duration::{Duration, InvalidDuration};
 pub use expression::{Expression, ExpressionKind};
 pub use gateway::{

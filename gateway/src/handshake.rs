@@ -33,12 +33,12 @@ use crate::dial::{Resolver, Seat, put_field};
 use crate::exchange::Exchange;
 use crate::gateway::Shared;
 use crate::metrics::{ApiMetrics, Phase};
-use crate::policy::Services;
-use crate::quota::Metering;
+use crate::quota::{Book, Metering};
 use crate::record::{Record, TunnelRecord};
 use crate::refusal::{Origin, Reason, Refusal};
 use crate::relay::{Meter, Tunnel, relay};
 use crate::session::{Reservation, SessionInfo};
+use crate::shared_counters::Lease;
 use crate::snapshot::{Port, Snapshot};
 use crate::socket;
 use crate::trace::{self, Asked};
@@ -88,6 +88,7 @@ struct Established {
     record: TunnelRecord,
     /// Held until the tunnel ends.
     places: Vec<Reservation>,
+    leases: Vec<Lease>,
     seat: Option<Seat>,
     /// Books its bytes until it ends.
     metering: Option<Metering>,
@@ -100,12 +101,13 @@ impl Established {
             tunnel,
             record,
             places,
+            leases,
             seat,
             metering,
         } = self;
         let outcome = relay(tunnel).await;
         record.closed(&outcome);
-        drop((places, seat, metering));
+        drop((places, leases, seat, metering));
     }
 }
 
@@ -279,6 +281,7 @@ async fn decide(
         Err(refusal) => {
             // Free before the farewell, which waits for the client.
             visit.exchange.evaluation.places.clear();
+            visit.exchange.evaluation.leases.clear();
             let mut refusal = refuse(server, &mut visit, refusal).await;
             // What a policy tells the client on purpose need not stand in the log.
             let mut logged = refusal.clone();
@@ -347,8 +350,9 @@ async fn establish(
     let mut metering = None;
     let metered = std::mem::take(&mut visit.exchange.evaluation.metered);
     if !metered.is_empty() {
-        let Services { ledger, quotas, .. } = &*server.shared.services;
-        let (entry, counting) = ledger.open(quotas, metered, meter, session.closer());
+        let services = &server.shared.services;
+        let book: Arc<dyn Book> = Arc::clone(services) as _;
+        let (entry, counting) = services.ledger.open(book, metered, meter, session.closer());
         metering = Some(entry);
         meter = counting;
     }
@@ -365,6 +369,7 @@ async fn establish(
         },
         record,
         places,
+        leases: std::mem::take(&mut visit.exchange.evaluation.leases),
         seat,
         metering,
     })

@@ -47,6 +47,7 @@ mod quota;
 mod record;
 mod refusal;
 mod route;
+mod shared_counters;
 mod snapshot;
 mod socket;
 mod source;

@@ -9,6 +9,7 @@ mod basic_auth;
 mod call;
 mod check_header;
 mod compile;
+mod counting;
 mod expression;
 mod increment;
 mod ip_filter;
@@ -36,7 +37,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tidegate_config::{Material, ObjectKey};
+use arc_swap::ArcSwapOption;
+use tidegate_config::{Material, ObjectKey, ResolvedValue};
 use tokio::runtime::Handle;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -47,7 +49,9 @@ use crate::jwks::KeySets;
 use crate::password::Passwords;
 use crate::quota::{Ledger, Quotas};
 use crate::session::Sessions;
+use crate::shared_counters::{self, Health, SharedCounters};
 use crate::span::Exports;
+use crate::update::Update;
 
 pub(crate) use call::Calls;
 #[cfg(test)]
@@ -77,6 +81,11 @@ pub(crate) struct Services {
     /// Of the tunnels whose bytes quotas count.
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) sessions: Arc<Sessions>,
+    /// Set while the Gateway's pods count together.
+    shared: ArcSwapOption<SharedCounters>,
+    health: Arc<Health>,
+    drain: Drain,
+    runtime: Handle,
     pub(crate) passwords: Passwords,
     pub(crate) spans: Exports,
 }
@@ -93,6 +102,10 @@ impl Services {
         Arc::new(Self {
             passwords: Passwords::new(runtime.clone()),
             spans: Exports::new(drain.clone(), runtime.clone()),
+            shared: ArcSwapOption::empty(),
+            health: Arc::default(),
+            drain: drain.clone(),
+            runtime: runtime.clone(),
             keys: KeySets::new(drain.clone(), runtime.clone(), guard.clone()),
             calls: Calls::new(drain, runtime.clone(), guard.clone()),
             notices: Notices::new(connections, runtime),
@@ -129,13 +142,52 @@ impl Services {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.ledger.book(&self.quotas);
+            self.book_bytes().await;
         }
+    }
+}
+
+impl Services {
+    /// Counts together with other pods, or alone, as this configuration says.
+    pub(crate) fn share(&self, update: &Update) {
+        let settings = &update.config.settings;
+        let wanted = settings.counters.as_ref().map(|counters| {
+            let url = match &counters.url {
+                ResolvedValue::Plain(url) => url.clone(),
+                ResolvedValue::Secret(id) => {
+                    let bytes = update.material.get(id).unwrap_or_default();
+                    String::from_utf8_lossy(bytes).into_owned()
+                }
+            };
+            shared_counters::Settings {
+                gateway: settings.key.clone(),
+                url,
+                on_failure: counters.on_failure,
+            }
+        });
+        let current = self.shared();
+        if current.as_ref().map(|shared| &shared.settings) == wanted.as_ref() {
+            return;
+        }
+        let start =
+            |wanted| SharedCounters::start(wanted, &self.health, &self.drain, &self.runtime);
+        self.shared.store(wanted.map(start));
+    }
+
+    /// The counters of all pods, if they count together.
+    pub(crate) fn shared(&self) -> Option<Arc<SharedCounters>> {
+        self.shared.load_full()
     }
 }
 
 /// For metrics.
 impl Services {
+    /// Do pods count together at the moment? Besides requests that worked, and that did not.
+    pub(crate) fn shared_health(&self) -> (bool, (u64, u64)) {
+        let up = self.shared().is_some() && self.health.is_up();
+        (up, self.health.requests())
+    }
+
     /// Fetches of key sets that worked, and that did not.
     pub(crate) fn fetch_counts(&self) -> (u64, u64) {
         let counts = self.keys.counts();

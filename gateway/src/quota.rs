@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(crate) use file::QuotaFile;
-pub(crate) use ledger::{Ledger, Metered, Metering};
+pub(crate) use ledger::{Book, Ledger, Metered, Metering};
 pub(crate) use period::{Periods, clock};
 
 use crate::counter::Key;
@@ -60,6 +60,43 @@ pub(crate) struct Booked {
     key: Key,
     end: i64,
     weight: u32,
+    /// Is it counted together with other pods?
+    shared: bool,
+}
+
+impl Booked {
+    pub(crate) fn shared(key: Key, end: i64, weight: u32) -> Self {
+        Self {
+            key,
+            end,
+            weight,
+            shared: true,
+        }
+    }
+
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared
+    }
+
+    pub(crate) fn key(&self) -> Key {
+        self.key
+    }
+
+    pub(crate) fn end(&self) -> i64 {
+        self.end
+    }
+
+    pub(crate) fn weight(&self) -> u32 {
+        self.weight
+    }
+}
+
+impl Call<'_> {
+    /// What the same handshake counted before for the same key.
+    pub(crate) fn own_weight(&self) -> u32 {
+        let own = self.own.iter().filter(|booked| booked.key == self.key);
+        own.fold(0, |sum, booked| sum.saturating_add(booked.weight))
+    }
 }
 
 /// What is used up.
@@ -160,6 +197,7 @@ impl Quotas {
             key,
             end,
             weight: more,
+            shared: false,
         }))
     }
 
@@ -173,6 +211,16 @@ impl Quotas {
         let usage = self.usage(&mut shard, key, allowance.periods.end(now), now);
         usage.calls = usage.calls.saturating_add(u64::from(weight));
         usage.note(allowance.calls, allowance.bytes);
+    }
+
+    /// Counts bytes that were relayed.
+    pub(crate) fn add_bytes(&self, key: Key, allowance: &Allowance, bytes: u64) {
+        self.add_bytes_at(now(), key, allowance, bytes);
+    }
+
+    /// How many bytes were relayed in this period.
+    pub(crate) fn bytes(&self, key: Key, allowance: &Allowance) -> u64 {
+        self.add_bytes_at(now(), key, allowance, 0)
     }
 
     /// Counts bytes that were relayed; says how many that makes in this period.

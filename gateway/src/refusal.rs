@@ -51,6 +51,7 @@ pub(crate) enum Reason {
     CallerIpBlocked,
     RateLimitExceeded,
     QuotaExceeded,
+    CountersUnavailable,
     ConnectionLimit,
     GatewayFull,
     HandshakeRateExceeded,
@@ -75,7 +76,7 @@ pub(crate) enum Reason {
 impl Reason {
     /// All reasons, in the order of the documentation.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 59] = [
+    pub(crate) const ALL: [Self; 60] = [
         Self::InvalidRequest,
         Self::InvalidUpgrade,
         Self::UnsupportedVersion,
@@ -116,6 +117,7 @@ impl Reason {
         Self::CallerIpBlocked,
         Self::RateLimitExceeded,
         Self::QuotaExceeded,
+        Self::CountersUnavailable,
         Self::ConnectionLimit,
         Self::GatewayFull,
         Self::HandshakeRateExceeded,
@@ -145,6 +147,7 @@ impl Reason {
                 | Self::ProxyHeaderInvalid
                 | Self::TlsFailed
                 | Self::KeysUnavailable
+                | Self::CountersUnavailable
                 | Self::CredentialsUnchecked
                 | Self::ExpressionFailed
                 | Self::RequestFailed
@@ -205,6 +208,7 @@ impl Reason {
             Self::CallerIpBlocked => "caller_ip_blocked",
             Self::RateLimitExceeded => "rate_limit_exceeded",
             Self::QuotaExceeded => "quota_exceeded",
+            Self::CountersUnavailable => "counters_unavailable",
             Self::ConnectionLimit => "connection_limit",
             Self::GatewayFull => "gateway_full",
             Self::HandshakeRateExceeded => "handshake_rate_exceeded",

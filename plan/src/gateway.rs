@@ -8,6 +8,7 @@ use tidegate_config::{
     ApiConfig, GatewaySettings, ListenerConfig, Material, ObjectKey, Protocol, ResolvedValue,
 };
 
+use crate::counters;
 use crate::expressions::Expressions;
 use crate::index::generation_of;
 use crate::last_good::serving;
@@ -59,6 +60,7 @@ pub(crate) fn check<'a>(
     let previous = world.previous.get(key).map(|config| &config.settings);
     let trusted_proxies = trusted_proxies(&spec.trusted_proxies, previous, &mut problems);
     let material = world.previous_material.get(key).map(AsRef::as_ref);
+    let counters = counters::resolve(key, &spec.counters, material, references, &mut problems);
     let (listeners, rendered) = listeners(key, gateway, material, references);
     let global = global_policies(policies, generation_of(gateway), previous);
     let settings = GatewaySettings {
@@ -73,6 +75,7 @@ pub(crate) fn check<'a>(
         trusted_proxies,
         telemetry: spec.telemetry.clone(),
         allow_metadata_addresses: spec.allow_metadata_addresses,
+        counters,
     };
     GatewayDraft {
         gateway,

@@ -10,6 +10,7 @@
 mod api;
 mod attach;
 mod backend;
+mod counters;
 mod expressions;
 mod gateway;
 mod hostnames;

@@ -39,6 +39,11 @@ fn ids(config: &GatewayConfig) -> Vec<MaterialId> {
         &settings.on_handshake,
         settings.values.values(),
     ));
+    if let Some(counters) = &settings.counters
+        && let ResolvedValue::Secret(id) = &counters.url
+    {
+        ids.push(id.clone());
+    }
     for api in &config.apis {
         ids.extend(of_scope(
             &api.key.namespace,

@@ -8,7 +8,7 @@ use crate::{Duration, Expression, ExpressionKind, Timestamp};
 /// At most so many handshakes, or relayed bytes, per `period` for each subscription; then 403.
 ///
 /// In a Product it counts all its APIs together, in a WebSocketApi that API alone. A handshake
-/// without a subscription is not limited. Counted per gateway pod.
+/// without a subscription is not limited. Counted per pod, or together: see the Gateway's counters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [
@@ -48,7 +48,7 @@ pub struct Quota {
 
 /// At most so many handshakes, or relayed bytes, per `period` for each value of `key`; then 403.
 ///
-/// One count per key value, period and firstPeriodStart across all scopes. Counted per gateway pod.
+/// One count per key value, period and firstPeriodStart across all scopes. Counted per pod, or together: see the Gateway's counters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [

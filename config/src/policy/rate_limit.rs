@@ -8,7 +8,7 @@ use crate::{Duration, Expression, ExpressionKind};
 /// At most `calls` handshakes per `period` (a sliding window) for each subscription; then 429.
 ///
 /// In a Product it counts all its APIs together, in a WebSocketApi that API alone. A handshake
-/// without a subscription is not limited. Counted per gateway pod.
+/// without a subscription is not limited. Counted per pod, or together: see the Gateway's counters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RateLimit {
@@ -55,7 +55,7 @@ pub struct RateLimit {
 
 /// At most `calls` handshakes per `period` (a sliding window) for each value of `key`; then 429.
 ///
-/// One counter per key value across all scopes. Counted per gateway pod.
+/// One counter per key value across all scopes. Counted per pod, or together: see the Gateway's counters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RateLimitByKey {

@@ -26,6 +26,7 @@ fn config(subscriptions: usize) -> GatewayConfig {
             trusted_proxies: Vec::new(),
             telemetry: crate::Telemetry::default(),
             allow_metadata_addresses: true,
+            counters: None,
         },
         apis: Vec::new(),
         products: Vec::new(),

@@ -19,6 +19,7 @@ use crate::policy::Deferred;
 use crate::quota::{Booked, Metered};
 use crate::refusal::Refusal;
 use crate::session::Reservation;
+use crate::shared_counters::Lease;
 use crate::trace::Recorder;
 
 /// The named values that the steps of one scope see: its own and the wider scopes'.
@@ -60,6 +61,8 @@ pub(crate) struct Evaluation {
     pub(crate) metered: Vec<Metered>,
     /// The places that limits of live tunnels gave it; the tunnel holds them until it ends.
     pub(crate) places: Vec<Reservation>,
+    /// Such places that are shared with other pods.
+    pub(crate) leases: Vec<Lease>,
     /// What limits count when the answer is known.
     pub(crate) deferred: Vec<Deferred>,
     /// When the handshake must be decided; none in tests of single policies.

@@ -153,6 +153,7 @@ impl Gateway {
         }
         self.control.insist();
         let _ = tokio::time::timeout(LAST_CALL, self.control.finished()).await;
+        let _ = tokio::time::timeout(LAST_CALL, self.services.book_bytes()).await;
         self.keep_quotas().await;
         tracing::info!("drained");
     }

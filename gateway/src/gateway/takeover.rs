@@ -141,6 +141,7 @@ impl Takeover {
         let count = rejected.len();
         let open = snapshot.settings.allow_metadata_addresses;
         self.lasting.services.guard.set_open(open);
+        self.lasting.services.share(&update);
         match &mut self.running {
             Some(running) => {
                 running.shared.snapshot.store(Arc::clone(&snapshot));

@@ -114,6 +114,7 @@ impl Explainer {
         };
         give_back(&mut visit.exchange, &server.shared.services);
         visit.exchange.evaluation.places.clear();
+        visit.exchange.evaluation.leases.clear();
         Ok(End::Somewhere(visit, access, outcome))
     }
 }

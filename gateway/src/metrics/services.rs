@@ -19,6 +19,8 @@ pub(super) struct ServiceMetrics {
     limit_keys_evicted: IntCounter,
     quota_keys: IntGauge,
     quota_keys_evicted: IntCounter,
+    shared_up: IntGauge,
+    shared_requests: IntCounterVec,
 }
 
 impl ServiceMetrics {
@@ -69,6 +71,17 @@ impl ServiceMetrics {
                 "tidegate_quota_keys_evicted_total",
                 "Keys of quotas forgotten too early because there were too many",
             ),
+            shared_up: gauge(
+                r,
+                "tidegate_shared_counters_up",
+                "1 while limits count together with other pods",
+            ),
+            shared_requests: counters(
+                r,
+                "tidegate_shared_counters_requests_total",
+                "Requests to the server that counts for all pods",
+                &["result"],
+            ),
         }
     }
 
@@ -82,11 +95,15 @@ impl ServiceMetrics {
         let mut spans = (0, 0, 0);
         let (mut answered, mut unanswered) = (0, 0);
         let mut notices = [0; 3];
+        let mut requests = (0, 0);
         if let Some(services) = self.services.get() {
             (succeeded, failed) = services.fetch_counts();
             spans = services.span_counts();
             (answered, unanswered) = services.call_counts();
             notices = services.notice_counts();
+            let up;
+            (up, requests) = services.shared_health();
+            self.shared_up.set(i64::from(up));
             let keys = services.limit_keys();
             self.limit_keys.set(i64::try_from(keys).unwrap_or(i64::MAX));
             raise(&self.limit_keys_evicted, services.limit_keys_evicted());
@@ -94,6 +111,9 @@ impl ServiceMetrics {
             self.quota_keys.set(i64::try_from(keys).unwrap_or(i64::MAX));
             raise(&self.quota_keys_evicted, services.quota_keys_evicted());
         }
+        let of = |result| self.shared_requests.with_label_values(&[result]);
+        raise(&of("succeeded"), requests.0);
+        raise(&of("failed"), requests.1);
         raise(&self.fetches.with_label_values(&["succeeded"]), succeeded);
         raise(&self.fetches.with_label_values(&["failed"]), failed);
         for (result, count) in [

@@ -127,15 +127,15 @@ impl Increment {
 
 /// Counts what waited for the answer, which expressions read as `response`. What can not be
 /// evaluated counts once: a fault must not open a limit.
-pub(super) fn count_deferred(exchange: &mut Exchange, services: &Services) -> Result<(), Refusal> {
+pub(super) async fn count_deferred(
+    exchange: &mut Exchange,
+    services: &Services,
+) -> Result<(), Refusal> {
     let mut result = Ok(());
     for deferred in std::mem::take(&mut exchange.evaluation.deferred) {
         let weight = deferred.increment.weight(exchange);
         let counted = *weight.as_ref().unwrap_or(&1);
-        match deferred.count {
-            Count::Rate(key, limit) => services.counters.add(key, limit.period, counted),
-            Count::Quota(key, allowance) => services.quotas.add_calls(key, &allowance, counted),
-        }
+        services.count(deferred.count, counted).await;
         result = result.and(weight.map(|_| ()));
     }
     result

@@ -3,17 +3,15 @@
 //! The place is taken here, before the backend is dialled. The exchange holds it until the
 //! handshake fails, then the tunnel until it ends.
 
-use std::sync::Arc;
-
 use http::HeaderValue;
 use http::header::RETRY_AFTER;
 use tidegate_config::policy;
 
+use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
 use super::subject::Subject;
 use crate::exchange::Exchange;
 use crate::refusal::{Origin, Reason, Refusal};
-use crate::session::{LimitKey, Sessions};
 
 /// Tunnels live long; a place is not free again in a second.
 const RETRY_WHEN_FULL: HeaderValue = HeaderValue::from_static("5");
@@ -40,24 +38,16 @@ impl LimitConnections {
         })
     }
 
-    pub(super) fn run(
+    pub(super) async fn run(
         &self,
         exchange: &mut Exchange,
-        sessions: &Arc<Sessions>,
+        services: &Services,
     ) -> Result<(), Refusal> {
         let Some(key) = self.subject.of(exchange)? else {
             return Ok(());
         };
-        let key = LimitKey::Counted(key.bytes());
-        let places = &mut exchange.evaluation.places;
-        if places.iter().any(|place| *place.key() == key) {
-            // Several limits of the same key count a handshake once.
-            let fits = sessions.count(&key) <= self.max;
-            return fits.then_some(()).ok_or_else(|| self.full());
-        }
-        let place = sessions.reserve(key, Some(self.max));
-        places.push(place.map_err(|_| self.full())?);
-        Ok(())
+        let taken = services.take_place(exchange, key, self.max).await?;
+        taken.then_some(()).ok_or_else(|| self.full())
     }
 
     fn full(&self) -> Refusal {

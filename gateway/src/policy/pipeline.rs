@@ -99,7 +99,7 @@ impl Pipeline {
         }
         exchange.set_now();
         exchange.set_response(Some((answer.status, &answer.headers)));
-        increment::count_deferred(exchange, services)?;
+        increment::count_deferred(exchange, services).await?;
         self.run(Section::Outbound, exchange, services).await
     }
 
@@ -113,7 +113,7 @@ impl Pipeline {
         mut refusal: Refusal,
         services: &Services,
     ) -> Refusal {
-        self.count_refused(exchange, &mut refusal, services);
+        self.count_refused(exchange, &mut refusal, services).await;
         let changes = std::mem::take(&mut exchange.answer);
         let mut headers = HeaderMap::new();
         if refusal.reason == Reason::BackendRefused {
@@ -142,12 +142,17 @@ impl Pipeline {
     }
 
     /// Limits that count by the answer see the status of the refusal when no backend answered.
-    fn count_refused(&self, exchange: &mut Exchange, refusal: &mut Refusal, services: &Services) {
+    async fn count_refused(
+        &self,
+        exchange: &mut Exchange,
+        refusal: &mut Refusal,
+        services: &Services,
+    ) {
         if exchange.evaluation.deferred.is_empty() {
             return;
         }
         exchange.set_response(Some((refusal.status, &HeaderMap::new())));
-        if let Err(failure) = increment::count_deferred(exchange, services) {
+        if let Err(failure) = increment::count_deferred(exchange, services).await {
             add_detail(refusal, &failure);
         }
         exchange.set_response(None);
@@ -185,12 +190,7 @@ impl Pipeline {
 /// No limit has counted this handshake, and none will.
 pub(crate) fn give_back(exchange: &mut Exchange, services: &Services) {
     exchange.evaluation.deferred.clear();
-    for taken in exchange.evaluation.taken.drain(..) {
-        services.counters.give_back(taken);
-    }
-    for booked in exchange.evaluation.booked.drain(..) {
-        services.quotas.give_back(booked);
-    }
+    services.give_back_counted(exchange);
 }
 
 /// The step as a trace calls it.

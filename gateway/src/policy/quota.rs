@@ -10,12 +10,13 @@ use http::HeaderValue;
 use http::header::RETRY_AFTER;
 use tidegate_config::policy;
 
+use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
 use super::increment::{Count, Increment, Source};
 use super::subject::Subject;
 use crate::counter::Key;
 use crate::exchange::Exchange;
-use crate::quota::{Allowance, Call, Exceeded, Metered, Periods, Quotas, UsedUp, clock};
+use crate::quota::{Allowance, Call, Exceeded, Metered, Periods, UsedUp, clock};
 use crate::refusal::{Origin, Reason, Refusal};
 
 /// The policy, compiled.
@@ -62,7 +63,11 @@ impl Quota {
         })
     }
 
-    pub(super) fn run(&self, exchange: &mut Exchange, quotas: &Quotas) -> Result<(), Refusal> {
+    pub(super) async fn run(
+        &self,
+        exchange: &mut Exchange,
+        services: &Services,
+    ) -> Result<(), Refusal> {
         let Some(subject) = self.subject.of(exchange)? else {
             return Ok(());
         };
@@ -74,7 +79,7 @@ impl Quota {
             weight,
             own: &exchange.evaluation.booked,
         };
-        let booked = quotas.take(call).map_err(refusal)?;
+        let booked = services.book_call(call).await?.map_err(refusal)?;
         exchange.evaluation.booked.extend(booked);
         let count = Count::Quota(key, self.allowance);
         exchange

@@ -12,10 +12,11 @@ use http::HeaderValue;
 use tidegate_config::policy::{self, IfExists};
 use tidegate_expr::Value;
 
+use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
 use super::increment::{Count, Increment, Source};
 use super::subject::Subject;
-use crate::counter::{Call, Counters, Limit};
+use crate::counter::{Call, Limit};
 use crate::exchange::Exchange;
 use crate::refusal::{Origin, Reason, Refusal};
 
@@ -99,7 +100,11 @@ impl RateLimit {
         })
     }
 
-    pub(super) fn run(&self, exchange: &mut Exchange, counters: &Counters) -> Result<(), Refusal> {
+    pub(super) async fn run(
+        &self,
+        exchange: &mut Exchange,
+        services: &Services,
+    ) -> Result<(), Refusal> {
         let Some(key) = self.subject.of(exchange)? else {
             return Ok(());
         };
@@ -110,7 +115,7 @@ impl RateLimit {
             weight,
             own: &exchange.evaluation.taken,
         };
-        match counters.take(call) {
+        match services.take(call).await? {
             Ok((remaining, taken)) => {
                 exchange.evaluation.taken.extend(taken);
                 self.tell(exchange, remaining);

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::time::Instant;
 
-use super::{Allowance, Quotas, lock, now};
+use super::{Allowance, lock};
 use crate::counter::Key;
 use crate::relay::{CloseCause, Counts, Meter, Side};
 use crate::session::Closer;
@@ -27,6 +27,12 @@ pub(crate) struct Metered {
     pub(crate) allowance: Allowance,
     /// Close the tunnel when it is used up?
     pub(crate) close: bool,
+}
+
+/// Where bytes are booked.
+pub(crate) trait Book: Send + Sync {
+    /// So much more was relayed.
+    fn add_bytes(&self, key: Key, allowance: &Allowance, bytes: u64);
 }
 
 /// The tunnels whose bytes are counted.
@@ -68,15 +74,15 @@ impl fmt::Debug for Ledger {
 pub(crate) struct Metering {
     id: u64,
     ledger: Arc<Ledger>,
-    quotas: Arc<Quotas>,
+    book: Arc<dyn Book>,
 }
 
 impl Ledger {
-    /// Counts a tunnel's bytes from now on; gives its meter besides. `quotas` are those that its
-    /// handshake passed.
+    /// Counts a tunnel's bytes from now on; gives its meter besides. `metered` are the quotas that
+    /// its handshake passed.
     pub(crate) fn open(
         self: &Arc<Self>,
-        quotas: &Arc<Quotas>,
+        book: Arc<dyn Book>,
         metered: Vec<Metered>,
         other: Arc<dyn Meter>,
         closer: Closer,
@@ -96,20 +102,32 @@ impl Ledger {
         let metering = Metering {
             id,
             ledger: Arc::clone(self),
-            quotas: Arc::clone(quotas),
+            book,
         };
         (metering, meter)
     }
 
-    /// Books what was relayed since the last time, and closes tunnels whose quota is used up.
-    pub(crate) fn book(&self, quotas: &Quotas) {
-        let now = now();
+    /// Books what was relayed since the last time; asks for nothing too, where a tunnel is to be
+    /// closed when its quota is used up by others.
+    pub(crate) fn book(&self, book: &dyn Book) {
         for shard in &self.shards {
             for entry in lock(shard).values_mut() {
-                if entry.book(quotas, now) {
-                    entry
-                        .closer
-                        .close(CloseCause::QuotaExceeded, Instant::now());
+                entry.book(book);
+            }
+        }
+    }
+
+    /// Closes the tunnels whose quota is used up; `used` tells the bytes by quota.
+    pub(crate) fn close(&self, used: impl Fn(Key, &Allowance) -> u64) {
+        let now = Instant::now();
+        for shard in &self.shards {
+            for entry in lock(shard).values() {
+                let over = entry.quotas.iter().any(|quota| {
+                    let most = quota.allowance.bytes.filter(|_| quota.close);
+                    most.is_some_and(|most| used(quota.key, &quota.allowance) >= most)
+                });
+                if over {
+                    entry.closer.close(CloseCause::QuotaExceeded, now);
                 }
             }
         }
@@ -121,19 +139,16 @@ impl Ledger {
 }
 
 impl Entry {
-    /// Says whether the tunnel must go.
-    fn book(&mut self, quotas: &Quotas, now: i64) -> bool {
+    fn book(&mut self, book: &dyn Book) {
         let bytes = self.meter.bytes.load(Ordering::Relaxed);
         let more = bytes - std::mem::replace(&mut self.booked, bytes);
-        let mut over = false;
         for (at, quota) in self.quotas.iter().enumerate() {
             // Several steps with one key count a tunnel's bytes once.
             let again = self.quotas[..at].iter().any(|other| other.key == quota.key);
-            let more = if again { 0 } else { more };
-            let used = quotas.add_bytes_at(now, quota.key, &quota.allowance, more);
-            over |= quota.close && quota.allowance.bytes.is_some_and(|most| used >= most);
+            if !again && (more > 0 || quota.close) {
+                book.add_bytes(quota.key, &quota.allowance, more);
+            }
         }
-        over
     }
 }
 
@@ -141,7 +156,7 @@ impl Drop for Metering {
     fn drop(&mut self) {
         let entry = self.ledger.shard(self.id).remove(&self.id);
         if let Some(mut entry) = entry {
-            entry.book(&self.quotas, now());
+            entry.book(&*self.book);
         }
     }
 }

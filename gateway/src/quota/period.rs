@@ -30,6 +30,11 @@ impl Periods {
         format!("{}/{}", self.length, self.start)
     }
 
+    /// Length of a period (0: there is only one) and a start of one, in milliseconds.
+    pub(crate) fn cut(self) -> (i64, i64) {
+        (self.length, self.start)
+    }
+
     /// When the period ends that `now` is in, both in milliseconds since 1970.
     pub(crate) fn end(self, now: i64) -> i64 {
         if self.length == 0 {

@@ -64,6 +64,7 @@ fn settings() -> GatewaySettings {
         trusted_proxies: Vec::new(),
         telemetry: tidegate_config::Telemetry::default(),
         allow_metadata_addresses: false,
+        counters: None,
     }
 }
 

@@ -28,6 +28,7 @@ mod process;
 mod proxy;
 mod proxy_protocol;
 mod quotas;
+mod shared_counters;
 mod spans;
 mod support;
 mod traces;

@@ -9,6 +9,7 @@ pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod gateway;
 pub(crate) mod http2;
+pub(crate) mod redis;
 pub(crate) mod tls;
 
 use std::time::Duration;

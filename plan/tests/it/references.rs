@@ -525,3 +525,38 @@ fn users_with_a_hash_nobody_can_check_are_named_by_line_and_block() {
         pair("Accepted", "SecretNotFound")
     );
 }
+
+#[test]
+fn the_url_of_shared_counters_comes_from_its_secret() {
+    let counters = json!({"counters": {"redis": {
+        "urlSecretRef": {"name": "counters", "key": "url"}, "onFailure": "Refuse",
+    }}});
+    let url = b"rediss://:word@counters.infra:6380/1".as_slice();
+    let config = |builder: &Builder| {
+        let plan = builder.plan();
+        let gateway = &plan.gateways[&key("edge")];
+        let counters = gateway.config.settings.counters.clone().unwrap();
+        (counters, gateway.material.clone())
+    };
+    let with = |url: &[u8]| {
+        empty()
+            .gateway("edge", counters.clone())
+            .secret("counters", &[("url", url)])
+    };
+    let (found, material) = config(&with(url));
+    let ResolvedValue::Secret(id) = &found.url else {
+        panic!("{found:?}")
+    };
+    assert_eq!(material.get(id), Some(url));
+    for (name, builder) in [
+        ("no Secret", empty().gateway("edge", counters.clone())),
+        ("no URL", with(b"counters.infra:6379")),
+    ] {
+        let (broken, _) = config(&builder);
+        assert_eq!(broken.on_failure, found.on_failure, "{name}");
+        assert_eq!(broken.url, ResolvedValue::Plain(String::new()), "{name}");
+        let (kept, material) = config(&with(url).served().secret("counters", &[("url", b"x")]));
+        assert_eq!(kept, found, "{name}");
+        assert_eq!(material.get(id), Some(url));
+    }
+}

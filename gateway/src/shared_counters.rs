@@ -1,0 +1,240 @@
+//! Counters that all pods of a Gateway share, in Redis or Valkey: rate limits, quotas, places of
+//! live tunnels.
+//!
+//! One atomic script per step, so one round trip; all of them run on the control runtime, where the
+//! connection lives. Nothing waits for a Redis that is away: whoever asks is told at once, and
+//! `connection` finds out when it is back. Keys are hashes, with the Gateway's name in them: nobody
+//! reads from Redis who was counted. Time is that of the Redis server: pods' clocks may differ.
+
+mod connection;
+mod leases;
+mod pending;
+mod scripts;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{FromRedisValue, ScriptInvocation};
+use tidegate_config::{ObjectKey, OnFailure};
+use tokio::runtime::Handle;
+
+pub(crate) use connection::Health;
+pub(crate) use leases::Lease;
+
+use crate::counter::{self, Key, Limit, Taken};
+use crate::drain::Drain;
+use crate::quota::{self, Allowance, Booked, UsedUp};
+use connection::Connection;
+use leases::Leases;
+use pending::Pending;
+use scripts::Scripts;
+
+/// Redis did not answer in time, or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("shared counters are away")]
+pub(crate) struct Away;
+
+/// How to count together.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) gateway: ObjectKey,
+    /// Holds a password, perhaps.
+    pub(crate) url: String,
+    pub(crate) on_failure: OnFailure,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").finish_non_exhaustive()
+    }
+}
+
+/// The counters of a Gateway in one Redis.
+pub(crate) struct SharedCounters {
+    pub(crate) settings: Settings,
+    prefix: String,
+    scripts: Scripts,
+    connection: Connection,
+    leases: Leases,
+    pending: Pending,
+    drain: Drain,
+    runtime: Handle,
+}
+
+impl fmt::Debug for SharedCounters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedCounters").finish_non_exhaustive()
+    }
+}
+
+impl SharedCounters {
+    /// Starts to connect; tasks are `drain`'s and run on `runtime`.
+    pub(crate) fn start(
+        settings: Settings,
+        health: &Arc<Health>,
+        drain: &Drain,
+        runtime: &Handle,
+    ) -> Arc<Self> {
+        // Connecting is the control runtime's matter.
+        let _inside = runtime.enter();
+        let of = Key::new(&["gateway", &settings.gateway.to_string()]);
+        let shared = Arc::new(Self {
+            prefix: format!("tidegate:{of}"),
+            scripts: Scripts::new(),
+            connection: Connection::new(&settings.url, Arc::clone(health)),
+            leases: Leases::default(),
+            pending: Pending::default(),
+            drain: drain.clone(),
+            runtime: runtime.clone(),
+            settings,
+        });
+        let upkeep = connection::upkeep(Arc::downgrade(&shared));
+        let until = drain.clone();
+        drain.spawn_on(
+            async move {
+                tokio::select! {
+                    () = until.insisted() => {}
+                    () = upkeep => {}
+                }
+            },
+            runtime,
+        );
+        shared
+    }
+
+    /// Does it answer at the moment?
+    pub(crate) fn is_up(&self) -> bool {
+        self.connection.is_up()
+    }
+
+    /// Must nobody pass who can not be counted?
+    pub(crate) fn refuses(&self) -> bool {
+        self.settings.on_failure == OnFailure::Refuse
+    }
+
+    /// As [`counter::Counters::take`]; `None` counts without asking.
+    pub(crate) async fn rate(
+        self: &Arc<Self>,
+        call: counter::Call<'_>,
+        ask: bool,
+    ) -> Result<Result<(u32, Option<Taken>), counter::Exceeded>, Away> {
+        let own = call.own_weight();
+        let Limit { calls, period } = call.limit;
+        let mut script = self.scripts.rate.prepare_invoke();
+        self.window_keys(&mut script, call.key);
+        script
+            .arg(period.as_millis() as u64)
+            .arg(if ask { i64::from(calls) } else { -1 })
+            .arg(call.weight)
+            .arg(own);
+        let answer: (i64, i64, String) = self.run(script).await?;
+        let number = |value: i64| u64::try_from(value).unwrap_or_default();
+        let (1, remaining, slot) = answer else {
+            let wait = Duration::from_millis(number(answer.1));
+            return Ok(Err(counter::Exceeded { wait }));
+        };
+        let slot = slot.parse().unwrap_or_default();
+        let more = call.weight.saturating_sub(own);
+        let taken = (more > 0).then(|| Taken::shared(call.key, slot, more));
+        let remaining = u32::try_from(number(remaining)).unwrap_or(u32::MAX);
+        Ok(Ok((remaining, taken)))
+    }
+
+    /// Takes back what a refused handshake counted; nobody waits for it.
+    pub(crate) fn give_back_rate(self: &Arc<Self>, taken: Taken) {
+        let shared = Arc::clone(self);
+        self.spawn(async move {
+            let mut script = shared.scripts.rate_back.prepare_invoke();
+            shared.window_keys(&mut script, taken.key());
+            script.arg(taken.slot().to_string()).arg(taken.weight());
+            // Lost with a Redis that goes away now: one call too many is counted.
+            let _: Result<i64, Away> = shared.ask(&script).await;
+        });
+    }
+
+    /// As [`quota::Quotas::take`].
+    pub(crate) async fn quota(
+        self: &Arc<Self>,
+        call: quota::Call<'_>,
+    ) -> Result<Result<Option<Booked>, quota::Exceeded>, Away> {
+        let own = call.own_weight();
+        let needed = call.weight.max(own).max(1) - own;
+        let more = call.weight.saturating_sub(own);
+        let script = self.quota_script(call.key, &call.allowance, (needed, more), 0);
+        let (code, _, wait, end): (u8, i64, i64, i64) = self.run(script).await?;
+        let what = match code {
+            1 => UsedUp::Bandwidth,
+            2 => UsedUp::Calls,
+            _ => {
+                let booked = Booked::shared(call.key, end, more);
+                return Ok(Ok((more > 0).then_some(booked)));
+            }
+        };
+        let wait = u64::try_from(wait).ok().map(Duration::from_millis);
+        Ok(Err(quota::Exceeded { what, wait }))
+    }
+
+    /// Takes back what a refused handshake counted; nobody waits for it.
+    pub(crate) fn give_back_quota(self: &Arc<Self>, booked: Booked) {
+        let shared = Arc::clone(self);
+        self.spawn(async move {
+            let mut script = shared.scripts.quota_back.prepare_invoke();
+            script
+                .key(shared.name("q", booked.key()))
+                .arg(booked.end())
+                .arg(booked.weight());
+            let _: Result<i64, Away> = shared.ask(&script).await;
+        });
+    }
+
+    fn quota_script(
+        &self,
+        key: Key,
+        allowance: &Allowance,
+        (needed, more): (u32, u32),
+        bytes: u64,
+    ) -> ScriptInvocation<'_> {
+        let most = |most: Option<u64>| most.map_or("-1".to_owned(), |most| most.to_string());
+        let (length, start) = allowance.periods.cut();
+        let mut script = self.scripts.quota.prepare_invoke();
+        script
+            .key(self.name("q", key))
+            .arg(length)
+            .arg(start)
+            .arg(most(allowance.calls))
+            .arg(most(allowance.bytes))
+            .arg(needed)
+            .arg(more)
+            .arg(bytes);
+        script
+    }
+
+    fn window_keys(&self, script: &mut ScriptInvocation<'_>, key: Key) {
+        script.key(self.name("r", key)).key(self.name("s", key));
+    }
+
+    /// What belongs to one key has one hash tag: it stays together in a cluster.
+    fn name(&self, kind: &str, key: Key) -> String {
+        format!("{}:{kind}:{{{key}}}", self.prefix)
+    }
+
+    /// Runs a script on the control runtime.
+    async fn run<T>(self: &Arc<Self>, script: ScriptInvocation<'_>) -> Result<T, Away>
+    where
+        T: FromRedisValue + Send + 'static,
+    {
+        if !self.connection.is_up() {
+            return Err(Away);
+        }
+        self.ask(&script).await
+    }
+
+    async fn ask<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Away> {
+        self.connection.ask(script).await
+    }
+
+    fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
+        self.drain.spawn_on(task, &self.runtime);
+    }
+}

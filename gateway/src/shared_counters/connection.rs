@@ -1,0 +1,151 @@
+//! The connection to Redis: every request bounded, and none while Redis is away.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, FromRedisValue, RedisError, ScriptInvocation};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use super::leases::RENEWAL;
+use super::{Away, SharedCounters};
+use crate::chain::text_of;
+
+/// For an answer: a handshake waits for it, at each step that counts.
+const ANSWER: Duration = Duration::from_millis(500);
+
+/// For a new connection; nobody waits for it.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether Redis is there.
+const PROBE: Duration = Duration::from_secs(1);
+
+/// How the connection does, over all configurations.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    up: AtomicBool,
+    succeeded: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Health {
+    /// Are counters shared at the moment?
+    pub(crate) fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
+    }
+
+    /// Requests that worked, and that did not.
+    pub(crate) fn requests(&self) -> (u64, u64) {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (load(&self.succeeded), load(&self.failed))
+    }
+}
+
+pub(super) struct Connection {
+    /// `None`: the URL is not one.
+    manager: Option<ConnectionManager>,
+    up: AtomicBool,
+    health: Arc<Health>,
+}
+
+impl Connection {
+    /// To be made on the runtime that shall do the connecting.
+    pub(super) fn new(url: &str, health: Arc<Health>) -> Self {
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(CONNECT))
+            .set_response_timeout(Some(ANSWER))
+            // The next probe tries again.
+            .set_number_of_retries(0);
+        let manager = Client::open(url)
+            .and_then(|client| ConnectionManager::new_lazy_with_config(client, config));
+        if let Err(error) = &manager {
+            // What the library says of a wrong URL may show it, password included.
+            tracing::error!(kind = ?error.kind(), "the URL of the shared counters is not usable");
+        }
+        health.up.store(false, Ordering::Relaxed);
+        Self {
+            manager: manager.ok(),
+            up: AtomicBool::new(false),
+            health,
+        }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
+    }
+
+    pub(super) async fn ask<T: FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, Away> {
+        let mut manager = self.manager.clone().ok_or(Away)?;
+        let answer = timeout(ANSWER, script.invoke_async(&mut manager)).await;
+        self.note(answer)
+    }
+
+    /// Can it be written to?
+    async fn probe(&self, name: &str) -> Result<(), Away> {
+        let mut manager = self.manager.clone().ok_or(Away)?;
+        let mut command = redis::cmd("SET");
+        command.arg(name).arg(1).arg("PX").arg(60_000);
+        let answer = timeout(ANSWER + CONNECT, command.query_async(&mut manager)).await;
+        self.note::<()>(answer)?;
+        self.health.up.store(true, Ordering::Relaxed);
+        if !self.up.swap(true, Ordering::Relaxed) {
+            tracing::info!("counters are shared");
+        }
+        Ok(())
+    }
+
+    fn note<T>(
+        &self,
+        answer: Result<Result<T, RedisError>, tokio::time::error::Elapsed>,
+    ) -> Result<T, Away> {
+        let error = match answer {
+            Ok(Ok(value)) => {
+                self.health.succeeded.fetch_add(1, Ordering::Relaxed);
+                return Ok(value);
+            }
+            Ok(Err(error)) => text_of(&error),
+            Err(error) => text_of(&error),
+        };
+        self.health.failed.fetch_add(1, Ordering::Relaxed);
+        self.health.up.store(false, Ordering::Relaxed);
+        if self.up.swap(false, Ordering::Relaxed) {
+            tracing::warn!("shared counters are away: {error}");
+        }
+        Err(Away)
+    }
+}
+
+/// Looks after the connection and the leases as long as somebody counts.
+pub(super) async fn upkeep(shared: Weak<SharedCounters>) {
+    let mut ticks = interval(PROBE);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut renewed: Option<Instant> = None;
+    let mut told = false;
+    loop {
+        ticks.tick().await;
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        let was_up = shared.connection.is_up();
+        let probed = shared
+            .connection
+            .probe(&format!("{}:probe", shared.prefix))
+            .await;
+        if probed.is_err() {
+            if !told && !was_up {
+                tracing::warn!("shared counters are away since the start");
+            }
+            told = true;
+            continue;
+        }
+        told = true;
+        let due = renewed.is_none_or(|at| at.elapsed() >= RENEWAL);
+        if (due || !was_up) && shared.renew_leases().await.is_ok() {
+            renewed = Some(Instant::now());
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What quotas count without asking: relayed bytes, and calls while Redis was away. Kept until
+//! Redis has taken it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::{StreamExt as _, stream};
+
+use super::{Away, SharedCounters};
+use crate::counter::Key;
+use crate::quota::Allowance;
+
+/// Keys that wait for a Redis that is away: about 8 MB. What comes above it is not counted.
+const MAX_KEYS: usize = 100_000;
+
+/// Scripts under way at a time.
+const AT_ONCE: usize = 32;
+
+#[derive(Default)]
+pub(super) struct Pending(Mutex<HashMap<Key, Sum>>);
+
+/// Of one key.
+#[derive(Clone, Copy, Debug)]
+struct Sum {
+    allowance: Allowance,
+    calls: u32,
+    bytes: u64,
+}
+
+impl Pending {
+    fn sums(&self) -> MutexGuard<'_, HashMap<Key, Sum>> {
+        // Numbers only: whole even if a thread died holding the lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, key: Key, more: Sum) {
+        let mut sums = self.sums();
+        if let Some(sum) = sums.get_mut(&key) {
+            sum.calls = sum.calls.saturating_add(more.calls);
+            sum.bytes = sum.bytes.saturating_add(more.bytes);
+        } else if sums.len() < MAX_KEYS {
+            sums.insert(key, more);
+        }
+    }
+}
+
+impl SharedCounters {
+    /// Counts calls without asking.
+    pub(crate) fn add_calls(&self, key: Key, allowance: &Allowance, calls: u32) {
+        let sum = Sum {
+            allowance: *allowance,
+            calls,
+            bytes: 0,
+        };
+        self.pending.add(key, sum);
+    }
+
+    /// Counts relayed bytes.
+    pub(crate) fn add_bytes(&self, key: Key, allowance: &Allowance, bytes: u64) {
+        let sum = Sum {
+            allowance: *allowance,
+            calls: 0,
+            bytes,
+        };
+        self.pending.add(key, sum);
+    }
+
+    /// Hands over what waits; gives the bytes used by key, of those for which Redis answered.
+    pub(crate) async fn settle(self: &Arc<Self>) -> HashMap<Key, u64> {
+        let sums = std::mem::take(&mut *self.pending.sums());
+        let settled = stream::iter(sums)
+            .map(|(key, sum)| async move { (key, sum, self.settle_one(key, sum).await) })
+            .buffer_unordered(AT_ONCE)
+            .collect::<Vec<_>>()
+            .await;
+        let mut used = HashMap::with_capacity(settled.len());
+        for (key, sum, answer) in settled {
+            match answer {
+                Ok(bytes) => {
+                    used.insert(key, bytes);
+                }
+                // It may have been counted: rather once too often than never.
+                Err(Away) => self.pending.add(key, sum),
+            }
+        }
+        used
+    }
+
+    async fn settle_one(self: &Arc<Self>, key: Key, sum: Sum) -> Result<u64, Away> {
+        let script = self.quota_script(key, &sum.allowance, (0, sum.calls), sum.bytes);
+        let (_, bytes, _, _): (i64, i64, i64, i64) = self.run(script).await?;
+        Ok(u64::try_from(bytes).unwrap_or_default())
+    }
+}

@@ -1,0 +1,111 @@
+//! A real Redis (or Valkey) that tests start, kill and start again.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tidegate_config::OnFailure;
+
+use crate::support::within;
+
+/// A server on 127.0.0.1 that keeps nothing on disk.
+pub(crate) struct Redis {
+    program: &'static str,
+    port: u16,
+    process: Child,
+    directory: tempfile::TempDir,
+}
+
+impl Redis {
+    /// Starts one. `None` where there is none to start, which is an error with `CI=true`.
+    pub(crate) async fn start() -> Option<Self> {
+        let installed = |program: &&str| {
+            let version = Command::new(program).arg("--version").output();
+            version.is_ok_and(|output| output.status.success())
+        };
+        let Some(program) = ["valkey-server", "redis-server"]
+            .into_iter()
+            .find(installed)
+        else {
+            let text = "SKIPPED: neither valkey-server nor redis-server is installed";
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "{text}");
+            eprintln!("{text}");
+            return None;
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let process = run(program, port, directory.path());
+        let redis = Self {
+            program,
+            port,
+            process,
+            directory,
+        };
+        redis.answering().await;
+        Some(redis)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// As a crash.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// After a crash; empty.
+    pub(crate) async fn restart(&mut self) {
+        self.process = run(self.program, self.port, self.directory.path());
+        self.answering().await;
+    }
+
+    /// What a command says.
+    pub(crate) async fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        let client = redis::Client::open(self.url()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        command.query_async(&mut connection).await.unwrap()
+    }
+
+    async fn answering(&self) {
+        let connected = async {
+            while tokio::net::TcpStream::connect(("127.0.0.1", self.port))
+                .await
+                .is_err()
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        within("the Redis server", connected).await;
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn run(program: &str, port: u16, directory: &std::path::Path) -> Child {
+    Command::new(program)
+        .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
+        .args(["--save", "", "--appendonly", "no", "--dir"])
+        .arg(directory)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// What a Gateway says to count there.
+pub(crate) fn counters(url: &str, on_failure: OnFailure) -> tidegate_config::CountersConfig {
+    tidegate_config::CountersConfig {
+        url: tidegate_config::ResolvedValue::Plain(url.to_owned()),
+        on_failure,
+    }
+}
