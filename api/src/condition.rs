@@ -85,6 +85,8 @@ reasons! {
     ProductNotFound,
     /// A WebSocketApi does not exist.
     ApiNotFound,
+    /// A PolicyFragment does not exist.
+    FragmentNotFound,
     /// A Secret or one of its keys does not exist.
     SecretNotFound,
     /// A ConfigMap or one of its keys does not exist.

@@ -4,7 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-use crate::{Gateway, Product, Subscription, WebSocketApi};
+use crate::{Gateway, PolicyFragment, Product, Subscription, WebSocketApi};
 
 /// One kind's definition.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +53,7 @@ impl Crd {
 pub fn crds() -> Vec<Crd> {
     vec![
         Crd::of::<Gateway>(),
+        Crd::of::<PolicyFragment>(),
         Crd::of::<Product>(),
         Crd::of::<Subscription>(),
         Crd::of::<WebSocketApi>(),

@@ -1,4 +1,4 @@
-//! Tidegate's custom resources: Gateway, WebSocketApi, Product, Subscription.
+//! Tidegate's custom resources: Gateway, WebSocketApi, Product, Subscription, PolicyFragment.
 //!
 //! Types, schemas and validation rules only: nothing here talks to a cluster, and nothing decides
 //! what a resource means together with others (that is the planner's).
@@ -16,6 +16,7 @@ mod condition;
 mod crds;
 mod gateway;
 mod metadata;
+mod policy_fragment;
 mod product;
 mod subscription;
 mod validate;
@@ -30,6 +31,7 @@ pub use gateway::{
     ServiceTrafficPolicy, ServiceType,
 };
 pub use metadata::{Contact, License};
+pub use policy_fragment::{PolicyFragment, PolicyFragmentSpec, PolicyFragmentStatus};
 pub use product::{ApiRef, Product, ProductSpec, ProductState, ProductStatus};
 pub use subscription::{
     Approval, KeyStatus, KeysStatus, Scope, Subscription, SubscriptionKeys, SubscriptionPhase,

@@ -13,7 +13,9 @@ use kube::core::cel::{self, CompiledSchema, compile_schema};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{API_VERSION, Crd, GROUP, Gateway, Product, Subscription, WebSocketApi, crds};
+use crate::{
+    API_VERSION, Crd, GROUP, Gateway, PolicyFragment, Product, Subscription, WebSocketApi, crds,
+};
 
 /// Something that must be changed before the API server takes a document.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,6 +119,7 @@ impl Kind {
             .expect("a generated schema is a valid schema: a test builds them all");
         let read = match crd.kind.as_str() {
             "Gateway" => read::<Gateway>,
+            "PolicyFragment" => read::<PolicyFragment>,
             "Product" => read::<Product>,
             "Subscription" => read::<Subscription>,
             _ => read::<WebSocketApi>,

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::ResourceExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tidegate_api::{Gateway, Product, Subscription, Validator, WebSocketApi};
+use tidegate_api::{Gateway, PolicyFragment, Product, Subscription, Validator, WebSocketApi};
 use tidegate_config::ObjectKey;
 
 use crate::finding::Finding;
@@ -38,6 +38,7 @@ pub enum Object {
     Gateway(Arc<Gateway>),
     WebSocketApi(Arc<WebSocketApi>),
     Product(Arc<Product>),
+    PolicyFragment(Arc<PolicyFragment>),
     Subscription(Arc<Subscription>),
     Secret(Arc<Secret>),
     ConfigMap(Arc<ConfigMap>),
@@ -140,6 +141,7 @@ impl Loader {
             "Gateway" => typed(value).map(Object::Gateway),
             "WebSocketApi" => typed(value).map(Object::WebSocketApi),
             "Product" => typed(value).map(Object::Product),
+            "PolicyFragment" => typed(value).map(Object::PolicyFragment),
             "Subscription" => typed(value).map(Object::Subscription),
             "Secret" => typed(value).map(|secret| Object::Secret(with_string_data(secret))),
             "ConfigMap" => typed(value).map(Object::ConfigMap),
@@ -167,6 +169,7 @@ impl Loader {
             Object::Gateway(object) => number!(object, Gateway),
             Object::WebSocketApi(object) => number!(object, WebSocketApi),
             Object::Product(object) => number!(object, Product),
+            Object::PolicyFragment(object) => number!(object, PolicyFragment),
             Object::Subscription(object) => number!(object, Subscription),
             Object::Secret(_) | Object::ConfigMap(_) | Object::Namespace(_) => {}
         }

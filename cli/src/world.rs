@@ -19,6 +19,7 @@ pub fn world(objects: &Objects, now: i64) -> World {
             Object::Gateway(object) => world.gateways.push(Arc::clone(object)),
             Object::WebSocketApi(object) => world.apis.push(Arc::clone(object)),
             Object::Product(object) => world.products.push(Arc::clone(object)),
+            Object::PolicyFragment(object) => world.fragments.push(Arc::clone(object)),
             Object::Subscription(object) => world.subscriptions.push(Arc::clone(object)),
             Object::Secret(object) => {
                 world.secrets.insert(key, Arc::clone(object));
@@ -48,12 +49,17 @@ pub fn findings(plan: &Plan, objects: &Objects) -> Vec<Finding> {
         .product_verdicts
         .iter()
         .map(|(k, v)| ("Product", k, &v.verdict));
+    let fragments = plan
+        .fragment_verdicts
+        .iter()
+        .map(|(k, v)| ("PolicyFragment", k, &v.verdict));
     let subscriptions = plan
         .subscription_verdicts
         .iter()
         .map(|(k, v)| ("Subscription", k, &v.verdict));
     let mut findings = Vec::new();
-    for (kind, key, verdict) in gateways.chain(apis).chain(products).chain(subscriptions) {
+    let all = gateways.chain(apis).chain(products).chain(fragments);
+    for (kind, key, verdict) in all.chain(subscriptions) {
         let id = ObjectId {
             kind: kind.to_owned(),
             key: key.clone(),

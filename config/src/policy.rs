@@ -7,7 +7,10 @@ mod access;
 mod basic_auth;
 mod call;
 mod client_certificate;
+mod emit_metric;
+mod fragment;
 mod log;
+mod on_open;
 mod quota;
 mod rate_limit;
 mod request;
@@ -25,13 +28,19 @@ pub use call::{
 pub use client_certificate::{
     CertificateIdentity, ValidateClientCertificate, hex_digits, thumbprint_digits,
 };
-pub use log::{Log, LogField, Severity};
+pub use emit_metric::{EmitMetric, MetricLabel};
+pub use fragment::IncludeFragment;
+pub use log::{Log, LogField, Severity, Trace};
+pub use on_open::OnOpen;
 pub use quota::{Quota, QuotaByKey};
 pub use rate_limit::{RateLimit, RateLimitByKey};
 pub use request::{
     IfExists, RewritePath, SetBackend, SetHeader, SetQueryParameter, is_restricted_header,
 };
 pub use response::{HeaderValue, ReturnResponse, SetStatus};
-pub use section::{Base, ErrorStep, InboundStep, OnHandshake, OutboundStep, Policy, Section, Step};
+pub use section::{
+    Base, ErrorStep, FragmentStep, InboundStep, OnHandshake, OutboundStep, Policy, Section,
+    SectionStep, Step,
+};
 pub use traffic::LimitConnections;
 pub use variable::SetVariable;

@@ -33,11 +33,11 @@ fn part(heading: &str) -> Option<&'static str> {
     Some(rest.split("\n## ").next().unwrap_or(rest))
 }
 
-/// The first cells of all rows that name a field.
+/// The first cells of all rows that name a field, or a field of it.
 fn documented_fields(part: &str) -> BTreeSet<String> {
     let rows = part.lines().filter_map(|line| line.strip_prefix("| `"));
-    rows.filter_map(|row| Some(row.split_once('`')?.0.to_owned()))
-        .collect()
+    let names = rows.filter_map(|row| row.split_once('`')?.0.split('.').next());
+    names.map(str::to_owned).collect()
 }
 
 fn all() -> [(usize, Value); 3] {

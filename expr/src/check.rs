@@ -2,7 +2,7 @@
 //! Refuses only what cannot work: where a type is not known, the evaluator decides.
 
 mod call;
-mod names;
+pub(crate) mod names;
 mod operators;
 mod resolve;
 pub(crate) mod types;

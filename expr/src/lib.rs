@@ -22,6 +22,7 @@ mod vocabulary;
 
 pub use cel::Value;
 
+pub use check::names::nearest;
 pub use error::{CompileError, EvalError};
 pub use mask::mask;
 pub use program::Program;

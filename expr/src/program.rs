@@ -103,7 +103,8 @@ impl Program {
         self.inner.node.at
     }
 
-    /// The named values it reads by name (`values.NAME`), each with its position in the text.
+    /// The named values it needs (`values.NAME`), each with its position in the text; those that it
+    /// asks for with `has()` or `.?` may be missing.
     pub fn named_values(&self) -> impl Iterator<Item = (usize, &str)> {
         self.inner
             .values

@@ -8,7 +8,7 @@ mod control;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use control::{Close, carries, read_close, write_close, write_ping};
+pub(crate) use control::{Close, carries, read_close, write_close, write_ping, write_text};
 
 /// Longest payload of a control frame (RFC 6455 §5.5).
 pub(crate) const MAX_CONTROL: usize = 125;

@@ -22,7 +22,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::HeaderValue;
 use http::header::{RETRY_AFTER, SEC_WEBSOCKET_EXTENSIONS};
@@ -360,7 +360,10 @@ async fn establish(
         tunnel: Tunnel {
             client: leg,
             backend,
-            from_client: early.freeze(),
+            from_client: behind(
+                std::mem::take(&mut visit.exchange.evaluation.greeting),
+                early,
+            ),
             from_backend: rest,
             extensions: answer.contains_key(SEC_WEBSOCKET_EXTENSIONS),
             rules: Arc::clone(&visit.api.rules),
@@ -373,6 +376,16 @@ async fn establish(
         seat,
         metering,
     })
+}
+
+/// What comes to the backend as the client's: our own words first.
+fn behind(greeting: Vec<u8>, early: BytesMut) -> Bytes {
+    if greeting.is_empty() {
+        return early.freeze();
+    }
+    let mut all = greeting;
+    all.extend_from_slice(&early);
+    all.into()
 }
 
 fn session_info(visit: &Visit, key_hash: Option<String>) -> SessionInfo {

@@ -44,6 +44,8 @@ pub(crate) struct KeySet {
     /// The discovery document's issuer.
     pub(crate) issuer: Option<String>,
     pub(crate) keys: Vec<VerificationKey>,
+    /// Keys of the document that are too many.
+    pub(crate) left_out: usize,
 }
 
 /// How often fetching worked; for metrics.
@@ -130,6 +132,13 @@ impl KeySets {
         for keys in known.values().filter_map(Weak::upgrade) {
             keys.refresh_if_due();
         }
+    }
+
+    /// How many sets could not be fetched when that was tried last.
+    pub(crate) fn failing(&self) -> usize {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = known.values().filter_map(Weak::upgrade);
+        held.filter(|keys| keys.is_failing()).count()
     }
 
     pub(crate) fn counts(&self) -> &FetchCounts {

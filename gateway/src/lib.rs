@@ -27,6 +27,7 @@ mod chain;
 mod client_address;
 mod client_certificate;
 mod counter;
+mod custom_metrics;
 mod dial;
 mod exchange;
 mod explain;

@@ -183,6 +183,7 @@ impl Metrics {
         if gone.is_empty() {
             return;
         }
+        self.services.retain_apis(&served);
         forget(&self.handshakes, &gone);
         forget(&self.tunnels.active, &gone);
         forget(&self.tunnels.closed, &gone);
@@ -225,7 +226,8 @@ impl Metrics {
         TextEncoder::new()
             .encode(&families, &mut text)
             .expect("writing to memory does not fail, and every family has a sample");
-        String::from_utf8(text).expect("names and label values are text")
+        let text = String::from_utf8(text).expect("names and label values are text");
+        text + &self.services.custom()
     }
 }
 

@@ -10,12 +10,14 @@ mod call;
 mod check_header;
 mod compile;
 mod counting;
+mod emit_metric;
 mod expression;
 mod increment;
 mod ip_filter;
 mod limit_connections;
 mod log;
 mod notify;
+mod on_open;
 mod pipeline;
 mod quota;
 mod rate_limit;
@@ -43,6 +45,7 @@ use tokio::runtime::Handle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::counter::Counters;
+use crate::custom_metrics::CustomMetrics;
 use crate::drain::Drain;
 use crate::http_client::Guard;
 use crate::jwks::KeySets;
@@ -88,6 +91,7 @@ pub(crate) struct Services {
     runtime: Handle,
     pub(crate) passwords: Passwords,
     pub(crate) spans: Exports,
+    pub(crate) custom_metrics: CustomMetrics,
 }
 
 impl Services {
@@ -106,6 +110,7 @@ impl Services {
             health: Arc::default(),
             drain: drain.clone(),
             runtime: runtime.clone(),
+            custom_metrics: CustomMetrics::default(),
             keys: KeySets::new(drain.clone(), runtime.clone(), guard.clone()),
             calls: Calls::new(drain, runtime.clone(), guard.clone()),
             notices: Notices::new(connections, runtime),
@@ -213,6 +218,11 @@ impl Services {
     /// Requests of policies that were answered, and that were not.
     pub(crate) fn call_counts(&self) -> (u64, u64) {
         self.calls.counts()
+    }
+
+    /// Key sets that could not be fetched when that was tried last.
+    pub(crate) fn failing_key_sets(&self) -> usize {
+        self.keys.failing()
     }
 
     /// Keys that rate limits count at the moment.

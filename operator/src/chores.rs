@@ -17,7 +17,8 @@ use futures::stream::FuturesUnordered;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Recorder, Reporter};
 use tidegate_api::{
-    GatewayStatus, ProductStatus, Subscription, SubscriptionStatus, WebSocketApiStatus,
+    GatewayStatus, PolicyFragmentStatus, ProductStatus, Subscription, SubscriptionStatus,
+    WebSocketApiStatus,
 };
 use tidegate_config::ObjectKey;
 use tidegate_plan::KeyRequest;
@@ -59,6 +60,7 @@ pub(crate) enum Chore {
     Gateway(Report<GatewayStatus>),
     WebSocketApi(Report<WebSocketApiStatus>),
     Product(Report<ProductStatus>),
+    PolicyFragment(Report<PolicyFragmentStatus>),
     Subscription(Report<SubscriptionStatus>),
     /// Nothing is known of the object but that it cannot be read.
     Unreadable(Broken, Box<Condition>),

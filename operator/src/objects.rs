@@ -10,6 +10,7 @@ pub(crate) enum Kind {
     Gateway,
     WebSocketApi,
     Product,
+    PolicyFragment,
     Subscription,
 }
 
@@ -19,6 +20,7 @@ impl Kind {
             Self::Gateway => "Gateway",
             Self::WebSocketApi => "WebSocketApi",
             Self::Product => "Product",
+            Self::PolicyFragment => "PolicyFragment",
             Self::Subscription => "Subscription",
         }
     }

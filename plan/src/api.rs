@@ -10,7 +10,7 @@ use tidegate_config::{ApiConfig, KeyNames, ObjectKey, PathMatch};
 use crate::attach::{Attached, Attachment, Gateways, attach, speaks};
 use crate::backend;
 use crate::expressions::Expressions;
-use crate::gateway::GatewayDraft;
+use crate::gateway::{GatewayDraft, names};
 use crate::index::generation_of;
 use crate::last_good::{lets_the_same_pass, serving};
 use crate::policies::{Policies, Scope};
@@ -37,12 +37,14 @@ struct ApiDraft<'a> {
 /// Places one API on its Gateways and says what is to be said about it. APIs come oldest first:
 /// who comes first gets the route.
 pub(crate) fn place(key: &ObjectKey, api: &WebSocketApi, scene: &mut Scene<'_, '_>) -> ApiVerdict {
-    let draft = ApiDraft::check(key, api, scene);
+    let mut draft = ApiDraft::check(key, api, scene);
     let Attached {
         attachments,
         problems,
         unresolved,
     } = attach(key, &api.spec, &scene.gateways, scene.world);
+    let unknown = unknown_values(&draft, &attachments, scene);
+    draft.problems.extend(unknown);
     let mut found = Found {
         problems: draft.problems.iter().cloned().chain(problems).collect(),
         ..Found::default()
@@ -62,6 +64,31 @@ pub(crate) fn place(key: &ObjectKey, api: &WebSocketApi, scene: &mut Scene<'_, '
     }
 }
 
+/// Named values that the API's steps need and that nobody gives them: neither the API, nor any product
+/// that holds it, nor one of its Gateways.
+fn unknown_values(
+    draft: &ApiDraft<'_>,
+    attachments: &[Attachment],
+    scene: &Scene<'_, '_>,
+) -> Vec<Problem> {
+    let products = scene.product_values.get(draft.key).into_iter().flatten();
+    let own: Vec<_> = names(&draft.api.spec.values)
+        .chain(products.map(String::as_str))
+        .collect();
+    let mut problems = Vec::new();
+    for attachment in attachments {
+        let gateway = scene.gateways.get(&attachment.gateway);
+        let global = gateway.map(|draft| draft.gateway.spec.values.as_slice());
+        let there = own.iter().copied().chain(names(global.unwrap_or_default()));
+        for problem in draft.policies.unknown_values(there) {
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
+    }
+    problems
+}
+
 /// Everything that placing APIs reads and changes.
 pub(crate) struct Scene<'w, 'e> {
     pub(crate) world: &'w World,
@@ -73,6 +100,8 @@ pub(crate) struct Scene<'w, 'e> {
     pub(crate) previous: BTreeMap<ObjectKey, BTreeMap<ObjectKey, &'w ApiConfig>>,
     /// Names of the products that hold an API.
     pub(crate) products_of: BTreeMap<ObjectKey, Vec<String>>,
+    /// Names of the values of the products that hold an API.
+    pub(crate) product_values: BTreeMap<ObjectKey, BTreeSet<String>>,
 }
 
 /// What placing an API found out.
@@ -87,6 +116,7 @@ impl<'a> ApiDraft<'a> {
     fn check(key: &'a ObjectKey, api: &'a WebSocketApi, scene: &mut Scene<'_, '_>) -> Self {
         let spec = &api.spec;
         let scope = Scope {
+            label: "api",
             namespace: &key.namespace,
             on_handshake: &spec.on_handshake,
             values: &spec.values,
@@ -97,7 +127,7 @@ impl<'a> ApiDraft<'a> {
         let unroutable = path.is_some();
         problems.extend(path);
         problems.extend(key_header(spec.subscription_key.header.as_deref()));
-        problems.extend(backend::check_refs(&spec.on_handshake, &spec.backend));
+        problems.extend(backend::check_refs(&policies, &spec.backend));
         problems.extend(backend::check(
             &key.namespace,
             &spec.backend,

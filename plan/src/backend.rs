@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use tidegate_api::{Backend, Reason};
-use tidegate_config::policy::{OnHandshake, Policy, Section, Step};
+use tidegate_config::policy::{Policy, Section, Step};
 use tidegate_config::{BackendProxy, MaterialId, PoolMember, TrustAnchorRef};
 use url::Url;
 
 use crate::pem;
-use crate::problem::{Problem, step_path};
+use crate::policies::Policies;
+use crate::problem::Problem;
 use crate::references::References;
 
 /// Data keys of a kubernetes.io/tls Secret.
@@ -138,7 +139,7 @@ fn check_pool(pool: &[PoolMember]) -> Vec<Problem> {
 
 /// Names of members that steps call for and that nobody has. Wider scopes do not know the pool:
 /// what they name shows when a handshake comes.
-pub(crate) fn check_refs(on_handshake: &OnHandshake, backend: &Backend) -> Vec<Problem> {
+pub(crate) fn check_refs(policies: &Policies, backend: &Backend) -> Vec<Problem> {
     let names = || {
         backend
             .pool
@@ -158,10 +159,11 @@ pub(crate) fn check_refs(on_handshake: &OnHandshake, backend: &Backend) -> Vec<P
             none if none.is_empty() => "no member of backend.pool has a name".to_owned(),
             known => format!("no member of backend.pool is called \"{name}\": there are {known}"),
         };
-        let path = format!("{}.setBackend.ref", step_path(section, position));
+        let path = format!("{}.setBackend.ref", policies.places.of(section, position));
         Some(Problem::invalid(text).at(&path))
     };
-    on_handshake.steps().filter_map(unknown).collect()
+    let steps = policies.on_handshake.steps();
+    steps.filter_map(unknown).collect()
 }
 
 /// A `ws://` or `wss://` URL without user, password and fragment.

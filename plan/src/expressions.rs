@@ -1,10 +1,10 @@
 //! Expressions of policies, checked by the expression language's own compiler.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use tidegate_config::ExpressionKind;
 use tidegate_config::policy::{Section, Step};
-use tidegate_expr::{Program, Stage, Template};
+use tidegate_expr::{Program, Stage, Template, nearest};
 
 use crate::problem::Problem;
 use tidegate_api::Reason;
@@ -21,6 +21,8 @@ pub(crate) struct Expressions {
 struct Known {
     /// What is wrong with it.
     error: Option<String>,
+    /// The named values it needs, and where.
+    values: Vec<(usize, String)>,
     /// Last plan that met it.
     seen: u64,
 }
@@ -33,33 +35,75 @@ impl Expressions {
         self.pass += 1;
     }
 
-    /// All expressions of a step that do not compile. `path` is the step's place in its object.
-    pub(crate) fn check(&mut self, section: Section, step: &dyn Step, path: &str) -> Vec<Problem> {
-        let mut problems = Vec::new();
+    /// All expressions of a step that do not compile, and the named values that the others need.
+    /// `path` is the step's place in its object.
+    pub(crate) fn check(
+        &mut self,
+        section: Section,
+        step: &dyn Step,
+        path: &str,
+    ) -> (Vec<Problem>, Vec<ValueRead>) {
+        let (mut problems, mut reads) = (Vec::new(), Vec::new());
         for expression in step.expressions() {
             let section = match section {
                 Section::Inbound if expression.may_wait => Section::Outbound,
                 _ => section,
             };
-            if let Some(error) = self.error(section, expression.kind, expression.text) {
-                let field = format!("{path}.{}", expression.field);
-                problems.push(Problem::accepted(Reason::InvalidExpression, error).at(&field));
+            let known = self.known(section, expression.kind, expression.text);
+            if known.error.is_none() && known.values.is_empty() {
+                continue;
             }
+            let field = format!("{path}.{}", expression.field);
+            if let Some(error) = &known.error {
+                let problem = Problem::accepted(Reason::InvalidExpression, error);
+                problems.push(problem.at(&field));
+            }
+            reads.extend(known.values.iter().map(|(position, name)| ValueRead {
+                field: field.clone(),
+                position: *position,
+                name: name.clone(),
+                access: false,
+            }));
         }
-        problems
+        (problems, reads)
     }
 
-    fn error(&mut self, section: Section, kind: ExpressionKind, text: &str) -> Option<&str> {
+    fn known(&mut self, section: Section, kind: ExpressionKind, text: &str) -> &Known {
         let pass = self.pass;
         let known = self
             .known
             .entry((section, kind, text.to_owned()))
-            .or_insert_with(|| Known {
-                error: compile(stage(section), kind, text),
-                seen: pass,
-            });
+            .or_insert_with(|| compile(stage(section), kind, text));
         known.seen = pass;
-        known.error.as_deref()
+        known
+    }
+}
+
+/// A named value that an expression needs.
+#[derive(Clone, Debug)]
+pub(crate) struct ValueRead {
+    /// Where the expression stands.
+    field: String,
+    /// Where in it.
+    position: usize,
+    name: String,
+    /// Does its step decide who may pass?
+    pub(crate) access: bool,
+}
+
+impl ValueRead {
+    /// What is wrong when there are these values only.
+    pub(crate) fn problem(&self, there: &BTreeSet<&str>) -> Option<Problem> {
+        if there.contains(self.name.as_str()) {
+            return None;
+        }
+        let Self { position, name, .. } = self;
+        let mut text = format!("at {position}: there is no named value \"{name}\" here");
+        if let Some(nearest) = nearest(name, there.iter().copied()) {
+            text.push_str(&format!(", did you mean \"{nearest}\"?"));
+        }
+        let problem = Problem::accepted(Reason::InvalidExpression, text).at(&self.field);
+        Some(problem.concerning_access(self.access))
     }
 }
 
@@ -71,11 +115,29 @@ fn stage(section: Section) -> Stage {
     }
 }
 
-fn compile(stage: Stage, kind: ExpressionKind, text: &str) -> Option<String> {
-    let error = match kind {
-        ExpressionKind::Condition => Program::condition(text, stage).err(),
-        ExpressionKind::Value => Program::value(text, stage).err(),
-        ExpressionKind::Template => Template::compile(text, stage).err(),
+fn compile(stage: Stage, kind: ExpressionKind, text: &str) -> Known {
+    let compiled = match kind {
+        ExpressionKind::Condition => {
+            Program::condition(text, stage).map(|program| owned(program.named_values()))
+        }
+        ExpressionKind::Value => {
+            Program::value(text, stage).map(|program| owned(program.named_values()))
+        }
+        ExpressionKind::Template => {
+            Template::compile(text, stage).map(|template| owned(template.named_values()))
+        }
     };
-    error.map(|error| error.to_string())
+    let (values, error) = match compiled {
+        Ok(values) => (values, None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    };
+    Known {
+        error,
+        values,
+        seen: 0,
+    }
+}
+
+fn owned<'n>(values: impl Iterator<Item = (usize, &'n str)>) -> Vec<(usize, String)> {
+    values.map(|(at, name)| (at, name.to_owned())).collect()
 }

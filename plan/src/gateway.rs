@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use tidegate_api::{Gateway, Listener, Reason};
 use tidegate_config::policy::{InboundStep, OnHandshake, ReturnResponse};
 use tidegate_config::{
-    ApiConfig, GatewaySettings, ListenerConfig, Material, ObjectKey, Protocol, ResolvedValue,
+    ApiConfig, GatewaySettings, ListenerConfig, Material, NamedValue, ObjectKey, Protocol,
+    ResolvedValue,
 };
 
 use crate::counters;
@@ -51,11 +52,14 @@ pub(crate) fn check<'a>(
 ) -> GatewayDraft<'a> {
     let spec = &gateway.spec;
     let scope = Scope {
+        label: "gateway",
         namespace: &key.namespace,
         on_handshake: &spec.on_handshake,
         values: &spec.values,
     };
-    let policies = scope.check(references, expressions);
+    let mut policies = scope.check(references, expressions);
+    let unknown = policies.unknown_values(names(&spec.values));
+    policies.problems.extend(unknown);
     let mut problems = policies.problems.clone();
     let previous = world.previous.get(key).map(|config| &config.settings);
     let trusted_proxies = trusted_proxies(&spec.trusted_proxies, previous, &mut problems);
@@ -85,6 +89,11 @@ pub(crate) fn check<'a>(
         apis: BTreeMap::new(),
         problems,
     }
+}
+
+/// Names of named values.
+pub(crate) fn names(values: &[NamedValue]) -> impl Iterator<Item = &str> {
+    values.iter().map(|value| value.name.as_str())
 }
 
 impl GatewayDraft<'_> {

@@ -43,7 +43,7 @@ impl<'a> Index<'a> {
     }
 }
 
-fn by_key<K: ResourceExt>(objects: &[Arc<K>]) -> Objects<'_, K> {
+pub(crate) fn by_key<K: ResourceExt>(objects: &[Arc<K>]) -> Objects<'_, K> {
     let entry = |object: &'_ Arc<K>| key_of(object.as_ref());
     objects.iter().map(|o| (entry(o), o.as_ref())).collect()
 }

@@ -35,7 +35,7 @@ mod world;
 pub use outcome::{GatewayPlan, KeyRequest, Plan};
 pub use planner::{Planner, plan};
 pub use verdict::{
-    ApiVerdict, GatewayVerdict, Judgement, ListenerVerdict, OnGateway, ProductVerdict, Serving,
-    SubscriptionVerdict, Verdict,
+    ApiVerdict, GatewayVerdict, Judgement, ListenerVerdict, OnGateway, PolicyFragmentVerdict,
+    ProductVerdict, Serving, SubscriptionVerdict, Verdict,
 };
 pub use world::World;

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_config::{GatewayConfig, Material, ObjectKey};
 
-use crate::{ApiVerdict, GatewayVerdict, ProductVerdict, SubscriptionVerdict};
+use crate::{
+    ApiVerdict, GatewayVerdict, PolicyFragmentVerdict, ProductVerdict, SubscriptionVerdict,
+};
 
 /// Per Gateway a configuration, per object a verdict, and what has to be done besides.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,6 +17,8 @@ pub struct Plan {
     pub gateway_verdicts: BTreeMap<ObjectKey, GatewayVerdict>,
     /// What to say about each WebSocketApi.
     pub api_verdicts: BTreeMap<ObjectKey, ApiVerdict>,
+    /// What to say about each PolicyFragment.
+    pub fragment_verdicts: BTreeMap<ObjectKey, PolicyFragmentVerdict>,
     /// What to say about each Product.
     pub product_verdicts: BTreeMap<ObjectKey, ProductVerdict>,
     /// What to say about each Subscription.

@@ -12,7 +12,7 @@ use crate::product::{self, Products, Rendering};
 use crate::references::References;
 use crate::routes::Routes;
 use crate::subscription::{self, Judged, Surroundings};
-use crate::{GatewayPlan, OnGateway, Plan, ProductVerdict, World, gateway, material};
+use crate::{GatewayPlan, OnGateway, Plan, ProductVerdict, World, gateway, material, policies};
 
 /// Plans, and remembers between two plans what would only be computed again.
 ///
@@ -54,11 +54,22 @@ impl Planner {
             references: &mut references,
             expressions: &mut self.expressions,
             gateways_of: &gateways_of_api,
+            gateway_values: index
+                .gateways
+                .iter()
+                .map(|(key, gateway)| (key.clone(), gateway.spec.values.as_slice()))
+                .collect(),
         };
         let (rendered, product_verdicts) = render_products(&products, &mut rendering);
         plan.product_verdicts = product_verdicts;
 
-        // 3. Subscriptions go where their scope is.
+        // 3. Fragments are whole wherever they are included by now.
+        for (key, fragment) in references.fragments.clone() {
+            let verdict = policies::judge(&key, fragment, &mut references, &mut self.expressions);
+            plan.fragment_verdicts.insert(key, verdict);
+        }
+
+        // 4. Subscriptions go where their scope is.
         let gateways_of_product =
             reach(plan.product_verdicts.iter().map(|(k, v)| (k, &v.gateways)));
         let judged = subscription::judge(&Surroundings {
@@ -69,7 +80,7 @@ impl Planner {
             gateways_of_product: &gateways_of_product,
         });
 
-        // 4. Everything together.
+        // 5. Everything together.
         assemble(plan, gateways, rendered, judged, references)
     }
 
@@ -103,6 +114,7 @@ impl Planner {
                 .map(|(key, config)| (key.clone(), apis(config)))
                 .collect(),
             products_of: product::by_api(products),
+            product_values: product::values_by_api(products),
         }
     }
 }

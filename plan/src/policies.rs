@@ -5,22 +5,25 @@ mod address;
 mod basic_auth;
 mod call;
 mod client_certificate;
+mod fragments;
 mod jwt;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use tidegate_api::Reason;
 use tidegate_config::policy::{
     self, IfExists, OnHandshake, Policy, Section, SetBackend, Step, is_restricted_header,
 };
-use tidegate_config::{HARD_LIMIT_BYTES, MaterialId, NamedValue, ResolvedValue};
+use tidegate_config::{HARD_LIMIT_BYTES, MaterialId, NamedValue, ObjectKey, ResolvedValue};
 
 pub(crate) use address::is_network;
+pub(crate) use fragments::{Fragments, Places, judge};
 pub(crate) use jwt::KeyFamily;
 
+use self::fragments::{Expanded, comparable, expand, missing};
 use crate::backend;
-use crate::expressions::Expressions;
+use crate::expressions::{Expressions, ValueRead};
 use crate::problem::{Problem, step_path};
 use crate::references::References;
 
@@ -32,10 +35,30 @@ pub(crate) struct Policies {
     pub(crate) on_handshake: OnHandshake,
     pub(crate) values: BTreeMap<String, ResolvedValue>,
     pub(crate) problems: Vec<Problem>,
+    /// Where the steps were written.
+    pub(crate) places: Places,
+    /// The named values that it needs.
+    reads: Vec<ValueRead>,
+}
+
+impl Policies {
+    /// What is wrong when there are no more values than these names.
+    pub(crate) fn unknown_values<'n>(&self, there: impl Iterator<Item = &'n str>) -> Vec<Problem> {
+        if self.reads.is_empty() {
+            return Vec::new();
+        }
+        let there = there.collect();
+        self.reads
+            .iter()
+            .filter_map(|read| read.problem(&there))
+            .collect()
+    }
 }
 
 /// Where policies are checked.
 pub(crate) struct Scope<'s> {
+    /// What it is called in names of its steps: `gateway`, `product`, `api`.
+    pub(crate) label: &'static str,
     pub(crate) namespace: &'s str,
     pub(crate) on_handshake: &'s OnHandshake,
     pub(crate) values: &'s [NamedValue],
@@ -48,101 +71,31 @@ impl Scope<'_> {
         references: &mut References<'_>,
         expressions: &mut Expressions,
     ) -> Policies {
-        let mut problems = Vec::new();
-        for (section, position, step) in self.on_handshake.steps() {
-            let path = step_path(section, position);
-            let access = decides_access(section, step);
-            let found = expressions
-                .check(section, step, &path)
-                .into_iter()
-                .chain(self.step(step, &path, references))
-                .map(|problem| problem.concerning_access(access));
-            problems.extend(found);
+        let names = (self.namespace, self.label);
+        let mut expanded = expand(self.on_handshake, names, &references.fragments);
+        for name in &expanded.used {
+            let key = ObjectKey::new(self.namespace, name);
+            *references.users.entry(key).or_default() += 1;
         }
-        problems.extend(bases(self.on_handshake));
-        let values = self.resolve_values(references, &mut problems);
-        problems.extend(too_large(self.on_handshake, &values));
+        let mut problems = std::mem::take(&mut expanded.problems);
+        let (found, reads) = check_steps(self.namespace, &expanded, references, expressions);
+        problems.extend(found);
+        let on_handshake = expanded.on_handshake;
+        problems.extend(bases(&on_handshake));
+        let values = self.resolve_values(&on_handshake, references, &mut problems);
+        problems.extend(too_large(&on_handshake, &values));
         Policies {
-            on_handshake: self.on_handshake.clone(),
+            on_handshake: on_handshake.into_owned(),
             values,
             problems,
-        }
-    }
-
-    /// What expressions and schema can not tell.
-    #[expect(clippy::too_many_lines, reason = "an arm for each policy")]
-    fn step(&self, step: &dyn Step, path: &str, references: &mut References<'_>) -> Vec<Problem> {
-        let Some(policy) = step.policy() else {
-            // The author may have meant a check: nobody knows which.
-            let problem = Problem::invalid("a step names exactly one policy").at(path);
-            return vec![problem.concerning_access(true)];
-        };
-        let path = format!("{path}.{}", policy.name());
-        match policy {
-            Policy::ValidateJwt(policy) => jwt::check(self.namespace, policy, &path, references),
-            Policy::BasicAuth(policy) => {
-                basic_auth::check(self.namespace, policy, &path, references)
-            }
-            Policy::ValidateClientCertificate(policy) => client_certificate::check(policy, &path),
-            Policy::IpFilter(policy) => address::check(policy, &path),
-            Policy::SetHeader(policy) => {
-                set_header(&policy.name, policy.values.len(), policy.if_exists, &path)
-            }
-            Policy::SetBackend(policy) => set_backend(policy, &path),
-            Policy::SendRequests(policy) => {
-                call::several(self.namespace, policy, &path, references)
-            }
-            Policy::Notify(policy) => {
-                call::check(self.namespace, policy.outgoing(), &path, references)
-            }
-            Policy::SendRequest(policy) => {
-                let mut problems =
-                    call::check(self.namespace, policy.outgoing(), &path, references);
-                problems.extend(call::retry(policy.retry.as_ref(), &path));
-                problems
-            }
-            Policy::RewritePath(policy) => rewrite_path(&policy.path, &path),
-            Policy::ReturnResponse(policy) => {
-                let named = |(i, header): (usize, &policy::HeaderValue)| {
-                    free_header(&header.name, &format!("{path}.headers[{i}].name"))
-                };
-                policy
-                    .headers
-                    .iter()
-                    .enumerate()
-                    .filter_map(named)
-                    .collect()
-            }
-            Policy::RateLimit(policy) => free_headers(
-                [
-                    ("retryAfterHeader", Some(&policy.retry_after_header)),
-                    ("remainingHeader", policy.remaining_header.as_ref()),
-                    ("totalHeader", policy.total_header.as_ref()),
-                ],
-                &path,
-            ),
-            Policy::RateLimitByKey(policy) => free_headers(
-                [
-                    ("retryAfterHeader", Some(&policy.retry_after_header)),
-                    ("remainingHeader", policy.remaining_header.as_ref()),
-                    ("totalHeader", policy.total_header.as_ref()),
-                ],
-                &path,
-            ),
-            Policy::Base
-            | Policy::CheckHeader(_)
-            | Policy::Quota(_)
-            | Policy::QuotaByKey(_)
-            | Policy::LimitConnections(_)
-            | Policy::SetQueryParameter(_)
-            | Policy::SetVariable(_)
-            | Policy::Log(_)
-            | Policy::SetStatus(_) => Vec::new(),
+            places: expanded.places,
+            reads,
         }
     }
 
     fn resolve_values(
         &self,
+        on_handshake: &OnHandshake,
         references: &mut References<'_>,
         problems: &mut Vec<Problem>,
     ) -> BTreeMap<String, ResolvedValue> {
@@ -158,7 +111,7 @@ impl Scope<'_> {
                     values.insert(value.name.clone(), resolved);
                 }
                 Err(problem) => {
-                    let access = access_reads_values(self.on_handshake);
+                    let access = access_reads_values(on_handshake);
                     problems.push(problem.at(&path).concerning_access(access));
                 }
             }
@@ -204,6 +157,103 @@ impl Scope<'_> {
     }
 }
 
+/// Everything that is wrong with steps, each named by where it was written.
+fn check_steps(
+    namespace: &str,
+    expanded: &Expanded<'_>,
+    references: &mut References<'_>,
+    expressions: &mut Expressions,
+) -> (Vec<Problem>, Vec<ValueRead>) {
+    let (mut problems, mut reads) = (Vec::new(), Vec::new());
+    for (section, position, step) in expanded.on_handshake.steps() {
+        let path = expanded.places.of(section, position);
+        let access = decides_access(section, step);
+        let (found, mut needed) = expressions.check(section, step, &path);
+        let found = found
+            .into_iter()
+            .chain(check_step(namespace, step, &path, references))
+            .map(|problem| problem.concerning_access(access));
+        problems.extend(found);
+        needed.iter_mut().for_each(|read| read.access = access);
+        reads.append(&mut needed);
+    }
+    (problems, reads)
+}
+
+/// What expressions and schema can not tell.
+#[expect(clippy::too_many_lines, reason = "an arm for each policy")]
+fn check_step(
+    namespace: &str,
+    step: &dyn Step,
+    path: &str,
+    references: &mut References<'_>,
+) -> Vec<Problem> {
+    let Some(policy) = step.policy() else {
+        // The author may have meant a check: nobody knows which.
+        let problem = Problem::invalid("a step names exactly one policy").at(path);
+        return vec![problem.concerning_access(true)];
+    };
+    let path = format!("{path}.{}", policy.name());
+    match policy {
+        Policy::ValidateJwt(policy) => jwt::check(namespace, policy, &path, references),
+        Policy::BasicAuth(policy) => basic_auth::check(namespace, policy, &path, references),
+        Policy::ValidateClientCertificate(policy) => client_certificate::check(policy, &path),
+        Policy::IpFilter(policy) => address::check(policy, &path),
+        Policy::SetHeader(policy) => {
+            set_header(&policy.name, policy.values.len(), policy.if_exists, &path)
+        }
+        Policy::SetBackend(policy) => set_backend(policy, &path),
+        Policy::SendRequests(policy) => call::several(namespace, policy, &path, references),
+        Policy::Notify(policy) => call::check(namespace, policy.outgoing(), &path, references),
+        Policy::SendRequest(policy) => {
+            let mut problems = call::check(namespace, policy.outgoing(), &path, references);
+            problems.extend(call::retry(policy.retry.as_ref(), &path));
+            problems
+        }
+        Policy::RewritePath(policy) => rewrite_path(&policy.path, &path),
+        Policy::EmitMetric(policy) => emit_metric(policy, &path),
+        Policy::ReturnResponse(policy) => {
+            let named = |(i, header): (usize, &policy::HeaderValue)| {
+                free_header(&header.name, &format!("{path}.headers[{i}].name"))
+            };
+            policy
+                .headers
+                .iter()
+                .enumerate()
+                .filter_map(named)
+                .collect()
+        }
+        Policy::RateLimit(policy) => free_headers(
+            [
+                ("retryAfterHeader", Some(&policy.retry_after_header)),
+                ("remainingHeader", policy.remaining_header.as_ref()),
+                ("totalHeader", policy.total_header.as_ref()),
+            ],
+            &path,
+        ),
+        Policy::RateLimitByKey(policy) => free_headers(
+            [
+                ("retryAfterHeader", Some(&policy.retry_after_header)),
+                ("remainingHeader", policy.remaining_header.as_ref()),
+                ("totalHeader", policy.total_header.as_ref()),
+            ],
+            &path,
+        ),
+        Policy::Base
+        | Policy::CheckHeader(_)
+        | Policy::Quota(_)
+        | Policy::QuotaByKey(_)
+        | Policy::LimitConnections(_)
+        | Policy::SetQueryParameter(_)
+        | Policy::SetVariable(_)
+        | Policy::IncludeFragment(_)
+        | Policy::Log(_)
+        | Policy::Trace(_)
+        | Policy::OnOpen(_)
+        | Policy::SetStatus(_) => Vec::new(),
+    }
+}
+
 /// Policies and values must fit into a part of the rendered configuration.
 fn too_large(
     on_handshake: &OnHandshake,
@@ -242,10 +292,12 @@ fn decides_access(section: Section, step: &dyn Step) -> bool {
         | Policy::BasicAuth(_)
         | Policy::CheckHeader(_)
         | Policy::IpFilter(_) => true,
+        // A fragment may hold any of them, and its condition decides about all.
         Policy::ReturnResponse(_)
         | Policy::SetVariable(_)
         | Policy::SendRequest(_)
-        | Policy::SendRequests(_) => section != Section::OnError,
+        | Policy::SendRequests(_)
+        | Policy::IncludeFragment(_) => section != Section::OnError,
         Policy::Base
         | Policy::RateLimit(_)
         | Policy::RateLimitByKey(_)
@@ -258,6 +310,9 @@ fn decides_access(section: Section, step: &dyn Step) -> bool {
         | Policy::RewritePath(_)
         | Policy::SetBackend(_)
         | Policy::Log(_)
+        | Policy::Trace(_)
+        | Policy::EmitMetric(_)
+        | Policy::OnOpen(_)
         | Policy::SetStatus(_) => false,
     };
     step.policies().iter().any(may)
@@ -274,17 +329,18 @@ fn access_reads_values(on_handshake: &OnHandshake) -> bool {
 
 /// What of a scope decides who may pass, for comparison with another version of the same scope.
 pub(crate) fn same_access(a: &OnHandshake, b: &OnHandshake) -> bool {
-    fn deciding<'s, S: Step>(section: Section, steps: &'s [S]) -> impl Iterator<Item = &'s S> {
-        let decides = move |step: &&'s S| {
+    let missing: BTreeSet<_> = missing(a).union(&missing(b)).copied().collect();
+    let decides = |section| {
+        move |step: &dyn Step| {
             let base = step.policies().iter().any(|p| matches!(p, Policy::Base));
-            base || decides_access(section, *step as &dyn Step)
-        };
-        steps.iter().filter(decides)
-    }
-    let (inbound, outbound) = (Section::Inbound, Section::Outbound);
+            base || decides_access(section, step)
+        }
+    };
+    let (inbound, outbound) = (decides(Section::Inbound), decides(Section::Outbound));
     a.inherit == b.inherit
-        && deciding(inbound, &a.inbound).eq(deciding(inbound, &b.inbound))
-        && deciding(outbound, &a.outbound).eq(deciding(outbound, &b.outbound))
+        && comparable(&a.inbound, &missing, inbound) == comparable(&b.inbound, &missing, inbound)
+        && comparable(&a.outbound, &missing, outbound)
+            == comparable(&b.outbound, &missing, outbound)
 }
 
 fn bases(on_handshake: &OnHandshake) -> Vec<Problem> {
@@ -327,6 +383,22 @@ fn set_header(name: &str, values: usize, if_exists: IfExists, path: &str) -> Vec
         problems.push(Problem::invalid(text).at(path));
     }
     problems
+}
+
+/// A value without an expression in it can be checked now.
+fn emit_metric(policy: &policy::EmitMetric, path: &str) -> Vec<Problem> {
+    let clash = policy.clash().map(|name| {
+        let text = format!("there is a label \"{name}\" already");
+        Problem::invalid(text).at(&format!("{path}.labels"))
+    });
+    let number = policy.value.trim().parse::<f64>();
+    let fits = number.is_ok_and(|number| number.is_finite() && number >= 0.0);
+    let wrong = !fits && !policy.value.contains("${");
+    let wrong = wrong.then(|| {
+        let text = format!("\"{}\" is no number from 0", policy.value);
+        Problem::invalid(text).at(&format!("{path}.value"))
+    });
+    clash.into_iter().chain(wrong).collect()
 }
 
 /// Gateways refuse a path that climbs; one without an expression in it can be checked now.

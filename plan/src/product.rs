@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::ResourceExt;
 use tidegate_api::{Product, ProductState, Reason};
 use tidegate_config::policy::OnHandshake;
-use tidegate_config::{GatewayConfig, ObjectKey, ProductConfig};
+use tidegate_config::{GatewayConfig, NamedValue, ObjectKey, ProductConfig};
 
 use crate::attach::matches;
 use crate::expressions::Expressions;
+use crate::gateway::names;
 use crate::index::{Index, generation_of, oldest_first};
 use crate::last_good::serving;
 use crate::policies::{Policies, Scope, same_access};
@@ -51,6 +52,20 @@ pub(crate) fn by_api(products: &Products<'_>) -> BTreeMap<ObjectKey, Vec<String>
         for api in &draft.apis {
             let api = ObjectKey::new(&key.namespace, api);
             found.entry(api).or_default().push(key.name.clone());
+        }
+    }
+    found
+}
+
+/// Names of the values that the products of each API have.
+pub(crate) fn values_by_api(products: &Products<'_>) -> BTreeMap<ObjectKey, BTreeSet<String>> {
+    let mut found: BTreeMap<ObjectKey, BTreeSet<String>> = BTreeMap::new();
+    for (key, draft) in products {
+        for value in names(&draft.product.spec.values) {
+            for api in &draft.apis {
+                let api = ObjectKey::new(&key.namespace, api);
+                found.entry(api).or_default().insert(value.to_owned());
+            }
         }
     }
     found
@@ -118,6 +133,8 @@ pub(crate) struct Rendering<'r, 'w> {
     pub(crate) expressions: &'r mut Expressions,
     /// Gateways that serve an API.
     pub(crate) gateways_of: &'r BTreeMap<ObjectKey, Vec<ObjectKey>>,
+    /// Named values of each Gateway.
+    pub(crate) gateway_values: BTreeMap<ObjectKey, &'w [NamedValue]>,
 }
 
 impl Rendering<'_, '_> {
@@ -130,14 +147,18 @@ impl Rendering<'_, '_> {
     ) -> (BTreeMap<ObjectKey, ProductConfig>, ProductVerdict) {
         let spec = &draft.product.spec;
         let scope = Scope {
+            label: "product",
             namespace: &key.namespace,
             on_handshake: &spec.on_handshake,
             values: &spec.values,
         };
-        let policies = scope.check(self.references, self.expressions);
+        let mut policies = scope.check(self.references, self.expressions);
+        let apis_by_gateway = self.apis_by_gateway(key, draft);
+        let unknown = self.unknown_values(draft, &policies, apis_by_gateway.keys());
+        policies.problems.extend(unknown);
         let mut configs = BTreeMap::new();
         let mut gateways = Vec::new();
-        for (gateway, apis) in self.apis_by_gateway(key, draft) {
+        for (gateway, apis) in apis_by_gateway {
             let previous = self.world.previous.get(&gateway);
             let previous = previous.and_then(|config| previous_of(config, key));
             let (config, serving) = config(key, draft, &policies, apis, previous);
@@ -163,6 +184,30 @@ impl Rendering<'_, '_> {
             gateways,
         };
         (configs, verdict)
+    }
+
+    /// Named values that the product's steps need, and that neither it nor one of the Gateways has.
+    fn unknown_values<'g>(
+        &self,
+        draft: &ProductDraft<'_>,
+        policies: &Policies,
+        gateways: impl Iterator<Item = &'g ObjectKey>,
+    ) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for gateway in gateways {
+            let global = self
+                .gateway_values
+                .get(gateway)
+                .copied()
+                .unwrap_or_default();
+            let there = names(&draft.product.spec.values).chain(names(global));
+            for problem in policies.unknown_values(there) {
+                if !problems.contains(&problem) {
+                    problems.push(problem);
+                }
+            }
+        }
+        problems
     }
 
     fn apis_by_gateway(

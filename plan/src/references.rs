@@ -1,7 +1,7 @@
 //! What objects name: Secrets and ConfigMaps, found or not.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_api::Reason;
 use tidegate_config::{
@@ -10,6 +10,8 @@ use tidegate_config::{
 };
 
 use crate::World;
+use crate::index::by_key;
+use crate::policies::Fragments;
 use crate::problem::Problem;
 
 /// A larger piece fits into no part of a rendered configuration: there it is hexadecimal, and one
@@ -23,6 +25,9 @@ pub(crate) struct References<'a> {
     pub(crate) wanted_config_maps: BTreeSet<ObjectKey>,
     /// Everything found and usable, of all objects.
     pub(crate) material: Material,
+    pub(crate) fragments: Fragments<'a>,
+    /// How many objects include each fragment.
+    pub(crate) users: BTreeMap<ObjectKey, u32>,
 }
 
 impl<'a> References<'a> {
@@ -32,6 +37,8 @@ impl<'a> References<'a> {
             wanted_secrets: BTreeSet::new(),
             wanted_config_maps: BTreeSet::new(),
             material: Material::default(),
+            fragments: by_key(&world.fragments),
+            users: BTreeMap::new(),
         }
     }
 

@@ -128,6 +128,15 @@ pub struct ProductVerdict {
     pub gateways: Vec<OnGateway>,
 }
 
+/// What a plan says about a PolicyFragment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyFragmentVerdict {
+    /// Its conditions.
+    pub verdict: Verdict,
+    /// How many objects include it, directly or through another one.
+    pub users: u32,
+}
+
 /// What a plan says about a Subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubscriptionVerdict {

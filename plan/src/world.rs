@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use tidegate_api::{Gateway, Product, Subscription, WebSocketApi};
+use tidegate_api::{Gateway, PolicyFragment, Product, Subscription, WebSocketApi};
 use tidegate_config::{GatewayConfig, Material, ObjectKey};
 
 /// Everything that may influence a plan, the time included.
@@ -14,6 +14,8 @@ pub struct World {
     pub gateways: Vec<Arc<Gateway>>,
     /// All WebSocketApis.
     pub apis: Vec<Arc<WebSocketApi>>,
+    /// All PolicyFragments.
+    pub fragments: Vec<Arc<PolicyFragment>>,
     /// All Products.
     pub products: Vec<Arc<Product>>,
     /// All Subscriptions.

@@ -4,10 +4,10 @@ config maps, leases and reading Secrets are in here for that reason too.
 */}}
 {{- define "tidegate.rules" -}}
 - apiGroups: [tidegate.dev]
-  resources: [gateways, websocketapis, products, subscriptions]
+  resources: [gateways, websocketapis, products, policyfragments, subscriptions]
   verbs: [get, list, watch]
 - apiGroups: [tidegate.dev]
-  resources: [gateways/status, websocketapis/status, products/status, subscriptions/status]
+  resources: [gateways/status, websocketapis/status, products/status, policyfragments/status, subscriptions/status]
   verbs: [patch]
 # RBAC knows no labels, so reading what objects refer to takes the right to read all of them.
 - apiGroups: [""]

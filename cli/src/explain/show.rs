@@ -158,6 +158,7 @@ fn change_text(change: &Change) -> String {
         Target::Variable => "variable",
         Target::Expiry => "tunnel's end",
         Target::Limit => "limit",
+        Target::Note => "note",
     };
     let name = change.name.as_ref().map(|name| format!(" {name}"));
     let subject = format!("{target}{}", name.unwrap_or_default());

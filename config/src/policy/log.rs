@@ -1,4 +1,4 @@
-//! Policies that tell what happens: log.
+//! Policies that tell what happens: log, trace.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -46,11 +46,42 @@ pub struct Log {
 
 impl Log {
     pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
-        let template = ExpressionKind::Template;
-        let message = Expression::new("log.message", template, &self.message);
-        let fields = self.fields.iter().enumerate().map(|(i, field)| {
-            Expression::new(format!("log.fields[{i}].value"), template, &field.value)
-        });
-        std::iter::once(message).chain(fields).collect()
+        told("log", &self.message, &self.fields)
     }
+}
+
+/// Tells whoever follows a handshake: the trace of it, and the gateway's log at level debug.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Trace {
+    /// What to tell. Template.
+    #[schemars(length(min = 1, max = 1024))]
+    pub message: String,
+    /// How important it is. Default: Debug.
+    #[serde(default = "debug")]
+    pub severity: Severity,
+    /// Further fields.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("maxItems" = 16))]
+    pub fields: Vec<LogField>,
+}
+
+impl Trace {
+    pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
+        told("trace", &self.message, &self.fields)
+    }
+}
+
+fn debug() -> Severity {
+    Severity::Debug
+}
+
+fn told<'a>(policy: &str, message: &'a str, fields: &'a [LogField]) -> Vec<Expression<'a>> {
+    let template = ExpressionKind::Template;
+    let message = Expression::new(format!("{policy}.message"), template, message);
+    let fields = fields.iter().enumerate().map(|(i, field)| {
+        let place = format!("{policy}.fields[{i}].value");
+        Expression::new(place, template, &field.value)
+    });
+    std::iter::once(message).chain(fields).collect()
 }

@@ -5,12 +5,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::BasicAuth;
+use super::IncludeFragment;
 use super::ValidateClientCertificate;
 use super::{
     CheckHeader, IpFilter, LimitConnections, Log, Notify, Quota, QuotaByKey, RateLimit,
     RateLimitByKey, ReturnResponse, RewritePath, SendRequest, SendRequests, SetBackend, SetHeader,
     SetQueryParameter, SetStatus, SetVariable, ValidateJwt,
 };
+use super::{EmitMetric, OnOpen, Trace};
 use crate::{Expression, ExpressionKind};
 
 /// Where a step runs.
@@ -63,7 +65,11 @@ pub enum Policy<'a> {
     SendRequests(&'a SendRequests),
     Notify(&'a Notify),
     SetVariable(&'a SetVariable),
+    IncludeFragment(&'a IncludeFragment),
     Log(&'a Log),
+    Trace(&'a Trace),
+    EmitMetric(&'a EmitMetric),
+    OnOpen(&'a OnOpen),
     ReturnResponse(&'a ReturnResponse),
     SetStatus(&'a SetStatus),
 }
@@ -91,7 +97,11 @@ impl<'a> Policy<'a> {
             Self::SendRequests(_) => "sendRequests",
             Self::Notify(_) => "notify",
             Self::SetVariable(_) => "setVariable",
+            Self::IncludeFragment(_) => "includeFragment",
             Self::Log(_) => "log",
+            Self::Trace(_) => "trace",
+            Self::EmitMetric(_) => "emitMetric",
+            Self::OnOpen(_) => "onOpen",
             Self::ReturnResponse(_) => "returnResponse",
             Self::SetStatus(_) => "setStatus",
         }
@@ -116,14 +126,18 @@ impl<'a> Policy<'a> {
             Self::SendRequests(policy) => policy.expressions(),
             Self::Notify(policy) => policy.expressions(),
             Self::SetVariable(policy) => policy.expressions(),
+            Self::IncludeFragment(_) => Vec::new(),
             Self::Log(policy) => policy.expressions(),
+            Self::Trace(policy) => policy.expressions(),
+            Self::EmitMetric(policy) => policy.expressions(),
+            Self::OnOpen(policy) => policy.expressions(),
             Self::ReturnResponse(policy) => policy.expressions(),
             Self::SetStatus(policy) => policy.expressions(),
         }
     }
 }
 
-/// What all three step types have in common.
+/// What all step types have in common.
 pub trait Step {
     /// Reported when the step fails.
     fn id(&self) -> Option<&str>;
@@ -140,6 +154,14 @@ pub trait Step {
         }
     }
 
+    /// What it includes.
+    fn include(&self) -> Option<&IncludeFragment> {
+        match self.policy() {
+            Some(Policy::IncludeFragment(include)) => Some(include),
+            _ => None,
+        }
+    }
+
     /// All expressions of the step, its condition first.
     fn expressions(&self) -> Vec<Expression<'_>> {
         let condition = self
@@ -150,16 +172,27 @@ pub trait Step {
     }
 }
 
-/// Declares a section's step type: one optional field per policy it takes.
+/// A step of a section, as fragments are put into it.
+pub trait SectionStep: Step + Clone {
+    /// The same step in this section; the name of its policy when the section takes no such step.
+    fn of_fragment(step: &FragmentStep) -> Result<Self, &'static str>;
+    /// What it includes.
+    fn include_mut(&mut self) -> Option<&mut IncludeFragment>;
+    /// Names it.
+    fn set_id(&mut self, id: String);
+}
+
+/// Declares a section's step type: one optional field per policy it takes, `base` where wider
+/// scopes run in it.
 macro_rules! step {
     (
         $(#[$doc:meta])* $name:ident
-        { $($(#[$field_doc:meta])* $field:ident $key:literal: $policy:ident),* $(,)? }
+        { $(@ $base:ident,)? $($(#[$field_doc:meta])* $field:ident $key:literal: $policy:ident),* $(,)? }
     ) => {
         $(#[$doc])*
         #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
-        #[schemars(extend("x-kubernetes-validations" = exactly_one(&["base", $($key),*])))]
+        #[schemars(extend("x-kubernetes-validations" = exactly_one(&[$(stringify!($base),)? $($key),*])))]
         pub struct $name {
             /// Name of the step in errors, traces and metrics.
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,10 +202,12 @@ macro_rules! step {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             #[schemars(length(min = 1, max = 4096))]
             pub when: Option<String>,
-            /// Here the wider scope's steps run. Absent in a section: they run first (inbound) or
-            /// last (outbound, onError).
-            #[serde(default, skip_serializing_if = "Option::is_none")]
-            pub base: Option<Base>,
+            $(
+                /// Here the wider scope's steps run. Absent in a section: they run first (inbound)
+                /// or last (outbound, onError).
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                pub $base: Option<Base>,
+            )?
             $(
                 $(#[$field_doc])*
                 #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -190,9 +225,36 @@ macro_rules! step {
             }
 
             fn policies(&self) -> Vec<Policy<'_>> {
-                let base = self.base.map(|_| Policy::Base);
-                let others = [$(self.$field.as_ref().map(Policy::$policy)),*];
-                base.into_iter().chain(others.into_iter().flatten()).collect()
+                let all = [
+                    $(self.$base.map(|_| Policy::Base),)?
+                    $(self.$field.as_ref().map(Policy::$policy)),*
+                ];
+                all.into_iter().flatten().collect()
+            }
+        }
+
+        impl SectionStep for $name {
+            fn of_fragment(step: &FragmentStep) -> Result<Self, &'static str> {
+                let taken = Self {
+                    id: step.id.clone(),
+                    when: step.when.clone(),
+                    $($base: None,)?
+                    $($field: step.$field.clone(),)*
+                };
+                match step.policies().iter().map(|policy| policy.name()).find(|name| {
+                    taken.policies().iter().all(|policy| policy.name() != *name)
+                }) {
+                    Some(left_out) => Err(left_out),
+                    None => Ok(taken),
+                }
+            }
+
+            fn include_mut(&mut self) -> Option<&mut IncludeFragment> {
+                self.include_fragment.as_mut()
+            }
+
+            fn set_id(&mut self, id: String) {
+                self.id = Some(id);
             }
         }
     };
@@ -212,6 +274,7 @@ fn exactly_one(keys: &[&str]) -> Value {
 step! {
     /// A step before the backend's handshake.
     InboundStep {
+        @base,
         /// Requires a valid JSON Web Token.
         validate_jwt "validateJwt": ValidateJwt,
         /// Requires a client certificate.
@@ -248,8 +311,14 @@ step! {
         notify "notify": Notify,
         /// Keeps a value.
         set_variable "setVariable": SetVariable,
+        /// Runs the steps of a PolicyFragment.
+        include_fragment "includeFragment": IncludeFragment,
         /// Writes a line to the gateway's log.
         log "log": Log,
+        /// Tells whoever follows the handshake.
+        trace "trace": Trace,
+        /// Adds to a counter of the gateway's metrics.
+        emit_metric "emitMetric": EmitMetric,
         /// Ends the handshake with an answer.
         return_response "returnResponse": ReturnResponse,
     }
@@ -258,6 +327,7 @@ step! {
 step! {
     /// A step after the backend's answer.
     OutboundStep {
+        @base,
         /// Changes a header of the client's answer.
         set_header "setHeader": SetHeader,
         /// Sends an HTTP request and keeps the answer.
@@ -266,8 +336,16 @@ step! {
         notify "notify": Notify,
         /// Keeps a value.
         set_variable "setVariable": SetVariable,
+        /// Runs the steps of a PolicyFragment.
+        include_fragment "includeFragment": IncludeFragment,
         /// Writes a line to the gateway's log.
         log "log": Log,
+        /// Tells whoever follows the handshake.
+        trace "trace": Trace,
+        /// Adds to a counter of the gateway's metrics.
+        emit_metric "emitMetric": EmitMetric,
+        /// Says something to the backend first.
+        on_open "onOpen": OnOpen,
         /// Ends the handshake with an answer.
         return_response "returnResponse": ReturnResponse,
     }
@@ -276,6 +354,7 @@ step! {
 step! {
     /// A step when the handshake is refused.
     ErrorStep {
+        @base,
         /// Changes a header of the client's answer.
         set_header "setHeader": SetHeader,
         /// Sends an HTTP request and keeps the answer.
@@ -284,12 +363,72 @@ step! {
         notify "notify": Notify,
         /// Keeps a value.
         set_variable "setVariable": SetVariable,
+        /// Runs the steps of a PolicyFragment.
+        include_fragment "includeFragment": IncludeFragment,
         /// Writes a line to the gateway's log.
         log "log": Log,
+        /// Tells whoever follows the handshake.
+        trace "trace": Trace,
         /// Changes status and message of the refusal.
         set_status "setStatus": SetStatus,
         /// Answers instead of the refusal's own answer.
         return_response "returnResponse": ReturnResponse,
+    }
+}
+
+step! {
+    /// A step of a PolicyFragment. The section that includes it must take its policy.
+    FragmentStep {
+        /// Requires a valid JSON Web Token.
+        validate_jwt "validateJwt": ValidateJwt,
+        /// Requires a client certificate.
+        validate_client_certificate "validateClientCertificate": ValidateClientCertificate,
+        /// Requires a user name and password.
+        basic_auth "basicAuth": BasicAuth,
+        /// Requires a header.
+        check_header "checkHeader": CheckHeader,
+        /// Lets only some client addresses pass.
+        ip_filter "ipFilter": IpFilter,
+        /// Limits handshakes of each subscription.
+        rate_limit "rateLimit": RateLimit,
+        /// Limits handshakes for each value of a key.
+        rate_limit_by_key "rateLimitByKey": RateLimitByKey,
+        /// Limits handshakes and bytes of each subscription over a long time.
+        quota "quota": Quota,
+        /// Limits handshakes and bytes for each value of a key over a long time.
+        quota_by_key "quotaByKey": QuotaByKey,
+        /// Limits live tunnels for each value of a key.
+        limit_connections "limitConnections": LimitConnections,
+        /// Changes a header: inbound of the backend's handshake, else of the client's answer.
+        set_header "setHeader": SetHeader,
+        /// Changes a query parameter of the backend's URL.
+        set_query_parameter "setQueryParameter": SetQueryParameter,
+        /// Asks the backend for another path.
+        rewrite_path "rewritePath": RewritePath,
+        /// Chooses another backend.
+        set_backend "setBackend": SetBackend,
+        /// Sends an HTTP request and keeps the answer.
+        send_request "sendRequest": SendRequest,
+        /// Sends several HTTP requests at a time and keeps the answers.
+        send_requests "sendRequests": SendRequests,
+        /// Sends an HTTP request and goes on at once.
+        notify "notify": Notify,
+        /// Keeps a value.
+        set_variable "setVariable": SetVariable,
+        /// Runs the steps of a PolicyFragment.
+        include_fragment "includeFragment": IncludeFragment,
+        /// Writes a line to the gateway's log.
+        log "log": Log,
+        /// Tells whoever follows the handshake.
+        trace "trace": Trace,
+        /// Adds to a counter of the gateway's metrics.
+        emit_metric "emitMetric": EmitMetric,
+        /// Says something to the backend first.
+        on_open "onOpen": OnOpen,
+        /// Answers, and ends the handshake.
+        return_response "returnResponse": ReturnResponse,
+        /// Changes status and message of the refusal.
+        set_status "setStatus": SetStatus,
     }
 }
 
@@ -364,6 +503,37 @@ mod tests {
         assert!(step(json!({"id": "x"})).unwrap().policy().is_none());
         let two = json!({"base": {}, "setVariable": {"name": "a", "value": "1"}});
         assert!(step(two).unwrap().policy().is_none());
+    }
+
+    /// Names of a step type's policies.
+    fn policies<S: JsonSchema>() -> Vec<String> {
+        let schema: Value = schemars::schema_for!(S).into();
+        let fields = schema["properties"].as_object().unwrap().keys().cloned();
+        let common = ["id", "when", "base"];
+        fields
+            .filter(|name| !common.contains(&name.as_str()))
+            .collect()
+    }
+
+    #[test]
+    fn a_fragment_takes_the_steps_of_all_sections_and_no_base() {
+        let mut all = policies::<InboundStep>();
+        all.extend(policies::<OutboundStep>());
+        all.extend(policies::<ErrorStep>());
+        all.sort();
+        all.dedup();
+        assert_eq!(policies::<FragmentStep>(), all);
+        let base = serde_json::from_value::<FragmentStep>(json!({"base": {}}));
+        assert!(base.is_err());
+    }
+
+    #[test]
+    fn a_fragments_step_becomes_one_of_the_section_or_is_named() {
+        let read = |json| serde_json::from_value::<FragmentStep>(json).unwrap();
+        let set = read(json!({"when": "true", "setStatus": {"status": 400}}));
+        assert_eq!(InboundStep::of_fragment(&set), Err("setStatus"));
+        let taken = ErrorStep::of_fragment(&set).unwrap();
+        assert_eq!((taken.when(), taken.policy()), (set.when(), set.policy()));
     }
 
     #[test]

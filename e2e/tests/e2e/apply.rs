@@ -528,6 +528,33 @@ async fn example_jwt() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn example_fragment() -> anyhow::Result<()> {
+    let echo = Echo::start().await?;
+    let apis = [("radar", &*echo.url()), ("sonar", &*echo.url())];
+    let (scene, served) = example("fragment", &["edge"], &apis).await?;
+    for (api, depth) in [("radar", None), ("sonar", Some("40"))] {
+        let request = || served[0].request(&format!("/{api}"));
+        request()
+            .header("x-app", "bridge")
+            .open()
+            .await?
+            .echo("in")
+            .await?;
+        let head = echo.last_head()?;
+        assert_eq!((head.get("x-api"), head.get("x-depth")), (Some(api), depth));
+        let refused = request()
+            .header("x-app", "galley")
+            .refused_with(403)
+            .await?;
+        let title = if api == "radar" { "Radar" } else { "Sonar" };
+        assert_eq!(refused.message()?, format!("galley may not use {title}"));
+    }
+    let status = scene.status("PolicyFragment", "checked").await?;
+    assert_eq!(status["users"], 2, "{status}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn example_product() -> anyhow::Result<()> {
     let echo = Echo::start().await?;
     let apis = [("prices", &*echo.url()), ("news", &*echo.url())];
@@ -581,6 +608,7 @@ async fn example_two_gateways() -> anyhow::Result<()> {
 fn every_example_has_a_test() -> anyhow::Result<()> {
     let tested = [
         "echo",
+        "fragment",
         "jwt",
         "pool",
         "product",

@@ -1,7 +1,11 @@
 //! Each policy, seen by a backend that records what reaches it.
 
+#[path = "policies/fragment.rs"]
+mod fragment;
 #[path = "policies/identity.rs"]
 mod identity;
+#[path = "policies/tell.rs"]
+mod tell;
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
@@ -12,10 +16,12 @@ use tidegate_e2e::wait::{PATIENCE, eventually};
 use crate::stage::{EchoStage, echo_stage};
 
 /// Where the stories are.
-const STORIES: [&str; 3] = [
+const STORIES: [&str; 5] = [
     include_str!("policies.rs"),
     include_str!("calls.rs"),
+    include_str!("policies/fragment.rs"),
     include_str!("policies/identity.rs"),
+    include_str!("policies/tell.rs"),
 ];
 
 impl EchoStage {

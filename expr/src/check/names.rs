@@ -1,10 +1,7 @@
 //! The nearest right name to a wrong one.
 
 /// The candidate that a reader most likely meant: same but for case, or few typing errors away.
-pub(crate) fn nearest<'a>(
-    wrong: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<String> {
+pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let lower = wrong.to_lowercase();
     // One error in a short name, two in a longer one: more would be guessing.
     let allowed = if lower.chars().count() < 5 { 1 } else { 2 };

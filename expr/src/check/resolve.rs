@@ -14,7 +14,7 @@ use crate::vocabulary::{Object, Stage, Variable};
 pub(crate) struct Resolved {
     pub(crate) node: Node,
     pub(crate) gives: Type,
-    /// The names behind `values.`, with their places.
+    /// The names behind `values.` that must be there, with their places.
     pub(crate) values: Vec<(usize, String)>,
 }
 
@@ -24,12 +24,17 @@ pub(crate) fn resolve(expr: Expr, stage: Stage) -> Result<Resolved, CompileError
         stage,
         locals: Vec::new(),
         values: Vec::new(),
+        asked: Vec::new(),
     };
     let typed = resolver.expression(expr)?;
+    let Resolver {
+        mut values, asked, ..
+    } = resolver;
+    values.retain(|(_, name)| !asked.contains(name));
     Ok(Resolved {
         node: typed.node,
         gives: typed.gives,
-        values: resolver.values,
+        values,
     })
 }
 
@@ -46,6 +51,8 @@ pub(super) struct Resolver {
     /// Variables of the passes (`map`, `all`, …) around this place, the innermost last.
     pub(super) locals: Vec<(String, Type)>,
     values: Vec<(usize, String)>,
+    /// Names behind `values.` that may be missing: the text asks with `has()` or `.?`.
+    asked: Vec<String>,
 }
 
 pub(super) fn typed(at: usize, op: Op, gives: Type) -> Typed {
@@ -139,7 +146,10 @@ impl Resolver {
         let of = self.expression(of)?;
         let field_type = field_type(at, of.gives, &field)?;
         if matches!(of.node.op, Op::Variable(Variable::Values)) {
-            self.values.push((at, field.clone()));
+            match how {
+                Access::Has | Access::Optional => self.asked.push(field.clone()),
+                _ => self.values.push((at, field.clone())),
+            }
         }
         let fixed = matches!(of.gives, Type::Object(_));
         let how = match how {
@@ -179,7 +189,11 @@ impl Resolver {
             }
             if is_object(checked.gives) && matches!(checked.node.op, Op::Variable(Variable::Values))
             {
-                self.values.push((at, field));
+                if optional {
+                    self.asked.push(field);
+                } else {
+                    self.values.push((at, field));
+                }
             }
             let index = self.expression(index)?;
             return indexed(at, checked, index, optional);

@@ -523,6 +523,11 @@ fn named_values_are_reported_with_their_positions() {
     );
     let program = Program::value("vars.x.map(values, values.x) == [values.y]", Stage::Inbound);
     let program = program.expect("compiles");
+    let source =
+        "has(values.a) ? values.a : values.?b.orValue('') + values[?'c'].orValue(values.d)";
+    let asks = Program::value(source, Stage::Inbound).expect("compiles");
+    let needed: Vec<_> = asks.named_values().map(|(_, name)| name).collect();
+    assert_eq!(needed, ["d"], "what is asked for first may be missing");
     // A variable of a pass hides the named values.
     assert_eq!(program.named_values().collect::<Vec<_>>(), [(40, "y")]);
 }

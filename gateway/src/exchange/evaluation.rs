@@ -63,6 +63,8 @@ pub(crate) struct Evaluation {
     pub(crate) places: Vec<Reservation>,
     /// Such places that are shared with other pods.
     pub(crate) leases: Vec<Lease>,
+    /// Frames that the backend gets in front of the client's: what onOpen says.
+    pub(crate) greeting: Vec<u8>,
     /// What limits count when the answer is known.
     pub(crate) deferred: Vec<Deferred>,
     /// When the handshake must be decided; none in tests of single policies.
@@ -71,6 +73,8 @@ pub(crate) struct Evaluation {
     pub(crate) status: Option<(u16, Option<String>)>,
     /// The least that remains, for each header that says so.
     pub(crate) remaining: Vec<(HeaderName, u32)>,
+    /// What steps tell whoever records the handshake.
+    pub(crate) notes: Vec<String>,
     /// Notes what steps do, where somebody asked for it.
     pub(crate) trace: Option<Box<Recorder>>,
 }
@@ -130,6 +134,13 @@ impl Exchange {
         } = &mut self.evaluation;
         for secret in scope.iter().flat_map(|scope| &scope.secrets) {
             variables.add_secret(secret);
+        }
+    }
+
+    /// Tells whoever records the handshake; nothing is kept when nobody does.
+    pub(crate) fn note(&mut self, text: String) {
+        if self.evaluation.trace.is_some() {
+            self.evaluation.notes.push(text);
         }
     }
 

@@ -1,4 +1,5 @@
-//! The few frames that are read or written here: Close, and our own pings with their pongs.
+//! The few frames that are read or written here: Close, our own pings with their pongs, and the
+//! greeting of a policy.
 
 use tidegate_config::CloseCode;
 
@@ -63,6 +64,28 @@ pub(crate) fn write_close(
 /// Writes a Ping with `tag` as payload.
 pub(crate) fn write_ping(out: &mut Vec<u8>, tag: u64, mask: Option<[u8; 4]>) {
     write_control(out, Opcode::Ping, &mut tag.to_be_bytes(), mask);
+}
+
+/// Writes a whole text message, masked.
+pub(crate) fn write_text(out: &mut Vec<u8>, text: &str, mask: [u8; 4]) {
+    let length = text.len();
+    out.push(0x80 | Opcode::Text.bits());
+    // RFC 6455 §5.2: the shortest form that holds the length.
+    match length {
+        0..=125 => out.push(0x80 | length as u8),
+        126..=0xffff => {
+            out.push(0x80 | 126);
+            out.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+        _ => {
+            out.push(0x80 | 127);
+            out.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+    out.extend_from_slice(&mask);
+    let start = out.len();
+    out.extend_from_slice(text.as_bytes());
+    apply_mask(&mut out[start..], Some(mask));
 }
 
 pub(super) fn write_control(

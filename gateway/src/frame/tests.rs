@@ -389,3 +389,24 @@ proptest! {
         prop_assert_eq!((ours, violation), whole);
     }
 }
+
+#[test]
+fn a_text_message_is_whole_and_masked_whatever_its_length() {
+    for length in [0, 1, 125, 126, 0xffff, 0x1_0000] {
+        let text = "x".repeat(length);
+        let mut out = Vec::new();
+        write_text(&mut out, &text, [1, 2, 3, 4]);
+        let message = tokio_tungstenite::tungstenite::protocol::frame::FrameHeader::parse(
+            &mut std::io::Cursor::new(&out),
+        );
+        let (header, found) = message.unwrap().unwrap();
+        assert_eq!(found, length as u64);
+        assert!(
+            header.is_final && header.mask == Some([1, 2, 3, 4]),
+            "{length}"
+        );
+        let payload = &out[out.len() - length..];
+        let plain = payload.iter().zip([1, 2, 3, 4].iter().cycle());
+        assert!(plain.map(|(byte, key)| byte ^ key).all(|byte| byte == b'x'));
+    }
+}

@@ -7,8 +7,8 @@ use super::{KeySet, Source};
 use crate::http_client::{FetchError, HttpClient};
 use crate::jwt::VerificationKey;
 
-/// Providers publish two or three keys; trying more for every token without a key id costs time.
-const MAX_KEYS: usize = 64;
+/// Providers publish two or three keys, a few for many tenants some hundred.
+const MAX_KEYS: usize = 1024;
 
 /// Why a key set could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -39,8 +39,12 @@ pub(super) async fn fetch(client: &HttpClient, source: &Source) -> Result<KeySet
         }
     };
     let document = client.get(&keys_url).await.map_err(KeySetError::Keys)?;
-    let keys = key_set(&document)?;
-    Ok(KeySet { issuer, keys })
+    let (keys, left_out) = key_set(&document)?;
+    Ok(KeySet {
+        issuer,
+        keys,
+        left_out,
+    })
 }
 
 /// Issuer and URL of the keys (OpenID Connect Discovery §3).
@@ -67,17 +71,18 @@ fn require_secure(discovery: &str, keys: &str) -> Result<(), KeySetError> {
     }
 }
 
-/// The keys that we can use; others in the set do no harm.
-fn key_set(document: &[u8]) -> Result<Vec<VerificationKey>, KeySetError> {
+/// The keys that we can use, and how many are too many; others in the set do no harm.
+fn key_set(document: &[u8]) -> Result<(Vec<VerificationKey>, usize), KeySetError> {
     let document: Value = serde_json::from_slice(document).map_err(|_| KeySetError::InvalidKeys)?;
     let keys = document.get("keys").and_then(Value::as_array);
     let keys = keys.ok_or(KeySetError::InvalidKeys)?.iter();
-    let usable = keys.filter_map(VerificationKey::from_jwk).take(MAX_KEYS);
-    let usable: Vec<_> = usable.collect();
+    let mut usable: Vec<_> = keys.filter_map(VerificationKey::from_jwk).collect();
     if usable.is_empty() {
         return Err(KeySetError::NoKeys);
     }
-    Ok(usable)
+    let left_out = usable.len().saturating_sub(MAX_KEYS);
+    usable.truncate(MAX_KEYS);
+    Ok((usable, left_out))
 }
 
 #[cfg(test)]
@@ -100,6 +105,20 @@ mod tests {
                 "{discovery} {keys}"
             );
         }
+    }
+
+    #[test]
+    fn of_ten_thousand_keys_the_first_are_kept_and_the_rest_is_counted() {
+        let key = |id: usize| {
+            format!(
+                r#"{{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"{id}"}}"#
+            )
+        };
+        let keys: Vec<_> = (0..10_000).map(key).collect();
+        let document = format!(r#"{{"keys":[{}]}}"#, keys.join(","));
+        let (kept, left_out) = key_set(document.as_bytes()).unwrap();
+        assert_eq!((kept.len(), left_out), (MAX_KEYS, 10_000 - MAX_KEYS));
+        assert!(kept[0].has_id("0") && kept[MAX_KEYS - 1].has_id("1023"));
     }
 
     #[test]
@@ -135,7 +154,9 @@ mod tests {
             ("none", "[]".to_owned(), None),
         ] {
             let document = format!(r#"{{"keys":{keys}}}"#);
-            let found = key_set(document.as_bytes()).ok().map(|keys| keys.len());
+            let found = key_set(document.as_bytes())
+                .ok()
+                .map(|(keys, _)| keys.len());
             assert_eq!(found, count, "{name}");
         }
     }

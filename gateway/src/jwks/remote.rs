@@ -76,6 +76,11 @@ impl RemoteKeys {
         self.start(cause);
     }
 
+    /// Did the last fetch fail?
+    pub(super) fn is_failing(&self) -> bool {
+        self.schedule().failures > 0
+    }
+
     async fn fetched(self: &Arc<Self>, cause: Cause) -> Option<Arc<KeySet>> {
         let mut newest = self.newest.subscribe();
         if self.start(cause) {
@@ -108,6 +113,10 @@ impl RemoteKeys {
         match result {
             Ok(keys) => {
                 tracing::info!(source = %self.source, keys = keys.keys.len(), "fetched keys of tokens");
+                if keys.left_out > 0 {
+                    let left_out = keys.left_out;
+                    tracing::warn!(source = %self.source, left_out, "too many keys of tokens");
+                }
                 self.newest.send_replace(Some(Arc::new(keys)));
             }
             Err(error) => {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
+use tidegate_config::ObjectKey;
 
 use crate::metrics::register::{counter, counters, gauge};
 use crate::policy::Services;
@@ -15,6 +16,7 @@ pub(super) struct ServiceMetrics {
     spans: IntCounterVec,
     calls: IntCounterVec,
     notices: IntCounterVec,
+    failing: IntGauge,
     limit_keys: IntGauge,
     limit_keys_evicted: IntCounter,
     quota_keys: IntGauge,
@@ -24,6 +26,7 @@ pub(super) struct ServiceMetrics {
 }
 
 impl ServiceMetrics {
+    #[expect(clippy::too_many_lines, reason = "an entry for each metric")]
     pub(super) fn register(r: &Registry) -> Self {
         Self {
             services: OnceLock::new(),
@@ -50,6 +53,11 @@ impl ServiceMetrics {
                 "tidegate_notifications_total",
                 "Requests of notify",
                 &["result"],
+            ),
+            failing: gauge(
+                r,
+                "tidegate_key_sets_failing",
+                "Key sets of tokens that could not be fetched when that was tried last",
             ),
             limit_keys: gauge(
                 r,
@@ -90,6 +98,19 @@ impl ServiceMetrics {
         let _ = self.services.set(services);
     }
 
+    /// Drops what policies counted for APIs that are no longer served.
+    pub(super) fn retain_apis(&self, served: impl Fn(&ObjectKey) -> bool) {
+        if let Some(services) = self.services.get() {
+            services.custom_metrics.retain(served);
+        }
+    }
+
+    /// What policies counted under names of their own, in Prometheus' text format.
+    pub(super) fn custom(&self) -> String {
+        let services = self.services.get();
+        services.map_or_else(String::new, |services| services.custom_metrics.render())
+    }
+
     pub(super) fn refresh(&self) {
         let (mut succeeded, mut failed) = (0, 0);
         let mut spans = (0, 0, 0);
@@ -104,6 +125,8 @@ impl ServiceMetrics {
             let up;
             (up, requests) = services.shared_health();
             self.shared_up.set(i64::from(up));
+            let failing = services.failing_key_sets();
+            self.failing.set(i64::try_from(failing).unwrap_or(i64::MAX));
             let keys = services.limit_keys();
             self.limit_keys.set(i64::try_from(keys).unwrap_or(i64::MAX));
             raise(&self.limit_keys_evicted, services.limit_keys_evicted());

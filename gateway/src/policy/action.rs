@@ -6,10 +6,12 @@ use super::Services;
 use super::basic_auth::BasicAuth;
 use super::check_header::CheckHeader;
 use super::compile::{Compiler, InvalidPolicy};
+use super::emit_metric::EmitMetric;
 use super::ip_filter::IpFilter;
 use super::limit_connections::LimitConnections;
 use super::log::Log;
 use super::notify::Notify;
+use super::on_open::OnOpen;
 use super::quota::Quota;
 use super::rate_limit::RateLimit;
 use super::return_response::ReturnResponse;
@@ -45,7 +47,12 @@ pub(super) enum Action {
     SendRequests(SendRequests),
     Notify(Notify),
     SetVariable(SetVariable),
+    /// The steps of a fragment follow.
+    Include,
+    /// log and trace.
     Log(Log),
+    EmitMetric(EmitMetric),
+    OnOpen(OnOpen),
     ReturnResponse(ReturnResponse),
     SetStatus(SetStatus),
 }
@@ -97,6 +104,10 @@ impl Action {
             Policy::SetVariable(policy) => {
                 Self::SetVariable(SetVariable::compile(policy, compiler)?)
             }
+            Policy::IncludeFragment(_) => Self::Include,
+            Policy::EmitMetric(policy) => Self::EmitMetric(EmitMetric::compile(policy, compiler)?),
+            Policy::Trace(policy) => Self::Log(Log::tracing(policy, compiler)?),
+            Policy::OnOpen(policy) => Self::OnOpen(OnOpen::compile(policy, compiler)?),
             Policy::Log(policy) => Self::Log(Log::compile(policy, compiler)?),
             Policy::ReturnResponse(policy) => {
                 Self::ReturnResponse(ReturnResponse::compile(policy, compiler)?)
@@ -135,7 +146,10 @@ impl Action {
             Self::SendRequests(policy) => policy.run(exchange, services).await,
             Self::Notify(policy) => policy.run(exchange, services),
             Self::SetVariable(policy) => policy.run(exchange),
+            Self::Include => Ok(()),
             Self::Log(policy) => policy.run(exchange),
+            Self::EmitMetric(policy) => policy.run(exchange, &services.custom_metrics),
+            Self::OnOpen(policy) => policy.run(exchange),
             Self::SetStatus(policy) => policy.run(exchange),
             Self::ReturnResponse(policy) => Err(policy.run(exchange)?),
         }

@@ -1,10 +1,10 @@
-//! log: writes a line to the gateway's log. `docs/logs.md` describes its fields.
+//! log and trace: a line of the gateway's log. `docs/logs.md` describes its fields.
 
 #[cfg(test)]
 mod tests;
 
 use serde_json::{Map, Value};
-use tidegate_config::policy::{self, Severity};
+use tidegate_config::policy::{self, LogField, Severity};
 
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::Text;
@@ -22,6 +22,8 @@ pub(super) struct Log {
     fields: Vec<(String, Text)>,
     /// Name of the step.
     step: String,
+    /// Is it trace? Then it costs nothing where nobody reads it.
+    trace: bool,
 }
 
 impl Log {
@@ -29,19 +31,46 @@ impl Log {
         policy: &policy::Log,
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
-        let fields = policy.fields.iter().enumerate().map(|(i, field)| {
-            let value = compiler.text(&format!("log.fields[{i}].value"), &field.value)?;
+        let mut line = Self::line("log", &policy.message, &policy.fields, compiler)?;
+        line.severity = policy.severity;
+        Ok(line)
+    }
+
+    pub(super) fn tracing(
+        policy: &policy::Trace,
+        compiler: &Compiler<'_>,
+    ) -> Result<Self, InvalidPolicy> {
+        let mut line = Self::line("trace", &policy.message, &policy.fields, compiler)?;
+        line.severity = policy.severity;
+        line.trace = true;
+        Ok(line)
+    }
+
+    fn line(
+        policy: &str,
+        message: &str,
+        fields: &[LogField],
+        compiler: &Compiler<'_>,
+    ) -> Result<Self, InvalidPolicy> {
+        let fields = fields.iter().enumerate().map(|(i, field)| {
+            let value = compiler.text(&format!("{policy}.fields[{i}].value"), &field.value)?;
             Ok((field.name.clone(), value))
         });
         Ok(Self {
-            message: compiler.text("log.message", &policy.message)?,
-            severity: policy.severity,
+            message: compiler.text(&format!("{policy}.message"), message)?,
+            severity: Severity::default(),
             fields: fields.collect::<Result<_, _>>()?,
             step: compiler.label.clone(),
+            trace: false,
         })
     }
 
     pub(super) fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+        let noted = self.trace && exchange.evaluation.trace.is_some();
+        let read = is_read(self.severity);
+        if self.trace && !noted && !read {
+            return Ok(());
+        }
         exchange.add_credentials();
         let message = shown(&self.message, exchange)?;
         let mut fields = Map::new();
@@ -49,7 +78,13 @@ impl Log {
             fields.insert(name.clone(), Value::String(shown(value, exchange)?));
         }
         let fields = (!fields.is_empty()).then(|| Value::Object(fields).to_string());
-        self.write(exchange, &message, fields.as_deref());
+        if read {
+            self.write(exchange, &message, fields.as_deref());
+        }
+        if noted {
+            exchange.note(message);
+            fields.into_iter().for_each(|fields| exchange.note(fields));
+        }
         Ok(())
     }
 
@@ -58,7 +93,7 @@ impl Log {
             ($level:ident) => {
                 tracing::$level!(
                     target: "tidegate::policy",
-                    event = "log",
+                    event = if self.trace { "trace" } else { "log" },
                     id = exchange.id,
                     step = self.step,
                     api = %exchange.api.key,
@@ -73,6 +108,21 @@ impl Log {
             Severity::Warn => write!(warn),
             Severity::Error => write!(error),
         }
+    }
+}
+
+/// Does anybody read lines of this severity?
+fn is_read(severity: Severity) -> bool {
+    macro_rules! is_read {
+        ($level:ident) => {
+            tracing::enabled!(target: "tidegate::policy", tracing::Level::$level)
+        };
+    }
+    match severity {
+        Severity::Debug => is_read!(DEBUG),
+        Severity::Info => is_read!(INFO),
+        Severity::Warn => is_read!(WARN),
+        Severity::Error => is_read!(ERROR),
     }
 }
 

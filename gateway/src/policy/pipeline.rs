@@ -30,9 +30,9 @@ struct Item {
     step: Arc<Step>,
     /// Index of its scope's named values.
     scope: usize,
-    /// How many items follow that belong to this `base` step: skipped when its condition does not
-    /// hold. 0 for all other steps.
-    base_of: usize,
+    /// How many items follow that belong to this `base` or `includeFragment` step: skipped when its
+    /// condition does not hold. 0 for all other steps.
+    followers: usize,
 }
 
 /// All steps that an API's handshakes run through, by section.
@@ -179,7 +179,7 @@ impl Pipeline {
             exchange.step_ended(begun, which(step, section), &result);
             match result {
                 Ok(true) => {}
-                Ok(false) => next += item.base_of,
+                Ok(false) => next += item.followers,
                 Err(refusal) => return Err(labelled(refusal, step, exchange)),
             }
         }
@@ -256,23 +256,27 @@ fn expand(scopes: &[&ScopePolicies], section: Section) -> Vec<Item> {
 /// The steps of a scope with the wider scope's steps in their place.
 fn place(policies: &ScopePolicies, scope: usize, section: Section, wider: Vec<Item>) -> Vec<Item> {
     let steps = policies.steps(section);
-    let item = |step: &Arc<Step>, base_of| Item {
+    let item = |step: &Arc<Step>, followers| Item {
         step: Arc::clone(step),
         scope,
-        base_of,
+        followers,
     };
     let mut own = Vec::with_capacity(steps.len() + wider.len());
     if let Some(base) = steps.iter().position(|step| step.action.is_none()) {
-        own.extend(steps[..base].iter().map(|step| item(step, 0)));
+        own.extend(steps[..base].iter().map(|step| item(step, step.followers)));
         if steps[base].when.is_some() {
             own.push(item(&steps[base], wider.len()));
         }
         own.extend(wider);
-        own.extend(steps[base + 1..].iter().map(|step| item(step, 0)));
+        own.extend(
+            steps[base + 1..]
+                .iter()
+                .map(|step| item(step, step.followers)),
+        );
         return own;
     }
     let inherited = if policies.inherit { wider } else { Vec::new() };
-    let steps = steps.iter().map(|step| item(step, 0));
+    let steps = steps.iter().map(|step| item(step, step.followers));
     match section {
         Section::Inbound => own.extend(inherited.into_iter().chain(steps)),
         Section::Outbound | Section::OnError => own.extend(steps.chain(inherited)),

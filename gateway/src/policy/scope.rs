@@ -41,6 +41,8 @@ pub(super) struct Step {
     pub(super) when: Option<Condition>,
     /// `None`: here the wider scope's steps stand.
     pub(super) action: Option<Action>,
+    /// How many steps follow that came with a fragment: skipped when its condition does not hold.
+    pub(super) followers: usize,
 }
 
 /// The policies of one scope, compiled.
@@ -135,6 +137,7 @@ fn compile_step(
         policy: policy.name(),
         when: when.transpose()?,
         action: Action::compile(policy, compiler)?,
+        followers: step.include().map_or(0, |include| include.steps),
     })
 }
 

@@ -28,6 +28,7 @@ pub(super) struct Observed {
     counted: usize,
     deferred: usize,
     places: usize,
+    notes: Vec<String>,
 }
 
 impl Observed {
@@ -43,6 +44,7 @@ impl Observed {
             counted: evaluation.taken.len() + evaluation.booked.len(),
             deferred: evaluation.deferred.len(),
             places: evaluation.places.len(),
+            notes: evaluation.notes.clone(),
         }
     }
 
@@ -62,6 +64,10 @@ impl Observed {
             if after > before {
                 changes.push(Target::Limit, target, None, (None, None));
             }
+        }
+        for note in now.notes.iter().skip(self.notes.len()) {
+            let told = (None, Some(note.clone()));
+            changes.push(Target::Note, Action::Set, None, told);
         }
         changes.0
     }

@@ -164,6 +164,8 @@ pub enum Target {
     Expiry,
     /// A limit that counted this handshake, or keeps a place for its tunnel.
     Limit,
+    /// What the step tells: the text of trace, the message of onOpen.
+    Note,
 }
 
 /// How something was changed.

@@ -361,3 +361,24 @@ async fn a_host_of_a_listener_without_it_is_misdirected() {
     let answer = raw(gateway.address("plain"), handshake("/none", "").as_bytes()).await;
     assert_eq!(parts(&answer).0, 404, "HTTP/1.1 is that listener's own");
 }
+
+#[tokio::test]
+async fn what_a_policy_says_first_comes_first_in_a_stream_too() {
+    let backend = Backend::echo().await;
+    let greet = json!({"outbound": [{"onOpen": {"sendText": "hello from ${request.path}"}}]});
+    let config = Config::new().api_with("chat", backend.address, |api| {
+        api.on_handshake = serde_json::from_value(greet).unwrap();
+    });
+    let gateway = TestGateway::start(&modern(config)).await;
+    let mut client = Http2::plain(gateway.address("plain")).await;
+    let mut socket = client.open("/chat").await;
+    assert_eq!(
+        next(&mut socket).await,
+        Message::text("hello from /chat"),
+        "the backend's echo of it"
+    );
+    echo(&mut socket, "mine").await;
+    let sent =
+        "tidegate_messages_total{api=\"harbour/chat\",direction=\"to_backend\",type=\"text\"}";
+    gateway.metric_is(sent, 2.0).await;
+}

@@ -6,7 +6,7 @@ use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder};
 use serde::Serialize;
 use serde_json::{Value, json};
-use tidegate_api::{API_VERSION, Gateway, Product, Subscription, WebSocketApi};
+use tidegate_api::{API_VERSION, Gateway, PolicyFragment, Product, Subscription, WebSocketApi};
 
 use super::{Chore, ChoreError};
 use crate::FIELD_MANAGER;
@@ -31,6 +31,9 @@ pub(super) async fn write(
             typed::<WebSocketApi, _>(writer, recorder, object, report).await
         }
         Chore::Product(report) => typed::<Product, _>(writer, recorder, object, report).await,
+        Chore::PolicyFragment(report) => {
+            typed::<PolicyFragment, _>(writer, recorder, object, report).await
+        }
         Chore::Subscription(report) => {
             typed::<Subscription, _>(writer, recorder, object, report).await
         }
@@ -120,6 +123,7 @@ fn resource(kind: Kind) -> ApiResource {
         Kind::Gateway => ApiResource::erase::<Gateway>(&()),
         Kind::WebSocketApi => ApiResource::erase::<WebSocketApi>(&()),
         Kind::Product => ApiResource::erase::<Product>(&()),
+        Kind::PolicyFragment => ApiResource::erase::<PolicyFragment>(&()),
         Kind::Subscription => ApiResource::erase::<Subscription>(&()),
     }
 }

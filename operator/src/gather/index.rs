@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::Secret;
-use tidegate_api::{Gateway, Product, Subscription, WebSocketApi};
+use tidegate_api::{Gateway, PolicyFragment, Product, Subscription, WebSocketApi};
 use tokio::sync::Notify;
 
 use super::{Ack, Store};
@@ -19,6 +19,7 @@ pub(crate) struct Index {
     pub(crate) gateways: Store<Gateway>,
     pub(crate) apis: Store<WebSocketApi>,
     pub(crate) products: Store<Product>,
+    pub(crate) fragments: Store<PolicyFragment>,
     pub(crate) subscriptions: Store<Subscription>,
     /// Keyed by name, with an empty namespace.
     pub(crate) namespaces: Store<Labels>,

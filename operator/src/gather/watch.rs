@@ -12,7 +12,9 @@ use kube::api::{DynamicObject, PartialObjectMeta};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use rand::Rng;
-use tidegate_api::{Gateway, LABEL_MANAGED_BY, MANAGED_BY, Product, Subscription, WebSocketApi};
+use tidegate_api::{
+    Gateway, LABEL_MANAGED_BY, MANAGED_BY, PolicyFragment, Product, Subscription, WebSocketApi,
+};
 use tidegate_config::{
     LABEL_GATEWAY, LABEL_PART, ObjectKey, PART_ACK, PART_INDEX, PART_MATERIAL, PART_SHARD,
 };
@@ -99,6 +101,7 @@ pub(crate) fn spawn_watches(client: &Client, scopes: &[Scope], sink: &Sink, drai
         watches.custom::<Gateway>();
         watches.custom::<WebSocketApi>();
         watches.custom::<Product>();
+        watches.custom::<PolicyFragment>();
         watches.custom::<Subscription>();
         watches.secrets_and_config_maps();
         watches.owned();

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::Resource;
 use kube::api::{DynamicObject, PartialObjectMeta};
 use serde::de::DeserializeOwned;
-use tidegate_api::{Gateway, Product, Subscription, WebSocketApi};
+use tidegate_api::{Gateway, PolicyFragment, Product, Subscription, WebSocketApi};
 use tokio::time::Instant;
 
 use super::guarded::Guarded;
@@ -54,7 +54,13 @@ macro_rules! custom {
     };
 }
 
-custom!(Gateway: gateways, WebSocketApi: apis, Product: products, Subscription: subscriptions);
+custom!(
+    Gateway: gateways,
+    WebSocketApi: apis,
+    Product: products,
+    PolicyFragment: fragments,
+    Subscription: subscriptions
+);
 
 /// Objects of a custom kind, whole. One that cannot be read does not end the watch.
 pub(crate) struct Resources<K>(pub(crate) PhantomData<K>);

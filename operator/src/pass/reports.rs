@@ -16,8 +16,8 @@ use crate::objects::ObjectRef;
 use crate::owned::OwnedKind;
 use crate::render;
 use crate::status::{
-    GatewayFacts, Progress, Report, Reported, Stamp, of_api, of_gateway, of_product,
-    of_subscription,
+    GatewayFacts, Progress, Report, Reported, Stamp, of_api, of_gateway, of_policy_fragment,
+    of_product, of_subscription,
 };
 
 impl Pass {
@@ -38,6 +38,7 @@ impl Pass {
         self.report_gateways(seen, plan, &progress, &mut desk);
         report_apis(seen, plan, &progress, &mut desk);
         report_products(seen, plan, &progress, &mut desk);
+        report_fragments(seen, plan, &mut desk);
         report_subscriptions(seen, plan, &progress, &mut desk);
         desk.key_requests(seen, plan);
         for (object, broken) in &seen.unreadable {
@@ -100,6 +101,17 @@ fn report_products(seen: &Seen, plan: &Plan, progress: &Progress<'_>, desk: &mut
             let stamp = desk.stamp(product.as_ref());
             let status = of_product(&key, verdict, progress, stamp);
             desk.file(&key, product.as_ref(), status, Chore::Product);
+        }
+    }
+}
+
+fn report_fragments(seen: &Seen, plan: &Plan, desk: &mut Desk<'_>) {
+    for fragment in &seen.fragments {
+        let key = key_of(fragment.as_ref());
+        if let Some(verdict) = plan.fragment_verdicts.get(&key) {
+            let stamp = desk.stamp(fragment.as_ref());
+            let status = of_policy_fragment(verdict, stamp);
+            desk.file(&key, fragment.as_ref(), status, Chore::PolicyFragment);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Resource, ResourceExt};
-use tidegate_api::{Gateway, Product, Subscription, WebSocketApi};
+use tidegate_api::{Gateway, PolicyFragment, Product, Subscription, WebSocketApi};
 use tidegate_config::ObjectKey;
 use tidegate_plan::World;
 use tokio::time::Instant;
@@ -30,6 +30,7 @@ pub(super) struct Seen {
     pub(super) gateways: BTreeMap<ObjectKey, Arc<Gateway>>,
     pub(super) apis: Vec<Arc<WebSocketApi>>,
     pub(super) products: Vec<Arc<Product>>,
+    pub(super) fragments: Vec<Arc<PolicyFragment>>,
     pub(super) subscriptions: Vec<Arc<Subscription>>,
     key_secrets: Vec<(ObjectKey, Arc<Secret>)>,
     namespace_labels: BTreeMap<String, BTreeMap<String, String>>,
@@ -38,7 +39,7 @@ pub(super) struct Seen {
     acknowledged: BTreeMap<ObjectKey, u64>,
     pub(super) unreadable: Vec<(ObjectRef, Broken)>,
     pub(super) stale_leases: Vec<ObjectKey>,
-    counts: [(Kind, usize, usize); 4],
+    counts: [(Kind, usize, usize); 5],
 }
 
 impl Seen {
@@ -52,6 +53,7 @@ impl Seen {
             gateways: gateways.map(|(key, g)| (key.clone(), g.clone())).collect(),
             apis: here(&index.apis),
             products: here(&index.products),
+            fragments: here(&index.fragments),
             subscriptions: here(&index.subscriptions),
             key_secrets: index
                 .key_secrets
@@ -72,6 +74,7 @@ impl Seen {
                 count(Kind::Gateway, &index.gateways),
                 count(Kind::WebSocketApi, &index.apis),
                 count(Kind::Product, &index.products),
+                count(Kind::PolicyFragment, &index.fragments),
                 count(Kind::Subscription, &index.subscriptions),
             ],
         }
@@ -84,6 +87,7 @@ impl Seen {
             gateways: self.gateways.values().cloned().collect(),
             apis: self.apis.clone(),
             products: self.products.clone(),
+            fragments: self.fragments.clone(),
             subscriptions: self.subscriptions.clone(),
             secrets: named.secrets().chain(keys).collect(),
             config_maps: named.config_maps(),
@@ -176,10 +180,12 @@ fn unreadable(index: &Index) -> Vec<(ObjectRef, Broken)> {
     let gateways = index.gateways.broken().map(of(Kind::Gateway));
     let apis = index.apis.broken().map(of(Kind::WebSocketApi));
     let products = index.products.broken().map(of(Kind::Product));
+    let fragments = index.fragments.broken().map(of(Kind::PolicyFragment));
     let subscriptions = index.subscriptions.broken().map(of(Kind::Subscription));
     gateways
         .chain(apis)
         .chain(products)
+        .chain(fragments)
         .chain(subscriptions)
         .collect()
 }

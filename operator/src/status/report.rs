@@ -6,8 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
 use serde::Serialize;
 use tidegate_api::{
-    Gateway, GatewayStatus, Product, ProductStatus, Subscription, SubscriptionStatus, WebSocketApi,
-    WebSocketApiStatus,
+    Gateway, GatewayStatus, PolicyFragment, PolicyFragmentStatus, Product, ProductStatus,
+    Subscription, SubscriptionStatus, WebSocketApi, WebSocketApiStatus,
 };
 
 use super::{Transition, transitions};
@@ -53,6 +53,7 @@ reported!(
     Gateway: GatewayStatus,
     WebSocketApi: WebSocketApiStatus,
     Product: ProductStatus,
+    PolicyFragment: PolicyFragmentStatus,
     Subscription: SubscriptionStatus
 );
 

@@ -71,6 +71,16 @@ fn good_steps_are_accepted() {
             ),
         ),
         (
+            "metric",
+            inbound(
+                json!({"emitMetric": {"name": "n", "value": "${1 + 1}", "labels": [{"name": "a", "value": "x"}]}}),
+            ),
+        ),
+        (
+            "greeting",
+            json!({"onHandshake": {"outbound": [{"onOpen": {"sendText": "hello ${client.ip}"}}]}}),
+        ),
+        (
             "users",
             inbound(json!({"basicAuth": {"usersSecretRef": {"name": "users", "key": "good"}}})),
         ),
@@ -229,6 +239,20 @@ fn bad_steps_are_named_by_their_place() {
             ),
             "Invalid",
             "spec.onHandshake.inbound[0].validateJwt: requireScheme needs",
+        ),
+        (
+            "metric with a label of ours",
+            inbound(
+                json!({"emitMetric": {"name": "n", "labels": [{"name": "api", "value": "x"}]}}),
+            ),
+            "Invalid",
+            "spec.onHandshake.inbound[0].emitMetric.labels: there is a label \"api\" already",
+        ),
+        (
+            "metric that falls",
+            inbound(json!({"emitMetric": {"name": "n", "value": "-1"}})),
+            "Invalid",
+            "spec.onHandshake.inbound[0].emitMetric.value: \"-1\" is no number from 0",
         ),
         (
             "identity that fits every certificate",
@@ -401,4 +425,98 @@ fn where_spans_go_is_rendered() {
     let traces = telemetry("told").traces.as_ref().unwrap();
     assert_eq!((&*traces.endpoint, traces.sample_percent), (endpoint, 100));
     assert!(telemetry("edge").is_off());
+}
+
+fn reads(name: &str) -> Value {
+    inbound(json!({"setHeader": {"name": "X", "values": [format!("a ${{values.{name}}}")]}}))
+}
+
+fn value(name: &str) -> Value {
+    json!({"values": [{"name": name, "value": "1"}]})
+}
+
+#[test]
+fn a_named_value_must_be_there_in_one_of_the_scopes() {
+    let with = |mut patch: Value, name: &str| {
+        patch["values"] = value(name)["values"].clone();
+        patch
+    };
+    let gold = |patch: Value| {
+        let mut spec = json!({"apis": [{"name": "chat"}]});
+        spec.as_object_mut()
+            .unwrap()
+            .extend(patch.as_object().unwrap().clone());
+        spec
+    };
+    let two = json!({"gateways": [{"name": "edge"}, {"name": "other"}]});
+    let both = |patch: Value| {
+        let mut patch = patch;
+        patch["gateways"] = two["gateways"].clone();
+        patch
+    };
+    let there = "spec.onHandshake.inbound[0].setHeader.values[0]: at 11: there is no named value";
+    for (name, world, expected) in [
+        ("its own", edge().api("chat", with(reads("tenant"), "tenant")), None),
+        (
+            "the Gateway's",
+            edge().gateway("edge", value("tenant")).api("chat", reads("tenant")),
+            None,
+        ),
+        (
+            "a product's",
+            edge().product("gold", gold(value("tenant"))).api("chat", reads("tenant")),
+            None,
+        ),
+        (
+            "asked for first",
+            edge().api("chat", inbound(json!({
+                "when": "has(values.tenant) && values.tenant == '1'", "setVariable": {"name": "a", "value": "1"},
+            }))),
+            None,
+        ),
+        (
+            "nobody's",
+            edge().gateway("edge", value("tenant")).api("chat", reads("tenent")),
+            Some(format!("{there} \"tenent\" here, did you mean \"tenant\"?")),
+        ),
+        (
+            "of one Gateway of two",
+            edge()
+                .gateway("edge", value("tenant"))
+                .gateway("other", json!({}))
+                .api("chat", both(reads("tenant"))),
+            Some(format!("{there} \"tenant\" here")),
+        ),
+    ] {
+        let plan = world.plan();
+        let accepted = &api_verdict(&plan, "chat").verdict.accepted;
+        match expected {
+            None => assert!(accepted.status, "{name}: {}", accepted.message),
+            Some(expected) => {
+                assert_eq!(api_reasons(&plan, "chat").0, "InvalidExpression", "{name}");
+                assert!(accepted.message.starts_with(&expected), "{name}: {}", accepted.message);
+            }
+        }
+    }
+}
+
+#[test]
+fn wider_scopes_do_not_see_the_values_of_narrower_ones() {
+    let mut gold = reads("tenant");
+    gold["apis"] = json!([{"name": "chat"}]);
+    let plan = edge()
+        .gateway("edge", reads("tenant"))
+        .product("gold", gold)
+        .api("chat", value("tenant"))
+        .plan();
+    for verdict in [
+        &plan.gateway_verdicts[&key("edge")].verdict,
+        &plan.product_verdicts[&key("gold")].verdict,
+    ] {
+        assert_eq!(verdict.accepted.reason.to_string(), "InvalidExpression");
+        assert!(
+            verdict.accepted.message.contains("\"tenant\""),
+            "{verdict:?}"
+        );
+    }
 }

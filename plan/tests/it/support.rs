@@ -80,6 +80,19 @@ impl Builder {
         self
     }
 
+    pub(crate) fn fragment(mut self, name: &str, spec: Value) -> Self {
+        let fragment = self.object("PolicyFragment", name, json!({}), spec);
+        let new = self.known.insert(("PolicyFragment".to_owned(), key(name)));
+        put(&mut self.world.fragments, fragment, new);
+        self
+    }
+
+    pub(crate) fn without_fragment(mut self, name: &str) -> Self {
+        let gone = key(name).name;
+        self.world.fragments.retain(|f| f.name_any() != gone);
+        self
+    }
+
     /// A subscription with supplied keys, see [`primary`].
     pub(crate) fn subscription(self, name: &str, patch: Value) -> Self {
         let secret = format!("{name}-keys");

@@ -130,3 +130,29 @@ fn a_template_that_does_not_compile_is_named_by_its_place() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn trace_is_a_line_at_debug_and_nothing_where_nobody_reads_it() {
+    let step = json!({"trace": {"message": "room ${request.params.room}"}});
+    let line = line(step, &mut exchange(&[])).await;
+    assert_eq!(line["level"], "DEBUG");
+    assert_eq!(line["fields"]["event"], "trace");
+    assert_eq!(line["fields"]["message"], "room blue");
+    // Without a reader it is not even rendered: this one would fail.
+    let costly = json!({"trace": {"message": "${request.params.nobody}"}});
+    run_inbound(&[costly], &mut exchange(&[])).await.unwrap();
+}
+
+#[tokio::test]
+async fn trace_is_noted_where_the_handshake_is_recorded() {
+    let step = json!({"trace": {"message": "room ${request.params.room}", "fields": [{"name": "a", "value": "1"}]}});
+    let mut recorded = exchange(&[]);
+    recorded.evaluation.trace = Some(Box::default());
+    run_inbound(std::slice::from_ref(&step), &mut recorded)
+        .await
+        .unwrap();
+    assert_eq!(recorded.evaluation.notes, ["room blue", r#"{"a":"1"}"#]);
+    let mut unseen = exchange(&[]);
+    run_inbound(&[step], &mut unseen).await.unwrap();
+    assert!(unseen.evaluation.notes.is_empty());
+}

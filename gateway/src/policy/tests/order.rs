@@ -449,3 +449,26 @@ async fn a_backends_refusal_carries_what_outbound_set() {
         (&"policy".parse().unwrap(), &"backend".parse().unwrap())
     );
 }
+
+#[tokio::test]
+async fn the_condition_of_an_include_is_asked_once_for_all_its_steps() {
+    let services = services();
+    let mark = |word: &str| json!({"setHeader": {"name": "x-trace", "values": [word], "ifExists": "Append"}});
+    let on = json!({"inbound": [
+        {"setVariable": {"name": "go", "value": "request.header('x-go', '') == '1'"}},
+        {"when": "vars.go", "includeFragment": {"name": "outer", "steps": 4}},
+        {"setVariable": {"name": "go", "value": "false"}},
+        {"when": "true", "includeFragment": {"name": "inner", "steps": 1}},
+        mark("inner"),
+        mark("outer"),
+        mark("last"),
+    ]});
+    let pipeline = pipeline(on, &Material::default(), &services);
+    for (go, expected) in [("1", &["inner", "outer", "last"][..]), ("0", &["last"])] {
+        let mut exchange = exchange(&[("x-go", go)]);
+        pipeline.inbound(&mut exchange, &services).await.unwrap();
+        let marks = exchange.upstream.headers.get_all("x-trace").iter();
+        let marks: Vec<_> = marks.map(|mark| mark.to_str().unwrap()).collect();
+        assert_eq!(marks.join(",").replace(' ', ""), expected.join(","), "{go}");
+    }
+}

@@ -178,6 +178,7 @@ async fn keys_that_worked_stay_while_the_provider_is_away() {
     let refused = outcome(&policy, &unknown.sign(Some("x"), &claims), &services).await;
     assert_eq!(refused, Some((401, Reason::TokenSignatureInvalid)));
     assert_eq!(services.keys.counts().failed(), 1);
+    assert_eq!(services.failing_key_sets(), 1);
     assert_eq!(
         outcome(&policy, &signer.sign(Some("k"), &claims), &services).await,
         None
@@ -203,6 +204,29 @@ async fn without_any_keys_nobody_passes_and_it_is_not_the_clients_fault() {
         assert_eq!(refused, Some((503, Reason::KeysUnavailable)), "{path}");
     }
     assert_eq!(services.keys.counts().failed(), 4);
+}
+
+/// A token that names no key must not make the gateway try a thousand.
+#[tokio::test]
+async fn of_many_keys_a_token_that_names_none_tries_some() {
+    let provider = Provider::start().await;
+    let signers: Vec<_> = (0..65).map(|_| Signer::p256()).collect();
+    let jwk = |(id, signer): (usize, &Signer)| signer.jwk(&id.to_string());
+    let keys: Vec<_> = signers.iter().enumerate().map(jwk).collect();
+    provider.publish("https://i", &keys);
+    let services = services();
+    let policy = discovery(&provider);
+    let claims = claims(json!({"iss": "https://i"}));
+    for (signer, id, expected) in [
+        (63, None, None),
+        (64, None, Some((401, Reason::TokenSignatureInvalid))),
+        (64, Some("64"), None),
+        (64, Some("63"), Some((401, Reason::TokenSignatureInvalid))),
+    ] {
+        let token = signers[signer].sign(id, &claims);
+        let got = outcome(&policy, &token, &services).await;
+        assert_eq!(got, expected, "{signer} {id:?}");
+    }
 }
 
 #[tokio::test]
