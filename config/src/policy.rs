@@ -22,8 +22,8 @@ mod variable;
 pub use access::{CheckHeader, IpFilter, JwtAlgorithm, JwtKey, Match, RequiredClaim, ValidateJwt};
 pub use basic_auth::BasicAuth;
 pub use call::{
-    AnswerCache, BasicCredentials, CertificateName, ClientCredentials, HttpMethod, Notify,
-    Outgoing, RequestAuth, RequestTls, Retry, SendRequest, SendRequests, WaitFor,
+    AnswerCache, BasicCredentials, CertificateName, ClientCredentials, ExternalAuth, HttpMethod,
+    Notify, Outgoing, RequestAuth, RequestTls, Retry, SendRequest, SendRequests, WaitFor,
 };
 pub use client_certificate::{
     CertificateIdentity, ValidateClientCertificate, hex_digits, thumbprint_digits,

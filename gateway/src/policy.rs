@@ -12,6 +12,7 @@ mod compile;
 mod counting;
 mod emit_metric;
 mod expression;
+mod external_auth;
 mod increment;
 mod ip_filter;
 mod limit_connections;

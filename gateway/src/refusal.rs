@@ -49,6 +49,7 @@ pub(crate) enum Reason {
     HeaderValueNotAllowed,
     CallerIpNotAllowed,
     CallerIpBlocked,
+    ExternalAuthRefused,
     RateLimitExceeded,
     QuotaExceeded,
     CountersUnavailable,
@@ -76,7 +77,7 @@ pub(crate) enum Reason {
 impl Reason {
     /// All reasons, in the order of the documentation.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 60] = [
+    pub(crate) const ALL: [Self; 61] = [
         Self::InvalidRequest,
         Self::InvalidUpgrade,
         Self::UnsupportedVersion,
@@ -115,6 +116,7 @@ impl Reason {
         Self::HeaderValueNotAllowed,
         Self::CallerIpNotAllowed,
         Self::CallerIpBlocked,
+        Self::ExternalAuthRefused,
         Self::RateLimitExceeded,
         Self::QuotaExceeded,
         Self::CountersUnavailable,
@@ -206,6 +208,7 @@ impl Reason {
             Self::HeaderValueNotAllowed => "header_value_not_allowed",
             Self::CallerIpNotAllowed => "caller_ip_not_allowed",
             Self::CallerIpBlocked => "caller_ip_blocked",
+            Self::ExternalAuthRefused => "external_auth_refused",
             Self::RateLimitExceeded => "rate_limit_exceeded",
             Self::QuotaExceeded => "quota_exceeded",
             Self::CountersUnavailable => "counters_unavailable",

@@ -101,6 +101,7 @@ fn of_policy(namespace: &str, policy: Policy<'_>) -> Vec<MaterialId> {
         }
         Policy::SendRequest(policy) => of_request(namespace, policy.outgoing()),
         Policy::Notify(policy) => of_request(namespace, policy.outgoing()),
+        Policy::ExternalAuth(policy) => of_request(namespace, policy.outgoing()),
         Policy::SendRequests(policy) => {
             let requests = policy.requests.iter();
             requests

@@ -204,6 +204,20 @@ fn check_step(
         }
         Policy::SetBackend(policy) => set_backend(policy, &path),
         Policy::SendRequests(policy) => call::several(namespace, policy, &path, references),
+        Policy::ExternalAuth(policy) => {
+            let mut problems = call::check(namespace, policy.outgoing(), &path, references);
+            for (field, names) in [
+                ("sendHeaders", &policy.send_headers),
+                ("copyHeaders", &policy.copy_headers),
+            ] {
+                let names = names.iter().enumerate();
+                problems
+                    .extend(names.filter_map(|(i, name)| {
+                        free_header(name, &format!("{path}.{field}[{i}]"))
+                    }));
+            }
+            problems
+        }
         Policy::Notify(policy) => call::check(namespace, policy.outgoing(), &path, references),
         Policy::SendRequest(policy) => {
             let mut problems = call::check(namespace, policy.outgoing(), &path, references);
@@ -291,6 +305,7 @@ fn decides_access(section: Section, step: &dyn Step) -> bool {
         | Policy::ValidateClientCertificate(_)
         | Policy::BasicAuth(_)
         | Policy::CheckHeader(_)
+        | Policy::ExternalAuth(_)
         | Policy::IpFilter(_) => true,
         // A fragment may hold any of them, and its condition decides about all.
         Policy::ReturnResponse(_)

@@ -1,4 +1,5 @@
-//! Policies that ask others over HTTP: sendRequest, sendRequests, notify.
+//! Policies that ask others over HTTP: sendRequest, sendRequests, notify,
+//! externalAuth.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -256,6 +257,56 @@ pub struct Notify {
     pub auth: Option<RequestAuth>,
 }
 
+/// Asks a server whether the client may pass: 2xx lets it, any other status refuses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExternalAuth {
+    /// `http://` or `https://` URL. Template.
+    #[schemars(length(min = 1, max = 4096))]
+    pub url: String,
+    /// GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS. Default: GET.
+    #[serde(default)]
+    pub method: HttpMethod,
+    /// Headers of the client that the server gets. Default: Authorization.
+    #[serde(default = "authorization")]
+    #[schemars(
+        extend("maxItems" = 16),
+        inner(
+            length(min = 1, max = 256),
+            regex(pattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+        )
+    )]
+    pub send_headers: Vec<String>,
+    /// From the connect to the end of the answer, up to 5m. Default: 10s.
+    #[serde(default = "ten_seconds")]
+    #[schemars(extend("x-kubernetes-validations" = [{
+        "rule": "duration(self) > duration('0s') && duration(self) <= duration('5m')",
+        "message": "timeout must be above 0s and at most 5m",
+    }]))]
+    pub timeout: Duration,
+    /// Keeps verdicts (2xx, 401, 403) for clients with the same URL and headers, 1s to 24h.
+    /// Default: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [{
+        "rule": "duration(self) >= duration('1s') && duration(self) <= duration('24h')",
+        "message": "cacheFor must be between 1s and 24h",
+    }]))]
+    pub cache_for: Option<Duration>,
+    /// Headers of the answer that the backend gets instead of the client's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        extend("maxItems" = 16),
+        inner(
+            length(min = 1, max = 256),
+            regex(pattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+        )
+    )]
+    pub copy_headers: Vec<String>,
+    /// TLS of an `https://` URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<RequestTls>,
+}
+
 /// What all policies that send requests say of one.
 #[derive(Clone, Copy, Debug)]
 #[expect(missing_docs, reason = "the fields are those of the policies")]
@@ -311,6 +362,25 @@ impl SendRequests {
     }
 }
 
+impl ExternalAuth {
+    /// The request itself.
+    pub fn outgoing(&self) -> Outgoing<'_> {
+        Outgoing {
+            method: self.method,
+            url: &self.url,
+            headers: &[],
+            body: None,
+            timeout: self.timeout,
+            tls: self.tls.as_ref(),
+            auth: None,
+        }
+    }
+
+    pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
+        self.outgoing().expressions("externalAuth")
+    }
+}
+
 impl Notify {
     /// The request itself.
     pub fn outgoing(&self) -> Outgoing<'_> {
@@ -350,6 +420,10 @@ impl<'a> Outgoing<'a> {
         }
         found
     }
+}
+
+fn authorization() -> Vec<String> {
+    vec!["Authorization".to_owned()]
 }
 
 fn post() -> HttpMethod {

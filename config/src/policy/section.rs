@@ -8,9 +8,9 @@ use super::BasicAuth;
 use super::IncludeFragment;
 use super::ValidateClientCertificate;
 use super::{
-    CheckHeader, IpFilter, LimitConnections, Log, Notify, Quota, QuotaByKey, RateLimit,
-    RateLimitByKey, ReturnResponse, RewritePath, SendRequest, SendRequests, SetBackend, SetHeader,
-    SetQueryParameter, SetStatus, SetVariable, ValidateJwt,
+    CheckHeader, ExternalAuth, IpFilter, LimitConnections, Log, Notify, Quota, QuotaByKey,
+    RateLimit, RateLimitByKey, ReturnResponse, RewritePath, SendRequest, SendRequests, SetBackend,
+    SetHeader, SetQueryParameter, SetStatus, SetVariable, ValidateJwt,
 };
 use super::{EmitMetric, OnOpen, Trace};
 use crate::{Expression, ExpressionKind};
@@ -51,6 +51,7 @@ pub enum Policy<'a> {
     ValidateClientCertificate(&'a ValidateClientCertificate),
     BasicAuth(&'a BasicAuth),
     CheckHeader(&'a CheckHeader),
+    ExternalAuth(&'a ExternalAuth),
     IpFilter(&'a IpFilter),
     RateLimit(&'a RateLimit),
     RateLimitByKey(&'a RateLimitByKey),
@@ -83,6 +84,7 @@ impl<'a> Policy<'a> {
             Self::ValidateClientCertificate(_) => "validateClientCertificate",
             Self::BasicAuth(_) => "basicAuth",
             Self::CheckHeader(_) => "checkHeader",
+            Self::ExternalAuth(_) => "externalAuth",
             Self::IpFilter(_) => "ipFilter",
             Self::RateLimit(_) => "rateLimit",
             Self::RateLimitByKey(_) => "rateLimitByKey",
@@ -115,6 +117,7 @@ impl<'a> Policy<'a> {
             Self::BasicAuth(policy) => policy.expressions(),
             Self::ValidateJwt(policy) => policy.expressions(),
             Self::CheckHeader(policy) => policy.expressions(),
+            Self::ExternalAuth(policy) => policy.expressions(),
             Self::RateLimitByKey(policy) => policy.expressions(),
             Self::QuotaByKey(policy) => policy.expressions(),
             Self::LimitConnections(policy) => policy.expressions(),
@@ -283,6 +286,8 @@ step! {
         basic_auth "basicAuth": BasicAuth,
         /// Requires a header.
         check_header "checkHeader": CheckHeader,
+        /// Asks a server whether the client may pass.
+        external_auth "externalAuth": ExternalAuth,
         /// Lets only some client addresses pass.
         ip_filter "ipFilter": IpFilter,
         /// Limits handshakes of each subscription.
@@ -387,6 +392,8 @@ step! {
         basic_auth "basicAuth": BasicAuth,
         /// Requires a header.
         check_header "checkHeader": CheckHeader,
+        /// Asks a server whether the client may pass.
+        external_auth "externalAuth": ExternalAuth,
         /// Lets only some client addresses pass.
         ip_filter "ipFilter": IpFilter,
         /// Limits handshakes of each subscription.

@@ -80,6 +80,48 @@ async fn send_request_asks_and_the_answer_decides() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn external_auth_lets_a_server_decide_who_passes() -> anyhow::Result<()> {
+    let stage = echo_stage("external-auth", "").await?;
+    let server = HttpServer::start(|_, request| match request.head.get("authorization") {
+        Some("Bearer good") => Response::json("{}"),
+        Some(_) => Response::with("403 Forbidden", "{}"),
+        None => Response::with("401 Unauthorized", "{}"),
+    })
+    .await?;
+    stage
+        .in_force(json!([{"id": "gate", "externalAuth": {
+            "url": format!("http://{}/may${{request.path}}", server.address()),
+            "cacheFor": "300s", "copyHeaders": ["X-User", "Content-Type"],
+        }}]))
+        .await?;
+    let with = |token: &str| {
+        let request = stage.request("").header("x-user", "admin");
+        request.header("authorization", token)
+    };
+    for _ in 0..2 {
+        with("Bearer good").open().await?.echo("in").await?;
+        let head = stage.echo.last_head()?;
+        assert_eq!(head.get("x-user"), None, "only the server may say it");
+        assert_eq!(head.get("content-type"), Some("application/json"));
+    }
+    for _ in 0..2 {
+        let refused = with("Bearer bad").refused_with(403).await?;
+        assert_eq!(refused.message()?, "Access denied.");
+    }
+    stage.request("").refused_with(401).await?;
+    let line = stage.told("external_auth_refused").await?;
+    ensure!(line["step"] == "gate", "{line}");
+    let asked = server.requests();
+    let asked = asked.iter().map(|request| request.head.target());
+    assert_eq!(
+        asked.collect::<Vec<_>>(),
+        ["/may/api"; 3],
+        "verdicts are kept"
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_request_without_answer_refuses_and_says_so_everywhere() -> anyhow::Result<()> {
     let stage = echo_stage("no-answer", "").await?;
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await?;

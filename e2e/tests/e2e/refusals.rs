@@ -84,7 +84,7 @@ impl Backends {
         [checking(), self.failing()].concat()
     }
 
-    /// APIs whose backends fail.
+    /// APIs whose backends, or whose authorizer, fail.
     fn failing(&self) -> Vec<(&'static str, Value)> {
         let at = |url: String| json!({"backend": {"url": url}});
         let untrusted = self.untrusted.address().port();
@@ -100,6 +100,10 @@ impl Backends {
             ("silent", silent),
             ("page", at(format!("ws://{page}/page"))),
             ("refusing", at(format!("ws://{page}/nothing"))),
+            ("asked", {
+                let step = json!({"externalAuth": {"url": format!("http://{page}/nothing")}});
+                json!({"onHandshake": {"inbound": [step]}})
+            }),
         ]
     }
 
@@ -241,6 +245,7 @@ fn refused(host: &str) -> Vec<Case> {
         ),
         case("caller_ip_not_allowed", 403, to("allow")),
         case("caller_ip_blocked", 403, to("forbid")),
+        case("external_auth_refused", 404, to("asked")),
         case("rate_limit_exceeded", 429, to("rate")),
         case("connection_limit", 503, to("single")),
         case("blocked", 503, to("broken")),

@@ -7,6 +7,7 @@ use super::basic_auth::BasicAuth;
 use super::check_header::CheckHeader;
 use super::compile::{Compiler, InvalidPolicy};
 use super::emit_metric::EmitMetric;
+use super::external_auth::ExternalAuth;
 use super::ip_filter::IpFilter;
 use super::limit_connections::LimitConnections;
 use super::log::Log;
@@ -35,6 +36,7 @@ pub(super) enum Action {
     ValidateClientCertificate(ValidateClientCertificate),
     BasicAuth(BasicAuth),
     CheckHeader(CheckHeader),
+    ExternalAuth(Box<ExternalAuth>),
     IpFilter(IpFilter),
     RateLimit(RateLimit),
     Quota(Quota),
@@ -74,6 +76,9 @@ impl Action {
             Policy::BasicAuth(policy) => Self::BasicAuth(BasicAuth::compile(policy, compiler)?),
             Policy::CheckHeader(policy) => {
                 Self::CheckHeader(CheckHeader::compile(policy, compiler)?)
+            }
+            Policy::ExternalAuth(policy) => {
+                Self::ExternalAuth(Box::new(ExternalAuth::compile(policy, compiler)?))
             }
             Policy::IpFilter(policy) => Self::IpFilter(IpFilter::compile(policy, compiler)?),
             Policy::RateLimit(policy) => {
@@ -119,7 +124,10 @@ impl Action {
     pub(super) fn waits(&self) -> bool {
         matches!(
             self,
-            Self::ValidateJwt(_) | Self::SendRequest(_) | Self::SendRequests(_)
+            Self::ValidateJwt(_)
+                | Self::ExternalAuth(_)
+                | Self::SendRequest(_)
+                | Self::SendRequests(_)
         )
     }
 
@@ -134,6 +142,7 @@ impl Action {
             Self::ValidateClientCertificate(policy) => policy.run(exchange),
             Self::BasicAuth(policy) => policy.run(exchange, &services.passwords).await,
             Self::CheckHeader(policy) => policy.run(exchange),
+            Self::ExternalAuth(policy) => policy.run(exchange, services).await,
             Self::IpFilter(policy) => policy.run(exchange),
             Self::RateLimit(policy) => policy.run(exchange, services).await,
             Self::Quota(policy) => policy.run(exchange, services).await,

@@ -193,6 +193,20 @@ fn bad_steps_are_named_by_their_place() {
             "spec.onHandshake.inbound[0].notify.url: \"mailto:a@b\" must begin with http://",
         ),
         (
+            "copied header that belongs to the handshake",
+            inbound(json!({"externalAuth": {"url": "http://a", "copyHeaders": ["Upgrade"]}})),
+            "Invalid",
+            "spec.onHandshake.inbound[0].externalAuth.copyHeaders[0]: Upgrade belongs to",
+        ),
+        (
+            "sent header that belongs to the handshake",
+            inbound(
+                json!({"externalAuth": {"url": "http://a", "sendHeaders": ["Cookie", "host"]}}),
+            ),
+            "Invalid",
+            "spec.onHandshake.inbound[0].externalAuth.sendHeaders[1]: host belongs to",
+        ),
+        (
             "path that climbs",
             inbound(json!({"rewritePath": {"path": "/a/%2E%2e/b"}})),
             "Invalid",

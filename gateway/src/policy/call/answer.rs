@@ -17,6 +17,7 @@ const MAX_JSON_DEPTH: usize = 64;
 #[derive(Debug)]
 pub(in crate::policy) struct Answer {
     pub(in crate::policy) status: u16,
+    pub(in crate::policy) headers: http::HeaderMap,
     /// `{status, headers, text, json}`.
     pub(in crate::policy) value: Value,
     /// Bytes it takes, roughly.
@@ -29,7 +30,12 @@ impl Answer {
         let parsed = parse(&reply.body)?;
         let values = parsed.as_ref().map_or(0, |_| measure(&reply.body).values);
         let text = String::from_utf8_lossy(&reply.body);
-        let weight = 512 + 2 * text.len() + 100 * values;
+        let headers: usize = reply
+            .headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + 100)
+            .sum();
+        let weight = 512 + 2 * headers + 2 * text.len() + 100 * values;
         let value = from_json(json!({
             "status": reply.status,
             "headers": header_lists(&reply.headers),
@@ -38,6 +44,7 @@ impl Answer {
         }));
         Ok(Self {
             status: reply.status,
+            headers: reply.headers,
             value,
             weight: u32::try_from(weight).unwrap_or(u32::MAX),
         })
