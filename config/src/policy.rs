@@ -5,6 +5,7 @@
 
 mod access;
 mod basic_auth;
+mod cache;
 mod call;
 mod client_certificate;
 mod emit_metric;
@@ -21,6 +22,7 @@ mod variable;
 
 pub use access::{CheckHeader, IpFilter, JwtAlgorithm, JwtKey, Match, RequiredClaim, ValidateJwt};
 pub use basic_auth::BasicAuth;
+pub use cache::{CacheLookup, CacheRemove, CacheStore};
 pub use call::{
     AnswerCache, BasicCredentials, CertificateName, ClientCredentials, ExternalAuth, HttpMethod,
     Notify, Outgoing, RequestAuth, RequestTls, Retry, SendRequest, SendRequests, WaitFor,

@@ -6,6 +6,7 @@
 
 mod action;
 mod basic_auth;
+mod cache;
 mod call;
 mod check_header;
 mod compile;
@@ -78,6 +79,7 @@ pub(crate) struct Services {
     pub(crate) keys: KeySets,
     pub(crate) calls: Calls,
     pub(crate) notices: Notices,
+    pub(crate) values: cache::Values,
     /// Of all requests that are nobody's handshake.
     pub(crate) guard: Guard,
     pub(crate) counters: Counters,
@@ -115,6 +117,7 @@ impl Services {
             keys: KeySets::new(drain.clone(), runtime.clone(), guard.clone()),
             calls: Calls::new(drain, runtime.clone(), guard.clone()),
             notices: Notices::new(connections, runtime),
+            values: cache::values(),
             guard,
             counters: Counters::new(),
             quotas: Arc::default(),

@@ -254,6 +254,9 @@ fn check_step(
             &path,
         ),
         Policy::Base
+        | Policy::CacheLookup(_)
+        | Policy::CacheStore(_)
+        | Policy::CacheRemove(_)
         | Policy::CheckHeader(_)
         | Policy::Quota(_)
         | Policy::QuotaByKey(_)
@@ -298,7 +301,8 @@ impl io::Write for Size {
     }
 }
 
-/// Can this step decide who may pass? A variable can: conditions of later steps read it.
+/// Can this step decide who may pass? A variable can: conditions of later steps read it. So can a
+/// value that is kept, for later handshakes.
 fn decides_access(section: Section, step: &dyn Step) -> bool {
     let may = |policy: &Policy<'_>| match policy {
         Policy::ValidateJwt(_)
@@ -312,6 +316,9 @@ fn decides_access(section: Section, step: &dyn Step) -> bool {
         | Policy::SetVariable(_)
         | Policy::SendRequest(_)
         | Policy::SendRequests(_)
+        | Policy::CacheLookup(_)
+        | Policy::CacheStore(_)
+        | Policy::CacheRemove(_)
         | Policy::IncludeFragment(_) => section != Section::OnError,
         Policy::Base
         | Policy::RateLimit(_)

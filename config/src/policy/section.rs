@@ -8,9 +8,10 @@ use super::BasicAuth;
 use super::IncludeFragment;
 use super::ValidateClientCertificate;
 use super::{
-    CheckHeader, ExternalAuth, IpFilter, LimitConnections, Log, Notify, Quota, QuotaByKey,
-    RateLimit, RateLimitByKey, ReturnResponse, RewritePath, SendRequest, SendRequests, SetBackend,
-    SetHeader, SetQueryParameter, SetStatus, SetVariable, ValidateJwt,
+    CacheLookup, CacheRemove, CacheStore, CheckHeader, ExternalAuth, IpFilter, LimitConnections,
+    Log, Notify, Quota, QuotaByKey, RateLimit, RateLimitByKey, ReturnResponse, RewritePath,
+    SendRequest, SendRequests, SetBackend, SetHeader, SetQueryParameter, SetStatus, SetVariable,
+    ValidateJwt,
 };
 use super::{EmitMetric, OnOpen, Trace};
 use crate::{Expression, ExpressionKind};
@@ -65,6 +66,9 @@ pub enum Policy<'a> {
     SendRequest(&'a SendRequest),
     SendRequests(&'a SendRequests),
     Notify(&'a Notify),
+    CacheLookup(&'a CacheLookup),
+    CacheStore(&'a CacheStore),
+    CacheRemove(&'a CacheRemove),
     SetVariable(&'a SetVariable),
     IncludeFragment(&'a IncludeFragment),
     Log(&'a Log),
@@ -98,6 +102,9 @@ impl<'a> Policy<'a> {
             Self::SendRequest(_) => "sendRequest",
             Self::SendRequests(_) => "sendRequests",
             Self::Notify(_) => "notify",
+            Self::CacheLookup(_) => "cacheLookup",
+            Self::CacheStore(_) => "cacheStore",
+            Self::CacheRemove(_) => "cacheRemove",
             Self::SetVariable(_) => "setVariable",
             Self::IncludeFragment(_) => "includeFragment",
             Self::Log(_) => "log",
@@ -128,6 +135,9 @@ impl<'a> Policy<'a> {
             Self::SendRequest(policy) => policy.expressions(),
             Self::SendRequests(policy) => policy.expressions(),
             Self::Notify(policy) => policy.expressions(),
+            Self::CacheLookup(policy) => policy.expressions(),
+            Self::CacheStore(policy) => policy.expressions(),
+            Self::CacheRemove(policy) => policy.expressions(),
             Self::SetVariable(policy) => policy.expressions(),
             Self::IncludeFragment(_) => Vec::new(),
             Self::Log(policy) => policy.expressions(),
@@ -314,6 +324,12 @@ step! {
         send_requests "sendRequests": SendRequests,
         /// Sends an HTTP request and goes on at once.
         notify "notify": Notify,
+        /// Reads a value that was kept.
+        cache_lookup "cacheLookup": CacheLookup,
+        /// Keeps a value for later handshakes.
+        cache_store "cacheStore": CacheStore,
+        /// Forgets a value that was kept.
+        cache_remove "cacheRemove": CacheRemove,
         /// Keeps a value.
         set_variable "setVariable": SetVariable,
         /// Runs the steps of a PolicyFragment.
@@ -339,6 +355,12 @@ step! {
         send_request "sendRequest": SendRequest,
         /// Sends an HTTP request and goes on at once.
         notify "notify": Notify,
+        /// Reads a value that was kept.
+        cache_lookup "cacheLookup": CacheLookup,
+        /// Keeps a value for later handshakes.
+        cache_store "cacheStore": CacheStore,
+        /// Forgets a value that was kept.
+        cache_remove "cacheRemove": CacheRemove,
         /// Keeps a value.
         set_variable "setVariable": SetVariable,
         /// Runs the steps of a PolicyFragment.
@@ -420,6 +442,12 @@ step! {
         send_requests "sendRequests": SendRequests,
         /// Sends an HTTP request and goes on at once.
         notify "notify": Notify,
+        /// Reads a value that was kept.
+        cache_lookup "cacheLookup": CacheLookup,
+        /// Keeps a value for later handshakes.
+        cache_store "cacheStore": CacheStore,
+        /// Forgets a value that was kept.
+        cache_remove "cacheRemove": CacheRemove,
         /// Keeps a value.
         set_variable "setVariable": SetVariable,
         /// Runs the steps of a PolicyFragment.

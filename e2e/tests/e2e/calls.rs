@@ -122,6 +122,38 @@ async fn external_auth_lets_a_server_decide_who_passes() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_value_that_one_handshake_keeps_another_one_finds() -> anyhow::Result<()> {
+    let stage = echo_stage("cache", "").await?;
+    stage
+        .policies(json!({
+            "inbound": [
+                {"cacheLookup": {"key": "request.query('room')", "as": "shard"}},
+                {"setHeader": {"name": "X-Shard", "values": ["${vars.shard == null ? 'none' : vars.shard.n}"]}},
+            ],
+            "outbound": [
+                {"when": "request.query('do') == 'keep'",
+                 "cacheStore": {"key": "request.query('room')", "value": "{'n': 'seven'}", "for": "300s"}},
+                {"when": "request.query('do') == 'forget'",
+                 "cacheRemove": {"key": "request.query('room')"}},
+            ],
+        }))
+        .await?;
+    for (query, expected) in [
+        ("?room=blue&do=keep", "none"),
+        ("?room=blue&do=read", "seven"),
+        ("?room=red&do=read", "none"),
+        ("?room=blue&do=forget", "seven"),
+        ("?room=blue&do=read", "none"),
+    ] {
+        let got = stage
+            .backend_header(stage.request(query), "x-shard")
+            .await?;
+        assert_eq!(got, [expected], "{query}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_request_without_answer_refuses_and_says_so_everywhere() -> anyhow::Result<()> {
     let stage = echo_stage("no-answer", "").await?;
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await?;

@@ -4,6 +4,7 @@ use tidegate_config::policy::Policy;
 
 use super::Services;
 use super::basic_auth::BasicAuth;
+use super::cache::{CacheLookup, CacheRemove, CacheStore};
 use super::check_header::CheckHeader;
 use super::compile::{Compiler, InvalidPolicy};
 use super::emit_metric::EmitMetric;
@@ -48,6 +49,9 @@ pub(super) enum Action {
     SendRequest(Box<SendRequest>),
     SendRequests(SendRequests),
     Notify(Notify),
+    CacheLookup(CacheLookup),
+    CacheStore(CacheStore),
+    CacheRemove(CacheRemove),
     SetVariable(SetVariable),
     /// The steps of a fragment follow.
     Include,
@@ -102,6 +106,13 @@ impl Action {
             Policy::SendRequests(policy) => {
                 Self::SendRequests(SendRequests::compile(policy, compiler)?)
             }
+            Policy::CacheLookup(policy) => {
+                Self::CacheLookup(CacheLookup::compile(policy, compiler)?)
+            }
+            Policy::CacheStore(policy) => Self::CacheStore(CacheStore::compile(policy, compiler)?),
+            Policy::CacheRemove(policy) => {
+                Self::CacheRemove(CacheRemove::compile(policy, compiler)?)
+            }
             Policy::Notify(policy) => Self::Notify(Notify::compile(policy, compiler)?),
             Policy::SendRequest(policy) => {
                 Self::SendRequest(Box::new(SendRequest::compile(policy, compiler)?))
@@ -154,6 +165,9 @@ impl Action {
             Self::SendRequest(policy) => policy.run(exchange, services).await,
             Self::SendRequests(policy) => policy.run(exchange, services).await,
             Self::Notify(policy) => policy.run(exchange, services),
+            Self::CacheLookup(policy) => policy.run(exchange, services).await,
+            Self::CacheStore(policy) => policy.run(exchange, services).await,
+            Self::CacheRemove(policy) => policy.run(exchange, services).await,
             Self::SetVariable(policy) => policy.run(exchange),
             Self::Include => Ok(()),
             Self::Log(policy) => policy.run(exchange),

@@ -1,0 +1,190 @@
+//! cacheLookup, cacheStore, cacheRemove: values that handshakes leave for later ones.
+//!
+//! One store per gateway, bounded by what the values take; each namespace sees its own only: what one
+//! team keeps is no other team's to read.
+
+use std::time::{Duration, Instant};
+
+use moka::Expiry;
+use moka::future::Cache;
+use sha2::{Digest, Sha256};
+use tidegate_config::policy;
+use tidegate_expr::{Value, to_json};
+
+use super::Services;
+use super::compile::{Compiler, InvalidPolicy};
+use super::expression::{Computed, expression_failed};
+use crate::exchange::Exchange;
+use crate::refusal::Refusal;
+
+/// All values together, as [`weight`] tells. What was used least goes first.
+const MAX_KEPT: u64 = 32 * 1024 * 1024;
+
+/// SHA-256 of namespace and key: keys may be secret, and long.
+type Key = [u8; 32];
+
+/// All values that are kept.
+pub(crate) type Values = Cache<Key, Kept>;
+
+/// A value that is kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    value: Value,
+    ttl: Duration,
+    weight: u32,
+}
+
+struct Age;
+
+impl Expiry<Key, Kept> for Age {
+    fn expire_after_create(&self, _: &Key, kept: &Kept, _: Instant) -> Option<Duration> {
+        Some(kept.ttl)
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &Key,
+        kept: &Kept,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(kept.ttl)
+    }
+}
+
+/// Nothing kept yet.
+pub(super) fn values() -> Values {
+    Cache::builder()
+        .max_capacity(MAX_KEPT)
+        .weigher(|_, kept: &Kept| kept.weight)
+        .expire_after(Age)
+        .build()
+}
+
+/// Where a step's values lie.
+#[derive(Debug)]
+struct Place {
+    namespace: String,
+    key: Computed,
+}
+
+impl Place {
+    fn compile(field: &str, key: &str, compiler: &Compiler<'_>) -> Result<Self, InvalidPolicy> {
+        Ok(Self {
+            namespace: compiler.context.namespace.to_owned(),
+            key: compiler.computed(field, key)?,
+        })
+    }
+
+    fn key(&self, exchange: &mut Exchange) -> Result<Key, Refusal> {
+        let mut id = Sha256::new();
+        id.update(self.namespace.len().to_be_bytes());
+        id.update(&self.namespace);
+        id.update(self.key.text(exchange)?);
+        Ok(id.finalize().into())
+    }
+}
+
+/// The policy, compiled.
+#[derive(Debug)]
+pub(super) struct CacheLookup {
+    place: Place,
+    variable: String,
+}
+
+impl CacheLookup {
+    pub(super) fn compile(
+        policy: &policy::CacheLookup,
+        compiler: &Compiler<'_>,
+    ) -> Result<Self, InvalidPolicy> {
+        Ok(Self {
+            place: Place::compile("cacheLookup.key", &policy.key, compiler)?,
+            variable: policy.variable.clone(),
+        })
+    }
+
+    pub(super) async fn run(
+        &self,
+        exchange: &mut Exchange,
+        services: &Services,
+    ) -> Result<(), Refusal> {
+        let key = self.place.key(exchange)?;
+        let kept = services.values.get(&key).await;
+        let value = kept.map_or(Value::Null, |kept| kept.value);
+        exchange.set_var(&self.variable, value);
+        Ok(())
+    }
+}
+
+/// The policy, compiled.
+#[derive(Debug)]
+pub(super) struct CacheStore {
+    place: Place,
+    value: Computed,
+    ttl: Duration,
+}
+
+impl CacheStore {
+    pub(super) fn compile(
+        policy: &policy::CacheStore,
+        compiler: &Compiler<'_>,
+    ) -> Result<Self, InvalidPolicy> {
+        Ok(Self {
+            place: Place::compile("cacheStore.key", &policy.key, compiler)?,
+            value: compiler.computed("cacheStore.value", &policy.value)?,
+            ttl: policy.ttl.get(),
+        })
+    }
+
+    pub(super) async fn run(
+        &self,
+        exchange: &mut Exchange,
+        services: &Services,
+    ) -> Result<(), Refusal> {
+        let key = self.place.key(exchange)?;
+        let value = self.value.value(exchange)?;
+        let kept = Kept {
+            weight: weight(&value)?,
+            value,
+            ttl: self.ttl,
+        };
+        services.values.insert(key, kept).await;
+        Ok(())
+    }
+}
+
+/// The policy, compiled.
+#[derive(Debug)]
+pub(super) struct CacheRemove {
+    place: Place,
+}
+
+impl CacheRemove {
+    pub(super) fn compile(
+        policy: &policy::CacheRemove,
+        compiler: &Compiler<'_>,
+    ) -> Result<Self, InvalidPolicy> {
+        let place = Place::compile("cacheRemove.key", &policy.key, compiler)?;
+        Ok(Self { place })
+    }
+
+    pub(super) async fn run(
+        &self,
+        exchange: &mut Exchange,
+        services: &Services,
+    ) -> Result<(), Refusal> {
+        let key = self.place.key(exchange)?;
+        services.values.invalidate(&key).await;
+        Ok(())
+    }
+}
+
+/// Bytes that a value takes, roughly: a short text or number takes more than it shows.
+fn weight(value: &Value) -> Result<u32, Refusal> {
+    let json = to_json(value).map_err(|error| expression_failed(error.to_string()))?;
+    let bytes = 256 + 16 * json.to_string().len();
+    Ok(u32::try_from(bytes).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests;
