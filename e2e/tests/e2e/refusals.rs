@@ -15,7 +15,7 @@ use tidegate_e2e::wait::{PATIENCE, eventually};
 use tidegate_e2e::wire::{Upgrade, Wire};
 
 /// Provoked by stories of their own, or by nothing that a process can be made to do on purpose.
-const ELSEWHERE: [&str; 22] = [
+const ELSEWHERE: [&str; 21] = [
     "scheme_not_allowed", // the operator attaches an API only to listeners that speak its schemes
     "misdirected",        // two TLS listeners on one port: the gateway's own tests
     "proxy_header_invalid", // not answered
@@ -33,7 +33,6 @@ const ELSEWHERE: [&str; 22] = [
     "request_failed",        // these: stories of the policies that ask others
     "request_timeout",
     "handshake_deadline",
-    "internal",          // a fault of the gateway
     "draining",          // a race between a handshake and the end of its listener
     "handshake_timeout", // these three: gateways of their own, below
     "handshake_rate_exceeded",
