@@ -139,7 +139,13 @@ impl Peer {
         }
         fs::write(&config, text)?;
         scene.credentials.write(&dir)?;
-        let child = command(kind, scene.programs.path(kind), &dir, &config)
+        let program = scene.programs.path(kind);
+        // It is started in a directory of its own; a bare name is looked up in PATH.
+        let program = match program.parent() {
+            Some(parent) if parent != Path::new("") => std::path::absolute(program)?,
+            _ => program.to_owned(),
+        };
+        let child = command(kind, &program, &dir, &config)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
