@@ -20,12 +20,16 @@ mod closes;
 mod conformance;
 #[path = "e2e/documents.rs"]
 mod documents;
+#[path = "e2e/examples.rs"]
+mod examples;
 #[path = "e2e/explain.rs"]
 mod explain;
 #[path = "e2e/handshake.rs"]
 mod handshake;
 #[path = "e2e/harness.rs"]
 mod harness;
+#[path = "e2e/managed.rs"]
+mod managed;
 #[path = "e2e/policies.rs"]
 mod policies;
 #[path = "e2e/refusals.rs"]

@@ -9,7 +9,7 @@ use tidegate_e2e::process::Process;
 use tidegate_e2e::third_party::{node, set_up};
 use tidegate_e2e::wait::{PATIENCE, eventually};
 
-use crate::apply::example;
+use crate::examples::example;
 use crate::stage::{EchoStage, echo_stage, stage};
 
 impl EchoStage {

@@ -6,7 +6,7 @@ use tidegate_e2e::process::Process;
 use tidegate_e2e::scene::{Scene, Served};
 use tidegate_e2e::third_party::{node, run, set_up};
 
-use crate::apply::example;
+use crate::examples::example;
 
 /// The example in front of an application and a service that the test plays.
 struct Stage {

@@ -1,7 +1,7 @@
 //! Policies that tell somebody: the log, the metrics, the backend.
 
-use anyhow::ensure;
-use serde_json::json;
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
 use tidegate_e2e::frame::Frame;
 use tidegate_e2e::wait::{PATIENCE, eventually};
 
@@ -71,4 +71,34 @@ async fn on_open_is_the_first_thing_the_backend_hears() -> anyhow::Result<()> {
         assert_eq!(heard.unmasked(), Frame::text(expected));
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn log_writes_a_line_without_the_clients_credentials() -> anyhow::Result<()> {
+    let stage = echo_stage("log", "").await?;
+    stage
+        .in_force(json!([{"id": "told", "log": {
+            "message": "room ${request.query('room')}", "severity": "Warn",
+            "fields": [{"name": "who", "value": "${request.header('Authorization')}"}],
+        }}]))
+        .await?;
+    let request = stage.request("?room=blue");
+    let request = request.header("authorization", "Bearer do-not-log-this");
+    request.open().await?;
+    eventually("the line of the step", PATIENCE, async || {
+        let log = stage.edge.gateway.process.stdout();
+        let lines = log
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        let mut lines = lines.filter(|line: &Value| line["target"] == "tidegate::policy");
+        let line = lines.next().with_context(|| log.clone())?;
+        ensure!(
+            line["message"] == "room blue" && line["step"] == "told",
+            "{line}"
+        );
+        ensure!(line["level"] == "WARN", "{line}");
+        ensure!(line["fields"] == r#"{"who":"Bearer ***"}"#, "{line}");
+        Ok(())
+    })
+    .await
 }
