@@ -68,7 +68,8 @@ async fn hold(
     Ok((tunnels, each))
 }
 
-async fn open(target: &Target, count: usize, size: usize) -> anyhow::Result<Streams> {
+/// Opens `count` tunnels.
+pub(crate) async fn open(target: &Target, count: usize, size: usize) -> anyhow::Result<Streams> {
     stream::iter(0..count)
         .map(|_| target.open(size))
         .buffer_unordered(AT_ONCE)

@@ -7,6 +7,7 @@
 mod backend;
 mod client;
 mod credentials;
+mod ends;
 mod hold;
 mod load;
 mod peer;
@@ -34,6 +35,7 @@ const FULL: Effort = Effort {
     time: Duration::from_secs(2),
     pairs: 4000,
     deaf: 100,
+    ends: 10_000,
     cycles: 10,
 };
 
@@ -42,6 +44,7 @@ const QUICK: Effort = Effort {
     time: Duration::from_secs(1),
     pairs: 1000,
     deaf: 20,
+    ends: 1000,
     cycles: 3,
 };
 
@@ -69,8 +72,8 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let samples = runtime.block_on(run::run(&args.programs, effort, dir.path()))?;
-    let text = format!("{about}\n{}", table::tables(&samples)?);
+    let (samples, ends) = runtime.block_on(run::run(&args.programs, effort, dir.path()))?;
+    let text = format!("{about}\n{}{}", table::tables(&samples)?, ends.table()?);
     println!("{text}");
     if let Some(path) = args.page {
         let page = fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;

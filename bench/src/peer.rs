@@ -108,6 +108,7 @@ pub(crate) struct Scene<'a> {
 pub(crate) struct Peer {
     pub(crate) kind: Kind,
     child: Child,
+    config: PathBuf,
     /// Without TLS, with the subscription key.
     pub(crate) plain: Target,
     /// The same through TLS.
@@ -162,6 +163,7 @@ impl Peer {
         let peer = Self {
             kind,
             child,
+            config,
             plain,
             secure,
         };
@@ -171,6 +173,19 @@ impl Peer {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Takes the access of all subscribers, as an edit of Tidegate's manifests.
+    pub(crate) fn suspend(&self) -> anyhow::Result<()> {
+        let text = fs::read_to_string(&self.config)?;
+        let active = "kind: Subscription\nmetadata:\n  name: bench\nspec:\n";
+        anyhow::ensure!(text.contains(active), "no subscription to suspend");
+        let suspended = text.replace(active, &format!("{active}  state: Suspended\n"));
+        // Renamed into place: a half-written file is not what is measured.
+        let next = self.config.with_extension("next");
+        fs::write(&next, suspended)?;
+        fs::rename(next, &self.config)?;
+        Ok(())
     }
 
     async fn ready(&self) -> anyhow::Result<()> {

@@ -28,6 +28,26 @@ pub(crate) fn memory(pid: u32) -> anyhow::Result<u64> {
     Ok(sum)
 }
 
+/// Descriptors that are for something else than tunnels, in this process and in a proxy.
+const OTHERS: usize = 300;
+
+/// How many tunnels the open-file limit of this process allows: two descriptors each, here for client
+/// and backend, and in the proxy, which inherits the limit.
+pub(crate) fn tunnels() -> anyhow::Result<usize> {
+    let limits = fs::read_to_string("/proc/self/limits")?;
+    let limit = soft_limit(&limits).with_context(|| format!("/proc/self/limits: {limits}"))?;
+    Ok(limit.saturating_sub(OTHERS) / 2)
+}
+
+fn soft_limit(limits: &str) -> Option<usize> {
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
+    let soft = line.split_whitespace().next()?;
+    // "unlimited" is no number.
+    Some(soft.parse().unwrap_or(usize::MAX))
+}
+
 fn family(pid: u32) -> anyhow::Result<Vec<u32>> {
     let mut all = vec![pid];
     let mut next = 0;
@@ -70,6 +90,13 @@ mod tests {
     fn memory_is_the_proportional_share() {
         let rollup = "00400000-7fff [rollup]\nRss:  900 kB\nPss:     12 kB\nPss_Anon: 3 kB\n";
         assert_eq!(pss(rollup), Some(12 * 1024));
+    }
+
+    #[test]
+    fn the_open_file_limit_is_the_soft_one() {
+        let limits = "Limit  Soft Limit  Hard Limit  Units\nMax open files  20000  65536  files\n";
+        assert_eq!(soft_limit(limits), Some(20_000));
+        assert!(tunnels().unwrap() > 0);
     }
 
     #[test]

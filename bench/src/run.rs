@@ -6,9 +6,11 @@ use std::time::Duration;
 use crate::backend;
 use crate::client::Target;
 use crate::credentials::Credentials;
+use crate::ends;
 use crate::hold;
 use crate::load;
 use crate::peer::{Kind, Peer, Programs, Scene};
+use crate::process;
 use crate::row;
 use crate::samples::Samples;
 
@@ -27,6 +29,8 @@ pub(crate) struct Effort {
     pub(crate) pairs: usize,
     /// Pairs with a slow reader.
     pub(crate) deaf: usize,
+    /// Tunnels that end at once, at most: the process's descriptors may allow fewer.
+    pub(crate) ends: usize,
     /// Cycles of connects and disconnects.
     pub(crate) cycles: usize,
 }
@@ -45,7 +49,7 @@ pub(crate) async fn run(
     programs: &Programs,
     effort: Effort,
     dir: &Path,
-) -> anyhow::Result<Samples> {
+) -> anyhow::Result<(Samples, ends::Both)> {
     let backend = backend::start()?;
     let credentials = Credentials::generate()?;
     let scene = Scene {
@@ -54,6 +58,7 @@ pub(crate) async fn run(
         credentials: &credentials,
         dir,
     };
+    let ends = ends::measure(&scene, effort.ends.min(process::tunnels()?)).await?;
     let mut run = Run {
         effort,
         scene,
@@ -72,7 +77,7 @@ pub(crate) async fn run(
         run.handshakes().await?;
         run.checks().await?;
     }
-    Ok(run.samples)
+    Ok((run.samples, ends))
 }
 
 impl Run<'_> {
