@@ -4,6 +4,7 @@
 //! (`when`) and an id. Which policies a section takes is its step type's fields.
 
 mod access;
+mod backend_auth;
 mod basic_auth;
 mod cache;
 mod call;
@@ -21,6 +22,7 @@ mod traffic;
 mod variable;
 
 pub use access::{CheckHeader, IpFilter, JwtAlgorithm, JwtKey, Match, RequiredClaim, ValidateJwt};
+pub use backend_auth::{BackendAuth, SignedClaim, SignedJwt};
 pub use basic_auth::BasicAuth;
 pub use cache::{CacheLookup, CacheRemove, CacheStore};
 pub use call::{

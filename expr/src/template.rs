@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use cel::Value;
+
 use crate::error::{CompileError, EvalError, Fault};
 use crate::evaluate::budget::{Budget, MAX_STEPS};
 use crate::program::{Program, characters};
 use crate::syntax::lexer::{Lexer, Token};
-use crate::value::to_text;
+use crate::value::{text, to_text};
 use crate::variables::Variables;
 use crate::vocabulary::Stage;
 
@@ -82,6 +84,14 @@ impl Template {
             }
         }
         Ok(out)
+    }
+
+    /// The value of a template that is a single `${…}`, with its type; otherwise the text.
+    pub fn value(&self, vars: &Variables) -> Result<Value, EvalError> {
+        match &*self.parts {
+            [Part::Expression(program)] => program.evaluate(vars),
+            _ => self.render(vars).map(text),
+        }
     }
 
     /// The named values it needs (`values.NAME`), each with its position in the text; those that it

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use tidegate_config::policy::JwtAlgorithm;
 
 pub(crate) use claims::{ClaimRule, Rules, check_claims};
-pub(crate) use key::VerificationKey;
+pub(crate) use key::{VerificationKey, library_name};
 
 /// Tokens have a few kilobytes at most; a larger one only costs time.
 pub(crate) const MAX_TOKEN_BYTES: usize = 16 * 1024;

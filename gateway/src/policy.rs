@@ -5,6 +5,7 @@
 //! `base` step says where the wider scope stands. One file per policy; none knows another.
 
 mod action;
+mod backend_auth;
 mod basic_auth;
 mod cache;
 mod call;

@@ -62,6 +62,7 @@ pub(crate) enum Reason {
     ExpressionFailed,
     RequestFailed,
     RequestTimeout,
+    BackendAuthFailed,
     HandshakeDeadline,
     BackendCircuitOpen,
     BackendConnectFailed,
@@ -77,7 +78,7 @@ pub(crate) enum Reason {
 impl Reason {
     /// All reasons, in the order of the documentation.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 61] = [
+    pub(crate) const ALL: [Self; 62] = [
         Self::InvalidRequest,
         Self::InvalidUpgrade,
         Self::UnsupportedVersion,
@@ -129,6 +130,7 @@ impl Reason {
         Self::ExpressionFailed,
         Self::RequestFailed,
         Self::RequestTimeout,
+        Self::BackendAuthFailed,
         Self::HandshakeDeadline,
         Self::BackendCircuitOpen,
         Self::BackendConnectFailed,
@@ -154,6 +156,7 @@ impl Reason {
                 | Self::ExpressionFailed
                 | Self::RequestFailed
                 | Self::RequestTimeout
+                | Self::BackendAuthFailed
                 | Self::HandshakeDeadline
                 | Self::BackendCircuitOpen
                 | Self::BackendConnectFailed
@@ -221,6 +224,7 @@ impl Reason {
             Self::ExpressionFailed => "expression_failed",
             Self::RequestFailed => "request_failed",
             Self::RequestTimeout => "request_timeout",
+            Self::BackendAuthFailed => "backend_auth_failed",
             Self::HandshakeDeadline => "handshake_deadline",
             Self::BackendCircuitOpen => "backend_circuit_open",
             Self::BackendConnectFailed => "backend_connect_failed",

@@ -67,6 +67,27 @@ impl Token {
     }
 }
 
+impl fmt::Debug for Token {
+    /// The token is not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").finish_non_exhaustive()
+    }
+}
+
+/// A token that is on its way to somebody.
+#[derive(Debug)]
+pub(crate) struct IssuedToken {
+    pub(crate) source: Arc<TokenSource>,
+    pub(crate) token: Arc<Token>,
+}
+
+impl IssuedToken {
+    /// It was not accepted there.
+    pub(crate) fn refused(&self) {
+        self.source.discard(&self.token);
+    }
+}
+
 /// All sources that some policy holds.
 #[derive(Debug)]
 pub(crate) struct TokenSources {

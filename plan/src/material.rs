@@ -1,6 +1,6 @@
 //! The sensitive material that one Gateway's configuration refers to.
 
-use tidegate_config::policy::{OnHandshake, Outgoing, Policy};
+use tidegate_config::policy::{BackendAuth, OnHandshake, Outgoing, Policy};
 use tidegate_config::{
     ApiConfig, GatewayConfig, Material, MaterialId, ResolvedValue, TrustAnchorRef,
 };
@@ -99,6 +99,7 @@ fn of_policy(namespace: &str, policy: Policy<'_>) -> Vec<MaterialId> {
                 &policy.users_secret_ref,
             )]
         }
+        Policy::BackendAuth(policy) => of_backend_auth(namespace, policy),
         Policy::SendRequest(policy) => of_request(namespace, policy.outgoing()),
         Policy::Notify(policy) => of_request(namespace, policy.outgoing()),
         Policy::ExternalAuth(policy) => of_request(namespace, policy.outgoing()),
@@ -110,6 +111,17 @@ fn of_policy(namespace: &str, policy: Policy<'_>) -> Vec<MaterialId> {
         }
         _ => Vec::new(),
     }
+}
+
+fn of_backend_auth(namespace: &str, policy: &BackendAuth) -> Vec<MaterialId> {
+    let client = policy.oauth2_client_credentials.as_ref();
+    let secret = client.map(|client| &client.secret_ref);
+    let key = policy.signed_jwt.as_ref().map(|jwt| &jwt.secret_ref);
+    let secrets = secret.into_iter().chain(key);
+    let secrets = secrets.map(|reference| MaterialId::of_secret_ref(namespace, reference));
+    let anchors = policy.tls.iter().flat_map(|tls| &tls.ca_refs);
+    let anchors = anchors.map(|anchor| MaterialId::of_trust_anchor(namespace, anchor));
+    secrets.chain(anchors).collect()
 }
 
 fn of_request(namespace: &str, request: Outgoing<'_>) -> Vec<MaterialId> {

@@ -2,10 +2,11 @@
 
 use aws_lc_rs::rsa;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey,
-    RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED,
+    ECDSA_P384_SHA384_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, ParsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, RsaPublicKeyComponents,
 };
-use jsonwebtoken::DecodingKey;
+use jsonwebtoken::{DecodingKey, EncodingKey};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -34,6 +35,25 @@ pub(crate) fn is_certificates(bytes: &[u8]) -> bool {
 /// A private key (PKCS#1, PKCS#8 or SEC1).
 pub(crate) fn is_private_key(bytes: &[u8]) -> bool {
     PrivateKeyDer::from_pem_slice(bytes).is_ok()
+}
+
+/// What a private key can sign: RSA from 2048 bits, P-256, P-384, Ed25519; in the forms that gateways
+/// read.
+pub(crate) fn private_key_family(bytes: &[u8]) -> Option<KeyFamily> {
+    if let Ok(key) = EncodingKey::from_rsa_pem(bytes) {
+        let pair = RsaKeyPair::from_der(key.as_bytes()).ok()?;
+        return (pair.public_modulus_len() * 8 >= MIN_RSA_BITS).then_some(KeyFamily::Rsa);
+    }
+    if let Ok(key) = EncodingKey::from_ec_pem(bytes) {
+        let on = |curve| EcdsaKeyPair::from_pkcs8(curve, key.as_bytes()).is_ok();
+        if on(&ECDSA_P256_SHA256_FIXED_SIGNING) {
+            return Some(KeyFamily::P256);
+        }
+        return on(&ECDSA_P384_SHA384_FIXED_SIGNING).then_some(KeyFamily::P384);
+    }
+    let key = EncodingKey::from_ed_pem(bytes).ok()?;
+    let pair = Ed25519KeyPair::from_pkcs8(key.as_bytes());
+    pair.is_ok().then_some(KeyFamily::Ed25519)
 }
 
 /// What a public key or certificate can verify: RSA from 2048 bits, P-256, P-384, Ed25519.

@@ -2,6 +2,7 @@
 //! compile, does everything named exist?
 
 mod address;
+mod backend_auth;
 mod basic_auth;
 mod call;
 mod client_certificate;
@@ -203,6 +204,7 @@ fn check_step(
             set_header(&policy.name, policy.values.len(), policy.if_exists, &path)
         }
         Policy::SetBackend(policy) => set_backend(policy, &path),
+        Policy::BackendAuth(policy) => backend_auth::check(namespace, policy, &path, references),
         Policy::SendRequests(policy) => call::several(namespace, policy, &path, references),
         Policy::ExternalAuth(policy) => {
             let mut problems = call::check(namespace, policy.outgoing(), &path, references);
@@ -331,6 +333,7 @@ fn decides_access(section: Section, step: &dyn Step) -> bool {
         | Policy::SetQueryParameter(_)
         | Policy::RewritePath(_)
         | Policy::SetBackend(_)
+        | Policy::BackendAuth(_)
         | Policy::Log(_)
         | Policy::Trace(_)
         | Policy::EmitMetric(_)

@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::BasicAuth;
 use super::IncludeFragment;
 use super::ValidateClientCertificate;
+use super::{BackendAuth, BasicAuth};
 use super::{
     CacheLookup, CacheRemove, CacheStore, CheckHeader, ExternalAuth, IpFilter, LimitConnections,
     Log, Notify, Quota, QuotaByKey, RateLimit, RateLimitByKey, ReturnResponse, RewritePath,
@@ -63,6 +63,7 @@ pub enum Policy<'a> {
     SetQueryParameter(&'a SetQueryParameter),
     RewritePath(&'a RewritePath),
     SetBackend(&'a SetBackend),
+    BackendAuth(&'a BackendAuth),
     SendRequest(&'a SendRequest),
     SendRequests(&'a SendRequests),
     Notify(&'a Notify),
@@ -99,6 +100,7 @@ impl<'a> Policy<'a> {
             Self::SetQueryParameter(_) => "setQueryParameter",
             Self::RewritePath(_) => "rewritePath",
             Self::SetBackend(_) => "setBackend",
+            Self::BackendAuth(_) => "backendAuth",
             Self::SendRequest(_) => "sendRequest",
             Self::SendRequests(_) => "sendRequests",
             Self::Notify(_) => "notify",
@@ -132,6 +134,7 @@ impl<'a> Policy<'a> {
             Self::SetQueryParameter(policy) => policy.expressions(),
             Self::RewritePath(policy) => policy.expressions(),
             Self::SetBackend(policy) => policy.expressions(),
+            Self::BackendAuth(policy) => policy.expressions(),
             Self::SendRequest(policy) => policy.expressions(),
             Self::SendRequests(policy) => policy.expressions(),
             Self::Notify(policy) => policy.expressions(),
@@ -318,6 +321,8 @@ step! {
         rewrite_path "rewritePath": RewritePath,
         /// Chooses another backend.
         set_backend "setBackend": SetBackend,
+        /// Gives the backend credentials of the gateway.
+        backend_auth "backendAuth": BackendAuth,
         /// Sends an HTTP request and keeps the answer.
         send_request "sendRequest": SendRequest,
         /// Sends several HTTP requests at a time and keeps the answers.
@@ -436,6 +441,8 @@ step! {
         rewrite_path "rewritePath": RewritePath,
         /// Chooses another backend.
         set_backend "setBackend": SetBackend,
+        /// Gives the backend credentials of the gateway.
+        backend_auth "backendAuth": BackendAuth,
         /// Sends an HTTP request and keeps the answer.
         send_request "sendRequest": SendRequest,
         /// Sends several HTTP requests at a time and keeps the answers.

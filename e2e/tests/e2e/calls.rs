@@ -10,7 +10,7 @@ use crate::stage::{EchoStage, echo_stage};
 
 impl EchoStage {
     /// The handshakes refused for this reason: counted, and the last one's line in the access log.
-    async fn told(&self, reason: &str) -> anyhow::Result<Value> {
+    pub(crate) async fn told(&self, reason: &str) -> anyhow::Result<Value> {
         let what = format!("{reason} in metrics and log");
         eventually(&what, PATIENCE, async || {
             let scrape = self.edge.gateway.metrics().await?;

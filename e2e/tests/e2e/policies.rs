@@ -2,6 +2,8 @@
 
 #[path = "policies/admit.rs"]
 mod admit;
+#[path = "policies/backend_auth.rs"]
+mod backend_auth;
 #[path = "policies/count.rs"]
 mod count;
 #[path = "policies/fragment.rs"]
@@ -23,9 +25,10 @@ use tidegate_e2e::client::Request;
 use crate::stage::EchoStage;
 
 /// Where the stories are.
-const STORIES: [&str; 9] = [
+const STORIES: [&str; 10] = [
     include_str!("calls.rs"),
     include_str!("policies/admit.rs"),
+    include_str!("policies/backend_auth.rs"),
     include_str!("policies/count.rs"),
     include_str!("policies/fragment.rs"),
     include_str!("policies/identity.rs"),

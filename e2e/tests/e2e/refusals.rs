@@ -15,7 +15,7 @@ use tidegate_e2e::wait::{PATIENCE, eventually};
 use tidegate_e2e::wire::{Upgrade, Wire};
 
 /// Provoked by stories of their own, or by nothing that a process can be made to do on purpose.
-const ELSEWHERE: [&str; 21] = [
+const ELSEWHERE: [&str; 22] = [
     "scheme_not_allowed", // the operator attaches an API only to listeners that speak its schemes
     "misdirected",        // two TLS listeners on one port: the gateway's own tests
     "proxy_header_invalid", // not answered
@@ -32,6 +32,7 @@ const ELSEWHERE: [&str; 21] = [
     "backend_circuit_open",  // a backend that keeps failing: the gateway's own tests
     "request_failed",        // these: stories of the policies that ask others
     "request_timeout",
+    "backend_auth_failed",
     "handshake_deadline",
     "draining",          // a race between a handshake and the end of its listener
     "handshake_timeout", // these three: gateways of their own, below

@@ -20,6 +20,7 @@ use crate::quota::{Booked, Metered};
 use crate::refusal::Refusal;
 use crate::session::Reservation;
 use crate::shared_counters::Lease;
+use crate::token_source::IssuedToken;
 use crate::trace::Recorder;
 
 /// The named values that the steps of one scope see: its own and the wider scopes'.
@@ -71,6 +72,8 @@ pub(crate) struct Evaluation {
     pub(crate) deadline: Option<Instant>,
     /// Status and message that onError sets instead of the refusal's.
     pub(crate) status: Option<(u16, Option<String>)>,
+    /// The tokens that the backend gets.
+    pub(crate) issued: Vec<IssuedToken>,
     /// The least that remains, for each header that says so.
     pub(crate) remaining: Vec<(HeaderName, u32)>,
     /// What steps tell whoever records the handshake.

@@ -53,6 +53,10 @@ pub(super) async fn open(
         verdict,
         seat,
     } = reach::reach(server, visit, record).await?;
+    if answer.status == 401 {
+        let issued = &mut visit.exchange.evaluation.issued;
+        issued.drain(..).for_each(|token| token.refused());
+    }
     if let Verdict::Invalid(fault) = verdict {
         return Err(invalid_handshake(format!(
             "status {}: {fault}",

@@ -207,7 +207,8 @@ impl VerificationKey {
     }
 }
 
-fn library_name(algorithm: JwtAlgorithm) -> Algorithm {
+/// What the library calls it.
+pub(crate) fn library_name(algorithm: JwtAlgorithm) -> Algorithm {
     match algorithm {
         JwtAlgorithm::HS256 => Algorithm::HS256,
         JwtAlgorithm::HS384 => Algorithm::HS384,

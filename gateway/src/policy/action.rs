@@ -3,6 +3,7 @@
 use tidegate_config::policy::Policy;
 
 use super::Services;
+use super::backend_auth::BackendAuth;
 use super::basic_auth::BasicAuth;
 use super::cache::{CacheLookup, CacheRemove, CacheStore};
 use super::check_header::CheckHeader;
@@ -46,6 +47,7 @@ pub(super) enum Action {
     SetQueryParameter(SetQueryParameter),
     RewritePath(RewritePath),
     SetBackend(SetBackend),
+    BackendAuth(BackendAuth),
     SendRequest(Box<SendRequest>),
     SendRequests(SendRequests),
     Notify(Notify),
@@ -65,6 +67,7 @@ pub(super) enum Action {
 
 impl Action {
     /// Compiles a policy; `None` for `base`, which is a place and not an action.
+    #[expect(clippy::too_many_lines, reason = "an arm for each policy")]
     pub(super) fn compile(
         policy: Policy<'_>,
         compiler: &Compiler<'_>,
@@ -103,6 +106,9 @@ impl Action {
             }
             Policy::SetStatus(policy) => Self::SetStatus(SetStatus::compile(policy, compiler)?),
             Policy::SetBackend(policy) => Self::SetBackend(SetBackend::compile(policy, compiler)?),
+            Policy::BackendAuth(policy) => {
+                Self::BackendAuth(BackendAuth::compile(policy, compiler)?)
+            }
             Policy::SendRequests(policy) => {
                 Self::SendRequests(SendRequests::compile(policy, compiler)?)
             }
@@ -137,6 +143,7 @@ impl Action {
             self,
             Self::ValidateJwt(_)
                 | Self::ExternalAuth(_)
+                | Self::BackendAuth(_)
                 | Self::SendRequest(_)
                 | Self::SendRequests(_)
         )
@@ -162,6 +169,7 @@ impl Action {
             Self::SetQueryParameter(policy) => policy.run(exchange),
             Self::RewritePath(policy) => policy.run(exchange),
             Self::SetBackend(policy) => policy.run(exchange),
+            Self::BackendAuth(policy) => policy.run(exchange).await,
             Self::SendRequest(policy) => policy.run(exchange, services).await,
             Self::SendRequests(policy) => policy.run(exchange, services).await,
             Self::Notify(policy) => policy.run(exchange, services),

@@ -67,7 +67,11 @@ impl Request {
         at: &str,
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
-        let caller = caller(outgoing, at, compiler)?;
+        let certificate = outgoing
+            .auth
+            .and_then(|auth| auth.client_certificate.as_ref());
+        let certificate = certificate.map(|certificate| certificate.name.as_str());
+        let caller = caller(outgoing.tls, certificate, at, compiler)?;
         let mut headers = Vec::with_capacity(outgoing.headers.len());
         for (i, header) in outgoing.headers.iter().enumerate() {
             let field = format!("{at}.headers[{i}]");
@@ -93,15 +97,7 @@ impl Request {
     pub(super) fn render(&self, exchange: &mut Exchange) -> Result<Call, Refusal> {
         let mut headers = HeaderMap::with_capacity(self.headers.len() + 1);
         if let Auth::Basic { username, password } = &self.auth {
-            let pair = format!(
-                "{}:{}",
-                username.render(exchange)?,
-                password.render(exchange)?
-            );
-            let credentials = STANDARD.encode(pair);
-            exchange.add_secret(&credentials);
-            let value = header_value(&AUTHORIZATION, &format!("Basic {credentials}"))?;
-            headers.insert(AUTHORIZATION, value);
+            headers.insert(AUTHORIZATION, basic(username, password, exchange)?);
         }
         for (name, text) in &self.headers {
             let value = header_value(name, &text.render(exchange)?)?;
@@ -158,6 +154,24 @@ impl Request {
     }
 }
 
+/// User and password as a header (RFC 7617 §2).
+pub(super) fn basic(
+    username: &Text,
+    password: &Text,
+    exchange: &mut Exchange,
+) -> Result<HeaderValue, Refusal> {
+    let pair = format!(
+        "{}:{}",
+        username.render(exchange)?,
+        password.render(exchange)?
+    );
+    let credentials = STANDARD.encode(pair);
+    exchange.add_secret(&credentials);
+    let mut value = header_value(&AUTHORIZATION, &format!("Basic {credentials}"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 /// Servers may insist on a length for these, also where it is 0 (RFC 9110 §8.6).
 fn expects_content(method: &Method) -> bool {
     [Method::POST, Method::PUT, Method::PATCH].contains(method)
@@ -199,25 +213,20 @@ fn url(text: &str) -> Result<Url, Refusal> {
 }
 
 /// One with the TLS settings and the certificate of the request; equal ones share connections.
-fn caller(
-    outgoing: Outgoing<'_>,
+pub(super) fn caller(
+    tls: Option<&policy::RequestTls>,
+    certificate: Option<&str>,
     at: &str,
     compiler: &Compiler<'_>,
 ) -> Result<Arc<Caller>, InvalidPolicy> {
     let namespace = compiler.context.namespace;
     let material = compiler.context.material;
     let calls = &compiler.context.services.calls;
-    let certificate = outgoing
-        .auth
-        .and_then(|auth| auth.client_certificate.as_ref());
     let tls = BackendTls {
-        ca_refs: outgoing
-            .tls
-            .map(|tls| tls.ca_refs.clone())
-            .unwrap_or_default(),
+        ca_refs: tls.map(|tls| tls.ca_refs.clone()).unwrap_or_default(),
         server_name: None,
-        client_certificate_ref: certificate.map(|certificate| certificate.name.clone()),
-        insecure_skip_verify: outgoing.tls.is_some_and(|tls| tls.insecure_skip_verify),
+        client_certificate_ref: certificate.map(str::to_owned),
+        insecure_skip_verify: tls.is_some_and(|tls| tls.insecure_skip_verify),
     };
     let mut id = Sha256::new();
     let mut add = |bytes: &[u8]| {
@@ -263,7 +272,7 @@ fn auth(
 }
 
 /// The tokens of a client, shared by all steps of a namespace that name the same.
-fn token_source(
+pub(super) fn token_source(
     oauth2: &policy::ClientCredentials,
     at: &str,
     (caller, compiler): (&Arc<Caller>, &Compiler<'_>),

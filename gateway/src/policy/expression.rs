@@ -65,6 +65,11 @@ impl Text {
             }
         }
     }
+
+    /// What the template's only expression gives, with its type; of any other template the text.
+    pub(super) fn value(&self, exchange: &mut Exchange) -> Result<Value, Refusal> {
+        self.0.value(exchange.variables()).map_err(failed)
+    }
 }
 
 /// All of several templates.

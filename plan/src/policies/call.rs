@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tidegate_api::Reason;
 use tidegate_config::MaterialId;
-use tidegate_config::policy::{ClientCredentials, Outgoing, Retry, SendRequests};
+use tidegate_config::policy::{ClientCredentials, Outgoing, RequestTls, Retry, SendRequests};
 use url::Url;
 
 use super::free_header;
@@ -26,11 +26,7 @@ pub(super) fn check(
         let field = format!("{path}.headers[{i}].name");
         problems.extend(free_header(&header.name, &field));
     }
-    for (i, anchor) in request.tls.iter().flat_map(|tls| &tls.ca_refs).enumerate() {
-        if let Err(problem) = backend::trust_anchor(namespace, anchor, references) {
-            problems.push(problem.at(&format!("{path}.tls.caRefs[{i}]")));
-        }
-    }
+    problems.extend(trust_anchors(namespace, request.tls, path, references));
     let auth = request.auth;
     if let Some(certificate) = auth.and_then(|auth| auth.client_certificate.as_ref())
         && let Err(problem) = backend::key_pair(namespace, &certificate.name, references)
@@ -73,7 +69,22 @@ pub(super) fn retry(retry: Option<&Retry>, path: &str) -> Option<Problem> {
     (longest < retry.interval).then(|| Problem::invalid(text).at(&format!("{path}.retry")))
 }
 
-fn client_credentials(
+/// The authorities that a request trusts.
+pub(super) fn trust_anchors(
+    namespace: &str,
+    tls: Option<&RequestTls>,
+    path: &str,
+    references: &mut References<'_>,
+) -> Vec<Problem> {
+    let anchors = tls.into_iter().flat_map(|tls| &tls.ca_refs).enumerate();
+    let problem = |(i, anchor)| {
+        let problem = backend::trust_anchor(namespace, anchor, references).err()?;
+        Some(problem.at(&format!("{path}.tls.caRefs[{i}]")))
+    };
+    anchors.filter_map(problem).collect()
+}
+
+pub(super) fn client_credentials(
     namespace: &str,
     oauth2: &ClientCredentials,
     path: &str,

@@ -117,7 +117,8 @@ fn any_fits(policy: &ValidateJwt, families: &[KeyFamily]) -> bool {
     policy.algorithms.iter().any(fits)
 }
 
-fn family_of(algorithm: JwtAlgorithm) -> KeyFamily {
+/// The keys that an algorithm needs.
+pub(super) fn family_of(algorithm: JwtAlgorithm) -> KeyFamily {
     use JwtAlgorithm as A;
     match algorithm {
         A::HS256 | A::HS384 | A::HS512 => KeyFamily::Hmac,

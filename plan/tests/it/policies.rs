@@ -149,6 +149,22 @@ fn bad_steps_are_named_by_their_place() {
             "spec.onHandshake.inbound[0].setBackend.url: \"http://chat\" must begin with ws://",
         ),
         (
+            "credentials in a restricted header",
+            inbound(
+                json!({"backendAuth": {"header": "Host", "basic": {"username": "u", "password": "p"}}}),
+            ),
+            "Invalid",
+            "spec.onHandshake.inbound[0].backendAuth.header: Host belongs to the handshake",
+        ),
+        (
+            "credentials that read what is not there",
+            inbound(
+                json!({"backendAuth": {"basic": {"username": "u", "password": "${valeus.p}"}}}),
+            ),
+            "InvalidExpression",
+            "spec.onHandshake.inbound[0].backendAuth.basic.password: at ",
+        ),
+        (
             "request to another scheme",
             inbound(json!({"sendRequest": {"as": "x", "url": "ftp://a/b"}})),
             "Invalid",

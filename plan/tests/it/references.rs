@@ -106,6 +106,115 @@ fn requests_of_policies_take_their_secrets_along() {
 }
 
 #[test]
+fn credentials_for_backends_take_their_secrets_along() {
+    let (certificate, private_key) = certificate();
+    let chat = |steps: &[Value]| {
+        edge()
+            .secret(
+                "keys",
+                &[
+                    ("secret", b"s".as_slice()),
+                    ("pem", private_key.as_bytes()),
+                    ("public", certificate.as_bytes()),
+                    ("empty", b"".as_slice()),
+                ],
+            )
+            .config_map("roots", &[("bundle", &certificate)])
+            .api("chat", json!({"onHandshake": {"inbound": steps}}))
+            .plan()
+    };
+    let signed = |algorithm: &str, key: &str| {
+        json!({"backendAuth": {"signedJwt": {
+            "algorithm": algorithm, "secretRef": {"name": "keys", "key": key},
+        }}})
+    };
+    let token = |key: &str| {
+        json!({"backendAuth": {
+            "oauth2ClientCredentials": {
+                "tokenUrl": "https://id", "clientId": "c", "secretRef": {"name": "keys", "key": key},
+            },
+            "tls": {"caRefs": [{"kind": "ConfigMap", "name": "roots", "key": "bundle"}]},
+        }})
+    };
+    let plan = chat(&[signed("ES256", "pem"), token("secret")]);
+    assert_eq!(api_reasons(&plan, "chat"), pair("Accepted", "ResolvedRefs"));
+    let material = &plan.gateways[&key("edge")].material;
+    let ids: Vec<_> = material.iter().map(|(id, _)| id.as_str()).collect();
+    assert_eq!(
+        ids,
+        [
+            "configmap/shop/roots/bundle",
+            "secret/shop/keys/pem",
+            "secret/shop/keys/secret",
+        ]
+    );
+    let hmac = signed("HS512", "secret");
+    assert_eq!(
+        api_reasons(&chat(&[hmac]), "chat"),
+        pair("Accepted", "ResolvedRefs")
+    );
+    for (name, step, reason, place) in [
+        (
+            "no secret",
+            token("nothing"),
+            "SecretNotFound",
+            "oauth2ClientCredentials.secretRef: ",
+        ),
+        (
+            "no key",
+            signed("HS256", "nothing"),
+            "SecretNotFound",
+            "signedJwt.secretRef: ",
+        ),
+        (
+            "an empty key",
+            signed("HS256", "empty"),
+            "InvalidMaterial",
+            "a secret that is not PEM",
+        ),
+        (
+            "PEM as a secret",
+            signed("HS256", "pem"),
+            "InvalidMaterial",
+            "a secret that is not PEM",
+        ),
+        (
+            "another curve",
+            signed("ES384", "pem"),
+            "InvalidMaterial",
+            "a P-384 private key",
+        ),
+        (
+            "another kind",
+            signed("RS256", "pem"),
+            "InvalidMaterial",
+            "an RSA private key",
+        ),
+        (
+            "no private key",
+            signed("ES256", "public"),
+            "InvalidMaterial",
+            "a P-256 private key",
+        ),
+        (
+            "no PEM",
+            signed("EdDSA", "secret"),
+            "InvalidMaterial",
+            "an Ed25519 private key",
+        ),
+    ] {
+        let plan = chat(&[step]);
+        assert_eq!(
+            api_reasons(&plan, "chat"),
+            pair("Accepted", reason),
+            "{name}"
+        );
+        let said = &api_verdict(&plan, "chat").verdict.resolved.message;
+        assert!(said.contains(place), "{name}: {said}");
+    }
+}
+
+#[test]
 fn material_of_every_kind_is_found() {
     let (certificate, private_key) = certificate();
     let public_key = public_key();

@@ -8,7 +8,12 @@ const PAGE: &str = include_str!("../../../../docs/policies.md");
 async fn examples_compile() {
     let services = services();
     let users = b"pilot:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=";
-    let material = material(&[("harbour-users", "htpasswd", users)]);
+    let key = rcgen::KeyPair::generate().expect("a P-256 key");
+    let key = key.serialize_pem();
+    let material = material(&[
+        ("harbour-users", "htpasswd", users),
+        ("signing", "tls.key", key.as_bytes()),
+    ]);
     let mut compiled = 0;
     for (number, block) in PAGE.split("```yaml\n").skip(1).enumerate() {
         let yaml = block.split("```").next().unwrap_or_default();

@@ -1,0 +1,201 @@
+//! backendAuth: the gateway proves to the backend who it is.
+//!
+//! The client's own `Authorization` is taken away: it was meant for the gateway, and a backend must
+//! not have to guess whose credentials it sees.
+
+use std::sync::Arc;
+
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue};
+use jsonwebtoken::{AlgorithmFamily, EncodingKey, Header};
+use serde_json::{Map, Value as Json};
+use tidegate_config::MaterialId;
+use tidegate_config::policy::{self, JwtAlgorithm};
+use tidegate_expr::{Value, to_json};
+
+use super::call::{basic, caller, token_source};
+use super::compile::{Compiler, InvalidPolicy};
+use super::expression::{Text, expression_failed};
+use super::set_header::header_value;
+use crate::chain::text_of;
+use crate::exchange::Exchange;
+use crate::http_client::CallError;
+use crate::jwt::library_name;
+use crate::refusal::{Origin, Reason, Refusal};
+use crate::token_source::{IssuedToken, TokenSource};
+
+/// The policy, compiled.
+#[derive(Debug)]
+pub(super) struct BackendAuth {
+    header: HeaderName,
+    credentials: Credentials,
+}
+
+#[derive(Debug)]
+enum Credentials {
+    Basic { username: Text, password: Text },
+    Token(Arc<TokenSource>),
+    Signed(Box<Signer>),
+}
+
+/// Signs tokens.
+#[derive(Debug)]
+struct Signer {
+    claims: Vec<(String, Text)>,
+    header: Header,
+    key: EncodingKey,
+    /// In seconds.
+    ttl: u64,
+}
+
+impl BackendAuth {
+    pub(super) fn compile(
+        policy: &policy::BackendAuth,
+        compiler: &Compiler<'_>,
+    ) -> Result<Self, InvalidPolicy> {
+        Ok(Self {
+            header: compiler.free_header("backendAuth.header", &policy.header)?,
+            credentials: credentials(policy, compiler)?,
+        })
+    }
+
+    pub(super) async fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+        let value = match &self.credentials {
+            Credentials::Basic { username, password } => basic(username, password, exchange)?,
+            Credentials::Token(source) => {
+                let token = source.token().await.map_err(|error| failed(&error))?;
+                let value = token.header();
+                hide(&value, exchange);
+                let source = Arc::clone(source);
+                exchange
+                    .evaluation
+                    .issued
+                    .push(IssuedToken { source, token });
+                value
+            }
+            Credentials::Signed(signer) => {
+                let mut value = header_value(&self.header, &signer.bearer(exchange)?)?;
+                value.set_sensitive(true);
+                hide(&value, exchange);
+                value
+            }
+        };
+        let headers = &mut exchange.upstream.headers;
+        headers.remove(AUTHORIZATION);
+        headers.insert(self.header.clone(), value);
+        Ok(())
+    }
+}
+
+/// From here on the token behind `Bearer` is masked.
+fn hide(value: &HeaderValue, exchange: &mut Exchange) {
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let token = text.split_once(' ').map_or(&*text, |(_, token)| token);
+    exchange.add_secret(token);
+}
+
+fn failed(error: &CallError) -> Refusal {
+    let status = if error.is_timeout() { 504 } else { 502 };
+    let message = "Authentication to the backend failed";
+    Refusal::new(status, Reason::BackendAuthFailed, Origin::Policy, message).detail(text_of(error))
+}
+
+fn credentials(
+    policy: &policy::BackendAuth,
+    compiler: &Compiler<'_>,
+) -> Result<Credentials, InvalidPolicy> {
+    match (
+        &policy.basic,
+        &policy.oauth2_client_credentials,
+        &policy.signed_jwt,
+    ) {
+        (Some(basic), None, None) => Ok(Credentials::Basic {
+            username: compiler.text("backendAuth.basic.username", &basic.username)?,
+            password: compiler.text("backendAuth.basic.password", &basic.password)?,
+        }),
+        (None, Some(client), None) => {
+            let at = "backendAuth.oauth2ClientCredentials";
+            let caller = caller(policy.tls.as_ref(), None, "backendAuth", compiler)?;
+            let source = token_source(client, at, (&caller, compiler))?;
+            Ok(Credentials::Token(source))
+        }
+        (None, None, Some(jwt)) => Ok(Credentials::Signed(Box::new(Signer::new(jwt, compiler)?))),
+        _ => {
+            let problem = "exactly one of basic, oauth2ClientCredentials, signedJwt must be set";
+            Err(compiler.invalid("backendAuth", problem))
+        }
+    }
+}
+
+impl Signer {
+    fn new(policy: &policy::SignedJwt, compiler: &Compiler<'_>) -> Result<Self, InvalidPolicy> {
+        if let Some(name) = policy.clash() {
+            let problem = format!("the claim {name} is there already");
+            return Err(compiler.invalid("backendAuth.signedJwt.claims", problem));
+        }
+        let claims = policy.claims.iter().enumerate().map(|(i, claim)| {
+            let field = format!("backendAuth.signedJwt.claims[{i}].value");
+            Ok((claim.name.clone(), compiler.text(&field, &claim.value)?))
+        });
+        let field = "backendAuth.signedJwt.secretRef";
+        let reference = &policy.secret_ref;
+        let id = MaterialId::of_secret_ref(compiler.context.namespace, reference);
+        let bytes = compiler.context.material.get(&id).ok_or_else(|| {
+            let problem = format!("the Secret {} has no key {}", reference.name, reference.key);
+            compiler.invalid(field, problem)
+        })?;
+        let mut header = Header::new(library_name(policy.algorithm));
+        header.kid.clone_from(&policy.key_id);
+        let key = signing_key(policy.algorithm, bytes).ok_or_else(|| {
+            let problem = format!("the key does not fit {:?}", policy.algorithm);
+            compiler.invalid(field, problem)
+        })?;
+        // A key may be well-formed and yet not sign: of another curve, or too short.
+        jsonwebtoken::encode(&header, &Map::new(), &key).map_err(|_| {
+            let problem = format!("the key does not sign with {:?}", policy.algorithm);
+            compiler.invalid(field, problem)
+        })?;
+        Ok(Self {
+            claims: claims.collect::<Result<_, _>>()?,
+            header,
+            key,
+            ttl: policy.ttl.get().as_secs(),
+        })
+    }
+
+    /// A fresh token, as the value of a header.
+    fn bearer(&self, exchange: &mut Exchange) -> Result<String, Refusal> {
+        let mut claims = Map::new();
+        for (name, text) in &self.claims {
+            // A claim without a value says nothing.
+            let value = text.value(exchange)?;
+            if value == Value::Null {
+                continue;
+            }
+            let json = to_json(&value);
+            let json = json.map_err(|error| expression_failed(format!("claim {name}: {error}")))?;
+            claims.insert(name.clone(), json);
+        }
+        let now = jiff::Timestamp::now().as_second();
+        let ttl = i64::try_from(self.ttl).unwrap_or(i64::MAX);
+        claims.insert("iat".to_owned(), Json::from(now));
+        claims.insert("exp".to_owned(), Json::from(now.saturating_add(ttl)));
+        let token = jsonwebtoken::encode(&self.header, &claims, &self.key);
+        let token = token.map_err(|error| expression_failed(format!("signedJwt: {error}")))?;
+        Ok(format!("Bearer {token}"))
+    }
+}
+
+/// The key, when it is of the algorithm's kind.
+fn signing_key(algorithm: JwtAlgorithm, bytes: &[u8]) -> Option<EncodingKey> {
+    match library_name(algorithm).family() {
+        // An empty key signs what everybody can sign.
+        AlgorithmFamily::Hmac => (!bytes.is_empty()).then(|| EncodingKey::from_secret(bytes)),
+        AlgorithmFamily::Rsa => EncodingKey::from_rsa_pem(bytes).ok(),
+        AlgorithmFamily::Ec => EncodingKey::from_ec_pem(bytes).ok(),
+        AlgorithmFamily::Ed => EncodingKey::from_ed_pem(bytes).ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
