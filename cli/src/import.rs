@@ -17,6 +17,7 @@ mod probe;
 mod steps;
 mod xml;
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -25,7 +26,7 @@ use serde_json::json;
 
 use self::entity::Entity;
 use self::finding::{Finding, Level};
-use self::policy::{Context, Scope};
+use self::policy::{Context, Fragment, Fragments, Scope};
 use crate::conformance::yaml;
 use crate::run::say;
 use crate::validate::{ValidateArgs, validate};
@@ -81,12 +82,25 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<u8> {
     Ok(u8::from(!is_whole))
 }
 
-/// Policy documents, one by one.
+/// Policy documents, one by one, and the fragments among them, whoever includes them.
 fn documents(args: &ApimArgs) -> anyhow::Result<Vec<Finding>> {
-    let mut all = Vec::new();
+    let (mut documents, mut context) = (Vec::new(), Context::default());
     for file in &args.paths {
         let text = read(file)?;
-        let findings = match policy::import(&text, args.scope, &Context::default()) {
+        if policy::root_name(&text).as_deref() != Some("fragment") {
+            documents.push((file, text));
+            continue;
+        }
+        let (file, line) = (file.clone(), 1);
+        let fragment = Fragment { text, file, line };
+        let id = fragment_id(&fragment.file);
+        if context.fragments.insert(id.clone(), fragment).is_some() {
+            bail!("the fragment {id} is given twice");
+        }
+    }
+    let (mut all, mut fragments) = (Vec::new(), Fragments::default());
+    for (file, text) in documents {
+        let findings = match policy::import(&text, args.scope, &context, &mut fragments) {
             Ok((steps, findings)) => {
                 let yaml = serde_saphyr::to_string(&json!({"onHandshake": steps}))
                     .context("failed to write YAML")?;
@@ -97,7 +111,23 @@ fn documents(args: &ApimArgs) -> anyhow::Result<Vec<Finding>> {
         };
         all.extend(findings.into_iter().map(|finding| finding.in_file(file)));
     }
+    for id in context.fragments.keys() {
+        all.extend(policy::import_fragment(id, &context, &mut fragments));
+    }
+    if !fragments.objects.is_empty() {
+        say(yaml(&fragments.objects)?.trim_end());
+    }
     Ok(all)
+}
+
+/// `name.xml`, or `name/policy.xml` as APIOps writes it.
+fn fragment_id(file: &Path) -> String {
+    let folder = file.parent().and_then(Path::file_name);
+    let name = match file.file_stem() {
+        Some(stem) if stem == "policy" => folder.or(Some(stem)),
+        stem => stem,
+    };
+    name.unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// API definitions, all at once.
@@ -147,6 +177,19 @@ fn checked(text: &str) -> anyhow::Result<Vec<Finding>> {
     Ok(found.into_iter().map(about).collect())
 }
 
+/// Templates have at most 4 MB there, policy documents less.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
+
 fn read(file: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(file).with_context(|| format!("failed to read {}", file.display()))
+    read_bounded(file).with_context(|| format!("failed to read {}", file.display()))
+}
+
+fn read_bounded(file: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    let mut bounded = std::fs::File::open(file)?.take(MAX_BYTES + 1);
+    bounded.read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(std::io::Error::other("it is longer than 16 MiB"));
+    }
+    Ok(text)
 }

@@ -119,7 +119,6 @@ fn a_folder_of_apiops_becomes_manifests_that_are_valid() {
     assert_valid_manifests(&manifests);
     for wanted in [
         "path: /chat/v1",
-        "url: wss://chat.example.com/socket",
         "url: wss://other.example.com/socket",
         "name: on-prem",
         "approval: Approved",
@@ -150,6 +149,10 @@ fn a_folder_of_apiops_becomes_manifests_that_are_valid() {
                 "quota-of-dreams",
             ),
             ("backends/other/backendInformation.json:1:1: warning", "tls"),
+            (
+                "chat/apiInformation.json:1:1: note",
+                "its policy always names the backend other",
+            ),
             (
                 "backend-key/namedValueInformation.json:1:1: error",
                 "backend_key",

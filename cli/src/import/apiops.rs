@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::entity::{Entity, Place};
 use super::finding::{Finding, Level};
 use super::json::{Kind, Node};
+use super::read_bounded;
 
 /// Folders of entities: name, type, file with the properties.
 const FOLDERS: [(&str, &str, &str); 8] = [
@@ -131,7 +132,7 @@ impl Reader {
     }
 
     fn policy(&mut self, kind: &str, names: &[&str], path: PathBuf) -> io::Result<()> {
-        let text = fs::read_to_string(&path)?;
+        let text = read_bounded(&path)?;
         let text = text.trim_start_matches('\u{feff}').to_owned();
         self.entities.push(Entity::of_text(kind, names, text, path));
         Ok(())
@@ -165,7 +166,7 @@ impl Reader {
     }
 
     fn json(&mut self, path: &Path) -> io::Result<Option<Node>> {
-        match Node::parse(&fs::read_to_string(path)?) {
+        match Node::parse(&read_bounded(path)?) {
             Ok(node) => Ok(Some(node)),
             Err(error) => {
                 let finding = Finding::at(path, error.line, Level::Error, error.message);

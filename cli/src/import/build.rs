@@ -1,6 +1,7 @@
 //! From entities of API Management to manifests. Pure: what there is to say comes back as findings.
 
 mod api;
+mod backend;
 mod policies;
 mod product;
 mod subscription;
@@ -12,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::entity::{Entity, Names};
 use super::finding::{Finding, Level};
-use super::policy::Context;
+use super::policy::{Context, Fragments};
 
 /// What an import makes.
 #[derive(Debug, Default)]
@@ -64,6 +65,7 @@ pub(super) fn build(entities: &[Entity], gateway: &str) -> Built {
         gateway: gateway.to_owned(),
         names: Names::default(),
         context: Context::default(),
+        fragments: Fragments::default(),
         apis: BTreeMap::new(),
         products: BTreeMap::new(),
         values: BTreeSet::new(),
@@ -86,6 +88,7 @@ struct Builder<'a> {
     gateway: String,
     names: Names,
     context: Context,
+    fragments: Fragments,
     /// Imported APIs: their names there, in lower case, and here.
     apis: BTreeMap<String, String>,
     /// Imported products alike.
@@ -127,13 +130,15 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The Gateway of all APIs and one for each self-hosted gateway, with the Secret of named values.
+    /// The Gateway of all APIs and one for each self-hosted gateway, with the Secret of named values
+    /// and the fragments.
     fn all_gateways(&mut self) -> Vec<Value> {
         let mut spec = Map::new();
         spec.insert("listeners".to_owned(), listeners());
         if let Some(steps) = self.steps_of_service() {
             spec.insert("onHandshake".to_owned(), steps);
         }
+        let fragments = self.all_fragments();
         let (values, secret) = self.named_values();
         if !values.is_empty() {
             spec.insert("values".to_owned(), json!(values));
@@ -152,6 +157,7 @@ impl<'a> Builder<'a> {
             objects.push(object("Gateway", &name, Value::Object(spec)));
         }
         objects.extend(secret);
+        objects.extend(fragments);
         objects
     }
 }

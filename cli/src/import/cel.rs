@@ -6,8 +6,17 @@
 
 mod calls;
 mod context;
+mod json;
+mod library;
+mod list;
+mod operator;
+mod text;
+mod time;
+mod url;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use self::context::{path, property};
 use super::csharp::{Expr, Stmt, Unreadable, parse};
@@ -21,6 +30,8 @@ pub(crate) enum Kind {
     MaybeText,
     /// An integer.
     Int,
+    /// An integer or null.
+    MaybeInt,
     /// True or false.
     Bool,
     /// Null.
@@ -29,6 +40,30 @@ pub(crate) enum Kind {
     Any,
     /// A decoded token.
     Token,
+    /// User and password.
+    Basic,
+    /// An answer that a request has kept.
+    Response,
+    /// Headers: lists by name in lower case.
+    Headers,
+    /// A query: lists by name.
+    Query,
+    /// A list of texts.
+    List,
+    /// JSON, or a part of it.
+    Json,
+    /// JSON that is made here.
+    Made,
+    /// A list of JSON.
+    JsonList,
+    /// A point in time.
+    Time,
+    /// The text of a URL that C# takes apart.
+    Url,
+    /// The text of a URL, whose query is meant.
+    UrlQuery,
+    /// A certificate of a client.
+    Certificate,
 }
 
 /// An expression in CEL, in parentheses where it needs them.
@@ -36,6 +71,8 @@ pub(crate) enum Kind {
 pub(crate) struct Cel {
     pub(crate) text: String,
     pub(crate) kind: Kind,
+    /// Of a part of JSON: in what it is, under which key. C# gives null where it is missing.
+    part: Option<(String, String)>,
 }
 
 type Result<T> = std::result::Result<T, Unreadable>;
@@ -44,6 +81,7 @@ fn cel(kind: Kind, text: impl Into<String>) -> Cel {
     Cel {
         text: text.into(),
         kind,
+        part: None,
     }
 }
 
@@ -53,6 +91,9 @@ fn no<T>(what: impl Into<String>) -> Result<T> {
 
 /// Longer than this no field of a step takes.
 const MAX_LENGTH: usize = 4096;
+
+/// Statements looked at: each `if` doubles those behind it.
+const MAX_STATEMENTS: usize = 2_000;
 
 /// Translates `@(…)` or `@{…}`.
 pub(crate) fn translate(text: &str) -> Result<Cel> {
@@ -65,26 +106,28 @@ pub(crate) fn translate(text: &str) -> Result<Cel> {
 
 /// Local variables of a block.
 #[derive(Clone, Debug, Default)]
-struct Scope(BTreeMap<String, Cel>);
+struct Scope {
+    locals: BTreeMap<String, Cel>,
+    statements: Rc<Cell<usize>>,
+}
 
 /// Statements as one expression: `if` becomes a choice, a local is put where it is read.
 fn block(statements: &[Stmt], scope: &Scope) -> Result<Cel> {
     let Some((first, rest)) = statements.split_first() else {
         return no("a block must end with return");
     };
+    scope.statements.set(scope.statements.get() + 1);
+    if scope.statements.get() > MAX_STATEMENTS {
+        return no("it has too many branches");
+    }
     match first {
         Stmt::Return(value) => scope.of(value),
-        Stmt::Var(name, value) => {
+        Stmt::Set(name, value) => {
             let value = scope.of(value)?;
             if value.text.contains("uuid()") {
                 return no("a random value can not be kept in a local variable");
             }
-            if value.text.len() > MAX_LENGTH {
-                return no("its translation is too long");
-            }
-            let mut inner = scope.clone();
-            inner.0.insert(name.clone(), value);
-            block(rest, &inner)
+            block(rest, &scope.with(name, bounded(value)?))
         }
         Stmt::If(condition, then, otherwise) => {
             let after = |branch: &[Stmt]| [branch, rest].concat();
@@ -96,12 +139,16 @@ fn block(statements: &[Stmt], scope: &Scope) -> Result<Cel> {
     }
 }
 
-fn choice(condition: &str, then: &Cel, otherwise: &Cel) -> Result<Cel> {
-    let text = format!("({condition} ? {} : {})", then.text, otherwise.text);
-    if text.len() > MAX_LENGTH {
+fn bounded(value: Cel) -> Result<Cel> {
+    if value.text.len() > MAX_LENGTH {
         return no("its translation is too long");
     }
-    Ok(cel(either(then.kind, otherwise.kind), text))
+    Ok(value)
+}
+
+fn choice(condition: &str, then: &Cel, otherwise: &Cel) -> Result<Cel> {
+    let text = format!("({condition} ? {} : {})", then.text, otherwise.text);
+    bounded(cel(either(then.kind, otherwise.kind), text))
 }
 
 fn either(a: Kind, b: Kind) -> Kind {
@@ -146,6 +193,14 @@ fn quote(text: &str) -> Result<String> {
     }
 }
 
+/// A text that is written out and has no named value in it, as a CEL literal.
+fn constant(expression: &Expr) -> Result<String> {
+    match expression {
+        Expr::Text(text) if !text.contains("{{") => quote(text),
+        _ => no("a text that is written out is wanted here"),
+    }
+}
+
 /// A name of a variable or named value: what CEL can not read in it becomes `_`.
 pub(crate) fn identifier(name: &str) -> Result<String> {
     let name = name.trim();
@@ -158,6 +213,12 @@ pub(crate) fn identifier(name: &str) -> Result<String> {
 }
 
 impl Scope {
+    fn with(&self, name: &str, value: Cel) -> Self {
+        let mut inner = self.clone();
+        inner.locals.insert(name.to_owned(), value);
+        inner
+    }
+
     fn condition(&self, expression: &Expr) -> Result<String> {
         let found = self.of(expression)?;
         match found.kind {
@@ -178,12 +239,12 @@ impl Scope {
         if let Some(found) = path(expression).and_then(|path| property(&path)) {
             return Ok(found);
         }
-        match expression {
+        let found = match expression {
             Expr::Text(text) => literal(text),
             Expr::Int(value) => Ok(cel(Kind::Int, value.to_string())),
             Expr::Bool(value) => Ok(cel(Kind::Bool, value.to_string())),
             Expr::Null => Ok(cel(Kind::Null, "null")),
-            Expr::Name(name) => match self.0.get(name) {
+            Expr::Name(name) => match self.locals.get(name) {
                 Some(value) => Ok(value.clone()),
                 None => no(format!("{name} is not known")),
             },
@@ -195,108 +256,15 @@ impl Scope {
                 &self.of(otherwise)?,
             ),
             Expr::Binary(mark, left, right) => self.binary(mark, left, right),
-            Expr::Member(of, name, _) => self.member(of, name),
+            Expr::Member(of, name, is_conditional) => self.member(of, name, *is_conditional),
             Expr::Index(of, index) => self.index(of, index),
             Expr::Call(of, argument, arguments) => self.call(of, argument.as_deref(), arguments),
-        }
-    }
-
-    fn cast(&self, to: &str, of: &Expr) -> Result<Cel> {
-        let found = self.of(of)?;
-        let kind = match to {
-            "string" | "String" => Kind::MaybeText,
-            "bool" => Kind::Bool,
-            "int" => Kind::Int,
-            _ => Kind::Token,
+            Expr::New(name, arguments) => self.made(name, arguments),
+            Expr::Object(fields) => self.object(fields),
+            Expr::Lambda(..) => no("a function is not translated here"),
         };
-        match found.kind {
-            Kind::Any => Ok(cel(kind, found.text)),
-            known if known == kind || known == Kind::Text && kind == Kind::MaybeText => Ok(found),
-            _ => no(format!("the cast to {to} is not translated")),
-        }
+        found.and_then(bounded)
     }
-
-    fn binary(&self, mark: &str, left: &Expr, right: &Expr) -> Result<Cel> {
-        if mark == "&&" || mark == "||" {
-            let (left, right) = (self.condition(left)?, self.condition(right)?);
-            let text = match mark {
-                "&&" => format!("({left} ? {right} : false)"),
-                _ => format!("({left} ? true : {right})"),
-            };
-            return Ok(cel(Kind::Bool, text));
-        }
-        let (left, right) = (self.of(left)?, self.of(right)?);
-        match mark {
-            "??" => choice(&format!("{} != null", left.text), &left, &right).map(|mut found| {
-                if right.kind == Kind::Text && left.kind != Kind::Any {
-                    found.kind = Kind::Text;
-                }
-                found
-            }),
-            "+" => sum(&left, &right),
-            "==" | "!=" => Ok(cel(
-                Kind::Bool,
-                format!("({} {mark} {})", left.text, right.text),
-            )),
-            _ if (left.kind, right.kind) != (Kind::Int, Kind::Int) => {
-                no(format!("{mark} is translated for integers only"))
-            }
-            _ => {
-                let is_arithmetic = ["-", "*", "/"].contains(&mark);
-                let kind = if is_arithmetic { Kind::Int } else { Kind::Bool };
-                Ok(cel(kind, format!("({} {mark} {})", left.text, right.text)))
-            }
-        }
-    }
-
-    fn index(&self, of: &Expr, index: &Expr) -> Result<Cel> {
-        let is_variables = path(of).is_some_and(|path| path == ["context", "Variables"]);
-        match index {
-            Expr::Text(name) if is_variables => {
-                Ok(cel(Kind::Any, format!("vars.{}", identifier(name)?)))
-            }
-            _ => no("this index is not translated"),
-        }
-    }
-
-    fn member(&self, of: &Expr, name: &str) -> Result<Cel> {
-        if let Some(found) = self.credentials(of, name) {
-            return found;
-        }
-        let of = self.of(of)?;
-        let claim = match (of.kind, name) {
-            (Kind::Text | Kind::MaybeText, "Length") => {
-                return Ok(cel(Kind::Int, format!("size({})", of.text)));
-            }
-            (Kind::Token, "Subject") => "sub",
-            (Kind::Token, "Issuer") => "iss",
-            (Kind::Token, "Id") => "jti",
-            _ => return no(format!("{name} is not translated")),
-        };
-        Ok(cel(Kind::Any, format!("{}.claims.{claim}", of.text)))
-    }
-}
-
-/// C# joins null as nothing; other types print differently than here.
-fn sum(left: &Cel, right: &Cel) -> Result<Cel> {
-    if (left.kind, right.kind) == (Kind::Int, Kind::Int) {
-        return Ok(cel(Kind::Int, format!("({} + {})", left.text, right.text)));
-    }
-    let is_text = |kind| matches!(kind, Kind::Text | Kind::MaybeText);
-    if !is_text(left.kind) && !is_text(right.kind) {
-        return no("+ is translated for texts and integers only");
-    }
-    let part = |of: &Cel| match of.kind {
-        Kind::Text | Kind::Any => Ok(of.text.clone()),
-        Kind::MaybeText => Ok(format!("({0} == null ? \"\" : {0})", of.text)),
-        Kind::Int => Ok(format!("string({})", of.text)),
-        Kind::Null | Kind::Bool | Kind::Token => no("this is not translated as a part of a text"),
-    };
-    let text = format!("({} + {})", part(left)?, part(right)?);
-    if text.len() > MAX_LENGTH {
-        return no("its translation is too long");
-    }
-    Ok(cel(Kind::Text, text))
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! The part of C# that policy expressions use: text to tree.
 
+mod expression;
 mod lexer;
-mod parser;
+mod statement;
+mod tree;
 
-pub(crate) use parser::{Expr, Stmt, parse};
+pub(crate) use statement::parse;
+pub(crate) use tree::{Expr, Stmt};
 
 /// Why a text is none that we read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -20,11 +20,15 @@ fn is_expression(text: &str) -> bool {
 pub(super) fn template(text: &str) -> Result<String> {
     if is_expression(text.trim()) {
         let found = translate(text.trim())?;
+        let found = match found.kind {
+            Kind::Json => found.value(Kind::MaybeText)?,
+            _ => found,
+        };
         return match found.kind {
-            Kind::Text | Kind::MaybeText | Kind::Int | Kind::Any => {
+            Kind::Text | Kind::MaybeText | Kind::Int | Kind::MaybeInt | Kind::Any => {
                 Ok(format!("${{{}}}", found.text))
             }
-            Kind::Bool | Kind::Null | Kind::Token => no("a text is wanted here"),
+            _ => no("a text is wanted here"),
         };
     }
     if text.contains("@(") || text.contains("@{") {
@@ -48,7 +52,7 @@ pub(super) fn template(text: &str) -> Result<String> {
 /// A text or an expression, as CEL.
 pub(super) fn value(text: &str) -> Result<String> {
     if is_expression(text.trim()) {
-        return Ok(translate(text.trim())?.text);
+        return Ok(translate(text.trim())?.kept()?.text);
     }
     Ok(literal(text)?.text)
 }

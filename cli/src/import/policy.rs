@@ -5,7 +5,9 @@
 
 mod choose;
 mod context;
+mod element;
 mod fragment;
+mod target;
 
 use std::path::Path;
 
@@ -13,10 +15,12 @@ use roxmltree::{Document, Node};
 use serde_json::{Map, Value, json};
 
 pub(super) use self::context::{Context, Fragment};
+pub(super) use self::fragment::{Fragments, import_fragment};
+use self::target::Target;
+pub(super) use self::target::{own_backend, websocket};
 use super::finding::{Finding, Level};
 use super::probe::Probe;
-use super::steps::step;
-use super::xml::{protect, restore};
+use super::xml::{Unreadable, parse, protect, restore};
 use tidegate_config::policy::Section;
 
 /// Whose policies a document has.
@@ -30,30 +34,11 @@ pub(super) enum Scope {
     Api,
 }
 
-/// What is never run on a handshake there; allowed in wider scopes only.
-const UNSUPPORTED: [&str; 15] = [
-    "mock-response",
-    "cache-lookup",
-    "cache-store",
-    "cross-domain",
-    "cors",
-    "jsonp",
-    "set-method",
-    "set-body",
-    "xml-to-json",
-    "json-to-xml",
-    "xsl-transform",
-    "validate-content",
-    "validate-parameters",
-    "validate-headers",
-    "validate-status-code",
-];
-
-/// What only watches: leaving it out lets nobody in.
-const WATCHERS: [&str; 3] = ["trace", "emit-metric", "log-to-eventhub"];
-
-/// Steps a section takes.
+/// Steps a section takes, and a fragment.
 const MAX_STEPS: usize = 32;
+
+/// Who has so much to say has no policy; each costs a look at the whole document.
+const MAX_FINDINGS: usize = 1_000;
 
 /// Deeper nesting of choose is refused as a whole.
 const MAX_DEPTH: usize = 16;
@@ -64,20 +49,14 @@ pub(super) fn import(
     text: &str,
     scope: Scope,
     context: &Context,
+    fragments: &mut Fragments,
 ) -> Result<(Value, Vec<Finding>), Finding> {
-    let unreadable = |line, column, text: String| Finding::new(line, column, Level::Error, text);
-    let Some(protected) = protect(text) else {
-        let text = "has characters of the private use area U+E000 to U+E003";
-        return Err(unreadable(1, 1, text.to_owned()));
-    };
-    let document = Document::parse(&protected).map_err(|error| {
-        let at = error.pos();
-        unreadable(at.row, at.col, restore(&error.to_string()))
-    })?;
+    let protected = protect(text).map_err(|error| unreadable(text, &error))?;
+    let document = parse(&protected).map_err(|error| unparsed(&error))?;
     let root = document.root_element();
     if root.tag_name().name() != "policies" {
         let text = format!("<policies> is wanted, not <{}>", root.tag_name().name());
-        return Err(unreadable(1, 1, text));
+        return Err(Finding::new(1, 1, Level::Error, text));
     }
     let mut translator = Translator {
         document: &document,
@@ -86,8 +65,34 @@ pub(super) fn import(
         file: None,
         state: State::default(),
     };
+    translator.state.fragments = std::mem::take(fragments);
     let value = translator.policies(root);
+    *fragments = translator.state.fragments;
     Ok((value, translator.state.findings))
+}
+
+/// Name of the outermost element; `None` when the text can not be read.
+pub(super) fn root_name(text: &str) -> Option<String> {
+    let protected = protect(text).ok()?;
+    let document = parse(&protected).ok()?;
+    Some(document.root_element().tag_name().name().to_owned())
+}
+
+fn unreadable(text: &str, error: &Unreadable) -> Finding {
+    let before = match error {
+        Unreadable::NoEnd { at } => &text[..*at],
+        _ => "",
+    };
+    let row = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default();
+    let column = column.chars().count() + 1;
+    let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    Finding::new(narrow(row), narrow(column), Level::Error, error.to_string())
+}
+
+fn unparsed(error: &roxmltree::Error) -> Finding {
+    let at = error.pos();
+    Finding::new(at.row, at.col, Level::Error, restore(&error.to_string()))
 }
 
 struct Translator<'a, 'i> {
@@ -106,6 +111,9 @@ struct State {
     findings: Vec<Finding>,
     /// Conditions kept in variables so far.
     conditions: usize,
+    /// In front of the number of a condition: fragments run within a document's branches.
+    prefix: String,
+    fragments: Fragments,
     /// Fragments within fragments.
     depth: usize,
 }
@@ -116,6 +124,22 @@ struct Steps {
     found: Vec<Value>,
     guard: Option<String>,
     depth: usize,
+    /// In the section `backend`: does anything forward the request?
+    forwards: Option<bool>,
+    target: Target,
+}
+
+impl Steps {
+    fn new(section: Section, target: Target) -> Self {
+        Self {
+            section,
+            found: Vec::new(),
+            guard: None,
+            depth: 0,
+            forwards: None,
+            target,
+        }
+    }
 }
 
 impl Translator<'_, '_> {
@@ -125,18 +149,13 @@ impl Translator<'_, '_> {
         if self.scope != Scope::Global {
             fields.insert("inherit".to_owned(), json!(false));
         }
-        let empty = [
+        for (section, name) in [
             (Section::Inbound, "inbound"),
             (Section::Outbound, "outbound"),
-        ];
-        let sections = empty.into_iter().chain([(Section::OnError, "on-error")]);
-        for (section, name) in sections {
-            let mut steps = Steps {
-                section,
-                found: Vec::new(),
-                guard: None,
-                depth: 0,
-            };
+            (Section::OnError, "on-error"),
+        ] {
+            let target = Target::of(self.context, self.scope);
+            let mut steps = Steps::new(section, target);
             for node in children(root, name) {
                 self.block(node, &mut steps);
             }
@@ -170,25 +189,12 @@ impl Translator<'_, '_> {
 
     /// The handshake goes to the backend by itself.
     fn backend(&mut self, node: Node<'_, '_>, steps: &mut Steps) {
-        let mut forwards = false;
-        for child in node.children().filter(Node::is_element) {
-            match child.tag_name().name() {
-                "base" => forwards |= self.scope != Scope::Global,
-                "forward-request" => {
-                    forwards = true;
-                    if child.attributes().len() > 0 {
-                        let text = "left out: its settings are timeouts of the WebSocketApi";
-                        self.say(child, Level::Warning, text);
-                    }
-                }
-                _ => {
-                    self.element(child, steps);
-                }
-            }
-        }
-        if !forwards {
+        steps.forwards = Some(false);
+        self.block(node, steps);
+        if steps.forwards != Some(true) {
             self.refuse(node, steps, "nothing in it forwards the request");
         }
+        steps.forwards = None;
     }
 
     fn block(&mut self, node: Node<'_, '_>, steps: &mut Steps) {
@@ -201,42 +207,35 @@ impl Translator<'_, '_> {
         }
     }
 
-    fn element(&mut self, node: Node<'_, '_>, steps: &mut Steps) {
-        let name = node.tag_name().name();
-        if name == "choose" {
-            self.choose(node, steps);
-        } else if name == "include-fragment" {
-            self.include(node, steps);
-        } else if name == "base" {
-            match self.scope {
-                Scope::Global => {}
-                _ => self.push(node, steps, json!({"base": {}})),
-            }
-        } else if UNSUPPORTED.contains(&name) && self.scope != Scope::Api {
-            self.say(node, Level::Note, "skipped for WebSocket, as there");
-        } else if UNSUPPORTED.contains(&name) {
-            self.refuse(node, steps, "not supported on a WebSocket API");
-        } else if WATCHERS.contains(&name) {
-            self.say(node, Level::Warning, "left out: it changes no handshake");
-        } else {
-            match step(node, self.context) {
-                Ok(policy) => self.push(node, steps, policy),
-                Err(why) => self.refuse(node, steps, &why.to_string()),
-            }
+    /// Adds a step, when it is one that Tidegate takes.
+    fn push(&mut self, node: Node<'_, '_>, steps: &mut Steps, policy: Value) {
+        if let Err(why) = self.add(node, steps, policy) {
+            self.refuse(node, steps, &why);
         }
     }
 
-    /// Adds a step, when it is one that Tidegate takes.
-    fn push(&mut self, node: Node<'_, '_>, steps: &mut Steps, mut policy: Value) {
+    /// The same; what is wrong with it is for the caller to say.
+    fn add(
+        &mut self,
+        node: Node<'_, '_>,
+        steps: &mut Steps,
+        mut policy: Value,
+    ) -> Result<(), String> {
         if let Some(id) = node.attribute("id") {
             policy["id"] = json!(id);
         }
         if let Some(guard) = &steps.guard {
-            policy["when"] = json!(guard);
+            policy["when"] = match policy["when"].as_str() {
+                Some(own) => json!(format!("({guard} ? {own} : false)")),
+                None => json!(guard),
+            };
         }
         match self.state.probe.check(steps.section, &policy) {
-            None => steps.found.push(policy),
-            Some(why) => self.refuse(node, steps, &why),
+            None => {
+                steps.found.push(policy);
+                Ok(())
+            }
+            Some(why) => Err(why),
         }
     }
 
@@ -267,7 +266,8 @@ impl Translator<'_, '_> {
         let range = node.range();
         let at = self.document.text_pos_at(range.start);
         let source = self.document.input_text().get(range).unwrap_or_default();
-        let source = excerpt(&restore(source));
+        let start: String = source.chars().take(1024).collect();
+        let source = excerpt(&restore(&start));
         let text = format!("{text}: {source}");
         let finding = Finding::new(at.row, at.col, level, text);
         self.state.findings.push(match self.file {
@@ -293,3 +293,6 @@ fn excerpt(source: &str) -> String {
         None => line,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,18 +1,23 @@
 //! Would Tidegate take this step? Schema and expressions, as `tidegate validate` looks at them.
 
+use std::sync::LazyLock;
+
 use serde_json::{Value, json};
 use tidegate_api::Validator;
 use tidegate_config::ExpressionKind;
 use tidegate_config::policy::{OnHandshake, Section};
 use tidegate_expr::{Program, Stage, Template};
 
+/// Made once: to compile all rules takes longer than any document.
+static VALIDATOR: LazyLock<Validator> = LazyLock::new(Validator::default);
+
 /// Checks steps one by one.
-#[derive(Default)]
-pub(super) struct Probe(Validator);
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Probe;
 
 impl Probe {
     /// What is wrong with a step; `None`: nothing.
-    pub(super) fn check(&self, section: Section, step: &Value) -> Option<String> {
+    pub(super) fn check(self, section: Section, step: &Value) -> Option<String> {
         let on_handshake = json!({section.field(): [step]});
         let document = json!({
             "apiVersion": "tidegate.dev/v1alpha1",
@@ -25,7 +30,7 @@ impl Probe {
                 "onHandshake": on_handshake,
             },
         });
-        if let Some(finding) = self.0.validate(&document).first() {
+        if let Some(finding) = VALIDATOR.validate(&document).first() {
             return Some(finding.to_string());
         }
         match serde_json::from_value::<OnHandshake>(on_handshake) {

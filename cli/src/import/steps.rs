@@ -1,10 +1,13 @@
 //! One policy element to one step.
 
 mod answer;
+mod cache;
+mod call;
 mod certificate;
 mod guard;
 mod limit;
 mod request;
+mod tell;
 mod token;
 
 use roxmltree::Node;
@@ -12,7 +15,6 @@ use serde_json::{Map, Value, json};
 
 use super::csharp::Unreadable;
 use super::field::{content, known, optional, required, template};
-use super::policy::Context;
 
 type Result<T> = std::result::Result<T, Unreadable>;
 
@@ -23,13 +25,78 @@ fn no<T>(what: impl Into<String>) -> Result<T> {
     Err(Unreadable(what.into()))
 }
 
-/// The step's policy, as `{key: fields}`.
-pub(super) fn step(node: Node<'_, '_>, context: &Context) -> Result<Value> {
+/// What an element becomes.
+#[derive(Debug)]
+pub(super) struct Made {
+    /// Policies as `{key: fields}`, some with a `when` of their own.
+    pub(super) policies: Vec<Value>,
+    /// What is left out.
+    pub(super) remarks: Vec<String>,
+}
+
+impl Made {
+    fn remark(&mut self, text: &str) {
+        self.remarks.push(text.to_owned());
+    }
+}
+
+impl From<Value> for Made {
+    fn from(policy: Value) -> Self {
+        Self {
+            policies: vec![policy],
+            remarks: Vec::new(),
+        }
+    }
+}
+
+/// What is not there in this form, and what to take.
+const INSTEAD: [(&str, &str); 5] = [
+    (
+        "authentication-managed-identity",
+        "there is no managed identity here: get the token with auth.oauth2 of a sendRequest, or with \
+         a client of your own",
+    ),
+    (
+        "authentication-certificate",
+        "put the certificate into a Secret and name it in backend.tls.clientCertificateRef",
+    ),
+    (
+        "get-authorization-context",
+        "there is no store of authorizations here: get the token with auth.oauth2 of a sendRequest",
+    ),
+    ("proxy", "set backend.proxy of the WebSocketApi"),
+    (
+        "cache-value",
+        "write it as cache-lookup-value, choose and cache-store-value",
+    ),
+];
+
+/// The steps of an element.
+pub(super) fn step(node: Node<'_, '_>) -> Result<Made> {
+    let name = node.tag_name().name();
+    if let Some((_, text)) = INSTEAD.iter().find(|(there, _)| *there == name) {
+        return no(*text);
+    }
+    match name {
+        "send-request" => call::send_request(node),
+        "send-one-way-request" => call::notify(node),
+        "retry" => call::retry(node),
+        "wait" => call::wait(node),
+        "cache-lookup-value" => cache::lookup(node),
+        "cache-store-value" => cache::store(node),
+        "cache-remove-value" => cache::remove(node),
+        "trace" => tell::trace(node),
+        "emit-metric" => tell::emit_metric(node),
+        _ => single(node).map(Made::from),
+    }
+}
+
+/// Elements that become one step, and nothing is left out of them.
+fn single(node: Node<'_, '_>) -> Result<Value> {
     match node.tag_name().name() {
         "set-header" => Ok(json!({"setHeader": request::edit(node)?})),
         "set-query-parameter" => Ok(json!({"setQueryParameter": request::edit(node)?})),
         "set-variable" => request::set_variable(node),
-        "set-backend-service" => request::set_backend(node, context),
         "authentication-basic" => request::authentication_basic(node),
         "return-response" => answer::return_response(node),
         "set-status" => answer::set_status(node),
@@ -41,6 +108,7 @@ pub(super) fn step(node: Node<'_, '_>, context: &Context) -> Result<Value> {
         "rate-limit" => limit::rate_limit(node),
         "rate-limit-by-key" => limit::rate_limit_by_key(node),
         "validate-jwt" => token::validate_jwt(node),
+        "validate-azure-ad-token" => token::validate_azure_ad_token(node),
         other => no(format!("{other} is not translated")),
     }
 }

@@ -3,6 +3,10 @@
 //! Before parsing, the characters of expressions that XML forbids are replaced by others of the same
 //! width in columns, so that positions stay those of the file; afterwards they are put back.
 
+use std::ops::Range;
+
+use roxmltree::{Document, ParsingOptions};
+
 /// What is replaced, and by which characters for private use.
 const STANDINS: [(char, char); 4] = [
     ('"', '\u{e000}'),
@@ -13,10 +17,33 @@ const STANDINS: [(char, char); 4] = [
 
 const ENTITIES: [&str; 6] = ["&quot;", "&lt;", "&gt;", "&amp;", "&apos;", "&#"];
 
-/// The document with readable expressions; `None` when it has one of the stand-ins already.
-pub(crate) fn protect(text: &str) -> Option<String> {
+/// There, a document has at most 512 KiB.
+const MAX_LENGTH: usize = 1024 * 1024;
+
+/// More than fit in the documents that there are.
+const MAX_NODES: u32 = 200_000;
+
+/// Why a document is not read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreadable {
+    #[error("the document is longer than 1 MiB")]
+    TooLong,
+    #[error("has characters of the private use area U+E000 to U+E003")]
+    Standins,
+    #[error("this expression has no end")]
+    NoEnd {
+        /// Bytes before it.
+        at: usize,
+    },
+}
+
+/// The document with readable expressions.
+pub(crate) fn protect(text: &str) -> Result<String, Unreadable> {
+    if text.len() > MAX_LENGTH {
+        return Err(Unreadable::TooLong);
+    }
     if text.contains(STANDINS.map(|(_, standin)| standin)) {
-        return None;
+        return Err(Unreadable::Standins);
     }
     let mut found = String::with_capacity(text.len());
     let mut rest = text;
@@ -28,8 +55,9 @@ pub(crate) fn protect(text: &str) -> Option<String> {
             found.push_str(&rest[..length]);
             rest = &rest[length..];
         } else if is_start && matches!(before, Some('"' | '\'' | '>')) {
-            let end = end(rest).unwrap_or(2);
-            replace(&rest[..end], &mut found);
+            let at = text.len() - rest.len();
+            let (end, comments) = end(rest).ok_or(Unreadable::NoEnd { at })?;
+            replace(&rest[..end], &comments, &mut found);
             rest = &rest[end..];
         } else {
             let first = rest.chars().next().map_or(1, char::len_utf8);
@@ -37,7 +65,17 @@ pub(crate) fn protect(text: &str) -> Option<String> {
             rest = &rest[first..];
         }
     }
-    Some(found)
+    Ok(found)
+}
+
+/// Reads what `protect` has made. Entities of a document's own are not known: they could grow
+/// without bound.
+pub(crate) fn parse(protected: &str) -> Result<Document<'_>, roxmltree::Error> {
+    let options = ParsingOptions {
+        nodes_limit: MAX_NODES,
+        ..ParsingOptions::default()
+    };
+    Document::parse_with_options(protected, options)
 }
 
 /// The text as it was.
@@ -58,8 +96,15 @@ fn verbatim_length(rest: &str) -> usize {
     0
 }
 
-fn replace(expression: &str, found: &mut String) {
+/// Comments become spaces: an attribute has no ends of lines.
+fn replace(expression: &str, comments: &[Range<usize>], found: &mut String) {
+    let mut comments = comments.iter().peekable();
     for (at, c) in expression.char_indices() {
+        while comments.next_if(|comment| comment.end <= at).is_some() {}
+        if comments.peek().is_some_and(|comment| comment.contains(&at)) {
+            found.push(if c == '\n' { '\n' } else { ' ' });
+            continue;
+        }
         let is_entity = ENTITIES
             .iter()
             .any(|entity| expression[at..].starts_with(entity));
@@ -71,29 +116,52 @@ fn replace(expression: &str, found: &mut String) {
     }
 }
 
-/// Where the expression at the start ends: after the bracket that closes its first one.
-fn end(rest: &str) -> Option<usize> {
+/// Length of the comment at the start.
+fn comment_length(rest: &str) -> Option<usize> {
+    if rest.starts_with("//") {
+        return Some(rest.find('\n').unwrap_or(rest.len()));
+    }
+    let inner = rest.strip_prefix("/*")?;
+    inner.find("*/").map(|at| at + 4)
+}
+
+/// Where the expression at the start ends, after the bracket that closes its first one, and the
+/// comments in it.
+fn end(rest: &str) -> Option<(usize, Vec<Range<usize>>)> {
     let (mut depth, mut at, mut quote) = (0_usize, 1, None);
+    // In `@"…"`, a backslash is one.
+    let mut is_verbatim = false;
+    let mut comments = Vec::new();
     while let Some(c) = rest[at..].chars().next() {
+        if quote.is_none()
+            && let Some(length) = comment_length(&rest[at..])
+        {
+            comments.push(at..at + length);
+            at += length;
+            continue;
+        }
         let (c, length) = match rest[at..].starts_with("&quot;") {
             true => ('"', "&quot;".len()),
             false => (c, c.len_utf8()),
         };
         at += length;
         match (quote, c) {
-            (Some(_), '\\') => {
+            (Some(_), '\\') if !is_verbatim => {
                 let is_entity = rest[at..].starts_with("&quot;");
                 let next = rest[at..].chars().next().map_or(0, char::len_utf8);
                 at += if is_entity { "&quot;".len() } else { next };
             }
             (Some(open), c) if open == c => quote = None,
             (Some(_), _) => {}
-            (None, '"' | '\'') => quote = Some(c),
+            (None, '"' | '\'') => {
+                is_verbatim = rest[..at - length].ends_with('@');
+                quote = Some(c);
+            }
             (None, '(' | '{' | '[') => depth += 1,
             (None, ')' | '}' | ']') => {
                 depth = depth.checked_sub(1)?;
                 if depth == 0 {
-                    return Some(at);
+                    return Some((at, comments));
                 }
             }
             (None, _) => {}

@@ -84,8 +84,8 @@ impl Builder<'_> {
         }
         spec.insert("gateways".to_owned(), json!(self.gateways_of(id)));
         spec.insert("path".to_owned(), json!(self.path(entity)));
-        let url = entity.text("serviceUrl").unwrap_or_default();
-        spec.insert("backend".to_owned(), json!({"url": url}));
+        let (backend, own) = self.backend(entity, id);
+        spec.insert("backend".to_owned(), backend);
         if entity.flag("subscriptionRequired") == Some(false) {
             spec.insert("subscriptionRequired".to_owned(), json!(false));
         }
@@ -95,7 +95,7 @@ impl Builder<'_> {
             spec.insert("subscriptionKey".to_owned(), names);
         }
         self.protocols(entity);
-        if let Some(steps) = self.steps_of_api(id) {
+        if let Some(steps) = self.steps_of_api(id, own) {
             spec.insert("onHandshake".to_owned(), steps);
         }
         Value::Object(spec)

@@ -6,10 +6,35 @@ use serde_json::Value;
 
 use super::super::entity::Entity;
 use super::super::finding::Level;
-use super::super::policy::{Context, Fragment, Scope, import};
+use super::super::json::Node;
+use super::super::policy::{Context, Fragment, Scope, import, own_backend};
 use super::Builder;
 
-impl Builder<'_> {
+/// What of a backend is carried over, or says nothing about a handshake.
+const BACKEND: [&str; 9] = [
+    "circuitBreaker",
+    "credentials",
+    "description",
+    "pool",
+    "protocol",
+    "resourceId",
+    "title",
+    "type",
+    "url",
+];
+
+/// The element that chooses a backend.
+const CHOOSES: &str = "set-backend-service";
+
+/// The backend of an API.
+#[derive(Default)]
+pub(super) struct OwnBackend {
+    pub(super) url: Option<String>,
+    /// Of the entity that it is made of.
+    pub(super) id: Option<String>,
+}
+
+impl<'a> Builder<'a> {
     pub(super) fn steps_of_service(&mut self) -> Option<Value> {
         let entity = self.of("policies").next()?;
         self.steps(entity, Scope::Global)
@@ -22,14 +47,63 @@ impl Builder<'_> {
     }
 
     /// Of the only operation that a WebSocket API has.
-    pub(super) fn steps_of_api(&mut self, id: &str) -> Option<Value> {
+    pub(super) fn steps_of_api(&mut self, id: &str, backend: OwnBackend) -> Option<Value> {
+        let entity = self.policy_of_api(id)?;
+        self.context.service_url = backend.url;
+        self.context.own_backend = backend.id;
+        let steps = self.steps(entity, Scope::Api);
+        self.context.service_url = None;
+        self.context.own_backend = None;
+        steps
+    }
+
+    fn policy_of_api(&self, id: &str) -> Option<&'a Entity> {
         let mut policies = self.of("apis/operations/policies");
-        let entity = policies.find(|entity| {
+        policies.find(|entity| {
             let operation = entity.names.get(1).map_or("", String::as_str);
             let owner = entity.owner().split(";rev=").next().unwrap_or_default();
             owner.eq_ignore_ascii_case(id) && operation.eq_ignore_ascii_case("onHandshake")
-        })?;
-        self.steps(entity, Scope::Api)
+        })
+    }
+
+    /// The backend entity that an API always uses. Where another document chooses one, too, the
+    /// order of steps decides.
+    pub(super) fn backend_of_api(&self, id: &str) -> Option<(String, Node)> {
+        let entity = self.policy_of_api(id)?;
+        let mut others = self
+            .of("policies")
+            .chain(self.of("products/policies"))
+            .chain(self.of("policyfragments"))
+            .chain(self.of("policyfragments/policies"));
+        let chooses = |other: &Entity| {
+            other
+                .text("value")
+                .is_some_and(|text| text.contains(CHOOSES))
+        };
+        if others.any(chooses) {
+            return None;
+        }
+        let id = own_backend(entity.text("value")?)?;
+        let properties = self.context.backend(&id)?.clone();
+        Some((id, properties))
+    }
+
+    /// PolicyFragments of those fragments that are included.
+    pub(super) fn all_fragments(&mut self) -> Vec<Value> {
+        for entity in self.of("policyfragments") {
+            if !self.fragments.has(entity.name()) {
+                let text = format!(
+                    "skipped: no imported policy includes the fragment {}",
+                    entity.name()
+                );
+                self.say(entity.finding(Level::Note, text));
+            }
+        }
+        let objects = std::mem::take(&mut self.fragments.objects);
+        for object in &objects {
+            self.values.extend(values_of(&object.to_string()));
+        }
+        objects
     }
 
     fn steps(&mut self, entity: &Entity, scope: Scope) -> Option<Value> {
@@ -40,7 +114,7 @@ impl Builder<'_> {
             self.say(entity.about(node, Level::Error, text));
             return None;
         };
-        let (steps, findings) = match import(text, scope, &self.context) {
+        let (steps, findings) = match import(text, scope, &self.context, &mut self.fragments) {
             Ok((steps, findings)) => (Some(steps), findings),
             Err(finding) => (None, vec![finding]),
         };
@@ -62,12 +136,10 @@ impl Builder<'_> {
     pub(super) fn policy_context(&mut self) -> Context {
         let mut context = Context::default();
         for entity in self.of("backends") {
-            let left = entity.leftovers(&["description", "protocol", "resourceId", "title", "url"]);
+            let left = entity.leftovers(&BACKEND);
             self.built.findings.extend(left);
-            if let Some(url) = entity.text("url") {
-                let name = entity.name().to_owned();
-                context.backends.insert(name, url.to_owned());
-            }
+            let name = entity.name().to_owned();
+            context.backends.insert(name, entity.properties.clone());
         }
         let mut fragments = BTreeMap::new();
         let texts = self

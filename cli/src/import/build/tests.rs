@@ -204,9 +204,12 @@ fn policies_bring_their_values_backends_and_fragments_along() {
         ),
     ]));
     let steps = &one(&objects, "WebSocketApi")["spec"]["onHandshake"]["inbound"];
-    assert_eq!(steps[1]["checkHeader"]["name"], "X-Who");
-    assert_eq!(steps[2]["setBackend"]["url"], "wss://other.example");
-    let header = &steps[3]["setHeader"]["values"][0];
+    assert_eq!(steps[1], json!({"includeFragment": {"name": "who"}}));
+    let steps_of_fragment = &one(&objects, "PolicyFragment")["spec"]["steps"];
+    assert_eq!(steps_of_fragment[0]["checkHeader"]["name"], "X-Who");
+    let backend = &one(&objects, "WebSocketApi")["spec"]["backend"];
+    assert_eq!(backend, &json!({"url": "wss://other.example"}));
+    let header = &steps[2]["setHeader"]["values"][0];
     assert_eq!(header, "${values.region} ${values.the_key}");
     let values = &one(&objects, "Gateway")["spec"]["values"];
     assert_eq!(values[0], json!({"name": "region", "value": "eu"}));
@@ -236,6 +239,8 @@ fn fragments_that_include_themselves_end_in_a_refusal() {
         resource("policyFragments", "loop", json!({"value": fragment})),
     ]));
     let steps = &one(&objects, "WebSocketApi")["spec"]["onHandshake"]["inbound"];
+    assert_eq!(steps[0], json!({"includeFragment": {"name": "loop"}}));
+    let steps = &one(&objects, "PolicyFragment")["spec"]["steps"];
     assert_eq!(steps[0]["returnResponse"]["status"], 501);
-    assert!(said.contains("nested too deeply"), "{said}");
+    assert!(said.contains("the fragment includes itself"), "{said}");
 }

@@ -1,16 +1,61 @@
-//! Calls: methods of the context, of texts, and of the library.
+//! Members and calls: which part of the context or which value is asked.
 
-use super::super::csharp::Expr;
+use super::super::csharp::{Expr, Unreadable};
+use super::time::part_of_time;
+use super::url::of_url;
 use super::{Cel, Kind, Result, Scope, cel, identifier, no, path, quote};
 
 impl Scope {
+    pub(super) fn member(&self, of: &Expr, name: &str, is_conditional: bool) -> Result<Cel> {
+        let of = self.of(of).map_err(|why| match path(of) {
+            Some(path) if path.first() == Some(&"context") => {
+                Unreadable(format!("{}.{name} is not translated", path.join(".")))
+            }
+            _ => why,
+        })?;
+        let text = &of.text;
+        let found = match (of.kind, name) {
+            (Kind::Text | Kind::MaybeText, "Length") => cel(Kind::Int, format!("size({text})")),
+            (Kind::List | Kind::JsonList, "Length" | "Count") => {
+                cel(Kind::Int, format!("size({text})"))
+            }
+            (Kind::Json, "Count") => cel(Kind::Int, format!("size({text})")),
+            (Kind::Response, "StatusCode") => cel(Kind::Int, format!("{text}.status")),
+            (Kind::Response, "Headers") => cel(Kind::Headers, format!("{text}.headers")),
+            (Kind::Basic, "UserId") => {
+                cel(Kind::MaybeText, format!("{text}.?username.orValue(null)"))
+            }
+            (Kind::Basic, "Password") => {
+                cel(Kind::MaybeText, format!("{text}.?password.orValue(null)"))
+            }
+            (Kind::Certificate, "Thumbprint") => {
+                cel(Kind::MaybeText, format!("{text}.?thumbprint.orValue(null)"))
+            }
+            (Kind::Time, name) => part_of_time(&of, name)?,
+            (Kind::Url, name) => of_url(&of, name)?,
+            (Kind::Token, "Subject") => cel(Kind::Any, format!("{text}.claims.sub")),
+            (Kind::Token, "Issuer") => cel(Kind::Any, format!("{text}.claims.iss")),
+            (Kind::Token, "Id") => cel(Kind::Any, format!("{text}.claims.jti")),
+            _ => return no(format!("{name} is not translated")),
+        };
+        // Of null, `a?.b` is null; the others of these are never null, or give null themselves.
+        Ok(match (is_conditional, of.kind, found.kind) {
+            (true, Kind::Response | Kind::MaybeText, Kind::Int) => cel(
+                Kind::MaybeInt,
+                format!("({text} == null ? null : {})", found.text),
+            ),
+            (true, Kind::Response, _) => return no("?. is not translated here"),
+            _ => found,
+        })
+    }
+
     pub(super) fn call(&self, of: &Expr, argument: Option<&str>, args: &[Expr]) -> Result<Cel> {
-        let Expr::Member(receiver, name, _) = of else {
+        let Expr::Member(receiver, name, is_conditional) = of else {
             return no("this call is not translated");
         };
         if let Some(receiver) = path(receiver) {
-            if let Some(found) = self.of_context(&receiver, name, argument, args) {
-                return found;
+            if receiver == ["context", "Variables"] {
+                return self.of_variables(name, argument, args);
             }
             if let Some(found) = self.of_library(&receiver, name, args) {
                 return found;
@@ -19,45 +64,57 @@ impl Scope {
         if let Some(found) = self.of_claims(receiver, name, args) {
             return found;
         }
-        let receiver = self.of(receiver)?;
-        match receiver.kind {
-            Kind::Text | Kind::MaybeText => self.of_text(&receiver, name, args),
-            Kind::Int if name == "ToString" && args.is_empty() => {
-                Ok(cel(Kind::Text, format!("string({})", receiver.text)))
+        if let Some(found) = self.of_body(receiver, name, argument, args) {
+            return found;
+        }
+        let of = self.of(receiver)?;
+        match of.kind {
+            Kind::Json | Kind::Made => {
+                let found = self.of_json(&of, name, argument, args)?;
+                match (&of.part, *is_conditional) {
+                    (Some(_), true) if name == "ToString" => of.value(Kind::MaybeText),
+                    (_, true) => no("?. is not translated here"),
+                    _ => Ok(found),
+                }
             }
+            _ if argument.is_some() => no(format!("{name} is not translated here")),
+            Kind::MaybeText if *is_conditional => {
+                let found = self.of_text(&of, name, args)?;
+                let kind = if found.kind == Kind::Text {
+                    Kind::MaybeText
+                } else {
+                    Kind::Any
+                };
+                let text = format!("({0} == null ? null : {1})", of.text, found.text);
+                Ok(cel(kind, text))
+            }
+            Kind::Text | Kind::MaybeText => self.of_text(&of, name, args),
+            Kind::Any if name == "ToString" && args.is_empty() => {
+                Ok(cel(Kind::Text, format!("({} + \"\")", of.text)))
+            }
+            Kind::Int if name == "ToString" && args.is_empty() => {
+                Ok(cel(Kind::Text, format!("string({})", of.text)))
+            }
+            Kind::Headers | Kind::Query => self.of_map(&of, name, args),
+            Kind::List | Kind::JsonList => self.of_list(&of, name, args),
+            Kind::Time => self.of_time(&of, name, args),
+            Kind::UrlQuery if name == "Get" && args.len() == 1 => self.url_parameter(&of, &args[0]),
             _ => no(format!("{name} is not translated here")),
         }
     }
 
-    /// Headers, query and variables; `None` when the receiver is none of them.
-    fn of_context(
-        &self,
-        receiver: &[&str],
-        name: &str,
-        argument: Option<&str>,
-        args: &[Expr],
-    ) -> Option<Result<Cel>> {
-        let map = match receiver {
-            ["context", "Request", "Headers"] => "request.headers",
-            ["context", "Response", "Headers"] => "response.headers",
-            ["context", "Request", "Url" | "OriginalUrl", "Query"] => "request.query",
-            ["context", "Variables"] => return Some(self.of_variables(name, argument, args)),
-            _ => return None,
-        };
-        Some(self.of_map(map, name, args))
-    }
-
-    fn of_map(&self, map: &str, name: &str, args: &[Expr]) -> Result<Cel> {
+    fn of_map(&self, map: &Cel, name: &str, args: &[Expr]) -> Result<Cel> {
         let Some(Expr::Text(key)) = args.first() else {
             return no("the name must be a text");
         };
         if key.contains("{{") {
             return no("a name that is made of a named value is not translated");
         }
-        let key = match map {
-            "request.query" => quote(key)?,
+        let key = match map.kind {
+            Kind::Query => quote(key)?,
             _ => quote(&key.to_ascii_lowercase())?,
         };
+        let map = &map.text;
         match (name, args) {
             ("ContainsKey", [_]) => Ok(cel(Kind::Bool, format!("({key} in {map})"))),
             // All values with commas, as there: with the first alone a second one would pass unseen.
@@ -86,22 +143,32 @@ impl Scope {
         };
         let variable = identifier(variable)?;
         let kind = match argument {
-            Some("string") => Kind::MaybeText,
-            Some("bool") => Kind::Bool,
-            Some("int") => Kind::Int,
+            Some("string") => Some(Kind::MaybeText),
+            Some("bool") => Some(Kind::Bool),
+            Some("int" | "long") => Some(Kind::Int),
+            Some("IResponse") => Some(Kind::Response),
+            Some("JObject" | "JToken" | "JArray") => Some(Kind::Json),
+            Some("Jwt") => Some(Kind::Token),
+            Some("object") | None => None,
             Some(other) => return no(format!("the type {other} is not translated")),
-            None => Kind::Any,
         };
         let default = match (name, args) {
             ("ContainsKey", [_]) => return Ok(cel(Kind::Bool, format!("has(vars.{variable})"))),
             ("GetValueOrDefault", [_]) => match kind {
-                Kind::Bool => "false".to_owned(),
-                Kind::Int => "0".to_owned(),
-                _ => "null".to_owned(),
+                Some(Kind::Bool) => cel(Kind::Bool, "false"),
+                Some(Kind::Int) => cel(Kind::Int, "0"),
+                _ => cel(Kind::Null, "null"),
             },
-            ("GetValueOrDefault", [_, default]) => self.of(default)?.text,
+            ("GetValueOrDefault", [_, default]) => self.of(default)?,
             _ => return no(format!("{name} is not translated here")),
         };
+        // Without a type argument, the default's type is meant.
+        let kind = kind.unwrap_or(match default.kind {
+            Kind::Text | Kind::MaybeText => Kind::MaybeText,
+            Kind::Bool | Kind::Int => default.kind,
+            _ => Kind::Any,
+        });
+        let default = default.text;
         let text = format!("(has(vars.{variable}) ? vars.{variable} : {default})");
         Ok(cel(kind, text))
     }
@@ -111,8 +178,11 @@ impl Scope {
         let Expr::Member(token, member, _) = receiver else {
             return None;
         };
+        if member != "Claims" {
+            return None;
+        }
         let token = self.of(token).ok()?;
-        if member != "Claims" || token.kind != Kind::Token {
+        if token.kind != Kind::Token {
             return None;
         }
         let [Expr::Text(claim), rest @ ..] = args else {
@@ -122,6 +192,10 @@ impl Scope {
             let claims = format!("{}.claims", token.text);
             match (name, rest) {
                 ("ContainsKey", []) => Ok(cel(Kind::Bool, format!("({claim} in {claims})"))),
+                ("GetValueOrDefault", []) => Ok(cel(
+                    Kind::MaybeText,
+                    format!("({claim} in {claims} ? string({claims}[{claim}]) : null)"),
+                )),
                 ("GetValueOrDefault", [default]) => {
                     let default = self.text(default)?;
                     let text =
@@ -133,130 +207,33 @@ impl Scope {
         }))
     }
 
-    /// `header.AsBasic().UserId`, `.Password`: null without basic authentication.
-    pub(super) fn credentials(&self, of: &Expr, name: &str) -> Option<Result<Cel>> {
-        let field = match name {
-            "UserId" => "username",
-            "Password" => "password",
-            _ => return None,
-        };
-        let Expr::Call(method, None, args) = of else {
+    /// `answer.Body.As<T>()`: a body is text or JSON.
+    fn of_body(
+        &self,
+        receiver: &Expr,
+        name: &str,
+        argument: Option<&str>,
+        args: &[Expr],
+    ) -> Option<Result<Cel>> {
+        let Expr::Member(answer, member, _) = receiver else {
             return None;
         };
-        let Expr::Member(header, method, _) = &**method else {
-            return None;
-        };
-        if method != "AsBasic" || !args.is_empty() {
+        if member != "Body" || name != "As" {
             return None;
         }
-        Some(self.text(header).map(|header| {
-            let text = format!("basic.decode({header}).?{field}.orValue(null)");
-            cel(Kind::MaybeText, text)
-        }))
-    }
-
-    /// Static methods; `None` when it is none of those.
-    fn of_library(&self, receiver: &[&str], name: &str, args: &[Expr]) -> Option<Result<Cel>> {
-        let found = match (receiver, name, args) {
-            (["string" | "String"], "IsNullOrEmpty", [of]) => self.text(of).map(|of| {
-                let text = format!("({of} == null ? true : {of} == \"\")");
-                cel(Kind::Bool, text)
-            }),
-            (["string" | "String"], "IsNullOrWhiteSpace", [of]) => self.text(of).map(|of| {
-                let text = format!("({of} == null ? true : {of}.trim() == \"\")");
-                cel(Kind::Bool, text)
-            }),
-            (["Uri"], "EscapeDataString", [of]) => self
-                .text(of)
-                .map(|of| cel(Kind::Text, format!("url.encode({of})"))),
-            (["Uri"], "UnescapeDataString", [of]) => self
-                .text(of)
-                .map(|of| cel(Kind::Text, format!("url.decode({of})"))),
-            (["Regex"], "IsMatch", [of, Expr::Text(pattern)]) if !pattern.contains("{{") => {
-                self.text(of).and_then(|of| {
-                    let text = format!("{of}.matches({})", quote(pattern)?);
-                    Ok(cel(Kind::Bool, text))
-                })
-            }
-            (["Convert"], "ToBase64String", [of]) => inner(of, &["Encoding", "UTF8"], "GetBytes")
-                .map_or_else(
-                    || no("only the bytes of a UTF-8 text are translated"),
-                    |of| {
-                        let of = self.text(of)?;
-                        Ok(cel(Kind::Text, format!("base64.encode({of})")))
-                    },
-                ),
-            (["Encoding", "UTF8"], "GetString", [of]) => {
-                inner(of, &["Convert"], "FromBase64String").map_or_else(
-                    || no("only the text of base64 is translated"),
-                    |of| {
-                        let of = self.text(of)?;
-                        Ok(cel(Kind::Text, format!("string(base64.decode({of}))")))
-                    },
-                )
-            }
-            _ => return None,
+        let answer = match self.of(answer) {
+            Ok(answer) if answer.kind == Kind::Response => answer,
+            Ok(_) => return Some(no("a handshake has no body")),
+            Err(why) => return Some(Err(why)),
         };
-        Some(found)
-    }
-
-    fn of_text(&self, of: &Cel, name: &str, args: &[Expr]) -> Result<Cel> {
-        let of = &of.text;
-        let found = match (name, args) {
-            ("ToString", []) => cel(Kind::Text, of),
-            ("Trim", []) => cel(Kind::Text, format!("{of}.trim()")),
-            ("ToLower" | "ToLowerInvariant", []) => cel(Kind::Text, format!("{of}.lowerAscii()")),
-            ("ToUpper" | "ToUpperInvariant", []) => cel(Kind::Text, format!("{of}.upperAscii()")),
-            ("Replace", [from, to]) => {
-                let (from, to) = (self.text(from)?, self.text(to)?);
-                cel(Kind::Text, format!("{of}.replace({from}, {to})"))
+        Some(match (argument, args) {
+            (Some("JObject" | "JArray" | "JToken"), [] | [Expr::Bool(_)]) => {
+                Ok(cel(Kind::Json, format!("{}.json", answer.text)))
             }
-            ("Substring", [Expr::Int(start)]) => {
-                cel(Kind::Text, format!("{of}.substring({start})"))
+            (Some("string"), [] | [Expr::Bool(_)]) => {
+                Ok(cel(Kind::Text, format!("{}.text", answer.text)))
             }
-            ("Substring", [Expr::Int(start), Expr::Int(length)]) => {
-                let end = start.saturating_add(*length);
-                cel(Kind::Text, format!("{of}.substring({start}, {end})"))
-            }
-            ("StartsWith" | "EndsWith" | "Contains" | "Equals", [with]) => {
-                comparison(of, name, &self.text(with)?)
-            }
-            ("StartsWith" | "EndsWith" | "Equals", [with, how]) => {
-                let with = self.text(with)?;
-                match path(how).as_deref() {
-                    Some(["StringComparison", "Ordinal"]) => comparison(of, name, &with),
-                    Some(["StringComparison", "OrdinalIgnoreCase"]) => {
-                        let lower = |text: &str| format!("{text}.lowerAscii()");
-                        comparison(&lower(of), name, &lower(&with))
-                    }
-                    _ => return no("this comparison is not translated"),
-                }
-            }
-            _ => return no(format!("{name} is not translated here")),
-        };
-        Ok(found)
-    }
-}
-
-fn comparison(of: &str, name: &str, with: &str) -> Cel {
-    let text = match name {
-        "StartsWith" => format!("{of}.startsWith({with})"),
-        "EndsWith" => format!("{of}.endsWith({with})"),
-        "Contains" => format!("{of}.contains({with})"),
-        _ => format!("({of} == {with})"),
-    };
-    cel(Kind::Bool, text)
-}
-
-/// The only argument of `receiver.name(…)`.
-fn inner<'a>(expression: &'a Expr, receiver: &[&str], name: &str) -> Option<&'a Expr> {
-    let Expr::Call(of, None, args) = expression else {
-        return None;
-    };
-    let mut wanted = receiver.to_vec();
-    wanted.push(name);
-    match args.as_slice() {
-        [only] if path(of)? == wanted => Some(only),
-        _ => None,
+            _ => no("this form of a body is not translated"),
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! What `context` offers without a call.
 
 use super::super::csharp::Expr;
-use super::{Cel, Kind, cel};
+use super::{Cel, Kind, Result, Scope, cel, identifier};
 
 /// `a.b.c` as names.
 pub(super) fn path(expression: &Expr) -> Option<Vec<&str>> {
@@ -20,14 +20,12 @@ pub(super) fn path(expression: &Expr) -> Option<Vec<&str>> {
 /// that only its query is the same here.
 pub(super) fn property(path: &[&str]) -> Option<Cel> {
     let (kind, text) = match path {
-        ["context", "Request", "Method"] => (Kind::Text, "request.method"),
-        ["context", "Request", "IpAddress"] => (Kind::Text, "client.ip"),
-        ["context", "Request", "OriginalUrl", "Host"] => (Kind::Text, "request.host"),
-        ["context", "Request", "OriginalUrl", "Path"] => (Kind::Text, "request.path"),
-        ["context", "Request", "OriginalUrl", "Scheme"] => (Kind::Text, "request.scheme"),
+        ["context", "Request", rest @ ..] => of_request(rest)?,
         ["context", "RequestId"] => (Kind::Text, "request.id"),
+        ["context", "Timestamp"] => (Kind::Time, "now"),
         ["context", "Api", "Id"] => (Kind::Text, "api.name"),
         ["context", "Api", "Name"] => (Kind::Text, "api.displayName"),
+        ["context", "Operation", "Id" | "Name"] => (Kind::Text, "\"onHandshake\""),
         ["context", "Product"] => (Kind::Any, "product"),
         ["context", "Product", "Id"] => (Kind::MaybeText, "product.?name.orValue(null)"),
         ["context", "Product", "Name"] => (Kind::MaybeText, "product.?displayName.orValue(null)"),
@@ -36,10 +34,43 @@ pub(super) fn property(path: &[&str]) -> Option<Cel> {
         ["context", "Subscription", "Name"] => {
             (Kind::MaybeText, "subscription.?displayName.orValue(null)")
         }
+        ["context", "User", "Id"] => (Kind::MaybeText, "subscription.?owner.orValue(null)"),
         ["context", "Response", "StatusCode"] => (Kind::Int, "response.status"),
+        ["context", "Response", "Headers"] => (Kind::Headers, "response.headers"),
         ["context", "LastError", "Message"] => (Kind::Text, "error.message"),
         ["string" | "String", "Empty"] => (Kind::Text, "\"\""),
+        ["DateTime" | "DateTimeOffset", "UtcNow"] => (Kind::Time, "now"),
         _ => return None,
     };
     Some(cel(kind, text))
+}
+
+fn of_request(path: &[&str]) -> Option<(Kind, &'static str)> {
+    const QUERY: &str = "(request.rawQuery == \"\" ? \"\" : \"?\" + request.rawQuery)";
+    Some(match path {
+        ["Method"] => (Kind::Text, "request.method"),
+        ["IpAddress"] => (Kind::Text, "client.ip"),
+        ["Headers"] => (Kind::Headers, "request.headers"),
+        ["Certificate"] => (Kind::Certificate, "client.certificate"),
+        ["Url" | "OriginalUrl", "Query"] => (Kind::Query, "request.query"),
+        ["Url" | "OriginalUrl", "QueryString"] => (Kind::Text, QUERY),
+        ["OriginalUrl"] => (Kind::Url, "request.originalUrl"),
+        ["OriginalUrl", "Host"] => (Kind::Text, "request.host"),
+        ["OriginalUrl", "Path"] => (Kind::Text, "request.path"),
+        ["OriginalUrl", "Scheme"] => (Kind::Text, "request.scheme"),
+        _ => return None,
+    })
+}
+
+impl Scope {
+    /// `context.Variables["x"]`
+    pub(super) fn of_kept(&self, of: &Expr, index: &Expr) -> Option<Result<Cel>> {
+        let is_variables = path(of).is_some_and(|path| path == ["context", "Variables"]);
+        match index {
+            Expr::Text(name) if is_variables => {
+                Some(identifier(name).map(|name| cel(Kind::Any, format!("vars.{name}"))))
+            }
+            _ => None,
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Text to tokens.
 
+use std::fmt;
 use std::iter::Peekable;
 use std::str::Chars;
 
@@ -12,27 +13,57 @@ pub(super) enum Token {
     Name(String),
     /// A text or character literal, unescaped.
     Text(String),
+    /// `$"…{…}…"`.
+    Interpolated(Vec<Piece>),
     /// An integer literal.
     Int(i64),
     /// An operator or bracket.
     Mark(&'static str),
 }
 
+/// A part of an interpolated text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// As it stands.
+    Text(String),
+    /// What is between braces.
+    Hole(Vec<Token>),
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => write!(f, "{name:?}"),
+            Self::Text(_) | Self::Interpolated(_) => f.write_str("a text"),
+            Self::Int(number) => write!(f, "{number}"),
+            Self::Mark(mark) => write!(f, "{mark:?}"),
+        }
+    }
+}
+
 /// Longer ones first: the first that fits is taken.
-const MARKS: [&str; 27] = [
-    "==", "!=", "<=", ">=", "&&", "||", "??", "?.", "(", ")", "[", "]", "{", "}", ",", ".", ";",
-    ":", "?", "=", "<", ">", "+", "-", "*", "!", "/",
+const MARKS: [&str; 29] = [
+    "=>", "==", "!=", "<=", ">=", "&&", "||", "??", "?.", "(", ")", "[", "]", "{", "}", ",", ".",
+    ";", ":", "?", "=", "<", ">", "+", "-", "*", "!", "/", "%",
 ];
 
 /// All tokens of `text`.
 pub(super) fn tokens(text: &str) -> Result<Vec<Token>, Unreadable> {
+    read(text, true)
+}
+
+/// Within an interpolated text stands no other one: nesting would have no bound.
+fn read(text: &str, interpolates: bool) -> Result<Vec<Token>, Unreadable> {
     let mut found = Vec::new();
-    let mut rest = text.trim_start();
+    let mut rest = after_space(text)?;
     while let Some(first) = rest.chars().next() {
         let (token, length) = if first.is_alphabetic() || first == '_' {
             name(rest)
         } else if first.is_ascii_digit() {
             number(rest)?
+        } else if let Some(body) = rest.strip_prefix("$\"").filter(|_| interpolates) {
+            let (pieces, length) = interpolated(body)?;
+            (Token::Interpolated(pieces), length + 2)
         } else if let Some(body) = rest.strip_prefix("@\"") {
             let (text, length) = verbatim(body)?;
             (Token::Text(text), length + 2)
@@ -43,9 +74,93 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, Unreadable> {
             mark(rest)?
         };
         found.push(token);
-        rest = rest[length..].trim_start();
+        rest = after_space(&rest[length..])?;
     }
     Ok(found)
+}
+
+/// Behind white space and comments.
+fn after_space(text: &str) -> Result<&str, Unreadable> {
+    let mut rest = text.trim_start();
+    loop {
+        rest = if let Some(comment) = rest.strip_prefix("//") {
+            comment.split_once('\n').map_or("", |(_, after)| after)
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            match comment.split_once("*/") {
+                Some((_, after)) => after,
+                None => return Err(Unreadable("a comment has no end".to_owned())),
+            }
+        } else {
+            return Ok(rest);
+        };
+        rest = rest.trim_start();
+    }
+}
+
+/// The pieces after `$"`, and their length with the last quote. `{{name}}` is a named value, which
+/// is put in before C# is read.
+fn interpolated(body: &str) -> Result<(Vec<Piece>, usize), Unreadable> {
+    let (mut pieces, mut text) = (Vec::new(), String::new());
+    let mut rest = body;
+    while let Some(c) = rest.chars().next() {
+        let after = &rest[c.len_utf8()..];
+        match c {
+            '"' => {
+                if !text.is_empty() {
+                    pieces.push(Piece::Text(text));
+                }
+                return Ok((pieces, body.len() - after.len()));
+            }
+            '\\' => {
+                let mut chars = after.chars().peekable();
+                text.push(escaped(&mut chars)?);
+                rest = chars_left(after, 1);
+            }
+            '{' if after.starts_with('{') => {
+                let Some(end) = rest.find("}}") else {
+                    return Err(Unreadable("a named value has no end".to_owned()));
+                };
+                text.push_str(&rest[..end + 2]);
+                rest = &rest[end + 2..];
+            }
+            '{' => {
+                let Some(end) = hole(after) else {
+                    return Err(Unreadable("a text has no end".to_owned()));
+                };
+                pieces.push(Piece::Text(std::mem::take(&mut text)));
+                pieces.push(Piece::Hole(read(&after[..end], false)?));
+                rest = &after[end + 1..];
+            }
+            '}' => return Err(Unreadable("a brace in a text is not read".to_owned())),
+            c => {
+                text.push(c);
+                rest = after;
+            }
+        }
+    }
+    Err(Unreadable("a text has no end".to_owned()))
+}
+
+fn chars_left(text: &str, skipped: usize) -> &str {
+    text.char_indices()
+        .nth(skipped)
+        .map_or("", |(at, _)| &text[at..])
+}
+
+/// Where the brace is that closes a hole. A text within one is skipped.
+fn hole(text: &str) -> Option<usize> {
+    let (mut depth, mut in_text) = (0_usize, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            '"' => in_text = !in_text,
+            _ if in_text => {}
+            '(' | '[' | '{' => depth += 1,
+            '}' if depth == 0 => return Some(at),
+            ')' | ']' | '}' => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+    }
+    None
 }
 
 fn name(rest: &str) -> (Token, usize) {
@@ -67,9 +182,6 @@ fn number(rest: &str) -> Result<(Token, usize), Unreadable> {
 }
 
 fn mark(rest: &str) -> Result<(Token, usize), Unreadable> {
-    if rest.starts_with("//") || rest.starts_with("/*") {
-        return Err(Unreadable("comments are not read".to_owned()));
-    }
     MARKS
         .into_iter()
         .find(|mark| rest.starts_with(mark))

@@ -30,6 +30,8 @@ impl Translator<'_, '_> {
             }
         };
         let outer = steps.guard.take();
+        let before = steps.target.clone();
+        let mut after = before.clone();
         steps.depth += 1;
         if let [
             Branch {
@@ -42,13 +44,17 @@ impl Translator<'_, '_> {
         {
             steps.guard = Some(condition.clone());
             self.block(*node, steps);
+            after.merge(&steps.target);
         } else {
             let guards = self.keep(node, &branches, steps, outer.as_deref());
             for (branch, guard) in branches.iter().zip(guards) {
                 steps.guard = Some(guard);
+                steps.target = before.clone();
                 self.block(branch.node, steps);
+                after.merge(&steps.target);
             }
         }
+        steps.target = after;
         steps.depth -= 1;
         steps.guard = outer;
     }
@@ -64,7 +70,8 @@ impl Translator<'_, '_> {
         let mut guards: Vec<String> = Vec::new();
         for branch in branches {
             self.state.conditions += 1;
-            let name = format!("imported_condition_{}", self.state.conditions);
+            let (prefix, number) = (&self.state.prefix, self.state.conditions);
+            let name = format!("imported_{prefix}condition_{number}");
             let own = branch.condition.as_deref().unwrap_or("true");
             let mut value = match guards.is_empty() {
                 true => own.to_owned(),
@@ -115,11 +122,14 @@ fn branches<'a, 'i>(node: Node<'a, 'i>) -> Result<Vec<Branch<'a, 'i>>, Unreadabl
     }
 }
 
+/// Elements that become several steps.
+const SEVERAL: [&str; 3] = ["choose", "limit-concurrency", "set-backend-service"];
+
 /// With one step, nothing can change the condition before it is used.
 fn is_one_step(branch: Node<'_, '_>) -> bool {
     let mut elements = branch.children().filter(Node::is_element);
     match (elements.next(), elements.next()) {
-        (Some(only), None) => !only.has_tag_name("choose"),
+        (Some(only), None) => !SEVERAL.contains(&only.tag_name().name()),
         _ => false,
     }
 }

@@ -3,21 +3,34 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::super::json::Node;
+
 /// What a document refers to by name.
 #[derive(Clone, Debug, Default)]
 pub(in crate::import) struct Context {
-    /// URLs of backends by id.
-    pub(in crate::import) backends: BTreeMap<String, String>,
+    /// Properties of backends by id.
+    pub(in crate::import) backends: BTreeMap<String, Node>,
     /// Fragments by id.
     pub(in crate::import) fragments: BTreeMap<String, Fragment>,
+    /// The backend's URL where nothing else is said, of the API whose policies these are.
+    pub(in crate::import) service_url: Option<String>,
+    /// The backend entity that it is made of.
+    pub(in crate::import) own_backend: Option<String>,
 }
 
 impl Context {
-    /// URL of a backend; ids have no case.
-    pub(in crate::import) fn backend(&self, id: &str) -> Option<&str> {
+    /// Properties of a backend; ids have no case.
+    pub(in crate::import) fn backend(&self, id: &str) -> Option<&Node> {
         let mut all = self.backends.iter();
         let found = all.find(|(name, _)| name.eq_ignore_ascii_case(id));
-        found.map(|(_, url)| url.as_str())
+        found.map(|(_, properties)| properties)
+    }
+
+    /// A fragment, its id as it is written where it stands.
+    pub(in crate::import) fn fragment(&self, id: &str) -> Option<(&str, &Fragment)> {
+        let mut all = self.fragments.iter();
+        let found = all.find(|(name, _)| name.eq_ignore_ascii_case(id));
+        found.map(|(name, fragment)| (name.as_str(), fragment))
     }
 }
 

@@ -1,71 +1,174 @@
-//! `include-fragment`: the fragment's steps stand where it is named, as there.
+//! `include-fragment`: a fragment becomes a PolicyFragment, once for each kind of section that
+//! includes it.
 
-use roxmltree::{Document, Node};
+use std::collections::BTreeMap;
+
+use roxmltree::Node;
+use serde_json::{Value, json};
 
 use super::super::csharp::Unreadable;
+use super::super::entity::Names;
 use super::super::field::{elements, known, required};
-use super::super::xml::protect;
-use super::{Fragment, Steps, Translator};
+use super::super::finding::{Finding, Level};
+use super::super::xml::{parse, protect};
+use super::target::Target;
+use super::{Context, Fragment, Scope, State, Steps, Translator};
+use tidegate_config::policy::Section;
 
-/// Fragments within fragments; a loop ends here.
-const MAX_DEPTH: usize = 8;
+/// Fragments within fragments that Tidegate takes.
+const MAX_DEPTH: usize = 5;
+
+/// Fragments that were translated.
+#[derive(Debug, Default)]
+pub(in crate::import) struct Fragments {
+    names: Names,
+    /// By id in lower case: the name of its object, `None` while it is being made.
+    made: BTreeMap<(String, Section), Option<Made>>,
+    /// PolicyFragments.
+    pub(in crate::import) objects: Vec<Value>,
+}
+
+impl Fragments {
+    /// Was it included?
+    pub(in crate::import) fn has(&self, id: &str) -> bool {
+        let id = id.to_lowercase();
+        self.made.keys().any(|(made, _)| *made == id)
+    }
+}
+
+/// What became of a fragment.
+#[derive(Clone, Debug)]
+enum Made {
+    Object(String),
+    /// It has no steps.
+    Nothing,
+    Unreadable(String),
+}
+
+/// A fragment that nobody includes, as a PolicyFragment for inbound.
+pub(in crate::import) fn import_fragment(
+    id: &str,
+    context: &Context,
+    fragments: &mut Fragments,
+) -> Vec<Finding> {
+    let Some((id, fragment)) = context.fragment(id) else {
+        return Vec::new();
+    };
+    if fragments.has(id) {
+        return Vec::new();
+    }
+    let mut state = State {
+        fragments: std::mem::take(fragments),
+        ..State::default()
+    };
+    let made = made(id, fragment, Section::Inbound, context, &mut state);
+    *fragments = state.fragments;
+    if let Made::Unreadable(why) = made {
+        let finding = Finding::at(&fragment.file, fragment.line.into(), Level::Error, why);
+        state.findings.push(finding);
+    }
+    state.findings
+}
 
 impl Translator<'_, '_> {
     pub(super) fn include(&mut self, node: Node<'_, '_>, steps: &mut Steps) {
-        let fragment = match self.fragment(node) {
-            Ok(fragment) => fragment,
-            Err(why) => {
-                self.refuse(node, steps, &why.to_string());
-                return;
-            }
+        let made = match self.included(node, steps.section) {
+            Ok(made) => made,
+            Err(why) => Made::Unreadable(why.to_string()),
         };
-        if self.state.depth >= MAX_DEPTH {
-            self.refuse(node, steps, "fragments are nested too deeply");
-            return;
+        // It may change both.
+        steps.target.forget();
+        match made {
+            Made::Object(name) => {
+                self.push(node, steps, json!({"includeFragment": {"name": name}}));
+            }
+            Made::Nothing => self.say(node, Level::Note, "the fragment has no steps"),
+            Made::Unreadable(why) => self.refuse(node, steps, &why),
         }
-        let Some(protected) = protect(&fragment.text) else {
-            self.refuse(
-                node,
-                steps,
-                "the fragment has characters of the private use area",
-            );
-            return;
-        };
-        let document = match Document::parse(&protected) {
-            Ok(document) => document,
-            Err(error) => {
-                self.refuse(
-                    node,
-                    steps,
-                    &format!("the fragment can not be read: {error}"),
-                );
-                return;
-            }
-        };
-        let mut inner = Translator {
-            document: &document,
-            scope: self.scope,
-            context: self.context,
-            file: Some((&fragment.file, fragment.line)),
-            state: std::mem::take(&mut self.state),
-        };
-        inner.state.depth += 1;
-        inner.block(document.root_element(), steps);
-        inner.state.depth -= 1;
-        self.state = inner.state;
     }
 
-    fn fragment(&self, node: Node<'_, '_>) -> Result<Fragment, Unreadable> {
+    fn included(&mut self, node: Node<'_, '_>, section: Section) -> Result<Made, Unreadable> {
+        let no = |text: String| Err(Unreadable(text));
         known(node, &["fragment-id"])?;
         elements(node, &[])?;
         let id = required(node, "fragment-id")?;
-        let mut all = self.context.fragments.iter();
-        let found = all.find(|(name, _)| name.eq_ignore_ascii_case(&id));
-        match found {
-            Some((_, fragment)) => Ok(fragment.clone()),
-            None => Err(Unreadable(format!(
-                "no fragment {id} is imported along with it"
-            ))),
+        let Some((id, fragment)) = self.context.fragment(&id) else {
+            return no(format!("no fragment {id} is imported along with it"));
+        };
+        let key = (id.to_lowercase(), section);
+        match self.state.fragments.made.get(&key) {
+            Some(Some(made)) => return Ok(made.clone()),
+            Some(None) => return no("the fragment includes itself".to_owned()),
+            None => {}
         }
+        if self.state.depth >= MAX_DEPTH {
+            return no("fragments are nested too deeply".to_owned());
+        }
+        Ok(made(id, fragment, section, self.context, &mut self.state))
     }
+}
+
+/// Translates a fragment, and keeps what became of it.
+fn made(
+    id: &str,
+    fragment: &Fragment,
+    section: Section,
+    context: &Context,
+    state: &mut State,
+) -> Made {
+    let key = (id.to_lowercase(), section);
+    state.fragments.made.insert(key.clone(), None);
+    let made = match steps(fragment, section, context, state) {
+        Err(why) => Made::Unreadable(format!("the fragment can not be read: {why}")),
+        Ok(steps) if steps.is_empty() => Made::Nothing,
+        Ok(steps) => {
+            let id = match section {
+                Section::Inbound => id.to_owned(),
+                Section::Outbound | Section::OnError => format!("{id}-{}", section.field()),
+            };
+            let name = state.fragments.names.of("PolicyFragment", &id);
+            state.fragments.objects.push(json!({
+                "apiVersion": "tidegate.dev/v1alpha1",
+                "kind": "PolicyFragment",
+                "metadata": {"name": name},
+                "spec": {"steps": steps},
+            }));
+            Made::Object(name)
+        }
+    };
+    state.fragments.made.insert(key, Some(made.clone()));
+    made
+}
+
+/// Policies that do not run on a handshake are skipped in a fragment as in wider scopes: it can not
+/// know who includes it.
+fn steps(
+    fragment: &Fragment,
+    section: Section,
+    context: &Context,
+    state: &mut State,
+) -> Result<Vec<Value>, String> {
+    let protected = protect(&fragment.text).map_err(|error| error.to_string())?;
+    let document = parse(&protected).map_err(|error| error.to_string())?;
+    let prefix = format!("f{}_", state.fragments.made.len());
+    let outer = (
+        std::mem::replace(&mut state.prefix, prefix),
+        std::mem::take(&mut state.conditions),
+    );
+    let mut inner = Translator {
+        document: &document,
+        scope: Scope::Product,
+        context,
+        file: Some((&fragment.file, fragment.line)),
+        state: std::mem::take(state),
+    };
+    inner.state.depth += 1;
+    let mut steps = Steps::new(section, Target::default());
+    let root = document.root_element();
+    inner.block(root, &mut steps);
+    inner.limit(root, &mut steps);
+    *state = inner.state;
+    state.depth -= 1;
+    (state.prefix, state.conditions) = outer;
+    Ok(steps.found)
 }

@@ -3,8 +3,9 @@
 use roxmltree::Node;
 use serde_json::{Value, json};
 
-use super::super::field::{content, elements, known, number, optional, template};
-use super::{Result, no, plain_name, policy, templates};
+use super::super::field::{content, elements, known, number, template};
+use super::call::headers;
+use super::{Result, no, policy};
 
 /// The status; its reason phrase is the standard one with us.
 fn status(node: Node<'_, '_>) -> Result<u64> {
@@ -25,15 +26,17 @@ pub(super) fn set_status(node: Node<'_, '_>) -> Result<Value> {
 
 pub(super) fn return_response(node: Node<'_, '_>) -> Result<Value> {
     known(node, &[])?;
-    let (mut code, mut headers, mut body) = (None, Vec::new(), None);
-    for child in elements(node, &["set-status", "set-header", "set-body"])? {
+    let (mut code, mut body) = (None, None);
+    let children = elements(node, &["set-status", "set-header", "set-body"])?;
+    let headers = headers(&children)?;
+    for child in children {
         match child.tag_name().name() {
             "set-status" => code = Some(status(child)?),
-            "set-header" => headers.extend(answer_headers(child)?),
-            _ => {
+            "set-body" => {
                 known(child, &[])?;
                 body = Some(Value::String(template(&content(child)?)?));
             }
+            _ => {}
         }
     }
     let Some(code) = code else {
@@ -46,16 +49,4 @@ pub(super) fn return_response(node: Node<'_, '_>) -> Result<Value> {
         ("body", body),
     ];
     Ok(policy("returnResponse", fields))
-}
-
-fn answer_headers(node: Node<'_, '_>) -> Result<Vec<Value>> {
-    known(node, &["name", "exists-action"])?;
-    match optional(node, "exists-action").as_deref() {
-        None | Some("override" | "append") => {}
-        Some(other) => return no(format!("exists-action {other} is not translated here")),
-    }
-    let name = plain_name(node)?;
-    let values = templates(&elements(node, &["value"])?, "value")?;
-    let header = |value| json!({"name": name, "value": value});
-    Ok(values.into_iter().map(header).collect())
 }

@@ -4,9 +4,8 @@ use roxmltree::Node;
 use serde_json::{Value, json};
 
 use super::super::cel::identifier;
-use super::super::field::{elements, known, optional, required, template, value};
-use super::super::policy::Context;
-use super::{Result, no, plain_name, policy, templates};
+use super::super::field::{elements, known, optional, required, value};
+use super::{Result, no, plain_name, templates};
 
 /// Shape of set-header and set-query-parameter.
 pub(super) fn edit(node: Node<'_, '_>) -> Result<Value> {
@@ -30,20 +29,6 @@ pub(super) fn set_variable(node: Node<'_, '_>) -> Result<Value> {
     let name = identifier(&plain_name(node)?)?;
     let value = value(&required(node, "value")?)?;
     Ok(json!({"setVariable": {"name": name, "value": value}}))
-}
-
-/// By URL, or by the id of a backend in the same export.
-pub(super) fn set_backend(node: Node<'_, '_>, context: &Context) -> Result<Value> {
-    known(node, &["base-url", "backend-id"])?;
-    elements(node, &[])?;
-    let url = match optional(node, "backend-id") {
-        None => template(&required(node, "base-url")?)?,
-        Some(id) => match context.backend(&id) {
-            Some(url) => template(url)?,
-            None => return no(format!("no backend {id} is imported along with it")),
-        },
-    };
-    Ok(policy("setBackend", [("url", Some(json!(url)))]))
 }
 
 pub(super) fn authentication_basic(node: Node<'_, '_>) -> Result<Value> {

@@ -58,6 +58,70 @@ pub(super) fn validate_jwt(node: Node<'_, '_>) -> Result<Value> {
     Ok(policy("validateJwt", fields))
 }
 
+/// Tokens of both versions: each has issuer and keys in a document of its own.
+pub(super) fn validate_azure_ad_token(node: Node<'_, '_>) -> Result<Value> {
+    let attributes = [
+        "tenant-id",
+        "authentication-endpoint",
+        "header-name",
+        "query-parameter-name",
+        "token-value",
+        "failed-validation-httpcode",
+        "failed-validation-error-message",
+        "output-token-variable-name",
+    ];
+    known(node, &attributes)?;
+    let tenant = required(node, "tenant-id")?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
+    if !tenant.chars().all(is_name) || ["common", "organizations"].contains(&&*tenant) {
+        return no("only one tenant that is written out is translated: others have many issuers");
+    }
+    let endpoint = optional(node, "authentication-endpoint");
+    let endpoint = endpoint.unwrap_or_else(|| "https://login.microsoftonline.com".to_owned());
+    let endpoint = endpoint.trim_end_matches('/');
+    let discovery = ".well-known/openid-configuration";
+    let (mut clients, mut claims) = (Vec::new(), Vec::new());
+    let (mut backends, mut audiences) = (Vec::new(), Vec::new());
+    let names = [
+        "client-application-ids",
+        "backend-application-ids",
+        "audiences",
+        "required-claims",
+    ];
+    for child in elements(node, &names)? {
+        let ids = || templates(&elements(child, &["application-id"])?, "application-id");
+        match child.tag_name().name() {
+            "client-application-ids" => clients.extend(ids()?),
+            "backend-application-ids" => backends.extend(ids()?),
+            "audiences" => {
+                audiences.extend(templates(&elements(child, &["audience"])?, "audience")?);
+            }
+            _ => claims.extend(required_claims(child)?),
+        }
+    }
+    if !backends.is_empty() && !audiences.is_empty() {
+        return no("of backend-application-ids and audiences only one is translated");
+    }
+    audiences.extend(backends);
+    let mut fields = token_fields(node)?;
+    fields.extend([
+        (
+            "openidConfig",
+            Some(json!([
+                format!("{endpoint}/{tenant}/v2.0/{discovery}"),
+                format!("{endpoint}/{tenant}/{discovery}"),
+            ])),
+        ),
+        ("audiences", some_list(audiences)),
+        ("allowedClients", some_list(clients)),
+        (
+            "requiredClaims",
+            (!claims.is_empty()).then_some(Value::Array(claims)),
+        ),
+    ]);
+    Ok(policy("validateJwt", fields))
+}
+
 /// What the attributes say. The token goes on to the backend, as there.
 fn token_fields(node: Node<'_, '_>) -> Result<Vec<(&'static str, Option<Value>)>> {
     let plain = |name| optional(node, name).map(Value::String);

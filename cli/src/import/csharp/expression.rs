@@ -1,50 +1,11 @@
-//! Tokens to trees.
+//! Tokens to trees: expressions.
 
 use super::Unreadable;
-use super::lexer::{Token, tokens};
-
-/// An expression.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Expr {
-    /// A text.
-    Text(String),
-    /// An integer.
-    Int(i64),
-    /// `true`, `false`.
-    Bool(bool),
-    /// `null`.
-    Null,
-    /// A name.
-    Name(String),
-    /// `a.b`, `a?.b`.
-    Member(Box<Self>, String, bool),
-    /// `a.b<T>(…)`: what is called, its only type argument, arguments.
-    Call(Box<Self>, Option<String>, Vec<Self>),
-    /// `a[b]`.
-    Index(Box<Self>, Box<Self>),
-    /// `(T)a`.
-    Cast(String, Box<Self>),
-    /// `!a`.
-    Not(Box<Self>),
-    /// `a op b`.
-    Binary(&'static str, Box<Self>, Box<Self>),
-    /// `a ? b : c`.
-    Choice(Box<Self>, Box<Self>, Box<Self>),
-}
-
-/// A statement of `@{…}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Stmt {
-    /// `var a = b;`
-    Var(String, Expr),
-    /// `return a;`
-    Return(Expr),
-    /// `if (a) … else …`
-    If(Expr, Vec<Self>, Vec<Self>),
-}
+use super::lexer::{Piece, Token, tokens};
+use super::tree::Expr;
 
 /// Nesting beyond this is no policy but an attack on the stack.
-const MAX_DEPTH: usize = 40;
+pub(super) const MAX_DEPTH: usize = 40;
 
 /// Binary operators, weakest first.
 const LEVELS: [&[&str]; 7] = [
@@ -54,43 +15,32 @@ const LEVELS: [&[&str]; 7] = [
     &["==", "!="],
     &["<", ">", "<=", ">="],
     &["+", "-"],
-    &["*", "/"],
+    &["*", "/", "%"],
 ];
 
 /// Types that a cast may name.
-const TYPES: [&str; 5] = ["string", "String", "bool", "int", "Jwt"];
+const TYPES: [&str; 10] = [
+    "string",
+    "String",
+    "bool",
+    "int",
+    "long",
+    "IResponse",
+    "JArray",
+    "JObject",
+    "JToken",
+    "Jwt",
+];
 
-/// The statements of `@(…)` or `@{…}`: the former is one `return`.
-pub(crate) fn parse(text: &str) -> Result<Vec<Stmt>, Unreadable> {
-    let inner = |open, close| text.strip_prefix(open)?.strip_suffix(close);
-    if let Some(expression) = inner("@(", ')') {
-        let mut parser = Parser::new(expression)?;
-        let found = parser.expression()?;
-        parser.end()?;
-        return Ok(vec![Stmt::Return(found)]);
-    }
-    let Some(block) = inner("@{", '}') else {
-        return Err(Unreadable("this is no whole expression".to_owned()));
-    };
-    let mut parser = Parser::new(block)?;
-    let mut found = Vec::new();
-    while parser.at < parser.tokens.len() {
-        found.push(parser.statement()?);
-        if found.len() > MAX_DEPTH {
-            return Err(Unreadable("it has too many statements".to_owned()));
-        }
-    }
-    Ok(found)
-}
-
-struct Parser {
+/// Reads tokens from first to last.
+pub(super) struct Parser {
     tokens: Vec<Token>,
     at: usize,
     depth: usize,
 }
 
 impl Parser {
-    fn new(text: &str) -> Result<Self, Unreadable> {
+    pub(super) fn new(text: &str) -> Result<Self, Unreadable> {
         Ok(Self {
             tokens: tokens(text)?,
             at: 0,
@@ -98,28 +48,36 @@ impl Parser {
         })
     }
 
-    fn take(&mut self, mark: &str) -> bool {
+    pub(super) fn is_at_end(&self) -> bool {
+        self.at >= self.tokens.len()
+    }
+
+    pub(super) fn skip(&mut self, tokens: usize) {
+        self.at += tokens;
+    }
+
+    pub(super) fn take(&mut self, mark: &str) -> bool {
         let found = self.peek(0) == Some(mark);
         self.at += usize::from(found);
         found
     }
 
     /// The mark `ahead` tokens from here.
-    fn peek(&self, ahead: usize) -> Option<&'static str> {
+    pub(super) fn peek(&self, ahead: usize) -> Option<&'static str> {
         match self.tokens.get(self.at + ahead) {
             Some(Token::Mark(mark)) => Some(mark),
             _ => None,
         }
     }
 
-    fn word(&self, ahead: usize) -> Option<&str> {
+    pub(super) fn word(&self, ahead: usize) -> Option<&str> {
         match self.tokens.get(self.at + ahead) {
             Some(Token::Name(name)) => Some(name),
             _ => None,
         }
     }
 
-    fn take_word(&mut self, word: &str) -> bool {
+    pub(super) fn take_word(&mut self, word: &str) -> bool {
         let found = self.word(0) == Some(word);
         self.at += usize::from(found);
         found
@@ -131,21 +89,21 @@ impl Parser {
         found.ok_or_else(|| Unreadable("a name is missing".to_owned()))
     }
 
-    fn expect(&mut self, mark: &str) -> Result<(), Unreadable> {
+    pub(super) fn expect(&mut self, mark: &str) -> Result<(), Unreadable> {
         if self.take(mark) {
             return Ok(());
         }
         Err(Unreadable(format!("{mark:?} is missing")))
     }
 
-    fn end(&self) -> Result<(), Unreadable> {
+    pub(super) fn end(&self) -> Result<(), Unreadable> {
         match self.tokens.get(self.at) {
             None => Ok(()),
-            Some(token) => Err(Unreadable(format!("{token:?} is not read here"))),
+            Some(token) => Err(Unreadable(format!("{token} is not read here"))),
         }
     }
 
-    fn deeper(&mut self) -> Result<(), Unreadable> {
+    pub(super) fn deeper(&mut self) -> Result<(), Unreadable> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err(Unreadable("it is nested too deeply".to_owned()));
@@ -153,61 +111,28 @@ impl Parser {
         Ok(())
     }
 
-    fn statement(&mut self) -> Result<Stmt, Unreadable> {
+    pub(super) fn shallower(&mut self) {
+        self.depth -= 1;
+    }
+
+    pub(super) fn expression(&mut self) -> Result<Expr, Unreadable> {
         self.deeper()?;
-        let found = if self.take_word("return") {
-            let value = self.expression()?;
-            self.expect(";")?;
-            Stmt::Return(value)
-        } else if self.take_word("if") {
-            self.expect("(")?;
-            let condition = self.expression()?;
-            self.expect(")")?;
-            let then = self.block()?;
-            let otherwise = match self.take_word("else") {
-                true => self.block()?,
-                false => Vec::new(),
-            };
-            Stmt::If(condition, then, otherwise)
-        } else if self.take_word("var") || self.take_word("string") {
+        let found = if self.peek(1) == Some("=>") {
             let name = self.name()?;
-            self.expect("=")?;
-            let value = self.expression()?;
-            self.expect(";")?;
-            Stmt::Var(name, value)
+            self.skip(1);
+            Expr::Lambda(name, Box::new(self.expression()?))
         } else {
-            return Err(Unreadable("this statement is not read".to_owned()));
-        };
-        self.depth -= 1;
-        Ok(found)
-    }
-
-    fn block(&mut self) -> Result<Vec<Stmt>, Unreadable> {
-        if !self.take("{") {
-            return Ok(vec![self.statement()?]);
-        }
-        let mut found = Vec::new();
-        while !self.take("}") {
-            found.push(self.statement()?);
-            if found.len() > MAX_DEPTH {
-                return Err(Unreadable("it has too many statements".to_owned()));
+            let condition = self.binary(0)?;
+            if self.take("?") {
+                let then = self.expression()?;
+                self.expect(":")?;
+                let otherwise = self.expression()?;
+                Expr::Choice(Box::new(condition), Box::new(then), Box::new(otherwise))
+            } else {
+                condition
             }
-        }
-        Ok(found)
-    }
-
-    fn expression(&mut self) -> Result<Expr, Unreadable> {
-        self.deeper()?;
-        let condition = self.binary(0)?;
-        let found = if self.take("?") {
-            let then = self.expression()?;
-            self.expect(":")?;
-            let otherwise = self.expression()?;
-            Expr::Choice(Box::new(condition), Box::new(then), Box::new(otherwise))
-        } else {
-            condition
         };
-        self.depth -= 1;
+        self.shallower();
         Ok(found)
     }
 
@@ -226,7 +151,7 @@ impl Parser {
             // `a ?? b ?? c` groups to the right, all others to the left.
             self.deeper()?;
             let right = self.binary(if mark == "??" { level } else { level + 1 })?;
-            self.depth -= 1;
+            self.shallower();
             left = Expr::Binary(mark, Box::new(left), Box::new(right));
         }
         Ok(left)
@@ -246,7 +171,7 @@ impl Parser {
         } else {
             self.postfix()?
         };
-        self.depth -= 1;
+        self.shallower();
         Ok(found)
     }
 
@@ -282,12 +207,16 @@ impl Parser {
         Some(name)
     }
 
+    /// After the bracket. Of named arguments only one that is alone.
     fn arguments(&mut self) -> Result<Vec<Expr>, Unreadable> {
         let mut found = Vec::new();
         if self.take(")") {
             return Ok(found);
         }
         loop {
+            if self.word(0) == Some("preserveContent") && self.peek(1) == Some(":") {
+                self.skip(2);
+            }
             found.push(self.expression()?);
             if !self.take(",") {
                 self.expect(")")?;
@@ -302,20 +231,76 @@ impl Parser {
             self.expect(")")?;
             return Ok(found);
         }
+        if self.take_word("new") {
+            return self.made();
+        }
+        if let (Some("-"), Some(Token::Int(value))) = (self.peek(0), self.tokens.get(self.at + 1)) {
+            let value = -*value;
+            self.skip(2);
+            return Ok(Expr::Int(value));
+        }
         let token = self.tokens.get(self.at).cloned();
         self.at += 1;
         Ok(match token {
             Some(Token::Text(text)) => Expr::Text(text),
+            Some(Token::Interpolated(pieces)) => self.interpolated(pieces)?,
             Some(Token::Int(value)) => Expr::Int(value),
             Some(Token::Name(name)) => match name.as_str() {
                 "true" => Expr::Bool(true),
                 "false" => Expr::Bool(false),
                 "null" => Expr::Null,
-                "new" => return Err(Unreadable("new is not read".to_owned())),
                 _ => Expr::Name(name),
             },
-            Some(token) => return Err(Unreadable(format!("{token:?} is not read here"))),
+            Some(token) => return Err(Unreadable(format!("{token} is not read here"))),
             None => return Err(Unreadable("it ends too early".to_owned())),
         })
+    }
+
+    /// What is behind `new`.
+    fn made(&mut self) -> Result<Expr, Unreadable> {
+        if !self.take("{") {
+            let name = self.name()?;
+            self.expect("(")?;
+            return Ok(Expr::New(name, self.arguments()?));
+        }
+        let mut fields = Vec::new();
+        while !self.take("}") {
+            let name = self.name()?;
+            self.expect("=")?;
+            fields.push((name, self.expression()?));
+            if !self.take(",") {
+                self.expect("}")?;
+                break;
+            }
+        }
+        Ok(Expr::Object(fields))
+    }
+
+    /// A sum of its pieces, text first, so that all are joined as texts.
+    fn interpolated(&mut self, pieces: Vec<Piece>) -> Result<Expr, Unreadable> {
+        if pieces.len() > MAX_DEPTH {
+            return Err(Unreadable("it is too long".to_owned()));
+        }
+        let mut found = Expr::Text(String::new());
+        for piece in pieces {
+            let part = match piece {
+                Piece::Text(text) => Expr::Text(text),
+                Piece::Hole(tokens) => {
+                    let mut inner = Self {
+                        tokens,
+                        at: 0,
+                        depth: self.depth,
+                    };
+                    let part = inner.expression()?;
+                    inner.end()?;
+                    part
+                }
+            };
+            found = match (found, part) {
+                (Expr::Text(empty), Expr::Text(text)) if empty.is_empty() => Expr::Text(text),
+                (found, part) => Expr::Binary("+", Box::new(found), Box::new(part)),
+            };
+        }
+        Ok(found)
     }
 }

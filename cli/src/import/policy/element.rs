@@ -1,0 +1,174 @@
+//! What becomes of each element of a section.
+
+use roxmltree::Node;
+use serde_json::{Value, json};
+
+use super::super::field::{known, required};
+use super::super::finding::Level;
+use super::super::steps::{Made, step};
+use super::{MAX_FINDINGS, Scope, Steps, Translator};
+use tidegate_config::policy::Section;
+
+/// What is never run on a handshake there; allowed in wider scopes only.
+pub(super) const UNSUPPORTED: [&str; 15] = [
+    "mock-response",
+    "cache-lookup",
+    "cache-store",
+    "cross-domain",
+    "cors",
+    "jsonp",
+    "set-method",
+    "set-body",
+    "xml-to-json",
+    "json-to-xml",
+    "xsl-transform",
+    "validate-content",
+    "validate-parameters",
+    "validate-headers",
+    "validate-status-code",
+];
+
+/// What only watches: leaving it out lets nobody in.
+pub(super) const WATCHERS: [&str; 3] = ["trace", "emit-metric", "log-to-eventhub"];
+
+impl Translator<'_, '_> {
+    pub(super) fn element(&mut self, node: Node<'_, '_>, steps: &mut Steps) {
+        if self.state.findings.len() > MAX_FINDINGS {
+            self.give_up(node, steps);
+            return;
+        }
+        match node.tag_name().name() {
+            "choose" => self.choose(node, steps),
+            "include-fragment" => self.include(node, steps),
+            "limit-concurrency" => self.limit_concurrency(node, steps),
+            "retry" if steps.forwards.is_some() && forwards_alone(node) => {
+                let text = "left out: of a pool, the next member is asked when one fails";
+                self.say(node, Level::Warning, text);
+                self.forward(node, steps);
+            }
+            "forward-request" if steps.forwards.is_some() => {
+                if node.attributes().len() > 0 {
+                    let text = "left out: its settings are timeouts of the WebSocketApi";
+                    self.say(node, Level::Warning, text);
+                }
+                self.forward(node, steps);
+            }
+            "base" if self.file.is_some() => {
+                self.refuse(node, steps, "base has no place in a fragment");
+            }
+            "base" => match self.scope {
+                Scope::Global => {}
+                _ if steps.forwards.is_some() => self.forward(node, steps),
+                _ => self.push(node, steps, json!({"base": {}})),
+            },
+            "rewrite-uri" => self.rewrite(node, steps),
+            "set-backend-service" => self.set_backend(node, steps),
+            name if UNSUPPORTED.contains(&name) && self.scope != Scope::Api => {
+                self.say(node, Level::Note, "skipped for WebSocket, as there");
+            }
+            name if UNSUPPORTED.contains(&name) => {
+                self.refuse(node, steps, "not supported on a WebSocket API");
+            }
+            name => {
+                let is_watcher = WATCHERS.contains(&name);
+                match step(node) {
+                    Ok(made) => self.push_all(node, steps, made, is_watcher),
+                    Err(why) if is_watcher => self.leave_out(node, &why.to_string()),
+                    Err(why) => self.refuse(node, steps, &why.to_string()),
+                }
+            }
+        }
+    }
+
+    /// All that an element becomes, or one refusal.
+    pub(super) fn push_all(
+        &mut self,
+        node: Node<'_, '_>,
+        steps: &mut Steps,
+        made: Made,
+        is_watcher: bool,
+    ) {
+        let before = steps.found.len();
+        for policy in made.policies {
+            if let Err(why) = self.add(node, steps, policy) {
+                steps.found.truncate(before);
+                match is_watcher {
+                    true => self.leave_out(node, &why),
+                    false => self.refuse(node, steps, &why),
+                }
+                return;
+            }
+        }
+        for remark in made.remarks {
+            self.say(node, Level::Warning, &remark);
+        }
+    }
+
+    fn leave_out(&mut self, node: Node<'_, '_>, why: &str) {
+        let text = format!("left out, which changes no handshake: {why}");
+        self.say(node, Level::Warning, &text);
+    }
+
+    /// Under a condition, nothing would forward the other handshakes.
+    fn forward(&mut self, node: Node<'_, '_>, steps: &mut Steps) {
+        if steps.guard.is_some() {
+            self.refuse(
+                node,
+                steps,
+                "forwarding under a condition is not translated",
+            );
+        }
+        steps.forwards = Some(true);
+    }
+
+    /// Refuses under no condition, once.
+    fn give_up(&mut self, node: Node<'_, '_>, steps: &mut Steps) {
+        let refusal = Value::from("not-imported-rest");
+        let is_last = |step: &Value| step["id"] == refusal;
+        if steps.section == Section::OnError || steps.found.last().is_some_and(is_last) {
+            return;
+        }
+        self.say(
+            node,
+            Level::Error,
+            "refuses with 501 instead of all the rest",
+        );
+        let answer = json!({"status": 501, "message": "A policy could not be imported."});
+        let step = json!({"id": refusal, "returnResponse": answer});
+        steps.found.push(step);
+    }
+
+    /// A limit of tunnels in front of what it is around.
+    fn limit_concurrency(&mut self, node: Node<'_, '_>, steps: &mut Steps) {
+        let settings = || {
+            known(node, &["key", "max-count"])?;
+            let key = super::super::field::value(&required(node, "key")?)?;
+            Ok((key, super::super::field::number(node, "max-count")?))
+        };
+        let settings: Result<_, super::super::csharp::Unreadable> = settings();
+        let step = match settings {
+            Ok((key, Some(max))) => json!({"limitConnections": {"key": key, "max": max}}),
+            Ok((_, None)) => {
+                self.refuse(node, steps, "the attribute max-count is missing");
+                return;
+            }
+            Err(why) => {
+                self.refuse(node, steps, &why.to_string());
+                return;
+            }
+        };
+        let text = "limits live tunnels here, and there requests while policies run";
+        self.say(node, Level::Warning, text);
+        self.push(node, steps, step);
+        self.block(node, steps);
+    }
+}
+
+/// Is forward-request the only element in it?
+fn forwards_alone(node: Node<'_, '_>) -> bool {
+    let mut elements = node.children().filter(Node::is_element);
+    match (elements.next(), elements.next()) {
+        (Some(only), None) => only.has_tag_name("forward-request"),
+        _ => false,
+    }
+}
