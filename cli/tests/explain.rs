@@ -94,6 +94,76 @@ fn the_exit_status_tells_a_refusal_from_no_answer() {
     }
 }
 
+/// Of a fragment in a fragment, with steps around them; the second API includes nothing.
+const FRAGMENTS: &str = "apiVersion: tidegate.dev/v1alpha1
+kind: Gateway
+metadata: {name: edge}
+spec: {listeners: [{name: plain, port: 8080, protocol: WS}]}
+---
+apiVersion: tidegate.dev/v1alpha1
+kind: WebSocketApi
+metadata: {name: chat}
+spec:
+  gateways: [{name: edge}]
+  path: /chat
+  subscriptionRequired: false
+  backend: {url: 'ws://127.0.0.1:1/'}
+  onHandshake:
+    inbound:
+    - includeFragment: {name: outer}
+    - {id: own, setHeader: {name: X-Own, values: [a]}}
+    - {id: never, when: 'false', includeFragment: {name: inner}}
+    - {id: last, setHeader: {name: X-Last, values: [a]}}
+---
+apiVersion: tidegate.dev/v1alpha1
+kind: PolicyFragment
+metadata: {name: outer}
+spec:
+  steps:
+  - {id: first, setHeader: {name: X-First, values: [a]}}
+  - includeFragment: {name: inner}
+  - {id: second, setHeader: {name: X-Second, values: [a]}}
+---
+apiVersion: tidegate.dev/v1alpha1
+kind: PolicyFragment
+metadata: {name: inner}
+spec:
+  steps:
+  - {id: deep, setHeader: {name: X-Deep, values: [a]}}
+";
+
+#[test]
+fn a_step_says_which_fragment_it_came_with() {
+    let files = tempfile::tempdir().expect("a directory");
+    let file = files.path().join("all.yaml");
+    std::fs::write(&file, FRAGMENTS).expect("the manifests");
+    let directory = files.path().to_string_lossy().into_owned();
+    let output = explain(&directory, &["ws://a/chat", "-o", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let trace: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let steps = trace["steps"].as_array().expect("steps").iter();
+    let from = |step: &Value| {
+        let text = |field: &str| step[field].as_str().unwrap_or("-").to_owned();
+        (text("step"), text("fragment"))
+    };
+    let found: Vec<_> = steps.map(from).collect();
+    let expected = [
+        ("api.inbound[0]", "-"),
+        ("first", "outer"),
+        ("fragment.outer[1]", "outer"),
+        ("deep", "inner"),
+        ("second", "outer"),
+        ("own", "-"),
+        ("never", "-"),
+        ("last", "-"),
+    ];
+    let expected = expected.map(|(step, fragment)| (step.to_owned(), fragment.to_owned()));
+    assert_eq!(found, expected);
+    let text = said(&explain(&directory, &["ws://a/chat"]));
+    let line = "  deep setHeader (api, fragment inner): ran";
+    assert!(text.lines().any(|found| found == line), "{text}");
+}
+
 #[test]
 fn json_is_the_trace() {
     let arguments = [

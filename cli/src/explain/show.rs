@@ -83,9 +83,11 @@ impl Lines {
             StepResult::Refused => "refused",
             StepResult::Failed => "failed",
         };
+        let fragment = step.fragment.as_ref();
+        let fragment = fragment.map_or(String::new(), |name| format!(", fragment {name}"));
         let _ = writeln!(
             self.0,
-            "  {} {} ({}): {result}",
+            "  {} {} ({}{fragment}): {result}",
             step.step, step.policy, step.scope
         );
         for change in &step.changes {
@@ -198,8 +200,8 @@ mod tests {
                     {"target": "header", "action": "set", "name": "x-a", "before": "1", "after": "2"},
                     {"target": "header", "action": "remove", "name": "x-b", "before": "1"},
                     {"target": "limit", "action": "count"}]},
-                {"section": "inbound", "scope": "api", "step": "beta", "policy": "setVariable",
-                 "result": "skipped", "micros": 1},
+                {"section": "inbound", "scope": "api", "fragment": "trial", "step": "beta",
+                 "policy": "setVariable", "result": "skipped", "micros": 1},
                 {"section": "inbound", "scope": "api", "step": "closed", "policy": "returnResponse",
                  "result": "refused", "micros": 1, "answer": {"status": 418, "message": "no",
                     "reason": "return_response", "source": "policy"}}],
@@ -219,7 +221,7 @@ inbound
       header x-a = 2 (was 1)
       header x-b removed (was 1)
       limit counts it
-  beta setVariable (api): skipped: when does not hold
+  beta setVariable (api, fragment trial): skipped: when does not hold
   closed returnResponse (api): refused
       418 no (return_response, by the policy)
 outcome   refused: 418 no (return_response, by the policy)

@@ -198,6 +198,7 @@ fn which(step: &Step, section: Section) -> Which<'_> {
     Which {
         section: section.field(),
         scope: step.scope.as_str(),
+        fragment: step.fragment.as_deref(),
         label: &step.label,
         policy: step.policy,
     }

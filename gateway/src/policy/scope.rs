@@ -36,6 +36,8 @@ pub(super) struct Step {
     /// Its id; without one, scope, section and position: `api.inbound[2]`.
     pub(super) label: String,
     pub(super) scope: Scope,
+    /// The fragment that it came with.
+    pub(super) fragment: Option<Arc<str>>,
     /// Its key in resources.
     pub(super) policy: &'static str,
     pub(super) when: Option<Condition>,
@@ -85,6 +87,7 @@ impl ScopePolicies {
             values,
             ..Self::none()
         };
+        let mut included = Included::default();
         for (section, position, step) in on.steps() {
             let place = format!("{}[{position}]", section.field());
             let label = match step.id() {
@@ -103,7 +106,8 @@ impl ScopePolicies {
                 Section::Outbound => &mut compiled.outbound,
                 Section::OnError => &mut compiled.on_error,
             };
-            let step = compile_step(step, scope, &compiler)?;
+            let fragment = included.fragment_of(section, position, step);
+            let step = compile_step(step, fragment, &compiler)?;
             if step.action.is_none() && steps.iter().any(|other| other.action.is_none()) {
                 let problem = "the wider scope's steps can stand in one place only";
                 return Err(compiler.invalid("base", problem));
@@ -123,9 +127,38 @@ impl ScopePolicies {
     }
 }
 
+/// The fragments that are open while the steps of an object are walked through, the innermost last.
+#[derive(Default)]
+struct Included {
+    section: Option<Section>,
+    /// Name, and the position of the last step that came with it.
+    open: Vec<(Arc<str>, usize)>,
+}
+
+impl Included {
+    /// The fragment that the step came with; steps are told in their order.
+    fn fragment_of(
+        &mut self,
+        section: Section,
+        position: usize,
+        step: &dyn policy::Step,
+    ) -> Option<Arc<str>> {
+        if self.section.replace(section) != Some(section) {
+            self.open.clear();
+        }
+        while self.open.pop_if(|(_, last)| *last < position).is_some() {}
+        let fragment = self.open.last().map(|(name, _)| Arc::clone(name));
+        if let Some(include) = step.include() {
+            let last = position + include.steps;
+            self.open.push((include.name.as_str().into(), last));
+        }
+        fragment
+    }
+}
+
 fn compile_step(
     step: &dyn policy::Step,
-    scope: Scope,
+    fragment: Option<Arc<str>>,
     compiler: &Compiler<'_>,
 ) -> Result<Step, InvalidPolicy> {
     let policy = step.policy();
@@ -133,7 +166,8 @@ fn compile_step(
     let when = step.when().map(|source| compiler.condition("when", source));
     Ok(Step {
         label: compiler.label.clone(),
-        scope,
+        scope: compiler.scope,
+        fragment,
         policy: policy.name(),
         when: when.transpose()?,
         action: Action::compile(policy, compiler)?,

@@ -27,6 +27,7 @@ pub(crate) struct Begun {
 pub(crate) struct Which<'a> {
     pub(crate) section: &'static str,
     pub(crate) scope: &'static str,
+    pub(crate) fragment: Option<&'a str>,
     pub(crate) label: &'a str,
     pub(crate) policy: &'static str,
 }
@@ -59,6 +60,7 @@ impl Exchange {
             recorder.steps.push(report::Step {
                 section: which.section.to_owned(),
                 scope: which.scope.to_owned(),
+                fragment: which.fragment.map(str::to_owned),
                 step: which.label.to_owned(),
                 policy: which.policy.to_owned(),
                 result: result_of(result),

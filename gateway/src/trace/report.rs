@@ -91,6 +91,9 @@ pub struct Step {
     pub section: String,
     /// `gateway`, `product` or `api`.
     pub scope: String,
+    /// The PolicyFragment that it came with; absent: with none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fragment: Option<String>,
     /// Its id; without one, scope, section and position.
     pub step: String,
     /// Its policy.
