@@ -10,9 +10,9 @@ mod operators;
 
 use cel::Value;
 use cel::objects::Key;
-use regex::Regex;
 
 use crate::error::{EvalError, Fault};
+use crate::library::pattern::Pattern;
 use crate::library::{Call, Overload};
 use crate::syntax::ast::{Binary, Unary};
 use crate::value::{as_optional, field, list, map, optional, type_name};
@@ -82,7 +82,7 @@ pub(crate) enum Access {
 pub(crate) struct Invoke {
     pub(crate) overloads: Vec<&'static Overload>,
     pub(crate) args: Vec<Node>,
-    pub(crate) regex: Option<Regex>,
+    pub(crate) pattern: Option<Pattern>,
 }
 
 /// One evaluation.
@@ -216,7 +216,7 @@ impl Machine<'_> {
             args: &args,
             budget: &mut self.budget,
             now: self.vars.value_of(Variable::Now),
-            regex: invoke.regex.as_ref(),
+            pattern: invoke.pattern.as_ref(),
         };
         overload.run(&mut call).map_err(|fault| fault.at(at))
     }

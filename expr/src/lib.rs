@@ -28,7 +28,7 @@ pub use mask::mask;
 pub use program::Program;
 pub use template::Template;
 pub use value::{ConversionError, from_json, from_time, to_json, to_text};
-pub use variables::Variables;
+pub use variables::{TooBig, Variables};
 pub use vocabulary::Stage;
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use std::sync::LazyLock;
 
 use cel::Value;
 use cel::objects::Map;
-use regex::Regex;
 
 use crate::check::types::Type;
 use crate::error::Fault;
@@ -28,6 +27,8 @@ mod text;
 mod time;
 mod token;
 mod url;
+
+use pattern::Pattern;
 
 pub(crate) use foreign::address_text;
 pub(crate) use token::is_algorithm;
@@ -145,7 +146,7 @@ pub(crate) struct Call<'a> {
     /// `now`, or null when it was not set.
     pub(crate) now: Value,
     /// The pattern, compiled ahead, when it is a literal.
-    pub(crate) regex: Option<&'a Regex>,
+    pub(crate) pattern: Option<&'a Pattern>,
 }
 
 /// Overloads are chosen by type first, so that a wrong argument here is a fault of the table; it is an error

@@ -68,8 +68,14 @@ impl Program {
     /// The value for these variables.
     pub fn evaluate(&self, vars: &Variables) -> Result<Value, EvalError> {
         let mut budget = Budget::new(MAX_STEPS);
-        self.evaluate_within(vars, &mut budget)
-            .map_err(|error| vars.presentable(error))
+        let value = self.evaluate_within(vars, &mut budget);
+        // Whoever gets it walks over it without a budget.
+        let weighed = value.and_then(|value| {
+            let paid = budget.spend_values(std::slice::from_ref(&value), 1);
+            paid.map_err(|fault| fault.at(self.position()))?;
+            Ok(value)
+        });
+        weighed.map_err(|error| vars.presentable(error))
     }
 
     /// The answer of a condition.

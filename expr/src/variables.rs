@@ -8,6 +8,7 @@ use cel::Value;
 use cel::objects::{Key, Map};
 
 use crate::error::EvalError;
+use crate::evaluate::budget::weight;
 use crate::mask::mask;
 use crate::value::from_time;
 use crate::vocabulary::Variable;
@@ -15,11 +16,21 @@ use crate::vocabulary::Variable;
 /// Longest text of an error: it goes into a log line, and may quote what a client sent.
 const MAX_ERROR_CHARS: usize = 300;
 
+/// All `vars` together, in steps: 8 MiB of text. Eight answers of requests fit, as large as they may be.
+const MAX_VARS_WEIGHT: u64 = 8 * 1024 * 1024 / 32;
+
+/// The variables take more than they may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the variables of the handshake grow too big")]
+pub struct TooBig;
+
 /// The variables of one handshake. A variable that was never set is null.
 #[derive(Clone, Default)]
 pub struct Variables {
     fixed: [Option<Value>; Variable::COUNT],
     vars: Arc<HashMap<Key, Value>>,
+    /// What each of `vars` weighs that was kept by [`Variables::keep_var`].
+    weights: HashMap<String, u64>,
     secrets: Vec<String>,
 }
 
@@ -47,6 +58,20 @@ impl Variables {
     /// Sets `vars.NAME`.
     pub fn set_var(&mut self, name: &str, value: Value) {
         Arc::make_mut(&mut self.vars).insert(Key::from(name), value);
+    }
+
+    /// Sets `vars.NAME` to a value that a policy made, unless all of them then take too much.
+    pub fn keep_var(&mut self, name: &str, value: Value) -> Result<(), TooBig> {
+        let others = self.weights.iter().filter(|(known, _)| *known != name);
+        let others: u64 = others.map(|(_, weight)| weight).sum();
+        let left = MAX_VARS_WEIGHT.saturating_sub(others);
+        let weight = weight(&value, left);
+        if weight > left {
+            return Err(TooBig);
+        }
+        self.weights.insert(name.to_owned(), weight);
+        self.set_var(name, value);
+        Ok(())
     }
 
     /// `vars.NAME`, if it was set.

@@ -1,7 +1,6 @@
 //! Calls: macros become passes, functions get the overloads that may fit, constant calls are computed.
 
 use cel::Value;
-use regex::Regex;
 
 use super::names::nearest;
 use super::resolve::{Checked, Resolver, Typed, typed};
@@ -9,7 +8,8 @@ use super::types::{Item, Type};
 use crate::error::{CompileError, EvalError};
 use crate::evaluate::budget::{Budget, MAX_FOLD_STEPS, weight};
 use crate::evaluate::{Access, Fold, FoldKind, Invoke, Machine, Node, Op};
-use crate::library::{self, Overload, pattern};
+use crate::library::pattern::{self, Pattern};
+use crate::library::{self, Overload};
 use crate::syntax::ast::{Expr, Kind};
 use crate::variables::Variables;
 
@@ -158,11 +158,11 @@ impl Resolver {
             return Err(CompileError::new(at, wrong_types(name, &by_arity, &types)));
         }
         let gives = result_type(&overloads, &types);
-        let regex = literal_arguments(name, &nodes)?;
+        let pattern = literal_arguments(name, &nodes)?;
         let invoke = Invoke {
             overloads,
             args: nodes,
-            regex,
+            pattern,
         };
         compute(typed(at, Op::Call(Box::new(invoke)), gives))
     }
@@ -239,7 +239,7 @@ fn result_type(overloads: &[&Overload], types: &[Type]) -> Type {
 }
 
 /// Checks literal arguments that only their function understands; compiles a literal pattern.
-fn literal_arguments(name: &str, args: &[Node]) -> Checked<Option<Regex>> {
+fn literal_arguments(name: &str, args: &[Node]) -> Checked<Option<Pattern>> {
     let literal = |index: usize| match args.get(index) {
         Some(Node {
             at,
@@ -257,8 +257,8 @@ fn literal_arguments(name: &str, args: &[Node]) -> Checked<Option<Regex>> {
     }
     match literal(1) {
         Some((at, source)) if pattern::takes_pattern(name) => {
-            let regex = pattern::compile_literal(source);
-            regex
+            let pattern = pattern::compile_literal(source);
+            pattern
                 .map(Some)
                 .map_err(|message| CompileError::new(at, message))
         }

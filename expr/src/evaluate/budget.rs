@@ -2,8 +2,10 @@
 //! input and no expression can take longer or grow bigger than this.
 
 use cel::Value;
+use cel::objects::{Key, OptionalValue};
 
 use crate::error::Fault;
+use crate::value::as_optional;
 
 /// Steps of one evaluation: some milliseconds of CPU time in the worst case, on the path of a handshake.
 /// The expressions of the examples take fewer than 100.
@@ -19,8 +21,12 @@ pub(crate) const MAX_TEXT_BYTES: usize = 1024 * 1024;
 /// Bytes that are handled in about the time of one step.
 const BYTES_PER_STEP: usize = 32;
 
+/// Deepest value: whoever prints, compares or drops one recurses. Answers of requests have 64 levels.
+pub(crate) const MAX_VALUE_DEPTH: usize = 128;
+
 const TOO_MANY_STEPS: &str = "the expression takes too many steps";
 const TOO_LONG: &str = "a text or list grows too big";
+pub(crate) const TOO_DEEP: &str = "a value is nested deeper than 128 levels";
 
 pub(crate) struct Budget {
     left: u64,
@@ -59,11 +65,14 @@ impl Budget {
 
     /// Pays for walking over whole values, so many times.
     pub(crate) fn spend_values(&mut self, values: &[Value], times: u64) -> Result<(), Fault> {
-        let mut weight = 0;
+        let mut scale = Scale::up_to(self.left);
         for value in values {
-            weigh(value, self.left, &mut weight);
+            scale.weigh(value, 0);
         }
-        self.spend(weight.saturating_mul(times))
+        if scale.is_too_deep {
+            return Err(Fault::Cost(TOO_DEEP));
+        }
+        self.spend(scale.weight.saturating_mul(times))
     }
 }
 
@@ -71,35 +80,67 @@ fn steps_of(bytes: usize) -> u64 {
     (bytes / BYTES_PER_STEP) as u64
 }
 
-/// Adds a value's weight in steps; stops walking when the cap is passed, so that weighing is paid for too.
-fn weigh(value: &Value, cap: u64, weight: &mut u64) {
-    *weight += 1;
-    match value {
-        Value::String(s) => *weight += steps_of(s.len()),
-        Value::Bytes(b) => *weight += steps_of(b.len()),
-        Value::List(items) => {
-            for item in items.iter() {
-                if *weight > cap {
-                    return;
+/// Weighs values in steps. Parts that a value has several times count each time: a list of itself, twice, and so
+/// on takes no memory until somebody walks over it.
+struct Scale {
+    cap: u64,
+    weight: u64,
+    is_too_deep: bool,
+}
+
+impl Scale {
+    /// Stops walking when the cap is passed, so that weighing is paid for too.
+    fn up_to(cap: u64) -> Self {
+        Self {
+            cap,
+            weight: 0,
+            is_too_deep: false,
+        }
+    }
+
+    fn weigh(&mut self, value: &Value, depth: usize) {
+        self.weight += 1;
+        match value {
+            Value::String(s) => self.weight += steps_of(s.len()),
+            Value::Bytes(b) => self.weight += steps_of(b.len()),
+            Value::List(items) => self.weigh_all(items.iter(), depth),
+            Value::Map(map) => {
+                // Keys of requests' answers are as long as their servers like.
+                let keys = map.map.keys().map(|key| match key {
+                    Key::String(text) => steps_of(text.len()),
+                    _ => 0,
+                });
+                self.weight += keys.sum::<u64>();
+                self.weigh_all(map.map.values(), depth);
+            }
+            other => {
+                if let Some(inner) = as_optional(other).and_then(OptionalValue::value) {
+                    self.weigh_all(std::iter::once(inner), depth);
                 }
-                weigh(item, cap, weight);
             }
         }
-        Value::Map(map) => {
-            for item in map.map.values() {
-                if *weight > cap {
-                    return;
-                }
-                weigh(item, cap, weight);
-            }
+    }
+
+    fn weigh_all<'v>(&mut self, values: impl Iterator<Item = &'v Value>, depth: usize) {
+        if depth == MAX_VALUE_DEPTH {
+            self.is_too_deep = true;
+            return;
         }
-        _ => {}
+        for value in values {
+            if self.weight > self.cap || self.is_too_deep {
+                return;
+            }
+            self.weigh(value, depth + 1);
+        }
     }
 }
 
-/// The weight of a value, up to a cap.
+/// The weight of a value, up to a cap; beyond it for one that is nested too deep.
 pub(crate) fn weight(value: &Value, cap: u64) -> u64 {
-    let mut sum = 0;
-    weigh(value, cap, &mut sum);
-    sum
+    let mut scale = Scale::up_to(cap);
+    scale.weigh(value, 0);
+    match scale.is_too_deep {
+        true => u64::MAX,
+        false => scale.weight,
+    }
 }

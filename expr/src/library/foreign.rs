@@ -123,7 +123,7 @@ mod tests {
             args: &[huge],
             budget: &mut Budget::new(MAX_STEPS),
             now: Value::Null,
-            regex: None,
+            pattern: None,
         };
         assert!(matches!(reverse.run(&mut call), Err(Fault::Cost(_))));
     }

@@ -2,6 +2,7 @@
 
 use cel::Value;
 use regex::{Regex, RegexBuilder};
+use regex_syntax::hir::{Hir, HirKind};
 
 use super::{Call, Overload};
 use crate::check::types::{Item, Type};
@@ -19,6 +20,18 @@ const MAX_LITERAL_BYTES: usize = 2 * 1024 * 1024;
 /// Compiled size of a pattern made at runtime, and what compiling it costs.
 const MAX_DYNAMIC_BYTES: usize = 128 * 1024;
 const STEPS_TO_COMPILE: u64 = 5_000;
+
+/// Places of a pattern that a match can be at, all at once, when a text is read: so many cost about a step for each
+/// byte.
+const PLACES_PER_STEP: u64 = 8;
+
+/// A compiled pattern.
+#[derive(Clone, Debug)]
+pub(crate) struct Pattern {
+    regex: Regex,
+    /// Characters and classes in it, repeated ones as often as they may occur.
+    places: u64,
+}
 
 pub(super) const OVERLOADS: &[Overload] = &[
     Overload::global("matches", &[TEXT, TEXT], Type::Bool, matches),
@@ -40,11 +53,11 @@ pub(crate) fn takes_pattern(name: &str) -> bool {
 }
 
 /// Compiles a literal pattern.
-pub(crate) fn compile_literal(pattern: &str) -> Result<Regex, String> {
+pub(crate) fn compile_literal(pattern: &str) -> Result<Pattern, String> {
     compile(pattern, MAX_LITERAL_BYTES)
 }
 
-fn compile(pattern: &str, max_bytes: usize) -> Result<Regex, String> {
+fn compile(pattern: &str, max_bytes: usize) -> Result<Pattern, String> {
     if pattern.len() > MAX_PATTERN_BYTES {
         return Err(format!(
             "the pattern is longer than {MAX_PATTERN_BYTES} bytes"
@@ -52,45 +65,74 @@ fn compile(pattern: &str, max_bytes: usize) -> Result<Regex, String> {
     }
     let mut builder = RegexBuilder::new(pattern);
     builder.size_limit(max_bytes).dfa_size_limit(max_bytes);
-    builder.build().map_err(|error| match error {
+    let regex = builder.build().map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => "the pattern is too big when compiled".to_owned(),
         other => {
             let text = other.to_string();
             let reason = text.rsplit("error: ").next().unwrap_or_default();
             format!("not a regular expression: {}", reason.trim())
         }
-    })
+    })?;
+    // What was compiled parses.
+    let hir = regex_syntax::parse(pattern).map_err(|error| error.to_string())?;
+    let places = places(&hir);
+    Ok(Pattern { regex, places })
 }
 
-/// Runs on the pattern that was compiled ahead, or compiles the one at hand.
-fn with_regex(
-    call: &mut Call<'_>,
-    run: impl FnOnce(&mut Call<'_>, &Regex) -> Result<Value, Fault>,
-) -> Result<Value, Fault> {
-    // The automaton reads a text byte by byte, up to a few times.
-    call.budget
-        .spend_bytes(call.text(0)?.len().saturating_mul(4))?;
-    match call.regex {
-        Some(regex) => run(call, regex),
-        None => {
-            call.budget.spend(STEPS_TO_COMPILE)?;
-            let regex = compile(call.text(1)?, MAX_DYNAMIC_BYTES).map_err(Fault::Failed)?;
-            run(call, &regex)
+/// At how many places of the pattern a match can be, at most.
+fn places(hir: &Hir) -> u64 {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => 0,
+        HirKind::Literal(literal) => literal.0.len() as u64,
+        HirKind::Class(_) => 1,
+        HirKind::Capture(group) => places(&group.sub),
+        HirKind::Repetition(repetition) => {
+            let times = repetition.max.unwrap_or(repetition.min.saturating_add(1));
+            places(&repetition.sub).saturating_mul(u64::from(times))
+        }
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+            let sum = |sum: u64, part| sum.saturating_add(places(part));
+            parts.iter().fold(0, sum)
         }
     }
 }
 
+impl Pattern {
+    /// Pays for reading so many bytes: in the worst case each looks at each place.
+    fn pay(&self, call: &mut Call<'_>, bytes: usize) -> Result<(), Fault> {
+        let looks = self.places.saturating_mul(bytes as u64);
+        call.budget.spend(looks / PLACES_PER_STEP)?;
+        // The automaton reads a text byte by byte, up to a few times.
+        call.budget.spend_bytes(bytes.saturating_mul(4))
+    }
+}
+
+/// Runs on the pattern that was compiled ahead, or compiles the one at hand.
+fn with_pattern(
+    call: &mut Call<'_>,
+    run: impl FnOnce(&mut Call<'_>, &Pattern) -> Result<Value, Fault>,
+) -> Result<Value, Fault> {
+    let bytes = call.text(0)?.len();
+    if let Some(pattern) = call.pattern {
+        pattern.pay(call, bytes)?;
+        return run(call, pattern);
+    }
+    call.budget.spend(STEPS_TO_COMPILE)?;
+    let pattern = compile(call.text(1)?, MAX_DYNAMIC_BYTES).map_err(Fault::Failed)?;
+    pattern.pay(call, bytes)?;
+    run(call, &pattern)
+}
+
 fn matches(call: &mut Call<'_>) -> Result<Value, Fault> {
-    with_regex(call, |call, regex| {
-        Ok(Value::Bool(regex.is_match(call.text(0)?)))
+    with_pattern(call, |call, pattern| {
+        Ok(Value::Bool(pattern.regex.is_match(call.text(0)?)))
     })
 }
 
 fn find(call: &mut Call<'_>) -> Result<Value, Fault> {
-    with_regex(call, |call, regex| {
-        Ok(text(
-            regex.find(call.text(0)?).map_or("", |found| found.as_str()),
-        ))
+    with_pattern(call, |call, pattern| {
+        let found = pattern.regex.find(call.text(0)?);
+        Ok(text(found.map_or("", |found| found.as_str())))
     })
 }
 
@@ -102,14 +144,15 @@ fn find_all(call: &mut Call<'_>) -> Result<Value, Fault> {
         -1
     };
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    with_regex(call, |call, regex| {
+    with_pattern(call, |call, pattern| {
         let haystack = call.text(0)?.to_owned();
         let mut found = Vec::new();
-        for part in regex.find_iter(&haystack).take(limit) {
+        for part in pattern.regex.find_iter(&haystack).take(limit) {
             // Some patterns look at all the rest of the text for every match.
             call.budget.spend(2)?;
-            call.budget
-                .spend_bytes((haystack.len() - part.start()) / 2)?;
+            let rest = haystack.len() - part.start();
+            let harder = 1 + usize::try_from(pattern.places / 32).unwrap_or(usize::MAX);
+            call.budget.spend_bytes((rest / 2).saturating_mul(harder))?;
             found.push(text(part.as_str()));
         }
         Ok(list(found))

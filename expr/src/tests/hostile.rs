@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{assert_fails, evaluate, handshake};
 use crate::evaluate::budget::MAX_TEXT_BYTES;
 use crate::syntax::{MAX_DEPTH, MAX_SOURCE_BYTES};
-use crate::{EvalError, Program, Stage, Template, Value, from_json};
+use crate::{EvalError, Program, Stage, Template, TooBig, Value, Variables, from_json};
 
 const TOO_DEEP: &str = "nested or chained deeper than 64 levels";
 
@@ -186,6 +186,51 @@ fn texts_cannot_grow_without_bound() {
 }
 
 #[test]
+fn values_that_are_larger_than_they_look_go_nowhere() {
+    // Each pass doubles what is printed, and takes no memory to speak of.
+    let doubled = "[1]".to_owned() + &".map(a, [a, a])".repeat(40);
+    let steps = "at 589: the expression takes too many steps";
+    assert_fails("in one expression", evaluate(&doubled, &handshake()), steps);
+    let mut vars = handshake();
+    let double = Program::value("[vars.n, vars.n]", Stage::Inbound).expect("compiles");
+    let last = (0..40).find_map(|_| {
+        let value = double.evaluate(&vars).map_err(|error| error.to_string());
+        value.map(|value| vars.set_var("n", value)).err()
+    });
+    assert_eq!(
+        last.as_deref(),
+        Some("at 0: the expression takes too many steps")
+    );
+    let mut vars = handshake();
+    let deeper = Program::value("[[[[vars.n]]]]", Stage::Inbound).expect("compiles");
+    let last = (0..40).find_map(|_| {
+        let value = deeper.evaluate(&vars).map_err(|error| error.to_string());
+        value.map(|value| vars.set_var("n", value)).err()
+    });
+    let expected = "at 0: a value is nested deeper than 128 levels";
+    assert_eq!(last.as_deref(), Some(expected));
+}
+
+#[test]
+fn all_variables_of_a_handshake_are_bounded() {
+    let mut vars = Variables::new();
+    let text = |bytes: usize| Value::from("x".repeat(bytes));
+    for i in 0..8 {
+        let kept = vars.keep_var(&format!("v{i}"), text(MAX_TEXT_BYTES - 32));
+        assert_eq!(kept, Ok(()), "{i}");
+    }
+    assert_eq!(vars.keep_var("v8", text(MAX_TEXT_BYTES)), Err(TooBig));
+    assert_eq!(vars.var("v8"), None);
+    assert_eq!(
+        vars.keep_var("v7", text(MAX_TEXT_BYTES - 32)),
+        Ok(()),
+        "again"
+    );
+    assert_eq!(vars.keep_var("v7", Value::Null), Ok(()));
+    assert_eq!(vars.keep_var("v8", text(MAX_TEXT_BYTES - 64)), Ok(()));
+}
+
+#[test]
 fn a_template_shares_one_budget() {
     let text = "${vars.list.map(a, a).size()}".repeat(40);
     let template = Template::compile(&text, Stage::Inbound).expect("compiles");
@@ -248,6 +293,20 @@ fn patterns_are_bounded() {
     vars.set_var("text", Value::from("a".repeat(20_000) + "b"));
     assert_eq!(
         evaluate("vars.text.matches('^(a+)+$')", &vars),
+        Ok(Value::Bool(false))
+    );
+    // Each place of the pattern may have to be looked at for each byte: a few seconds' work.
+    let slow = "vars.text.matches('[ab]*a[ab]{20000}c')";
+    assert_fails(
+        "slow",
+        evaluate(slow, &vars),
+        "at 10: the expression takes too many steps",
+    );
+    assert_eq!(
+        evaluate(
+            "vars.text.substring(0, 30).matches('[ab]*a[ab]{20000}c')",
+            &vars
+        ),
         Ok(Value::Bool(false))
     );
     assert_eq!(
