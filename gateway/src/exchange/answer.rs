@@ -80,6 +80,12 @@ impl AnswerHeaders {
         });
     }
 
+    /// Bytes of the values to set or add.
+    pub(crate) fn size(&self) -> usize {
+        let values = self.0.iter().flat_map(|change| &change.values);
+        values.map(HeaderValue::len).sum()
+    }
+
     /// The changes that came after those of `before`, of which this is a continuation.
     pub(crate) fn since(
         &self,

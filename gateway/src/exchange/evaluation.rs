@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use http::{HeaderMap, HeaderName};
 use serde_json::{Map, Value as Json, json};
 use tidegate_config::UrlScheme;
-use tidegate_expr::{Value, Variables, from_json, mask};
+use tidegate_expr::{TooBig, Value, Variables, from_json, mask};
 use tokio::time::Instant;
 
 use super::{Exchange, decoded_pairs};
@@ -145,6 +145,11 @@ impl Exchange {
         if self.evaluation.trace.is_some() {
             self.evaluation.notes.push(text);
         }
+    }
+
+    /// Keeps a value of any size as `vars.NAME`, unless all variables together grow too big.
+    pub(crate) fn keep_var(&mut self, name: &str, value: Value) -> Result<(), TooBig> {
+        self.evaluation.variables.keep_var(name, value)
     }
 
     /// Keeps `vars.NAME`.

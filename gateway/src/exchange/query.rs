@@ -46,6 +46,11 @@ impl Query {
         (!all.is_empty()).then(|| all.join("&"))
     }
 
+    /// Bytes of it.
+    pub(crate) fn size(&self) -> usize {
+        self.all().map(|part| part.len() + 1).sum()
+    }
+
     /// Is there a parameter `name` (decoded)?
     pub(crate) fn has(&self, name: &str) -> bool {
         self.all().any(|part| is_named(part, name))

@@ -116,6 +116,14 @@ impl Upstream {
         format!("{scheme}://{}", self.target.authority())
     }
 
+    /// Bytes of URL and headers, roughly.
+    pub(crate) fn size(&self) -> usize {
+        let fields = self.headers.iter();
+        let fields = fields.map(|(name, value)| name.as_str().len() + value.len());
+        let target = &self.target;
+        target.host.len() + target.path.len() + self.query.size() + fields.sum::<usize>()
+    }
+
     /// The request target: path and query.
     pub(crate) fn path_and_query(&self) -> String {
         match self.query.raw() {

@@ -43,6 +43,15 @@ pub(crate) struct Call {
     pub(crate) timeout: Duration,
 }
 
+impl Call {
+    /// Bytes that it takes, roughly.
+    pub(crate) fn size(&self) -> usize {
+        let fields = self.headers.iter();
+        let fields = fields.map(|(name, value)| name.as_str().len() + value.len());
+        self.url.as_str().len() + fields.sum::<usize>() + self.body.len()
+    }
+}
+
 /// An answer, whatever its status.
 #[derive(Debug)]
 pub(crate) struct Reply {

@@ -230,6 +230,25 @@ fn what_is_no_token_is_malformed() {
             "too long",
             format!("{header}.{claims}.{}", "a".repeat(MAX_TOKEN_BYTES)),
         ),
+        (
+            "claims as deep as it is long",
+            format!("{header}.{}.{signature}", encoded(&"[".repeat(8_000))),
+        ),
+        (
+            "claims with a deep one",
+            format!("{header}.{}.{signature}", encoded(&nested(4_000))),
+        ),
+        (
+            "a number that is none",
+            format!("{header}.{}.{signature}", encoded(r#"{"exp":1e999}"#)),
+        ),
+        (
+            "claims that are no UTF-8",
+            format!(
+                "{header}.{}.{signature}",
+                URL_SAFE_NO_PAD.encode(b"{\"a\":\"\xff\"}")
+            ),
+        ),
     ] {
         assert!(
             matches!(Token::parse(&text), Err(Invalid::Malformed(_))),
@@ -240,6 +259,29 @@ fn what_is_no_token_is_malformed() {
         let parsed = Token::parse(&with_header(&json!({"alg": alg}))).map(|_| ());
         assert_eq!(parsed, Err(Invalid::AlgorithmNotAllowed), "{alg}");
     }
+}
+
+fn encoded(part: &str) -> String {
+    URL_SAFE_NO_PAD.encode(part)
+}
+
+fn nested(levels: usize) -> String {
+    format!(r#"{{"a":{}{}}}"#, "[".repeat(levels), "]".repeat(levels))
+}
+
+/// RFC 7519 §4: a parser may take the last of equal names; the backend's may, too, so it is no way around a check.
+#[test]
+fn of_claims_with_one_name_the_last_counts() {
+    let header = encoded(r#"{"alg":"HS256"}"#);
+    let text = format!(
+        "{header}.{}.c2ln",
+        encoded(r#"{"sub":"a","exp":9,"sub":"b"}"#)
+    );
+    let token = Token::parse(&text).unwrap();
+    assert_eq!(
+        token.claims,
+        *json!({"sub": "b", "exp": 9}).as_object().unwrap()
+    );
 }
 
 const NOW: i64 = 1_000_000;

@@ -13,7 +13,7 @@ use tidegate_expr::{Value, to_json};
 
 use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
-use super::expression::{Computed, expression_failed};
+use super::expression::{Computed, expression_failed, keep};
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
 
@@ -111,8 +111,7 @@ impl CacheLookup {
         let key = self.place.key(exchange)?;
         let kept = services.values.get(&key).await;
         let value = kept.map_or(Value::Null, |kept| kept.value);
-        exchange.set_var(&self.variable, value);
-        Ok(())
+        keep(exchange, &self.variable, value)
     }
 }
 

@@ -35,6 +35,9 @@ pub(crate) use lasting::Calls;
 pub(super) use lasting::{AnswerKey, KeptAnswer};
 pub(super) use retry::Retry;
 
+/// Largest request: URL, headers and body together, as large as the largest text.
+const MAX_REQUEST_BYTES: usize = 1024 * 1024;
+
 /// Requests of one step under way at a time. A server that hangs then holds back those who need it,
 /// and not the descriptors and the memory of everybody.
 const UNDER_WAY: usize = 256;
@@ -110,13 +113,18 @@ impl Request {
         if body.is_empty() && expects_content(&self.method) {
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
-        Ok(Call {
+        let call = Call {
             method: self.method.clone(),
             url: url(&self.url.render(exchange)?)?,
             headers,
             body,
             timeout: self.timeout,
-        })
+        };
+        if call.size() > MAX_REQUEST_BYTES {
+            let problem = format!("the request has more than {MAX_REQUEST_BYTES} bytes");
+            return Err(expression_failed(problem));
+        }
+        Ok(call)
     }
 
     /// Sends it; waits for its turn within its own time.

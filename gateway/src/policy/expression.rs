@@ -84,6 +84,12 @@ fn failed(error: EvalError) -> Refusal {
     expression_failed(error.to_string())
 }
 
+/// Keeps a value that is as large as clients and servers like.
+pub(super) fn keep(exchange: &mut Exchange, name: &str, value: Value) -> Result<(), Refusal> {
+    let kept = exchange.keep_var(name, value);
+    kept.map_err(|error| expression_failed(format!("vars.{name}: {error}")))
+}
+
 /// The client learns nothing about the expression; the log does.
 pub(super) fn expression_failed(detail: impl Into<String>) -> Refusal {
     let message = "Internal server error";

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tidegate_config::policy;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Services;
 use super::call::Request;
@@ -17,8 +17,11 @@ use crate::drain::Drain;
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
 
-/// Requests that wait or are under way, of all steps together; each holds up to 20 KiB.
+/// Requests that wait or are under way, of all steps together.
 const MAX_QUEUED: usize = 1024;
+
+/// What they take all together, in KiB: each may have a megabyte, most have one or two kilobytes.
+const MAX_QUEUED_KIB: usize = 32 * 1024;
 
 /// The policy, compiled.
 #[derive(Debug)]
@@ -32,6 +35,7 @@ pub(crate) struct Notices {
     drain: Drain,
     runtime: Handle,
     room: Arc<Semaphore>,
+    memory: Arc<Semaphore>,
     counts: Arc<Counts>,
 }
 
@@ -48,8 +52,29 @@ impl Notices {
             drain,
             runtime,
             room: Arc::new(Semaphore::new(MAX_QUEUED)),
+            memory: Arc::new(Semaphore::new(MAX_QUEUED_KIB)),
             counts: Arc::default(),
         }
+    }
+
+    /// A place for one more, if there is one.
+    fn place(&self) -> Option<OwnedSemaphorePermit> {
+        let place = Arc::clone(&self.room).try_acquire_owned().ok();
+        self.or_dropped(place)
+    }
+
+    /// Memory for so many bytes, if there is as much.
+    fn memory(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let kib = u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX);
+        let memory = Arc::clone(&self.memory).try_acquire_many_owned(kib).ok();
+        self.or_dropped(memory)
+    }
+
+    fn or_dropped<T>(&self, permit: Option<T>) -> Option<T> {
+        if permit.is_none() {
+            self.counts.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        permit
     }
 
     /// How many were answered, failed, and dropped.
@@ -76,11 +101,13 @@ impl Notify {
 
     pub(super) fn run(&self, exchange: &mut Exchange, services: &Services) -> Result<(), Refusal> {
         let notices = &services.notices;
-        let Ok(place) = Arc::clone(&notices.room).try_acquire_owned() else {
-            notices.counts.dropped.fetch_add(1, Ordering::Relaxed);
+        let Some(place) = notices.place() else {
             return Ok(());
         };
         let call = self.request.render(exchange)?;
+        let Some(memory) = notices.memory(call.size()) else {
+            return Ok(());
+        };
         let (request, counts) = (Arc::clone(&self.request), Arc::clone(&notices.counts));
         let sending = async move {
             let count = match request.send(call).await {
@@ -88,7 +115,7 @@ impl Notify {
                 Err(_) => &counts.failed,
             };
             count.fetch_add(1, Ordering::Relaxed);
-            drop(place);
+            drop((place, memory));
         };
         notices.drain.spawn_on(sending, &notices.runtime);
         Ok(())

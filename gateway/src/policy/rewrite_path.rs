@@ -5,6 +5,7 @@ use tidegate_config::policy;
 
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, expression_failed};
+use super::size::upstream_fits;
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
 
@@ -58,7 +59,7 @@ impl RewritePath {
             None => (text.as_str(), None),
         };
         exchange.upstream.rewrite(path, query, self.keep_query);
-        Ok(())
+        upstream_fits(exchange)
     }
 }
 

@@ -12,7 +12,7 @@ use tidegate_expr::Value;
 use super::Services;
 use super::call::{Answer, AnswerKey, KeptAnswer, Request, Retry, failed};
 use super::compile::{Compiler, InvalidPolicy};
-use super::expression::Computed;
+use super::expression::{Computed, keep};
 use crate::exchange::Exchange;
 use crate::http_client::{CallError, place_of};
 use crate::refusal::Refusal;
@@ -97,8 +97,7 @@ impl SendRequest {
             Err(Miss::Failed(place, error)) => return Err(failed(&place, &error)),
             Err(Miss::Refused(refusal)) => return Err(refusal),
         };
-        exchange.set_var(&self.variable, value);
-        Ok(())
+        keep(exchange, &self.variable, value)
     }
 
     /// Name of the variable that gets the answer.
@@ -175,7 +174,7 @@ impl SendRequest {
                 let value = answer.map_or(Value::Null, |answer| answer.value.clone());
                 let is_wanted = {
                     let mut exchange = held(exchange);
-                    exchange.set_var(&self.variable, value);
+                    keep(&mut exchange, &self.variable, value)?;
                     retry.is_wanted(answer, &mut exchange)
                 };
                 if is_wanted? {

@@ -10,6 +10,7 @@ use tidegate_expr::Value;
 use super::Services;
 use super::call::failed;
 use super::compile::{Compiler, InvalidPolicy};
+use super::expression::keep;
 use super::send_request::{Miss, SendRequest};
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
@@ -54,7 +55,7 @@ impl SendRequests {
         let values = self.values(&shared, services).await?;
         let exchange = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
         for (request, value) in self.requests.iter().zip(values) {
-            exchange.set_var(request.variable(), value.unwrap_or(Value::Null));
+            keep(exchange, request.variable(), value.unwrap_or(Value::Null))?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use tidegate_config::{PoolMember, policy};
 
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, expression_failed};
+use super::size::upstream_fits;
 use crate::chain::text_of;
 use crate::dial::BackendUrl;
 use crate::exchange::Exchange;
@@ -59,7 +60,7 @@ impl SetBackend {
             }
         };
         exchange.upstream.redirect(url);
-        Ok(())
+        upstream_fits(exchange)
     }
 }
 

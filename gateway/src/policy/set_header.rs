@@ -5,6 +5,7 @@ use tidegate_config::policy::{self, IfExists, Section};
 
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, expression_failed, render_all};
+use super::size::{answer_fits, upstream_fits};
 use crate::exchange::{Exchange, change_headers};
 use crate::refusal::Refusal;
 
@@ -38,12 +39,13 @@ impl SetHeader {
         if self.upstream {
             let headers = &mut exchange.upstream.headers;
             change_headers(headers, &self.name, &values, self.if_exists);
+            upstream_fits(exchange)
         } else {
             exchange
                 .answer
                 .push(self.name.clone(), values, self.if_exists);
+            answer_fits(exchange)
         }
-        Ok(())
     }
 }
 

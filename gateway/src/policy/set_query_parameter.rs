@@ -4,6 +4,7 @@ use tidegate_config::policy::{self, IfExists};
 
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, render_all};
+use super::size::upstream_fits;
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
 
@@ -33,7 +34,7 @@ impl SetQueryParameter {
             .upstream
             .query
             .change(&self.name, &values, self.if_exists);
-        Ok(())
+        upstream_fits(exchange)
     }
 }
 

@@ -3,7 +3,7 @@
 use tidegate_config::policy;
 
 use super::compile::{Compiler, InvalidPolicy};
-use super::expression::Computed;
+use super::expression::{Computed, keep};
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
 
@@ -27,8 +27,7 @@ impl SetVariable {
 
     pub(super) fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
         let value = self.value.value(exchange)?;
-        exchange.set_var(&self.name, value);
-        Ok(())
+        keep(exchange, &self.name, value)
     }
 }
 

@@ -141,6 +141,15 @@ mod tests {
             (r#"{"a": "#, Json::Null),
             (r#"{"a": 1} x"#, Json::Null),
             ("\u{0}\"\\", Json::Null),
+            // RFC 8259 §4 leaves it open which one counts; for us it is the last, always.
+            (r#"{"a": 1, "b": 2, "a": 3}"#, json!({"a": 3, "b": 2})),
+            ("[1e999]", Json::Null),
+            (
+                "[1e308, -0, 18446744073709551615]",
+                json!([1e308, -0.0, u64::MAX]),
+            ),
+            ("[99999999999999999999999999]", json!([1e26])),
+            (r#"["\ud800"]"#, Json::Null),
         ] {
             assert_eq!(read(body), Ok(expected), "{body}");
         }
@@ -174,6 +183,20 @@ mod tests {
             let problem = read(&body).unwrap_err();
             assert_eq!(problem, format!("the answer's JSON {expected}"), "{name}");
         }
+        // What is no UTF-8 is no JSON, however deep it looks.
+        let bytes = Bytes::from([b"[\"".as_slice(), &[0xff], b"\"]"].concat());
+        let headers = HeaderMap::new();
+        let status = 200;
+        let reply = Reply {
+            status,
+            headers,
+            body: bytes,
+        };
+        let answer = to_json(&Answer::read(reply).unwrap().value).unwrap();
+        assert_eq!(
+            (&answer["json"], &answer["text"]),
+            (&Json::Null, &json!("[\"\u{fffd}\"]"))
+        );
         let text = "no json, ".repeat(20_000);
         assert_eq!(
             read(&text),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tidegate_config::Material;
 use tokio::time::{sleep, timeout};
 
-use super::MAX_QUEUED;
+use super::{MAX_QUEUED, MAX_QUEUED_KIB};
 use crate::drain::Drain;
 use crate::policy::Services;
 use crate::policy::call::testing::{Answer, Server, json as answer};
@@ -65,6 +65,22 @@ async fn what_does_not_fit_is_dropped_and_counted() {
     }
     assert_eq!(services.notice_counts(), [0, 0, 7]);
     counts(&services, [0, MAX_QUEUED as u64, 7]).await;
+}
+
+#[tokio::test]
+async fn what_takes_too_much_memory_is_dropped_and_counted() {
+    let server = Server::start(|_, _| Answer::Silence).await;
+    let services = services();
+    let body = "${vars.half}";
+    let on = steps(json!({"url": server.url, "timeout": "200ms", "body": body}));
+    let pipeline = pipeline(on, &Material::default(), &services);
+    // Each takes 512 KiB, and its URL some bytes.
+    for _ in 0..MAX_QUEUED_KIB / 513 + 8 {
+        let mut exchange = exchange(&[]);
+        exchange.set_var("half", tidegate_expr::Value::from("x".repeat(512 * 1024)));
+        pipeline.inbound(&mut exchange, &services).await.unwrap();
+    }
+    assert_eq!(services.notice_counts(), [0, 0, 8]);
 }
 
 #[tokio::test]
