@@ -34,6 +34,7 @@ mod set_header;
 mod set_query_parameter;
 mod set_status;
 mod set_variable;
+mod size;
 mod subject;
 mod validate_client_certificate;
 mod validate_jwt;

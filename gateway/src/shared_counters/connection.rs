@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, FromRedisValue, RedisError, ScriptInvocation};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -44,7 +45,9 @@ impl Health {
 
 pub(super) struct Connection {
     /// `None`: the URL is not one.
-    manager: Option<ConnectionManager>,
+    client: Option<Client>,
+    /// Another one after each request that failed.
+    manager: ArcSwapOption<ConnectionManager>,
     up: AtomicBool,
     health: Arc<Health>,
 }
@@ -52,23 +55,40 @@ pub(super) struct Connection {
 impl Connection {
     /// To be made on the runtime that shall do the connecting.
     pub(super) fn new(url: &str, health: Arc<Health>) -> Self {
+        let client = Client::open(url);
+        if let Err(error) = &client {
+            // What the library says of a wrong URL may show it, password included.
+            tracing::error!(kind = ?error.kind(), "the URL of the shared counters is not usable");
+        }
+        health.up.store(false, Ordering::Relaxed);
+        let connection = Self {
+            client: client.ok(),
+            manager: ArcSwapOption::empty(),
+            up: AtomicBool::new(false),
+            health,
+        };
+        connection.renew();
+        connection
+    }
+
+    /// Another connection, made when it is needed. One that owes an answer would give it to whoever
+    /// asks next, or never: nobody can tell where the next answer begins.
+    fn renew(&self) {
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(CONNECT))
             .set_response_timeout(Some(ANSWER))
             // The next probe tries again.
             .set_number_of_retries(0);
-        let manager = Client::open(url)
-            .and_then(|client| ConnectionManager::new_lazy_with_config(client, config));
-        if let Err(error) = &manager {
-            // What the library says of a wrong URL may show it, password included.
-            tracing::error!(kind = ?error.kind(), "the URL of the shared counters is not usable");
-        }
-        health.up.store(false, Ordering::Relaxed);
-        Self {
-            manager: manager.ok(),
-            up: AtomicBool::new(false),
-            health,
-        }
+        let manager = self
+            .client
+            .clone()
+            .and_then(|client| ConnectionManager::new_lazy_with_config(client, config).ok());
+        self.manager.store(manager.map(Arc::new));
+    }
+
+    fn manager(&self) -> Result<ConnectionManager, Away> {
+        let manager = self.manager.load();
+        manager.as_deref().cloned().ok_or(Away)
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -79,14 +99,14 @@ impl Connection {
         &self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, Away> {
-        let mut manager = self.manager.clone().ok_or(Away)?;
+        let mut manager = self.manager()?;
         let answer = timeout(ANSWER, script.invoke_async(&mut manager)).await;
         self.note(answer)
     }
 
     /// Can it be written to?
     async fn probe(&self, name: &str) -> Result<(), Away> {
-        let mut manager = self.manager.clone().ok_or(Away)?;
+        let mut manager = self.manager()?;
         let mut command = redis::cmd("SET");
         command.arg(name).arg(1).arg("PX").arg(60_000);
         let answer = timeout(ANSWER + CONNECT, command.query_async(&mut manager)).await;
@@ -115,6 +135,7 @@ impl Connection {
         if self.up.swap(false, Ordering::Relaxed) {
             tracing::warn!("shared counters are away: {error}");
         }
+        self.renew();
         Err(Away)
     }
 }

@@ -13,6 +13,7 @@ mod attacks;
 mod backend;
 mod circuit;
 mod client_certificates;
+mod counters_nonsense;
 mod descriptors;
 mod differential;
 mod handshake;
