@@ -29,9 +29,19 @@ pub struct Finding {
 impl Finding {
     pub(crate) fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
-            path: path.into(),
-            message: message.into(),
+            path: shortened(path.into()),
+            message: shortened(message.into()),
         }
+    }
+}
+
+/// Longest path and message: they may quote what somebody wrote, megabytes of it.
+const MAX_CHARS: usize = 1000;
+
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(MAX_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 
@@ -181,5 +191,10 @@ fn without_status(document: &Value) -> Value {
 
 fn constraint(error: jsonschema::ValidationError<'_>) -> Finding {
     let path = structural::dotted(error.instance_path().as_str());
-    Finding::new(path, error.to_string())
+    let message = error.to_string();
+    // What is wrong stands behind the value.
+    if message.chars().count() > MAX_CHARS {
+        return Finding::new(path, error.masked_with("what stands here").to_string());
+    }
+    Finding::new(path, message)
 }

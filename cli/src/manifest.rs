@@ -60,10 +60,18 @@ impl Document {
         Finding {
             file: self.file.clone(),
             line: self.line,
-            object: Some(self.object()),
+            object: Some(shortened(self.object())),
             field: field.filter(|field| !field.is_empty()).map(str::to_owned),
             message: message.into(),
         }
+    }
+}
+
+/// Kind, namespace and name have 400 characters at most where they are right.
+fn shortened(object: String) -> String {
+    match object.char_indices().nth(400) {
+        Some((end, _)) => format!("{}…", &object[..end]),
+        None => object,
     }
 }
 

@@ -101,3 +101,95 @@ fn a_broken_manifest_is_named_with_file_object_and_field() {
         assert!(named, "{case}: {lines:#?}");
     }
 }
+
+/// So many inbound steps, each with about so many kilobytes.
+fn steps(count: usize, kilobytes: usize) -> String {
+    let value = "x".repeat(1000);
+    let values = vec![value; kilobytes].join(", ");
+    let step = format!("    - setHeader: {{name: X-A, values: [{values}]}}\n");
+    format!("  onHandshake:\n    inbound:\n{}", step.repeat(count))
+}
+
+#[test]
+fn what_is_too_large_is_refused_with_the_bound_and_harms_nothing_beside_it() {
+    let good = "  path: /echo\n  backend: {url: ws://localhost:1/}\n";
+    let long = "x".repeat(1 << 20);
+    let value = |text: &str| api(&format!("{good}  values: [{{name: a, value: {text}}}]\n"));
+    let when = |text: &str| {
+        let step = format!("{{when: '{text}', setVariable: {{name: a, value: '1'}}}}");
+        api(&format!("{good}  onHandshake: {{inbound: [{step}]}}\n"))
+    };
+    for (case, text, wanted) in [
+        (
+            "half a megabyte of policies",
+            api(&format!("{good}{}", steps(32, 16))),
+            "spec.onHandshake and spec.values have ",
+        ),
+        (
+            "a thousand steps, a megabyte in all",
+            api(&format!("{good}{}", steps(1_000, 1))),
+            "spec.onHandshake.inbound: what stands here has more than 32 items",
+        ),
+        (
+            "a named value of a megabyte",
+            value(&long),
+            "spec.values[0].value: ",
+        ),
+        (
+            "an expression of a megabyte",
+            when(&long),
+            "spec.onHandshake.inbound[0].when: ",
+        ),
+        (
+            "an expression nested two thousand deep",
+            when(&format!("{}true{}", "(".repeat(2_000), ")".repeat(2_000))),
+            "nested or chained deeper than 64 levels",
+        ),
+        (
+            "a pattern that grows when it is compiled",
+            when("request.path.matches(\"(?:(?:a{100}){100}){100}\")"),
+            "the pattern is too big when compiled",
+        ),
+        (
+            "a name of a megabyte",
+            api(good).replace("name: echo", &format!("name: {long}")),
+            "metadata.name: ",
+        ),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("a.yaml"), text).unwrap();
+        let output = validate(directory.path());
+        let lines = lines(&output);
+        assert_eq!(output.status.code(), Some(1), "{case}: {lines:#?}");
+        let found = lines.iter().find(|line| line.contains(wanted));
+        let found = found.unwrap_or_else(|| panic!("{case}: {lines:#?}"));
+        assert!(found.len() < 2_000, "{case}: {} bytes", found.len());
+        assert!(!found.contains("Gateway default/edge"), "{case}: {found}");
+    }
+}
+
+#[test]
+fn what_grows_while_it_is_read_is_refused() {
+    let mut laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for i in 1..12 {
+        let items = vec![format!("*a{}", i - 1); 10].join(", ");
+        laughs.push_str(&format!("a{i}: &a{i} [{items}]\n"));
+    }
+    for (case, text) in [
+        ("a billion laughs", laughs),
+        ("lists in lists", "[".repeat(200_000)),
+        ("maps in maps", "{a: ".repeat(200_000)),
+        ("JSON in JSON", "{\"a\":".repeat(200_000)),
+        ("no text", "\u{0}\u{1}\u{2}".to_owned()),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a.yaml");
+        fs::write(&file, text).unwrap();
+        let output = validate(&file);
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{case}: {said}");
+        assert!(said.contains("a.yaml"), "{case}: {said}");
+        assert!(said.len() < 2_000, "{case}: {} bytes", said.len());
+    }
+}

@@ -17,21 +17,23 @@ pub(super) fn check(metadata: &Value) -> Vec<Finding> {
     let mut refuse = |path: String, message: String| findings.push(Finding::new(path, message));
     match (&meta.name, &meta.generate_name) {
         (Some(name), _) if !is_subdomain(name) => {
-            let text =
-                format!("\"{name}\" must be lower-case letters, digits, - and ., at most 253");
+            let name = quoted(name);
+            let text = format!("{name} must be lower-case letters, digits, - and ., at most 253");
             refuse("metadata.name".to_owned(), text);
         }
         (None, None) => refuse("metadata.name".to_owned(), "is missing".to_owned()),
         (Some(_), _) | (None, Some(_)) => {}
     }
     if let Some(name) = meta.namespace.filter(|name| !is_label(name)) {
-        let text = format!("\"{name}\" must be lower-case letters, digits and -, at most 63");
+        let name = quoted(&name);
+        let text = format!("{name} must be lower-case letters, digits and -, at most 63");
         refuse("metadata.namespace".to_owned(), text);
     }
     for (key, value) in meta.labels.iter().flatten() {
         if !is_qualified_name(key) || !is_label_value(value) {
+            let value = quoted(value);
             let text = format!(
-                "\"{value}\" must be at most 63 of letters, digits, -, _ and ., and the key such a \
+                "{value} must be at most 63 of letters, digits, -, _ and ., and the key such a \
                  name with an optional DNS name and / before it"
             );
             refuse(format!("metadata.labels.{key}"), text);
@@ -54,6 +56,14 @@ pub(super) fn check(metadata: &Value) -> Vec<Finding> {
         refuse("metadata.annotations".to_owned(), text);
     }
     findings
+}
+
+/// As much of a name as anybody reads.
+fn quoted(name: &str) -> String {
+    match name.char_indices().nth(253) {
+        Some((end, _)) => format!("\"{}…\"", &name[..end]),
+        None => format!("\"{name}\""),
+    }
 }
 
 /// RFC 1123: lower-case labels with dots between them.
