@@ -22,7 +22,7 @@ mod traffic;
 mod variable;
 
 pub use access::{CheckHeader, IpFilter, JwtAlgorithm, JwtKey, Match, RequiredClaim, ValidateJwt};
-pub use backend_auth::{BackendAuth, SignedClaim, SignedJwt};
+pub use backend_auth::{BackendAuth, ServiceAccountToken, SignedClaim, SignedJwt, token_file_name};
 pub use basic_auth::BasicAuth;
 pub use cache::{CacheLookup, CacheRemove, CacheStore};
 pub use call::{

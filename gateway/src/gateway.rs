@@ -46,6 +46,9 @@ pub struct Options {
     pub metrics: Arc<Metrics>,
     /// File that keeps what quotas have counted over a restart; `None`: they start anew.
     pub quota_file: Option<PathBuf>,
+    /// Directory with tokens of the pod's service account, one file for each audience; `None`: it
+    /// has none.
+    pub token_directory: Option<PathBuf>,
     /// What the source complains about, when there is a source that can.
     pub problems: Option<watch::Receiver<Option<Problem>>>,
 }
@@ -60,6 +63,7 @@ impl Options {
             workers: 0,
             metrics: Metrics::new(),
             quota_file: None,
+            token_directory: None,
             problems: None,
         }
     }

@@ -101,6 +101,7 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> anyhow::Result<()> {
     let options = Options {
         metrics,
         quota_file: state_dir.map(|dir| dir.join(QUOTAS)),
+        token_directory: settings.files.token_dir.clone(),
         problems: Some(problems),
         ..options(&settings.network)
     };

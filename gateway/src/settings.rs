@@ -61,6 +61,9 @@ pub struct Files {
     /// Directory that keeps the last good configuration for a start without the API server, and what quotas have counted.
     #[arg(long, env = "TIDEGATE_STATE_DIR")]
     pub state_dir: Option<PathBuf>,
+    /// Directory with tokens of the pod's service account, for backendAuth: one file for each audience, named by the SHA-256 of the audience in hex.
+    #[arg(long, env = "TIDEGATE_TOKEN_DIR")]
+    pub token_dir: Option<PathBuf>,
     /// Serve the rendered configuration in this directory instead of the cluster's.
     #[arg(long, env = "TIDEGATE_CONFIG_DIR", conflicts_with_all = ["gateway", "namespace", "pod_name", "pod_uid", "state_dir"])]
     pub config_dir: Option<PathBuf>,

@@ -5,7 +5,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tidegate_config::policy::token_file_name;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use url::Url;
@@ -33,6 +35,9 @@ const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// A renewal that failed is tried again after this time.
 const RENEW_AGAIN: Duration = Duration::from_secs(10);
+
+/// A file is read again after this time. Kubernetes writes a new token long before the old one ends.
+const FILE_LIFE: Duration = Duration::from_secs(60);
 
 /// Who asks for tokens, and where.
 pub(crate) struct Client {
@@ -91,16 +96,28 @@ impl IssuedToken {
 /// All sources that some policy holds.
 #[derive(Debug)]
 pub(crate) struct TokenSources {
+    /// Has files with tokens of the service account.
+    directory: OnceLock<PathBuf>,
     drain: Drain,
     runtime: Handle,
     /// Weak: with its last policy a source goes.
     known: Mutex<HashMap<[u8; 32], Weak<TokenSource>>>,
 }
 
+/// Who issues tokens.
+enum Issuer {
+    /// A token endpoint.
+    Endpoint(Client, Arc<Caller>),
+    /// Kubernetes, which keeps the file fresh (a projected volume); none where there is no such
+    /// directory.
+    File(Option<PathBuf>),
+}
+
 /// The tokens of one client.
 pub(crate) struct TokenSource {
-    client: Client,
-    caller: Arc<Caller>,
+    issuer: Issuer,
+    /// Where tokens come from, for logs.
+    place: String,
     drain: Drain,
     runtime: Handle,
     state: Mutex<State>,
@@ -110,7 +127,7 @@ pub(crate) struct TokenSource {
 
 impl fmt::Debug for TokenSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("TokenSource").field(&self.client).finish()
+        f.debug_tuple("TokenSource").field(&self.place).finish()
     }
 }
 
@@ -126,8 +143,15 @@ impl TokenSources {
         Self {
             drain,
             runtime,
+            directory: OnceLock::new(),
             known: Mutex::default(),
         }
+    }
+
+    /// From here on tokens of the service account are read in this directory.
+    pub(crate) fn read_from(&self, directory: PathBuf) {
+        // The first one stays: there is one for each process.
+        let _ = self.directory.set(directory);
     }
 
     /// The tokens of this client, shared by all who ask for them.
@@ -144,6 +168,23 @@ impl TokenSources {
         }
         // Other TLS settings may lead to another server.
         id.update((Arc::as_ptr(caller) as usize).to_be_bytes());
+        let place = place_of(&client.url);
+        let issuer = Issuer::Endpoint(client, Arc::clone(caller));
+        self.shared(id, issuer, place)
+    }
+
+    /// The service account's tokens for this audience.
+    pub(crate) fn of_service_account(&self, audience: &str) -> Arc<TokenSource> {
+        let mut id = Sha256::new();
+        id.update("service account");
+        id.update(audience);
+        let file = self.directory.get();
+        let file = file.map(|directory| directory.join(token_file_name(audience)));
+        let place = format!("the service account, for {audience}");
+        self.shared(id, Issuer::File(file), place)
+    }
+
+    fn shared(&self, id: Sha256, issuer: Issuer, place: String) -> Arc<TokenSource> {
         let id = id.finalize().into();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(source) = known.get(&id).and_then(Weak::upgrade) {
@@ -151,8 +192,8 @@ impl TokenSources {
         }
         known.retain(|_, source| source.strong_count() > 0);
         let source = Arc::new(TokenSource {
-            client,
-            caller: Arc::clone(caller),
+            issuer,
+            place,
             drain: self.drain.clone(),
             runtime: self.runtime.clone(),
             state: Mutex::default(),
@@ -174,7 +215,7 @@ impl TokenSource {
             let this = Arc::clone(self);
             let renewal = async move {
                 if let Err(error) = this.fetch().await {
-                    let (url, error) = (place_of(&this.client.url), text_of(&error));
+                    let (url, error) = (&this.place, text_of(&error));
                     tracing::warn!(
                         url,
                         error,
@@ -232,20 +273,30 @@ impl TokenSource {
     }
 
     async fn fetch(&self) -> Result<Arc<Token>, CallError> {
-        let token = Arc::new(self.caller.ask(self.request(), read).await?);
+        let token = match &self.issuer {
+            Issuer::Endpoint(client, caller) => caller.ask(client.request(), read).await?,
+            Issuer::File(file) => from_file(file.as_deref()).await?,
+        };
+        let token = Arc::new(token);
         let mut state = self.state();
         state.token = Some(Arc::clone(&token));
         state.renewal_at = None;
         Ok(token)
     }
 
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Client {
     fn request(&self) -> Call {
         let mut form = Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials")
-            .append_pair("client_id", &self.client.id)
-            .append_pair("client_secret", &self.client.secret);
-        if !self.client.scope.is_empty() {
-            form.append_pair("scope", &self.client.scope);
+            .append_pair("client_id", &self.id)
+            .append_pair("client_secret", &self.secret);
+        if !self.scope.is_empty() {
+            form.append_pair("scope", &self.scope);
         }
         let mut headers = HeaderMap::new();
         let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
@@ -253,16 +304,37 @@ impl TokenSource {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         Call {
             method: Method::POST,
-            url: self.client.url.clone(),
+            url: self.url.clone(),
             headers,
             body: Bytes::from(form.finish()),
             timeout: TIMEOUT,
         }
     }
+}
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+/// What Kubernetes wrote there last.
+async fn from_file(file: Option<&Path>) -> Result<Token, CallError> {
+    let file = file.ok_or(CallError::NoServiceAccount)?;
+    let text = tokio::fs::read_to_string(file).await;
+    let text = text.map_err(CallError::ServiceAccount)?;
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(CallError::NoServiceAccount);
     }
+    bearer(text, FILE_LIFE).ok_or(CallError::NoServiceAccount)
+}
+
+/// The token with this time to live; `None` when it can not stand in a header.
+fn bearer(token: &str, life: Duration) -> Option<Token> {
+    let mut header = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
+    header.set_sensitive(true);
+    let now = Instant::now();
+    Some(Token {
+        header,
+        renew_at: now + life - (life / 5).min(Duration::from_secs(300)),
+        // It must still be valid when it arrives.
+        ends_at: now + life - (life / 10).min(Duration::from_secs(30)),
+    })
 }
 
 /// What a token endpoint answered (RFC 6749 §5).
@@ -285,17 +357,9 @@ fn read(reply: Reply) -> Result<Token, CallError> {
     }
     let unusable = || CallError::Token("issued no usable access_token".to_owned());
     let token = json["access_token"].as_str().ok_or_else(unusable)?;
-    let mut header = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| unusable())?;
-    header.set_sensitive(true);
     let life = json["expires_in"].as_u64().map(Duration::from_secs);
     let life = life.unwrap_or(UNTOLD_LIFE).min(LONGEST_LIFE);
-    let now = Instant::now();
-    Ok(Token {
-        header,
-        renew_at: now + life - (life / 5).min(Duration::from_secs(300)),
-        // It must still be valid when it arrives.
-        ends_at: now + life - (life / 10).min(Duration::from_secs(30)),
-    })
+    bearer(token, life).ok_or_else(unusable)
 }
 
 #[cfg(test)]

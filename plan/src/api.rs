@@ -45,6 +45,8 @@ pub(crate) fn place(key: &ObjectKey, api: &WebSocketApi, scene: &mut Scene<'_, '
     } = attach(key, &api.spec, &scene.gateways, scene.world);
     let unknown = unknown_values(&draft, &attachments, scene);
     draft.problems.extend(unknown);
+    let unknown = unknown_audiences(&draft, &attachments, scene);
+    draft.problems.extend(unknown);
     let mut found = Found {
         problems: draft.problems.iter().cloned().chain(problems).collect(),
         ..Found::default()
@@ -81,6 +83,25 @@ fn unknown_values(
         let global = gateway.map(|draft| draft.gateway.spec.values.as_slice());
         let there = own.iter().copied().chain(names(global.unwrap_or_default()));
         for problem in draft.policies.unknown_values(there) {
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
+    }
+    problems
+}
+
+/// Tokens that the API's steps send, and that one of its Gateways does not have.
+fn unknown_audiences(
+    draft: &ApiDraft<'_>,
+    attachments: &[Attachment],
+    scene: &Scene<'_, '_>,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for attachment in attachments {
+        let gateway = scene.gateways.get(&attachment.gateway);
+        let there = gateway.map(|draft| draft.gateway.spec.deployment.token_audiences.as_slice());
+        for problem in draft.policies.unknown_audiences(there.unwrap_or_default()) {
             if !problems.contains(&problem) {
                 problems.push(problem);
             }

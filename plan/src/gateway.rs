@@ -60,6 +60,8 @@ pub(crate) fn check<'a>(
     let mut policies = scope.check(references, expressions);
     let unknown = policies.unknown_values(names(&spec.values));
     policies.problems.extend(unknown);
+    let unknown = policies.unknown_audiences(&spec.deployment.token_audiences);
+    policies.problems.extend(unknown);
     let mut problems = policies.problems.clone();
     let previous = world.previous.get(key).map(|config| &config.settings);
     let trusted_proxies = trusted_proxies(&spec.trusted_proxies, previous, &mut problems);

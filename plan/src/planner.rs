@@ -59,6 +59,14 @@ impl Planner {
                 .iter()
                 .map(|(key, gateway)| (key.clone(), gateway.spec.values.as_slice()))
                 .collect(),
+            token_audiences: index
+                .gateways
+                .iter()
+                .map(|(key, gateway)| {
+                    let audiences = &gateway.spec.deployment.token_audiences;
+                    (key.clone(), audiences.as_slice())
+                })
+                .collect(),
         };
         let (rendered, product_verdicts) = render_products(&products, &mut rendering);
         plan.product_verdicts = product_verdicts;

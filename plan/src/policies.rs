@@ -56,6 +56,27 @@ impl Policies {
     }
 }
 
+impl Policies {
+    /// What is wrong where the pods have tokens of their service account for these audiences only.
+    pub(crate) fn unknown_audiences(&self, there: &[String]) -> Vec<Problem> {
+        let steps = self.on_handshake.steps();
+        let unknown = steps.filter_map(|(section, position, step)| {
+            let Some(Policy::BackendAuth(policy)) = step.policy() else {
+                return None;
+            };
+            let audience = &policy.service_account_token.as_ref()?.audience;
+            let path = self.places.of(section, position);
+            let text = format!(
+                "pods of the Gateway get no token for \"{audience}\": its \
+                 spec.deployment.tokenAudiences does not have it"
+            );
+            let field = format!("{path}.backendAuth.serviceAccountToken.audience");
+            (!there.contains(audience)).then(|| Problem::invalid(text).at(&field))
+        });
+        unknown.collect()
+    }
+}
+
 /// Where policies are checked.
 pub(crate) struct Scope<'s> {
     /// What it is called in names of its steps: `gateway`, `product`, `api`.

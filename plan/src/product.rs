@@ -135,6 +135,8 @@ pub(crate) struct Rendering<'r, 'w> {
     pub(crate) gateways_of: &'r BTreeMap<ObjectKey, Vec<ObjectKey>>,
     /// Named values of each Gateway.
     pub(crate) gateway_values: BTreeMap<ObjectKey, &'w [NamedValue]>,
+    /// Audiences for which each Gateway has tokens.
+    pub(crate) token_audiences: BTreeMap<ObjectKey, &'w [String]>,
 }
 
 impl Rendering<'_, '_> {
@@ -201,7 +203,9 @@ impl Rendering<'_, '_> {
                 .copied()
                 .unwrap_or_default();
             let there = names(&draft.product.spec.values).chain(names(global));
-            for problem in policies.unknown_values(there) {
+            let audiences = self.token_audiences.get(gateway).copied();
+            let audiences = policies.unknown_audiences(audiences.unwrap_or_default());
+            for problem in policies.unknown_values(there).into_iter().chain(audiences) {
                 if !problems.contains(&problem) {
                     problems.push(problem);
                 }

@@ -78,6 +78,14 @@ pub struct Deployment {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 16))]
     pub image_pull_secrets: Vec<ImagePullSecret>,
+    /// Audiences for which the pods get tokens of their service account: what policies may send
+    /// to backends with backendAuth.serviceAccountToken. A change replaces the pods.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        extend("maxItems" = 8, "x-kubernetes-list-type" = "set"),
+        inner(length(min = 1, max = 256))
+    )]
+    pub token_audiences: Vec<String>,
     /// Environment variables added to the container.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend(
@@ -106,6 +114,7 @@ impl Default for Deployment {
             readiness_gates: Vec::new(),
             pod_disruption_budget: None,
             image_pull_secrets: Vec::new(),
+            token_audiences: Vec::new(),
             extra_env: Vec::new(),
         }
     }

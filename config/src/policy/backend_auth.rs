@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{BasicCredentials, ClientCredentials, JwtAlgorithm, RequestTls};
+use crate::shard::sha256;
 use crate::{Duration, Expression, ExpressionKind, SecretKeyRef};
 
 /// Gives the backend credentials of the gateway. The client's `Authorization` does not get there.
@@ -11,8 +12,8 @@ use crate::{Duration, Expression, ExpressionKind, SecretKeyRef};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [
     {
-        "rule": "(has(self.basic) ? 1 : 0) + (has(self.oauth2ClientCredentials) ? 1 : 0) + (has(self.signedJwt) ? 1 : 0) == 1",
-        "message": "exactly one of basic, oauth2ClientCredentials, signedJwt must be set",
+        "rule": "(has(self.basic) ? 1 : 0) + (has(self.oauth2ClientCredentials) ? 1 : 0) + (has(self.serviceAccountToken) ? 1 : 0) + (has(self.signedJwt) ? 1 : 0) == 1",
+        "message": "exactly one of basic, oauth2ClientCredentials, serviceAccountToken, signedJwt must be set",
     },
     {
         "rule": "!has(self.tls) || has(self.oauth2ClientCredentials)",
@@ -37,12 +38,30 @@ pub struct BackendAuth {
         skip_serializing_if = "Option::is_none"
     )]
     pub oauth2_client_credentials: Option<ClientCredentials>,
+    /// A token of the gateway pods' own service account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account_token: Option<ServiceAccountToken>,
     /// A token that the gateway signs for each handshake.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_jwt: Option<SignedJwt>,
     /// TLS towards an `https://` tokenUrl.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<RequestTls>,
+}
+
+/// A token that Kubernetes issues to the gateway's pods, sent as `Authorization: Bearer`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceAccountToken {
+    /// Whom the token is for; one of the Gateway's deployment.tokenAudiences.
+    #[schemars(length(min = 1, max = 256))]
+    pub audience: String,
+}
+
+/// Name of the file that has the token for an audience, in the directory of such tokens: the
+/// SHA-256 of the audience, since an audience may be a URL.
+pub fn token_file_name(audience: &str) -> String {
+    sha256(audience)
 }
 
 /// A token that the gateway signs itself (RFC 7519), sent as `Authorization: Bearer`.

@@ -68,6 +68,9 @@ impl Gateway {
         let sessions = Arc::clone(&state.sessions);
         let both = (control_drain.clone(), connection_drain.clone());
         let services = Services::new(both, Handle::current(), sessions);
+        if let Some(directory) = &options.token_directory {
+            services.calls.read_tokens_from(directory.clone());
+        }
         let quota_file = options.quota_file.clone().map(QuotaFile::new);
         if let Some(file) = &quota_file {
             restore(file, &services).await;

@@ -5,6 +5,7 @@
 //! parsed where it delays no tunnel. Whoever stops waiting ends it.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -79,6 +80,10 @@ pub(crate) enum CallError {
     Json(&'static str),
     #[error("the token endpoint {0}")]
     Token(String),
+    #[error("this gateway has no such token of a service account")]
+    NoServiceAccount,
+    #[error("failed to read the token of the service account")]
+    ServiceAccount(#[source] io::Error),
     /// Somebody else asked for the same, and this is what came of it.
     #[error(transparent)]
     Shared(Arc<Self>),

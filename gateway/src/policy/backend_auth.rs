@@ -107,21 +107,30 @@ fn credentials(
     match (
         &policy.basic,
         &policy.oauth2_client_credentials,
+        &policy.service_account_token,
         &policy.signed_jwt,
     ) {
-        (Some(basic), None, None) => Ok(Credentials::Basic {
+        (Some(basic), None, None, None) => Ok(Credentials::Basic {
             username: compiler.text("backendAuth.basic.username", &basic.username)?,
             password: compiler.text("backendAuth.basic.password", &basic.password)?,
         }),
-        (None, Some(client), None) => {
+        (None, Some(client), None, None) => {
             let at = "backendAuth.oauth2ClientCredentials";
             let caller = caller(policy.tls.as_ref(), None, "backendAuth", compiler)?;
             let source = token_source(client, at, (&caller, compiler))?;
             Ok(Credentials::Token(source))
         }
-        (None, None, Some(jwt)) => Ok(Credentials::Signed(Box::new(Signer::new(jwt, compiler)?))),
+        (None, None, Some(token), None) => {
+            let tokens = &compiler.context.services.calls.tokens;
+            Ok(Credentials::Token(
+                tokens.of_service_account(&token.audience),
+            ))
+        }
+        (None, None, None, Some(jwt)) => {
+            Ok(Credentials::Signed(Box::new(Signer::new(jwt, compiler)?)))
+        }
         _ => {
-            let problem = "exactly one of basic, oauth2ClientCredentials, signedJwt must be set";
+            let problem = "exactly one of basic, oauth2ClientCredentials, serviceAccountToken, signedJwt must be set";
             Err(compiler.invalid("backendAuth", problem))
         }
     }

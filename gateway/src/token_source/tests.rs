@@ -147,3 +147,42 @@ async fn a_discarded_token_is_not_given_again() {
         "a newer one stays"
     );
 }
+
+#[tokio::test]
+async fn the_service_accounts_token_is_read_again_and_again() {
+    let audience = "https://vault.example";
+    let sources = || TokenSources::new(Drain::pair().1, Handle::current());
+    let without = sources().of_service_account(audience);
+    let error = text(&without).await.unwrap_err();
+    assert!(
+        error.ends_with("this gateway has no such token of a service account"),
+        "{error}"
+    );
+
+    let directory = tempfile::tempdir().unwrap();
+    let sources = sources();
+    sources.read_from(directory.path().to_owned());
+    let source = sources.of_service_account(audience);
+    let error = text(&source).await.unwrap_err();
+    assert!(
+        error.starts_with("failed to read the token of the service account"),
+        "{error}"
+    );
+    let file = directory.path().join(token_file_name(audience));
+    std::fs::write(&file, "first\n").unwrap();
+    assert_eq!(text(&source).await.unwrap(), "Bearer first");
+    std::fs::write(&file, "second").unwrap();
+    assert_eq!(text(&source).await.unwrap(), "Bearer first", "for a while");
+    let token = source.token().await.unwrap();
+    source.discard(&token);
+    assert_eq!(text(&source).await.unwrap(), "Bearer second");
+    let other = sources.of_service_account("https://other.example");
+    text(&other).await.unwrap_err();
+    for unusable in ["", "a\nb"] {
+        let token = source.token().await.unwrap();
+        std::fs::write(&file, unusable).unwrap();
+        source.discard(&token);
+        text(&source).await.unwrap_err();
+        std::fs::write(&file, "good").unwrap();
+    }
+}

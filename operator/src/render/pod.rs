@@ -6,13 +6,16 @@
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource,
     HTTPGetAction, Lifecycle, LifecycleHandler, LocalObjectReference, ObjectFieldSelector,
-    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, SeccompProfile, SecurityContext,
-    SleepAction, Sysctl, TopologySpreadConstraint, Volume, VolumeMount,
+    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource, SeccompProfile,
+    SecurityContext, ServiceAccountTokenProjection, SleepAction, Sysctl, TopologySpreadConstraint,
+    Volume, VolumeMount, VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::ObjectMeta;
+use tidegate_api::Deployment;
 use tidegate_config::ListenerConfig;
+use tidegate_config::policy::token_file_name;
 
 use super::Site;
 use crate::names;
@@ -26,6 +29,16 @@ const ADMIN_PORT: u16 = 9090;
 
 /// Where the last good configuration is kept.
 const STATE_DIR: &str = "/var/lib/tidegate";
+
+/// Where tokens of the service account are.
+const TOKEN_DIR: &str = "/var/run/tidegate/tokens";
+
+/// Names of the volumes.
+const STATE: &str = "state";
+const TOKENS: &str = "tokens";
+
+/// Life of a token: the kubelet writes a new one when a fifth of it is left.
+const TOKEN_SECONDS: i64 = 3600;
 
 /// An id that no distribution gives to anybody, and that distroless images call nonroot.
 const NONROOT: i64 = 65532;
@@ -79,11 +92,7 @@ fn spec(site: &Site<'_>, admin_port: u16) -> PodSpec {
         termination_grace_period_seconds: Some(LEAVE_SERVICE + hard_stop as i64 + GRACE_MARGIN),
         security_context: Some(pod_security()),
         containers: vec![container(site, admin_port)],
-        volumes: Some(vec![Volume {
-            name: "state".to_owned(),
-            empty_dir: Some(EmptyDirVolumeSource::default()),
-            ..Volume::default()
-        }]),
+        volumes: Some(volumes(wanted)),
         node_selector: Some(wanted.node_selector.clone()),
         tolerations: Some(wanted.tolerations.clone()),
         affinity: wanted.affinity.clone(),
@@ -93,6 +102,60 @@ fn spec(site: &Site<'_>, admin_port: u16) -> PodSpec {
         image_pull_secrets: Some(wanted.image_pull_secrets.iter().map(pull_secret).collect()),
         ..PodSpec::default()
     }
+}
+
+fn volumes(wanted: &Deployment) -> Vec<Volume> {
+    let mut volumes = vec![Volume {
+        name: STATE.to_owned(),
+        empty_dir: Some(EmptyDirVolumeSource::default()),
+        ..Volume::default()
+    }];
+    if !wanted.token_audiences.is_empty() {
+        let sources = wanted
+            .token_audiences
+            .iter()
+            .map(|audience| token(audience));
+        volumes.push(Volume {
+            name: TOKENS.to_owned(),
+            projected: Some(ProjectedVolumeSource {
+                sources: Some(sources.collect()),
+                ..ProjectedVolumeSource::default()
+            }),
+            ..Volume::default()
+        });
+    }
+    volumes
+}
+
+/// The kubelet asks for the token, binds it to the pod and writes a new one in time: neither
+/// operator nor gateway needs a right for that.
+fn token(audience: &str) -> VolumeProjection {
+    VolumeProjection {
+        service_account_token: Some(ServiceAccountTokenProjection {
+            audience: Some(audience.to_owned()),
+            expiration_seconds: Some(TOKEN_SECONDS),
+            path: token_file_name(audience),
+            ..ServiceAccountTokenProjection::default()
+        }),
+        ..VolumeProjection::default()
+    }
+}
+
+fn mounts(wanted: &Deployment) -> Vec<VolumeMount> {
+    let mut mounts = vec![VolumeMount {
+        name: STATE.to_owned(),
+        mount_path: STATE_DIR.to_owned(),
+        ..VolumeMount::default()
+    }];
+    if !wanted.token_audiences.is_empty() {
+        mounts.push(VolumeMount {
+            name: TOKENS.to_owned(),
+            mount_path: TOKEN_DIR.to_owned(),
+            read_only: Some(true),
+            ..VolumeMount::default()
+        });
+    }
+    mounts
 }
 
 fn container(site: &Site<'_>, admin_port: u16) -> Container {
@@ -134,17 +197,13 @@ fn container(site: &Site<'_>, admin_port: u16) -> Container {
             }),
             ..SecurityContext::default()
         }),
-        volume_mounts: Some(vec![VolumeMount {
-            name: "state".to_owned(),
-            mount_path: STATE_DIR.to_owned(),
-            ..VolumeMount::default()
-        }]),
+        volume_mounts: Some(mounts(wanted)),
         ..Container::default()
     }
 }
 
 fn arguments(site: &Site<'_>, admin_port: u16) -> Vec<String> {
-    vec![
+    let mut arguments = vec![
         format!("--gateway={}", site.key.name),
         format!("--namespace={}", site.key.namespace),
         "--pod-name=$(POD_NAME)".to_owned(),
@@ -152,7 +211,11 @@ fn arguments(site: &Site<'_>, admin_port: u16) -> Vec<String> {
         "--bind-address=0.0.0.0".to_owned(),
         format!("--admin-address=0.0.0.0:{admin_port}"),
         format!("--state-dir={STATE_DIR}"),
-    ]
+    ];
+    if !site.gateway.spec.deployment.token_audiences.is_empty() {
+        arguments.push(format!("--token-dir={TOKEN_DIR}"));
+    }
+    arguments
 }
 
 fn from_field(name: &str, field: &str) -> EnvVar {

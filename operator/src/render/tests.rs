@@ -72,6 +72,28 @@ fn pods_may_read_config_maps_their_own_secrets_and_leases() {
 }
 
 #[test]
+fn pods_get_tokens_for_the_audiences_that_the_gateway_names() {
+    let pod = |spec: Value| {
+        let all = render(spec);
+        of(OwnedKind::Deployment, &all).unwrap()["spec"]["template"]["spec"].clone()
+    };
+    let with = pod(json!({"deployment": {"tokenAudiences": ["vault"]}}));
+    let token = &with["volumes"][1]["projected"]["sources"][0]["serviceAccountToken"];
+    assert_eq!(token["audience"], "vault");
+    let file = tidegate_config::policy::token_file_name("vault");
+    assert_eq!(token["path"], file);
+    let container = &with["containers"][0];
+    let mount = &container["volumeMounts"][1];
+    assert_eq!(mount["readOnly"], true);
+    let argument = format!("--token-dir={}", mount["mountPath"].as_str().unwrap());
+    let arguments = container["args"].as_array().unwrap();
+    assert!(arguments.contains(&json!(argument)), "{arguments:?}");
+    let without = pod(json!({})).to_string();
+    let has_none = !without.contains("token-dir") && !without.contains("projected");
+    assert!(has_none, "{without}");
+}
+
+#[test]
 fn the_pod_passes_the_restricted_standard() {
     let all = render(json!({}));
     let pod = &of(OwnedKind::Deployment, &all).unwrap()["spec"]["template"]["spec"];

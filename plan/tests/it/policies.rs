@@ -1,8 +1,9 @@
 //! Policies: what expressions and the schema can not tell.
 
 use serde_json::{Value, json};
+use tidegate_plan::Verdict;
 
-use crate::support::{api_reasons, api_verdict, edge, key, pair, reasons, served};
+use crate::support::{api_reasons, api_verdict, edge, empty, key, pair, reasons, served};
 
 fn inbound(step: Value) -> Value {
     json!({"onHandshake": {"inbound": [step]}})
@@ -104,6 +105,39 @@ fn good_steps_are_accepted() {
             None,
             "{name}"
         );
+    }
+}
+
+#[test]
+fn a_token_of_the_service_account_needs_the_consent_of_each_gateway() {
+    let step = json!([{"backendAuth": {"serviceAccountToken": {"audience": "vault"}}}]);
+    let on = json!({"onHandshake": {"inbound": step}});
+    let deployment = |audiences: &[&str]| json!({"deployment": {"tokenAudiences": audiences}});
+    for (name, there, fits) in [
+        ("named", &["other", "vault"][..], true),
+        ("not named", &["other"], false),
+        ("none", &[], false),
+    ] {
+        let check = |verdict: &Verdict| {
+            assert_eq!(verdict.accepted.status, fits, "{name}: {verdict:?}");
+            let place = "spec.onHandshake.inbound[0].backendAuth.serviceAccountToken.audience: ";
+            let said = &verdict.accepted.message;
+            assert!(fits || said.starts_with(place), "{name}: {said}");
+        };
+        let world = empty().gateway("edge", deployment(there));
+        let plan = world.api("chat", on.clone()).plan();
+        check(&api_verdict(&plan, "chat").verdict);
+        let mut own = deployment(there);
+        own["onHandshake"] = on["onHandshake"].clone();
+        let plan = empty().gateway("edge", own).plan();
+        check(&plan.gateway_verdicts[&key("edge")].verdict);
+        let world = empty()
+            .gateway("edge", deployment(there))
+            .api("chat", json!({}));
+        let mut product = on.clone();
+        product["apis"] = json!([{"name": "chat"}]);
+        let plan = world.product("bundle", product).plan();
+        check(&plan.product_verdicts[&key("bundle")].verdict);
     }
 }
 

@@ -218,7 +218,7 @@ fn what_can_not_work_is_rejected() {
     for (fields, expected) in [
         (
             json!({}),
-            "exactly one of basic, oauth2ClientCredentials, signedJwt",
+            "exactly one of basic, oauth2ClientCredentials, serviceAccountToken, signedJwt",
         ),
         (
             json!({"header": "Upgrade", "basic": {"username": "u", "password": "p"}}),

@@ -1,5 +1,6 @@
 //! What requests of policies need that outlives snapshots: connections, tokens, kept answers.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -49,6 +50,11 @@ impl Calls {
                 .expire_after(Age)
                 .build(),
         }
+    }
+
+    /// From here on the service account's tokens are read in this directory.
+    pub(crate) fn read_tokens_from(&self, directory: PathBuf) {
+        self.tokens.read_from(directory);
     }
 
     /// Requests that were answered, and that were not.
