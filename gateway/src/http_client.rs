@@ -55,6 +55,8 @@ pub(crate) fn for_exports() -> Result<reqwest::Client, Arc<dyn std::error::Error
 #[derive(Debug, Default)]
 pub(crate) struct HttpClient {
     guard: Guard,
+    /// Instead of the system's authorities.
+    tls: Option<Arc<ClientConfig>>,
     client: OnceLock<Result<reqwest::Client, SetupError>>,
 }
 
@@ -64,15 +66,28 @@ type SetupError = Arc<dyn std::error::Error + Send + Sync>;
 impl HttpClient {
     /// One whose requests go where `guard` lets them.
     pub(crate) fn new(guard: Guard) -> Self {
-        let client = OnceLock::new();
-        Self { guard, client }
+        Self {
+            guard,
+            ..Self::default()
+        }
+    }
+
+    /// The same with TLS settings of its own.
+    pub(crate) fn with_tls(guard: Guard, tls: Arc<ClientConfig>) -> Self {
+        Self {
+            tls: Some(tls),
+            ..Self::new(guard)
+        }
     }
 
     /// The bytes of the document at `url`.
     pub(crate) async fn get(&self, url: &str) -> Result<Vec<u8>, FetchError> {
         let url = Url::parse(url).map_err(FetchError::Url)?;
         self.guard.check_url(&url).map_err(FetchError::Forbidden)?;
-        let build = || build(system_roots(), &self.guard);
+        let build = || match &self.tls {
+            Some(tls) => finish(ClientConfig::clone(tls), &self.guard),
+            None => build(system_roots(), &self.guard),
+        };
         let client = self.client.get_or_init(build).as_ref();
         let client = client.map_err(|error| FetchError::Setup(Arc::clone(error)))?;
         let request = client.get(url).header("accept", "application/json");
@@ -103,6 +118,10 @@ fn build(roots: RootCertStore, guard: &Guard) -> Result<reqwest::Client, SetupEr
         .map_err(shared)?
         .with_root_certificates(roots)
         .with_no_client_auth();
+    finish(tls, guard)
+}
+
+fn finish(tls: ClientConfig, guard: &Guard) -> Result<reqwest::Client, SetupError> {
     let of_redirects = guard.clone();
     builder(tls, guard)
         .timeout(TIMEOUT)

@@ -12,6 +12,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use rustls::ClientConfig;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -36,6 +37,14 @@ impl fmt::Display for Source {
         let (Self::Discovery(url) | Self::Jwks(url)) = self;
         f.write_str(url.split(['?', '#']).next().unwrap_or(url))
     }
+}
+
+/// Whom to trust besides what the system does: TLS settings of a policy.
+#[derive(Clone, Debug)]
+pub(crate) struct Trust {
+    /// What equal settings hash to.
+    pub(crate) id: [u8; 32],
+    pub(crate) config: Arc<ClientConfig>,
 }
 
 /// Keys as they were fetched last.
@@ -80,16 +89,20 @@ struct Fetcher {
     drain: Drain,
     /// Fetches run here, whichever worker asked for them.
     runtime: Handle,
-    client: HttpClient,
+    guard: Guard,
+    client: Arc<HttpClient>,
     counts: FetchCounts,
 }
+
+/// A source and whom its readers trust: who trusts others may be told other keys.
+type Known = (Source, Option<[u8; 32]>);
 
 /// All key sets that some policy names.
 #[derive(Debug)]
 pub(crate) struct KeySets {
     fetcher: Arc<Fetcher>,
     /// Weak: a set that no compiled policy holds any more is forgotten.
-    known: Mutex<HashMap<Source, Weak<RemoteKeys>>>,
+    known: Mutex<HashMap<Known, Weak<RemoteKeys>>>,
     added: Notify,
 }
 
@@ -100,7 +113,8 @@ impl KeySets {
             fetcher: Arc::new(Fetcher {
                 drain,
                 runtime,
-                client: HttpClient::new(guard),
+                client: Arc::new(HttpClient::new(guard.clone())),
+                guard,
                 counts: FetchCounts::default(),
             }),
             known: Mutex::default(),
@@ -108,14 +122,23 @@ impl KeySets {
         }
     }
 
-    /// The set at `source`, shared by all who ask for it.
-    pub(crate) fn at(&self, source: Source) -> Arc<RemoteKeys> {
+    /// The set at `source`, shared by all who ask for it and trust the same.
+    pub(crate) fn at(&self, source: Source, trust: Option<&Trust>) -> Arc<RemoteKeys> {
+        let of = (source, trust.map(|trust| trust.id));
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(keys) = known.get(&source).and_then(Weak::upgrade) {
+        if let Some(keys) = known.get(&of).and_then(Weak::upgrade) {
             return keys;
         }
-        let keys = Arc::new(RemoteKeys::new(source.clone(), Arc::clone(&self.fetcher)));
-        known.insert(source, Arc::downgrade(&keys));
+        let fetcher = Arc::clone(&self.fetcher);
+        let client = match trust {
+            None => Arc::clone(&fetcher.client),
+            Some(trust) => {
+                let guard = fetcher.guard.clone();
+                Arc::new(HttpClient::with_tls(guard, Arc::clone(&trust.config)))
+            }
+        };
+        let keys = Arc::new(RemoteKeys::new(of.0.clone(), client, fetcher));
+        known.insert(of, Arc::downgrade(&keys));
         self.added.notify_one();
         keys
     }

@@ -1,6 +1,6 @@
 //! The sensitive material that one Gateway's configuration refers to.
 
-use tidegate_config::policy::{BackendAuth, OnHandshake, Outgoing, Policy};
+use tidegate_config::policy::{BackendAuth, OnHandshake, Outgoing, Policy, RequestTls};
 use tidegate_config::{
     ApiConfig, GatewayConfig, Material, MaterialId, ResolvedValue, TrustAnchorRef,
 };
@@ -91,6 +91,7 @@ fn of_policy(namespace: &str, policy: Policy<'_>) -> Vec<MaterialId> {
             let references = keys.filter_map(|key| key.secret_key_ref.as_ref());
             references
                 .map(|reference| MaterialId::of_secret_ref(namespace, reference))
+                .chain(of_tls(namespace, policy.tls.as_ref()))
                 .collect()
         }
         Policy::BasicAuth(policy) => {
@@ -119,16 +120,21 @@ fn of_backend_auth(namespace: &str, policy: &BackendAuth) -> Vec<MaterialId> {
     let key = policy.signed_jwt.as_ref().map(|jwt| &jwt.secret_ref);
     let secrets = secret.into_iter().chain(key);
     let secrets = secrets.map(|reference| MaterialId::of_secret_ref(namespace, reference));
-    let anchors = policy.tls.iter().flat_map(|tls| &tls.ca_refs);
-    let anchors = anchors.map(|anchor| MaterialId::of_trust_anchor(namespace, anchor));
-    secrets.chain(anchors).collect()
+    secrets
+        .chain(of_tls(namespace, policy.tls.as_ref()))
+        .collect()
+}
+
+fn of_tls<'a>(
+    namespace: &'a str,
+    tls: Option<&'a RequestTls>,
+) -> impl Iterator<Item = MaterialId> + 'a {
+    let anchors = tls.into_iter().flat_map(|tls| &tls.ca_refs);
+    anchors.map(|anchor| MaterialId::of_trust_anchor(namespace, anchor))
 }
 
 fn of_request(namespace: &str, request: Outgoing<'_>) -> Vec<MaterialId> {
-    let anchors = request.tls.iter().flat_map(|tls| &tls.ca_refs);
-    let mut ids: Vec<_> = anchors
-        .map(|anchor| MaterialId::of_trust_anchor(namespace, anchor))
-        .collect();
+    let mut ids: Vec<_> = of_tls(namespace, request.tls).collect();
     let Some(auth) = request.auth else {
         return ids;
     };

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::RequestTls;
 use crate::{Duration, Expression, ExpressionKind, SecretKeyRef};
 
 /// Signature algorithms a token may use.
@@ -90,6 +91,10 @@ pub struct RequiredClaim {
         "rule": "has(self.openidConfig) && self.openidConfig.size() > 0 || has(self.jwks) && self.jwks.size() > 0 || has(self.keys) && self.keys.size() > 0 || (has(self.requireSigned) && !self.requireSigned)",
         "message": "say where the keys come from: openidConfig, jwks or keys",
     },
+    {
+        "rule": "!has(self.tls) || has(self.openidConfig) && self.openidConfig.size() > 0 || has(self.jwks) && self.jwks.size() > 0",
+        "message": "tls is that of openidConfig and jwks: it needs one of them",
+    },
 ]))]
 pub struct ValidateJwt {
     /// Header that carries the token. Default: Authorization.
@@ -133,6 +138,9 @@ pub struct ValidateJwt {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 8), inner(length(max = 2048), regex(pattern = "^https?://")))]
     pub jwks: Vec<String>,
+    /// TLS towards openidConfig and jwks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<RequestTls>,
     /// Keys given here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 32))]

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::HeaderValue;
-use crate::backend::TrustAnchorRef;
+use crate::backend::{HostName, TrustAnchorRef};
 use crate::{Duration, Expression, ExpressionKind, SecretKeyRef};
 
 /// Method of a request.
@@ -46,6 +46,10 @@ pub struct RequestTls {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 8))]
     pub ca_refs: Vec<TrustAnchorRef>,
+    /// Name expected in the certificate. Default: host of the URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub server_name: Option<HostName>,
     /// Accepts any certificate. For tests only: whoever is on the path can read and change all.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub insecure_skip_verify: bool,

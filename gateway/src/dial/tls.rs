@@ -1,16 +1,18 @@
 //! TLS towards backends: chain and name are verified unless an API says otherwise.
 
+mod named;
 mod unverified;
 
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::Resumption;
+use rustls::client::{Resumption, VerifierBuilderError};
 use rustls::crypto::CryptoProvider;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
 use tidegate_config::{BackendTls, Material, MaterialId};
 
 use crate::tls::{InvalidTls, certificates, certified_key};
+use named::Named;
 use unverified::Unverified;
 
 /// Sessions kept per configuration, for backends that resume: a reconnecting crowd goes to few
@@ -28,6 +30,8 @@ pub(crate) enum InvalidBackendTls {
     Anchor(MaterialId, #[source] rustls::Error),
     #[error("clientCertificateRef")]
     ClientCertificate(#[source] InvalidTls),
+    #[error("caRefs")]
+    Verifier(#[source] VerifierBuilderError),
     #[error("failed to set up TLS to the backend")]
     Setup(#[source] rustls::Error),
 }
@@ -79,7 +83,7 @@ impl ClientTlsFactory {
             ca_refs.is_empty() && client_certificate_ref.is_none() && !insecure_skip_verify;
         let config = match self.plain.get() {
             Some(shared) if is_plain => Arc::clone(shared),
-            _ => self.build(tls, namespace, material)?,
+            _ => self.build(tls, None, namespace, material)?,
         };
         if is_plain {
             // Whoever comes second uses the first one's from now on.
@@ -91,9 +95,28 @@ impl ClientTlsFactory {
         })
     }
 
+    /// The same for clients who say themselves what the server is called: the certificate must be
+    /// for `serverName` all the same, where it is set.
+    pub(crate) fn compile_named(
+        &self,
+        tls: &BackendTls,
+        namespace: &str,
+        material: &Material,
+    ) -> Result<Arc<ClientConfig>, InvalidBackendTls> {
+        let ClientTls {
+            config,
+            server_name,
+        } = self.compile(tls, namespace, material)?;
+        match server_name {
+            None => Ok(config),
+            Some(name) => self.build(tls, Some(name), namespace, material),
+        }
+    }
+
     fn build(
         &self,
         tls: &BackendTls,
+        expected: Option<ServerName<'static>>,
         namespace: &str,
         material: &Material,
     ) -> Result<Arc<ClientConfig>, InvalidBackendTls> {
@@ -105,6 +128,13 @@ impl ClientTlsFactory {
             builder
                 .dangerous()
                 .with_custom_certificate_verifier(verifier)
+        } else if let Some(name) = expected {
+            let roots = self.roots(tls, namespace, material)?;
+            let verifier = Named::new(name, roots, &self.provider);
+            let verifier = verifier.map_err(InvalidBackendTls::Verifier)?;
+            builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(verifier))
         } else {
             builder.with_root_certificates(self.roots(tls, namespace, material)?)
         };

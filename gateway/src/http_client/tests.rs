@@ -47,6 +47,7 @@ fn trusting(certificates: &[CertificateDer<'static>]) -> HttpClient {
     }
     let guard = Guard::default();
     HttpClient {
+        tls: None,
         client: OnceLock::from(build(roots, &guard)),
         guard,
     }

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::{Fetcher, KeySet, Source, document};
 use crate::chain::text_of;
+use crate::http_client::HttpClient;
 
 /// Age at which keys are fetched again.
 const REFRESH_AFTER: Duration = Duration::from_secs(60 * 60);
@@ -26,6 +27,7 @@ const LONGEST_FETCH: Duration = Duration::from_secs(25);
 #[derive(Debug)]
 pub(crate) struct RemoteKeys {
     source: Source,
+    client: Arc<HttpClient>,
     fetcher: Arc<Fetcher>,
     schedule: Mutex<Schedule>,
     /// The newest keys; a new version whenever a fetch ended, also when it failed.
@@ -33,9 +35,10 @@ pub(crate) struct RemoteKeys {
 }
 
 impl RemoteKeys {
-    pub(super) fn new(source: Source, fetcher: Arc<Fetcher>) -> Self {
+    pub(super) fn new(source: Source, client: Arc<HttpClient>, fetcher: Arc<Fetcher>) -> Self {
         Self {
             source,
+            client,
             fetcher,
             schedule: Mutex::default(),
             newest: watch::Sender::new(None),
@@ -105,7 +108,7 @@ impl RemoteKeys {
     }
 
     async fn fetch(&self, cause: Cause) {
-        let result = document::fetch(&self.fetcher.client, &self.source).await;
+        let result = document::fetch(&self.client, &self.source).await;
         self.fetcher.counts.count(result.is_ok());
         // Both under one lock: whoever finds no fetch under way finds its outcome.
         let mut schedule = self.schedule();

@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use rustls::ClientConfig;
 use sha2::{Digest, Sha256};
 use tidegate_config::policy::{self, Outgoing};
 use tidegate_config::{BackendTls, MaterialId};
@@ -227,12 +228,25 @@ pub(super) fn caller(
     at: &str,
     compiler: &Compiler<'_>,
 ) -> Result<Arc<Caller>, InvalidPolicy> {
+    let (id, config) = tls_settings(tls, certificate, at, compiler)?;
+    let callers = &compiler.context.services.calls.callers;
+    let caller = callers.with(id, &config);
+    caller.map_err(|error| compiler.invalid(at, text_of(&error)))
+}
+
+/// TLS settings, and what equal ones hash to.
+pub(super) fn tls_settings(
+    tls: Option<&policy::RequestTls>,
+    certificate: Option<&str>,
+    at: &str,
+    compiler: &Compiler<'_>,
+) -> Result<([u8; 32], Arc<ClientConfig>), InvalidPolicy> {
     let namespace = compiler.context.namespace;
     let material = compiler.context.material;
     let calls = &compiler.context.services.calls;
     let tls = BackendTls {
         ca_refs: tls.map(|tls| tls.ca_refs.clone()).unwrap_or_default(),
-        server_name: None,
+        server_name: tls.and_then(|tls| tls.server_name.clone()),
         client_certificate_ref: certificate.map(str::to_owned),
         insecure_skip_verify: tls.is_some_and(|tls| tls.insecure_skip_verify),
     };
@@ -242,6 +256,7 @@ pub(super) fn caller(
         id.update(bytes);
     };
     add(&[u8::from(tls.insecure_skip_verify)]);
+    add(tls.server_name.as_deref().unwrap_or_default().as_bytes());
     let anchors = tls.ca_refs.iter();
     let anchors = anchors.map(|anchor| MaterialId::of_trust_anchor(namespace, anchor));
     let pair = tls.client_certificate_ref.iter().flat_map(|name| {
@@ -251,11 +266,10 @@ pub(super) fn caller(
         add(piece.as_str().as_bytes());
         add(material.get(&piece).unwrap_or_default());
     }
-    let compiled = calls.tls.compile(&tls, namespace, material);
+    let compiled = calls.tls.compile_named(&tls, namespace, material);
     let compiled =
         compiled.map_err(|error| compiler.invalid(&format!("{at}.tls"), text_of(&error)))?;
-    let caller = calls.callers.with(id.finalize().into(), &compiled.config);
-    caller.map_err(|error| compiler.invalid(at, text_of(&error)))
+    Ok((id.finalize().into(), compiled))
 }
 
 fn auth(

@@ -22,12 +22,7 @@ pub(super) fn check(
         let at = format!("{path}.oauth2ClientCredentials");
         problems.extend(call::client_credentials(namespace, client, &at, references));
     }
-    problems.extend(call::trust_anchors(
-        namespace,
-        policy.tls.as_ref(),
-        path,
-        references,
-    ));
+    problems.extend(call::tls(namespace, policy.tls.as_ref(), path, references));
     if let Some(jwt) = &policy.signed_jwt {
         let at = format!("{path}.signedJwt");
         problems.extend(jwt.clash().map(|name| {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use rustls_pki_types::ServerName;
 use tidegate_api::Reason;
 use tidegate_config::MaterialId;
 use tidegate_config::policy::{ClientCredentials, Outgoing, RequestTls, Retry, SendRequests};
@@ -26,7 +27,7 @@ pub(super) fn check(
         let field = format!("{path}.headers[{i}].name");
         problems.extend(free_header(&header.name, &field));
     }
-    problems.extend(trust_anchors(namespace, request.tls, path, references));
+    problems.extend(self::tls(namespace, request.tls, path, references));
     let auth = request.auth;
     if let Some(certificate) = auth.and_then(|auth| auth.client_certificate.as_ref())
         && let Err(problem) = backend::key_pair(namespace, &certificate.name, references)
@@ -69,8 +70,8 @@ pub(super) fn retry(retry: Option<&Retry>, path: &str) -> Option<Problem> {
     (longest < retry.interval).then(|| Problem::invalid(text).at(&format!("{path}.retry")))
 }
 
-/// The authorities that a request trusts.
-pub(super) fn trust_anchors(
+/// Whom a request trusts.
+pub(super) fn tls(
     namespace: &str,
     tls: Option<&RequestTls>,
     path: &str,
@@ -81,7 +82,13 @@ pub(super) fn trust_anchors(
         let problem = backend::trust_anchor(namespace, anchor, references).err()?;
         Some(problem.at(&format!("{path}.tls.caRefs[{i}]")))
     };
-    anchors.filter_map(problem).collect()
+    let mut problems: Vec<_> = anchors.filter_map(problem).collect();
+    let name = tls.and_then(|tls| tls.server_name.as_deref());
+    if let Some(name) = name.filter(|name| ServerName::try_from(*name).is_err()) {
+        let text = format!("\"{name}\" is neither a DNS name nor an address");
+        problems.push(Problem::invalid(text).at(&format!("{path}.tls.serverName")));
+    }
+    problems
 }
 
 pub(super) fn client_credentials(

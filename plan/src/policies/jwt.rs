@@ -6,6 +6,7 @@ use tidegate_api::Reason;
 use tidegate_config::MaterialId;
 use tidegate_config::policy::{JwtAlgorithm, JwtKey, ValidateJwt};
 
+use super::call;
 use crate::pem;
 use crate::problem::Problem;
 use crate::references::References;
@@ -34,6 +35,7 @@ pub(super) fn check(
             Err(problem) => problems.push(problem.at(&format!("{path}.keys[{i}]"))),
         }
     }
+    problems.extend(call::tls(namespace, policy.tls.as_ref(), path, references));
     problems.extend(combination(policy, path));
     if problems.is_empty() && !any_fits(policy, &families) {
         let text = "none of the keys fits any of the algorithms: no token could pass";

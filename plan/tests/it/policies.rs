@@ -199,6 +199,12 @@ fn bad_steps_are_named_by_their_place() {
             "spec.onHandshake.inbound[0].backendAuth.basic.password: at ",
         ),
         (
+            "server that can have no such name",
+            inbound(json!({"notify": {"url": "https://a", "tls": {"serverName": "a b"}}})),
+            "Invalid",
+            "spec.onHandshake.inbound[0].notify.tls.serverName: \"a b\" is neither a DNS name",
+        ),
+        (
             "request to another scheme",
             inbound(json!({"sendRequest": {"as": "x", "url": "ftp://a/b"}})),
             "Invalid",

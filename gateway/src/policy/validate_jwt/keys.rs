@@ -7,8 +7,9 @@ use futures::future::join_all;
 use tidegate_config::MaterialId;
 use tidegate_config::policy::{self, JwtAlgorithm};
 
-use crate::jwks::{KeySet, RemoteKeys, Source};
+use crate::jwks::{KeySet, RemoteKeys, Source, Trust};
 use crate::jwt::{Invalid, Token, VerificationKey};
+use crate::policy::call::tls_settings;
 use crate::policy::compile::{Compiler, InvalidPolicy};
 
 /// So many keys are tried for one token. Each costs up to 0.2 ms, and whoever can send a token that
@@ -54,7 +55,14 @@ impl Keys {
         let discovery = policy.openid_config.iter().cloned().map(Source::Discovery);
         let sources = discovery.chain(policy.jwks.iter().cloned().map(Source::Jwks));
         let sets = &compiler.context.services.keys;
-        let remote: Vec<_> = sources.map(|source| sets.at(source)).collect();
+        let tls = policy.tls.as_ref().map(|tls| {
+            let settings = tls_settings(Some(tls), None, "validateJwt", compiler);
+            settings.map(|(id, config)| Trust { id, config })
+        });
+        let tls = tls.transpose()?;
+        let remote: Vec<_> = sources
+            .map(|source| sets.at(source, tls.as_ref()))
+            .collect();
         if own.is_empty() && remote.is_empty() && policy.require_signed {
             let problem = "say where the keys come from: openidConfig, jwks or keys";
             return Err(compiler.invalid("validateJwt", problem));
