@@ -11,6 +11,8 @@ pub enum ConditionType {
     ResolvedRefs,
     /// Every live gateway pod serves this generation.
     Programmed,
+    /// Pods reach what they need besides their configuration: keys of tokens, shared counters.
+    DependenciesReachable,
 }
 
 impl ConditionType {
@@ -20,6 +22,7 @@ impl ConditionType {
             Self::Accepted => "Accepted",
             Self::ResolvedRefs => "ResolvedRefs",
             Self::Programmed => "Programmed",
+            Self::DependenciesReachable => "DependenciesReachable",
         }
     }
 }
@@ -67,6 +70,12 @@ reasons! {
     Rejected,
     /// Programmed: nothing of it is served anywhere.
     NotServed,
+    /// DependenciesReachable: no pod says otherwise.
+    Reachable,
+    /// DependenciesReachable: pods can not fetch the keys of tokens.
+    KeySetUnavailable,
+    /// DependenciesReachable: pods can not reach the server of counters.redis.
+    CountersUnavailable,
     /// A field has a value that can not work.
     Invalid,
     /// An expression does not compile.

@@ -144,7 +144,7 @@ pub struct ProductStatus {
     /// How many subscriptions are active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscriptions: Option<u32>,
-    /// Accepted, ResolvedRefs, Programmed.
+    /// Accepted, ResolvedRefs, Programmed, DependenciesReachable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(extend("maxItems" = 8))]

@@ -285,7 +285,7 @@ pub struct WebSocketApiStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 64))]
     pub unresolved: Vec<String>,
-    /// Accepted, ResolvedRefs, Programmed.
+    /// Accepted, ResolvedRefs, Programmed, DependenciesReachable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(extend("maxItems" = 8))]

@@ -8,6 +8,7 @@
 mod backend;
 mod close_code;
 mod counters;
+mod dependency;
 mod duration;
 mod expression;
 mod gateway;
@@ -29,6 +30,7 @@ pub use backend::{
 };
 pub use close_code::{CloseCode, InvalidCloseCode};
 pub use counters::{Counters, CountersConfig, OnFailure, RedisCounters, is_counters_url};
+pub use dependency::{Dependency, Unreachable, shown_url};
 pub use duration::{Duration, InvalidDuration};
 pub use expression::{Expression, ExpressionKind};
 pub use gateway::{
@@ -38,7 +40,7 @@ pub use identity::ObjectKey;
 pub use limits::{ApiLimits, ApiTimeouts, LiveAccess, OnChange, OnExceed, Rate};
 pub use material::{ConfigMapKeyRef, Material, MaterialId, SecretKeyRef, key_hash};
 pub use names::{
-    ANNOTATION_CONFIG_ERROR, ANNOTATION_REJECTED, ANNOTATION_REVISION, DEFAULT_KEY_HEADER,
+    ANNOTATION_CONFIG_ERROR, ANNOTATION_REJECTED, ANNOTATION_REVISION, ANNOTATION_UNREACHABLE, DEFAULT_KEY_HEADER,
     DEFAULT_KEY_QUERY, INDEX_KEY, LABEL_GATEWAY, LABEL_PART, MATERIAL_KEY, PART_ACK, PART_INDEX,
     PART_MATERIAL, PART_SHARD, SHARD_KEY, index_name,
 };

@@ -92,8 +92,7 @@ pub struct IdentityProvider {
 impl IdentityProvider {
     /// One that signs with these keys.
     pub async fn start(signers: &[Signer]) -> anyhow::Result<Self> {
-        let keys: Vec<_> = signers.iter().map(Signer::jwk).collect::<Result<_, _>>()?;
-        let set = json!({ "keys": keys }).to_string();
+        let set = key_set(signers)?;
         let server = HttpServer::start(move |address, request| {
             let issuer = issuer(address);
             match request.head.target() {
@@ -127,6 +126,12 @@ impl IdentityProvider {
             .filter(|request| request.head.target() == "/keys");
         keys.count()
     }
+}
+
+/// The document with the public keys of these signers.
+pub fn key_set(signers: &[Signer]) -> anyhow::Result<String> {
+    let keys: Vec<_> = signers.iter().map(Signer::jwk).collect::<Result<_, _>>()?;
+    Ok(json!({ "keys": keys }).to_string())
 }
 
 fn issuer(address: SocketAddr) -> String {

@@ -18,6 +18,8 @@ mod churn;
 mod closes;
 #[path = "e2e/conformance.rs"]
 mod conformance;
+#[path = "e2e/dependencies.rs"]
+mod dependencies;
 #[path = "e2e/documents.rs"]
 mod documents;
 #[path = "e2e/examples.rs"]

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::metrics::Metrics;
 
+mod dependencies;
 mod handle;
 mod shared;
 mod state;

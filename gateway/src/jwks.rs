@@ -13,12 +13,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rustls::ClientConfig;
+use tidegate_config::shown_url;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::drain::Drain;
 use crate::http_client::{Guard, HttpClient};
 use crate::jwt::VerificationKey;
+use crate::outage::Outage;
 
 pub(crate) use remote::RemoteKeys;
 
@@ -35,7 +37,7 @@ impl fmt::Display for Source {
     /// The query of a URL may hold a secret and is left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Self::Discovery(url) | Self::Jwks(url)) = self;
-        f.write_str(url.split(['?', '#']).next().unwrap_or(url))
+        f.write_str(shown_url(url))
     }
 }
 
@@ -162,6 +164,19 @@ impl KeySets {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let held = known.values().filter_map(Weak::upgrade);
         held.filter(|keys| keys.is_failing()).count()
+    }
+
+    /// The sets that can not be fetched, and why.
+    pub(crate) fn outages(&self) -> Vec<(String, Outage)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = known.iter().filter_map(|((source, _), keys)| {
+            let outage = keys.upgrade()?.outage()?;
+            Some((source.to_string(), outage))
+        });
+        let mut outages: Vec<_> = held.collect();
+        outages.sort_by(|(a, _), (b, _)| a.cmp(b));
+        outages.dedup_by(|(a, _), (b, _)| a == b);
+        outages
     }
 
     pub(crate) fn counts(&self) -> &FetchCounts {

@@ -41,6 +41,7 @@ mod jwks;
 mod jwt;
 mod listener;
 mod metrics;
+mod outage;
 mod password;
 mod policy;
 mod proxy_header;

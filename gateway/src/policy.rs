@@ -44,7 +44,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use tidegate_config::{Material, ObjectKey, ResolvedValue};
+use tidegate_config::{Dependency, Material, ObjectKey, ResolvedValue, Unreachable};
 use tokio::runtime::Handle;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -53,6 +53,7 @@ use crate::custom_metrics::CustomMetrics;
 use crate::drain::Drain;
 use crate::http_client::Guard;
 use crate::jwks::KeySets;
+use crate::outage::Outage;
 use crate::password::Passwords;
 use crate::quota::{Ledger, Quotas};
 use crate::session::Sessions;
@@ -188,6 +189,27 @@ impl Services {
     /// The counters of all pods, if they count together.
     pub(crate) fn shared(&self) -> Option<Arc<SharedCounters>> {
         self.shared.load_full()
+    }
+}
+
+impl Services {
+    /// What policies need and can not reach at the moment.
+    pub(crate) fn unreachable(&self) -> Vec<Unreachable> {
+        let tell = |dependency, place: String, outage: Outage| Unreachable {
+            dependency,
+            place,
+            message: outage.message,
+            since: outage.since.to_string(),
+        };
+        let key_sets = self.keys.outages().into_iter();
+        let mut found: Vec<_> = key_sets
+            .map(|(place, outage)| tell(Dependency::KeySet, place, outage))
+            .collect();
+        let counters = self.shared().zip(self.health.outage());
+        found.extend(counters.map(|(shared, outage)| {
+            tell(Dependency::Counters, shared.settings.place(), outage)
+        }));
+        found
     }
 }
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 use redis::{FromRedisValue, ScriptInvocation};
 use tidegate_config::{ObjectKey, OnFailure};
 use tokio::runtime::Handle;
+use url::Url;
 
 pub(crate) use connection::Health;
 pub(crate) use leases::Lease;
@@ -42,6 +43,16 @@ pub(crate) struct Settings {
     /// Holds a password, perhaps.
     pub(crate) url: String,
     pub(crate) on_failure: OnFailure,
+}
+
+impl Settings {
+    /// Host and port of the server, as it may be shown.
+    pub(crate) fn place(&self) -> String {
+        let url = Url::parse(&self.url).ok();
+        let host = url.as_ref().and_then(Url::host_str);
+        let port = url.as_ref().and_then(Url::port).unwrap_or(6379);
+        host.map_or_else(|| "counters.redis".to_owned(), |host| format!("{host}:{port}"))
+    }
 }
 
 impl fmt::Debug for Settings {

@@ -108,9 +108,10 @@ impl Pass {
         self.forget_gone(&seen);
         self.recall_new(&seen).await?;
         let mut plan = self.plan(&seen).await?;
+        let outages = seen.outages(&plan);
         let gateways = std::mem::take(&mut plan.gateways);
         self.publish(&seen, gateways, started).await;
-        let chores = self.reports(&seen, &plan);
+        let chores = self.reports(&seen, &plan, outages);
         self.chores.replace(chores);
         self.measure(&seen);
         Ok(Done {

@@ -4,6 +4,7 @@
 
 mod api;
 mod conditions;
+mod dependencies;
 mod gateway;
 mod policy_fragment;
 mod product;
@@ -14,6 +15,7 @@ mod transition;
 
 pub(crate) use api::of_api;
 pub(crate) use conditions::Stamp;
+pub(crate) use dependencies::{Away, Outages, together};
 pub(crate) use gateway::{GatewayFacts, of_gateway};
 pub(crate) use policy_fragment::of_policy_fragment;
 pub(crate) use product::of_product;

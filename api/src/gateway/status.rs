@@ -30,7 +30,7 @@ pub struct GatewayStatus {
     /// Latest revision of its configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
-    /// Accepted, ResolvedRefs, Programmed.
+    /// Accepted, ResolvedRefs, Programmed, DependenciesReachable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(extend("maxItems" = 8))]

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::admin::Admin;
 use crate::drain::{Drain, DrainTrigger};
+use crate::gateway::dependencies;
 use crate::gateway::takeover::{Drains, Takeover};
 use crate::gateway::{Applied, BoundListener, Options, State};
 use crate::policy::Services;
@@ -95,6 +96,10 @@ impl Gateway {
         let lasting = lasting.map_err(|source| StartError::Tls(Box::new(source)))?;
         supervise(&control_drain, Arc::clone(&services).maintain());
         supervise(&control_drain, Arc::clone(&services).book());
+        supervise(
+            &control_drain,
+            dependencies::watch(Arc::clone(&state), Arc::clone(&services)),
+        );
         supervise(&control_drain, sweep(Arc::clone(&state.sessions)));
         let drains = Drains {
             connections: connection_drain,

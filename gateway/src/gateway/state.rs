@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
-use tidegate_config::{Protocol, Rejected};
+use tidegate_config::{Protocol, Rejected, Unreachable};
 use tokio::sync::watch;
 
 use crate::handshake::Explainer;
@@ -43,6 +43,8 @@ pub struct Applied {
     pub synchronized: bool,
     /// When not: why.
     pub error: Option<String>,
+    /// What it needs besides its configuration, and can not reach.
+    pub unreachable: Vec<Unreachable>,
 }
 
 /// Written by the takeover and the shutdown, read by everybody.

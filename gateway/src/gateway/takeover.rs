@@ -239,6 +239,7 @@ impl Takeover {
                 .collect(),
             synchronized: revision != 0 && problem.is_none(),
             error: problem.as_ref().map(|problem| problem.message.clone()),
+            unreachable: self.state.applied.borrow().unreachable.clone(),
         };
         metrics
             .config_revision

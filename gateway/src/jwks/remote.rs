@@ -9,13 +9,17 @@ use tokio::time::timeout;
 use super::{Fetcher, KeySet, Source, document};
 use crate::chain::text_of;
 use crate::http_client::HttpClient;
+use crate::outage::{Outage, Watchman};
 
 /// Age at which keys are fetched again.
 const REFRESH_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// A token with an unknown key, or a failed refresh, leads to a fetch at most this often: whoever can
+/// A token with an unknown key leads to a fetch at most this often: whoever can
 /// send tokens must not be able to make us hammer the provider.
 const REFETCH_AFTER: Duration = Duration::from_secs(5 * 60);
+
+/// After a failure, while older keys are in use: soon enough to tell when the provider is back.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// As long as there are no keys at all, everybody is refused: try again soon, then less and less.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -30,6 +34,7 @@ pub(crate) struct RemoteKeys {
     client: Arc<HttpClient>,
     fetcher: Arc<Fetcher>,
     schedule: Mutex<Schedule>,
+    outage: Watchman,
     /// The newest keys; a new version whenever a fetch ended, also when it failed.
     newest: watch::Sender<Option<Arc<KeySet>>>,
 }
@@ -41,6 +46,7 @@ impl RemoteKeys {
             client,
             fetcher,
             schedule: Mutex::default(),
+            outage: Watchman::default(),
             newest: watch::Sender::new(None),
         }
     }
@@ -84,6 +90,11 @@ impl RemoteKeys {
         self.schedule().failures > 0
     }
 
+    /// What is wrong with the source, as far as is known.
+    pub(super) fn outage(&self) -> Option<Outage> {
+        self.outage.outage()
+    }
+
     async fn fetched(self: &Arc<Self>, cause: Cause) -> Option<Arc<KeySet>> {
         let mut newest = self.newest.subscribe();
         if self.start(cause) {
@@ -115,6 +126,7 @@ impl RemoteKeys {
         schedule.end(result.is_ok(), cause, Instant::now());
         match result {
             Ok(keys) => {
+                self.outage.worked();
                 tracing::info!(source = %self.source, keys = keys.keys.len(), "fetched keys of tokens");
                 if keys.left_out > 0 {
                     let left_out = keys.left_out;
@@ -125,6 +137,7 @@ impl RemoteKeys {
             Err(error) => {
                 let error = text_of(&error);
                 tracing::warn!(source = %self.source, error, "failed to fetch keys of tokens");
+                self.outage.failed(&error);
                 // A new version of the same keys: whoever waits goes on with what there is.
                 self.newest.send_modify(|_| {});
             }
@@ -176,7 +189,9 @@ impl Schedule {
         let due = passed(self.retry_at)
             && match cause {
                 Cause::Missing => self.fetched_at.is_none(),
-                Cause::Age => passed(self.fetched_at.map(|at| at + REFRESH_AFTER)),
+                Cause::Age => {
+                    self.failures > 0 || passed(self.fetched_at.map(|at| at + REFRESH_AFTER))
+                }
                 Cause::UnknownKey => passed(self.unknown_key_at),
             };
         if !due {
@@ -199,7 +214,7 @@ impl Schedule {
             let soon = FIRST_RETRY * 2u32.saturating_pow(self.failures.min(16));
             let wait = match self.fetched_at {
                 None => soon.min(REFETCH_AFTER),
-                Some(_) => REFETCH_AFTER,
+                Some(_) => RETRY_AFTER,
             };
             self.retry_at = Some(now + wait);
             self.failures += 1;
@@ -235,8 +250,8 @@ mod tests {
             (3599, Cause::Age, Begin::No, None),
             (3600, Cause::Age, Begin::Now, Some(false)),
             (3601, Cause::Age, Begin::No, None),
-            (3900, Cause::Age, Begin::Now, Some(true)),
-            (7499, Cause::Age, Begin::No, None),
+            (3630, Cause::Age, Begin::Now, Some(true)),
+            (7229, Cause::Age, Begin::No, None),
         ]);
     }
 
@@ -248,6 +263,9 @@ mod tests {
             (2, Cause::UnknownKey, Begin::No, None),
             (300, Cause::UnknownKey, Begin::No, None),
             (301, Cause::UnknownKey, Begin::Now, Some(false)),
+            (330, Cause::Age, Begin::No, None),
+            (331, Cause::Age, Begin::Now, Some(true)),
+            (332, Cause::Age, Begin::No, None),
             (600, Cause::UnknownKey, Begin::No, None),
             (601, Cause::UnknownKey, Begin::Now, Some(true)),
         ]);

@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use super::leases::RENEWAL;
 use super::{Away, SharedCounters};
 use crate::chain::text_of;
+use crate::outage::{Outage, Watchman};
 
 /// For an answer: a handshake waits for it, at each step that counts.
 const ANSWER: Duration = Duration::from_millis(500);
@@ -28,9 +29,15 @@ pub(crate) struct Health {
     up: AtomicBool,
     succeeded: AtomicU64,
     failed: AtomicU64,
+    outage: Watchman,
 }
 
 impl Health {
+    /// Why counters are not shared at the moment.
+    pub(crate) fn outage(&self) -> Option<Outage> {
+        self.outage.outage()
+    }
+
     /// Are counters shared at the moment?
     pub(crate) fn is_up(&self) -> bool {
         self.up.load(Ordering::Relaxed)
@@ -61,6 +68,10 @@ impl Connection {
             tracing::error!(kind = ?error.kind(), "the URL of the shared counters is not usable");
         }
         health.up.store(false, Ordering::Relaxed);
+        match &client {
+            Ok(_) => health.outage.worked(),
+            Err(_) => health.outage.failed("the URL is not usable"),
+        }
         let connection = Self {
             client: client.ok(),
             manager: ArcSwapOption::empty(),
@@ -112,6 +123,7 @@ impl Connection {
         let answer = timeout(ANSWER + CONNECT, command.query_async(&mut manager)).await;
         self.note::<()>(answer)?;
         self.health.up.store(true, Ordering::Relaxed);
+        self.health.outage.worked();
         if !self.up.swap(true, Ordering::Relaxed) {
             tracing::info!("counters are shared");
         }
@@ -131,6 +143,7 @@ impl Connection {
             Err(error) => text_of(&error),
         };
         self.health.failed.fetch_add(1, Ordering::Relaxed);
+        self.health.outage.failed(&error);
         self.health.up.store(false, Ordering::Relaxed);
         if self.up.swap(false, Ordering::Relaxed) {
             tracing::warn!("shared counters are away: {error}");

@@ -5,7 +5,8 @@ use std::time::Duration;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use tidegate_config::{
-    ANNOTATION_CONFIG_ERROR, ANNOTATION_REJECTED, ANNOTATION_REVISION, LABEL_GATEWAY, Rejected,
+    ANNOTATION_CONFIG_ERROR, ANNOTATION_REJECTED, ANNOTATION_REVISION, ANNOTATION_UNREACHABLE,
+    LABEL_GATEWAY, Rejected, Unreachable,
 };
 use tokio::time::Instant;
 
@@ -21,6 +22,8 @@ pub(crate) struct Ack {
     pub(crate) revision: u64,
     /// Objects that it could not take over.
     pub(crate) rejected: Vec<Rejected>,
+    /// What it needs and can not reach.
+    pub(crate) unreachable: Vec<Unreachable>,
     /// Why it can not take over the newest revision.
     pub(crate) error: Option<String>,
     renewed: Option<MicroTime>,
@@ -46,7 +49,10 @@ impl Ack {
         // Unreadable annotations count as "nothing acknowledged": never as more than was said.
         let revision = text(ANNOTATION_REVISION).and_then(|text| text.parse().ok());
         let rejected = text(ANNOTATION_REJECTED).and_then(|text| serde_json::from_str(text).ok());
+        let unreachable = text(ANNOTATION_UNREACHABLE);
+        let unreachable = unreachable.and_then(|text| serde_json::from_str(text).ok());
         Self {
+            unreachable: unreachable.unwrap_or_default(),
             gateway: gateway.cloned().unwrap_or_default(),
             revision: revision.unwrap_or_default(),
             rejected: rejected.unwrap_or_default(),
@@ -74,6 +80,7 @@ impl Ack {
             || self.revision != after.revision
             || self.rejected != after.rejected
             || self.error != after.error
+            || self.unreachable != after.unreachable
             || self.is_live(after.seen) != after.is_live(after.seen)
     }
 }

@@ -16,14 +16,19 @@ use crate::objects::ObjectRef;
 use crate::owned::OwnedKind;
 use crate::render;
 use crate::status::{
-    GatewayFacts, Progress, Report, Reported, Stamp, of_api, of_gateway, of_policy_fragment,
-    of_product, of_subscription,
+    GatewayFacts, Outages, Progress, Report, Reported, Stamp, of_api, of_gateway,
+    of_policy_fragment, of_product, of_subscription,
 };
 
 impl Pass {
     /// Everything that has to be written besides the configurations.
-    pub(super) fn reports(&self, seen: &Seen, plan: &Plan) -> BTreeMap<About, Chore> {
-        let mut progress = Progress::default();
+    pub(super) fn reports(
+        &self,
+        seen: &Seen,
+        plan: &Plan,
+        outages: Outages,
+    ) -> BTreeMap<About, Chore> {
+        let mut progress = Progress::default().with(outages);
         for key in seen.gateways.keys() {
             let published = self.published.get(key).and_then(Option::as_ref);
             let failure = self.failures.get(key).map(String::as_str);

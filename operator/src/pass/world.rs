@@ -8,13 +8,14 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Resource, ResourceExt};
 use tidegate_api::{Gateway, PolicyFragment, Product, Subscription, WebSocketApi};
 use tidegate_config::ObjectKey;
-use tidegate_plan::World;
+use tidegate_plan::{Plan, World};
 use tokio::time::Instant;
 
 use crate::gather::{Ack, Broken, Index, Named, Store};
 use crate::metrics::Metrics;
 use crate::objects::{Kind, ObjectRef};
 use crate::published::Pods;
+use crate::status::Outages;
 
 /// A Lease that expired this long ago is nobody's.
 const LEASE_KEPT: Duration = Duration::from_secs(600);
@@ -100,6 +101,17 @@ impl Seen {
     /// The live pods of a Gateway.
     pub(super) fn pods(&self, gateway: &ObjectKey) -> &Pods {
         self.pods.get(gateway).unwrap_or(&self.no_pods)
+    }
+
+    /// What live pods need and can not reach.
+    pub(super) fn outages(&self, plan: &Plan) -> Outages {
+        let mut outages = Outages::default();
+        for (key, pods) in &self.pods {
+            if let Some(gateway) = plan.gateways.get(key) {
+                outages.add(key, &gateway.config, pods);
+            }
+        }
+        outages
     }
 
     /// The highest revision that any pod of a Gateway ever acknowledged, as far as is known.

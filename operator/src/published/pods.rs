@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::History;
 use crate::gather::Ack;
 use crate::objects::ObjectRef;
+use crate::status::{Away, together};
 
 /// The live pods of one Gateway, by name.
 #[derive(Clone, Debug, Default)]
@@ -80,6 +81,11 @@ impl Pods {
             }
         }
         applied
+    }
+
+    /// What they need and can not reach, each dependency once.
+    pub(crate) fn unreachable(&self) -> Vec<Away> {
+        together(self.0.iter().flat_map(|(_, ack)| &ack.unreachable))
     }
 
     /// How long the oldest change has been waiting for the slowest pod.

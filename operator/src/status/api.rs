@@ -33,7 +33,7 @@ pub(crate) fn of_api(
         products: first(&verdict.products, PRODUCTS),
         gateways: verdict.gateways.iter().take(GATEWAYS).map(on).collect(),
         unresolved: first(&verdict.unresolved, UNRESOLVED),
-        conditions: stamp.all(&verdict.verdict, &programmed),
+        conditions: stamp.all_and(&verdict.verdict, &programmed, &progress.reachable(&object)),
     }
 }
 

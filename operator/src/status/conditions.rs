@@ -28,6 +28,19 @@ impl Stamp<'_> {
             .collect()
     }
 
+    /// The same and what its dependencies do.
+    pub(crate) fn all_and(
+        self,
+        verdict: &Verdict,
+        programmed: &Judgement,
+        reachable: &Judgement,
+    ) -> Vec<Condition> {
+        let mut conditions = self.all(verdict, programmed);
+        let type_ = ConditionType::DependenciesReachable;
+        conditions.push(self.one(type_, reachable, verdict.generation));
+        conditions
+    }
+
     /// The two conditions that need no pods.
     pub(crate) fn judged(self, verdict: &Verdict) -> Vec<Condition> {
         verdict

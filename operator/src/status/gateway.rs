@@ -52,7 +52,7 @@ pub(crate) fn of_gateway(
         apis: Some(verdict.apis),
         pods: Some(pods(facts)),
         revision: facts.published.map(|published| published.index.revision),
-        conditions: stamp.all(&verdict.verdict, &programmed),
+        conditions: stamp.all_and(&verdict.verdict, &programmed, &progress.reachable(&object)),
     }
 }
 

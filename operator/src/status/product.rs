@@ -25,6 +25,6 @@ pub(crate) fn of_product(
         resolved_apis: first(&verdict.resolved_apis, APIS),
         unresolved_apis: first(&verdict.unresolved_apis, APIS),
         subscriptions: Some(verdict.subscriptions),
-        conditions: stamp.all(&verdict.verdict, &programmed),
+        conditions: stamp.all_and(&verdict.verdict, &programmed, &progress.reachable(&object)),
     }
 }

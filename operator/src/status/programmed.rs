@@ -8,6 +8,7 @@ use tidegate_plan::{Judgement, OnGateway, Serving};
 
 use crate::objects::ObjectRef;
 use crate::published::{Applied, Pods, Published};
+use crate::status::Outages;
 
 /// As many names of pods as a message names.
 const NAMES_MAX: usize = 3;
@@ -15,6 +16,7 @@ const NAMES_MAX: usize = 3;
 /// How far every Gateway is.
 #[derive(Debug, Default)]
 pub(crate) struct Progress<'a> {
+    outages: Outages,
     gateways: BTreeMap<&'a ObjectKey, (Option<&'a Published>, &'a Pods, Option<&'a str>)>,
 }
 
@@ -44,6 +46,16 @@ impl<'a> Progress<'a> {
         failure: Option<&'a str>,
     ) {
         self.gateways.insert(gateway, (published, pods, failure));
+    }
+
+    /// Adds what pods can not reach.
+    pub(crate) fn with(self, outages: Outages) -> Self {
+        Self { outages, ..self }
+    }
+
+    /// Can pods reach what the policies of `object` need?
+    pub(crate) fn reachable(&self, object: &ObjectRef) -> Judgement {
+        self.outages.judge(object)
     }
 
     /// How far `object` is on `gateway`.

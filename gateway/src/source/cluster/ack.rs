@@ -9,8 +9,8 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, Client};
 use tidegate_config::{
-    ANNOTATION_CONFIG_ERROR, ANNOTATION_REJECTED, ANNOTATION_REVISION, LABEL_GATEWAY, LABEL_PART,
-    ObjectKey, PART_ACK, Rejected,
+    ANNOTATION_CONFIG_ERROR, ANNOTATION_REJECTED, ANNOTATION_REVISION, ANNOTATION_UNREACHABLE,
+    LABEL_GATEWAY, LABEL_PART, ObjectKey, PART_ACK, Rejected, Unreachable,
 };
 use tokio::sync::watch;
 
@@ -33,6 +33,9 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Annotations may hold 256 KiB together. Whoever rejects more than this has one cause for all.
 const REJECTED_MAX: usize = 100;
+
+/// So many things out of reach have one cause: the network.
+const UNREACHABLE_MAX: usize = 16;
 
 /// Of one message, in characters.
 const MESSAGE_MAX: usize = 1024;
@@ -120,6 +123,12 @@ fn lease(gateway: &str, pod: &Pod, applied: &Applied, now: Timestamp) -> Lease {
     if let Some(error) = &applied.error {
         let error = error.chars().take(MESSAGE_MAX).collect();
         annotations.insert(ANNOTATION_CONFIG_ERROR.to_owned(), error);
+    }
+    if !applied.unreachable.is_empty() {
+        let unreachable = applied.unreachable.iter().take(UNREACHABLE_MAX);
+        let unreachable: Vec<Unreachable> = unreachable.cloned().collect();
+        let unreachable = serde_json::to_string(&unreachable).expect("plain data without maps");
+        annotations.insert(ANNOTATION_UNREACHABLE.to_owned(), unreachable);
     }
     let labels = [(LABEL_GATEWAY, gateway), (LABEL_PART, PART_ACK)];
     let labels = labels.map(|(label, value)| (label.to_owned(), value.to_owned()));

@@ -40,7 +40,14 @@ async fn only_what_a_status_shows_is_news() {
         ANNOTATION_CONFIG_ERROR.to_owned(),
         "part x is missing".to_owned(),
     );
+    let mut cut_off = renewed(3, 2);
+    let annotations = cut_off.metadata.annotations.get_or_insert_default();
+    let away = json!([{
+        "dependency": "Counters", "place": "redis:6379", "message": "no", "since": "2031-01-01T00:00:00Z",
+    }]);
+    annotations.insert(ANNOTATION_UNREACHABLE.to_owned(), away.to_string());
     let cases = [
+        ("something out of reach", cut_off, 5, true),
         ("renewed", renewed(3, 2), 5, false),
         ("renewed after it had expired", renewed(3, 2), 25, true),
         ("another revision", renewed(4, 2), 5, true),

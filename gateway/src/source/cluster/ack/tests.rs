@@ -24,6 +24,7 @@ fn the_lease_says_what_the_pod_serves() {
         rejected: vec![rejected.clone()],
         synchronized: true,
         error: None,
+        ..Applied::default()
     });
     let ObjectMeta {
         name,
@@ -56,6 +57,7 @@ fn thousands_of_rejected_objects_fit_into_the_annotations() {
         rejected: (0..5_000).map(rejected).collect(),
         synchronized: false,
         error: Some("y".repeat(100_000)),
+        ..Applied::default()
     });
     let annotations = lease.metadata.annotations.unwrap();
     let size: usize = annotations.iter().map(|(k, v)| k.len() + v.len()).sum();
