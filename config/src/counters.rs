@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ResolvedValue, SecretKeyRef};
+use crate::{MaterialId, ResolvedValue, SecretKeyRef, TrustAnchorRef};
 
 /// Where rateLimit, rateLimitByKey, quota, quotaByKey and limitConnections count.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -17,10 +17,16 @@ pub struct Counters {
 /// A Redis or Valkey server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "has(self.url) != has(self.urlSecretRef)",
-    "message": "exactly one of url, urlSecretRef must be set",
-}]))]
+#[schemars(extend("x-kubernetes-validations" = [
+    {
+        "rule": "has(self.url) != has(self.urlSecretRef)",
+        "message": "exactly one of url, urlSecretRef must be set",
+    },
+    {
+        "rule": "!has(self.caRefs) || self.caRefs.size() == 0 || !has(self.url) || self.url.startsWith('rediss://')",
+        "message": "caRefs need a rediss:// URL",
+    },
+]))]
 pub struct RedisCounters {
     /// redis://HOST:PORT/DB or rediss://… (TLS). One with a password belongs into a Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,6 +35,10 @@ pub struct RedisCounters {
     /// Takes the URL from a Secret of the Gateway's namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url_secret_ref: Option<SecretKeyRef>,
+    /// Authorities to trust with rediss:// instead of the system's, in the Gateway's namespace.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("maxItems" = 8))]
+    pub ca_refs: Vec<TrustAnchorRef>,
     /// While Redis is away: Local (each pod counts for itself) or Refuse (503). Default: Local.
     #[serde(default)]
     pub on_failure: OnFailure,
@@ -50,6 +60,9 @@ pub enum OnFailure {
 pub struct CountersConfig {
     /// Of the server.
     pub url: ResolvedValue,
+    /// Authorities to trust instead of the system's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorities: Vec<MaterialId>,
     /// What holds while it is away.
     pub on_failure: OnFailure,
 }
@@ -59,4 +72,9 @@ pub fn is_counters_url(url: &str) -> bool {
     let rest = url.strip_prefix("redis://");
     let rest = rest.or_else(|| url.strip_prefix("rediss://"));
     rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace))
+}
+
+/// Is such a server spoken to over TLS?
+pub fn is_secure_counters_url(url: &str) -> bool {
+    url.starts_with("rediss://")
 }

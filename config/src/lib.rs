@@ -29,7 +29,9 @@ pub use backend::{
     HostName, PassiveHealthCheck, PoolMember, TrustAnchorKind, TrustAnchorRef,
 };
 pub use close_code::{CloseCode, InvalidCloseCode};
-pub use counters::{Counters, CountersConfig, OnFailure, RedisCounters, is_counters_url};
+pub use counters::{
+    Counters, CountersConfig, OnFailure, RedisCounters, is_counters_url, is_secure_counters_url,
+};
 pub use dependency::{Dependency, Unreachable, shown_url};
 pub use duration::{Duration, InvalidDuration};
 pub use expression::{Expression, ExpressionKind};
@@ -40,9 +42,9 @@ pub use identity::ObjectKey;
 pub use limits::{ApiLimits, ApiTimeouts, LiveAccess, OnChange, OnExceed, Rate};
 pub use material::{ConfigMapKeyRef, Material, MaterialId, SecretKeyRef, key_hash};
 pub use names::{
-    ANNOTATION_CONFIG_ERROR, ANNOTATION_REJECTED, ANNOTATION_REVISION, ANNOTATION_UNREACHABLE, DEFAULT_KEY_HEADER,
-    DEFAULT_KEY_QUERY, INDEX_KEY, LABEL_GATEWAY, LABEL_PART, MATERIAL_KEY, PART_ACK, PART_INDEX,
-    PART_MATERIAL, PART_SHARD, SHARD_KEY, index_name,
+    ANNOTATION_CONFIG_ERROR, ANNOTATION_REJECTED, ANNOTATION_REVISION, ANNOTATION_UNREACHABLE,
+    DEFAULT_KEY_HEADER, DEFAULT_KEY_QUERY, INDEX_KEY, LABEL_GATEWAY, LABEL_PART, MATERIAL_KEY,
+    PART_ACK, PART_INDEX, PART_MATERIAL, PART_SHARD, SHARD_KEY, index_name,
 };
 pub use rendered::{
     ApiConfig, ClientAuthConfig, GatewayConfig, GatewaySettings, KeyNames, ListenerConfig,

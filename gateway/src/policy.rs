@@ -44,7 +44,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use tidegate_config::{Dependency, Material, ObjectKey, ResolvedValue, Unreachable};
+use tidegate_config::{Dependency, Material, MaterialId, ObjectKey, ResolvedValue, Unreachable};
 use tokio::runtime::Handle;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -159,6 +159,12 @@ impl Services {
     }
 }
 
+/// All of them in PEM form; `None`: the system's.
+fn authorities(ids: &[MaterialId], material: &Material) -> Option<Vec<u8>> {
+    let bytes = ids.iter().filter_map(|id| material.get(id));
+    (!ids.is_empty()).then(|| bytes.collect::<Vec<_>>().join(&b'\n'))
+}
+
 impl Services {
     /// Counts together with other pods, or alone, as this configuration says.
     pub(crate) fn share(&self, update: &Update) {
@@ -174,6 +180,7 @@ impl Services {
             shared_counters::Settings {
                 gateway: settings.key.clone(),
                 url,
+                authorities: authorities(&counters.authorities, &update.material),
                 on_failure: counters.on_failure,
             }
         });
@@ -206,9 +213,11 @@ impl Services {
             .map(|(place, outage)| tell(Dependency::KeySet, place, outage))
             .collect();
         let counters = self.shared().zip(self.health.outage());
-        found.extend(counters.map(|(shared, outage)| {
-            tell(Dependency::Counters, shared.settings.place(), outage)
-        }));
+        found.extend(
+            counters.map(|(shared, outage)| {
+                tell(Dependency::Counters, shared.settings.place(), outage)
+            }),
+        );
         found
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) gateway: ObjectKey,
     /// Holds a password, perhaps.
     pub(crate) url: String,
+    /// Who is trusted over TLS instead of whom the system trusts, PEM.
+    pub(crate) authorities: Option<Vec<u8>>,
     pub(crate) on_failure: OnFailure,
 }
 
@@ -51,7 +53,10 @@ impl Settings {
         let url = Url::parse(&self.url).ok();
         let host = url.as_ref().and_then(Url::host_str);
         let port = url.as_ref().and_then(Url::port).unwrap_or(6379);
-        host.map_or_else(|| "counters.redis".to_owned(), |host| format!("{host}:{port}"))
+        host.map_or_else(
+            || "counters.redis".to_owned(),
+            |host| format!("{host}:{port}"),
+        )
     }
 }
 
@@ -93,7 +98,7 @@ impl SharedCounters {
         let shared = Arc::new(Self {
             prefix: format!("tidegate:{of}"),
             scripts: Scripts::new(),
-            connection: Connection::new(&settings.url, Arc::clone(health)),
+            connection: Connection::new(&settings, Arc::clone(health)),
             leases: Leases::default(),
             pending: Pending::default(),
             drain: drain.clone(),

@@ -3,9 +3,10 @@
 use tidegate_api::Reason;
 use tidegate_config::{
     Counters, CountersConfig, Material, MaterialId, ObjectKey, RedisCounters, ResolvedValue,
-    SecretKeyRef, is_counters_url,
+    SecretKeyRef, is_counters_url, is_secure_counters_url,
 };
 
+use crate::backend;
 use crate::problem::Problem;
 use crate::references::References;
 
@@ -28,9 +29,32 @@ pub(crate) fn resolve(
             ResolvedValue::Plain(String::new())
         }
     };
-    let RedisCounters { on_failure, .. } = redis;
+    let secure = match &url {
+        ResolvedValue::Plain(url) => is_secure_counters_url(url),
+        ResolvedValue::Secret(id) => references
+            .material
+            .get(id)
+            .is_some_and(|bytes| std::str::from_utf8(bytes).is_ok_and(is_secure_counters_url)),
+    };
+    let is_there = url != ResolvedValue::Plain(String::new());
+    if is_there && !secure && !redis.ca_refs.is_empty() {
+        let text = "caRefs need a rediss:// URL";
+        problems.push(Problem::invalid(text).at("spec.counters.redis.caRefs"));
+    }
+    for (i, anchor) in redis.ca_refs.iter().enumerate() {
+        if let Err(problem) = backend::trust_anchor(&gateway.namespace, anchor, references) {
+            problems.push(problem.at(&format!("spec.counters.redis.caRefs[{i}]")));
+        }
+    }
+    let RedisCounters {
+        on_failure,
+        ca_refs,
+        ..
+    } = redis;
+    let authority = |anchor| MaterialId::of_trust_anchor(&gateway.namespace, anchor);
     Some(CountersConfig {
         url,
+        authorities: ca_refs.iter().map(authority).collect(),
         on_failure: *on_failure,
     })
 }

@@ -39,10 +39,11 @@ fn ids(config: &GatewayConfig) -> Vec<MaterialId> {
         &settings.on_handshake,
         settings.values.values(),
     ));
-    if let Some(counters) = &settings.counters
-        && let ResolvedValue::Secret(id) = &counters.url
-    {
-        ids.push(id.clone());
+    if let Some(counters) = &settings.counters {
+        if let ResolvedValue::Secret(id) = &counters.url {
+            ids.push(id.clone());
+        }
+        ids.extend(counters.authorities.iter().cloned());
     }
     for api in &config.apis {
         ids.extend(of_scope(

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, FromRedisValue, RedisError, ScriptInvocation};
+use redis::{Client, FromRedisValue, RedisError, ScriptInvocation, TlsCertificates};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::leases::RENEWAL;
-use super::{Away, SharedCounters};
+use super::{Away, Settings, SharedCounters};
 use crate::chain::text_of;
 use crate::outage::{Outage, Watchman};
 
@@ -61,8 +61,8 @@ pub(super) struct Connection {
 
 impl Connection {
     /// To be made on the runtime that shall do the connecting.
-    pub(super) fn new(url: &str, health: Arc<Health>) -> Self {
-        let client = Client::open(url);
+    pub(super) fn new(settings: &Settings, health: Arc<Health>) -> Self {
+        let client = client(settings);
         if let Err(error) = &client {
             // What the library says of a wrong URL may show it, password included.
             tracing::error!(kind = ?error.kind(), "the URL of the shared counters is not usable");
@@ -150,6 +150,20 @@ impl Connection {
         }
         self.renew();
         Err(Away)
+    }
+}
+
+fn client(settings: &Settings) -> Result<Client, RedisError> {
+    let url = settings.url.as_str();
+    match &settings.authorities {
+        None => Client::open(url),
+        Some(authorities) => {
+            let certificates = TlsCertificates {
+                client_tls: None,
+                root_cert: Some(authorities.clone()),
+            };
+            Client::build_with_tls(url, certificates)
+        }
     }
 }
 

@@ -1,14 +1,15 @@
 //! Two pods that count together in a real Redis, and what they do without it.
 
 use serde_json::{Value, json};
-use tidegate_config::OnFailure;
 use tidegate_config::policy::OnHandshake;
+use tidegate_config::{MaterialId, OnFailure, TrustAnchorKind, TrustAnchorRef};
 
 use crate::support::backend::Backend;
 use crate::support::client::{closed, connect, echo, open};
-use crate::support::config::Config;
+use crate::support::config::{Config, NAMESPACE};
 use crate::support::gateway::TestGateway;
 use crate::support::redis::{Redis, counters};
+use crate::support::tls::Authority;
 use crate::support::within;
 
 const UP: &str = "tidegate_shared_counters_up";
@@ -240,5 +241,60 @@ async fn without_redis_nobody_passes_where_that_is_asked_for() {
         pods[0].metric_is(UP, 1.0).await;
         open(&pods[0].url("/chat")).await;
         redis.kill();
+    }
+}
+
+#[tokio::test]
+async fn counters_are_shared_over_tls_with_a_server_that_is_trusted() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let Some(redis) = Redis::start_with_tls(&authority.issue("localhost")).await else {
+        return;
+    };
+    let id = MaterialId::of_trust_anchor(
+        NAMESPACE,
+        &TrustAnchorRef {
+            kind: TrustAnchorKind::ConfigMap,
+            name: "roots".to_owned(),
+            key: "ca.crt".to_owned(),
+        },
+    );
+    let backend = Backend::echo().await;
+    let step = json!({"rateLimitByKey": {"key": "'all'", "calls": 1, "period": "300s"}});
+    let on: OnHandshake = serde_json::from_value(json!({"inbound": [step]})).unwrap();
+    let config = |trusted: Option<&Authority>| {
+        let on = on.clone();
+        let mut config = Config::new()
+            .api_with("chat", backend.address, |api| api.on_handshake = on)
+            .settings(|settings| {
+                let mut counters = counters(&redis.url(), OnFailure::Refuse);
+                counters.authorities = trusted.iter().map(|_| id.clone()).collect();
+                settings.counters = Some(counters);
+            });
+        if let Some(trusted) = trusted {
+            config
+                .material
+                .insert(id.clone(), trusted.pem().into_bytes());
+        }
+        config
+    };
+    let pod = TestGateway::start(&config(Some(&authority))).await;
+    pod.metric_is(UP, 1.0).await;
+    open(&pod.url("/chat")).await;
+    let refused = connect(&pod.url("/chat"), &[]).await;
+    assert_eq!(refused.expect_err("used up").status, 429);
+    for (name, trusted) in [
+        ("another authority", Some(&stranger)),
+        ("the system's", None),
+    ] {
+        let pod = TestGateway::start(&config(trusted)).await;
+        let told = async {
+            let mut status = pod.gateway.status();
+            let told = status.wait_for(|applied| !applied.unreachable.is_empty());
+            told.await.unwrap().unreachable.clone()
+        };
+        let told = within("the outage", told).await;
+        assert!(told[0].place.starts_with("localhost:"), "{name}: {told:?}");
+        let refused = connect(&pod.url("/chat"), &[]).await;
+        assert_eq!(refused.expect_err("not trusted").status, 503, "{name}");
     }
 }

@@ -669,3 +669,50 @@ fn the_url_of_shared_counters_comes_from_its_secret() {
         assert_eq!(material.get(id), Some(url));
     }
 }
+
+#[test]
+fn who_vouches_for_shared_counters_is_taken_along() {
+    let (certificate, _) = certificate();
+    let counters = |url: &str, name: &str| {
+        json!({"counters": {"redis": {
+            "url": url, "caRefs": [{"kind": "ConfigMap", "name": name, "key": "bundle"}],
+        }}})
+    };
+    let plan = |url: &str, name: &str| {
+        let world = empty().gateway("edge", counters(url, name));
+        world
+            .config_map("roots", &[("bundle", &certificate)])
+            .plan()
+    };
+    let good = plan("rediss://counters", "roots");
+    let gateway = &good.gateways[&key("edge")];
+    let found = gateway.config.settings.counters.clone().unwrap();
+    let [id] = &found.authorities[..] else {
+        panic!("{found:?}")
+    };
+    assert_eq!(gateway.material.get(id), Some(certificate.as_bytes()));
+    for (name, plan, expected) in [
+        (
+            "no such object",
+            plan("rediss://counters", "nobody"),
+            "caRefs[0]: ",
+        ),
+        (
+            "no TLS",
+            plan("redis://counters", "roots"),
+            "caRefs: caRefs need a rediss:// URL",
+        ),
+    ] {
+        let verdict = &plan.gateway_verdicts[&key("edge")].verdict;
+        let said = format!("{} {}", verdict.accepted.message, verdict.resolved.message);
+        let expected = format!("spec.counters.redis.{expected}");
+        assert!(said.contains(&expected), "{name}: {said}");
+        let gateway = &plan.gateways[&key("edge")];
+        let counters = gateway.config.settings.counters.as_ref().unwrap();
+        assert_eq!(
+            counters.authorities.len(),
+            1,
+            "{name}: the system's are not trusted instead"
+        );
+    }
+}

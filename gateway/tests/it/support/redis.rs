@@ -8,17 +8,31 @@ use tidegate_config::OnFailure;
 
 use crate::support::within;
 
+/// Files in its directory.
+const CHAIN: &str = "chain.pem";
+const KEY: &str = "key.pem";
+
 /// A server on 127.0.0.1 that keeps nothing on disk.
 pub(crate) struct Redis {
     program: &'static str,
     port: u16,
     process: Child,
     directory: tempfile::TempDir,
+    tls: bool,
 }
 
 impl Redis {
     /// Starts one. `None` where there is none to start, which is an error with `CI=true`.
     pub(crate) async fn start() -> Option<Self> {
+        Self::start_as(None).await
+    }
+
+    /// Starts one that speaks TLS only and shows this certificate (chain and key in PEM).
+    pub(crate) async fn start_with_tls(certificate: &(String, String)) -> Option<Self> {
+        Self::start_as(Some(certificate)).await
+    }
+
+    async fn start_as(certificate: Option<&(String, String)>) -> Option<Self> {
         let installed = |program: &&str| {
             let version = Command::new(program).arg("--version").output();
             version.is_ok_and(|output| output.status.success())
@@ -36,8 +50,14 @@ impl Redis {
         let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
-        let process = run(program, port, directory.path());
+        if let Some((chain, key)) = certificate {
+            std::fs::write(directory.path().join(CHAIN), chain).unwrap();
+            std::fs::write(directory.path().join(KEY), key).unwrap();
+        }
+        let tls = certificate.is_some();
+        let process = run(program, port, directory.path(), tls);
         let redis = Self {
+            tls,
             program,
             port,
             process,
@@ -48,7 +68,10 @@ impl Redis {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        match self.tls {
+            true => format!("rediss://localhost:{}", self.port),
+            false => format!("redis://127.0.0.1:{}", self.port),
+        }
     }
 
     /// As a crash.
@@ -59,7 +82,7 @@ impl Redis {
 
     /// After a crash; empty.
     pub(crate) async fn restart(&mut self) {
-        self.process = run(self.program, self.port, self.directory.path());
+        self.process = run(self.program, self.port, self.directory.path(), self.tls);
         self.answering().await;
     }
 
@@ -92,9 +115,27 @@ impl Drop for Redis {
     }
 }
 
-fn run(program: &str, port: u16, directory: &std::path::Path) -> Child {
+fn run(program: &str, port: u16, directory: &std::path::Path, tls: bool) -> Child {
+    let port = port.to_string();
+    let listening: &[&str] = match tls {
+        true => &[
+            "--port",
+            "0",
+            "--tls-port",
+            &port,
+            "--tls-cert-file",
+            CHAIN,
+            "--tls-key-file",
+            KEY,
+            "--tls-auth-clients",
+            "no",
+        ],
+        false => &["--port", &port],
+    };
     Command::new(program)
-        .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
+        .current_dir(directory)
+        .args(["--bind", "127.0.0.1"])
+        .args(listening)
         .args(["--save", "", "--appendonly", "no", "--dir"])
         .arg(directory)
         .stdout(Stdio::null())
@@ -106,6 +147,7 @@ fn run(program: &str, port: u16, directory: &std::path::Path) -> Child {
 pub(crate) fn counters(url: &str, on_failure: OnFailure) -> tidegate_config::CountersConfig {
     tidegate_config::CountersConfig {
         url: tidegate_config::ResolvedValue::Plain(url.to_owned()),
+        authorities: Vec::new(),
         on_failure,
     }
 }
