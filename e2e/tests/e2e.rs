@@ -30,6 +30,8 @@ mod explain;
 mod handshake;
 #[path = "e2e/harness.rs"]
 mod harness;
+#[path = "e2e/import.rs"]
+mod import;
 #[path = "e2e/managed.rs"]
 mod managed;
 #[path = "e2e/policies.rs"]

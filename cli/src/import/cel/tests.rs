@@ -194,6 +194,16 @@ fn idioms_give_what_they_give_there() {
             json!("LongPolling"),
         ),
         ("host of a URL", format!("{uri}.Host"), json!("s.example")),
+        (
+            "authority of a URL",
+            format!("{uri}.Authority"),
+            json!("s.example:8443"),
+        ),
+        (
+            "authority without a port",
+            r#"new Uri("https://s.example/a").Authority"#.to_owned(),
+            json!("s.example"),
+        ),
         ("port of a URL", format!("{uri}.Port"), json!(8443)),
         ("path of a URL", format!("{uri}.AbsolutePath"), json!("/client/")),
         (

@@ -9,6 +9,11 @@ pub(super) fn of_url(of: &Cel, name: &str) -> Result<Cel> {
     let query = format!("({url}.rawQuery == \"\" ? \"\" : \"?\" + {url}.rawQuery)");
     Ok(match name {
         "Host" => cel(Kind::Text, format!("{url}.host")),
+        "Authority" => {
+            let usual = format!("({url}.scheme in [\"https\", \"wss\"] ? 443 : 80)");
+            let port = format!("({url}.port == {usual} ? \"\" : \":\" + string({url}.port))");
+            cel(Kind::Text, format!("({url}.host + {port})"))
+        }
         "Scheme" => cel(Kind::Text, format!("{url}.scheme")),
         "Port" => cel(Kind::Int, format!("{url}.port")),
         "AbsolutePath" => cel(Kind::Text, format!("{url}.path")),

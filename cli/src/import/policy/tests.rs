@@ -141,7 +141,7 @@ fn each_element_becomes_its_steps() {
             json!([{"sendRequest": {
                 "as": "r", "method": "GET", "url": "https://a.example/", "timeout": "60s",
                 "retry": {"count": 3, "interval": "2s", "maxInterval": "10s",
-                          "when": "((vars.r == null ? null : vars.r.status) == 503)"},
+                          "when": "(vars.r == null ? false : ((vars.r == null ? null : vars.r.status) == 503))"},
             }}]),
             "",
         ),
@@ -151,7 +151,7 @@ fn each_element_becomes_its_steps() {
                  <send-request response-variable-name="r"><set-url>https://a.example/</set-url></send-request></retry>"#,
             json!([{"sendRequest": {
                 "as": "r", "method": "GET", "url": "https://a.example/", "timeout": "60s",
-                "retry": {"count": 1, "interval": "1s", "when": "true"},
+                "retry": {"count": 1, "interval": "1s", "when": "(vars.r == null ? false : true)"},
             }}]),
             "warning: delta is left out: all waits|warning: first-fast-retry is left out",
         ),

@@ -138,14 +138,20 @@ pub(super) fn retry(node: Node<'_, '_>) -> Result<Made> {
     if flag(node, "first-fast-retry")? == Some(true) {
         made.remark("first-fast-retry is left out: the first repetition waits, too");
     }
+    let condition = condition(&required(node, "condition")?)?;
+    // There, a request without an answer ends the whole unless its errors are ignored.
+    let when = match made.policies.first().map(|policy| &policy["sendRequest"]) {
+        Some(request) if request["ignoreError"] != true => {
+            let answer = request["as"].as_str().unwrap_or_default();
+            format!("(vars.{answer} == null ? false : {condition})")
+        }
+        _ => condition,
+    };
     let fields = [
         ("count", number(node, "count")?.map(Value::from)),
         ("interval", seconds("interval")?),
         ("maxInterval", most),
-        (
-            "when",
-            Some(json!(condition(&required(node, "condition")?)?)),
-        ),
+        ("when", Some(json!(when))),
     ];
     for policy in &mut made.policies {
         policy["sendRequest"]["retry"] = object(fields.clone());
