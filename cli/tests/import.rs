@@ -193,6 +193,82 @@ fn a_template_becomes_manifests_that_are_valid() {
 }
 
 #[test]
+fn compiled_bicep_becomes_manifests_that_are_valid() {
+    let output = tidegate(&["import", "apim"], &fixture("bicep.json"));
+    let (manifests, found) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{found}");
+    assert_valid_manifests(&manifests);
+    for wanted in [
+        "name: chat-prod",
+        "displayName: Chat of another",
+        "path: /chat",
+        "url: wss://one.prod.example.com/socket",
+        "url: wss://two.example.com/socket",
+        "weight: 3",
+        "priority: 2",
+        "consecutiveFailures: 3",
+        "tripDuration: 2m",
+        "value: PROD",
+        "kind: PolicyFragment",
+        "- includeFragment:",
+        "- ${values.tenant}",
+    ] {
+        assert!(manifests.contains(wanted), "{wanted}\n{manifests}");
+    }
+    assert!(!manifests.contains("setBackend"), "{manifests}");
+    assert_said(
+        &found,
+        &[
+            ("bicep.json:63:1: note", "its condition is false"),
+            ("bicep.json:70:1: error", "a copy loop"),
+            ("bicep.json:100:1: note", "always names the backend pool"),
+            ("bicep.json:100:1: warning", "counts failures in a row"),
+        ],
+    );
+}
+
+#[test]
+fn fragments_come_along_with_the_documents_that_include_them() {
+    let directory = tempfile::tempdir().expect("a directory is made");
+    let write = |name: &str, content: &str| {
+        let file = directory.path().join(name);
+        fs::write(&file, content).expect("the file is written");
+        file
+    };
+    let inner = r#"<set-header name="X-A"><value>1</value></set-header>"#;
+    let fragment = write("known.xml", &format!("<fragment>{inner}</fragment>"));
+    let other = write(
+        "other.xml",
+        "<!-- whose? -->\n<fragment><quota-of-dreams/></fragment>",
+    );
+    let include = r#"<include-fragment fragment-id="KNOWN"/>"#;
+    let sections = format!("<inbound>{include}{include}</inbound><on-error>{include}</on-error>");
+    let document = write("policy.xml", &format!("<policies>{sections}</policies>"));
+    let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .args(["import", "apim"])
+        .args([&document, &fragment, &other])
+        .output()
+        .expect("the program starts");
+    assert_eq!(output.status.code(), Some(1));
+    let printed = text(&output.stdout);
+    let (block, fragments) = printed
+        .split_once("---\napiVersion")
+        .expect("fragments stand behind the block");
+    assert_eq!(block.matches("name: known").count(), 3, "{block}");
+    assert!(block.contains("name: known-onerror"), "{block}");
+    assert_eq!(
+        fragments.matches("kind: PolicyFragment").count(),
+        3,
+        "{fragments}"
+    );
+    assert_valid_manifests(&format!("{}\n---\napiVersion{fragments}", manifest(block)));
+    assert_said(
+        &text(&output.stderr),
+        &[("other.xml:2:11: error", "quota-of-dreams")],
+    );
+}
+
+#[test]
 fn documents_and_definitions_are_not_mixed() {
     let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))
         .args(["import", "apim"])

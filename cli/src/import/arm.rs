@@ -58,6 +58,9 @@ impl Reader<'_> {
             outer if own.starts_with("microsoft.") => own.trim_start_matches(outer).to_owned(),
             outer => format!("{outer}/{own}"),
         };
+        if self.is_left_out(node) {
+            return;
+        }
         if kind == "microsoft.resources/deployments" && depth < MAX_DEPTH {
             self.deployment(node, depth);
             return;
@@ -71,7 +74,7 @@ impl Reader<'_> {
         let name = match (outer_name, own_name) {
             (_, None) => {
                 let text = "its name can not be read: only parameters with defaults, variables, \
-                            concat and format are";
+                            and functions of texts are";
                 self.say(node, Level::Error, text.to_owned());
                 return;
             }
@@ -87,7 +90,40 @@ impl Reader<'_> {
         }
     }
 
-    /// A template within a template. Its parameters are those that it is given.
+    /// Resources that this template only refers to, makes never, or makes several of.
+    fn is_left_out(&mut self, node: &Node) -> bool {
+        if node
+            .get("existing")
+            .and_then(|existing| self.scope.truth(existing))
+            == Some(true)
+        {
+            return true;
+        }
+        if node.get("copy").is_some() {
+            let text = "a copy loop is not carried over: write its resources out";
+            self.say(node, Level::Error, text.to_owned());
+            return true;
+        }
+        let Some(condition) = node.get("condition") else {
+            return false;
+        };
+        match self.scope.truth(condition) {
+            Some(true) => false,
+            Some(false) => {
+                let text = "skipped: its condition is false".to_owned();
+                self.say(node, Level::Note, text);
+                true
+            }
+            None => {
+                let text = "its condition is not known, and taken for true".to_owned();
+                self.say(node, Level::Warning, text);
+                false
+            }
+        }
+    }
+
+    /// A template within a template. Its parameters are those that it is given, unless its
+    /// expressions are evaluated by the outer one.
     fn deployment(&mut self, node: &Node, depth: usize) {
         let properties = node.get("properties");
         let Some(template) = properties.and_then(|p| p.get("template")) else {
@@ -95,9 +131,15 @@ impl Reader<'_> {
             self.say(node, Level::Error, text.to_owned());
             return;
         };
-        let inner = self
-            .scope
-            .inner(template, properties.and_then(|p| p.get("parameters")));
+        let options = properties.and_then(|p| p.get("expressionEvaluationOptions"));
+        let is_inner = options
+            .and_then(|options| options.text_of("scope"))
+            .is_some_and(|scope| scope.eq_ignore_ascii_case("inner"));
+        let given = properties.and_then(|p| p.get("parameters"));
+        let inner = match is_inner {
+            true => self.scope.inner(template, given),
+            false => self.scope.clone(),
+        };
         let outer = std::mem::replace(&mut self.scope, inner);
         self.resources(template, "", "", depth + 1);
         self.scope = outer;

@@ -82,7 +82,7 @@ fn what_is_skipped_is_said() {
             "note: skipped: microsoft.insights",
         ),
         (
-            json!([{"type": "Microsoft.ApiManagement/service/apis", "name": "[toLower('X')]"}]),
+            json!([{"type": "Microsoft.ApiManagement/service/apis", "name": "[uniqueString('X')]"}]),
             "error: its name can not be read",
         ),
         (

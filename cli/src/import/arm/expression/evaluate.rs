@@ -1,0 +1,196 @@
+//! Reads an expression and evaluates it on the way.
+
+use std::collections::BTreeMap;
+
+use super::super::super::json::{Kind, Node};
+use super::functions::call;
+use super::{MAX_DEPTH, MAX_TERMS, Scope, Unknown, inside};
+
+/// The value; `None`: it is not known.
+pub(super) fn evaluate(
+    expression: &str,
+    scope: &Scope,
+    unknown: Unknown,
+    depth: usize,
+) -> Option<Kind> {
+    let mut reader = Reader {
+        rest: expression.trim(),
+        scope,
+        unknown,
+        depth,
+    };
+    let found = reader.term()?;
+    reader.rest.trim().is_empty().then_some(found).flatten()
+}
+
+struct Reader<'a> {
+    rest: &'a str,
+    scope: &'a Scope,
+    unknown: Unknown,
+    depth: usize,
+}
+
+impl Reader<'_> {
+    /// The outer `None`: it can not be read; the inner one: its value is not known.
+    fn term(&mut self) -> Option<Option<Kind>> {
+        self.scope.terms.set(self.scope.terms.get() + 1);
+        if self.depth > MAX_DEPTH || self.scope.terms.get() > MAX_TERMS {
+            return None;
+        }
+        self.rest = self.rest.trim_start();
+        if self.rest.starts_with('\'') {
+            return self.literal().map(|text| Some(Kind::Text(text)));
+        }
+        let end = self
+            .rest
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let (word, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
+        self.rest = rest;
+        if !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit()) {
+            return Some(Some(Kind::Number(word.to_owned())));
+        }
+        let mut found = self.call(&word.to_lowercase())?;
+        loop {
+            if self.take('.') {
+                let end = self
+                    .rest
+                    .find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+                let (name, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
+                self.rest = rest;
+                found = found.and_then(|of| field(of, name));
+            } else if self.take('[') {
+                self.depth += 1;
+                let index = self.term()?;
+                self.depth -= 1;
+                if !self.take(']') {
+                    return None;
+                }
+                found = found.zip(index).and_then(|(of, index)| at(of, &index));
+            } else {
+                return Some(found);
+            }
+        }
+    }
+
+    fn call(&mut self, function: &str) -> Option<Option<Kind>> {
+        if !self.take('(') {
+            return None;
+        }
+        let unknown = self.unknown;
+        // An id names the service, which is mostly a parameter.
+        if function == "resourceid" {
+            self.unknown = Unknown::Placeholder;
+        }
+        let mut arguments = Vec::new();
+        self.depth += 1;
+        while !self.take(')') {
+            arguments.push(self.term()?);
+            if !self.take(',') && !self.rest.trim_start().starts_with(')') {
+                return None;
+            }
+        }
+        self.depth -= 1;
+        self.unknown = unknown;
+        Some(match function {
+            "parameters" => self.named(&self.scope.parameters, &arguments),
+            "variables" => self.named(&self.scope.variables, &arguments),
+            _ => call(function, arguments),
+        })
+    }
+
+    fn named(&self, all: &BTreeMap<String, Node>, arguments: &[Option<Kind>]) -> Option<Kind> {
+        let Some(Some(Kind::Text(name))) = arguments.first() else {
+            return None;
+        };
+        match all.get(&name.to_lowercase()) {
+            Some(node) => self.inner(node),
+            None if self.unknown == Unknown::Placeholder => Some(Kind::Text("?".to_owned())),
+            None => None,
+        }
+    }
+
+    /// A value that may have expressions in it.
+    fn inner(&self, node: &Node) -> Option<Kind> {
+        let all = |nodes: &[Node]| {
+            let all = nodes.iter().map(|node| {
+                let kind = self.inner(node)?;
+                Some(Node {
+                    line: node.line,
+                    kind,
+                })
+            });
+            all.collect::<Option<Vec<_>>>()
+        };
+        match &node.kind {
+            Kind::Text(text) => match inside(text) {
+                None => Some(Kind::Text(text.clone())),
+                Some(inner) => evaluate(inner, self.scope, self.unknown, self.depth + 1),
+            },
+            Kind::List(items) => all(items).map(Kind::List),
+            Kind::Map(fields) => {
+                let fields = fields.iter().map(|(name, node)| {
+                    let kind = self.inner(node)?;
+                    Some((
+                        name.clone(),
+                        Node {
+                            line: node.line,
+                            kind,
+                        },
+                    ))
+                });
+                fields.collect::<Option<Vec<_>>>().map(Kind::Map)
+            }
+            other => Some(other.clone()),
+        }
+    }
+
+    fn take(&mut self, what: char) -> bool {
+        match self.rest.trim_start().strip_prefix(what) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// A doubled quote is one.
+    fn literal(&mut self) -> Option<String> {
+        let mut found = String::new();
+        let mut characters = self.rest.char_indices().skip(1).peekable();
+        while let Some((at, c)) = characters.next() {
+            if c != '\'' {
+                found.push(c);
+            } else if characters.peek().is_some_and(|(_, next)| *next == '\'') {
+                characters.next();
+                found.push(c);
+            } else {
+                self.rest = &self.rest[at + 1..];
+                return Some(found);
+            }
+        }
+        None
+    }
+}
+
+fn field(of: Kind, name: &str) -> Option<Kind> {
+    match of {
+        Kind::Map(fields) => {
+            let mut fields = fields.into_iter();
+            let found = fields.find(|(field, _)| field.eq_ignore_ascii_case(name));
+            found.map(|(_, node)| node.kind)
+        }
+        _ => None,
+    }
+}
+
+fn at(of: Kind, index: &Kind) -> Option<Kind> {
+    match (of, index) {
+        (Kind::List(items), Kind::Number(number)) => {
+            let found = items.into_iter().nth(number.parse().ok()?);
+            found.map(|node| node.kind)
+        }
+        (of, Kind::Text(name)) => field(of, name),
+        _ => None,
+    }
+}
