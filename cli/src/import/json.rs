@@ -191,4 +191,19 @@ mod tests {
         assert_eq!(node.get("c").unwrap().kind, Kind::Bool(true));
         assert!(Node::parse("{\n\"a\": ]").is_err());
     }
+
+    #[test]
+    fn hostile_documents_end_in_an_error() {
+        let deep = "[".repeat(200_000) + &"]".repeat(200_000);
+        let objects = "{\"a\":".repeat(100_000) + "1" + &"}".repeat(100_000);
+        // JSON is YAML here, which has references.
+        let mut references = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+        for level in 1..12 {
+            let inner = vec![format!("*a{}", level - 1); 10].join(",");
+            references += &format!("a{level}: &a{level} [{inner}]\n");
+        }
+        for text in [deep, objects, references] {
+            assert!(Node::parse(&text).is_err(), "{text:.20}");
+        }
+    }
 }

@@ -53,8 +53,8 @@ impl From<Value> for Made {
 const INSTEAD: [(&str, &str); 5] = [
     (
         "authentication-managed-identity",
-        "there is no managed identity here: get the token with auth.oauth2 of a sendRequest, or with \
-         a client of your own",
+        "there is no managed identity here: write backendAuth with oauth2ClientCredentials or \
+         serviceAccountToken",
     ),
     (
         "authentication-certificate",
@@ -62,7 +62,7 @@ const INSTEAD: [(&str, &str); 5] = [
     ),
     (
         "get-authorization-context",
-        "there is no store of authorizations here: get the token with auth.oauth2 of a sendRequest",
+        "there is no store of authorizations here: write backendAuth with oauth2ClientCredentials",
     ),
     ("proxy", "set backend.proxy of the WebSocketApi"),
     (
@@ -97,7 +97,7 @@ fn single(node: Node<'_, '_>) -> Result<Value> {
         "set-header" => Ok(json!({"setHeader": request::edit(node)?})),
         "set-query-parameter" => Ok(json!({"setQueryParameter": request::edit(node)?})),
         "set-variable" => request::set_variable(node),
-        "authentication-basic" => request::authentication_basic(node),
+        "authentication-basic" => Ok(json!({"backendAuth": call::basic(node)?})),
         "return-response" => answer::return_response(node),
         "set-status" => answer::set_status(node),
         "check-header" => guard::check_header(node),

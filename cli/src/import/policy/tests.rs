@@ -283,8 +283,7 @@ fn each_element_becomes_its_steps() {
         (
             "authentication-basic",
             r#"<authentication-basic username="me" password="{{key}}"/>"#,
-            json!([{"setHeader": {"name": "Authorization",
-                "values": ["Basic ${base64.encode(\"me\" + \":\" + values.key)}"]}}]),
+            json!([{"backendAuth": {"basic": {"username": "me", "password": "${values.key}"}}}]),
             "",
         ),
         (

@@ -95,7 +95,8 @@ pub(super) fn headers(nodes: &[Node<'_, '_>]) -> Result<Vec<Value>> {
     Ok(found)
 }
 
-fn basic(node: Node<'_, '_>) -> Result<Value> {
+/// User and password, for whom they are for.
+pub(super) fn basic(node: Node<'_, '_>) -> Result<Value> {
     known(node, &["username", "password"])?;
     elements(node, &[])?;
     let field = |name| Ok(Some(json!(template(&required(node, name)?)?)));

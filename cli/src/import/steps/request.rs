@@ -30,12 +30,3 @@ pub(super) fn set_variable(node: Node<'_, '_>) -> Result<Value> {
     let value = value(&required(node, "value")?)?;
     Ok(json!({"setVariable": {"name": name, "value": value}}))
 }
-
-pub(super) fn authentication_basic(node: Node<'_, '_>) -> Result<Value> {
-    known(node, &["username", "password"])?;
-    elements(node, &[])?;
-    let user = value(&required(node, "username")?)?;
-    let password = value(&required(node, "password")?)?;
-    let header = format!("Basic ${{base64.encode({user} + \":\" + {password})}}");
-    Ok(json!({"setHeader": {"name": "Authorization", "values": [header]}}))
-}
