@@ -220,6 +220,9 @@ pub struct Expect {
     pub headers: BTreeMap<String, Option<Text>>,
     /// Why it was refused, as metrics tell.
     pub reason: Option<String>,
+    /// What steps add to counters, by name and labels besides the API, as metrics tell.
+    #[serde(default)]
+    pub emits: BTreeMap<String, u64>,
     /// Was the backend asked? Default: when the status is 101.
     pub asked: Option<bool>,
     /// Path and query of the backend's handshake.

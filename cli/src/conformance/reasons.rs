@@ -1,4 +1,4 @@
-//! Why handshakes were refused, as the gateway's metrics tell.
+//! Why handshakes were refused, and what steps counted, as the gateway's metrics tell.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,7 +14,8 @@ use super::wire::{Wire, within};
 const SETTLE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Handshakes by API (`-`: none was found) and reason.
+/// Handshakes by API (`-`: none was found) and reason; besides, counters of policies by API and
+/// `NAME{LABELS}`, which is no reason.
 pub(super) type Counts = BTreeMap<(String, String), u64>;
 
 /// What the gateway has counted so far.
@@ -34,6 +35,7 @@ fn parse(metrics: &str) -> Counts {
     let mut counts = Counts::new();
     for line in metrics.lines() {
         let Some(series) = line.strip_prefix("tidegate_handshakes_total{") else {
+            counts.extend(own_counter(line));
             continue;
         };
         let label = |name: &str| {
@@ -49,9 +51,25 @@ fn parse(metrics: &str) -> Counts {
     counts
 }
 
-/// The reasons that a case wants, with how often.
+/// `tidegate_custom_rooms_total{api="a/b",room="blue"} 2` as a/b, `rooms_total{room="blue"}` and 2.
+fn own_counter(line: &str) -> Option<((String, String), u64)> {
+    let (series, value) = line.strip_prefix("tidegate_custom_")?.rsplit_once(' ')?;
+    let (name, labels) = series.strip_suffix('}')?.split_once("{api=\"")?;
+    let (api, labels) = labels.split_once('"')?;
+    let labels = labels.trim_start_matches(',');
+    let value: f64 = value.parse().ok()?;
+    Some((
+        (api.to_owned(), format!("{name}{{{labels}}}")),
+        value as u64,
+    ))
+}
+
+/// The reasons and counters that a case wants, with how often.
 fn wanted(case: &Case) -> BTreeMap<&str, u64> {
     let mut wanted = BTreeMap::new();
+    for (counter, more) in case.steps.iter().flat_map(|step| &step.expect.emits) {
+        *wanted.entry(counter.as_str()).or_default() += more;
+    }
     for reason in case.steps.iter().filter_map(|s| s.expect.reason.as_deref()) {
         *wanted.entry(reason).or_default() += 1;
     }
@@ -78,7 +96,7 @@ pub(super) fn differences(
         if own != wanted && (own > 0 || nobodys < wanted) {
             let got = other_reasons(&api, before, after);
             found.push(format!(
-                "reason {reason} is wanted {wanted} times, but counted: {got}"
+                "{reason} is wanted {wanted} times, but counted: {got}"
             ));
         }
     }
@@ -133,6 +151,19 @@ tidegate_handshakes_total{api=\"-\",reason=\"route_not_found\",result=\"refused\
 tidegate_handshakes_total{api=\"default/c\",reason=\"token_missing\",result=\"refused\"} 2
 tidegate_tunnels_active{api=\"default/c\"} 9
 ";
+
+    #[test]
+    fn counters_of_policies_are_told_by_name_and_labels() {
+        let line = "tidegate_custom_rooms_total{api=\"default/c\",room=\"blue\",x=\"y\"} 2";
+        let key = (
+            "default/c".to_owned(),
+            "rooms_total{room=\"blue\",x=\"y\"}".to_owned(),
+        );
+        assert_eq!(parse(line), Counts::from([(key, 2)]));
+        let line = "tidegate_custom_plain_total{api=\"default/c\"} 3";
+        let key = ("default/c".to_owned(), "plain_total{}".to_owned());
+        assert_eq!(parse(line), Counts::from([(key, 3)]));
+    }
 
     #[test]
     fn each_reason_must_be_counted_as_often_as_it_is_wanted() {
