@@ -165,9 +165,21 @@ impl Run<'_> {
         let checks = [
             (&row::BARE, "/bare", String::new(), 0.0),
             (&row::KEY, "/echo", key, 0.0),
-            (&row::EDITS, "/edits", tenant, 0.0),
+            (&row::EDITS, "/edits", tenant.clone(), 0.0),
             (&row::ES256, "/es256", es256.header(), es256.arithmetic()?),
             (&row::RS256, "/rs256", rs256.header(), rs256.arithmetic()?),
+            (
+                &row::ALL_ES256,
+                "/all-es256",
+                format!("{tenant}{}", es256.header()),
+                es256.arithmetic()?,
+            ),
+            (
+                &row::ALL_RS256,
+                "/all-rs256",
+                format!("{tenant}{}", rs256.header()),
+                rs256.arithmetic()?,
+            ),
         ];
         for peer in self.peers.iter().filter(|peer| peer.kind == Kind::Tidegate) {
             for (row, path, headers, arithmetic) in &checks {
