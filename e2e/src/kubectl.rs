@@ -44,6 +44,13 @@ impl Kubectl {
         output.map_err(|refusal| anyhow::anyhow!("kubectl apply: {refusal}"))
     }
 
+    /// `kubectl apply --server-side -f -`, for objects whose copy fits into no annotation; or what it
+    /// says when the API server refuses.
+    pub async fn apply_large(&self, manifest: &str) -> anyhow::Result<Result<String, String>> {
+        let arguments = ["apply", "--server-side", "-f", "-"];
+        self.output(&arguments, manifest).await
+    }
+
     /// What `kubectl apply -f -` says when the API server refuses.
     pub async fn refusal(&self, manifest: &str) -> anyhow::Result<String> {
         match self.output(&["apply", "-f", "-"], manifest).await? {

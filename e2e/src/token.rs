@@ -1,6 +1,7 @@
 //! Tokens (JWT) and the stand-in of an identity provider.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
@@ -87,25 +88,39 @@ pub fn read(token: &str, secret: &str) -> anyhow::Result<Value> {
 pub struct IdentityProvider {
     server: HttpServer,
     issuer: String,
+    set: Arc<Mutex<String>>,
 }
 
 impl IdentityProvider {
     /// One that signs with these keys.
     pub async fn start(signers: &[Signer]) -> anyhow::Result<Self> {
-        let set = key_set(signers)?;
+        let set = Arc::new(Mutex::new(key_set(signers)?));
+        let published = Arc::clone(&set);
         let server = HttpServer::start(move |address, request| {
             let issuer = issuer(address);
             match request.head.target() {
                 "/.well-known/openid-configuration" => Response::json(
                     &json!({ "issuer": issuer, "jwks_uri": format!("{issuer}/keys") }).to_string(),
                 ),
-                "/keys" => Response::json(&set),
+                "/keys" => {
+                    Response::json(&published.lock().unwrap_or_else(PoisonError::into_inner))
+                }
                 _ => Response::not_found(),
             }
         })
         .await?;
         let issuer = issuer(server.address());
-        Ok(Self { server, issuer })
+        Ok(Self {
+            server,
+            issuer,
+            set,
+        })
+    }
+
+    /// From now on it signs with these keys, and with no others.
+    pub fn publish(&self, signers: &[Signer]) -> anyhow::Result<()> {
+        *self.set.lock().unwrap_or_else(PoisonError::into_inner) = key_set(signers)?;
+        Ok(())
     }
 
     /// What its tokens have as `iss`.

@@ -1,10 +1,11 @@
 //! What stands behind a gateway, and on the way there.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::ensure;
 use serde_json::{Value, json};
-use tidegate_e2e::backend::Echo;
+use tidegate_e2e::backend::{Backend, Echo};
 use tidegate_e2e::process::Process;
 use tidegate_e2e::third_party::{node, set_up};
 use tidegate_e2e::wait::{PATIENCE, eventually};
@@ -116,6 +117,84 @@ async fn a_circuit_opens_and_closes() -> anyhow::Result<()> {
     client?;
     backend?;
     Ok(())
+}
+
+/// What a backend does, and how it feels.
+#[derive(Default)]
+struct Clinic {
+    is_ill: AtomicBool,
+    tunnels: AtomicUsize,
+}
+
+impl Clinic {
+    /// Answers checks by how it feels, and takes every tunnel.
+    async fn run(&self, mut backend: Backend) -> anyhow::Result<()> {
+        let mut held = Vec::new();
+        loop {
+            let handshake = backend.handshake().await?;
+            if handshake.head.target() == "/healthz" {
+                let is_ill = self.is_ill.load(Ordering::SeqCst);
+                let status = if is_ill { "500 Ill" } else { "204 Well" };
+                handshake.refuse(status, &[], "").await?;
+            } else {
+                self.tunnels.fetch_add(1, Ordering::SeqCst);
+                held.push(handshake.accept().await?);
+            }
+        }
+    }
+
+    fn tunnels(&self) -> usize {
+        self.tunnels.load(Ordering::SeqCst)
+    }
+}
+
+/// The first one falls ill and gets well; each time handshakes follow.
+async fn illness(stage: &EchoStage, first: &Clinic, spare: &Clinic) -> anyhow::Result<()> {
+    let api = format!("{}/api", stage.scene.namespace().name());
+    let labels = [("api", api.as_str()), ("reason", "unhealthy")];
+    let out = async |count: f64| {
+        let gateway = &stage.edge.gateway;
+        gateway
+            .metric("tidegate_backends_out", &labels, count)
+            .await
+    };
+    let _tunnel = stage.edge.request("/api").open().await?;
+    assert_eq!((first.tunnels(), spare.tunnels()), (1, 0));
+    first.is_ill.store(true, Ordering::SeqCst);
+    out(1.0).await?;
+    for _ in 0..3 {
+        stage.edge.request("/api").open().await?;
+    }
+    assert_eq!((first.tunnels(), spare.tunnels()), (1, 3), "ejected");
+    first.is_ill.store(false, Ordering::SeqCst);
+    out(0.0).await?;
+    stage.edge.request("/api").open().await?;
+    assert_eq!((first.tunnels(), spare.tunnels()), (2, 3), "back again");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_member_that_is_ill_is_left_out_until_it_is_well() -> anyhow::Result<()> {
+    let stage = echo_stage("health", "").await?;
+    let backends = [Backend::start().await?, Backend::start().await?];
+    let member = |(priority, backend): (usize, &Backend)| json!({"url": format!("ws://{}/hub", backend.address()), "priority": priority});
+    let pool: Vec<_> = backends.iter().enumerate().map(member).collect();
+    let active = json!({
+        "type": "Http", "path": "/healthz", "interval": "1s",
+        "unhealthyThreshold": 1, "healthyThreshold": 1,
+    });
+    let backend = json!({"url": null, "pool": pool, "healthCheck": {"active": active}});
+    let [first, spare] = [Clinic::default(), Clinic::default()];
+    let [first_backend, spare_backend] = backends;
+    let story = async {
+        stage.backend(backend).await?;
+        illness(&stage, &first, &spare).await
+    };
+    tokio::select! {
+        end = story => end,
+        end = first.run(first_backend) => end,
+        end = spare.run(spare_backend) => end,
+    }
 }
 
 #[tokio::test]

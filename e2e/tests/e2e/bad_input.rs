@@ -138,6 +138,30 @@ async fn what_decides_nothing_may_break_and_the_last_good_version_serves() -> an
     Ok(())
 }
 
+/// An API beside the stage's, with so many steps of 64 KB in a section.
+fn large(stage: &EchoStage, steps: usize) -> String {
+    let set = json!({"setHeader": {"name": "X-A", "values": vec!["x".repeat(4090); 16]}});
+    let on_handshake = json!({"inbound": vec![&set; steps], "outbound": vec![&set; steps]});
+    let api = open_api("edge", "large", &stage.echo.url(), "");
+    format!("{api}  onHandshake: {on_handshake}")
+}
+
+#[tokio::test]
+async fn a_megabyte_of_policies_harms_nobody() -> anyhow::Result<()> {
+    let stage = echo_stage("megabyte", "").await?;
+    let kubectl = stage.scene.kubectl();
+    let taken = kubectl.apply_large(&large(&stage, 9)).await?;
+    ensure!(taken.is_ok(), "{taken:?}");
+    let words = ["spec.onHandshake and spec.values have"];
+    complains(&stage.scene, ("WebSocketApi", "large"), &words).await?;
+    stage.edge.answers("/large", 503).await?;
+    let refused = kubectl.apply_large(&large(&stage, 32)).await?;
+    let refusal = refused.err().context("four megabytes were taken")?;
+    ensure!(refusal.contains("too large"), "{refusal}");
+    let tunnel = stage.edge.request("/api").open().await;
+    tunnel?.echo("unharmed").await
+}
+
 #[tokio::test]
 async fn broken_access_control_refuses_rather_than_lets_in() -> anyhow::Result<()> {
     let stage = echo_stage("missing-secret", "").await?;

@@ -120,3 +120,29 @@ async fn validate_jwt_with_an_identity_provider() -> anyhow::Result<()> {
     request(forged).refused_with(401).await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn validate_jwt_takes_over_new_keys_once_in_a_while() -> anyhow::Result<()> {
+    let stage = echo_stage("new-keys", "").await?;
+    let (old, new) = (Signer::es256("old")?, Signer::es256("new")?);
+    let provider = IdentityProvider::start(std::slice::from_ref(&old)).await?;
+    stage
+        .in_force(json!([{"validateJwt": {
+            "query": "token", "openidConfig": [provider.discovery()],
+        }}]))
+        .await?;
+    let claims = json!({"iss": provider.issuer()});
+    let request = |signer: &Signer| {
+        let token = signer.token(600, &claims)?;
+        anyhow::Ok(stage.request(&format!("?token={token}")))
+    };
+    request(&old)?.open().await?;
+    provider.publish(std::slice::from_ref(&new))?;
+    request(&new)?.open().await?;
+    assert_eq!(provider.key_fetches(), 2, "looked for the unknown key");
+    for stranger in [old, Signer::es256("stranger")?] {
+        request(&stranger)?.refused_with(401).await?;
+    }
+    assert_eq!(provider.key_fetches(), 2, "not again within five minutes");
+    Ok(())
+}
