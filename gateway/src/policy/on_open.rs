@@ -4,6 +4,7 @@ use tidegate_config::policy;
 
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::Text;
+use super::size::greeting_fits;
 use crate::exchange::Exchange;
 use crate::frame::write_text;
 use crate::refusal::Refusal;
@@ -30,7 +31,7 @@ impl OnOpen {
         let text = self.send_text.render(exchange)?;
         write_text(&mut exchange.evaluation.greeting, &text, rand::random());
         exchange.note(text.into_owned());
-        Ok(())
+        greeting_fits(exchange)
     }
 }
 

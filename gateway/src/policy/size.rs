@@ -14,6 +14,9 @@ const MAX_UPSTREAM_BYTES: usize = 2 * 1024 * 1024;
 /// Headers that policies add to the client's answer.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
+/// Messages of onOpen: each tunnel holds them until the backend has taken them.
+const MAX_GREETING_BYTES: usize = 1024 * 1024;
+
 /// Is the backend's handshake still one that can be sent?
 pub(super) fn upstream_fits(exchange: &Exchange) -> Result<(), Refusal> {
     fits(
@@ -29,6 +32,15 @@ pub(super) fn answer_fits(exchange: &Exchange) -> Result<(), Refusal> {
         exchange.answer.size(),
         MAX_ANSWER_BYTES,
         "what policies add to the answer",
+    )
+}
+
+/// Are the messages of onOpen still few and short enough?
+pub(super) fn greeting_fits(exchange: &Exchange) -> Result<(), Refusal> {
+    fits(
+        exchange.evaluation.greeting.len(),
+        MAX_GREETING_BYTES,
+        "what onOpen says",
     )
 }
 

@@ -76,16 +76,29 @@ async fn steps_can_not_make_the_backends_handshake_grow_without_bound() {
 }
 
 #[tokio::test]
-async fn steps_can_not_make_the_clients_answer_grow_without_bound() {
+async fn steps_can_not_make_what_is_sent_later_grow_without_bound() {
     let set = json!({"setHeader": {"name": "x-a", "values": ["${vars.half}"]}});
-    let services = services();
-    let on = json!({"outbound": [set, set, set]});
-    let pipeline = pipeline(on, &Material::default(), &services);
-    let result = pipeline
-        .outbound(&mut half(), &answer(101), &services)
-        .await;
-    let detail = "what policies add to the answer has more than 1048576 bytes";
-    is_fault("answer", &refused(result), detail);
+    let say = json!({"onOpen": {"sendText": "${vars.half}"}});
+    for (name, step, detail) in [
+        (
+            "the client's answer",
+            set,
+            "what policies add to the answer has more than 1048576 bytes",
+        ),
+        (
+            "messages",
+            say,
+            "what onOpen says has more than 1048576 bytes",
+        ),
+    ] {
+        let services = services();
+        let on = json!({"outbound": [step, step, step]});
+        let pipeline = pipeline(on, &Material::default(), &services);
+        let result = pipeline
+            .outbound(&mut half(), &answer(101), &services)
+            .await;
+        is_fault(name, &refused(result), detail);
+    }
 }
 
 #[tokio::test]
