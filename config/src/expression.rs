@@ -42,6 +42,20 @@ impl<'a> Expression<'a> {
         }
     }
 
+    /// What a policy counts, and when and how much, which may depend on the answer.
+    pub(crate) fn of_counter(
+        policy: &str,
+        key: &'a str,
+        (when, by): (Option<&'a String>, Option<&'a String>),
+    ) -> Vec<Self> {
+        let field = |name: &str| format!("{policy}.{name}");
+        let waiting = |name: &str, kind, text: &'a String| Self::waiting(&field(name), kind, text);
+        let key = Self::new(field("key"), ExpressionKind::Value, key);
+        let when = when.map(|text| waiting("incrementWhen", ExpressionKind::Condition, text));
+        let by = by.map(|text| waiting("incrementBy", ExpressionKind::Value, text));
+        [Some(key), when, by].into_iter().flatten().collect()
+    }
+
     pub(crate) fn templates(field: &str, texts: &'a [String]) -> Vec<Self> {
         let at = |(i, text): (usize, &'a String)| {
             Self::new(format!("{field}[{i}]"), ExpressionKind::Template, text)

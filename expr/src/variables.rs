@@ -8,7 +8,7 @@ use cel::Value;
 use cel::objects::{Key, Map};
 
 use crate::error::EvalError;
-use crate::evaluate::budget::weight;
+use crate::evaluate::budget::{BYTES_PER_STEP, weight};
 use crate::mask::mask;
 use crate::value::from_time;
 use crate::vocabulary::Variable;
@@ -16,8 +16,11 @@ use crate::vocabulary::Variable;
 /// Longest text of an error: it goes into a log line, and may quote what a client sent.
 const MAX_ERROR_CHARS: usize = 300;
 
-/// All `vars` together, in steps: 8 MiB of text. Eight answers of requests fit, as large as they may be.
-const MAX_VARS_WEIGHT: u64 = 8 * 1024 * 1024 / 32;
+/// All `vars` together, where a number counts like a short text. Eight answers of requests fit, as large as they
+/// may be.
+pub(crate) const MAX_VARS_BYTES: usize = 8 * 1024 * 1024;
+
+const MAX_VARS_WEIGHT: u64 = (MAX_VARS_BYTES / BYTES_PER_STEP) as u64;
 
 /// The variables take more than they may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

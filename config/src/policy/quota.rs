@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Duration, Expression, ExpressionKind, Timestamp};
+use crate::{Duration, Expression, Timestamp};
 
 /// At most so many handshakes, or relayed bytes, per `period` for each subscription; then 403.
 ///
@@ -100,19 +100,7 @@ pub struct QuotaByKey {
 
 impl QuotaByKey {
     pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
-        let mut found = vec![Expression::new(
-            "quotaByKey.key",
-            ExpressionKind::Value,
-            &self.key,
-        )];
-        if let Some(text) = &self.increment_when {
-            let field = "quotaByKey.incrementWhen";
-            found.push(Expression::waiting(field, ExpressionKind::Condition, text));
-        }
-        if let Some(text) = &self.increment_by {
-            let field = "quotaByKey.incrementBy";
-            found.push(Expression::waiting(field, ExpressionKind::Value, text));
-        }
-        found
+        let counts = (self.increment_when.as_ref(), self.increment_by.as_ref());
+        Expression::of_counter("quotaByKey", &self.key, counts)
     }
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Duration, Expression, ExpressionKind};
+use crate::{Duration, Expression};
 
 /// At most `calls` handshakes per `period` (a sliding window) for each subscription; then 429.
 ///
@@ -114,20 +114,8 @@ pub struct RateLimitByKey {
 
 impl RateLimitByKey {
     pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
-        let mut found = vec![Expression::new(
-            "rateLimitByKey.key",
-            ExpressionKind::Value,
-            &self.key,
-        )];
-        if let Some(text) = &self.increment_when {
-            let field = "rateLimitByKey.incrementWhen";
-            found.push(Expression::waiting(field, ExpressionKind::Condition, text));
-        }
-        if let Some(text) = &self.increment_by {
-            let field = "rateLimitByKey.incrementBy";
-            found.push(Expression::waiting(field, ExpressionKind::Value, text));
-        }
-        found
+        let counts = (self.increment_when.as_ref(), self.increment_by.as_ref());
+        Expression::of_counter("rateLimitByKey", &self.key, counts)
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) const MAX_FOLD_STEPS: u64 = 10_000;
 pub(crate) const MAX_TEXT_BYTES: usize = 1024 * 1024;
 
 /// Bytes that are handled in about the time of one step.
-const BYTES_PER_STEP: usize = 32;
+pub(crate) const BYTES_PER_STEP: usize = 32;
 
 /// Deepest value: whoever prints, compares or drops one recurses. Answers of requests have 64 levels.
 pub(crate) const MAX_VALUE_DEPTH: usize = 128;

@@ -83,12 +83,15 @@ fn every_field_of_every_variable_is_documented() {
 
 #[test]
 fn the_limits_are_documented() {
-    use crate::evaluate::budget::{MAX_STEPS, MAX_TEXT_BYTES};
+    use crate::evaluate::budget::{MAX_STEPS, MAX_TEXT_BYTES, MAX_VALUE_DEPTH};
     use crate::library::pattern::MAX_PATTERN_BYTES;
     use crate::syntax::{MAX_DEPTH, MAX_SOURCE_BYTES};
+    use crate::variables::MAX_VARS_BYTES;
     let limits = [
         format!("| {} KiB |", MAX_SOURCE_BYTES / 1024),
         format!("| {MAX_DEPTH} levels |"),
+        format!("| {MAX_VALUE_DEPTH} levels |"),
+        format!("| {} MiB |", MAX_VARS_BYTES / 1024 / 1024),
         format!("| {},000 |", MAX_STEPS / 1000),
         format!("| {} MiB |", MAX_TEXT_BYTES / 1024 / 1024),
         format!(
