@@ -16,6 +16,7 @@ mod client_certificates;
 mod counters_nonsense;
 mod descriptors;
 mod differential;
+mod goodbyes;
 mod handshake;
 mod health;
 mod http2;
