@@ -13,6 +13,7 @@ demo: ## Runs a gateway with an echo backend and a ready subscription; no cluste
 
 test: lint build setup chart ## Sets up what the tests need and runs all of them (first time: 45 minutes).
 	cargo test $(CARGO_FLAGS) --workspace --no-fail-fast
+	fuzz/run.sh --or-skip 20
 	e2e/node/run.sh --or-skip
 
 lint: ## Checks format and lints.
@@ -35,6 +36,9 @@ churn: build setup ## 1,000 configuration changes under 1,000 live tunnels.
 	ulimit -n "$$(ulimit -Hn)"; TIDEGATE_CHURN_CHANGES=1000 TIDEGATE_CHURN_TUNNELS=1000 \
 		cargo test $(CARGO_FLAGS) -p tidegate-e2e churn -- --nocapture
 
+fuzz: ## Looks for inputs that break a parser: SECONDS=600 for each target; T=name chooses some of them.
+	fuzz/run.sh $(or $(SECONDS),600) $(T)
+
 bench: ## Measures Tidegate beside nginx, HAProxy and Envoy; QUICK=1 for a short look.
 	cargo build $(CARGO_FLAGS) --release -p tidegate-cli -p tidegate-bench
 	ulimit -n "$$(ulimit -Hn)"; envoy=$$(bench/setup.sh) && \
@@ -51,4 +55,4 @@ chart: ## Lints and tests the Helm chart; no cluster.
 e2e-node: build ## Installs the chart on a real node of its own and tests it there; T=name chooses. Needs root.
 	e2e/node/run.sh $(T)
 
-.PHONY: help demo test lint build setup unit e2e churn bench crds chart e2e-node
+.PHONY: help demo test lint build setup unit e2e churn fuzz bench crds chart e2e-node

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each crate and what it may depend on, of ours.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("config", &[]),
     ("expr", &[]),
     ("api", &["config"]),
@@ -13,6 +13,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ("gateway", &["config", "expr"]),
     ("cli", &["api", "config", "expr", "gateway", "plan"]),
     ("e2e", &["api", "config"]),
+    ("fuzz", &["expr", "gateway"]),
 ];
 
 /// Crates that must not reach the cluster or the network.

@@ -11,6 +11,8 @@
 mod check;
 mod error;
 mod evaluate;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod library;
 mod mask;
 mod program;

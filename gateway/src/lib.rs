@@ -15,6 +15,8 @@
 //! handshake and one leg of a tunnel, as a connection of HTTP/1.1 is.
 
 pub mod drain;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod relay;
 pub mod session;
 pub mod settings;

@@ -55,6 +55,8 @@ pub(crate) enum InvalidHeader {
     Missing,
     #[error("it is too long")]
     TooLong,
+    #[error("its line ends without a carriage return")]
+    LineEnd,
     #[error("its text can not be read")]
     Text(#[source] v1::BinaryParseError),
     #[error("its bytes can not be read")]
@@ -107,10 +109,13 @@ fn missing_binary(header: &[u8]) -> Result<usize, InvalidHeader> {
 
 /// The end of the line is not known before it is there; two bytes at a time find it.
 fn missing_text(header: &[u8]) -> Result<usize, InvalidHeader> {
-    match header.last() {
-        Some(b'\n') => return Ok(0),
-        _ if header.len() >= MOST_TEXT => return Err(InvalidHeader::TooLong),
-        _ => {}
+    match header.iter().position(|byte| *byte == b'\n') {
+        Some(at) if at + 1 == header.len() && header.ends_with(b"\r\n") => return Ok(0),
+        // It came alone. Whether something behind it was read depends on how it arrived, and what
+        // that says is no header's; and `ppp` takes some of these lines for whole ones.
+        Some(_) => return Err(InvalidHeader::LineEnd),
+        None if header.len() >= MOST_TEXT => return Err(InvalidHeader::TooLong),
+        None => {}
     }
     let ends = if header.ends_with(b"\r") { 1 } else { 2 };
     Ok(SHORTEST
@@ -123,7 +128,7 @@ fn missing_text(header: &[u8]) -> Result<usize, InvalidHeader> {
 /// not looked at (PROXY protocol, 2.1 and 2.2).
 fn source(header: &[u8]) -> Result<Option<SocketAddr>, InvalidHeader> {
     if header.starts_with(TEXT) {
-        if header.starts_with(b"PROXY UNKNOWN") && header.ends_with(b"\r\n") {
+        if header.starts_with(b"PROXY UNKNOWN") {
             return Ok(None);
         }
         let read = v1::Header::try_from(header).map_err(InvalidHeader::Text)?;

@@ -17,6 +17,8 @@ mod backlog;
 mod bucket;
 mod ending;
 mod farewell;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod leg;
 mod outcome;
 mod pump;

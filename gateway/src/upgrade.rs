@@ -167,12 +167,17 @@ fn origin_matches(pattern: &str, origin: &str) -> bool {
 
 /// Takes offered subprotocols that are not allowed out of the backend's handshake. When none is
 /// left the handshake is refused: the client asked for one, and would drop a connection without.
+/// So it is when a line is not text, for nobody can say here what the backend would read in it.
 pub(crate) fn filter_subprotocols(
     headers: &mut HeaderMap,
     allowed: &[String],
 ) -> Result<(), Refusal> {
     if !headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
         return Ok(());
+    }
+    let mut lines = headers.get_all(SEC_WEBSOCKET_PROTOCOL).into_iter();
+    if lines.any(|line| line.to_str().is_err()) {
+        return Err(invalid("Sec-WebSocket-Protocol is not text"));
     }
     let is_allowed = |offer: &&str| allowed.iter().any(|name| name == offer);
     let offers = || list_members(headers, &SEC_WEBSOCKET_PROTOCOL);

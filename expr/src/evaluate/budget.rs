@@ -37,6 +37,12 @@ impl Budget {
         Self { left: steps }
     }
 
+    /// Steps that may still be spent.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn left(&self) -> u64 {
+        self.left
+    }
+
     pub(crate) fn spend(&mut self, steps: u64) -> Result<(), Fault> {
         match self.left.checked_sub(steps) {
             Some(left) => {

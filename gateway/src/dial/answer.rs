@@ -54,7 +54,9 @@ fn fault(headers: &HeaderMap, key: &Key, sent: &HeaderMap) -> Option<&'static st
     }
     let names = |map| list_members(map, &SEC_WEBSOCKET_EXTENSIONS).map(extension_name);
     let was_offered = |name: &str| names(sent).any(|offer| offer.eq_ignore_ascii_case(name));
-    if names(headers).any(|name| !was_offered(name)) {
+    let mut lines = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).into_iter();
+    // A line that is not text has no members that could be compared.
+    if lines.any(|line| line.to_str().is_err()) || names(headers).any(|name| !was_offered(name)) {
         return Some("Sec-WebSocket-Extensions were not offered");
     }
     None
@@ -165,6 +167,27 @@ mod tests {
         ] {
             assert!(matches!(verdict(101, more), Verdict::Invalid(_)), "{name}");
         }
+    }
+
+    #[test]
+    fn an_extension_that_is_not_text_was_not_offered() {
+        let key = Key::random();
+        let accept = key.accept();
+        let mut headers = map(&[
+            ("upgrade", "websocket"),
+            ("connection", "Upgrade"),
+            ("sec-websocket-accept", &accept),
+        ]);
+        let line = HeaderValue::from_bytes(b"permessage-deflate; \xff").unwrap();
+        headers.append(SEC_WEBSOCKET_EXTENSIONS, line);
+        let answer = ResponseHead {
+            status: 101,
+            headers,
+        };
+        assert!(matches!(
+            judge(&answer, &key, &map(SENT)),
+            Verdict::Invalid(_)
+        ));
     }
 
     #[test]

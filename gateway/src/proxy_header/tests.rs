@@ -135,6 +135,11 @@ async fn what_is_no_header_is_invalid_at_once() {
         ("version 1, too long", text(&long)),
         ("version 1, a bare line feed", text("PROXY UNKNOWN x\n")),
         (
+            "version 1, a line feed with something behind it",
+            text("PROXY UNKNOWN a\nGET / HTTP/1.1\r\n"),
+        ),
+        ("version 1, a line feed in the first word", text("PROXY \n")),
+        (
             "version 1, an address of the other family",
             text("PROXY TCP4 ::1 ::1 1 2\r\n"),
         ),

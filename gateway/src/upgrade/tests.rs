@@ -188,3 +188,17 @@ fn subprotocols_that_are_not_allowed_are_not_offered_to_the_backend() {
         assert_eq!(answer.map(|()| left), expected, "{offers:?}");
     }
 }
+
+#[test]
+fn an_offer_that_is_not_text_can_not_pass_by_an_allowed_one() {
+    let allowed = ["chat.v1".to_owned()];
+    for lines in [&[&b"x\xff"[..]][..], &[b"chat.v1", b"admin, \xff"]] {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            let line = HeaderValue::from_bytes(line).unwrap();
+            headers.append(SEC_WEBSOCKET_PROTOCOL, line);
+        }
+        let refusal = filter_subprotocols(&mut headers, &allowed).unwrap_err();
+        assert_eq!(refusal.status, 400, "{lines:?}");
+    }
+}

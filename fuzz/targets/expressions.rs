@@ -1,0 +1,4 @@
+//! Expressions and templates.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tidegate_expr::fuzzing::expressions(data));
