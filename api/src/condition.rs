@@ -76,6 +76,8 @@ reasons! {
     KeySetUnavailable,
     /// DependenciesReachable: pods can not reach the server of counters.redis.
     CountersUnavailable,
+    /// DependenciesReachable: health checks find a backend ill.
+    BackendUnhealthy,
     /// A field has a value that can not work.
     Invalid,
     /// An expression does not compile.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ObjectKey;
+
 /// Something outside that a pod needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Dependency {
@@ -9,6 +11,8 @@ pub enum Dependency {
     KeySet,
     /// The server of `counters.redis`.
     Counters,
+    /// A backend that active health checks find ill.
+    Backend,
 }
 
 /// A dependency that a pod can not reach at the moment.
@@ -23,6 +27,9 @@ pub struct Unreachable {
     pub message: String,
     /// Since when, RFC 3339.
     pub since: String,
+    /// The WebSocketApi, where it is the backend of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<ObjectKey>,
 }
 
 /// A URL as it may be shown: its query may hold a secret.

@@ -3,8 +3,8 @@
 
 mod check;
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tidegate_config::{ActiveHealthCheck, ObjectKey};
@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use crate::dial::{BackendUrl, Patient, Resolver};
 use crate::drain::Drain;
 use crate::metrics::Metrics;
+use crate::outage::Outage;
 use crate::snapshot::{Api, Snapshot};
 use check::check;
 
@@ -28,18 +29,46 @@ pub(crate) struct HealthChecks {
     drain: Drain,
     metrics: Arc<Metrics>,
     resolver: Arc<Resolver>,
+    ailments: Arc<Ailments>,
     running: HashMap<Place, Running>,
 }
 
 #[derive(Debug)]
 struct Running {
     api: Arc<Api>,
+    /// Host and port of the backend.
+    authority: String,
     patient: Patient,
     task: JoinHandle<()>,
 }
 
+/// The backends that checks find ill, and why: by API and authority.
+#[derive(Debug, Default)]
+pub(crate) struct Ailments(Mutex<BTreeMap<(ObjectKey, String), Outage>>);
+
+impl Ailments {
+    /// All of them at the moment.
+    pub(crate) fn all(&self) -> BTreeMap<(ObjectKey, String), Outage> {
+        self.held().clone()
+    }
+
+    fn fell_ill(&self, api: &ObjectKey, backend: String, why: &str) {
+        let of = (api.clone(), backend);
+        self.held().insert(of, Outage::begins(why));
+    }
+
+    fn recovered(&self, api: &ObjectKey, backend: String) {
+        self.held().remove(&(api.clone(), backend));
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeMap<(ObjectKey, String), Outage>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// One backend and how it is checked.
 struct Round {
+    ailments: Arc<Ailments>,
     api: Arc<Api>,
     url: BackendUrl,
     rule: ActiveHealthCheck,
@@ -50,8 +79,9 @@ struct Round {
 
 impl HealthChecks {
     /// None yet; they will be tasks of `drain`.
-    pub(crate) fn new(drain: Drain, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(drain: Drain, metrics: Arc<Metrics>, ailments: Arc<Ailments>) -> Self {
         Self {
+            ailments,
             drain,
             metrics,
             resolver: Arc::new(Resolver::default()),
@@ -84,6 +114,8 @@ impl HealthChecks {
         for ended in before.into_values() {
             ended.task.abort();
             ended.patient.forget();
+            let api = &ended.api.config.key;
+            self.ailments.recovered(api, ended.authority);
         }
     }
 
@@ -95,6 +127,7 @@ impl HealthChecks {
         patient: Patient,
     ) -> Running {
         let round = Round {
+            ailments: Arc::clone(&self.ailments),
             api: Arc::clone(api),
             url: url.clone(),
             rule: rule.clone(),
@@ -110,6 +143,7 @@ impl HealthChecks {
             }
         });
         Running {
+            authority: url.authority(),
             api: Arc::clone(api),
             patient,
             task,
@@ -145,8 +179,14 @@ impl Round {
         }
         let backend = self.url.authority();
         match result {
-            Ok(()) => tracing::info!(api = %key, backend, "a backend is well again"),
-            Err(why) => tracing::warn!(api = %key, backend, why, "a backend is not well"),
+            Ok(()) => {
+                tracing::info!(api = %key, backend, "a backend is well again");
+                self.ailments.recovered(key, backend);
+            }
+            Err(why) => {
+                tracing::warn!(api = %key, backend, why, "a backend is not well");
+                self.ailments.fell_ill(key, backend, &why);
+            }
         }
     }
 }

@@ -16,6 +16,17 @@ pub(crate) struct Outage {
     pub(crate) message: String,
 }
 
+impl Outage {
+    /// One that begins now.
+    pub(crate) fn begins(message: &str) -> Self {
+        let end = message.floor_char_boundary(LONGEST);
+        Self {
+            since: Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default(),
+            message: message[..end].to_owned(),
+        }
+    }
+}
+
 /// Knows of an outage from its beginning to its end.
 #[derive(Debug, Default)]
 pub(crate) struct Watchman(Mutex<Option<Outage>>);
@@ -28,11 +39,7 @@ impl Watchman {
 
     /// It is out of reach, for this reason.
     pub(crate) fn failed(&self, message: &str) {
-        let end = message.floor_char_boundary(LONGEST);
-        self.held().get_or_insert_with(|| Outage {
-            since: Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default(),
-            message: message[..end].to_owned(),
-        });
+        self.held().get_or_insert_with(|| Outage::begins(message));
     }
 
     /// What is wrong at the moment.

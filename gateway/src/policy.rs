@@ -51,6 +51,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::counter::Counters;
 use crate::custom_metrics::CustomMetrics;
 use crate::drain::Drain;
+use crate::health::Ailments;
 use crate::http_client::Guard;
 use crate::jwks::KeySets;
 use crate::outage::Outage;
@@ -90,6 +91,8 @@ pub(crate) struct Services {
     /// Of the tunnels whose bytes quotas count.
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) sessions: Arc<Sessions>,
+    /// What active health checks found.
+    pub(crate) ailments: Arc<Ailments>,
     /// Set while the Gateway's pods count together.
     shared: ArcSwapOption<SharedCounters>,
     health: Arc<Health>,
@@ -112,6 +115,7 @@ impl Services {
         Arc::new(Self {
             passwords: Passwords::new(runtime.clone()),
             spans: Exports::new(drain.clone(), runtime.clone()),
+            ailments: Arc::default(),
             shared: ArcSwapOption::empty(),
             health: Arc::default(),
             drain: drain.clone(),
@@ -207,6 +211,7 @@ impl Services {
             place,
             message: outage.message,
             since: outage.since.to_string(),
+            api: None,
         };
         let key_sets = self.keys.outages().into_iter();
         let mut found: Vec<_> = key_sets
@@ -218,6 +223,11 @@ impl Services {
                 tell(Dependency::Counters, shared.settings.place(), outage)
             }),
         );
+        let ill = self.ailments.all().into_iter();
+        found.extend(ill.map(|((api, backend), outage)| Unreachable {
+            api: Some(api),
+            ..tell(Dependency::Backend, backend, outage)
+        }));
         found
     }
 }

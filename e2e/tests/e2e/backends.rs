@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use serde_json::{Value, json};
 use tidegate_e2e::backend::{Backend, Echo};
+use tidegate_e2e::namespace::Condition;
 use tidegate_e2e::process::Process;
 use tidegate_e2e::third_party::{node, set_up};
 use tidegate_e2e::wait::{PATIENCE, eventually};
@@ -240,6 +241,18 @@ async fn example_pool() -> anyhow::Result<()> {
     let request = served[0].request("/chat?n=0");
     request.open().await?.echo("to the spare one").await?;
     assert_eq!(both(&spare), 1);
+    // Three checks, one every five seconds.
+    eventually(
+        "the ill backends in the status",
+        Duration::from_secs(60),
+        async || {
+            let chat = scene.namespace().get("WebSocketApi", "chat").await?;
+            let told = Condition::of(&chat, "DependenciesReachable")?;
+            ensure!(told.reason == "BackendUnhealthy", "{told:?}");
+            Ok(())
+        },
+    )
+    .await?;
     let wide = kubectl.run(&["get", "wsapi", "chat", "-o", "wide"]).await?;
     assert!(wide.contains(&first), "{wide}");
     Ok(())

@@ -66,8 +66,9 @@ impl Takeover {
         drains: Drains,
     ) -> Self {
         let metrics = Arc::clone(&state.metrics);
+        let ailments = Arc::clone(&lasting.services.ailments);
         Self {
-            health: HealthChecks::new(drains.control.clone(), metrics),
+            health: HealthChecks::new(drains.control.clone(), metrics, ailments),
             options,
             state,
             lasting,

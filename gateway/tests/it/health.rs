@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
-use tidegate_config::PoolMember;
+use tidegate_config::{PoolMember, Unreachable};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 
 use crate::support::backend::{Backend, upgrade};
 use crate::support::client::{echo, open};
-use crate::support::config::Config;
+use crate::support::config::{Config, key};
 use crate::support::gateway::TestGateway;
 use crate::support::tls::{Authority, secure_echo};
-use crate::support::until;
+use crate::support::{until, within};
 
 const GOOD: &str =
     "tidegate_backend_health_checks_total{api=\"harbour/chat\",result=\"succeeded\"}";
@@ -80,6 +80,17 @@ async fn clinic(ill: &Arc<AtomicBool>) -> Backend {
     .await
 }
 
+/// What the pod tells the operator, once it is so.
+async fn unreachable(
+    gateway: &TestGateway,
+    is_so: impl Fn(&[Unreachable]) -> bool,
+) -> Vec<Unreachable> {
+    let mut status = gateway.gateway.status();
+    let told = status.wait_for(|applied| is_so(&applied.unreachable));
+    let told = within("what is out of reach", told).await;
+    told.unwrap().unreachable.clone()
+}
+
 #[tokio::test]
 async fn who_is_ill_gets_no_handshakes_until_it_is_well_again() {
     for (active, line) in [
@@ -103,12 +114,20 @@ async fn who_is_ill_gets_no_handshakes_until_it_is_well_again() {
         assert_eq!(asked.header("Host"), [first.address.to_string()]);
         ill.store(true, Ordering::SeqCst);
         gateway.metric_is(ILL, 1.0).await;
+        let place = first.address.to_string();
+        let told = unreachable(&gateway, |told| !told.is_empty()).await;
+        let told = told.iter().map(|one| (one.api.clone(), one.place.as_str()));
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [(Some(key("chat")), place.as_str())]
+        );
         for _ in 0..3 {
             // The ill one would refuse it.
             echo(&mut open(&gateway.url("/chat")).await, "elsewhere").await;
         }
         ill.store(false, Ordering::SeqCst);
         gateway.metric_is(ILL, 0.0).await;
+        unreachable(&gateway, <[_]>::is_empty).await;
         echo(&mut open(&gateway.url("/chat")).await, "back").await;
         assert_eq!(
             gateway.metric(SET_ASIDE),

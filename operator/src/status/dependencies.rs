@@ -46,6 +46,11 @@ impl Outages {
             let own = ObjectRef::new(Kind::Gateway, gateway);
             let users: Vec<_> = match away.dependency {
                 Dependency::Counters => vec![own],
+                Dependency::Backend => {
+                    let api = away.api.iter();
+                    api.map(|key| ObjectRef::new(Kind::WebSocketApi, key))
+                        .collect()
+                }
                 Dependency::KeySet => users
                     .get(away.place.as_str())
                     .into_iter()
@@ -72,6 +77,7 @@ impl Outages {
         let reason = match outages[0].dependency {
             Dependency::KeySet => Reason::KeySetUnavailable,
             Dependency::Counters => Reason::CountersUnavailable,
+            Dependency::Backend => Reason::BackendUnhealthy,
         };
         Judgement::bad(reason, text)
     }
@@ -88,19 +94,22 @@ pub(crate) struct Away {
     pub(crate) since: String,
     /// Pods that can not reach it.
     pub(crate) pods: usize,
+    /// Whose backend it is.
+    pub(crate) api: Option<ObjectKey>,
 }
 
 /// What several pods say, together: one entry for each dependency.
 pub(crate) fn together<'a>(said: impl Iterator<Item = &'a Unreachable>) -> Vec<Away> {
-    let mut found: BTreeMap<(Dependency, &str), Away> = BTreeMap::new();
+    let mut found: BTreeMap<_, Away> = BTreeMap::new();
     for one in said {
-        let of = (one.dependency, one.place.as_str());
+        let of = (one.dependency, one.place.as_str(), one.api.as_ref());
         let away = found.entry(of).or_insert_with(|| Away {
             dependency: one.dependency,
             place: one.place.clone(),
             message: one.message.clone(),
             since: one.since.clone(),
             pods: 0,
+            api: one.api.clone(),
         });
         away.pods += 1;
         if one.since < away.since {
@@ -123,6 +132,10 @@ fn text(gateway: &ObjectKey, away: &Away, total: usize) -> String {
         Dependency::Counters => (
             "counters at",
             "limits hold as counters.redis.onFailure says",
+        ),
+        Dependency::Backend => (
+            "the backend",
+            "it gets handshakes only when no other is well",
         ),
     };
     format!(

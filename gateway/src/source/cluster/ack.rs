@@ -34,8 +34,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Annotations may hold 256 KiB together. Whoever rejects more than this has one cause for all.
 const REJECTED_MAX: usize = 100;
 
-/// So many things out of reach have one cause: the network.
-const UNREACHABLE_MAX: usize = 16;
+/// Some 60 KiB. So many things out of reach have one cause: the network.
+const UNREACHABLE_MAX: usize = 100;
 
 /// Of one message, in characters.
 const MESSAGE_MAX: usize = 1024;

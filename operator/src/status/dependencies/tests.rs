@@ -97,6 +97,23 @@ async fn counters_are_the_gateways_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_ill_backend_is_its_apis_own() {
+    let ill = |api: &str| {
+        json!({
+            "dependency": "Backend", "place": "backend:9000", "message": "answered 500",
+            "since": "2031-01-02T03:04:05Z", "api": {"namespace": "shop", "name": api},
+        })
+    };
+    let outages = outages(&[json!([ill("chat")]), json!([ill("chat"), ill("other")])]);
+    let (status, reason, message) = judged(&outages, Kind::WebSocketApi, "chat");
+    assert_eq!((status, reason), (false, Reason::BackendUnhealthy));
+    let expected = "2/2 pods can not reach the backend backend:9000 since 2031-01-02T03:04:05Z";
+    assert!(message.contains(expected), "{message}");
+    assert!(judged(&outages, Kind::WebSocketApi, "news").0);
+    assert!(judged(&outages, Kind::Gateway, "edge").0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn when_nobody_complains_all_is_well() {
     for said in [&[][..], &[json!([])], &[json!("nonsense")]] {
         let outages = outages(said);
