@@ -27,7 +27,7 @@ use anyhow::Context as _;
 use clap::Parser;
 
 use peer::{Kind, Programs};
-use run::Effort;
+use run::{Effort, Part};
 
 /// Enough that a noisy round is outvoted.
 const FULL: Effort = Effort {
@@ -56,6 +56,12 @@ struct Args {
     /// A short run, for a look.
     #[arg(long)]
     quick: bool,
+    /// Only these parts; the rows of others stay empty.
+    #[arg(long, value_delimiter = ',', conflicts_with = "page")]
+    only: Vec<Part>,
+    /// How often each proxy has its turn.
+    #[arg(long)]
+    rounds: Option<usize>,
     /// The page that takes the tables.
     #[arg(long)]
     page: Option<PathBuf>,
@@ -65,15 +71,22 @@ fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     // Fails only when one is installed already, and then there is one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let effort = if args.quick { QUICK } else { FULL };
+    let mut effort = if args.quick { QUICK } else { FULL };
+    effort.rounds = args.rounds.unwrap_or(effort.rounds);
     keep_off_the_proxies()?;
     let about = about(&args.programs, effort)?;
     let dir = tempfile::tempdir()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let (samples, ends) = runtime.block_on(run::run(&args.programs, effort, dir.path()))?;
-    let text = format!("{about}\n{}{}", table::tables(&samples)?, ends.table()?);
+    let (samples, ends) =
+        runtime.block_on(run::run(&args.programs, effort, &args.only, dir.path()))?;
+    let ends = ends.map(|ends| ends.table()).transpose()?;
+    let text = format!(
+        "{about}\n{}{}",
+        table::tables(&samples)?,
+        ends.unwrap_or_default()
+    );
     println!("{text}");
     if let Some(path) = args.page {
         let page = fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;

@@ -18,6 +18,18 @@ use crate::samples::Samples;
 const SMALL: usize = 64;
 const LARGE: usize = 16 * 1024;
 
+/// What can be measured alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Part {
+    Ends,
+    Memory,
+    Messages,
+    /// Needs the rates that messages give.
+    Latency,
+    Handshakes,
+    Checks,
+}
+
 /// How much is done.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
@@ -44,12 +56,14 @@ struct Run<'a> {
     samples: Samples,
 }
 
-/// Measures everything.
+/// Measures everything, or `only` some parts.
 pub(crate) async fn run(
     programs: &Programs,
     effort: Effort,
+    only: &[Part],
     dir: &Path,
-) -> anyhow::Result<(Samples, ends::Both)> {
+) -> anyhow::Result<(Samples, Option<ends::Both>)> {
+    let wants = |part| only.is_empty() || only.contains(&part);
     let backend = backend::start()?;
     let credentials = Credentials::generate()?;
     let scene = Scene {
@@ -58,7 +72,11 @@ pub(crate) async fn run(
         credentials: &credentials,
         dir,
     };
-    let ends = ends::measure(&scene, effort.ends.min(process::tunnels()?)).await?;
+    let ends = if wants(Part::Ends) {
+        Some(ends::measure(&scene, effort.ends.min(process::tunnels()?)).await?)
+    } else {
+        None
+    };
     let mut run = Run {
         effort,
         scene,
@@ -66,16 +84,26 @@ pub(crate) async fn run(
         direct: Target::plain(backend),
         samples: Samples::default(),
     };
-    run.memory().await?;
+    if wants(Part::Memory) {
+        run.memory().await?;
+    }
     for kind in Kind::ALL {
         run.peers.push(Peer::start(kind, &run.scene).await?);
     }
     for round in 1..=effort.rounds {
         eprintln!("round {round} of {}", effort.rounds);
-        run.messages().await?;
-        run.latency().await?;
-        run.handshakes().await?;
-        run.checks().await?;
+        if wants(Part::Messages) || wants(Part::Latency) {
+            run.messages().await?;
+        }
+        if wants(Part::Latency) {
+            run.latency().await?;
+        }
+        if wants(Part::Handshakes) {
+            run.handshakes().await?;
+        }
+        if wants(Part::Checks) {
+            run.checks().await?;
+        }
     }
     Ok((run.samples, ends))
 }
