@@ -36,7 +36,7 @@ use crate::metrics::{ApiMetrics, Phase};
 use crate::quota::{Book, Metering};
 use crate::record::{Record, TunnelRecord};
 use crate::refusal::{Origin, Reason, Refusal};
-use crate::relay::{Meter, Tunnel, relay};
+use crate::relay::{Meter, Relay, Tunnel, relay};
 use crate::session::{Reservation, SessionInfo};
 use crate::shared_counters::Lease;
 use crate::snapshot::{Port, Snapshot};
@@ -82,9 +82,10 @@ impl Server {
 /// A connection in the gauge until dropped.
 struct Active(IntGauge);
 
-/// An accepted handshake.
+/// An accepted handshake. Always boxed: moved by value, it would stand in the task's memory as often
+/// as it is moved, for as long as the tunnel lives.
 struct Established {
-    tunnel: Tunnel,
+    relay: Relay<Transport>,
     record: TunnelRecord,
     /// Held until the tunnel ends.
     places: Vec<Reservation>,
@@ -96,57 +97,63 @@ struct Established {
 
 impl Established {
     /// Carries the tunnel to its end.
-    async fn run(self) {
+    async fn run(mut self: Box<Self>) {
+        let outcome = (&mut self.relay).await;
         let Self {
-            tunnel,
+            relay,
             record,
             places,
             leases,
             seat,
             metering,
-        } = self;
-        let outcome = relay(tunnel).await;
+        } = *self;
+        // Whoever sees the end of the connection finds everything told and free.
         record.closed(&outcome);
         drop((places, leases, seat, metering));
+        drop(relay);
     }
 }
 
 /// What a connection has become.
 enum Guest {
-    Tunnel(Established),
-    Http2(http2::Connection),
+    Tunnel(Box<Established>),
+    Http2(Arc<Server>, Box<http2::Connection>),
 }
 
 /// Carries one connection to its end.
-pub(crate) async fn serve(server: Arc<Server>, accepted: Accepted, carried: Carried) {
+pub(crate) fn serve(
+    server: Arc<Server>,
+    accepted: Accepted,
+    carried: Carried,
+) -> impl Future<Output = ()> + Send {
     let active = Active::new(&server.shared.metrics.connections_active);
     // Boxed, because a handshake's state is large and must not live on in an idle tunnel's task.
-    match Box::pin(greet(&server, accepted)).await {
-        Some(Guest::Tunnel(established)) => {
-            drop(server);
-            established.run().await;
+    let greeting = Box::pin(greet(server, accepted));
+    async move {
+        match greeting.await {
+            Some(Guest::Tunnel(established)) => established.run().await,
+            Some(Guest::Http2(server, connection)) => {
+                Box::pin(http2::serve(server, *connection, carried.clone())).await;
+            }
+            None => {}
         }
-        Some(Guest::Http2(connection)) => {
-            Box::pin(http2::serve(server, connection, carried.clone())).await;
-        }
-        None => {}
+        drop((active, carried));
     }
-    drop((active, carried));
 }
 
 /// The beginning of a connection: `None` when nothing comes of it, which the record has told then.
-async fn greet(server: &Server, accepted: Accepted) -> Option<Guest> {
+async fn greet(server: Arc<Server>, accepted: Accepted) -> Option<Guest> {
     let snapshot = server.shared.snapshot.load_full();
     let port = Arc::clone(snapshot.ports.get(&accepted.port)?);
     let mut record = Record::begin(&server.shared.metrics, accepted.peer, accepted.at);
     let refused = match arrive::arrive(accepted, &port, &snapshot, &mut record).await {
         Ok(Arrived::Request(arrival)) => {
-            let established = shake(server, &snapshot, &port, arrival, record).await;
+            let established = shake(&server, &snapshot, &port, arrival, record).await;
             return established.map(Guest::Tunnel);
         }
         Ok(Arrived::Http2(mut connection)) => {
             connection.record = Some(record);
-            return Some(Guest::Http2(connection));
+            return Some(Guest::Http2(server, Box::new(connection)));
         }
         Err(refused) => refused,
     };
@@ -168,7 +175,7 @@ async fn shake(
     port: &Port,
     arrival: Arrival,
     mut record: Record,
-) -> Option<Established> {
+) -> Option<Box<Established>> {
     let Arrival {
         client,
         peer,
@@ -254,7 +261,7 @@ async fn decide(
     mut visit: Visit,
     mut client: Client,
     mut record: Record,
-) -> Option<Established> {
+) -> Option<Box<Established>> {
     let mut asked = Asked::No;
     let opened = match admit::admit(server, snapshot, &mut visit) {
         Err(refusal) => Err(refusal),
@@ -303,10 +310,7 @@ async fn refuse(server: &Server, visit: &mut Visit, refusal: Refusal) -> Refusal
         exchange,
         ..
     } = visit;
-    let pipeline = match product {
-        Some(product) => product.pipeline(api),
-        None => &api.pipeline,
-    };
+    let pipeline = api.pipeline_in(product.as_deref());
     pipeline.on_error(exchange, refusal, services).await
 }
 
@@ -317,7 +321,7 @@ async fn establish(
     client: Client,
     (admission, opened): (Admission, Opened),
     mut record: Record,
-) -> Option<Established> {
+) -> Option<Box<Established>> {
     let Client { mut leg, early } = client;
     let Opened {
         backend,
@@ -356,26 +360,27 @@ async fn establish(
         metering = Some(entry);
         meter = counting;
     }
-    Some(Established {
-        tunnel: Tunnel {
-            client: leg,
-            backend,
-            from_client: behind(
-                std::mem::take(&mut visit.exchange.evaluation.greeting),
-                early,
-            ),
-            from_backend: rest,
-            extensions: answer.contains_key(SEC_WEBSOCKET_EXTENSIONS),
-            rules: Arc::clone(&visit.api.rules),
-            session,
-            meter: Some(meter),
-        },
+    let tunnel = Tunnel {
+        client: leg,
+        backend,
+        from_client: behind(
+            std::mem::take(&mut visit.exchange.evaluation.greeting),
+            early,
+        ),
+        from_backend: rest,
+        extensions: answer.contains_key(SEC_WEBSOCKET_EXTENSIONS),
+        rules: Arc::clone(&visit.api.rules),
+        session,
+        meter: Some(meter),
+    };
+    Some(Box::new(Established {
+        relay: relay(tunnel),
         record,
         places,
         leases: std::mem::take(&mut visit.exchange.evaluation.leases),
         seat,
         metering,
-    })
+    }))
 }
 
 /// What comes to the backend as the client's: our own words first.
@@ -465,15 +470,17 @@ mod tests {
         size_of::<F>()
     }
 
-    /// What an idle tunnel's task holds besides its sockets: the relay and little more. The
+    /// What a task holds for as long as a tunnel lives: the relay once, and little more. The
     /// handshake's own state is several KiB.
     #[test]
-    fn the_task_of_a_tunnel_is_small() {
-        let relay = size_of::<crate::relay::Relay<Transport>>();
-        let task = size_of_future(serve);
+    fn a_tunnel_is_small_and_stands_in_memory_once() {
+        let relay = size_of::<Relay<Transport>>();
+        let tunnel = size_of::<Established>();
         assert!(
-            task <= 2 * relay + 512,
-            "{task} bytes, of which the relay is {relay}"
+            tunnel <= relay + 256,
+            "{tunnel} bytes, of which the relay is {relay}"
         );
+        let task = size_of_future(serve);
+        assert!(task <= 128, "{task} bytes besides the tunnel's");
     }
 }

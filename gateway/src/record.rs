@@ -17,6 +17,7 @@ use std::time::Instant;
 
 use http::HeaderMap;
 use tidegate_config::{ProductConfig, SubscriptionConfig};
+use uuid::Uuid;
 
 use crate::exchange::{Exchange, TlsInfo};
 use crate::head::RequestHead;
@@ -38,6 +39,8 @@ struct Handshake {
     listener: Option<String>,
     tls: Option<TlsInfo>,
     seen: Seen,
+    uuid: Uuid,
+    /// The same as text.
     id: String,
     api: Option<Arc<Api>>,
     product: Option<Arc<ProductConfig>>,
@@ -60,7 +63,7 @@ pub(crate) struct TunnelRecord {
 
 /// Whose tunnel it is.
 struct Who {
-    id: String,
+    id: Uuid,
     client: IpAddr,
     api: Arc<Api>,
     product: Option<Arc<ProductConfig>>,
@@ -71,6 +74,7 @@ struct Who {
 impl Record {
     /// A connection came.
     pub(crate) fn begin(metrics: &Arc<Metrics>, peer: SocketAddr, at: Instant) -> Self {
+        let uuid = random_id();
         Self(Some(Box::new(Handshake {
             metrics: Arc::clone(metrics),
             started: at,
@@ -80,7 +84,8 @@ impl Record {
             listener: None,
             tls: None,
             seen: Seen::default(),
-            id: random_id(),
+            uuid,
+            id: uuid.to_string(),
             api: None,
             product: None,
             subscription: None,
@@ -186,7 +191,7 @@ impl Record {
         let known = self.0.take()?;
         known.accept(answer);
         let Handshake {
-            id,
+            uuid,
             client,
             api,
             product,
@@ -197,7 +202,7 @@ impl Record {
         let api = api?;
         api.metrics.opened();
         let who = Who {
-            id,
+            id: uuid,
             client,
             api,
             product,
@@ -291,7 +296,6 @@ impl Meter for ApiMetrics {
 
 /// A version 4 UUID from this thread's generator, which saves the system call that the library's
 /// own makes.
-pub(crate) fn random_id() -> String {
-    let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
-    id.to_string()
+pub(crate) fn random_id() -> Uuid {
+    uuid::Builder::from_random_bytes(rand::random()).into_uuid()
 }

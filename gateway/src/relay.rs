@@ -35,7 +35,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 pub use outcome::{CloseCause, Counts, Initiator, Meter, Outcome, Side};
@@ -43,7 +42,7 @@ pub use rules::Rules;
 
 use crate::frame::Tracker;
 use crate::session::{Order, Session};
-use crate::transport::Transport;
+use crate::transport::{Transport, Wire};
 use ending::Ending;
 use leg::Leg;
 use scan::Scanner;
@@ -82,7 +81,7 @@ pub struct Tunnel<T = Transport> {
 }
 
 /// Runs a tunnel to its end. Must be called on the runtime that polls the future.
-pub fn relay<T: AsyncRead + AsyncWrite + Unpin>(tunnel: Tunnel<T>) -> Relay<T> {
+pub fn relay<T: Wire>(tunnel: Tunnel<T>) -> Relay<T> {
     let now = Instant::now();
     let rules = tunnel.rules;
     // Nobody else's pong carries it, as far as 64 random bits can tell.
@@ -96,7 +95,6 @@ pub fn relay<T: AsyncRead + AsyncWrite + Unpin>(tunnel: Tunnel<T>) -> Relay<T> {
             Leg::new(tunnel.client, scanner(true), &tunnel.from_client, now),
             Leg::new(tunnel.backend, scanner(false), &tunnel.from_backend, now),
         ],
-        totals: [Counts::default(); 2],
         tag,
         started: now,
         moved: now,
@@ -115,7 +113,6 @@ pub fn relay<T: AsyncRead + AsyncWrite + Unpin>(tunnel: Tunnel<T>) -> Relay<T> {
 /// A running tunnel.
 pub struct Relay<T> {
     legs: [Leg<T>; 2],
-    totals: [Counts; 2],
     tag: u64,
     started: Instant,
     /// When bytes were last passed on in any direction.
@@ -141,7 +138,7 @@ struct Turn<'a, 'b> {
     now: Instant,
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Future for Relay<T> {
+impl<T: Wire> Future for Relay<T> {
     type Output = Outcome;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
@@ -159,8 +156,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for Relay<T> {
         if this.is_over() {
             return Poll::Ready(this.outcome(turn.now));
         }
+        let before = this.counts();
         let tired = BUFFER.with_borrow_mut(|scratch| this.run(&mut turn, scratch));
-        this.report();
+        this.report(&before);
         if this.is_over() {
             return Poll::Ready(this.outcome(turn.now));
         }
@@ -173,7 +171,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Future for Relay<T> {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Relay<T> {
+impl<T: Wire> Relay<T> {
     /// Tells the mailbox whom to wake. Tasks keep their waker, so this happens once.
     fn notice_waker(&mut self, cx: &Context<'_>) -> bool {
         if let Some(waker) = &self.waker
@@ -236,17 +234,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Relay<T> {
         }
     }
 
-    /// Tells the meter what was passed on.
-    fn report(&mut self) {
+    /// What each side has sent so far.
+    fn counts(&self) -> [Counts; 2] {
+        [self.legs[0].scanner.counts, self.legs[1].scanner.counts]
+    }
+
+    /// Tells the meter what was passed on since `before`.
+    fn report(&self, before: &[Counts; 2]) {
+        let Some(meter) = &self.meter else { return };
         for side in [Side::Client, Side::Backend] {
-            let counts = &mut self.leg(side).scanner.counts;
-            if *counts == Counts::default() {
-                continue;
-            }
-            let more = std::mem::take(counts);
-            self.totals[side as usize].add(&more);
-            if let Some(meter) = &self.meter {
-                meter.passed(side, &more);
+            let counts = &self.legs[side as usize].scanner.counts;
+            let before = &before[side as usize];
+            if counts != before {
+                meter.passed(side, &counts.since(before));
             }
         }
     }

@@ -62,7 +62,7 @@ pub(crate) struct Api {
     pub(crate) pool: Arc<Pool>,
     pub(crate) way: Way,
     /// Without a product.
-    pub(crate) pipeline: Pipeline,
+    pipeline: Pipeline,
     pub(crate) rules: Arc<Rules>,
     pub(crate) metrics: Arc<ApiMetrics>,
     /// Why every handshake is refused, when it is; for the log.
@@ -138,10 +138,12 @@ impl Snapshot {
     }
 }
 
-impl Product {
-    /// The steps of `api` in the context of this product.
-    pub(crate) fn pipeline<'a>(&'a self, api: &'a Api) -> &'a Pipeline {
-        self.pipelines.get(&api.config.key).unwrap_or(&api.pipeline)
+impl Api {
+    /// Its steps in the context of a product, or alone.
+    pub(crate) fn pipeline_in<'a>(&'a self, product: Option<&'a Product>) -> &'a Pipeline {
+        product
+            .and_then(|product| product.pipelines.get(&self.config.key))
+            .unwrap_or(&self.pipeline)
     }
 }
 

@@ -9,9 +9,11 @@ mod tests;
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::{Buf, Bytes};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{client, server};
 
@@ -41,6 +43,50 @@ impl Transport {
             Self::TlsClient(stream) => Some(stream.get_ref().0),
             Self::Http2(_) => None,
         }
+    }
+}
+
+/// What the relay asks of a leg.
+pub trait Wire: AsyncRead + AsyncWrite + Unpin {
+    /// As `poll_write`, for bytes behind which this side is shut at once: they may wait for that,
+    /// to go in one packet with it.
+    fn poll_write_last(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write(cx, bytes)
+    }
+
+    /// Must it be shut although its peer has ended, because that says more than closing it does?
+    fn has_farewell(&self) -> bool {
+        true
+    }
+}
+
+impl Wire for Transport {
+    fn poll_write_last(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let socket = match self.get_mut() {
+            Self::Plain(socket) => socket,
+            other => return Pin::new(other).poll_write(cx, bytes),
+        };
+        let flags = libc::MSG_MORE | libc::MSG_NOSIGNAL;
+        let send = || SockRef::from(&*socket).send_with_flags(bytes, flags);
+        loop {
+            ready!(socket.poll_write_ready(cx))?;
+            match socket.try_io(Interest::WRITABLE, send) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return Poll::Ready(sent),
+            }
+        }
+    }
+
+    fn has_farewell(&self) -> bool {
+        !matches!(self, Self::Plain(_))
     }
 }
 
@@ -90,4 +136,12 @@ impl AsyncWrite for Transport {
             Self::Http2(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
+}
+
+/// Gives of what was read ahead as much as there is room for; says how much.
+fn take_ahead(ahead: &mut Bytes, buf: &mut ReadBuf<'_>) -> usize {
+    let count = ahead.len().min(buf.remaining());
+    buf.put_slice(&ahead[..count]);
+    ahead.advance(count);
+    count
 }

@@ -199,9 +199,7 @@ impl Clone for Carried {
 fn serve(server: &Arc<Server>, carried: Carried, accepted: Accepted) {
     let server = Arc::clone(server);
     let drain = server.shared.drain.clone();
-    drain.spawn(async move {
-        handshake::serve(server, accepted, carried).await;
-    });
+    drain.spawn(handshake::serve(server, accepted, carried));
 }
 
 impl Carried {

@@ -45,7 +45,7 @@ impl Explainer {
         let head = request(question)?;
         let url = Url::parse(&question.url).ok();
         let port = port(&snapshot, url.as_ref(), &head).ok_or(InvalidQuestion::NoListener)?;
-        let id = random_id();
+        let id = random_id().to_string();
         let ip = question.client.unwrap_or(Ipv4Addr::LOCALHOST.into());
         let end = self.run(&snapshot, port, visitor(&id, ip, port, head), question);
         Ok(match end.await? {

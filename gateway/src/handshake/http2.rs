@@ -213,10 +213,9 @@ impl Carrier {
         let (server, origin) = (Arc::clone(&self.server), self.origin.clone());
         let drain = server.shared.drain.clone();
         let counted = (self.carried.clone(), Arc::clone(&self.live));
+        let greeting = Box::pin(begin(server, origin, request, respond));
         drain.spawn(async move {
-            let established = Box::pin(begin(&server, origin, request, respond)).await;
-            drop(server);
-            if let Some(established) = established {
+            if let Some(established) = greeting.await {
                 established.run().await;
             }
             drop(counted);
@@ -226,11 +225,11 @@ impl Carrier {
 
 /// The handshake of one stream, under the configuration of now.
 async fn begin(
-    server: &Server,
+    server: Arc<Server>,
     origin: Source,
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
-) -> Option<Established> {
+) -> Option<Box<Established>> {
     let snapshot = server.shared.snapshot.load_full();
     let port = Arc::clone(snapshot.ports.get(&origin.port)?);
     let now = std::time::Instant::now();
@@ -258,5 +257,5 @@ async fn begin(
         rest: Bytes::new(),
         tls: origin.tls,
     };
-    shake(server, &snapshot, &port, arrival, record).await
+    shake(&server, &snapshot, &port, arrival, record).await
 }

@@ -14,7 +14,6 @@ use super::reach::{self, Reached};
 use crate::dial::{self, Seat, Verdict};
 use crate::head::ResponseHead;
 use crate::metrics::Phase;
-use crate::policy::Pipeline;
 use crate::record::Record;
 use crate::refusal::{Body, Origin, Reason, Refusal};
 use crate::transport::Transport;
@@ -72,10 +71,7 @@ pub(super) async fn open(
         exchange,
         ..
     } = visit;
-    let pipeline = match product {
-        Some(product) => product.pipeline(api),
-        None => &api.pipeline,
-    };
+    let pipeline = api.pipeline_in(product.as_deref());
     let services = &server.shared.services;
     pipeline.outbound(exchange, &answer, services).await?;
     if verdict == Verdict::Refused {
@@ -100,10 +96,7 @@ pub(super) async fn prepare(server: &Server, visit: &mut Visit) -> Result<(), Re
         exchange,
         ..
     } = visit;
-    let pipeline: &Pipeline = match product {
-        Some(product) => product.pipeline(api),
-        None => &api.pipeline,
-    };
+    let pipeline = api.pipeline_in(product.as_deref());
     exchange.evaluation.deadline = Some(deadline(&api.config));
     pipeline.inbound(exchange, &server.shared.services).await?;
     if let Some(allowed) = &api.config.subprotocols {

@@ -146,7 +146,7 @@ impl Who {
             name = stage.as_str(),
             from = stage.source(),
             to = stage.destination(),
-            id = self.id,
+            id = %self.id,
             api = %self.api.config.key,
             product = self.product.as_ref().map(|product| tracing::field::display(&product.key)),
             subscription = self.subscription.as_ref().map(|s| tracing::field::display(&s.key)),

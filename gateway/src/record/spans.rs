@@ -66,7 +66,7 @@ impl Who {
         };
         let (up, down) = (&outcome.from_client, &outcome.from_backend);
         let mut attributes = vec![
-            KeyValue::new("tidegate.connection", self.id.clone()),
+            KeyValue::new("tidegate.connection", self.id.to_string()),
             KeyValue::new("tidegate.api", self.api.config.key.to_string()),
             KeyValue::new("tidegate.initiator", outcome.initiator.as_str()),
             KeyValue::new("tidegate.cause", outcome.cause.as_str()),

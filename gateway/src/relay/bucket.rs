@@ -25,9 +25,9 @@ fn burst(rate: &Rate) -> f64 {
 
 impl Bucket {
     /// A full one.
-    pub(super) fn new(rate: Option<&Rate>, now: Instant) -> Self {
+    pub(super) fn new(rate: &Rate, now: Instant) -> Self {
         Self {
-            tokens: rate.map_or(0.0, burst),
+            tokens: burst(rate),
             at: now,
         }
     }
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn a_bucket_starts_full_and_never_holds_more() {
         let start = Instant::now();
-        let mut bucket = Bucket::new(Some(&TEN), start);
+        let mut bucket = Bucket::new(&TEN, start);
         assert_eq!(bucket.available(&TEN, start), 3);
         let later = start + Duration::from_secs(100);
         assert_eq!(bucket.available(&TEN, later), 3);
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn tokens_come_back_at_the_rate() {
         let start = Instant::now();
-        let mut bucket = Bucket::new(Some(&TEN), start);
+        let mut bucket = Bucket::new(&TEN, start);
         bucket.take(3);
         assert_eq!(bucket.available(&TEN, start), 0);
         let again = bucket.refilled(&TEN, false);
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn a_debt_is_paid_first() {
         let start = Instant::now();
-        let mut bucket = Bucket::new(Some(&TEN), start);
+        let mut bucket = Bucket::new(&TEN, start);
         bucket.take(5);
         assert_eq!(
             bucket.available(&TEN, start + Duration::from_millis(200)),

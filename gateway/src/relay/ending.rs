@@ -4,16 +4,19 @@
 //! ours), unless no frame boundary comes; it answers, or time runs out. Then our side is shut, and
 //! what still comes is read and dropped for a moment: closing a socket with unread bytes makes
 //! the kernel send a reset, and a reset may destroy our Close before the peer has read it.
+//!
+//! The server closes first (RFC 6455 §7.1.1): a backend that has said goodbye is given that moment to
+//! do so before our side is shut, so that no port of ours is kept in TIME_WAIT for it.
 
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::leg::Goodbye;
 use super::outcome::{CloseCause, Outcome, Side};
 use super::{Relay, Turn};
 use crate::frame::{self, Close, Violation};
+use crate::transport::Wire;
 
 /// How long a peer may take to close its socket after we shut ours. Two seconds are several round
 /// trips of a bad mobile network; who is slower may see a reset after a complete goodbye.
@@ -29,7 +32,7 @@ pub(super) struct Ending {
     over: bool,
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Relay<T> {
+impl<T: Wire> Relay<T> {
     /// Begins to end the tunnel, unless it is ending already. `offender` broke a rule.
     pub(super) fn begin(&mut self, cause: CloseCause, offender: Option<Side>, now: Instant) {
         self.begin_with(cause, offender, None, now);
@@ -182,11 +185,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Relay<T> {
             return;
         };
         let mut all = true;
-        for leg in &mut self.legs {
-            if leg.was_told_all() && (ending.lingering || leg.has_said_all()) {
-                leg.shutdown(turn.cx);
-            } else {
+        for (side, leg) in [Side::Client, Side::Backend].iter().zip(&mut self.legs) {
+            if !leg.was_told_all() || !(ending.lingering || leg.has_said_all()) {
                 all = false;
+            } else if *side == Side::Client || !leg.will_end() {
+                leg.shutdown(turn.cx);
             }
         }
         if all && !ending.lingering {
@@ -230,7 +233,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Relay<T> {
             Some(ending) => (ending.cause, ending.reason),
             None => (CloseCause::Fault, String::new()),
         };
-        let [from_client, from_backend] = self.totals;
+        let [from_client, from_backend] = self.counts();
         let [client, backend] = &self.legs;
         Outcome {
             initiator: cause.initiator(),

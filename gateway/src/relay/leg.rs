@@ -4,11 +4,12 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
 use super::backlog::Backlog;
 use super::scan::Scanner;
+use crate::transport::Wire;
 
 /// Our Close for a side, until the frame before it ends.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +66,7 @@ pub(super) struct Leg<T> {
     pub(super) code: Option<u16>,
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Leg<T> {
+impl<T: Wire> Leg<T> {
     pub(super) fn new(io: T, scanner: Scanner, ahead: &[u8], now: Instant) -> Self {
         Self {
             io,
@@ -136,8 +137,28 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Leg<T> {
         if self.output.is_empty() {
             sent = self.write(cx, bytes);
         }
-        if !self.broken && sent < bytes.len() {
-            self.output.push(&bytes[sent..]);
+        self.keep(&bytes[sent..], now);
+    }
+
+    /// As [`send`](Self::send), for bytes behind which this side is shut in the same round.
+    pub(super) fn send_last(&mut self, cx: &mut Context<'_>, bytes: &[u8], now: Instant) {
+        let mut sent = 0;
+        if self.output.is_empty() && !self.broken {
+            match Pin::new(&mut self.io).poll_write_last(cx, bytes) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(count)) if count > 0 => {
+                    sent = count;
+                    self.unflushed = true;
+                }
+                Poll::Ready(_) => self.broken = true,
+            }
+        }
+        self.keep(&bytes[sent..], now);
+    }
+
+    fn keep(&mut self, rest: &[u8], now: Instant) {
+        if !self.broken && !rest.is_empty() {
+            self.output.push(rest);
             self.stalled_since.get_or_insert(now);
         }
     }
@@ -196,7 +217,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Leg<T> {
     }
 
     pub(super) fn shutdown(&mut self, cx: &mut Context<'_>) {
-        if self.broken {
+        if self.broken || (self.ended && !self.io.has_farewell()) {
             self.shut = true;
         }
         if !self.shut && Pin::new(&mut self.io).poll_shutdown(cx).is_ready() {
@@ -207,6 +228,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Leg<T> {
     /// Went away without a Close, as far as reading tells.
     pub(super) fn is_lost(&self) -> bool {
         self.ended && !self.close_received
+    }
+
+    /// Both Closes are through, so its own end is next.
+    pub(super) fn will_end(&self) -> bool {
+        self.close_sent && self.close_received && !self.ended && !self.broken
     }
 
     /// Nothing needs to be said to it any more.

@@ -72,15 +72,17 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Adds `other` to these.
-    pub fn add(&mut self, other: &Self) {
-        self.text += other.text;
-        self.binary += other.binary;
-        self.fragments += other.fragments;
-        self.pings += other.pings;
-        self.pongs += other.pongs;
-        self.closes += other.closes;
-        self.bytes += other.bytes;
+    /// What came since they were `before`.
+    pub(super) const fn since(&self, before: &Self) -> Self {
+        Self {
+            text: self.text - before.text,
+            binary: self.binary - before.binary,
+            fragments: self.fragments - before.fragments,
+            pings: self.pings - before.pings,
+            pongs: self.pongs - before.pongs,
+            closes: self.closes - before.closes,
+            bytes: self.bytes - before.bytes,
+        }
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::task::Poll;
 
-use tokio::io::{AsyncRead, AsyncWrite};
-
 use super::scan::{Stop, Want};
 use super::{Relay, Side, Turn};
+use crate::transport::Wire;
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Relay<T> {
+impl<T: Wire> Relay<T> {
     /// Takes what `side` has sent and passes it on; says whether anything happened.
     pub(super) fn pump(&mut self, turn: &mut Turn<'_, '_>, side: Side, scratch: &mut [u8]) -> bool {
         let want = self.want(side);
@@ -63,8 +62,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Relay<T> {
             let scan = from.scanner.scan(rest, want, &self.rules, turn.now);
             if want.passes_on() && scan.taken > 0 {
                 self.moved = turn.now;
+                let last = side == Side::Backend && matches!(scan.stop, Stop::Close(_));
                 let to = self.leg(side.other());
-                to.send(turn.cx, &rest[..scan.taken], turn.now);
+                // `part` shuts the client's leg once both Closes are through.
+                if last && to.close_received {
+                    to.send_last(turn.cx, &rest[..scan.taken], turn.now);
+                } else {
+                    to.send(turn.cx, &rest[..scan.taken], turn.now);
+                }
             }
             done += scan.taken;
             match scan.stop {

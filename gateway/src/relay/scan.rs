@@ -1,6 +1,6 @@
 //! What is to be done with bytes that came from one side. Pure: no socket, no timer.
 
-use tidegate_config::OnExceed;
+use tidegate_config::{OnExceed, Rate};
 use tokio::time::Instant;
 
 use super::bucket::Bucket;
@@ -61,22 +61,24 @@ pub(super) struct Scan {
 #[derive(Debug)]
 pub(super) struct Scanner {
     pub(super) tracker: Tracker,
-    messages: Bucket,
-    bytes: Bucket,
+    /// Boxed, because most APIs have no rates.
+    messages: Option<Box<Bucket>>,
+    bytes: Option<Box<Bucket>>,
     tag: u64,
     /// Our pings that are not answered yet.
     pub(super) pings: u8,
-    /// What was passed on since the meter was told.
+    /// What was passed on.
     pub(super) counts: Counts,
 }
 
 impl Scanner {
     /// `tag` is what our pings carry.
     pub(super) fn new(tracker: Tracker, rules: &Rules, tag: u64, now: Instant) -> Self {
+        let bucket = |rate: Option<&Rate>| rate.map(|rate| Box::new(Bucket::new(rate, now)));
         Self {
             tracker,
-            messages: Bucket::new(rules.messages.as_ref(), now),
-            bytes: Bucket::new(rules.bytes.as_ref(), now),
+            messages: bucket(rules.messages.as_ref()),
+            bytes: bucket(rules.bytes.as_ref()),
             tag,
             pings: 0,
             counts: Counts::default(),
@@ -92,20 +94,23 @@ impl Scanner {
             };
         }
         let byte_rate = rules.bytes.as_ref().filter(|_| want == Want::Relay);
-        let allowed = byte_rate.map_or(usize::MAX, |rate| self.bytes.available(rate, now));
+        let mut allowed = usize::MAX;
+        if let (Some(rate), Some(bucket)) = (byte_rate, &mut self.bytes) {
+            allowed = bucket.available(rate, now);
+        }
         let (taken, stop) = self.take_frames(input, want, allowed, (rules, now));
         if want.passes_on() {
             self.counts.bytes += taken as u64;
         }
-        let Some(rate) = byte_rate else {
+        let (Some(rate), Some(bucket)) = (byte_rate, &mut self.bytes) else {
             return Scan {
                 taken,
                 stop: stop.unwrap_or(Stop::End),
             };
         };
-        self.bytes.take(taken);
+        bucket.take(taken);
         let stop = stop.unwrap_or_else(|| match rate.on_exceed {
-            OnExceed::Delay => Stop::Wait(self.bytes.refilled(rate, true)),
+            OnExceed::Delay => Stop::Wait(bucket.refilled(rate, true)),
             OnExceed::Close => Stop::Exceeded(CloseCause::ByteRate),
         });
         Scan { taken, stop }
@@ -186,19 +191,19 @@ impl Scanner {
         if rules.max_message_bytes.is_some_and(|max| size > max) {
             return Err(Stop::Exceeded(CloseCause::MessageTooBig));
         }
-        let Some(rate) = &rules.messages else {
+        let (Some(rate), Some(bucket)) = (&rules.messages, &mut self.messages) else {
             return Ok(());
         };
         if header.opcode == Opcode::Continuation {
             return Ok(());
         }
-        if self.messages.available(rate, now) == 0 {
+        if bucket.available(rate, now) == 0 {
             return Err(match rate.on_exceed {
-                OnExceed::Delay => Stop::Wait(self.messages.refilled(rate, false)),
+                OnExceed::Delay => Stop::Wait(bucket.refilled(rate, false)),
                 OnExceed::Close => Stop::Exceeded(CloseCause::MessageRate),
             });
         }
-        self.messages.take(1);
+        bucket.take(1);
         Ok(())
     }
 

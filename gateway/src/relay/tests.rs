@@ -24,6 +24,8 @@ use crate::drain::Drain;
 use crate::session::{SessionInfo, Sessions};
 use peer::Peer;
 
+impl Wire for DuplexStream {}
+
 /// What a pipe holds.
 const PIPE: usize = 8 * 1024;
 
@@ -102,7 +104,14 @@ impl Meter for Metered {
             Side::Client => &self.client,
             Side::Backend => &self.backend,
         };
-        counts.lock().unwrap().add(more);
+        let mut sum = counts.lock().unwrap();
+        sum.text += more.text;
+        sum.binary += more.binary;
+        sum.fragments += more.fragments;
+        sum.pings += more.pings;
+        sum.pongs += more.pongs;
+        sum.closes += more.closes;
+        sum.bytes += more.bytes;
     }
 }
 

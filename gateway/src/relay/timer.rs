@@ -8,7 +8,6 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -16,6 +15,7 @@ use super::leg::Leg;
 use super::outcome::{CloseCause, Side};
 use super::rules::Rules;
 use super::{Relay, Turn};
+use crate::transport::Wire;
 
 /// The runtime's timer; none until something must be waited for.
 #[derive(Default)]
@@ -64,7 +64,7 @@ pub(super) fn retirement(rules: &Rules, now: Instant) -> Option<Instant> {
     Some(now + max.mul_f64(1.0 - rand::random_range(0.0..0.1)))
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Relay<T> {
+impl<T: Wire> Relay<T> {
     /// The table. A row without a time does not wait.
     fn timers(&self) -> [(Timer, Option<Instant>); 13] {
         let rules = &*self.rules;

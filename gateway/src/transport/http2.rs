@@ -7,11 +7,13 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Response};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::take_ahead;
 
 /// A client's stream. Dropped before it has ended, it is reset (`CANCEL`).
 #[derive(Debug)]
@@ -68,9 +70,7 @@ impl AsyncRead for Http2Stream {
                 None => return Poll::Ready(Ok(())),
             }
         }
-        let count = this.ahead.len().min(buf.remaining());
-        buf.put_slice(&this.ahead[..count]);
-        this.ahead.advance(count);
+        let count = take_ahead(&mut this.ahead, buf);
         // Fails for a stream that is over, which the next read tells.
         let _ = this.receive.flow_control().release_capacity(count);
         Poll::Ready(Ok(()))

@@ -4,10 +4,10 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::Transport;
+use super::{Transport, take_ahead};
 
 /// Gives what was read once more, then goes on.
 #[derive(Debug)]
@@ -32,9 +32,7 @@ impl AsyncRead for Rewound {
         if this.ahead.is_empty() {
             return Pin::new(&mut this.transport).poll_read(cx, buf);
         }
-        let count = this.ahead.len().min(buf.remaining());
-        buf.put_slice(&this.ahead[..count]);
-        this.ahead.advance(count);
+        take_ahead(&mut this.ahead, buf);
         Poll::Ready(Ok(()))
     }
 }

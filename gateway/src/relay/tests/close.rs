@@ -116,6 +116,21 @@ async fn the_client_is_answered_when_the_backend_just_hangs_up_on_its_close() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_backend_that_said_goodbye_may_close_first_for_a_moment() {
+    let mut bench = Bench::start();
+    bench.client.close(1000, "").await;
+    bench.backend.expect_close().await;
+    bench.backend.close(1000, "").await;
+    bench.client.expect_close().await;
+    let start = Instant::now();
+    bench.client.expect_end().await;
+    assert_eq!(start.elapsed().as_secs(), 0, "the client waits for nobody");
+    bench.backend.expect_end().await;
+    assert_eq!(start.elapsed().as_secs(), 2);
+    assert_eq!(bench.outcome().await.cause, CloseCause::ClientClosed);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_client_is_answered_when_the_backend_ignores_its_close() {
     let mut bench = Bench::start();
     let start = Instant::now();

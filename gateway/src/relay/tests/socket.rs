@@ -32,8 +32,8 @@ async fn tunnel(rules: Rules) -> (TcpStream, TcpStream, JoinHandle<Outcome>) {
     let sessions = Sessions::new();
     let (_trigger, drain) = Drain::pair();
     let relay = drain.spawn(relay(Tunnel {
-        client: client_leg,
-        backend: backend_leg,
+        client: Transport::Plain(client_leg),
+        backend: Transport::Plain(backend_leg),
         from_client: Bytes::new(),
         from_backend: Bytes::new(),
         extensions: false,
