@@ -5,6 +5,7 @@
 //! ended is told. An order waits in the tunnel's own mailbox and wakes its task: no channel and no
 //! task per tunnel. This module decides who must go; how that is done is the relay's matter.
 
+mod hashed;
 mod limit;
 mod mailbox;
 mod registry;
@@ -26,6 +27,7 @@ pub(crate) use mailbox::Order;
 pub use registry::Sessions;
 
 use crate::relay::CloseCause;
+use hashed::Hashed;
 use mailbox::Mailbox;
 use right::Right;
 
@@ -67,7 +69,7 @@ pub struct SessionInfo {
 /// One tunnel's entry; carries orders to its relay. It leaves the registry on drop.
 pub struct Session {
     sessions: Arc<Sessions>,
-    right: Arc<Right>,
+    right: Arc<Hashed<Right>>,
     mailbox: Arc<Mailbox>,
     token_expires_at: Option<i64>,
 }

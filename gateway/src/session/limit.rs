@@ -3,13 +3,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::RandomState;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidegate_config::ObjectKey;
 
 use super::Sessions;
+use super::hashed::{ByHash, Hashed};
 
 /// What is counted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,7 +42,7 @@ pub struct LimitReached {
 
 /// A place; free again on drop.
 pub struct Reservation {
-    key: Arc<LimitKey>,
+    key: Arc<Hashed<LimitKey>>,
     sessions: Arc<Sessions>,
 }
 
@@ -68,20 +69,22 @@ const SHARDS: usize = 16;
 #[derive(Default)]
 pub(super) struct Counts {
     hasher: RandomState,
-    shards: [Mutex<HashMap<Arc<LimitKey>, u32>>; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
 }
 
+type Shard = HashMap<Arc<Hashed<LimitKey>>, u32, ByHash>;
+
 impl Counts {
-    fn shard(&self, key: &LimitKey) -> MutexGuard<'_, HashMap<Arc<LimitKey>, u32>> {
-        let slot = self.hasher.hash_one(key) as usize % SHARDS;
+    fn shard(&self, key: &Hashed<LimitKey>) -> MutexGuard<'_, Shard> {
         // A count is one number: it is whole even if a thread died holding the lock.
-        self.shards[slot]
+        self.shards[key.part(SHARDS)]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn count(&self, key: &LimitKey) -> u32 {
-        self.shard(key).get(key).copied().unwrap_or_default()
+        let key = Hashed::new(key.clone(), &self.hasher);
+        self.shard(&key).get(&key).copied().unwrap_or_default()
     }
 }
 
@@ -90,6 +93,7 @@ pub(super) fn reserve(
     key: LimitKey,
     max: Option<u32>,
 ) -> Result<Reservation, LimitReached> {
+    let key = Hashed::new(key, &sessions.counts.hasher);
     let mut shard = sessions.counts.shard(&key);
     let taken = shard.get(&key).copied().unwrap_or_default();
     if let Some(max) = max.filter(|&max| max > 0 && taken >= max) {

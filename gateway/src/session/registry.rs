@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::RandomState;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use tidegate_config::CloseCode;
 use tokio::time::Instant;
 
+use super::hashed::{ByHash, Hashed};
 use super::limit::{self, LimitKey, LimitReached, Reservation};
 use super::mailbox::{Mailbox, Order};
 use super::right::{Right, Verdict};
@@ -27,6 +28,9 @@ const CLOCK_SLACK: Duration = Duration::from_secs(1);
 /// The tunnels of one right.
 type Group = HashMap<u64, Arc<Mailbox>>;
 
+/// The groups of some rights.
+type Shard = HashMap<Arc<Hashed<Right>>, Group, ByHash>;
+
 /// What holds for those who come later, too.
 #[derive(Default)]
 struct Standing {
@@ -41,7 +45,7 @@ struct Standing {
 pub struct Sessions {
     pub(super) counts: limit::Counts,
     hasher: RandomState,
-    shards: [Mutex<HashMap<Arc<Right>, Group>>; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
     standing: Mutex<Standing>,
     live: AtomicUsize,
     next_id: AtomicU64,
@@ -93,7 +97,8 @@ impl Sessions {
         }
     }
 
-    fn enter(&self, right: Right, mailbox: &Arc<Mailbox>) -> Arc<Right> {
+    fn enter(&self, right: Right, mailbox: &Arc<Mailbox>) -> Arc<Hashed<Right>> {
+        let right = Hashed::new(right, &self.hasher);
         let mut shard = self.shard(&right);
         let known = shard.get_key_value(&right).map(|(known, _)| known.clone());
         let right = known.unwrap_or_else(|| Arc::new(right));
@@ -186,7 +191,7 @@ impl Sessions {
         self.len() == 0
     }
 
-    pub(super) fn remove(&self, right: &Right, mailbox: &Mailbox) {
+    pub(super) fn remove(&self, right: &Hashed<Right>, mailbox: &Mailbox) {
         let mut shard = self.shard(right);
         let Some(group) = shard.get_mut(right) else {
             return;
@@ -214,8 +219,8 @@ impl Sessions {
         all
     }
 
-    fn shard(&self, right: &Right) -> MutexGuard<'_, HashMap<Arc<Right>, Group>> {
-        lock(&self.shards[self.hasher.hash_one(right) as usize % SHARDS])
+    fn shard(&self, right: &Hashed<Right>) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[right.part(SHARDS)])
     }
 
     fn standing(&self) -> MutexGuard<'_, Standing> {
