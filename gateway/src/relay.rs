@@ -104,6 +104,7 @@ pub fn relay<T: Wire>(tunnel: Tunnel<T>) -> Relay<T> {
         ending: None,
         waker: None,
         alarm: Alarm::default(),
+        calm: false,
         rules,
         session: tunnel.session,
         meter: tunnel.meter,
@@ -127,6 +128,8 @@ pub struct Relay<T> {
     /// The waker that the mailbox and the alarm know.
     waker: Option<Waker>,
     alarm: Alarm,
+    /// The alarm was set, or not needed, when it was last calm.
+    calm: bool,
     rules: Arc<Rules>,
     session: Session,
     meter: Option<Arc<dyn Meter>>,
@@ -136,6 +139,8 @@ pub struct Relay<T> {
 struct Turn<'a, 'b> {
     cx: &'a mut Context<'b>,
     now: Instant,
+    /// Sides that had nothing to read: they wake the task when they have.
+    silent: [bool; 2],
 }
 
 impl<T: Wire> Future for Relay<T> {
@@ -146,6 +151,7 @@ impl<T: Wire> Future for Relay<T> {
         let mut turn = Turn {
             now: Instant::now(),
             cx,
+            silent: [false; 2],
         };
         let new_waker = this.notice_waker(turn.cx);
         let news = this.read_news(turn.now);
@@ -164,7 +170,13 @@ impl<T: Wire> Future for Relay<T> {
         }
         if tired {
             turn.cx.waker().wake_by_ref();
-        } else {
+            this.calm = false;
+            return Poll::Pending;
+        }
+        // From one calm moment to the next, times only move forward: most polls need not look.
+        let was_calm = this.calm;
+        this.calm = this.is_calm();
+        if !(this.calm && was_calm) || new_waker || news || this.alarm.is_due(turn.now) {
             this.set_alarm(&mut turn, new_waker);
         }
         Poll::Pending

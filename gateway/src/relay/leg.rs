@@ -131,6 +131,13 @@ impl<T: Wire> Leg<T> {
         self.output.is_empty() && self.stalled_since.is_none()
     }
 
+    /// Does it neither hold nor wait for anything on its own?
+    pub(super) fn is_calm(&self) -> bool {
+        let waits = self.blocked || self.wants_ping;
+        let since = self.resume_at.or(self.pinged_at).or(self.stalled_since);
+        !waits && since.is_none() && self.output.is_empty()
+    }
+
     /// Writes `bytes`, and keeps what it does not take.
     pub(super) fn send(&mut self, cx: &mut Context<'_>, bytes: &[u8], now: Instant) {
         let mut sent = 0;

@@ -26,8 +26,14 @@ impl<T: Wire> Relay<T> {
         if !from.input.is_empty() && !from.partial {
             return self.pump_input(turn, side);
         }
+        if turn.silent[side as usize] {
+            return false;
+        }
         match from.read(turn.cx, scratch) {
-            Poll::Pending => false,
+            Poll::Pending => {
+                turn.silent[side as usize] = true;
+                false
+            }
             Poll::Ready(0) => {
                 self.on_ended(side, turn.now);
                 true

@@ -99,6 +99,11 @@ impl<T: Wire> Relay<T> {
         ]
     }
 
+    /// Are there no rows but those that stay, or move forward with what happens?
+    pub(super) fn is_calm(&self) -> bool {
+        self.ending.is_none() && self.order.is_none() && self.legs.iter().all(Leg::is_calm)
+    }
+
     fn next_timer(&self) -> Option<(Timer, Instant)> {
         let rows = self.timers().into_iter();
         rows.filter_map(|(timer, at)| Some((timer, at?)))
