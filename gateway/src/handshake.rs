@@ -19,6 +19,7 @@ mod stay;
 mod traced;
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -196,7 +197,7 @@ async fn shake(
         admit::route(snapshot, port, visitor)
     });
     let mut visit = match visit {
-        Ok(visit) => visit,
+        Ok(visit) => Box::new(visit),
         Err(refusal) => {
             record.refused(&refusal);
             farewell::answer(client, &refusal).await;
@@ -258,7 +259,7 @@ struct Client {
 async fn decide(
     server: &Server,
     snapshot: &Snapshot,
-    mut visit: Visit,
+    mut visit: Box<Visit>,
     mut client: Client,
     mut record: Record,
 ) -> Option<Box<Established>> {
@@ -268,7 +269,7 @@ async fn decide(
         Ok(admission) => {
             record.access(&visit.exchange);
             asked = trace::begin(&mut visit.exchange);
-            let opening = open::open(server, &mut visit, &mut record);
+            let opening = pin!(open::open(server, &mut visit, &mut record));
             stay::while_connected(&mut client.leg, &mut client.early, opening)
                 .await
                 .unwrap_or_else(|gone| Err(gone.into()))
@@ -289,7 +290,7 @@ async fn decide(
             // Free before the farewell, which waits for the client.
             visit.exchange.evaluation.places.clear();
             visit.exchange.evaluation.leases.clear();
-            let mut refusal = refuse(server, &mut visit, refusal).await;
+            let mut refusal = Box::pin(refuse(server, &mut visit, refusal)).await;
             // What a policy tells the client on purpose need not stand in the log.
             let mut logged = refusal.clone();
             logged.message = visit.exchange.masked(&logged.message);
@@ -317,7 +318,7 @@ async fn refuse(server: &Server, visit: &mut Visit, refusal: Refusal) -> Refusal
 /// Enters the tunnel and answers the client.
 async fn establish(
     server: &Server,
-    mut visit: Visit,
+    mut visit: Box<Visit>,
     client: Client,
     (admission, opened): (Admission, Opened),
     mut record: Record,
@@ -470,6 +471,10 @@ mod tests {
         size_of::<F>()
     }
 
+    fn size_of_future_of_two<A, B, F: Future>(_: impl FnOnce(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
     /// What a task holds for as long as a tunnel lives: the relay once, and little more. The
     /// handshake's own state is several KiB.
     #[test]
@@ -482,5 +487,7 @@ mod tests {
         );
         let task = size_of_future(serve);
         assert!(task <= 128, "{task} bytes besides the tunnel's");
+        let handshake = size_of_future_of_two(greet);
+        assert!(handshake <= 6 * 1024, "{handshake} bytes while it lasts");
     }
 }

@@ -59,7 +59,7 @@ pub(crate) async fn connect(
                 TcpFailure::Resolve(error) => ConnectError::Resolve(url.host.clone(), error),
                 TcpFailure::Connect(error) => ConnectError::Connect(url.authority(), error),
             })?,
-        Some(proxy) => open_through(proxy, resolver, url).await?,
+        Some(proxy) => Box::pin(open_through(proxy, resolver, url)).await?,
     };
     if url.scheme == UrlScheme::Ws {
         return Ok(Transport::Plain(socket));
@@ -70,7 +70,7 @@ pub(crate) async fn connect(
             .map_err(|_| ConnectError::Name(url.host.clone()))?,
     };
     let connector = TlsConnector::from(std::sync::Arc::clone(&tls.config));
-    let stream = connector.connect(name, socket).await;
+    let stream = Box::pin(connector.connect(name, socket)).await;
     let stream = stream.map_err(|error| ConnectError::Tls(url.authority(), error))?;
     Ok(Transport::TlsClient(Box::new(stream)))
 }
@@ -105,14 +105,22 @@ async fn open_through(
     Ok(socket)
 }
 
-/// The first address that answers. The next one joins in when one fails or takes its time.
+/// The first address that answers. Boxed where there are several: most names have one.
 async fn race<F, T>(addresses: &[SocketAddr], open: impl Fn(SocketAddr) -> F) -> io::Result<T>
 where
     F: Future<Output = io::Result<T>>,
 {
-    if let [only] = addresses {
-        return open(*only).await;
+    match addresses {
+        [only] => open(*only).await,
+        several => Box::pin(race_many(several, open)).await,
     }
+}
+
+/// The next one joins in when one fails or takes its time.
+async fn race_many<F, T>(addresses: &[SocketAddr], open: impl Fn(SocketAddr) -> F) -> io::Result<T>
+where
+    F: Future<Output = io::Result<T>>,
+{
     let mut waiting = addresses.iter();
     let mut attempts = FuturesUnordered::new();
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);

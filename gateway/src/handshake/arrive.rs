@@ -131,7 +131,7 @@ async fn announced(
     socket: &mut TcpStream,
     deadline: Instant,
 ) -> Result<Option<SocketAddr>, Departure> {
-    match timeout_at(deadline, proxy_header::read(socket)).await {
+    match timeout_at(deadline, Box::pin(proxy_header::read(socket))).await {
         Ok(Ok(source)) => Ok(source),
         // What a health check of a load balancer looks like.
         Ok(Err(ReadHeaderError::Gone { received: 0, .. })) => Err(Departure::Unheard),
@@ -186,7 +186,7 @@ async fn secure(
     if port.listeners.iter().all(|listener| listener.tls.is_none()) {
         return Ok((Transport::Plain(socket), None));
     }
-    match timeout_at(deadline, accept_tls(socket, port)).await {
+    match timeout_at(deadline, Box::pin(accept_tls(socket, port))).await {
         Ok(Ok((client, info))) => {
             record.tls(&info);
             record.phase(Phase::Tls);

@@ -26,7 +26,8 @@ pub(super) async fn answer(client: Transport, refusal: &Refusal) {
         client => client,
     };
     let bytes = refusal.encode();
-    let farewell = async {
+    // Boxed, so that handshakes that are not refused have no room for it.
+    let farewell = Box::pin(async {
         client.write_all(&bytes).await?;
         client.shutdown().await?;
         let mut ignored = 0;
@@ -38,7 +39,7 @@ pub(super) async fn answer(client: Transport, refusal: &Refusal) {
             }
         }
         Ok::<_, std::io::Error>(())
-    };
+    });
     // Whoever does not take it in time does without.
     let _ = timeout(PATIENCE, farewell).await;
 }

@@ -75,7 +75,8 @@ pub(super) async fn open(
     let services = &server.shared.services;
     pipeline.outbound(exchange, &answer, services).await?;
     if verdict == Verdict::Refused {
-        let body = dial::read_body(&mut backend, &answer, rest, BODY_PATIENCE).await;
+        let reading = dial::read_body(&mut backend, &answer, rest, BODY_PATIENCE);
+        let body = Box::pin(reading).await;
         return Err(refused(answer, body));
     }
     let mut answer = passed_on(answer.headers);

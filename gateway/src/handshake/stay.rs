@@ -3,7 +3,7 @@
 
 use std::future::{Future, poll_fn};
 use std::mem::MaybeUninit;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
@@ -28,13 +28,13 @@ impl From<Gone> for Refusal {
     }
 }
 
-/// Does `work` for as long as the client is there.
+/// Does `work` for as long as the client is there. Pinned by the caller: taken by value, it would have
+/// its place in memory twice.
 pub(super) async fn while_connected<T>(
     client: &mut (impl AsyncRead + Unpin),
     early: &mut BytesMut,
-    work: impl Future<Output = T>,
+    mut work: Pin<&mut impl Future<Output = T>>,
 ) -> Result<T, Gone> {
-    let mut work = pin!(work);
     poll_fn(|cx| {
         if let Poll::Ready(done) = work.as_mut().poll(cx) {
             return Poll::Ready(Ok(done));
@@ -67,6 +67,7 @@ fn poll_client(
 #[cfg(test)]
 mod tests {
     use std::future::{pending, ready};
+    use std::pin::pin;
 
     use tokio::io::AsyncWriteExt;
 
@@ -81,7 +82,7 @@ mod tests {
             tokio::task::yield_now().await;
             1
         };
-        let done = while_connected(&mut near, &mut early, work).await;
+        let done = while_connected(&mut near, &mut early, pin!(work)).await;
         assert_eq!(done.unwrap(), 1);
         assert!(early.starts_with(b"first\x07"));
         assert!(
@@ -95,7 +96,7 @@ mod tests {
     async fn work_for_a_client_that_left_is_dropped() {
         let (mut near, far) = tokio::io::duplex(64);
         drop(far);
-        let done = while_connected(&mut near, &mut BytesMut::new(), pending::<()>()).await;
+        let done = while_connected(&mut near, &mut BytesMut::new(), pin!(pending::<()>())).await;
         assert!(done.is_err());
     }
 
@@ -103,7 +104,7 @@ mod tests {
     async fn work_that_is_done_counts_though_the_client_left() {
         let (mut near, far) = tokio::io::duplex(64);
         drop(far);
-        let done = while_connected(&mut near, &mut BytesMut::new(), ready(1)).await;
+        let done = while_connected(&mut near, &mut BytesMut::new(), pin!(ready(1))).await;
         assert_eq!(done.unwrap(), 1);
     }
 }

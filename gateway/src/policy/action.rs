@@ -150,32 +150,35 @@ impl Action {
     }
 
     /// Runs it. A refusal ends the section.
+    ///
+    /// What may wait is boxed: every handshake would have room for the largest of them otherwise,
+    /// policies or not.
     pub(super) async fn run(
         &self,
         exchange: &mut Exchange,
         services: &Services,
     ) -> Result<(), Refusal> {
         match self {
-            Self::ValidateJwt(policy) => policy.run(exchange).await,
+            Self::ValidateJwt(policy) => Box::pin(policy.run(exchange)).await,
             Self::ValidateClientCertificate(policy) => policy.run(exchange),
-            Self::BasicAuth(policy) => policy.run(exchange, &services.passwords).await,
+            Self::BasicAuth(policy) => Box::pin(policy.run(exchange, &services.passwords)).await,
             Self::CheckHeader(policy) => policy.run(exchange),
-            Self::ExternalAuth(policy) => policy.run(exchange, services).await,
+            Self::ExternalAuth(policy) => Box::pin(policy.run(exchange, services)).await,
             Self::IpFilter(policy) => policy.run(exchange),
-            Self::RateLimit(policy) => policy.run(exchange, services).await,
-            Self::Quota(policy) => policy.run(exchange, services).await,
-            Self::LimitConnections(policy) => policy.run(exchange, services).await,
+            Self::RateLimit(policy) => Box::pin(policy.run(exchange, services)).await,
+            Self::Quota(policy) => Box::pin(policy.run(exchange, services)).await,
+            Self::LimitConnections(policy) => Box::pin(policy.run(exchange, services)).await,
             Self::SetHeader(policy) => policy.run(exchange),
             Self::SetQueryParameter(policy) => policy.run(exchange),
             Self::RewritePath(policy) => policy.run(exchange),
             Self::SetBackend(policy) => policy.run(exchange),
-            Self::BackendAuth(policy) => policy.run(exchange).await,
-            Self::SendRequest(policy) => policy.run(exchange, services).await,
-            Self::SendRequests(policy) => policy.run(exchange, services).await,
+            Self::BackendAuth(policy) => Box::pin(policy.run(exchange)).await,
+            Self::SendRequest(policy) => Box::pin(policy.run(exchange, services)).await,
+            Self::SendRequests(policy) => Box::pin(policy.run(exchange, services)).await,
             Self::Notify(policy) => policy.run(exchange, services),
-            Self::CacheLookup(policy) => policy.run(exchange, services).await,
-            Self::CacheStore(policy) => policy.run(exchange, services).await,
-            Self::CacheRemove(policy) => policy.run(exchange, services).await,
+            Self::CacheLookup(policy) => Box::pin(policy.run(exchange, services)).await,
+            Self::CacheStore(policy) => Box::pin(policy.run(exchange, services)).await,
+            Self::CacheRemove(policy) => Box::pin(policy.run(exchange, services)).await,
             Self::SetVariable(policy) => policy.run(exchange),
             Self::Include => Ok(()),
             Self::Log(policy) => policy.run(exchange),
