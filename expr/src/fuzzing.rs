@@ -174,7 +174,9 @@ fn is_bounded(value: &Value) {
 fn is_presentable(text: &str, error: &EvalError) {
     let said = error.to_string();
     assert!(said.chars().count() < 400, "{text:?}: {said}");
-    assert_eq!(mask(&said, &[SECRET]), said, "{text:?}: {said}");
+    let escaped = SECRET.escape_debug().to_string();
+    let masked = mask(&said, &[SECRET, &escaped]);
+    assert_eq!(masked, said, "{text:?} shows a secret");
     if let EvalError::Cost { position, .. } | EvalError::Failed { position, .. } = error {
         assert!(*position <= text.chars().count(), "{text:?}: {said}");
     }

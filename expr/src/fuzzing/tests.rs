@@ -72,6 +72,8 @@ const SEEDS: &[(&str, &str)] = &[
         "now.getFullYear() == 2026 && now.getDayOfWeek('Europe/Paris') < 7",
     ),
     ("secret in an error", "int(values.key)"),
+    ("secret as a name", "${vars['a' + values.key]}"),
+    ("secret as a key", "vars[values.key]"),
     ("template", "a ${request.path} $${not} ${'}'} ${{'a': 1}.a}"),
     ("secret template", "Bearer ${values.key}"),
     ("error", "${error.reason} ${response.status}"),
