@@ -87,7 +87,7 @@ pub struct GatewaySpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 64), inner(length(min = 2, max = 64), regex(pattern = "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$")))]
     pub trusted_proxies: Vec<String>,
-    /// What it tells others besides metrics and logs.
+    /// What it tells, and to whom: access log, labels of metrics, spans.
     #[serde(default)]
     pub telemetry: Telemetry,
     /// Lets requests of policies go to link-local addresses and metadata services of clouds, which

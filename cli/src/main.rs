@@ -11,6 +11,7 @@ use tidegate_cli::explain::{ExplainArgs, explain};
 use tidegate_cli::import::{ImportArgs, import};
 use tidegate_cli::run::{RunArgs, run, say};
 use tidegate_cli::validate::{ValidateArgs, validate};
+use tidegate_gateway::LogFormat;
 
 /// WebSocket API management for Kubernetes, and without.
 #[derive(Debug, Parser)]
@@ -60,6 +61,7 @@ fn start(cli: &Cli) -> anyhow::Result<u8> {
     let filter = tracing_subscriber::EnvFilter::try_new(&cli.log)?;
     tracing_subscriber::fmt()
         .json()
+        .map_event_format(LogFormat::around)
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();

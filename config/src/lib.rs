@@ -55,6 +55,9 @@ pub use shard::{
     AssembleError, FORMAT_VERSION, HARD_LIMIT_BYTES, Index, PartRef, Rendered, Shard, assemble,
     render, sha256,
 };
-pub use telemetry::{Telemetry, TraceExport};
+pub use telemetry::{
+    AccessLog, InvalidLineTemplate, LineField, LineKind, LinePiece, LineTemplate, LogFormat,
+    LogSampling, MessageLabel, MetricLabels, Telemetry, TextLines, TraceExport,
+};
 pub use timestamp::{InvalidTimestamp, Timestamp};
 pub use value::{NamedValue, ResolvedValue};

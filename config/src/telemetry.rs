@@ -1,22 +1,57 @@
-//! What a gateway tells others besides metrics and logs.
+//! What a gateway tells: its access log, labels of its metrics, spans.
+
+mod access_log;
+mod line_field;
+mod line_template;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a gateway tells others besides metrics and logs.
+pub use access_log::{AccessLog, LogFormat, LogSampling, TextLines};
+pub use line_field::{LineField, LineKind};
+pub use line_template::{InvalidLineTemplate, LinePiece, LineTemplate};
+
+/// What a gateway tells, and to whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Telemetry {
+    /// The lines about connections. Default: JSON, all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_log: Option<AccessLog>,
+    /// Labels of metrics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<MetricLabels>,
     /// Where spans of handshakes and tunnels go. Default: nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traces: Option<TraceExport>,
 }
 
 impl Telemetry {
-    /// Nothing.
+    /// Is all of it as it is without asking?
     pub fn is_off(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// Labels of metrics whose number of values is a matter of taste.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MetricLabels {
+    /// What messages and bytes are counted by, besides direction and type. Default: Api.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxItems" = 3, "x-kubernetes-list-type" = "set"))]
+    pub message_labels: Option<Vec<MessageLabel>>,
+}
+
+/// What messages and bytes are counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum MessageLabel {
+    /// The WebSocketApi.
+    Api,
+    /// The Product through which access was granted.
+    Product,
+    /// The Subscription whose key was shown.
+    Subscription,
 }
 
 /// Where spans go.

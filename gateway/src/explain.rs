@@ -16,6 +16,7 @@ use crate::gateway::{Shared, StartError};
 use crate::handshake::Explainer;
 use crate::metrics::Metrics;
 use crate::policy::Services;
+use crate::record::Recorder;
 use crate::session::Sessions;
 use crate::snapshot::{Lasting, Snapshot};
 use crate::trace::Trace;
@@ -92,6 +93,7 @@ pub async fn explain(update: Update, question: &Question) -> Result<Explained, E
         snapshot: ArcSwap::new(Arc::new(snapshot)),
         services,
         sessions,
+        recorder: Recorder::new(Arc::clone(&metrics)),
         metrics,
         traces: Arc::default(),
         drain,

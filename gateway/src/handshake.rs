@@ -33,12 +33,12 @@ use tokio::io::AsyncWriteExt;
 use crate::dial::{Resolver, Seat, put_field};
 use crate::exchange::Exchange;
 use crate::gateway::Shared;
-use crate::metrics::{ApiMetrics, Phase};
+use crate::metrics::{Phase, Whose};
 use crate::quota::{Book, Metering};
 use crate::record::{Record, TunnelRecord};
 use crate::refusal::{Origin, Reason, Refusal};
 use crate::relay::{Meter, Relay, Tunnel, relay};
-use crate::session::{Reservation, SessionInfo};
+use crate::session::{Reservation, Session, SessionInfo};
 use crate::shared_counters::Lease;
 use crate::snapshot::{Port, Snapshot};
 use crate::socket;
@@ -146,7 +146,7 @@ pub(crate) fn serve(
 async fn greet(server: Arc<Server>, accepted: Accepted) -> Option<Guest> {
     let snapshot = server.shared.snapshot.load_full();
     let port = Arc::clone(snapshot.ports.get(&accepted.port)?);
-    let mut record = Record::begin(&server.shared.metrics, accepted.peer, accepted.at);
+    let mut record = Record::begin(&server.shared.recorder, accepted.peer, accepted.at);
     let refused = match arrive::arrive(accepted, &port, &snapshot, &mut record).await {
         Ok(Arrived::Request(arrival)) => {
             let established = shake(&server, &snapshot, &port, arrival, record).await;
@@ -350,17 +350,7 @@ async fn establish(
     for socket in [leg.socket(), backend.socket()].into_iter().flatten() {
         socket::allow_stall(socket, visit.api.rules.write_stall);
     }
-    let metrics: Arc<ApiMetrics> = Arc::clone(&visit.api.metrics);
-    let mut meter: Arc<dyn Meter> = metrics;
-    let mut metering = None;
-    let metered = std::mem::take(&mut visit.exchange.evaluation.metered);
-    if !metered.is_empty() {
-        let services = &server.shared.services;
-        let book: Arc<dyn Book> = Arc::clone(services) as _;
-        let (entry, counting) = services.ledger.open(book, metered, meter, session.closer());
-        metering = Some(entry);
-        meter = counting;
-    }
+    let (meter, metering) = meters(server, &mut visit, &session);
     let tunnel = Tunnel {
         client: leg,
         backend,
@@ -384,6 +374,26 @@ async fn establish(
     }))
 }
 
+/// Where the tunnel counts: for metrics always, for quotas where there are any.
+fn meters(
+    server: &Server,
+    visit: &mut Visit,
+    session: &Session,
+) -> (Arc<dyn Meter>, Option<Metering>) {
+    let Shared {
+        metrics, services, ..
+    } = &*server.shared;
+    let meter = metrics.meter(&visit.api.metrics, || whose(visit));
+    let metered = std::mem::take(&mut visit.exchange.evaluation.metered);
+    if metered.is_empty() {
+        return (meter, None);
+    }
+    let book: Arc<dyn Book> = Arc::clone(services) as _;
+    let ledger = &services.ledger;
+    let (entry, meter) = ledger.open(book, metered, meter, session.closer());
+    (meter, Some(entry))
+}
+
 /// What comes to the backend as the client's: our own words first.
 fn behind(greeting: Vec<u8>, early: BytesMut) -> Bytes {
     if greeting.is_empty() {
@@ -392,6 +402,16 @@ fn behind(greeting: Vec<u8>, early: BytesMut) -> Bytes {
     let mut all = greeting;
     all.extend_from_slice(&early);
     all.into()
+}
+
+fn whose(visit: &Visit) -> Whose {
+    let Visit { api, exchange, .. } = visit;
+    let subscription = exchange.subscription.as_ref();
+    Whose {
+        api: api.config.key.clone(),
+        product: exchange.product.as_ref().map(|product| product.key.clone()),
+        subscription: subscription.map(|subscription| subscription.key.clone()),
+    }
 }
 
 fn session_info(visit: &Visit, key_hash: Option<String>) -> SessionInfo {

@@ -42,6 +42,7 @@ mod http_client;
 mod jwks;
 mod jwt;
 mod listener;
+mod log_format;
 mod metrics;
 mod outage;
 mod password;
@@ -65,6 +66,7 @@ mod worker;
 
 pub use explain::{ExplainError, Explained, InvalidQuestion, Question, explain};
 pub use gateway::{Applied, BoundListener, Gateway, Options, Ports, Problem, StartError};
+pub use log_format::LogFormat;
 pub use metrics::Metrics;
 pub use source::{Ack, Cluster, ConnectError, Directory, Feed, Pod};
 pub use state_dir::{LoadError, SaveError, StateDir};

@@ -13,7 +13,7 @@ use futures::future::{BoxFuture, join};
 use tidegate_config::ObjectKey;
 use tidegate_gateway::settings::{Identity, Log, Network, Settings};
 use tidegate_gateway::{
-    Ack, Cluster, Directory, Feed, Gateway, Metrics, Options, Pod, Ports, StateDir,
+    Ack, Cluster, Directory, Feed, Gateway, LogFormat, Metrics, Options, Pod, Ports, StateDir,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
@@ -73,6 +73,7 @@ fn start_log(settings: &Log, metrics: &Metrics) -> WorkerGuard {
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
+        .map_event_format(LogFormat::around)
         .with_env_filter(EnvFilter::new(format!(
             "{KUBE_NOISE},{}",
             settings.log_level

@@ -8,15 +8,17 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
+use prometheus::proto::MetricFamily;
 use prometheus::{
     Encoder, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
     TextEncoder,
 };
-use tidegate_config::ObjectKey;
+use tidegate_config::{MetricLabels, ObjectKey};
 
 use self::backends::BackendMetrics;
 use self::label::code_label;
 use self::log::LogMetrics;
+use self::messages::MessageMetrics;
 use self::process::Process;
 use self::register::{counter, counters, gauge, gauges, histogram, histograms};
 use self::services::ServiceMetrics;
@@ -26,11 +28,13 @@ use crate::policy::Services;
 mod backends;
 mod label;
 mod log;
+mod messages;
 mod process;
 mod register;
 mod services;
 
 pub(crate) use label::{Direction, FrameKind, HandshakeResult, Phase};
+pub(crate) use messages::{MessageCounters, Whose};
 
 /// Label value where no API was found (yet).
 const NO_API: &str = "-";
@@ -42,6 +46,7 @@ pub struct Metrics {
     handshakes: IntCounterVec,
     handshake_seconds: HistogramVec,
     tunnels: Tunnels,
+    messages: MessageMetrics,
     config_errors: IntCounterVec,
     apis: Mutex<HashMap<ObjectKey, Arc<ApiMetrics>>>,
     process: Process,
@@ -68,8 +73,6 @@ struct Tunnels {
     active: IntGaugeVec,
     closed: IntCounterVec,
     seconds: Histogram,
-    messages: IntCounterVec,
-    bytes: IntCounterVec,
 }
 
 impl Metrics {
@@ -90,6 +93,7 @@ impl Metrics {
                 &["phase"],
             ),
             tunnels: Tunnels::new(&r),
+            messages: MessageMetrics::new(),
             config_errors: counters(
                 &r,
                 "tidegate_config_errors_total",
@@ -147,6 +151,30 @@ impl Metrics {
         created
     }
 
+    /// What messages and bytes of tunnels that open from now on are counted by.
+    pub(crate) fn label_messages(&self, labels: Option<&MetricLabels>) {
+        self.messages.choose(labels);
+    }
+
+    /// Where a tunnel of `api` counts its messages.
+    pub(crate) fn meter(
+        &self,
+        api: &ApiMetrics,
+        whose: impl FnOnce() -> Whose,
+    ) -> Arc<MessageCounters> {
+        self.messages.counters(&api.messages, whose)
+    }
+
+    /// Drops the series of messages of what is no longer served.
+    pub(crate) fn retain_messages(
+        &self,
+        api: impl Fn(&ObjectKey) -> bool,
+        product: impl Fn(&ObjectKey) -> bool,
+        subscription: impl Fn(&ObjectKey) -> bool,
+    ) {
+        self.messages.retain(api, product, subscription);
+    }
+
     /// One handshake answered. `reason` must come from a closed set: empty when accepted.
     pub(crate) fn handshake(
         &self,
@@ -187,8 +215,6 @@ impl Metrics {
         forget(&self.handshakes, &gone);
         forget(&self.tunnels.active, &gone);
         forget(&self.tunnels.closed, &gone);
-        forget(&self.tunnels.messages, &gone);
-        forget(&self.tunnels.bytes, &gone);
         self.backends.forget(&gone);
     }
 
@@ -222,12 +248,17 @@ impl Metrics {
         self.backends.refresh();
         self.log.refresh();
         let mut text = Vec::new();
-        let families = self.registry.gather();
         TextEncoder::new()
-            .encode(&families, &mut text)
+            .encode(&self.gather(), &mut text)
             .expect("writing to memory does not fail, and every family has a sample");
         let text = String::from_utf8(text).expect("names and label values are text");
         text + &self.services.custom()
+    }
+
+    fn gather(&self) -> Vec<MetricFamily> {
+        let mut families = self.registry.gather();
+        self.messages.gather(&mut families);
+        families
     }
 }
 
@@ -246,18 +277,6 @@ impl Tunnels {
                 "tidegate_tunnel_duration_seconds",
                 "Age of tunnels that ended",
             ),
-            messages: counters(
-                r,
-                "tidegate_messages_total",
-                "Messages and control frames relayed",
-                &["api", "direction", "type"],
-            ),
-            bytes: counters(
-                r,
-                "tidegate_bytes_total",
-                "Bytes relayed, frame headers included",
-                &["api", "direction"],
-            ),
         }
     }
 }
@@ -269,14 +288,9 @@ pub(crate) struct ApiMetrics {
     name: String,
     tunnels: Tunnels,
     circuits_opened: IntCounterVec,
-    series: OnceLock<ApiSeries>,
-}
-
-#[derive(Debug)]
-struct ApiSeries {
-    active: IntGauge,
-    messages: [[IntCounter; 6]; 2],
-    bytes: [IntCounter; 2],
+    active: OnceLock<IntGauge>,
+    /// As long as they are counted by API alone.
+    messages: OnceLock<Arc<MessageCounters>>,
 }
 
 impl ApiMetrics {
@@ -285,23 +299,24 @@ impl ApiMetrics {
             name: key.to_string(),
             tunnels: tunnels.clone(),
             circuits_opened: circuits_opened.clone(),
-            series: OnceLock::new(),
+            active: OnceLock::new(),
+            messages: OnceLock::new(),
         }
     }
 
-    fn series(&self) -> &ApiSeries {
-        self.series
-            .get_or_init(|| ApiSeries::new(&self.tunnels, &self.name))
+    fn active(&self) -> &IntGauge {
+        let active = || self.tunnels.active.with_label_values(&[&self.name]);
+        self.active.get_or_init(active)
     }
 
     /// A tunnel opened.
     pub(crate) fn opened(&self) {
-        self.series().active.inc();
+        self.active().inc();
     }
 
     /// A tunnel ended. `initiator` must come from a closed set; `code` is what the client saw.
     pub(crate) fn closed(&self, initiator: &'static str, code: Option<u16>, age: Duration) {
-        self.series().active.dec();
+        self.active().dec();
         let labels = [self.name.as_str(), initiator, code_label(code)];
         self.tunnels.closed.with_label_values(&labels).inc();
         self.tunnels.seconds.observe(age.as_secs_f64());
@@ -310,32 +325,6 @@ impl ApiMetrics {
     /// The circuit of one of its backends opened.
     pub(crate) fn circuit_opened(&self) {
         self.circuits_opened.with_label_values(&[&self.name]).inc();
-    }
-
-    /// So many frames of one kind were relayed.
-    pub(crate) fn messages(&self, direction: Direction, kind: FrameKind, count: u64) {
-        self.series().messages[direction as usize][kind as usize].inc_by(count);
-    }
-
-    /// So many bytes were relayed.
-    pub(crate) fn bytes(&self, direction: Direction, count: u64) {
-        self.series().bytes[direction as usize].inc_by(count);
-    }
-}
-
-impl ApiSeries {
-    fn new(tunnels: &Tunnels, api: &str) -> Self {
-        Self {
-            active: tunnels.active.with_label_values(&[api]),
-            messages: Direction::ALL.map(|direction| {
-                FrameKind::ALL.map(|kind| {
-                    let labels = [api, direction.as_str(), kind.as_str()];
-                    tunnels.messages.with_label_values(&labels)
-                })
-            }),
-            bytes: Direction::ALL
-                .map(|direction| tunnels.bytes.with_label_values(&[api, direction.as_str()])),
-        }
     }
 }
 

@@ -5,8 +5,10 @@
 //! `docs/logs.md`. Keys, tokens and query values never get here: queries are masked on the way in.
 //! A record that is dropped unfinished tells that, so that nothing ends unheard.
 
+mod access_log;
 mod lifecycle;
 mod line;
+mod recorder;
 mod spans;
 #[cfg(test)]
 mod tests;
@@ -21,7 +23,7 @@ use uuid::Uuid;
 
 use crate::exchange::{Exchange, TlsInfo};
 use crate::head::RequestHead;
-use crate::metrics::{ApiMetrics, Direction, FrameKind, Metrics, Phase};
+use crate::metrics::{Direction, FrameKind, MessageCounters, Phase};
 use crate::refusal::{Origin, Reason, Refusal};
 use crate::relay::{CloseCause, Counts, Initiator, Meter, Outcome, Side};
 use crate::snapshot::Api;
@@ -29,9 +31,12 @@ use crate::span::Spans;
 use lifecycle::Stage;
 use line::Seen;
 
+pub(crate) use access_log::{AccessLog, TEXT_LINE};
+pub(crate) use recorder::Recorder;
+
 /// What is known of a handshake while it lasts.
 struct Handshake {
-    metrics: Arc<Metrics>,
+    recorder: Arc<Recorder>,
     started: Instant,
     phase_started: Instant,
     peer: SocketAddr,
@@ -63,6 +68,7 @@ pub(crate) struct TunnelRecord {
 
 /// Whose tunnel it is.
 struct Who {
+    recorder: Arc<Recorder>,
     id: Uuid,
     client: IpAddr,
     api: Arc<Api>,
@@ -73,10 +79,10 @@ struct Who {
 
 impl Record {
     /// A connection came.
-    pub(crate) fn begin(metrics: &Arc<Metrics>, peer: SocketAddr, at: Instant) -> Self {
+    pub(crate) fn begin(recorder: &Arc<Recorder>, peer: SocketAddr, at: Instant) -> Self {
         let uuid = random_id();
         Self(Some(Box::new(Handshake {
-            metrics: Arc::clone(metrics),
+            recorder: Arc::clone(recorder),
             started: at,
             phase_started: at,
             peer,
@@ -109,6 +115,7 @@ impl Record {
         self.with(|known| {
             let now = Instant::now();
             known
+                .recorder
                 .metrics
                 .handshake_phase(phase, now - known.phase_started);
             known.phase_started = now;
@@ -191,6 +198,7 @@ impl Record {
         let known = self.0.take()?;
         known.accept(answer);
         let Handshake {
+            recorder,
             uuid,
             client,
             api,
@@ -202,6 +210,7 @@ impl Record {
         let api = api?;
         api.metrics.opened();
         let who = Who {
+            recorder,
             id: uuid,
             client,
             api,
@@ -263,7 +272,7 @@ impl Drop for TunnelRecord {
     }
 }
 
-impl Meter for ApiMetrics {
+impl Meter for MessageCounters {
     fn passed(&self, sender: Side, more: &Counts) {
         let direction = match sender {
             Side::Client => Direction::ToBackend,

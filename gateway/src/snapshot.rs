@@ -23,6 +23,7 @@ use crate::client_address::TrustedProxies;
 use crate::dial::{BackendUrl, ClientTlsFactory, Out, Pool, Way};
 use crate::metrics::{ApiMetrics, Metrics};
 use crate::policy::{Pipeline, ScopePolicies, Services};
+use crate::record::AccessLog;
 use crate::relay::Rules;
 use crate::session::Access;
 use crate::span::Tracer;
@@ -96,6 +97,7 @@ pub(crate) struct Snapshot {
     policies: Arc<ScopePolicies>,
     /// Takes the spans of handshakes, where they go anywhere.
     pub(crate) tracer: Option<Arc<Tracer>>,
+    pub(crate) access_log: Arc<AccessLog>,
     /// What the revision says that this does not serve. Looked at again with the next revision,
     /// changed or not: as long as it is wrong, it is told.
     rejected: Vec<Rejected>,

@@ -17,6 +17,7 @@ use crate::listener_tls::Tls;
 use crate::policies::{Policies, Scope, is_network, same_access};
 use crate::problem::{Problem, summary, verdict};
 use crate::references::References;
+use crate::telemetry;
 use crate::{GatewayVerdict, ListenerVerdict, Serving, World};
 
 /// A Gateway while APIs are being attached.
@@ -79,7 +80,7 @@ pub(crate) fn check<'a>(
         timeouts: spec.timeouts,
         drain: spec.drain,
         trusted_proxies,
-        telemetry: spec.telemetry.clone(),
+        telemetry: telemetry::resolve(&spec.telemetry, previous, &mut problems),
         allow_metadata_addresses: spec.allow_metadata_addresses,
         counters,
     };

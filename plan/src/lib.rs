@@ -28,6 +28,7 @@ mod product;
 mod references;
 mod routes;
 mod subscription;
+mod telemetry;
 mod urls;
 mod verdict;
 mod world;

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use crate::drain::Drain;
 use crate::metrics::Metrics;
 use crate::policy::Services;
+use crate::record::Recorder;
 use crate::session::Sessions;
 use crate::snapshot::Snapshot;
 use crate::trace::Traces;
@@ -19,6 +20,7 @@ pub(crate) struct Shared {
     pub(crate) services: Arc<Services>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) recorder: Arc<Recorder>,
     pub(crate) traces: Arc<Traces>,
     /// Of connections: asked, new handshakes are refused with 503; insisted, all sockets are cut.
     pub(crate) drain: Drain,

@@ -18,6 +18,7 @@ use crate::gateway::{Applied, BoundListener, Options, Problem, Shared, State};
 use crate::handshake::Explainer;
 use crate::health::HealthChecks;
 use crate::listener::{Listeners, Listening};
+use crate::record::Recorder;
 use crate::session::Access;
 use crate::snapshot::{Lasting, Snapshot};
 use crate::update::Update;
@@ -150,8 +151,7 @@ impl Takeover {
             }
             None => self.running = Some(self.begin(Arc::clone(&snapshot), rejected)?),
         }
-        let served = |key: &_| snapshot.api(key).is_some();
-        self.state.metrics.retain_apis(served);
+        self.tell_as(&snapshot);
         self.health.reconcile(&snapshot);
         self.state.sessions.reconcile(snapshot);
         let revision = update.revision;
@@ -160,12 +160,30 @@ impl Takeover {
         Ok(())
     }
 
+    /// Logs and counts as the Gateway asks, and forgets what is no longer there.
+    fn tell_as(&self, snapshot: &Snapshot) {
+        if let Some(running) = &self.running {
+            let log = Arc::clone(&snapshot.access_log);
+            running.shared.recorder.log_as(log);
+        }
+        let metrics = &self.state.metrics;
+        metrics.label_messages(snapshot.settings.telemetry.metrics.as_ref());
+        let api = |key: &_| snapshot.api(key).is_some();
+        metrics.retain_apis(api);
+        metrics.retain_messages(
+            api,
+            |key| snapshot.product(key).is_some(),
+            |key| snapshot.subscription(key).is_some(),
+        );
+    }
+
     fn begin(&self, snapshot: Arc<Snapshot>, rejected: Vec<Rejected>) -> io::Result<Running> {
         let shared = Arc::new(Shared {
             snapshot: ArcSwap::new(snapshot),
             services: Arc::clone(&self.lasting.services),
             sessions: Arc::clone(&self.state.sessions),
             metrics: Arc::clone(&self.state.metrics),
+            recorder: Recorder::new(Arc::clone(&self.state.metrics)),
             traces: Arc::clone(&self.state.traces),
             drain: self.drains.connections.clone(),
         });

@@ -233,7 +233,7 @@ async fn begin(
     let snapshot = server.shared.snapshot.load_full();
     let port = Arc::clone(snapshot.ports.get(&origin.port)?);
     let now = std::time::Instant::now();
-    let mut record = Record::begin(&server.shared.metrics, origin.socket, now);
+    let mut record = Record::begin(&server.shared.recorder, origin.socket, now);
     record.client(origin.peer.ip().to_canonical());
     if let Some(tls) = &origin.tls {
         record.tls(tls);

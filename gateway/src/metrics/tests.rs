@@ -6,6 +6,14 @@ fn lines(metrics: &Metrics, of: &str) -> Vec<String> {
     matching.map(str::to_owned).collect()
 }
 
+fn whose(api: &ObjectKey) -> Whose {
+    Whose {
+        api: api.clone(),
+        product: None,
+        subscription: None,
+    }
+}
+
 #[test]
 fn what_an_api_counts_is_labelled_with_it() {
     let metrics = Metrics::new();
@@ -13,8 +21,9 @@ fn what_an_api_counts_is_labelled_with_it() {
     let api = metrics.api(&key);
     api.opened();
     api.opened();
-    api.messages(Direction::ToClient, FrameKind::Binary, 7);
-    api.bytes(Direction::ToBackend, 99);
+    let counters = metrics.meter(&api, || whose(&key));
+    counters.messages(Direction::ToClient, FrameKind::Binary, 7);
+    counters.bytes(Direction::ToBackend, 99);
     api.closed("client", Some(4711), Duration::from_secs(3));
     metrics.handshake(Some(&key), HandshakeResult::Refused, "token_missing");
     metrics.handshake(None, HandshakeResult::Refused, "route_not_found");
@@ -39,12 +48,16 @@ fn series_of_removed_apis_are_dropped() {
         ObjectKey::new("shop", "stays"),
     );
     for key in [&gone, &stays] {
-        metrics.api(key).opened();
+        let api = metrics.api(key);
+        api.opened();
+        metrics.meter(&api, || whose(key));
         metrics.handshake(Some(key), HandshakeResult::Accepted, "");
     }
     metrics.retain_apis(|key| *key == stays);
+    metrics.retain_messages(|key| *key == stays, |_| true, |_| true);
     assert!(!metrics.render().contains("shop/gone"));
     assert_eq!(lines(&metrics, "tidegate_tunnels_active").len(), 1);
+    assert_eq!(lines(&metrics, "tidegate_bytes_total").len(), 2);
     assert_eq!(lines(&metrics, "tidegate_handshakes_total").len(), 1);
 }
 
@@ -74,6 +87,7 @@ fn the_documentation_lists_every_metric() {
     let key = ObjectKey::new("shop", "chat");
     let api = metrics.api(&key);
     api.opened();
+    metrics.meter(&api, || whose(&key));
     api.closed("client", None, Duration::ZERO);
     metrics.handshake(Some(&key), HandshakeResult::Accepted, "");
     metrics.handshake_phase(Phase::Total, Duration::ZERO);
@@ -82,7 +96,7 @@ fn the_documentation_lists_every_metric() {
     metrics.health_check(&key, true);
     metrics.count_backends(move || vec![(key.clone(), Out::default())]);
     metrics.render();
-    let registered = metrics.registry.gather().into_iter().map(|family| {
+    let registered = metrics.gather().into_iter().map(|family| {
         let kind = format!("{:?}", family.get_field_type()).to_lowercase();
         let labels = family.get_metric()[0].get_label().iter();
         let mut labels: Vec<String> = labels.map(|label| label.name().to_owned()).collect();

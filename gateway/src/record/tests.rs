@@ -1,4 +1,5 @@
 use super::*;
+use crate::metrics::Metrics;
 
 fn handshakes(metrics: &Metrics) -> Vec<String> {
     let text = metrics.render();
@@ -13,7 +14,8 @@ fn a_record_is_counted_once_however_it_ends() {
     let peer = "192.0.2.1:7".parse().unwrap();
     let counted = |end: fn(Record)| {
         let metrics = Metrics::new();
-        end(Record::begin(&metrics, peer, Instant::now()));
+        let recorder = Recorder::new(Arc::clone(&metrics));
+        end(Record::begin(&recorder, peer, Instant::now()));
         handshakes(&metrics)
     };
     let line = |result: &str, reason: &str| {

@@ -15,6 +15,7 @@ use crate::access::AccessIndex;
 use crate::chain::text_of;
 use crate::client_address::TrustedProxies;
 use crate::policy::{Context, Scope, ScopePolicies};
+use crate::record::AccessLog;
 use crate::route::Router;
 use crate::span::Tracer;
 use crate::tls::ServerTls;
@@ -58,6 +59,7 @@ pub(super) fn compile(
     let snapshot = Snapshot {
         trusted_proxies: work.trusted_proxies(),
         tracer: work.tracer(),
+        access_log: work.access_log(),
         ports: work.ports(&apis),
         blocked: gateway.blocked,
         access: work.access(),
@@ -125,6 +127,18 @@ impl Compilation<'_> {
             Err(error) => {
                 self.reject_gateway(text_of(&error));
                 before
+            }
+        }
+    }
+
+    fn access_log(&mut self) -> Arc<AccessLog> {
+        let wanted = &self.update.config.settings.telemetry.access_log;
+        match AccessLog::compile(wanted.as_ref()) {
+            Ok(compiled) => Arc::new(compiled),
+            Err(error) => {
+                self.reject_gateway(format!("telemetry.accessLog.text: {error}"));
+                let before = self.previous.map(|before| Arc::clone(&before.access_log));
+                before.unwrap_or_default()
             }
         }
     }

@@ -5,6 +5,7 @@ use std::sync::{Mutex, OnceLock};
 
 use serde_json::Value;
 use tidegate_config::SubscriptionScope;
+use tidegate_gateway::LogFormat;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::backend::Backend;
@@ -37,22 +38,23 @@ impl MakeWriter<'_> for Lines {
 }
 
 /// Listens for all tests of this process, as the binary would.
-fn listen() {
+pub(crate) fn listen() {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| {
         let subscriber = tracing_subscriber::fmt().json().flatten_event(true);
         subscriber
+            .map_event_format(LogFormat::around)
             .with_env_filter("tidegate::access=info,tidegate::connection=debug")
             .with_writer(Lines)
             .init();
     });
 }
 
-/// All lines of one API so far, and as text.
+/// All JSON lines of one API so far, and as text.
 fn lines(api: &str) -> (Vec<Value>, String) {
     let text = String::from_utf8(LINES.lock().unwrap().clone()).unwrap();
     let ours = text.lines().filter(|line| line.contains(api));
-    let text: Vec<&str> = ours.collect();
+    let text: Vec<&str> = ours.filter(|line| line.starts_with('{')).collect();
     let parsed = text
         .iter()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -60,7 +62,16 @@ fn lines(api: &str) -> (Vec<Value>, String) {
     (parsed, text.join("\n"))
 }
 
-async fn wait_for(api: &str, count: usize) -> (Vec<Value>, String) {
+/// All lines of one API so far that are no JSON.
+pub(crate) fn text_lines(api: &str) -> Vec<String> {
+    let text = String::from_utf8(LINES.lock().unwrap().clone()).unwrap();
+    let ours = text.lines().filter(|line| line.contains(api));
+    ours.filter(|line| !line.starts_with('{'))
+        .map(str::to_owned)
+        .collect()
+}
+
+pub(crate) async fn wait_for(api: &str, count: usize) -> (Vec<Value>, String) {
     until("the lines", || lines(api).0.len() >= count).await;
     lines(api)
 }

@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod access_log;
 mod attacks;
 mod backend;
 mod circuit;
