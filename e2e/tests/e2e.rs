@@ -46,5 +46,7 @@ mod signalr;
 mod stage;
 #[path = "e2e/standalone.rs"]
 mod standalone;
+#[path = "e2e/telemetry.rs"]
+mod telemetry;
 #[path = "e2e/third_party.rs"]
 mod third_party;
