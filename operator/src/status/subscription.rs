@@ -1,8 +1,8 @@
 //! Status of a Subscription. Pure.
 
-use tidegate_api::SubscriptionStatus;
+use tidegate_api::{Reason, SubscriptionStatus};
 use tidegate_config::ObjectKey;
-use tidegate_plan::{Serving, SubscriptionVerdict};
+use tidegate_plan::{Judgement, Serving, SubscriptionVerdict};
 
 use super::{Progress, Serves, Stamp};
 use crate::objects::{Kind, ObjectRef};
@@ -18,7 +18,16 @@ pub(crate) fn of_subscription(
         gateway,
         serving: Serving::Current,
     };
-    let programmed = progress.judge(&object, verdict.gateways.iter().map(serves));
+    let served = progress.judge(&object, verdict.gateways.iter().map(serves));
+    let programmed = if served.status && !verdict.verdict.accepted.status {
+        // One key of two, say: it opens tunnels, but this is not what was asked for.
+        Judgement::bad(
+            Reason::Invalid,
+            "served by every pod, but for what is not accepted",
+        )
+    } else {
+        served
+    };
     SubscriptionStatus {
         observed_generation: Some(verdict.verdict.generation),
         state: Some(verdict.phase),
@@ -26,3 +35,6 @@ pub(crate) fn of_subscription(
         conditions: stamp.all(&verdict.verdict, &programmed),
     }
 }
+
+#[cfg(test)]
+mod tests;

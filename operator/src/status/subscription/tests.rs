@@ -1,0 +1,44 @@
+use serde_json::json;
+use tidegate_api::{ConditionType, SubscriptionPhase};
+use tidegate_plan::Verdict;
+
+use super::*;
+use crate::testing::{parse, pods, published};
+
+/// Status and reason of the condition `Programmed`.
+fn programmed(accepted: Judgement) -> (String, String) {
+    let gateway = ObjectKey::new("shop", "edge");
+    let (published, pods) = (published(5), pods(&[5]));
+    let mut progress = Progress::default();
+    progress.add(&gateway, Some(&published), &pods, None);
+    let verdict = SubscriptionVerdict {
+        verdict: Verdict {
+            generation: 3,
+            accepted,
+            resolved: Judgement::good(Reason::ResolvedRefs, ""),
+        },
+        phase: SubscriptionPhase::Active,
+        keys: parse(json!({"secretName": "trader-keys"})),
+        gateways: vec![gateway.clone()],
+    };
+    let now = parse(json!("2031-01-01T00:00:00Z"));
+    let stamp = Stamp {
+        now: &now,
+        live: &[],
+    };
+    let key = ObjectKey::new("shop", "trader");
+    let status = of_subscription(&key, &verdict, &progress, stamp);
+    let found = status.conditions.into_iter();
+    let found = found.filter(|c| c.type_ == ConditionType::Programmed.as_str());
+    let found: Vec<_> = found.map(|c| (c.status, c.reason)).collect();
+    found.into_iter().next().unwrap()
+}
+
+#[test]
+fn one_bad_key_of_two_is_served_by_half_and_not_programmed() {
+    let said = |status: &str, reason: &str| (status.to_owned(), reason.to_owned());
+    let good = Judgement::good(Reason::Accepted, "valid");
+    assert_eq!(programmed(good), said("True", "Programmed"));
+    let bad = Judgement::bad(Reason::KeyTooShort, "secondaryKey of Secret …");
+    assert_eq!(programmed(bad), said("False", "Invalid"));
+}
