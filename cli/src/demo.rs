@@ -106,14 +106,25 @@ Key  {key}
      (header {header}, or query parameter {query})
 
 Try it:
-  tidegate connect {url} --key {key}
+  {program} connect {url} --key {key}
   wscat -c '{url}?{query}={key}'
   python3 -m websockets '{url}?{query}={key}'
   websocat '{url}?{query}={key}'
 In a browser's console:
   new WebSocket('{url}?{query}={key}').onmessage = e => console.log(e.data)
 Without the key: 401. Ctrl-C ends.",
+        program = program(std::env::args().next()),
         header = tidegate_config::DEFAULT_KEY_HEADER,
         query = tidegate_config::DEFAULT_KEY_QUERY,
     ));
+}
+
+/// This program as it was called: nobody says that it is on the PATH.
+fn program(called: Option<String>) -> String {
+    let called = called.filter(|called| !called.is_empty());
+    let called = called.unwrap_or_else(|| "tidegate".to_owned());
+    if called.contains(char::is_whitespace) {
+        return format!("'{called}'");
+    }
+    called
 }
