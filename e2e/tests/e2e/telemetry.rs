@@ -1,5 +1,7 @@
 //! What a Gateway tells as its owner asks for it: lines of its log, labels of its metrics, spans.
 
+use std::path::Path;
+
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use tidegate_e2e::backend::Echo;
@@ -61,6 +63,16 @@ async fn lines_and_labels_are_what_the_gateway_asks_for() -> anyhow::Result<()> 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const SPAN: &str = "b7ad6b7169203331";
 
+/// A receiver of spans, and where they are to be sent.
+async fn receiver(interpreter: &Path) -> anyhow::Result<(Process, String)> {
+    let mut receiver = Process::spawn("otlp", python(interpreter, "otlp.py", &[]))?;
+    let port = receiver.line("its port", |line| {
+        line.strip_prefix("listening on ").map(str::to_owned)
+    });
+    let endpoint = format!("http://127.0.0.1:{}/v1/traces", port.await?);
+    Ok((receiver, endpoint))
+}
+
 /// The JSON lines about spans that the receiver printed.
 fn spans(receiver: &Process) -> anyhow::Result<Vec<Value>> {
     let printed = receiver.stdout();
@@ -75,11 +87,7 @@ async fn spans_are_what_opentelemetry_defines() -> anyhow::Result<()> {
     let Some(interpreter) = set_up("python").await? else {
         return Ok(());
     };
-    let mut receiver = Process::spawn("otlp", python(&interpreter, "otlp.py", &[]))?;
-    let port = receiver.line("its port", |line| {
-        line.strip_prefix("listening on ").map(str::to_owned)
-    });
-    let endpoint = format!("http://127.0.0.1:{}/v1/traces", port.await?);
+    let (receiver, endpoint) = receiver(&interpreter).await?;
     let traces = format!("  telemetry: {{traces: {{endpoint: \"{endpoint}\"}}}}\n");
     let scene = Scene::new("spans").await?;
     let echo = Echo::start().await?;

@@ -286,3 +286,36 @@ fn a_broken_product_never_opens_more() {
         assert_eq!(config.apis, ["chat"], "{name}");
     }
 }
+
+#[test]
+fn a_log_whose_lines_can_not_be_written_stays_what_it_was() {
+    let log = |text: &str| json!({"telemetry": {"accessLog": {"format": "Text", "text": {"close": text}}}});
+    let good = edge().gateway("told", log("${id}"));
+    let rendered = |plan: &Plan| {
+        let settings = &plan.gateways[&key("told")].config.settings;
+        let log = settings.telemetry.access_log.clone();
+        log.map(|log| log.text.unwrap().close)
+    };
+    assert_eq!(rendered(&good.plan()).as_deref(), Some("${id}"));
+    for (text, said) in [
+        (
+            "${clinet}",
+            "there is no field \"clinet\", did you mean \"client\"?",
+        ),
+        (
+            "${user_agent}",
+            "the field user_agent stands in handshake lines only",
+        ),
+        ("${id", "the ${ at position 0 is not closed"),
+    ] {
+        let said = format!("spec.telemetry.accessLog.text.close: {said}");
+        let first = edge().gateway("told", log(text)).plan();
+        assert_eq!(rendered(&first), None, "{text}");
+        let later = good.clone().served().gateway("told", log(text)).plan();
+        assert_eq!(rendered(&later).as_deref(), Some("${id}"), "{text}");
+        for plan in [first, later] {
+            let verdict = &plan.gateway_verdicts[&key("told")].verdict;
+            assert_eq!(verdict.accepted.message, said);
+        }
+    }
+}

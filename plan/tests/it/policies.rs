@@ -1,7 +1,7 @@
 //! Policies: what expressions and the schema can not tell.
 
 use serde_json::{Value, json};
-use tidegate_plan::{Plan, Verdict};
+use tidegate_plan::Verdict;
 
 use crate::support::{api_reasons, api_verdict, edge, empty, key, pair, reasons, served};
 
@@ -495,39 +495,6 @@ fn where_spans_go_is_rendered() {
     let traces = telemetry("told").traces.as_ref().unwrap();
     assert_eq!((&*traces.endpoint, traces.sample_percent), (endpoint, 100));
     assert!(telemetry("edge").is_off());
-}
-
-#[test]
-fn a_log_whose_lines_can_not_be_written_stays_what_it_was() {
-    let log = |text: &str| json!({"telemetry": {"accessLog": {"format": "Text", "text": {"close": text}}}});
-    let good = edge().gateway("told", log("${id}"));
-    let rendered = |plan: &Plan| {
-        let settings = &plan.gateways[&key("told")].config.settings;
-        let log = settings.telemetry.access_log.clone();
-        log.map(|log| log.text.unwrap().close)
-    };
-    assert_eq!(rendered(&good.plan()).as_deref(), Some("${id}"));
-    for (text, said) in [
-        (
-            "${clinet}",
-            "there is no field \"clinet\", did you mean \"client\"?",
-        ),
-        (
-            "${user_agent}",
-            "the field user_agent stands in handshake lines only",
-        ),
-        ("${id", "the ${ at position 0 is not closed"),
-    ] {
-        let said = format!("spec.telemetry.accessLog.text.close: {said}");
-        let first = edge().gateway("told", log(text)).plan();
-        assert_eq!(rendered(&first), None, "{text}");
-        let later = good.clone().served().gateway("told", log(text)).plan();
-        assert_eq!(rendered(&later).as_deref(), Some("${id}"), "{text}");
-        for plan in [first, later] {
-            let verdict = &plan.gateway_verdicts[&key("told")].verdict;
-            assert_eq!(verdict.accepted.message, said);
-        }
-    }
 }
 
 fn reads(name: &str) -> Value {
