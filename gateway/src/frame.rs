@@ -130,6 +130,8 @@ pub(crate) struct Tracker {
     payload: u64,
     /// Bytes so far of the message whose last fragment has not come.
     message: Option<u64>,
+    /// Is the message that came last binary?
+    binary: bool,
 }
 
 impl Tracker {
@@ -139,6 +141,7 @@ impl Tracker {
             extensions,
             payload: 0,
             message: None,
+            binary: false,
         }
     }
 
@@ -210,6 +213,11 @@ impl Tracker {
         }
     }
 
+    /// Is the message binary whose last fragment has not come?
+    pub(crate) const fn in_binary(&self) -> bool {
+        self.binary
+    }
+
     /// How large the message is with this frame; 0 for control frames.
     pub(crate) fn message_size_with(&self, header: &Header) -> u64 {
         if header.opcode.is_control() {
@@ -226,6 +234,10 @@ impl Tracker {
         if !header.opcode.is_control() {
             let size = self.message_size_with(header);
             self.message = (!header.fin).then_some(size);
+            self.binary = match header.opcode {
+                Opcode::Continuation => self.binary,
+                opcode => opcode == Opcode::Binary,
+            };
         }
     }
 }

@@ -33,7 +33,7 @@ mod process;
 mod register;
 mod services;
 
-pub(crate) use label::{Direction, FrameKind, HandshakeResult, Phase};
+pub(crate) use label::{Direction, HandshakeResult, Phase};
 pub(crate) use messages::{MessageCounters, Whose};
 
 /// Label value where no API was found (yet).

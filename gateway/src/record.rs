@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::exchange::{Exchange, TlsInfo};
 use crate::head::RequestHead;
-use crate::metrics::{Direction, FrameKind, MessageCounters, Phase};
+use crate::metrics::{Direction, MessageCounters, Phase};
 use crate::refusal::{Origin, Reason, Refusal};
 use crate::relay::{CloseCause, Counts, Initiator, Meter, Outcome, Side};
 use crate::snapshot::Api;
@@ -278,28 +278,7 @@ impl Meter for MessageCounters {
             Side::Client => Direction::ToBackend,
             Side::Backend => Direction::ToClient,
         };
-        let Counts {
-            text,
-            binary,
-            fragments,
-            pings,
-            pongs,
-            closes,
-            bytes,
-        } = *more;
-        for (kind, count) in [
-            (FrameKind::Text, text),
-            (FrameKind::Binary, binary),
-            (FrameKind::Fragment, fragments),
-            (FrameKind::Ping, pings),
-            (FrameKind::Pong, pongs),
-            (FrameKind::Close, closes),
-        ] {
-            if count > 0 {
-                self.messages(direction, kind, count);
-            }
-        }
-        self.bytes(direction, bytes);
+        self.count(direction, more);
     }
 }
 

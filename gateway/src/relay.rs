@@ -37,7 +37,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-pub use outcome::{CloseCause, Counts, Initiator, Meter, Outcome, Side};
+pub use outcome::{CloseCause, Counts, FrameKind, Initiator, Meter, Outcome, PerKind, Side};
 pub use rules::Rules;
 
 use crate::frame::Tracker;

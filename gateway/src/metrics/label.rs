@@ -77,46 +77,6 @@ impl Direction {
     }
 }
 
-/// What kind of frame is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum FrameKind {
-    /// A text message (its first frame).
-    Text,
-    /// A binary message (its first frame).
-    Binary,
-    /// A further frame of a fragmented message.
-    Fragment,
-    /// A ping.
-    Ping,
-    /// A pong.
-    Pong,
-    /// A close.
-    Close,
-}
-
-impl FrameKind {
-    pub(super) const ALL: [Self; 6] = [
-        Self::Text,
-        Self::Binary,
-        Self::Fragment,
-        Self::Ping,
-        Self::Pong,
-        Self::Close,
-    ];
-
-    /// The label.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Binary => "binary",
-            Self::Fragment => "fragment",
-            Self::Ping => "ping",
-            Self::Pong => "pong",
-            Self::Close => "close",
-        }
-    }
-}
-
 /// Peers choose codes from 3000 on freely, so these share a label (RFC 6455 §7.4.2).
 pub(super) fn code_label(code: Option<u16>) -> &'static str {
     match code {

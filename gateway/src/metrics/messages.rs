@@ -13,10 +13,11 @@ use prometheus::{IntCounter, IntCounterVec, Registry};
 use tidegate_config::{MessageLabel, MetricLabels, ObjectKey};
 
 use super::NO_API;
-use super::label::{Direction, FrameKind};
+use super::label::Direction;
 use super::register::counters;
+use crate::relay::{Counts, FrameKind, PerKind};
 
-/// Sets of label values with a product or a subscription in them. Each has 14 series: so many are
+/// Sets of label values with a product or a subscription in them. Each has 28 series: so many are
 /// some megabytes, and what a scrape can carry.
 const MAX_SETS: usize = 1000;
 
@@ -72,9 +73,12 @@ struct LabelSet {
 /// The handles of one set of label values.
 #[derive(Debug)]
 pub(crate) struct MessageCounters {
-    messages: [[IntCounter; 6]; 2],
-    bytes: [IntCounter; 2],
+    messages: PerDirection,
+    bytes: PerDirection,
 }
+
+/// A counter for each kind of frame, in both directions.
+type PerDirection = [[IntCounter; FrameKind::ALL.len()]; 2];
 
 impl MessageMetrics {
     pub(super) fn new() -> Self {
@@ -158,7 +162,7 @@ impl Family {
                 &registry,
                 "tidegate_bytes_total",
                 "Bytes relayed, frame headers included",
-                &own[..own.len() - 1],
+                &own,
             ),
             registry,
             sets: Mutex::default(),
@@ -221,15 +225,12 @@ impl Family {
         let gone: Vec<_> = sets.extract_if(|set, _| !keep(set)).collect();
         for (set, _) in gone {
             let values = self.values(&set);
-            for_each_series(&values, |labels, of_bytes| {
-                let vec = if of_bytes {
-                    &self.bytes
-                } else {
-                    &self.messages
-                };
-                // They were made together and are removed together: it is there.
-                let _ = vec.remove_label_values(labels);
-            });
+            for (direction, kind) in series() {
+                let labels = labels(&values, direction, kind);
+                // They were made together and are removed together: they are there.
+                let _ = self.messages.remove_label_values(&labels);
+                let _ = self.bytes.remove_label_values(&labels);
+            }
         }
     }
 
@@ -238,16 +239,16 @@ impl Family {
     }
 }
 
-/// Calls `each` with the label values of every series of a set.
-fn for_each_series(values: &[String], mut each: impl FnMut(&[&str], bool)) {
-    let own: Vec<&str> = values.iter().map(String::as_str).collect();
-    for direction in Direction::ALL {
-        let of_direction = [&own[..], &[direction.as_str()]].concat();
-        each(&of_direction, true);
-        for kind in FrameKind::ALL {
-            each(&[&of_direction[..], &[kind.as_str()]].concat(), false);
-        }
-    }
+/// What the series of a set differ in.
+fn series() -> impl Iterator<Item = (Direction, FrameKind)> {
+    let directions = Direction::ALL.into_iter();
+    directions.flat_map(|direction| FrameKind::ALL.map(|kind| (direction, kind)))
+}
+
+/// The label values of one series of a set.
+fn labels(set: &[String], direction: Direction, kind: FrameKind) -> Vec<&str> {
+    let own = set.iter().map(String::as_str);
+    own.chain([direction.as_str(), kind.as_str()]).collect()
 }
 
 fn chosen(choice: u8) -> impl Iterator<Item = (MessageLabel, &'static str)> {
@@ -258,29 +259,31 @@ fn chosen(choice: u8) -> impl Iterator<Item = (MessageLabel, &'static str)> {
 
 impl MessageCounters {
     fn new(family: &Family, values: &[String]) -> Self {
-        let own: Vec<&str> = values.iter().map(String::as_str).collect();
+        let of = |counters: &IntCounterVec| {
+            Direction::ALL.map(|direction| {
+                FrameKind::ALL
+                    .map(|kind| counters.with_label_values(&labels(values, direction, kind)))
+            })
+        };
         Self {
-            messages: Direction::ALL.map(|direction| {
-                FrameKind::ALL.map(|kind| {
-                    let labels = [&own[..], &[direction.as_str(), kind.as_str()]].concat();
-                    family.messages.with_label_values(&labels)
-                })
-            }),
-            bytes: Direction::ALL.map(|direction| {
-                let labels = [&own[..], &[direction.as_str()]].concat();
-                family.bytes.with_label_values(&labels)
-            }),
+            messages: of(&family.messages),
+            bytes: of(&family.bytes),
         }
     }
 
-    /// So many frames of one kind were relayed.
-    pub(crate) fn messages(&self, direction: Direction, kind: FrameKind, count: u64) {
-        self.messages[direction as usize][kind as usize].inc_by(count);
+    /// So much was relayed.
+    pub(crate) fn count(&self, direction: Direction, more: &Counts) {
+        add(&self.messages[direction as usize], &more.frames);
+        add(&self.bytes[direction as usize], &more.bytes);
     }
+}
 
-    /// So many bytes were relayed.
-    pub(crate) fn bytes(&self, direction: Direction, count: u64) {
-        self.bytes[direction as usize].inc_by(count);
+/// Most bursts are of one kind: what is 0 costs no atomic addition.
+fn add(counters: &[IntCounter; FrameKind::ALL.len()], more: &PerKind) {
+    for (kind, counter) in FrameKind::ALL.into_iter().zip(counters) {
+        if more[kind] > 0 {
+            counter.inc_by(more[kind]);
+        }
     }
 }
 
@@ -310,6 +313,13 @@ mod tests {
         }));
     }
 
+    fn text(bytes: u64) -> Counts {
+        Counts {
+            frames: [(FrameKind::Text, 1)].into(),
+            bytes: [(FrameKind::Text, bytes)].into(),
+        }
+    }
+
     /// Label values and counts of all series that have counted bytes.
     fn bytes(metrics: &MessageMetrics) -> Vec<(String, f64)> {
         let mut families = Vec::new();
@@ -322,7 +332,7 @@ mod tests {
             .filter(|series| series.get_counter().get_value() > 0.0)
             .map(|series| {
                 let labels = series.get_label().iter();
-                let labels = labels.filter(|label| label.name() != "direction");
+                let labels = labels.filter(|label| !["direction", "type"].contains(&label.name()));
                 let labels: Vec<_> = labels
                     .map(|l| format!("{}={}", l.name(), l.value()))
                     .collect();
@@ -349,8 +359,8 @@ mod tests {
         ] {
             let metrics = MessageMetrics::new();
             choose(&metrics, labels);
-            of(&metrics, &whose).bytes(Direction::ToClient, 5);
-            of(&metrics, &whose).bytes(Direction::ToClient, 2);
+            of(&metrics, &whose).count(Direction::ToClient, &text(5));
+            of(&metrics, &whose).count(Direction::ToClient, &text(2));
             assert_eq!(bytes(&metrics), [(expected.to_owned(), 7.0)]);
         }
     }
@@ -361,8 +371,8 @@ mod tests {
         let whose = whose("chat", None, Some("ahab"));
         let before = of(&metrics, &whose);
         choose(&metrics, &[MessageLabel::Subscription]);
-        before.bytes(Direction::ToClient, 1);
-        of(&metrics, &whose).bytes(Direction::ToClient, 2);
+        before.count(Direction::ToClient, &text(1));
+        of(&metrics, &whose).count(Direction::ToClient, &text(2));
         let counted = [("api=shop/chat", 1.0), ("subscription=shop/ahab", 2.0)];
         assert_eq!(bytes(&metrics), counted.map(|(l, n)| (l.to_owned(), n)));
         metrics.retain(|_| true, |_| true, |_| false);
@@ -381,7 +391,7 @@ mod tests {
         for i in 0..MAX_SETS + 50 {
             let name = format!("s{i}");
             let counters = of(&metrics, &whose("chat", None, Some(&name)));
-            counters.bytes(Direction::ToBackend, 1);
+            counters.count(Direction::ToBackend, &text(1));
         }
         let found = bytes(&metrics);
         assert_eq!(found.len(), MAX_SETS + 1);
@@ -389,7 +399,7 @@ mod tests {
         assert!(found.contains(&(other, 50.0)));
         metrics.retain(|_| true, |_| true, |key| key.name == "s7");
         let again = of(&metrics, &whose("chat", None, Some("new")));
-        again.bytes(Direction::ToBackend, 1);
+        again.count(Direction::ToBackend, &text(1));
         let names = bytes(&metrics).into_iter().map(|(labels, _)| labels);
         let own = |name: &str| format!("api=shop/chat,subscription={name}");
         let expected = ["other", "shop/new", "shop/s7"].map(own);

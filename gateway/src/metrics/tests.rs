@@ -1,4 +1,5 @@
 use super::*;
+use crate::relay::{Counts, FrameKind};
 
 fn lines(metrics: &Metrics, of: &str) -> Vec<String> {
     let text = metrics.render();
@@ -22,15 +23,19 @@ fn what_an_api_counts_is_labelled_with_it() {
     api.opened();
     api.opened();
     let counters = metrics.meter(&api, || whose(&key));
-    counters.messages(Direction::ToClient, FrameKind::Binary, 7);
-    counters.bytes(Direction::ToBackend, 99);
+    let sent = |frames, bytes| Counts {
+        frames: [(FrameKind::Binary, frames)].into(),
+        bytes: [(FrameKind::Binary, bytes)].into(),
+    };
+    counters.count(Direction::ToClient, &sent(7, 70));
+    counters.count(Direction::ToBackend, &sent(1, 99));
     api.closed("client", Some(4711), Duration::from_secs(3));
     metrics.handshake(Some(&key), HandshakeResult::Refused, "token_missing");
     metrics.handshake(None, HandshakeResult::Refused, "route_not_found");
     for expected in [
         "tidegate_tunnels_active{api=\"shop/chat\"} 1",
         "tidegate_messages_total{api=\"shop/chat\",direction=\"to_client\",type=\"binary\"} 7",
-        "tidegate_bytes_total{api=\"shop/chat\",direction=\"to_backend\"} 99",
+        "tidegate_bytes_total{api=\"shop/chat\",direction=\"to_backend\",type=\"binary\"} 99",
         "tidegate_tunnels_closed_total{api=\"shop/chat\",code=\"4xxx\",initiator=\"client\"} 1",
         "tidegate_handshakes_total{api=\"shop/chat\",reason=\"token_missing\",result=\"refused\"} 1",
         "tidegate_handshakes_total{api=\"-\",reason=\"route_not_found\",result=\"refused\"} 1",
@@ -57,7 +62,7 @@ fn series_of_removed_apis_are_dropped() {
     metrics.retain_messages(|key| *key == stays, |_| true, |_| true);
     assert!(!metrics.render().contains("shop/gone"));
     assert_eq!(lines(&metrics, "tidegate_tunnels_active").len(), 1);
-    assert_eq!(lines(&metrics, "tidegate_bytes_total").len(), 2);
+    assert_eq!(lines(&metrics, "tidegate_bytes_total").len(), 14);
     assert_eq!(lines(&metrics, "tidegate_handshakes_total").len(), 1);
 }
 

@@ -59,7 +59,7 @@ impl Meter for ByteMeter {
     fn passed(&self, sender: Side, more: &Counts) {
         self.other.passed(sender, more);
         // Only the tunnel's own task writes: no read-modify-write is needed.
-        let sum = self.bytes.load(Ordering::Relaxed) + more.bytes;
+        let sum = self.bytes.load(Ordering::Relaxed) + more.bytes.sum();
         self.bytes.store(sum, Ordering::Relaxed);
     }
 }

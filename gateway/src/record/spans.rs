@@ -70,10 +70,10 @@ impl Who {
             KeyValue::new("tidegate.api", self.api.config.key.to_string()),
             KeyValue::new("tidegate.initiator", outcome.initiator.as_str()),
             KeyValue::new("tidegate.cause", outcome.cause.as_str()),
-            number("tidegate.from_client.messages", up.text + up.binary),
-            number("tidegate.from_client.bytes", up.bytes),
-            number("tidegate.from_backend.messages", down.text + down.binary),
-            number("tidegate.from_backend.bytes", down.bytes),
+            number("tidegate.from_client.messages", up.messages()),
+            number("tidegate.from_client.bytes", up.bytes.sum()),
+            number("tidegate.from_backend.messages", down.messages()),
+            number("tidegate.from_backend.bytes", down.bytes.sum()),
         ];
         let code = outcome.client_code.map(i64::from);
         attributes.extend(code.map(|code| KeyValue::new("tidegate.client_code", code)));

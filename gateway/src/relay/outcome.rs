@@ -1,5 +1,6 @@
 //! How a tunnel ended, and what went through it.
 
+use std::ops::{Index, IndexMut};
 use std::time::Duration;
 
 /// One of the two peers.
@@ -52,36 +53,112 @@ impl From<Side> for Initiator {
     }
 }
 
-/// Messages and bytes that one side sent.
+/// What kind of frame passes: the five of Azure API Management's pages, and what keeps a connection
+/// alive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum FrameKind {
+    /// A text message (its first frame).
+    #[default]
+    Text,
+    /// A binary message (its first frame).
+    Binary,
+    /// A further frame of a text message.
+    TextFragment,
+    /// A further frame of a binary message.
+    BinaryFragment,
+    /// A ping.
+    Ping,
+    /// A pong.
+    Pong,
+    /// A close.
+    Close,
+}
+
+impl FrameKind {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 7] = [
+        Self::Text,
+        Self::Binary,
+        Self::TextFragment,
+        Self::BinaryFragment,
+        Self::Ping,
+        Self::Pong,
+        Self::Close,
+    ];
+
+    /// As metric label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Binary => "binary",
+            Self::TextFragment => "text_fragment",
+            Self::BinaryFragment => "binary_fragment",
+            Self::Ping => "ping",
+            Self::Pong => "pong",
+            Self::Close => "close",
+        }
+    }
+}
+
+/// A number for each kind of frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PerKind([u64; FrameKind::ALL.len()]);
+
+impl PerKind {
+    /// Of all kinds together.
+    pub fn sum(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    fn since(&self, before: &Self) -> Self {
+        Self(std::array::from_fn(|kind| self.0[kind] - before.0[kind]))
+    }
+}
+
+impl<const N: usize> From<[(FrameKind, u64); N]> for PerKind {
+    fn from(numbers: [(FrameKind, u64); N]) -> Self {
+        let mut all = Self::default();
+        for (kind, number) in numbers {
+            all[kind] += number;
+        }
+        all
+    }
+}
+
+impl Index<FrameKind> for PerKind {
+    type Output = u64;
+
+    fn index(&self, kind: FrameKind) -> &u64 {
+        &self.0[kind as usize]
+    }
+}
+
+impl IndexMut<FrameKind> for PerKind {
+    fn index_mut(&mut self, kind: FrameKind) -> &mut u64 {
+        &mut self.0[kind as usize]
+    }
+}
+
+/// Frames and bytes that one side sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Text messages (first frames).
-    pub text: u64,
-    /// Binary messages (first frames).
-    pub binary: u64,
-    /// Continuation frames.
-    pub fragments: u64,
-    /// Pings.
-    pub pings: u64,
-    /// Pongs, without those that answer our own pings.
-    pub pongs: u64,
-    /// Close frames.
-    pub closes: u64,
-    /// Bytes on the wire (inside TLS) that were passed on.
-    pub bytes: u64,
+    /// Frames; pongs without those that answer our own pings.
+    pub frames: PerKind,
+    /// Bytes on the wire (inside TLS) that were passed on, headers included.
+    pub bytes: PerKind,
 }
 
 impl Counts {
+    /// Messages that began.
+    pub fn messages(&self) -> u64 {
+        self.frames[FrameKind::Text] + self.frames[FrameKind::Binary]
+    }
+
     /// What came since they were `before`.
-    pub(super) const fn since(&self, before: &Self) -> Self {
+    pub(super) fn since(&self, before: &Self) -> Self {
         Self {
-            text: self.text - before.text,
-            binary: self.binary - before.binary,
-            fragments: self.fragments - before.fragments,
-            pings: self.pings - before.pings,
-            pongs: self.pongs - before.pongs,
-            closes: self.closes - before.closes,
-            bytes: self.bytes - before.bytes,
+            frames: self.frames.since(&before.frames),
+            bytes: self.bytes.since(&before.bytes),
         }
     }
 }

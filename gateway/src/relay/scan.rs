@@ -4,7 +4,7 @@ use tidegate_config::{OnExceed, Rate};
 use tokio::time::Instant;
 
 use super::bucket::Bucket;
-use super::outcome::{CloseCause, Counts};
+use super::outcome::{CloseCause, Counts, FrameKind};
 use super::rules::Rules;
 use crate::frame::{self, Close, Header, Opcode, Tracker, Violation};
 
@@ -67,6 +67,8 @@ pub(super) struct Scanner {
     tag: u64,
     /// Our pings that are not answered yet.
     pub(super) pings: u8,
+    /// The frame that it stands in, or stood in last.
+    kind: FrameKind,
     /// What was passed on.
     pub(super) counts: Counts,
 }
@@ -81,6 +83,7 @@ impl Scanner {
             bytes: bucket(rules.bytes.as_ref()),
             tag,
             pings: 0,
+            kind: FrameKind::default(),
             counts: Counts::default(),
         }
     }
@@ -99,9 +102,6 @@ impl Scanner {
             allowed = bucket.available(rate, now);
         }
         let (taken, stop) = self.take_frames(input, want, allowed, (rules, now));
-        if want.passes_on() {
-            self.counts.bytes += taken as u64;
-        }
         let (Some(rate), Some(bucket)) = (byte_rate, &mut self.bytes) else {
             return Scan {
                 taken,
@@ -141,6 +141,7 @@ impl Scanner {
                 match self.take_header(rest, want, limits) {
                     Ok(size) => size,
                     Err(Refused::Close(close, size)) => {
+                        self.count_bytes(size, want);
                         return (taken + size, Some(Stop::Close(close)));
                     }
                     Err(Refused::Stop(stop)) => return (taken, Some(stop)),
@@ -148,6 +149,7 @@ impl Scanner {
             } else {
                 self.tracker.take_payload(rest.len().min(allowed))
             };
+            self.count_bytes(size, want);
             taken += size;
             allowed = allowed.saturating_sub(size);
         }
@@ -166,7 +168,7 @@ impl Scanner {
             Opcode::Close => {
                 let payload = control_payload(&header, input)?;
                 let close = frame::read_close(&header, payload).map_err(Stop::Violation)?;
-                self.counts.closes += 1;
+                self.count(Opcode::Close);
                 return Err(Refused::Close(close, header.control_size()));
             }
             Opcode::Pong if self.pings > 0 && header.length == 8 => {
@@ -208,16 +210,23 @@ impl Scanner {
     }
 
     fn count(&mut self, opcode: Opcode) {
-        let counts = &mut self.counts;
-        let count = match opcode {
-            Opcode::Continuation => &mut counts.fragments,
-            Opcode::Text => &mut counts.text,
-            Opcode::Binary => &mut counts.binary,
-            Opcode::Close => &mut counts.closes,
-            Opcode::Ping => &mut counts.pings,
-            Opcode::Pong => &mut counts.pongs,
+        self.kind = match opcode {
+            Opcode::Continuation if self.tracker.in_binary() => FrameKind::BinaryFragment,
+            Opcode::Continuation => FrameKind::TextFragment,
+            Opcode::Text => FrameKind::Text,
+            Opcode::Binary => FrameKind::Binary,
+            Opcode::Close => FrameKind::Close,
+            Opcode::Ping => FrameKind::Ping,
+            Opcode::Pong => FrameKind::Pong,
         };
-        *count += 1;
+        self.counts.frames[self.kind] += 1;
+    }
+
+    /// `size` bytes of the frame that it stands in.
+    fn count_bytes(&mut self, size: usize, want: Want) {
+        if want.passes_on() {
+            self.counts.bytes[self.kind] += size as u64;
+        }
     }
 }
 

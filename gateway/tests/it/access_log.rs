@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tidegate_config::{AccessLog, LineField, LogFormat, LogSampling, SubscriptionScope, TextLines};
+use tidegate_config::{AccessLog, LineField, LogFormat, LogSampling, TextLines};
 
 use crate::logs::{listen, text_lines, wait_for};
 use crate::support::backend::Backend;
@@ -176,53 +176,4 @@ async fn a_text_that_can_not_be_read_is_rejected_and_the_log_stays() {
     let _socket = open(&gateway.url("/misread")).await;
     until("the line", || !text_lines("harbour/misread").is_empty()).await;
     assert_eq!(text_lines("harbour/misread"), ["harbour/misread in"]);
-}
-
-#[tokio::test]
-async fn messages_are_counted_by_the_labels_that_were_asked_for() {
-    use tidegate_config::MessageLabel::{Api, Product, Subscription};
-    let backend = Backend::echo().await;
-    let config = |labels: &[_]| {
-        let config = Config::new()
-            .api("counted", backend.address)
-            .product("gold", &["counted"], |_| {})
-            .subscription(
-                "ahab",
-                SubscriptionScope::Product("gold".to_owned()),
-                "white-whale",
-            );
-        let labels = labels.to_vec();
-        config.settings(|settings| {
-            settings.telemetry.metrics = Some(tidegate_config::MetricLabels {
-                message_labels: Some(labels),
-            });
-        })
-    };
-    let mut gateway = TestGateway::start(&config(&[Api])).await;
-    let url = gateway.url("/counted?harbour-key=white-whale");
-    for (labels, expected) in [
-        (
-            &[Api][..],
-            r#"{api="harbour/counted",direction="to_client",type="text"}"#,
-        ),
-        (&[], r#"{direction="to_client",type="text"}"#),
-        (
-            &[Product],
-            r#"{direction="to_client",product="harbour/gold",type="text"}"#,
-        ),
-        (
-            &[Subscription, Api],
-            r#"{api="harbour/counted",direction="to_client",subscription="harbour/ahab",type="text"}"#,
-        ),
-    ] {
-        gateway.apply(&config(labels)).await;
-        let mut socket = open(&url).await;
-        echo(&mut socket, "hello").await;
-        let series = format!("tidegate_messages_total{expected}");
-        gateway.metric_is(&series, 1.0).await;
-    }
-    let gone = config(&[Subscription, Api]).without_subscription("ahab");
-    gateway.apply(&gone).await;
-    assert!(!gateway.metrics.render().contains("harbour/ahab"));
-    assert!(gateway.metrics.render().contains("harbour/gold"));
 }

@@ -327,30 +327,37 @@ fn functions(path: &Path, found: &mut BTreeSet<String>) {
     }
 }
 
+/// What stands in backticks in the last cells of a page's tables.
+fn named_in(page: &str) -> Vec<String> {
+    let rows = page.lines().filter(|line| line.starts_with("| "));
+    let last_cells = rows.filter_map(|row| row.trim_end_matches([' ', '|']).rsplit(" | ").next());
+    last_cells
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .map(str::to_owned)
+        .collect()
+}
+
 #[test]
-fn the_page_of_attacks_names_tests_that_exist() {
+fn pages_name_tests_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut known = BTreeSet::new();
     for part in ["src", "tests"] {
         functions(&root.join(part), &mut known);
     }
-    let page = fs::read_to_string(root.join("../docs/attacks.md")).unwrap();
-    let last_cell = |row: &str| {
-        row.trim_end_matches([' ', '|'])
-            .rsplit(" | ")
-            .next()
-            .map(str::to_owned)
-    };
-    let cells = page
-        .lines()
-        .filter(|line| line.starts_with("| "))
-        .filter_map(last_cell);
-    let mut named = 0;
-    for cell in cells {
-        for name in cell.split('`').skip(1).step_by(2) {
-            assert!(known.contains(name), "docs/attacks.md names {name}");
-            named += 1;
+    let repository = root.join("..");
+    for (page, from, to, least) in [
+        ("docs/attacks.md", "# ", "the end", 30),
+        ("docs/testing.md", "## Of the relay", "## ", 6),
+    ] {
+        let text = fs::read_to_string(repository.join(page)).unwrap();
+        let (_, text) = text.split_once(from).unwrap();
+        let named = named_in(text.split(to).next().unwrap());
+        assert!(named.len() >= least, "{page}: {named:?}");
+        for name in named {
+            let is_there = known.contains(&name)
+                || (name.contains('/') && repository.join(&name).exists())
+                || name.starts_with("make ");
+            assert!(is_there, "{page} names {name}");
         }
     }
-    assert!(named > 30, "{named} tests found in docs/attacks.md");
 }

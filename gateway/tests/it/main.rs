@@ -15,6 +15,7 @@ mod backend;
 mod circuit;
 mod client_certificates;
 mod counters_nonsense;
+mod counts;
 mod descriptors;
 mod differential;
 mod goodbyes;

@@ -38,7 +38,7 @@ impl Who {
 }
 
 fn messages(counts: &Counts) -> Option<Value<'static>> {
-    Some(Value::Number(counts.text + counts.binary))
+    Some(Value::Number(counts.messages()))
 }
 
 impl Line for CloseLine<'_> {
@@ -67,9 +67,9 @@ impl Line for CloseLine<'_> {
             F::CloseReason => Value::of_text(&outcome.reason),
             F::DurationMs => Some(Value::Millis(outcome.duration)),
             F::FromClientMessages => messages(&outcome.from_client),
-            F::FromClientBytes => Some(Value::Number(outcome.from_client.bytes)),
+            F::FromClientBytes => Some(Value::Number(outcome.from_client.bytes.sum())),
             F::FromBackendMessages => messages(&outcome.from_backend),
-            F::FromBackendBytes => Some(Value::Number(outcome.from_backend.bytes)),
+            F::FromBackendBytes => Some(Value::Number(outcome.from_backend.bytes.sum())),
             _ => None,
         }
     }

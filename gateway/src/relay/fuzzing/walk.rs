@@ -4,12 +4,15 @@
 use tidegate_config::CloseCode;
 
 use super::{Close, Counts, End, PINGS, Setup, TAG, Told};
+use crate::relay::FrameKind;
 
 /// A stream, read to its end.
 pub(super) struct Walk {
     pub(super) told: Told,
     /// Where frames begin or end: 0, and behind each frame.
     pub(super) boundaries: Vec<usize>,
+    /// The message that goes on is binary.
+    binary: bool,
 }
 
 /// A frame whose header is whole.
@@ -31,6 +34,7 @@ impl Walk {
                 at_boundary: true,
             },
             boundaries: vec![0],
+            binary: false,
         };
         let mut at = 0;
         let mut message: Option<u64> = None;
@@ -39,7 +43,6 @@ impl Walk {
             at += size;
             walk.boundaries.push(at);
         }
-        walk.told.counts.bytes = walk.told.passed.len() as u64;
         walk
     }
 
@@ -78,8 +81,8 @@ impl Walk {
             }
             *message = (!frame.fin).then_some(size);
         }
-        self.count(frame.opcode);
         let taken = whole.unwrap_or(rest.len());
+        self.count(frame.opcode, taken);
         self.told.passed.extend_from_slice(&rest[..taken]);
         self.told.at_boundary = whole.is_some();
         whole
@@ -98,7 +101,7 @@ impl Walk {
         let valid = code.is_none_or(CloseCode::is_sendable);
         match String::from_utf8(reason.to_vec()) {
             Ok(reason) if valid => {
-                self.told.counts.closes += 1;
+                self.count(frame.opcode, bytes.len());
                 self.told.passed.extend_from_slice(bytes);
                 self.told.end = Some(End::Close(Close { code, reason }));
             }
@@ -106,15 +109,21 @@ impl Walk {
         }
     }
 
-    fn count(&mut self, opcode: u8) {
-        let counts = &mut self.told.counts;
-        match opcode {
-            0 => counts.fragments += 1,
-            1 => counts.text += 1,
-            2 => counts.binary += 1,
-            9 => counts.pings += 1,
-            _ => counts.pongs += 1,
+    fn count(&mut self, opcode: u8, bytes: usize) {
+        let kind = match opcode {
+            0 if self.binary => FrameKind::BinaryFragment,
+            0 => FrameKind::TextFragment,
+            1 => FrameKind::Text,
+            2 => FrameKind::Binary,
+            8 => FrameKind::Close,
+            9 => FrameKind::Ping,
+            _ => FrameKind::Pong,
+        };
+        if matches!(opcode, 1 | 2) {
+            self.binary = opcode == 2;
         }
+        self.told.counts.frames[kind] += 1;
+        self.told.counts.bytes[kind] += bytes as u64;
     }
 }
 

@@ -117,7 +117,7 @@ async fn a_cut_ends_the_tunnel_at_once() {
     assert_eq!(start.elapsed(), Duration::ZERO);
     let outcome = bench.outcome().await;
     assert_eq!(outcome.cause, CloseCause::Cut);
-    assert_eq!(outcome.from_client.text, 1);
+    assert_eq!(outcome.from_client.frames[FrameKind::Text], 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -119,10 +119,12 @@ async fn what_passes_is_counted() {
     let mut bench = Bench::start();
     bench.client.send(TEXT & !MORE, b"a").await;
     bench.client.send(CONTINUATION, b"b").await;
-    bench.client.send(BINARY, b"c").await;
+    bench.client.send(BINARY & !MORE, b"c").await;
     bench.client.send(PING, b"").await;
+    bench.client.send(CONTINUATION & !MORE, b"d").await;
+    bench.client.send(CONTINUATION, b"e").await;
     bench.backend.send(PONG, b"").await;
-    for _ in 0..4 {
+    for _ in 0..6 {
         bench.backend.expect().await;
     }
     assert_eq!(bench.client.expect().await.first, PONG);
@@ -132,19 +134,28 @@ async fn what_passes_is_counted() {
     bench.client.expect_close().await;
     let outcome = bench.outcome().await;
     let client = Counts {
-        text: 1,
-        binary: 1,
-        fragments: 1,
-        pings: 1,
-        pongs: 0,
-        closes: 1,
-        bytes: 7 + 7 + 7 + 6 + 8,
+        frames: [
+            (FrameKind::Text, 1),
+            (FrameKind::Binary, 1),
+            (FrameKind::TextFragment, 1),
+            (FrameKind::BinaryFragment, 2),
+            (FrameKind::Ping, 1),
+            (FrameKind::Close, 1),
+        ]
+        .into(),
+        bytes: [
+            (FrameKind::Text, 7),
+            (FrameKind::Binary, 7),
+            (FrameKind::TextFragment, 7),
+            (FrameKind::BinaryFragment, 7 + 7),
+            (FrameKind::Ping, 6),
+            (FrameKind::Close, 8),
+        ]
+        .into(),
     };
     let backend = Counts {
-        pongs: 1,
-        closes: 1,
-        bytes: 2 + 4,
-        ..Counts::default()
+        frames: [(FrameKind::Pong, 1), (FrameKind::Close, 1)].into(),
+        bytes: [(FrameKind::Pong, 2), (FrameKind::Close, 4)].into(),
     };
     assert_eq!(
         (outcome.from_client, outcome.from_backend),

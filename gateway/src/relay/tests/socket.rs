@@ -94,8 +94,8 @@ async fn two_tungstenites_talk_and_part() {
         (outcome.client_code, outcome.backend_code),
         (Some(4007), Some(4007))
     );
-    assert_eq!(outcome.from_client.binary, 7);
-    assert_eq!(outcome.from_backend.binary, 7);
+    assert_eq!(outcome.from_client.frames[FrameKind::Binary], 7);
+    assert_eq!(outcome.from_backend.frames[FrameKind::Binary], 7);
 }
 
 #[tokio::test]

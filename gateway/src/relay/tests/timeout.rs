@@ -96,7 +96,7 @@ async fn silent_sides_are_pinged_and_our_pongs_are_swallowed() {
     bench.client.send(PONG, &ping.payload).await;
     assert_eq!(bench.backend.expect().await.first, PONG);
     let outcome = bench.outcome().await;
-    assert_eq!(outcome.from_client.pongs, 3);
+    assert_eq!(outcome.from_client.frames[FrameKind::Pong], 3);
 }
 
 #[tokio::test(start_paused = true)]
