@@ -2,12 +2,10 @@
 //! (`?size=64`), counts bytes instead of parsing, and answers with frames that were built before.
 
 use std::net::SocketAddr;
-use std::thread;
 
 use anyhow::Context as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::task::LocalSet;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::wire;
@@ -22,22 +20,15 @@ const BACKLOG: u32 = 4096;
 /// A message of a flood.
 const FLOOD_MESSAGE: usize = 16 * 1024;
 
-/// Serves on a thread of its own for as long as the process lives.
+/// Serves for as long as the process lives; on the runtime of the load, inside its `LocalSet`. With a
+/// thread of its own it would compete with the load for their core, and a turn of the scheduler, some
+/// milliseconds, would be taken for a proxy's latency.
 pub(crate) fn start() -> anyhow::Result<SocketAddr> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let listener = {
-        let _context = runtime.enter();
-        let socket = TcpSocket::new_v4()?;
-        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-        socket.listen(BACKLOG)?
-    };
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let listener = socket.listen(BACKLOG)?;
     let address = listener.local_addr()?;
-    let serve = move || LocalSet::new().block_on(&runtime, accept(listener));
-    thread::Builder::new()
-        .name("backend".to_owned())
-        .spawn(serve)?;
+    tokio::task::spawn_local(accept(listener));
     Ok(address)
 }
 

@@ -71,7 +71,7 @@ impl Target {
             // The flood follows the head at once: nothing must be read.
             return Ok(stream);
         }
-        let answer = wire::read_head(&mut stream).await?;
+        let answer = wire::read_head(&mut stream).await.context("no answer")?;
         anyhow::ensure!(answer.starts_with("HTTP/1.1 101"), "{answer}");
         Ok(stream)
     }
@@ -82,7 +82,7 @@ pub(crate) async fn close(mut stream: Box<dyn Io>) -> anyhow::Result<()> {
     stream.write_all(&wire::CLIENT_CLOSE).await?;
     let mut answer = [0; wire::SERVER_CLOSE.len()];
     let read = timeout(PATIENCE, stream.read_exact(&mut answer)).await;
-    read.context("no Close in time")??;
+    read.context("no Close in time")?.context("no Close")?;
     anyhow::ensure!(answer == wire::SERVER_CLOSE, "another answer than a Close");
     Ok(())
 }

@@ -21,6 +21,9 @@ const SHAKERS: usize = 16;
 /// Before anything is counted: caches, allocators, and connections are warm then.
 const WARM_UP: Duration = Duration::from_millis(300);
 
+/// How long one side is paced before it is the other's turn: some thousand round trips.
+const SLICE: Duration = Duration::from_millis(200);
+
 /// What was done, and what it cost the process under load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Work {
@@ -107,15 +110,37 @@ async fn leave(talkers: Vec<Talker>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Latencies of 64 B round trips, in microseconds, when `rate` of them begin each second, whether
-/// or not those before have ended.
+/// One slice of a paced run: latencies in microseconds, direct and through a proxy.
+pub(crate) struct Paced {
+    pub(crate) direct: Histogram<u64>,
+    pub(crate) through: Histogram<u64>,
+}
+
+/// Latencies of 64 B round trips when `rate` of them begin each second, whether or not those before
+/// have ended. Direct and through the proxy take turns of [`SLICE`], for `time` each: what the
+/// machine does besides hits both alike, and single slices only.
 pub(crate) async fn pace(
-    target: &Target,
+    [direct, through]: [&Target; 2],
     rate: f64,
     time: Duration,
-) -> anyhow::Result<Histogram<u64>> {
-    let mut talkers = talkers(target, 64).await?;
-    drive(&mut talkers, WARM_UP).await?;
+) -> anyhow::Result<Vec<Paced>> {
+    let mut direct = talkers(direct, 64).await?;
+    let mut through = talkers(through, 64).await?;
+    drive(&mut direct, WARM_UP).await?;
+    drive(&mut through, WARM_UP).await?;
+    let mut slices = Vec::new();
+    for _ in 0..time.div_duration_f64(SLICE) as usize {
+        slices.push(Paced {
+            direct: pace_all(&mut direct, rate).await?,
+            through: pace_all(&mut through, rate).await?,
+        });
+    }
+    leave(direct).await?;
+    leave(through).await?;
+    Ok(slices)
+}
+
+async fn pace_all(talkers: &mut [Talker], rate: f64) -> anyhow::Result<Histogram<u64>> {
     let gap = Duration::from_secs_f64(TUNNELS as f64 / rate);
     let start = Instant::now();
     let histograms = talkers
@@ -123,13 +148,12 @@ pub(crate) async fn pace(
         .enumerate()
         .map(async |(number, talker)| {
             let first = start + gap.mul_f64(number as f64 / TUNNELS as f64);
-            pace_one(talker, first, gap, start + time).await
+            pace_one(talker, first, gap, start + SLICE).await
         });
     let mut all = Histogram::new(3)?;
     for histogram in try_join_all(histograms).await? {
         all.add(histogram)?;
     }
-    leave(talkers).await?;
     Ok(all)
 }
 

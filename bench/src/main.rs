@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
+use tokio::task::LocalSet;
 
 use peer::{Kind, Programs};
 use run::{Effort, Part};
@@ -79,8 +80,8 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let (samples, ends) =
-        runtime.block_on(run::run(&args.programs, effort, &args.only, dir.path()))?;
+    let run = run::run(&args.programs, effort, &args.only, dir.path());
+    let (samples, ends) = LocalSet::new().block_on(&runtime, run)?;
     let ends = ends.map(|ends| ends.table()).transpose()?;
     let text = format!(
         "{about}\n{}{}",

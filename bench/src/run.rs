@@ -72,11 +72,6 @@ pub(crate) async fn run(
         credentials: &credentials,
         dir,
     };
-    let ends = if wants(Part::Ends) {
-        Some(ends::measure(&scene, effort.ends.min(process::tunnels()?)).await?)
-    } else {
-        None
-    };
     let mut run = Run {
         effort,
         scene,
@@ -105,6 +100,12 @@ pub(crate) async fn run(
             run.checks().await?;
         }
     }
+    run.peers.clear();
+    let ends = if wants(Part::Ends) {
+        Some(ends::measure(&run.scene, effort.ends.min(process::tunnels()?)).await?)
+    } else {
+        None
+    };
     Ok((run.samples, ends))
 }
 
@@ -158,19 +159,21 @@ impl Run<'_> {
     async fn latency(&mut self) -> anyhow::Result<()> {
         let rates = Kind::ALL.map(|kind| self.samples.median(&row::RATE_SMALL, kind));
         let rate = rates.into_iter().flatten().fold(f64::MAX, f64::min) / 2.0;
-        let direct = load::pace(&self.direct, rate, self.effort.time).await?;
+        let rows = [
+            (&row::ADDED_50, 0.5),
+            (&row::ADDED_99, 0.99),
+            (&row::ADDED_999, 0.999),
+        ];
         for peer in &self.peers {
-            let through = load::pace(&peer.plain, rate, self.effort.time).await?;
-            let rows = [
-                (&row::ADDED_50, 0.5),
-                (&row::ADDED_99, 0.99),
-                (&row::ADDED_999, 0.999),
-            ];
-            for (row, quantile) in rows {
-                let [through, direct] =
-                    [&through, &direct].map(|all| all.value_at_quantile(quantile));
-                self.samples
-                    .add(row, peer.kind, through as f64 - direct as f64);
+            let both = [&self.direct, &peer.plain];
+            for slice in load::pace(both, rate, self.effort.time).await? {
+                for (row, quantile) in rows {
+                    let [through, direct] = [&slice.through, &slice.direct]
+                        .map(|latencies| latencies.value_at_quantile(quantile) as f64);
+                    self.samples.add(row, peer.kind, through - direct);
+                }
+                let own = slice.direct.value_at_quantile(0.99) as f64;
+                self.samples.add(&row::DIRECT_99, peer.kind, own);
             }
         }
         Ok(())

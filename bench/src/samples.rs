@@ -23,16 +23,14 @@ impl Samples {
         Some(f64::midpoint(values[lower], values[upper]))
     }
 
-    /// Half the way from the smallest to the largest, in percent of the median; `None` for a single
-    /// value.
+    /// Half the way from the first quartile to the third; `None` for a single value.
     pub(crate) fn spread(&self, row: &Row, kind: Kind) -> Option<f64> {
-        let values = self
-            .0
-            .get(&(row.name, kind))
-            .filter(|values| values.len() > 1)?;
-        let most = values.iter().copied().fold(f64::MIN, f64::max);
-        let least = values.iter().copied().fold(f64::MAX, f64::min);
-        Some((most - least) / 2.0 / self.median(row, kind)?.abs() * 100.0)
+        let mut values = self.0.get(&(row.name, kind))?.clone();
+        values.sort_by(f64::total_cmp);
+        let quartile = (values.len() - 1) / 4;
+        let middle = &values[quartile..values.len() - quartile];
+        let (least, most) = (middle.first()?, middle.last()?);
+        (values.len() > 1).then_some((most - least) / 2.0)
     }
 }
 
@@ -49,8 +47,12 @@ mod tests {
         assert_eq!(samples.spread(&BARE, Kind::Nginx), None);
         samples.add(&BARE, Kind::Nginx, 30.0);
         assert_eq!(samples.median(&BARE, Kind::Nginx), Some(20.0));
-        assert_eq!(samples.spread(&BARE, Kind::Nginx), Some(50.0));
+        assert_eq!(samples.spread(&BARE, Kind::Nginx), Some(10.0));
         samples.add(&BARE, Kind::Nginx, 11.0);
         assert_eq!(samples.median(&BARE, Kind::Nginx), Some(11.0));
+        for value in [11.5, 12.0] {
+            samples.add(&BARE, Kind::Nginx, value);
+        }
+        assert_eq!(samples.spread(&BARE, Kind::Nginx), Some(0.5));
     }
 }

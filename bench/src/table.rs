@@ -64,7 +64,7 @@ fn cell(samples: &Samples, row: &Row, kind: Kind) -> String {
     };
     let mut cell = number(value, row.unit);
     if let Some(spread) = samples.spread(row, kind) {
-        let _ = write!(cell, " ±{spread:.0} %");
+        let _ = write!(cell, " ±{}", number(spread, row.unit));
     }
     if kind != Kind::Tidegate
         && let Some(ours) = of(samples, row).filter(|ours| *ours > 0.0)
