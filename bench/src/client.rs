@@ -67,6 +67,8 @@ impl Target {
             self.path, self.headers
         );
         stream.write_all(head.as_bytes()).await?;
+        // A TLS session may keep what the runtime did not let it write at once.
+        stream.flush().await?;
         if size == 0 {
             // The flood follows the head at once: nothing must be read.
             return Ok(stream);
@@ -80,6 +82,7 @@ impl Target {
 /// Says goodbye, and waits for the answer and the end.
 pub(crate) async fn close(mut stream: Box<dyn Io>) -> anyhow::Result<()> {
     stream.write_all(&wire::CLIENT_CLOSE).await?;
+    stream.flush().await?;
     let mut answer = [0; wire::SERVER_CLOSE.len()];
     let read = timeout(PATIENCE, stream.read_exact(&mut answer)).await;
     read.context("no Close in time")?.context("no Close")?;
