@@ -2,7 +2,6 @@
 //! Close? Of Tidegate alone, since no peer closes tunnels.
 
 use std::fmt::Write as _;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -47,19 +46,24 @@ pub(crate) struct Both {
 /// Holds `count` tunnels twice: until their subscription is suspended, and until their gateway is told to
 /// end.
 pub(crate) async fn measure(scene: &Scene<'_>, count: usize) -> anyhow::Result<Both> {
+    Ok(Both {
+        revoked: end(scene, count, POLICY_VIOLATION, Peer::suspend).await?,
+        drained: end(scene, count, GOING_AWAY, Peer::terminate).await?,
+    })
+}
+
+/// Holds `count` tunnels of a gateway of their own until `cause`.
+async fn end(
+    scene: &Scene<'_>,
+    count: usize,
+    due: u16,
+    cause: impl FnOnce(&Peer) -> anyhow::Result<()>,
+) -> anyhow::Result<Ends> {
     let peer = Peer::start(Kind::Tidegate, scene).await?;
     let tunnels = hold::open(&peer.plain, count, 64).await?;
     let start = Instant::now();
-    peer.suspend()?;
-    let revoked = closes(tunnels, start, POLICY_VIOLATION).await?;
-    drop(peer);
-    let peer = Peer::start(Kind::Tidegate, scene).await?;
-    let tunnels = hold::open(&peer.plain, count, 64).await?;
-    let start = Instant::now();
-    let status = Command::new("kill").arg(peer.pid().to_string()).status()?;
-    anyhow::ensure!(status.success(), "the gateway is gone already");
-    let drained = closes(tunnels, start, GOING_AWAY).await?;
-    Ok(Both { revoked, drained })
+    cause(&peer)?;
+    closes(tunnels, start, due).await
 }
 
 async fn closes(tunnels: Vec<Box<dyn Io>>, start: Instant, due: u16) -> anyhow::Result<Ends> {

@@ -188,6 +188,13 @@ impl Peer {
         Ok(())
     }
 
+    /// Asks it to end: SIGTERM.
+    pub(crate) fn terminate(&self) -> anyhow::Result<()> {
+        let status = Command::new("kill").arg(self.pid().to_string()).status()?;
+        anyhow::ensure!(status.success(), "{} is gone already", self.kind.name());
+        Ok(())
+    }
+
     async fn ready(&self) -> anyhow::Result<()> {
         let mut last = None;
         for _ in 0..TRIES {
@@ -205,8 +212,7 @@ impl Peer {
 impl Drop for Peer {
     fn drop(&mut self) {
         // nginx's master does not take its workers along when it is killed: asked, it does.
-        let pid = self.child.id().to_string();
-        let _ = Command::new("kill").arg(pid).status();
+        let _ = self.terminate();
         for _ in 0..50 {
             if matches!(self.child.try_wait(), Ok(Some(_))) {
                 return;

@@ -16,8 +16,7 @@ impl Samples {
 
     /// The middle one; of two the mean.
     pub(crate) fn median(&self, row: &Row, kind: Kind) -> Option<f64> {
-        let mut values = self.0.get(&(row.name, kind))?.clone();
-        values.sort_by(f64::total_cmp);
+        let values = self.sorted(row, kind)?;
         let upper = values.len() / 2;
         let lower = (values.len() - 1) / 2;
         Some(f64::midpoint(values[lower], values[upper]))
@@ -25,12 +24,17 @@ impl Samples {
 
     /// Half the way from the first quartile to the third; `None` for a single value.
     pub(crate) fn spread(&self, row: &Row, kind: Kind) -> Option<f64> {
-        let mut values = self.0.get(&(row.name, kind))?.clone();
-        values.sort_by(f64::total_cmp);
+        let values = self.sorted(row, kind)?;
         let quartile = (values.len() - 1) / 4;
         let middle = &values[quartile..values.len() - quartile];
         let (least, most) = (middle.first()?, middle.last()?);
         (values.len() > 1).then_some((most - least) / 2.0)
+    }
+
+    fn sorted(&self, row: &Row, kind: Kind) -> Option<Vec<f64>> {
+        let mut values = self.0.get(&(row.name, kind))?.clone();
+        values.sort_by(f64::total_cmp);
+        Some(values)
     }
 }
 
