@@ -109,20 +109,40 @@ fn is_forbidden_v6(address: Ipv6Addr) -> bool {
     address.is_unicast_link_local()
         || is_amazon
         || METADATA_V6.contains(&address)
-        || embedded_v4(address).is_some_and(is_forbidden_v4)
+        || embedded_v4(address).any(is_forbidden_v4)
 }
 
-/// The IPv4 address that packets to this one reach: mapped or compatible (RFC 4291 §2.5.5), or
-/// through a translator with the well-known prefix (RFC 6052 §2.1).
-fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [prefix @ .., high, low] = address.segments();
-    let translated = prefix == [0x64, 0xff9b, 0, 0, 0, 0];
-    let bits = (u32::from(high) << 16) | u32::from(low);
-    match translated {
-        true => Some(Ipv4Addr::from_bits(bits)),
-        false => address.to_ipv4(),
-    }
+/// The IPv4 addresses that packets to this one may reach through a translator or a tunnel.
+fn embedded_v4(address: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
+    let octets = address.octets();
+    let places: &[[usize; 4]] = match address.segments() {
+        // Compatible and mapped (RFC 4291 §2.5.5), translated (RFC 2765 §2.1), and the well-known
+        // prefix of translators (RFC 6052 §2.1).
+        [0, 0, 0, 0, 0, 0, ..]
+        | [0, 0, 0, 0, 0, 0xffff, ..]
+        | [0, 0, 0, 0, 0xffff, 0, ..]
+        | [0x64, 0xff9b, 0, 0, 0, 0, ..] => &[LAST],
+        // The prefix for translators of one network (RFC 8215): it may be split anyhow.
+        [0x64, 0xff9b, 1, ..] => &TRANSLATED,
+        // 6to4 (RFC 3056 §2).
+        [0x2002, ..] => &[[2, 3, 4, 5]],
+        // Teredo (RFC 4380 §4): the server's; the client's is below.
+        [0x2001, 0, ..] => &[[4, 5, 6, 7]],
+        // ISATAP (RFC 5214 §6.1).
+        [_, _, _, _, 0 | 0x200, 0x5efe, ..] => &[LAST],
+        _ => &[],
+    };
+    let teredo = octets[..4] == [0x20, 1, 0, 0];
+    let client = teredo.then(|| LAST.map(|place| !octets[place]));
+    let embedded = places.iter().map(move |place| place.map(|at| octets[at]));
+    embedded.chain(client).map(Ipv4Addr::from)
 }
+
+/// Octets of an IPv4 address at the end of an IPv6 address.
+const LAST: [usize; 4] = [12, 13, 14, 15];
+
+/// Octets of an IPv4 address after a prefix of 48, 56, 64 or 96 bits (RFC 6052 §2.2).
+const TRANSLATED: [[usize; 4]; 4] = [[6, 7, 9, 10], [7, 9, 10, 11], [9, 10, 11, 12], LAST];
 
 #[cfg(test)]
 mod tests {
@@ -145,6 +165,20 @@ mod tests {
             ("http://[::ffff:169.254.169.254]/", true),
             ("http://[::169.254.169.254]/", true),
             ("http://[64:ff9b::a9fe:a9fe]/", true),
+            ("http://[64:ff9b:1::a9fe:a9fe]/", true),
+            ("http://[64:ff9b:1:abcd:12::169.254.169.254]/", true),
+            ("http://[64:ff9b:1:a9fe:a9:fe00::]/", true),
+            ("http://[64:ff9b:1:a9:fe:a9fe::]/", true),
+            ("http://[64:ff9b:1:0:a9:fea9:fe00:0]/", true),
+            ("http://[64:ff9b:1::100.100.100.200]/", true),
+            ("http://[::ffff:0:169.254.169.254]/", true),
+            ("http://[2002:a9fe:a9fe::]/", true),
+            ("http://[2002:a9fe:a9fe::1]/", true),
+            ("http://[2002:a83f:8110:1::1]/", true),
+            ("http://[2001:0:a9fe:a9fe::1]/", true),
+            ("http://[2001:0:a00:1::5601:5601]/", true),
+            ("http://[2001:db8::5efe:169.254.169.254]/", true),
+            ("http://[2001:db8::200:5efe:169.254.169.254]/", true),
             ("http://100.100.100.200/", true),
             ("http://168.63.129.16/", true),
             ("http://192.0.0.192/", true),
@@ -156,6 +190,12 @@ mod tests {
             ("http://[fec0::1]/", false),
             ("http://[fd00:ec3::254]/", false),
             ("http://[64:ff9b::a00:1]/", false),
+            ("http://[64:ff9b:1::a00:1]/", false),
+            ("http://[64:ff9b:2::a9fe:a9fe]/", false),
+            ("http://[2002:a00:1::a9fe:a9fe]/", false),
+            ("http://[2001:0:a00:1::1]/", false),
+            ("http://[2001:db8::a9fe:a9fe]/", false),
+            ("http://[::ffff:10.0.0.1]/", false),
             ("http://login.example.com/", false),
         ] {
             let parsed = Url::parse(url).unwrap();
