@@ -47,6 +47,7 @@ pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
             Ports::AsConfigured
         },
         admin_address: None,
+        admin_token: None,
         keys: keys.clone(),
         quotas: None,
     });

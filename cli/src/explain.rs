@@ -3,6 +3,7 @@
 mod admin;
 mod manifests;
 mod show;
+mod token;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -20,6 +21,9 @@ use crate::run::say;
 /// Either with manifests, without any server (--dir), or with the configuration of a running gateway,
 /// through its admin port (--gateway): `kubectl port-forward pod/NAME 9090`. The backend is not asked
 /// without --dial; what policies ask themselves is asked. Nothing is counted. Secrets are shown as ***.
+///
+/// A running gateway wants its token. It is taken from the state directory of `tidegate run`, or with the
+/// kubeconfig from the Secret GATEWAY-admin, by whoever may read that.
 ///
 /// Exit status: 0 accepted, or would be if the backend agrees; 1 refused; 2 no answer.
 #[derive(Debug, Args)]
@@ -49,12 +53,15 @@ pub struct ExplainArgs {
     /// Take this Gateway of the manifests. Default: the first that has a route for the URL.
     #[arg(long, value_name = "[NAMESPACE/]NAME", requires = "paths")]
     pub on: Option<String>,
-    /// Where `tidegate run` keeps generated subscription keys; with --dir.
+    /// Where `tidegate run` keeps generated subscription keys and the token of its admin servers.
     #[arg(long, default_value = ".tidegate", value_name = "DIR")]
     pub state_dir: PathBuf,
     /// Admin server of a running gateway, for example http://127.0.0.1:9090.
     #[arg(long, value_name = "URL", group = "source")]
     pub gateway: Option<String>,
+    /// File with the token of that gateway, instead of looking for it.
+    #[arg(long, value_name = "FILE", requires = "gateway")]
+    pub token_file: Option<PathBuf>,
     /// Show the trace of a live handshake: the Tidegate-Trace-Id of its answer.
     #[arg(long, value_name = "ID", requires = "gateway")]
     pub trace: Option<String>,
@@ -96,10 +103,17 @@ pub async fn explain(args: &ExplainArgs) -> anyhow::Result<u8> {
 }
 
 async fn ask(args: &ExplainArgs) -> anyhow::Result<Trace> {
-    match (&args.gateway, &args.trace) {
-        (Some(server), Some(id)) => admin::trace(server, id).await,
-        (Some(server), None) => admin::explain(server, &question(args)?).await,
-        (None, _) => manifests::explain(args, question(args)?).await,
+    let Some(url) = &args.gateway else {
+        return manifests::explain(args, question(args)?).await;
+    };
+    let server = admin::Server {
+        url,
+        token_file: args.token_file.as_deref(),
+        state_dir: &args.state_dir,
+    };
+    match &args.trace {
+        Some(id) => server.trace(id).await,
+        None => server.explain(&question(args)?).await,
     }
 }
 

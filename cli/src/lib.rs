@@ -1,5 +1,6 @@
 //! The command line of Tidegate: the parts behind the program `tidegate`.
 
+pub mod admin_token;
 pub mod conformance;
 pub mod connect;
 pub mod demo;

@@ -12,6 +12,7 @@ use tidegate_gateway::{BoundListener, Ports};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+use crate::admin_token;
 use crate::finding::Finding;
 use crate::keys::KeyStore;
 use crate::standalone::{Report, Settings, Standalone};
@@ -37,7 +38,7 @@ pub struct RunArgs {
     /// Address of the admin server (metrics, readiness); further Gateways take the next ports.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub admin_address: Option<SocketAddr>,
-    /// Where generated subscription keys are kept, and what quotas have counted.
+    /// Where generated subscription keys are kept, what quotas have counted, and the token of admin servers.
     #[arg(long, default_value = ".tidegate", value_name = "DIR")]
     pub state_dir: PathBuf,
     /// Bind free ports instead of those in the manifests.
@@ -61,6 +62,7 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
             Ports::AsConfigured
         },
         admin_address: args.admin_address,
+        admin_token: admin_token(args),
         keys: KeyStore::new(&args.state_dir),
         quotas: Some(args.state_dir.join("quotas")),
     };
@@ -94,6 +96,22 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
         () = stop.asked() => {}
     }
     Ok(())
+}
+
+/// The file with the token of the admin servers, if there are any. Without one they tell nobody, and
+/// serve as ever.
+fn admin_token(args: &RunArgs) -> Option<PathBuf> {
+    args.admin_address?;
+    match admin_token::ensure(&args.state_dir) {
+        Ok(path) => {
+            say(&format!("token of the admin server: {}", path.display()));
+            Some(path)
+        }
+        Err(error) => {
+            say(&format!("{error:#}"));
+            None
+        }
+    }
 }
 
 /// Signals that ask to stop: SIGTERM and SIGINT.

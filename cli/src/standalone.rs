@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tidegate_config::ObjectKey;
-use tidegate_gateway::{Applied, BoundListener, Gateway, Options, Ports, Update};
+use tidegate_gateway::{AdminPorts, Applied, BoundListener, Gateway, Options, Ports, Update};
 use tidegate_plan::{GatewayPlan, Plan, Planner};
 use tokio::sync::watch;
 
@@ -29,6 +29,8 @@ pub struct Settings {
     pub ports: Ports,
     /// Admin server of the first Gateway; each further one takes the next port.
     pub admin_address: Option<SocketAddr>,
+    /// File with the token that admin servers want to be shown; `None`: they tell nobody.
+    pub admin_token: Option<PathBuf>,
     /// Where generated keys are kept.
     pub keys: KeyStore,
     /// Directory that keeps what quotas have counted; `None`: they start anew.
@@ -51,6 +53,8 @@ pub struct Standalone {
     settings: Settings,
     loader: Loader,
     planner: Planner,
+    /// Of all admin servers here: none of the gateways may lead to one of them.
+    admin_ports: AdminPorts,
     served: BTreeMap<ObjectKey, Served>,
 }
 
@@ -66,6 +70,7 @@ impl Standalone {
             settings,
             loader: Loader::default(),
             planner: Planner::default(),
+            admin_ports: AdminPorts::default(),
             served: BTreeMap::new(),
         }
     }
@@ -188,6 +193,8 @@ impl Standalone {
             bind_address: self.settings.bind_address,
             ports: self.settings.ports,
             admin_address,
+            admin_token_file: self.settings.admin_token.clone(),
+            admin_ports: self.admin_ports.clone(),
             quota_file: quotas.map(|dir| dir.join(format!("{}.{}.json", key.namespace, key.name))),
             ..Options::local()
         };

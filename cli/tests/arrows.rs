@@ -4,13 +4,14 @@ use std::fs;
 use std::path::Path;
 
 /// Each crate and what it may depend on, of ours.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("config", &[]),
+    ("admin", &[]),
     ("expr", &[]),
     ("api", &["config"]),
     ("plan", &["api", "config", "expr"]),
-    ("operator", &["plan", "api", "config"]),
-    ("gateway", &["config", "expr"]),
+    ("operator", &["plan", "admin", "api", "config"]),
+    ("gateway", &["admin", "config", "expr"]),
     ("cli", &["api", "config", "expr", "gateway", "plan"]),
     ("e2e", &["api", "config"]),
     ("fuzz", &["expr", "gateway"]),

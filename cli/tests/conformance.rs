@@ -42,6 +42,7 @@ async fn outcomes() -> anyhow::Result<Vec<Outcome>> {
         bind_address: LOCALHOST,
         ports: Ports::Ephemeral,
         admin_address: Some((LOCALHOST, 0).into()),
+        admin_token: None,
         keys: KeyStore::new(directory.path()),
         quotas: None,
     });

@@ -124,6 +124,14 @@ class Defaults(unittest.TestCase):
     def setUpClass(cls):
         cls.objects = render()
 
+    def test_admin_ports_are_for_pods_of_the_cluster(self):
+        for name, port in [("edge-tidegate", 8080), ("edge-tidegate-gateways", 9090)]:
+            policy = find(self.objects, "NetworkPolicy", name)["spec"]
+            self.assertEqual(policy["policyTypes"], ["Ingress"], name)
+            rule = policy["ingress"][-1]
+            self.assertEqual([each["port"] for each in rule["ports"]], [port])
+            self.assertEqual(rule["from"], [{"namespaceSelector": {}}], name)
+
     def test_two_replicas_elect_a_leader_and_may_not_go_together(self):
         self.assertEqual(find(self.objects, "Deployment")["spec"]["replicas"], 2)
         self.assertIn("--leader-elect=true", operator(self.objects)["containers"][0]["args"])
@@ -273,7 +281,10 @@ class Everything(unittest.TestCase):
 
     def test_the_network_policy_lets_only_scrapers_in(self):
         policy = find(self.objects, "NetworkPolicy", "edge-tidegate")["spec"]
-        self.assertEqual(policy["ingress"][0]["from"], EVERYTHING["networkPolicy"]["metricsFrom"])
+        scrapes, added = policy["ingress"]
+        self.assertEqual(scrapes["from"], EVERYTHING["networkPolicy"]["metricsFrom"])
+        # Containers that were added may have ports of their own.
+        self.assertEqual([(port["port"], port["endPort"]) for port in added["ports"]], [(1, 8079), (8081, 65535)])
         self.assertEqual(policy["policyTypes"], ["Ingress", "Egress"])
 
     def test_alerts_can_be_left_out(self):
@@ -290,6 +301,7 @@ class Switches(unittest.TestCase):
         for values, gone in [
             ({"crds": {"enabled": False}}, {"CustomResourceDefinition"}),
             ({"podDisruptionBudget": {"enabled": False}}, {"PodDisruptionBudget"}),
+            ({"networkPolicy": {"enabled": False, "gateways": {"enabled": False}}}, {"NetworkPolicy"}),
             ({"approvalPolicy": {"enabled": False}}, {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}),
             ({"serviceAccount": {"create": False, "name": "mine"}}, {"ServiceAccount"}),
             (
@@ -332,7 +344,7 @@ class Switches(unittest.TestCase):
         ]:
             policy = {"gateways": {"enabled": True, "namespaces": named}, "metricsFrom": [{"podSelector": {}}]}
             objects = render({"watchNamespaces": watched, "networkPolicy": policy})
-            policies = [o for o in objects if o["kind"] == "NetworkPolicy"]
+            policies = [o for o in objects if o["kind"] == "NetworkPolicy" and "gateways" in o["metadata"]["name"]]
             self.assertEqual([o["metadata"]["namespace"] for o in policies], where)
             for each in policies:
                 listeners, admin = each["spec"]["ingress"]

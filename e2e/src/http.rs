@@ -120,9 +120,22 @@ impl HttpServer {
 
 /// Status and body of a GET.
 pub async fn get(address: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
+    get_with(address, path, "").await
+}
+
+/// The same by one who shows a token.
+pub async fn get_with_token(
+    address: SocketAddr,
+    path: &str,
+    token: &str,
+) -> anyhow::Result<(u16, String)> {
+    get_with(address, path, &format!("Authorization: Bearer {token}\r\n")).await
+}
+
+async fn get_with(address: SocketAddr, path: &str, lines: &str) -> anyhow::Result<(u16, String)> {
     let mut wire = Wire::connect(address).await?;
     wire.send(format!(
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\n{lines}Connection: close\r\n\r\n"
     ))
     .await?;
     let (head, body) = wire.answer().await?;

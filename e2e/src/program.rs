@@ -76,6 +76,13 @@ pub struct GatewayOptions {
     pub bind: String,
 }
 
+impl GatewayOptions {
+    /// Where it looks for the token of its admin server; the test puts it there.
+    pub fn admin_token_file(&self) -> PathBuf {
+        self.state.with_extension("admin-token")
+    }
+}
+
 /// A running `tidegate-gateway`.
 #[derive(Debug)]
 pub struct Gateway {
@@ -97,6 +104,8 @@ impl Gateway {
             .args(["--pod-name", &options.pod])
             .args(["--bind-address", &options.bind])
             .args(["--admin-address", &admin.to_string()])
+            .arg("--admin-token-file")
+            .arg(options.admin_token_file())
             .arg("--state-dir")
             .arg(&options.state);
         let process = Process::spawn(&options.pod, command)?;

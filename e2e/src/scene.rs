@@ -156,6 +156,25 @@ spec:
         .await
     }
 
+    /// The token of a gateway's admin server, which its process has from now on, as the kubelet would
+    /// bring it.
+    pub async fn admin_token(&self, served: &Served) -> anyhow::Result<String> {
+        let options = &served.plan.options;
+        let name = format!("{}-admin", options.gateway);
+        let what = format!("the token in Secret {name}");
+        let token = eventually(&what, PATIENCE, async || {
+            self.namespace.secret(&name, "token").await
+        })
+        .await?;
+        std::fs::write(options.admin_token_file(), &token)?;
+        Ok(token)
+    }
+
+    /// The kubeconfig of its cluster's administrator.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
     /// A port for a listener.
     pub fn free_port(&self) -> anyhow::Result<u16> {
         paths::free_port()

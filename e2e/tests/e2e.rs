@@ -4,6 +4,8 @@
 
 #[path = "e2e/access.rs"]
 mod access;
+#[path = "e2e/admin.rs"]
+mod admin;
 #[path = "e2e/apply.rs"]
 mod apply;
 #[path = "e2e/backends.rs"]

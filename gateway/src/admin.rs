@@ -1,47 +1,43 @@
 //! The admin server: liveness, readiness, metrics, what is being served, and what becomes of a
 //! handshake.
 //!
-//! Changes nothing. It must not be able to harm the data plane, so connections, times and sizes are
-//! bounded, and nothing sensitive is shown. Traces and explanations tell how access is controlled, and an
-//! explanation runs policies: they are for whoever may enter the pod, so only its own addresses
-//! are answered.
+//! Changes nothing, and must not be able to harm the data plane. Probes and metrics are for whoever
+//! asks. Everything else tells how access is controlled, or runs policies: that is for whoever shows
+//! the Gateway's token, from the pod's own addresses, where `kubectl port-forward` leads, so that the
+//! token never travels in the clear; and never for a page in a browser.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tidegate_admin::{FromPage, Peer, Places, Service, is_json, named_safely, not_from_a_page};
+use tokio::net::TcpListener;
 
+use crate::admin_ports::AdminPort;
 use crate::drain::Drain;
-use crate::gateway::State;
+use crate::gateway::{Options, State};
+use token::{Token, Unshown};
 
 mod explain;
+mod token;
 mod view;
 
-/// Probes, one or two scrapers, a person: more at once is an accident.
-const MAX_CONNECTIONS: usize = 64;
+/// Scrapes at a time: two Prometheus servers, and whoever looks besides. An answer can have
+/// megabytes, and a peer that does not read holds its place to the end of its time.
+const SCRAPES: usize = 8;
 
-/// A peer that does not finish its head holds one of the places.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Of those, for one address: nodes and load balancers may stand before several scrapers.
+const SCRAPES_PER_PEER: usize = 4;
 
-/// A whole exchange; a scrape of many series over a slow link must fit.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// Everything that needs the token. All who ask come from one address, the pod's own.
+const QUESTIONS: usize = 8;
 
-/// Room for the head of a request; hyper's least is 8 KiB.
-const MAX_HEAD: usize = 16 * 1024;
-
-/// After a failed accept, for example without a free descriptor: never spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Whoever comes when all places are taken finds one in a moment.
+const RETRY_WHEN_BUSY: HeaderValue = HeaderValue::from_static("1");
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -50,13 +46,36 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The bound server.
 pub(crate) struct Admin {
     listener: TcpListener,
+    routes: Routes,
+    /// What the gateway asks itself does not lead here as long as this lives.
+    port: AdminPort,
+}
+
+/// What is answered.
+struct Routes {
     state: Arc<State>,
+    token: Token,
+    scrapes: Places,
+    questions: Places,
 }
 
 impl Admin {
-    pub(crate) async fn bind(address: SocketAddr, state: Arc<State>) -> std::io::Result<Self> {
+    pub(crate) async fn bind(
+        address: SocketAddr,
+        options: &Options,
+        state: Arc<State>,
+    ) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self { listener, state })
+        Ok(Self {
+            port: options.admin_ports.add(listener.local_addr()?.port()),
+            listener,
+            routes: Routes {
+                state,
+                token: Token::new(options.admin_token_file.clone()),
+                scrapes: Places::new(SCRAPES, SCRAPES_PER_PEER),
+                questions: Places::new(QUESTIONS, QUESTIONS),
+            },
+        })
     }
 
     pub(crate) fn address(&self) -> std::io::Result<SocketAddr> {
@@ -65,76 +84,134 @@ impl Admin {
 
     /// Answers until the task is dropped.
     pub(crate) async fn run(self, drain: Drain) {
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        loop {
-            let place = Arc::clone(&places).acquire_owned().await;
-            let (stream, is_local) = match self.listener.accept().await {
-                Ok((stream, peer)) => (stream, is_local(peer)),
-                Err(error) => {
-                    tracing::warn!("failed to accept an admin connection: {error}");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            };
-            let state = Arc::clone(&self.state);
-            drain.spawn(async move {
-                // A peer that is too slow or gone needs no answer and no log line.
-                let _ = tokio::time::timeout(TIMEOUT, serve(stream, state, is_local)).await;
-                drop(place);
-            });
+        let spawn = |task| drop(drain.spawn(task));
+        tidegate_admin::serve(self.listener, Arc::new(self.routes), spawn).await;
+        drop(self.port);
+    }
+}
+
+impl Service for Routes {
+    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response<Full<Bytes>> {
+        match request.uri().path() {
+            "/livez" => probe(&request, || reply(StatusCode::OK, TEXT, "ok\n".to_owned())),
+            "/readyz" => probe(&request, || ready(&self.state)),
+            "/metrics" => self.metrics(&request, &peer).await,
+            _ => self.told(request, &peer).await,
         }
     }
 }
 
-/// Does it come from the pod itself, as `kubectl port-forward` does?
-fn is_local(peer: SocketAddr) -> bool {
-    peer.ip().to_canonical().is_loopback()
-}
-
-async fn serve(stream: TcpStream, state: Arc<State>, is_local: bool) -> hyper::Result<()> {
-    let service = service_fn(move |request| {
-        let state = Arc::clone(&state);
-        async move { Ok::<_, Infallible>(answer(request, state, is_local).await) }
-    });
-    http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .keep_alive(false)
-        .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), service)
-        .await
-}
-
-async fn answer(
-    request: Request<Incoming>,
-    state: Arc<State>,
-    is_local: bool,
-) -> Response<Full<Bytes>> {
-    let path = request.uri().path();
-    if path == explain::PATH || path.starts_with(explain::TRACES) {
-        return explain::answer(request, &state, is_local).await;
-    }
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return not_this_method("only GET\n");
-    }
-    match path {
-        "/livez" => reply(StatusCode::OK, TEXT, "ok\n".to_owned()),
-        "/readyz" => ready(&state),
-        "/metrics" => {
-            let render = move || state.metrics.render();
-            heavy(METRICS, render).await
+impl Routes {
+    async fn metrics(&self, request: &Request<Incoming>, peer: &Peer) -> Response<Full<Bytes>> {
+        if !is_read(request) {
+            return not_this_method("only GET\n");
         }
-        "/config" => heavy(JSON, move || view::config(&state)).await,
-        "/status" => reply(StatusCode::OK, JSON, view::status(&state)),
-        _ => {
+        if let Err(refused) = not_from_a_page(request.headers()) {
+            return from_page(refused);
+        }
+        if !peer.take(&self.scrapes) {
+            return busy();
+        }
+        let state = Arc::clone(&self.state);
+        heavy(METRICS, move || state.metrics.render()).await
+    }
+
+    /// What is told only to whom may know.
+    async fn told(&self, request: Request<Incoming>, peer: &Peer) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
+        let is_explain = path == explain::PATH || path.starts_with(explain::TRACES);
+        if !is_explain && !matches!(path, "/config" | "/status") {
             let paths = "/livez /readyz /metrics /config /status /explain /traces/ID\n";
-            reply(StatusCode::NOT_FOUND, TEXT, paths.to_owned())
+            return reply(StatusCode::NOT_FOUND, TEXT, paths.to_owned());
+        }
+        if let Some(refused) = self.refusal(&request, peer).await {
+            return refused;
+        }
+        if !peer.take(&self.questions) {
+            return busy();
+        }
+        let state = &self.state;
+        match request.uri().path() {
+            "/config" | "/status" if !is_read(&request) => not_this_method("only GET\n"),
+            "/status" => reply(StatusCode::OK, JSON, view::status(state)),
+            "/config" => {
+                let state = Arc::clone(state);
+                heavy(JSON, move || view::config(&state)).await
+            }
+            _ => explain::answer(request, state).await,
         }
     }
+
+    /// Why nothing is told.
+    async fn refusal(
+        &self,
+        request: &Request<Incoming>,
+        peer: &Peer,
+    ) -> Option<Response<Full<Bytes>>> {
+        let headers = request.headers();
+        let safe = not_from_a_page(headers).and_then(|()| named_safely(headers, request.uri()));
+        if let Err(refused) = safe {
+            return Some(from_page(refused));
+        }
+        if !peer.is_local() {
+            let text = "only from the pod itself; kubectl port-forward leads there\n";
+            return Some(reply(StatusCode::FORBIDDEN, TEXT, text.to_owned()));
+        }
+        let unshown = self.token.check(headers).await.err()?;
+        Some(self.unshown(&unshown))
+    }
+
+    fn unshown(&self, why: &Unshown) -> Response<Full<Bytes>> {
+        let body = format!("{why}\n");
+        let Unshown::Wrong = why else {
+            return reply(StatusCode::FORBIDDEN, TEXT, body);
+        };
+        let mut response = reply(StatusCode::UNAUTHORIZED, TEXT, body);
+        // RFC 6750 §3; the realm tells `tidegate explain` whose token it is.
+        let challenge = format!("Bearer realm=\"{}\"", self.realm());
+        if let Ok(challenge) = HeaderValue::from_str(&challenge) {
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+
+    /// The Gateway, `NAMESPACE/NAME`; empty before the first configuration.
+    fn realm(&self) -> String {
+        let serving = self.state.serving.borrow();
+        let key = serving.as_ref().map(|update| &update.config.settings.key);
+        let text = key.map(ToString::to_string).unwrap_or_default();
+        text.replace(['"', '\\'], "")
+    }
+}
+
+/// Answered to whoever asks, however: the kubelet must never be told anything else.
+fn probe(
+    request: &Request<Incoming>,
+    answer: impl FnOnce() -> Response<Full<Bytes>>,
+) -> Response<Full<Bytes>> {
+    match is_read(request) {
+        true => answer(),
+        false => not_this_method("only GET\n"),
+    }
+}
+
+fn is_read(request: &Request<Incoming>) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD)
 }
 
 fn not_this_method(text: &str) -> Response<Full<Bytes>> {
     reply(StatusCode::METHOD_NOT_ALLOWED, TEXT, text.to_owned())
+}
+
+fn from_page(refused: FromPage) -> Response<Full<Bytes>> {
+    reply(StatusCode::FORBIDDEN, TEXT, refused.text().to_owned())
+}
+
+fn busy() -> Response<Full<Bytes>> {
+    let text = "too many requests at the same time\n".to_owned();
+    let mut response = reply(StatusCode::SERVICE_UNAVAILABLE, TEXT, text);
+    response.headers_mut().insert(RETRY_AFTER, RETRY_WHEN_BUSY);
+    response
 }
 
 fn ready(state: &State) -> Response<Full<Bytes>> {
@@ -165,24 +242,4 @@ fn reply(status: StatusCode, content_type: HeaderValue, body: String) -> Respons
     let no_store = HeaderValue::from_static("no-store");
     response.headers_mut().insert(CACHE_CONTROL, no_store);
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_local;
-
-    #[test]
-    fn only_loopback_addresses_are_the_pods_own() {
-        for (peer, local) in [
-            ("127.0.0.1:1", true),
-            ("127.8.8.8:1", true),
-            ("[::1]:1", true),
-            ("[::ffff:127.0.0.1]:1", true),
-            ("10.0.0.1:1", false),
-            ("[::ffff:10.0.0.1]:1", false),
-            ("[fd00::1]:1", false),
-        ] {
-            assert_eq!(is_local(peer.parse().unwrap()), local, "{peer}");
-        }
-    }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::admin_ports::AdminPorts;
 use crate::metrics::Metrics;
 
 mod dependencies;
@@ -41,6 +42,11 @@ pub struct Options {
     pub ports: Ports,
     /// Where the admin server listens; `None`: nowhere.
     pub admin_address: Option<SocketAddr>,
+    /// File with the token that the admin server wants from whoever asks for more than probes and
+    /// metrics; read again for every such request. `None`: nobody is told.
+    pub admin_token_file: Option<PathBuf>,
+    /// Ports of the admin servers of this process, which nothing that this gateway asks may lead to.
+    pub admin_ports: AdminPorts,
     /// Threads that carry connections; 0: as many as cores.
     pub workers: usize,
     /// Where it counts.
@@ -61,6 +67,8 @@ impl Options {
             bind_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             ports: Ports::Ephemeral,
             admin_address: None,
+            admin_token_file: None,
+            admin_ports: AdminPorts::default(),
             workers: 0,
             metrics: Metrics::new(),
             quota_file: None,

@@ -71,9 +71,10 @@ pub(crate) struct Server {
 impl Server {
     /// To be made once per gateway.
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let admin_ports = shared.services.guard.admin_ports();
         Self {
+            resolver: Resolver::away_from(admin_ports),
             shared,
-            resolver: Resolver::default(),
             rate: HandshakeRate::default(),
             capacity: capacity::by_open_files(),
         }

@@ -14,6 +14,7 @@ use crate::dial::{BackendUrl, Patient, Resolver};
 use crate::drain::Drain;
 use crate::metrics::Metrics;
 use crate::outage::Outage;
+use crate::policy::Services;
 use crate::snapshot::{Api, Snapshot};
 use check::check;
 
@@ -79,12 +80,13 @@ struct Round {
 
 impl HealthChecks {
     /// None yet; they will be tasks of `drain`.
-    pub(crate) fn new(drain: Drain, metrics: Arc<Metrics>, ailments: Arc<Ailments>) -> Self {
+    pub(crate) fn new(drain: Drain, metrics: Arc<Metrics>, services: &Services) -> Self {
+        let admin_ports = services.guard.admin_ports();
         Self {
-            ailments,
+            ailments: Arc::clone(&services.ailments),
             drain,
             metrics,
-            resolver: Arc::new(Resolver::default()),
+            resolver: Arc::new(Resolver::away_from(admin_ports)),
             running: HashMap::new(),
         }
     }

@@ -8,14 +8,19 @@ mod caller;
 mod guard;
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use http::header::LOCATION;
+use reqwest::Response;
 use reqwest::redirect::{Attempt, Policy};
 use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
+use crate::admin_ports::{AdminPorts, OwnAdminServer};
+
 pub(crate) use self::caller::{Call, CallError, Caller, Callers, Reply, place_of};
 pub(crate) use self::guard::Guard;
+pub(crate) use self::guard::embedded_v4;
 use self::guard::{Forbidden, GuardedResolver};
 
 /// An answer may not be larger: a key set has a few kilobytes.
@@ -43,11 +48,70 @@ pub(crate) enum FetchError {
     Status(u16),
     #[error("the answer has more than {MAX_BODY_BYTES} bytes")]
     TooLarge,
+    #[error("redirected too often")]
+    Redirects,
 }
 
-/// A client for what telemetry sends; a new one for each receiver.
-pub(crate) fn for_exports() -> Result<reqwest::Client, Arc<dyn std::error::Error + Send + Sync>> {
-    build(system_roots(), &Guard::default())
+/// Why no spans can be sent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ExportError {
+    #[error("failed to set up the HTTP client")]
+    Setup(#[source] SetupError),
+    #[error("it leads to a place that is not allowed")]
+    Forbidden(#[source] OwnAdminServer),
+}
+
+/// A client for what telemetry sends to `endpoint`; a new one for each receiver. Whoever owns the
+/// Gateway chose that: it may be any address but an admin server's.
+pub(crate) fn for_exports(
+    admin_ports: &AdminPorts,
+    endpoint: &str,
+) -> Result<reqwest::Client, ExportError> {
+    let guard = Guard::new(admin_ports.clone());
+    let clients = build(system_roots(), &guard).map_err(ExportError::Setup)?;
+    let Ok(url) = Url::parse(endpoint) else {
+        // Nobody gets anywhere with it.
+        return Ok(clients.everywhere);
+    };
+    match guard.check_url(&url) {
+        Err(Forbidden::Admin(own)) => Err(ExportError::Forbidden(own)),
+        Err(Forbidden::Metadata(_)) | Ok(()) => Ok(clients.towards(&url, &guard).clone()),
+    }
+}
+
+/// Two clients that differ in what names may lead to, for the resolver is not told the port.
+#[derive(Clone, Debug)]
+struct Clients {
+    everywhere: reqwest::Client,
+    /// For the ports of admin servers.
+    at_admin_ports: reqwest::Client,
+}
+
+impl Clients {
+    fn build(
+        guard: &Guard,
+        build: impl Fn(GuardedResolver) -> reqwest::Result<reqwest::Client>,
+    ) -> Result<Self, SetupError> {
+        let one = |at_admin_port| {
+            let guard = guard.clone();
+            build(GuardedResolver {
+                guard,
+                at_admin_port,
+            })
+        };
+        Ok(Self {
+            everywhere: one(false).map_err(shared)?,
+            at_admin_ports: one(true).map_err(shared)?,
+        })
+    }
+
+    /// The one for this URL.
+    fn towards(&self, url: &Url, guard: &Guard) -> &reqwest::Client {
+        match guard.has_admin_port(url) {
+            true => &self.at_admin_ports,
+            false => &self.everywhere,
+        }
+    }
 }
 
 /// A client that is set up when it is needed first: reading the system's certificates takes time and
@@ -57,7 +121,7 @@ pub(crate) struct HttpClient {
     guard: Guard,
     /// Instead of the system's authorities.
     tls: Option<Arc<ClientConfig>>,
-    client: OnceLock<Result<reqwest::Client, SetupError>>,
+    clients: OnceLock<Result<Clients, SetupError>>,
 }
 
 /// Why there is no client.
@@ -82,28 +146,53 @@ impl HttpClient {
 
     /// The bytes of the document at `url`.
     pub(crate) async fn get(&self, url: &str) -> Result<Vec<u8>, FetchError> {
-        let url = Url::parse(url).map_err(FetchError::Url)?;
-        self.guard.check_url(&url).map_err(FetchError::Forbidden)?;
+        let mut url = Url::parse(url).map_err(FetchError::Url)?;
+        let end = Instant::now() + TIMEOUT;
+        for _ in 0..=MAX_REDIRECTS {
+            let response = self.send(&url, end).await?;
+            match left_to_us(&response, &self.guard) {
+                Some(next) => url = next,
+                None => return whole(response).await,
+            }
+        }
+        Err(FetchError::Redirects)
+    }
+
+    async fn send(&self, url: &Url, end: Instant) -> Result<Response, FetchError> {
+        self.guard.check_url(url).map_err(FetchError::Forbidden)?;
         let build = || match &self.tls {
             Some(tls) => finish(ClientConfig::clone(tls), &self.guard),
             None => build(system_roots(), &self.guard),
         };
-        let client = self.client.get_or_init(build).as_ref();
-        let client = client.map_err(|error| FetchError::Setup(Arc::clone(error)))?;
-        let request = client.get(url).header("accept", "application/json");
-        let mut response = request.send().await.map_err(without_url)?;
-        if response.status().as_u16() != 200 {
-            return Err(FetchError::Status(response.status().as_u16()));
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(without_url)? {
-            if body.len() + chunk.len() > MAX_BODY_BYTES {
-                return Err(FetchError::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
+        let clients = self.clients.get_or_init(build).as_ref();
+        let clients = clients.map_err(|error| FetchError::Setup(Arc::clone(error)))?;
+        let request = clients.towards(url, &self.guard).get(url.clone());
+        let request = request.header("accept", "application/json");
+        let request = request.timeout(end.saturating_duration_since(Instant::now()));
+        request.send().await.map_err(without_url)
     }
+}
+
+async fn whole(mut response: Response) -> Result<Vec<u8>, FetchError> {
+    if response.status().as_u16() != 200 {
+        return Err(FetchError::Status(response.status().as_u16()));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(without_url)? {
+        if body.len() + chunk.len() > MAX_BODY_BYTES {
+            return Err(FetchError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Where a redirect leads that [`follow`] did not follow.
+fn left_to_us(response: &Response, guard: &Guard) -> Option<Url> {
+    let location = response.headers().get(LOCATION)?.to_str().ok()?;
+    let next = response.url().join(location).ok()?;
+    let is_ours = response.status().is_redirection() && guard.has_admin_port(&next);
+    is_ours.then_some(next)
 }
 
 /// The query of a URL may be secret, and the caller names the URL anyway.
@@ -111,7 +200,7 @@ fn without_url(error: reqwest::Error) -> FetchError {
     FetchError::Request(error.without_url())
 }
 
-fn build(roots: RootCertStore, guard: &Guard) -> Result<reqwest::Client, SetupError> {
+fn build(roots: RootCertStore, guard: &Guard) -> Result<Clients, SetupError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -121,25 +210,26 @@ fn build(roots: RootCertStore, guard: &Guard) -> Result<reqwest::Client, SetupEr
     finish(tls, guard)
 }
 
-fn finish(tls: ClientConfig, guard: &Guard) -> Result<reqwest::Client, SetupError> {
-    let of_redirects = guard.clone();
-    builder(tls, guard)
-        .timeout(TIMEOUT)
-        // Requests are rare, and a kept connection would belong to the runtime that opened it.
-        .pool_max_idle_per_host(0)
-        .redirect(Policy::custom(move |attempt| {
-            follow(attempt, &of_redirects)
-        }))
-        .build()
-        .map_err(shared)
+fn finish(tls: ClientConfig, guard: &Guard) -> Result<Clients, SetupError> {
+    Clients::build(guard, |resolver| {
+        let of_redirects = guard.clone();
+        builder(tls.clone(), resolver)
+            .timeout(TIMEOUT)
+            // Requests are rare, and a kept connection would belong to the runtime that opened it.
+            .pool_max_idle_per_host(0)
+            .redirect(Policy::custom(move |attempt| {
+                follow(attempt, &of_redirects)
+            }))
+            .build()
+    })
 }
 
 /// What all clients have in common.
-fn builder(tls: ClientConfig, guard: &Guard) -> reqwest::ClientBuilder {
+fn builder(tls: ClientConfig, resolver: GuardedResolver) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .connect_timeout(CONNECT_TIMEOUT)
-        .dns_resolver(Arc::new(GuardedResolver(guard.clone())))
+        .dns_resolver(Arc::new(resolver))
         .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
 }
 
@@ -166,6 +256,9 @@ fn follow(attempt: Attempt<'_>, guard: &Guard) -> reqwest::redirect::Action {
         attempt.error("redirected from https to http")
     } else if attempt.previous().len() > MAX_REDIRECTS {
         attempt.error("redirected too often")
+    } else if guard.has_admin_port(attempt.url()) {
+        // A name there needs the other client.
+        attempt.stop()
     } else {
         attempt.follow()
     }

@@ -25,6 +25,7 @@ pub mod transport;
 
 mod access;
 mod admin;
+mod admin_ports;
 mod chain;
 mod client_address;
 mod client_certificate;
@@ -64,6 +65,7 @@ mod update;
 mod upgrade;
 mod worker;
 
+pub use admin_ports::AdminPorts;
 pub use explain::{ExplainError, Explained, InvalidQuestion, Question, explain};
 pub use gateway::{Applied, BoundListener, Gateway, Options, Ports, Problem, StartError};
 pub use log_format::LogFormat;

@@ -103,6 +103,7 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> anyhow::Result<()> {
         metrics,
         quota_file: state_dir.map(|dir| dir.join(QUOTAS)),
         token_directory: settings.files.token_dir.clone(),
+        admin_token_file: settings.files.admin_token_file.clone(),
         problems: Some(problems),
         ..options(&settings.network)
     };

@@ -48,6 +48,7 @@ use tidegate_config::{Dependency, Material, MaterialId, ObjectKey, ResolvedValue
 use tokio::runtime::Handle;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::admin_ports::AdminPorts;
 use crate::counter::Counters;
 use crate::custom_metrics::CustomMetrics;
 use crate::drain::Drain;
@@ -107,14 +108,24 @@ impl Services {
     /// Nothing fetched and nothing counted yet. Fetches are tasks of `drain`, requests of notify
     /// are tasks of `connections`, which a shutdown waits for; both run on `runtime`.
     pub(crate) fn new(
+        drains: (Drain, Drain),
+        runtime: Handle,
+        sessions: Arc<Sessions>,
+    ) -> Arc<Self> {
+        Self::away_from(&AdminPorts::default(), drains, runtime, sessions)
+    }
+
+    /// The same for a process with admin servers.
+    pub(crate) fn away_from(
+        admin_ports: &AdminPorts,
         (drain, connections): (Drain, Drain),
         runtime: Handle,
         sessions: Arc<Sessions>,
     ) -> Arc<Self> {
-        let guard = Guard::default();
+        let guard = Guard::new(admin_ports.clone());
         Arc::new(Self {
             passwords: Passwords::new(runtime.clone()),
-            spans: Exports::new(drain.clone(), runtime.clone()),
+            spans: Exports::new(drain.clone(), runtime.clone(), admin_ports.clone()),
             ailments: Arc::default(),
             shared: ArcSwapOption::empty(),
             health: Arc::default(),

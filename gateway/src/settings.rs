@@ -64,6 +64,9 @@ pub struct Files {
     /// Directory with tokens of the pod's service account, for backendAuth: one file for each audience, named by the SHA-256 of the audience in hex.
     #[arg(long, env = "TIDEGATE_TOKEN_DIR")]
     pub token_dir: Option<PathBuf>,
+    /// File with the token that /config, /status, /traces and /explain want to be shown, read anew when it changes; without it they tell nobody.
+    #[arg(long, env = "TIDEGATE_ADMIN_TOKEN_FILE")]
+    pub admin_token_file: Option<PathBuf>,
     /// Serve the rendered configuration in this directory instead of the cluster's.
     #[arg(long, env = "TIDEGATE_CONFIG_DIR", conflicts_with_all = ["gateway", "namespace", "pod_name", "pod_uid", "state_dir"])]
     pub config_dir: Option<PathBuf>,

@@ -3,7 +3,6 @@
 //! Alive means: the pass loop turns. Ready means: every watch has listed and none is silent; a
 //! replica that does not lead is ready too, and so is one whose API server is away for a while.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -12,10 +11,9 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tidegate_admin::{Peer, Places, Service, not_from_a_page};
+use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use crate::drain::Drain;
@@ -26,8 +24,11 @@ use crate::metrics::Metrics;
 /// pass whose requests all time out stays below it.
 const STUCK: Duration = Duration::from_secs(600);
 
-/// A request head that takes longer is not from a probe.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Scrapes at a time: two Prometheus servers, and whoever looks besides.
+const SCRAPES: usize = 8;
+
+/// Of those, for one address: nodes may stand before several scrapers.
+const SCRAPES_PER_PEER: usize = 4;
 
 /// Proof that the pass loop turns.
 #[derive(Clone, Debug)]
@@ -58,6 +59,12 @@ pub(crate) struct Admin {
     pub(crate) metrics: Metrics,
 }
 
+/// The endpoints of a running server.
+struct Routes {
+    admin: Admin,
+    scrapes: Places,
+}
+
 /// Failure to serve the endpoints.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to bind the admin address {address}")]
@@ -77,60 +84,20 @@ impl Admin {
         let failed = |source| AdminError { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
+        let routes = Arc::new(Routes {
+            admin: self,
+            scrapes: Places::new(SCRAPES, SCRAPES_PER_PEER),
+        });
         let tasks = drain.clone();
         drain.spawn(async move {
-            loop {
-                let accepted = tokio::select! {
-                    () = tasks.asked() => return,
-                    accepted = listener.accept() => accepted,
-                };
-                match accepted {
-                    Ok((stream, _)) => self.clone().spawn_connection(stream, &tasks),
-                    Err(error) => {
-                        tracing::warn!(%error, "admin endpoint cannot accept");
-                        // Out of files: at once would be a busy loop.
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                    }
-                }
+            let spawn = |task| drop(tasks.spawn(until_asked(tasks.clone(), task)));
+            let serving = tidegate_admin::serve(listener, routes, spawn);
+            tokio::select! {
+                () = tasks.asked() => {}
+                () = serving => {}
             }
         });
         Ok(bound)
-    }
-
-    fn spawn_connection(self, stream: TcpStream, drain: &Drain) {
-        let asked = drain.clone();
-        drain.spawn(async move {
-            let service = service_fn(|request| {
-                let answer = self.answer(&request);
-                async move { Ok::<_, Infallible>(answer) }
-            });
-            let connection = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIMEOUT)
-                .serve_connection(TokioIo::new(stream), service);
-            tokio::select! {
-                () = asked.asked() => {}
-                served = connection => if let Err(error) = served {
-                    tracing::debug!(%error, "admin connection failed");
-                }
-            }
-        });
-    }
-
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        let (status, body) = match request.uri().path() {
-            "/livez" => self.live(),
-            "/readyz" => self.ready(),
-            "/metrics" => self.measure(),
-            _ => (StatusCode::NOT_FOUND, b"not found\n".to_vec()),
-        };
-        let mut response = Response::new(Full::new(Bytes::from(body)));
-        *response.status_mut() = status;
-        let text = hyper::header::HeaderValue::from_static("text/plain; version=0.0.4");
-        response
-            .headers_mut()
-            .insert(hyper::header::CONTENT_TYPE, text);
-        response
     }
 
     fn live(&self) -> (StatusCode, Vec<u8>) {
@@ -162,6 +129,38 @@ impl Admin {
                 (StatusCode::INTERNAL_SERVER_ERROR, text.into_bytes())
             }
         }
+    }
+}
+
+impl Service for Routes {
+    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response<Full<Bytes>> {
+        let (status, body) = match request.uri().path() {
+            "/livez" => self.admin.live(),
+            "/readyz" => self.admin.ready(),
+            "/metrics" => match not_from_a_page(request.headers()) {
+                Err(page) => (StatusCode::FORBIDDEN, page.text().as_bytes().to_vec()),
+                Ok(()) if !peer.take(&self.scrapes) => {
+                    let text = b"too many requests at the same time\n".to_vec();
+                    (StatusCode::SERVICE_UNAVAILABLE, text)
+                }
+                Ok(()) => self.admin.measure(),
+            },
+            _ => (StatusCode::NOT_FOUND, b"not found\n".to_vec()),
+        };
+        let mut response = Response::new(Full::new(Bytes::from(body)));
+        *response.status_mut() = status;
+        let text = hyper::header::HeaderValue::from_static("text/plain; version=0.0.4");
+        response
+            .headers_mut()
+            .insert(hyper::header::CONTENT_TYPE, text);
+        response
+    }
+}
+
+async fn until_asked(drain: Drain, task: impl Future<Output = ()>) {
+    tokio::select! {
+        () = drain.asked() => {}
+        () = task => {}
     }
 }
 

@@ -1,4 +1,4 @@
-//! Subscription keys: made here, and nowhere else. Pure but for the randomness.
+//! Subscription keys and admin tokens: made here, and nowhere else. Pure but for the randomness.
 
 use std::collections::BTreeMap;
 
@@ -25,6 +25,11 @@ const KEY_BYTES: usize = 32;
 #[derive(Debug, thiserror::Error)]
 #[error("the system gives no random bytes")]
 pub(crate) struct NoRandomness(#[source] rand::rand_core::OsError);
+
+/// A new token of an admin server.
+pub(crate) fn new_token() -> Result<ByteString, NoRandomness> {
+    new_key()
+}
 
 /// A new key: 43 characters that need no escaping in a header or a query.
 fn new_key() -> Result<ByteString, NoRandomness> {

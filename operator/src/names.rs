@@ -11,6 +11,10 @@ use tidegate_config::{LABEL_GATEWAY, LABEL_PART, ObjectKey};
 /// [`LABEL_PART`] of a Secret with generated subscription keys. Gateways never see these.
 pub(crate) const PART_KEYS: &str = "keys";
 
+/// [`LABEL_PART`] of the Secret with the token of a Gateway's admin server. Nothing else may name it: what
+/// has this label is kept from the index of Secrets that objects name.
+pub(crate) const PART_ADMIN: &str = "admin";
+
 const LABEL_NAME: &str = "app.kubernetes.io/name";
 const LABEL_INSTANCE: &str = "app.kubernetes.io/instance";
 

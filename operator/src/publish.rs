@@ -13,6 +13,7 @@ use tidegate_config::{GatewayConfig, Index, Material, ObjectKey, Rendered};
 use tidegate_plan::GatewayPlan;
 use tokio::time::Instant;
 
+use crate::keys::{self, NoRandomness};
 use crate::owned::{Manifest, Owned, OwnedKey, OwnedKind};
 use crate::published::{History, Pods, Published, Retired, difference, everything, next_revision};
 use crate::render::{self, Part, Site};
@@ -34,6 +35,8 @@ pub(crate) enum PublishError {
     Lost(OwnedKey),
     #[error(transparent)]
     Write(#[from] WriteError),
+    #[error("failed to make the token of the admin server")]
+    Token(#[from] NoRandomness),
 }
 
 impl PublishError {
@@ -44,7 +47,7 @@ impl PublishError {
 
     pub(crate) fn summary(&self) -> String {
         match self {
-            Self::TooLarge(_) | Self::Lost(_) => self.to_string(),
+            Self::TooLarge(_) | Self::Lost(_) | Self::Token(_) => self.to_string(),
             Self::Write(error) => error.summary(),
         }
     }
@@ -86,10 +89,24 @@ impl Publication<'_> {
         if let Some(new) = new {
             *published = Some(new.published(published.take(), self.now));
         }
-        match published {
-            Some(published) => self.run(published).await,
-            None => Ok(()),
+        // Before the pods that read it, and never in the way of what they serve.
+        let token = self.ensure_admin_token().await;
+        if let Some(published) = published {
+            self.run(published).await?;
         }
+        token
+    }
+
+    /// Makes the token of the admin server once. Whoever deletes it gets another one.
+    async fn ensure_admin_token(&self) -> Result<(), PublishError> {
+        let key = render::admin_token_key(self.site.key);
+        let owner = &self.site.owner.uid;
+        let is_right = |live: &Owned| render::has_token(live, owner);
+        if self.writer.live(&key).is_some_and(|live| is_right(&live)) {
+            return Ok(());
+        }
+        let manifest = render::admin_token(&self.site, &keys::new_token()?);
+        Ok(self.writer.create_once(&manifest, is_right).await?)
     }
 
     /// What has to be published anew; nothing when the content is what is published.
@@ -227,7 +244,10 @@ impl Publication<'_> {
     ) -> Vec<(OwnedKey, String)> {
         let used: HashSet<OwnedKey> = render::part_keys(&published.index)
             .map(|part| part.key)
-            .chain([render::index_key(self.site.key)])
+            .chain([
+                render::index_key(self.site.key),
+                render::admin_token_key(self.site.key),
+            ])
             .chain(kept.iter().cloned())
             .chain(access_keys(self.site.key))
             .collect();

@@ -4,6 +4,7 @@
 //! leaves out is other people's to set; what it names is put back when they change it.
 
 mod access;
+mod admin_token;
 mod autoscaler;
 mod budget;
 mod deployment;
@@ -15,6 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use tidegate_api::Gateway;
 use tidegate_config::{GatewayConfig, ObjectKey};
 
+pub(crate) use admin_token::{admin_token, admin_token_key, has_token};
 pub(crate) use parts::{Part, index, index_key, part_keys, part_manifest, read_index};
 
 use crate::names;

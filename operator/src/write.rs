@@ -208,6 +208,32 @@ impl Writer {
         self.post(manifest).await
     }
 
+    /// Creates an object that is never changed afterwards; one of ours that is not `right` is replaced.
+    pub(crate) async fn create_once(
+        &self,
+        manifest: &Manifest,
+        right: impl Fn(&Owned) -> bool,
+    ) -> Result<(), WriteError> {
+        match self.post(manifest).await {
+            Err(error) if error.is_conflict() => {}
+            outcome => return outcome,
+        }
+        let key = &manifest.key;
+        let Some(found) = self.read(key).await? else {
+            return self.post(manifest).await;
+        };
+        let live = Owned::of(key.kind, found.clone());
+        if !is_ours(&live, manifest) {
+            return Err(WriteError::Foreign(key.clone()));
+        }
+        if right(&live) {
+            self.remember(key, found);
+            return Ok(());
+        }
+        self.delete(key, &live.uid).await?;
+        self.post(manifest).await
+    }
+
     async fn post(&self, manifest: &Manifest) -> Result<(), WriteError> {
         let key = &manifest.key;
         let params = PostParams {

@@ -100,11 +100,13 @@ async fn manifests_a_running_gateway_and_a_live_handshake_tell_the_same() -> any
     let url = format!("ws://{listener}/chat");
 
     let closed = ["-H", "X-Closed: yes"];
+    let kept = state.path().to_str().context("the directory's name")?;
+    let running = ["--gateway", &admin, "--state-dir", kept];
     for (name, source) in [
-        ("manifests", ["--dir", directory]),
-        ("gateway", ["--gateway", &admin]),
+        ("manifests", &["--dir", directory][..]),
+        ("gateway", &running),
     ] {
-        let question = [&[url.as_str(), "--key", KEY][..], &source].concat();
+        let question = [&[url.as_str(), "--key", KEY][..], source].concat();
         let (status, said) = explain(&question).await?;
         assert_eq!(status, Some(0), "{name}: {said}");
         for line in [
@@ -133,11 +135,21 @@ async fn manifests_a_running_gateway_and_a_live_handshake_tell_the_same() -> any
         .await?;
     let id = answer.header("tidegate-trace-id");
     let id = id.context("the answer names no trace")?;
-    let (status, said) = explain(&["--gateway", &admin, "--trace", id]).await?;
+    let (status, said) = explain(&[&running[..], &["--trace", id]].concat()).await?;
     assert_eq!(status, Some(1), "{said}");
     assert!(
         said.contains("closed returnResponse (api): refused"),
         "{said}"
     );
+
+    let elsewhere = ["--gateway", &admin, "--state-dir", "/nonexistent"];
+    let (status, said) = explain(&[&[url.as_str()][..], &elsewhere].concat()).await?;
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("wants its token"), "{said}");
+    let token = state.path().join("admin-token");
+    let named = ["--token-file", token.to_str().context("the file's name")?];
+    let (status, said) =
+        explain(&[&[url.as_str(), "--key", KEY][..], &elsewhere, &named].concat()).await?;
+    assert_eq!(status, Some(0), "{said}");
     Ok(())
 }

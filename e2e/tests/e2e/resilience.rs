@@ -62,6 +62,7 @@ async fn without_an_operator_gateways_serve_and_its_successor_takes_over() -> an
     let edge = scene.gateway("edge").await?;
     scene.open_api(&edge, "api", &echo.url(), "").await?;
     let mut tunnel = edge.request("/api").open().await?;
+    let token = scene.admin_token(&edge).await?;
 
     // A standby waits; the leader leaves in order; the standby takes over.
     let standby = Operator::start(cluster.kubeconfig()).await?;
@@ -91,6 +92,8 @@ async fn without_an_operator_gateways_serve_and_its_successor_takes_over() -> an
         },
     )
     .await?;
+    let now = scene.namespace().secret("edge-admin", "token").await?;
+    assert_eq!(now, token, "another operator makes no other token");
     tunnel.echo("never noticed").await
 }
 
@@ -107,7 +110,8 @@ async fn keeps_the_last_good(scene: &Scene, edge: &Served) -> anyhow::Result<()>
     let admin = edge.gateway.admin;
     let (status, body) = tidegate_e2e::http::get(admin, "/readyz").await?;
     assert_eq!(status, 200, "it serves, so it is ready: {body}");
-    let (_, body) = tidegate_e2e::http::get(admin, "/status").await?;
+    let token = scene.admin_token(edge).await?;
+    let (_, body) = tidegate_e2e::http::get_with_token(admin, "/status", &token).await?;
     let status: serde_json::Value = serde_json::from_str(&body)?;
     assert_eq!(status["synchronized"], false, "{status}");
     assert!(status["error"].is_string(), "{status}");

@@ -1,11 +1,11 @@
-//! `/explain` and `/traces/ID`, for the pod itself only: through `kubectl port-forward`.
+//! `/explain` and `/traces/ID`, for whoever has shown the token.
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 
-use super::{JSON, TEXT, not_this_method, reply};
+use super::{JSON, TEXT, is_json, not_this_method, reply};
 use crate::chain::text_of;
 use crate::explain::Question;
 use crate::gateway::State;
@@ -19,19 +19,15 @@ pub(super) const TRACES: &str = "/traces/";
 /// Larger than any head that a listener takes.
 const MOST_BYTES: usize = 256 * 1024;
 
-pub(super) async fn answer(
-    request: Request<Incoming>,
-    state: &State,
-    is_local: bool,
-) -> Response<Full<Bytes>> {
-    if !is_local {
-        let text = "only from the pod itself; kubectl port-forward leads there\n";
-        return reply(StatusCode::FORBIDDEN, TEXT, text.to_owned());
-    }
+pub(super) async fn answer(request: Request<Incoming>, state: &State) -> Response<Full<Bytes>> {
     match request.uri().path().strip_prefix(TRACES) {
         Some(_) if request.method() != Method::GET => not_this_method("only GET\n"),
         Some(id) => trace(state, id),
         None if request.method() != Method::POST => not_this_method("only POST\n"),
+        None if !is_json(request.headers()) => {
+            let text = "Content-Type must be application/json\n".to_owned();
+            reply(StatusCode::UNSUPPORTED_MEDIA_TYPE, TEXT, text)
+        }
         None => explain(request, state).await,
     }
 }

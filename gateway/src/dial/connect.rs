@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::{BackendUrl, ClientTls, Proxy, ProxyError, Resolver};
+use crate::admin_ports::OwnAdminServer;
 use crate::socket;
 use crate::transport::Transport;
 
@@ -26,10 +27,14 @@ pub(crate) enum ConnectError {
     Resolve(String, #[source] io::Error),
     #[error("failed to connect to {0}")]
     Connect(String, #[source] io::Error),
+    #[error("backend {0} can not be connected to")]
+    Forbidden(String, #[source] OwnAdminServer),
     #[error("failed to find the address of the proxy {0}")]
     ResolveProxy(String, #[source] io::Error),
     #[error("failed to connect to the proxy {0}")]
     ConnectProxy(String, #[source] io::Error),
+    #[error("proxy {0} can not be connected to")]
+    ForbiddenProxy(String, #[source] OwnAdminServer),
     #[error("no tunnel to {1} through {0}")]
     Tunnel(String, String, #[source] ProxyError),
     #[error("\"{0}\" is no name that a certificate can be for")]
@@ -58,6 +63,7 @@ pub(crate) async fn connect(
             .map_err(|failure| match failure {
                 TcpFailure::Resolve(error) => ConnectError::Resolve(url.host.clone(), error),
                 TcpFailure::Connect(error) => ConnectError::Connect(url.authority(), error),
+                TcpFailure::Forbidden(own) => ConnectError::Forbidden(url.authority(), own),
             })?,
         Some(proxy) => Box::pin(open_through(proxy, resolver, url)).await?,
     };
@@ -78,11 +84,14 @@ pub(crate) async fn connect(
 enum TcpFailure {
     Resolve(io::Error),
     Connect(io::Error),
+    Forbidden(OwnAdminServer),
 }
 
 async fn open_tcp(resolver: &Resolver, host: &str, port: u16) -> Result<TcpStream, TcpFailure> {
     let resolved = resolver.resolve(host, port).await;
     let addresses = resolved.map_err(TcpFailure::Resolve)?;
+    // The connection goes to those that are judged here.
+    resolver.check(&addresses).map_err(TcpFailure::Forbidden)?;
     let raced = race(&addresses, open).await;
     raced.map_err(|error| {
         resolver.forget(host, port);
@@ -99,6 +108,7 @@ async fn open_through(
     let mut socket = opened.map_err(|failure| match failure {
         TcpFailure::Resolve(error) => ConnectError::ResolveProxy(proxy.authority(), error),
         TcpFailure::Connect(error) => ConnectError::ConnectProxy(proxy.authority(), error),
+        TcpFailure::Forbidden(own) => ConnectError::ForbiddenProxy(proxy.authority(), own),
     })?;
     let tunnel = proxy.tunnel(&mut socket, url).await;
     tunnel.map_err(|error| ConnectError::Tunnel(proxy.authority(), url.authority(), error))?;

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::admin_ports::{AdminPorts, OwnAdminServer};
+
 /// Short enough that a moved Service is found within a client's patience; an address that does
 /// not answer is forgotten at once.
 const LIFETIME: Duration = Duration::from_secs(5);
@@ -40,9 +42,25 @@ enum Memory {
 pub(crate) struct Resolver {
     names: Mutex<Names>,
     turn: AtomicUsize,
+    admin_ports: AdminPorts,
 }
 
 impl Resolver {
+    /// One that leads to none of these admin servers.
+    pub(crate) fn away_from(admin_ports: &AdminPorts) -> Self {
+        Self {
+            admin_ports: admin_ports.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// May one connect there? All addresses of a name or none: who mixes an admin server in has no
+    /// good reason to.
+    pub(super) fn check(&self, addresses: &[SocketAddr]) -> Result<(), OwnAdminServer> {
+        let mut addresses = addresses.iter();
+        addresses.try_for_each(|address| self.admin_ports.check(*address))
+    }
+
     /// Addresses of a name or address in the order to try them; never empty.
     pub(crate) async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         if let Ok(address) = host.parse::<IpAddr>() {

@@ -64,11 +64,12 @@ impl Gateway {
         let state = State::new(Arc::clone(&metrics), Sessions::new());
         let admin = match options.admin_address {
             None => None,
-            Some(address) => Some(bind_admin(address, &state).await?),
+            Some(address) => Some(bind_admin(address, &options, &state).await?),
         };
         let sessions = Arc::clone(&state.sessions);
         let both = (control_drain.clone(), connection_drain.clone());
-        let services = Services::new(both, Handle::current(), sessions);
+        let ports = &options.admin_ports;
+        let services = Services::away_from(ports, both, Handle::current(), sessions);
         if let Some(directory) = &options.token_directory {
             services.calls.read_tokens_from(directory.clone());
         }
@@ -202,12 +203,12 @@ impl Drop for Gateway {
 
 async fn bind_admin(
     address: SocketAddr,
+    options: &Options,
     state: &Arc<State>,
 ) -> Result<(Admin, SocketAddr), StartError> {
     let failed = |source| StartError::Admin(address, source);
-    let admin = Admin::bind(address, Arc::clone(state))
-        .await
-        .map_err(failed)?;
+    let bound = Admin::bind(address, options, Arc::clone(state)).await;
+    let admin = bound.map_err(failed)?;
     let bound = admin.address().map_err(failed)?;
     Ok((admin, bound))
 }

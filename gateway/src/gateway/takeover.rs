@@ -67,9 +67,9 @@ impl Takeover {
         drains: Drains,
     ) -> Self {
         let metrics = Arc::clone(&state.metrics);
-        let ailments = Arc::clone(&lasting.services.ailments);
+        let control = drains.control.clone();
         Self {
-            health: HealthChecks::new(drains.control.clone(), metrics, ailments),
+            health: HealthChecks::new(control, metrics, &lasting.services),
             options,
             state,
             lasting,

@@ -264,11 +264,12 @@ fn patience(configured: Option<tidegate_config::Duration>) -> Duration {
 
 fn connect_failed(error: &ConnectError) -> Refusal {
     let (reason, message) = match error {
-        ConnectError::Resolve(..) | ConnectError::Connect(..) => {
+        ConnectError::Resolve(..) | ConnectError::Connect(..) | ConnectError::Forbidden(..) => {
             (Reason::BackendConnectFailed, "Backend connection failed")
         }
         ConnectError::ResolveProxy(..)
         | ConnectError::ConnectProxy(..)
+        | ConnectError::ForbiddenProxy(..)
         | ConnectError::Tunnel(..) => (Reason::BackendProxyFailed, "Backend proxy failed"),
         ConnectError::Name(_) | ConnectError::Tls(..) => {
             (Reason::BackendTlsFailed, "Backend TLS failed")

@@ -20,7 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
 use super::guard::{Forbidden, Guard};
-use super::{SetupError, builder, shared};
+use super::{Clients, SetupError, builder};
 use crate::drain::Drain;
 
 /// Largest answer: verdicts, tokens and addresses have a few kilobytes, and thousands of handshakes
@@ -145,7 +145,7 @@ struct Basis {
 /// Sends requests with TLS settings of its own.
 #[derive(Debug)]
 pub(crate) struct Caller {
-    client: reqwest::Client,
+    clients: Clients,
     basis: Arc<Basis>,
 }
 
@@ -178,14 +178,16 @@ impl Callers {
             return Ok(caller);
         }
         known.retain(|_, caller| caller.strong_count() > 0);
-        let client = builder(tls.clone(), &self.basis.guard)
-            .redirect(Policy::none())
-            .pool_max_idle_per_host(IDLE_PER_HOST)
-            .pool_idle_timeout(IDLE)
-            .build()
-            .map_err(|error| CallError::Setup(shared(error)))?;
+        let clients = Clients::build(&self.basis.guard, |resolver| {
+            builder(tls.clone(), resolver)
+                .redirect(Policy::none())
+                .pool_max_idle_per_host(IDLE_PER_HOST)
+                .pool_idle_timeout(IDLE)
+                .build()
+        });
+        let clients = clients.map_err(CallError::Setup)?;
         let basis = Arc::clone(&self.basis);
-        let caller = Arc::new(Caller { client, basis });
+        let caller = Arc::new(Caller { clients, basis });
         known.insert(id, Arc::downgrade(&caller));
         Ok(caller)
     }
@@ -235,7 +237,8 @@ impl Caller {
             body,
             timeout: _,
         } = call;
-        let request = self.client.request(method, url).headers(headers);
+        let client = self.clients.towards(&url, &self.basis.guard);
+        let request = client.request(method, url).headers(headers);
         let mut response = request.body(body).send().await.map_err(failed)?;
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {

@@ -1,4 +1,5 @@
 //! Where the gateway's own requests may not go: addresses that answer whoever asks from this machine.
+//! The admin server is one of them.
 //!
 //! Metadata services of clouds hand out credentials to any local process. A policy's URL, a
 //! discovery document or a redirect must not make the gateway fetch them. Names are judged by the
@@ -12,6 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+use crate::admin_ports::{AdminPorts, OwnAdminServer, is_own};
+
 /// Metadata services of clouds outside the link-local ranges: Alibaba, Azure's wire server, Oracle.
 const METADATA_V4: [Ipv4Addr; 3] = [
     Ipv4Addr::new(100, 100, 100, 200),
@@ -24,17 +27,35 @@ const METADATA_V6: [Ipv6Addr; 1] = [Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0
 
 /// A request would have gone to an address that it may not go to.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{0} is a link-local or metadata address, where requests of the gateway may not go")]
-pub(crate) struct Forbidden(IpAddr);
+pub(crate) enum Forbidden {
+    #[error("{0} is a link-local or metadata address, where requests of the gateway may not go")]
+    Metadata(IpAddr),
+    #[error(transparent)]
+    Admin(#[from] OwnAdminServer),
+}
 
 /// Keeps requests away from forbidden addresses, unless the Gateway lets them go there. Clones are
 /// one and the same.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Guard {
     open: Arc<AtomicBool>,
+    admin_ports: AdminPorts,
 }
 
 impl Guard {
+    /// One that keeps requests away from these admin servers besides.
+    pub(crate) fn new(admin_ports: AdminPorts) -> Self {
+        Self {
+            admin_ports,
+            ..Self::default()
+        }
+    }
+
+    /// The admin servers that nobody gets to, whatever the Gateway says.
+    pub(crate) fn admin_ports(&self) -> &AdminPorts {
+        &self.admin_ports
+    }
+
     /// Lets requests go everywhere, or no longer.
     pub(crate) fn set_open(&self, open: bool) {
         self.open.store(open, Ordering::Relaxed);
@@ -46,32 +67,45 @@ impl Guard {
 
     /// Refuses a URL whose host is a forbidden address: those never reach the resolver.
     pub(super) fn check_url(&self, url: &Url) -> Result<(), Forbidden> {
-        if self.is_open() {
-            return Ok(());
+        let address = match url.host() {
+            Some(Host::Ipv4(address)) => IpAddr::V4(address),
+            Some(Host::Ipv6(address)) => IpAddr::V6(address),
+            Some(Host::Domain(_)) | None => return Ok(()),
+        };
+        if let Some(port) = url.port_or_known_default() {
+            self.admin_ports.check(SocketAddr::new(address, port))?;
         }
-        check_url(url)
+        match self.is_open() {
+            true => Ok(()),
+            false => check(address),
+        }
     }
-}
 
-fn check_url(url: &Url) -> Result<(), Forbidden> {
-    match url.host() {
-        Some(Host::Ipv4(address)) => check(IpAddr::V4(address)),
-        Some(Host::Ipv6(address)) => check(IpAddr::V6(address)),
-        Some(Host::Domain(_)) | None => Ok(()),
+    /// Does the URL name a port at which an admin server listens, here or elsewhere?
+    pub(super) fn has_admin_port(&self, url: &Url) -> bool {
+        let port = url.port_or_known_default();
+        port.is_some_and(|port| self.admin_ports.has(port))
     }
 }
 
 /// The system's resolver, without forbidden addresses.
 #[derive(Debug)]
-pub(super) struct GuardedResolver(pub(super) Guard);
+pub(super) struct GuardedResolver {
+    pub(super) guard: Guard,
+    /// Are names for the port of an admin server? The port itself it is not told.
+    pub(super) at_admin_port: bool,
+}
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let guard = self.0.clone();
+        let (guard, at_admin_port) = (self.guard.clone(), self.at_admin_port);
         Box::pin(async move {
             // The port of the URL replaces 0.
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let found: Vec<_> = found.collect();
+            if at_admin_port && let Some(own) = found.iter().find(|found| is_own(**found)) {
+                return Err(OwnAdminServer::new(*own).into());
+            }
             if guard.is_open() {
                 return Ok(Box::new(found.into_iter()) as Addrs);
             }
@@ -93,7 +127,7 @@ fn check(address: IpAddr) -> Result<(), Forbidden> {
         IpAddr::V6(v6) => is_forbidden_v6(v6),
     };
     if forbidden {
-        return Err(Forbidden(address));
+        return Err(Forbidden::Metadata(address));
     }
     Ok(())
 }
@@ -113,7 +147,7 @@ fn is_forbidden_v6(address: Ipv6Addr) -> bool {
 }
 
 /// The IPv4 addresses that packets to this one may reach through a translator or a tunnel.
-fn embedded_v4(address: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
+pub(crate) fn embedded_v4(address: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
     let octets = address.octets();
     let places: &[[usize; 4]] = match address.segments() {
         // Compatible and mapped (RFC 4291 §2.5.5), translated (RFC 2765 §2.1), and the well-known
@@ -214,7 +248,54 @@ mod tests {
         let good = addresses(&["10.0.0.1:0", "[::1]:0"]);
         assert_eq!(allowed(good.iter().copied()), Ok(good.clone()));
         let mixed = addresses(&["10.0.0.1:0", "169.254.169.254:0"]);
-        let forbidden = Forbidden(mixed[1].ip());
+        let forbidden = Forbidden::Metadata(mixed[1].ip());
         assert_eq!(allowed(mixed.into_iter()), Err(forbidden));
+    }
+
+    #[test]
+    fn an_admin_server_is_out_of_reach_however_its_address_is_written() {
+        let ports = AdminPorts::default();
+        let _port = ports.add(9090);
+        let guard = Guard::new(ports);
+        // Whoever may have metadata may not have this.
+        guard.set_open(true);
+        for (url, forbidden) in [
+            ("http://127.0.0.1:9090/explain", true),
+            ("https://127.0.0.1:9090/explain", true),
+            ("http://127.8.8.8:9090/", true),
+            ("http://2130706433:9090/", true),
+            ("http://0x7f.1:9090/", true),
+            ("http://0177.0.0.1:9090/", true),
+            ("http://0:9090/", true),
+            ("http://0.0.0.0:9090/", true),
+            ("http://[::1]:9090/", true),
+            ("http://[::]:9090/", true),
+            ("http://[::ffff:127.0.0.1]:9090/", true),
+            ("http://[::ffff:0.0.0.0]:9090/", true),
+            ("http://[::127.0.0.1]:9090/", true),
+            ("http://[64:ff9b::7f00:1]:9090/", true),
+            ("http://127.0.0.1:9091/", false),
+            ("http://127.0.0.1/", false),
+            ("http://[::1]:8080/", false),
+            ("http://192.0.2.1:9090/", false),
+            ("http://[2001:db8::1]:9090/", false),
+            // Judged by what it resolves to.
+            ("http://localhost:9090/", false),
+        ] {
+            let parsed = Url::parse(url).unwrap();
+            assert_eq!(guard.check_url(&parsed).is_err(), forbidden, "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_of_this_machine_is_no_way_to_an_admin_server() {
+        for (at_admin_port, found) in [(true, false), (false, true)] {
+            let resolver = GuardedResolver {
+                guard: Guard::default(),
+                at_admin_port,
+            };
+            let name = "localhost".parse().unwrap();
+            assert_eq!(resolver.resolve(name).await.is_ok(), found);
+        }
     }
 }

@@ -48,7 +48,7 @@ fn trusting(certificates: &[CertificateDer<'static>]) -> HttpClient {
     let guard = Guard::default();
     HttpClient {
         tls: None,
-        client: OnceLock::from(build(roots, &guard)),
+        clients: OnceLock::from(build(roots, &guard)),
         guard,
     }
 }
@@ -99,4 +99,35 @@ async fn a_metadata_address_is_refused_before_anything_is_sent() {
         .await
         .unwrap_err();
     assert!(matches!(refused, FetchError::Forbidden(_)), "{refused}");
+}
+
+#[tokio::test]
+async fn a_redirect_never_leads_to_an_admin_server() {
+    let (url, certificate) =
+        server("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}").await;
+    let port = Url::parse(&url).unwrap().port().unwrap();
+    let moved = |host: &str| {
+        let answer = format!(
+            "HTTP/1.1 302 Found\r\nLocation: https://{host}:{port}/\r\nContent-Length: 0\r\n\
+             Connection: close\r\n\r\n"
+        );
+        server(Box::leak(answer.into_boxed_str()))
+    };
+    for host in ["127.0.0.1", "localhost"] {
+        let (from, other) = moved(host).await;
+        let mut client = trusting(&[certificate.clone(), other.clone()]);
+        if host == "localhost" {
+            assert_eq!(client.get(&from).await.unwrap(), b"{}", "it leads there");
+        }
+        let ports = AdminPorts::default();
+        let _port = ports.add(port);
+        client.guard = Guard::new(ports);
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.clone()).unwrap();
+        roots.add(other).unwrap();
+        client.clients = OnceLock::from(build(roots, &client.guard));
+        let refused = client.get(&from).await.unwrap_err();
+        let text = crate::chain::text_of(&refused);
+        assert!(text.contains("is the gateway's own admin server"), "{text}");
+    }
 }

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{SpanCounts, Tracer};
+use crate::admin_ports::AdminPorts;
 use crate::drain::Drain;
 use crate::http_client;
 
@@ -36,8 +37,8 @@ const LAST_PATIENCE: Duration = Duration::from_millis(800);
 /// Why there is nobody to send spans to.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvalidExport {
-    #[error("telemetry.traces: failed to set up the HTTP client")]
-    Client(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    #[error("telemetry.traces.endpoint can not be sent to")]
+    Client(#[source] http_client::ExportError),
     #[error("telemetry.traces.endpoint can not be used")]
     Endpoint(#[source] opentelemetry_otlp::ExporterBuildError),
 }
@@ -47,14 +48,16 @@ pub(crate) enum InvalidExport {
 pub(crate) struct Exports {
     drain: Drain,
     runtime: Handle,
+    admin_ports: AdminPorts,
     pub(crate) counts: Arc<SpanCounts>,
 }
 
 impl Exports {
-    pub(crate) fn new(drain: Drain, runtime: Handle) -> Self {
+    pub(crate) fn new(drain: Drain, runtime: Handle, admin_ports: AdminPorts) -> Self {
         Self {
             drain,
             runtime,
+            admin_ports,
             counts: Arc::default(),
         }
     }
@@ -65,7 +68,8 @@ impl Exports {
         config: &TraceExport,
         gateway: &ObjectKey,
     ) -> Result<Tracer, InvalidExport> {
-        let client = http_client::for_exports().map_err(InvalidExport::Client)?;
+        let client = http_client::for_exports(&self.admin_ports, &config.endpoint);
+        let client = client.map_err(InvalidExport::Client)?;
         let exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(client)

@@ -8,6 +8,7 @@ use tidegate_config::{ListenerConfig, Protocol, SubscriptionScope};
 use tidegate_gateway::{Metrics, Options, Ports, Problem};
 use tokio::sync::watch;
 
+use crate::support::admin::{ask, with_admin};
 use crate::support::backend::Backend;
 use crate::support::client::{self, closed, connect, echo, open, raw};
 use crate::support::config::Config;
@@ -16,28 +17,10 @@ use crate::support::{until, within};
 
 const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-fn with_admin() -> Options {
-    Options {
-        admin_address: Some(LOCAL),
-        ..Options::local()
-    }
-}
-
 /// Status and body.
 async fn get(gateway: &TestGateway, path: &str) -> (u16, String) {
-    admin(
-        gateway,
-        &format!("GET {path} HTTP/1.1\r\nHost: admin\r\n\r\n"),
-    )
-    .await
-}
-
-async fn admin(gateway: &TestGateway, request: &str) -> (u16, String) {
     let address = gateway.gateway.admin_address().unwrap();
-    let answer = raw(address, request.as_bytes()).await;
-    let (head, body) = answer.split_once("\r\n\r\n").expect("no head");
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, body.to_owned())
+    ask(address, &format!("GET {path}"), "").await
 }
 
 #[tokio::test]
@@ -223,10 +206,13 @@ async fn the_admin_server_takes_what_it_knows_only() {
     let gateway = TestGateway::start_empty(with_admin()).await;
     assert_eq!(get(&gateway, "/metrics").await.0, 200);
     assert_eq!(get(&gateway, "/nothing").await.0, 404);
-    let post = "POST /config HTTP/1.1\r\nHost: admin\r\nContent-Length: 0\r\n\r\n";
-    assert_eq!(admin(&gateway, post).await.0, 405);
-    let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(100_000));
-    assert!(admin(&gateway, &long).await.0 >= 400);
+    let address = gateway.gateway.admin_address().unwrap();
+    for path in ["/livez", "/metrics", "/config"] {
+        let answer = ask(address, &format!("POST {path}"), "").await;
+        assert_eq!(answer.0, 405, "{path}");
+    }
+    let long = format!("GET /{}", "x".repeat(100_000));
+    assert!(ask(address, &long, "").await.0 >= 400);
 }
 
 fn is_draining(metrics: &Metrics) -> bool {

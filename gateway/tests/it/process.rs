@@ -8,6 +8,7 @@ use tidegate_gateway::StateDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
+use crate::support::admin::{ask, token_file};
 use crate::support::backend::Backend;
 use crate::support::client::{closed, connect, echo, handshake, open, raw};
 use crate::support::config::Config;
@@ -33,6 +34,8 @@ impl Process {
                 "--admin-address",
                 "127.0.0.1:0",
             ])
+            .arg("--admin-token-file")
+            .arg(token_file())
             .args(["--workers", "1", "--config-dir"])
             .arg(dir)
             .stdout(Stdio::piped())
@@ -107,9 +110,12 @@ async fn a_directory_is_served_and_followed_until_a_signal() {
     echo(&mut tunnel, "three").await;
 
     std::fs::write(root.path().join("index.json"), "{").unwrap();
-    let problem = "GET /status HTTP/1.1\r\nHost: a\r\n\r\n".as_bytes();
     within("the problem in the status", async {
-        while !raw(admin, problem).await.contains("is not an index") {
+        while !ask(admin, "GET /status", "")
+            .await
+            .1
+            .contains("is not an index")
+        {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     })

@@ -4,6 +4,7 @@
 
 #![allow(dead_code, reason = "a story uses what it needs")]
 
+pub(crate) mod admin;
 pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod config;

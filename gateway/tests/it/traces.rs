@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 use tidegate_config::policy::OnHandshake;
 use tidegate_config::{MaterialId, ResolvedValue, SubscriptionScope};
 use tidegate_gateway::trace::{By, Outcome, StepResult, Target, Trace};
-use tidegate_gateway::{Options, Question, explain};
+use tidegate_gateway::{Question, explain};
 
+use crate::support::admin::{ask, with_admin};
 use crate::support::backend::Backend;
-use crate::support::client::{connect, connect_with_answer, raw};
+use crate::support::client::{connect, connect_with_answer};
 use crate::support::config::{Config, NAMESPACE};
 use crate::support::gateway::TestGateway;
 
@@ -67,30 +68,16 @@ fn config(backend: SocketAddr, tracing: bool) -> Config {
 
 /// With an admin server.
 async fn start(config: &Config) -> (TestGateway, SocketAddr) {
-    let mut options = Options::local();
-    options.admin_address = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
-    let mut gateway = TestGateway::start_empty(options).await;
+    let mut gateway = TestGateway::start_empty(with_admin()).await;
     gateway.apply(config).await;
     gateway.gateway.ready().await;
     let admin = gateway.gateway.admin_address().unwrap();
     (gateway, admin)
 }
 
-/// Status line and body of the admin server's answer.
-async fn ask(admin: SocketAddr, method: &str, path: &str, body: &str) -> (String, String) {
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    let answer = raw(admin, request.as_bytes()).await;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    let status = head.lines().next().unwrap().to_owned();
-    (status, body.to_owned())
-}
-
 async fn trace(admin: SocketAddr, id: &str) -> (Trace, String) {
-    let (status, body) = ask(admin, "GET", &format!("/traces/{id}"), "").await;
-    assert!(status.contains(" 200 "), "{status} {body}");
+    let (status, body) = ask(admin, &format!("GET /traces/{id}"), "").await;
+    assert_eq!(status, 200, "{body}");
     (serde_json::from_str(&body).unwrap(), body)
 }
 
@@ -250,8 +237,8 @@ async fn a_running_gateway_explains_without_asking_the_backend_or_counting() {
     // The limit is one a minute, and nothing of this counts.
     for _ in 0..3 {
         let body = serde_json::to_string(&asked).unwrap();
-        let (status, text) = ask(admin, "POST", "/explain", &body).await;
-        assert!(status.contains(" 200 "), "{status} {text}");
+        let (status, text) = ask(admin, "POST /explain", &body).await;
+        assert_eq!(status, 200, "{text}");
         shows_no_secret(&text);
         let trace: Trace = serde_json::from_str(&text).unwrap();
         assert_eq!(summary(&trace), INBOUND);
@@ -263,7 +250,7 @@ async fn a_running_gateway_explains_without_asking_the_backend_or_counting() {
     assert_eq!(gateway.metric(handshakes), 0.0);
     asked.dial = true;
     let body = serde_json::to_string(&asked).unwrap();
-    let (_, text) = ask(admin, "POST", "/explain", &body).await;
+    let (_, text) = ask(admin, "POST /explain", &body).await;
     let trace: Trace = serde_json::from_str(&text).unwrap();
     let Outcome::Accepted { headers } = trace.outcome else {
         panic!("{text}");
@@ -337,31 +324,31 @@ async fn bad_questions_get_an_answer_that_says_what_is_bad() {
     let backend = Backend::echo().await;
     let (_gateway, admin) = start(&config(backend.address, false)).await;
     for (method, path, body, status, says) in [
-        ("GET", "/explain", "", "405", "only POST"),
-        ("POST", "/traces/1", "", "405", "only GET"),
-        ("GET", "/traces/1", "", "404", "no trace 1"),
-        ("POST", "/explain", "{", "400", "EOF"),
+        ("GET", "/explain", "", 405, "only POST"),
+        ("POST", "/traces/1", "", 405, "only GET"),
+        ("GET", "/traces/1", "", 404, "no trace 1"),
+        ("POST", "/explain", "{", 400, "EOF"),
         (
             "POST",
             "/explain",
             r#"{"url": "http://a"}"#,
-            "400",
+            400,
             "ws:// or wss://",
         ),
         (
             "POST",
             "/explain",
             r#"{"url": "ws://a", "more": 1}"#,
-            "400",
+            400,
             "more",
         ),
-        ("POST", "/status", "", "405", "only GET"),
+        ("POST", "/status", "", 405, "only GET"),
     ] {
-        let (found, text) = ask(admin, method, path, body).await;
-        assert!(found.contains(status), "{method} {path}: {found}");
+        let (found, text) = ask(admin, &format!("{method} {path}"), body).await;
+        assert_eq!(found, status, "{method} {path}: {text}");
         assert!(text.contains(says), "{method} {path}: {text}");
     }
     let large = "x".repeat(300_000);
-    let (found, _) = ask(admin, "POST", "/explain", &large).await;
-    assert!(found.contains("400"), "{found}");
+    let (found, _) = ask(admin, "POST /explain", &large).await;
+    assert_eq!(found, 400);
 }

@@ -1,4 +1,5 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::*;
 
@@ -45,6 +46,28 @@ async fn endpoints_tell_alive_from_ready_and_why_not() {
     assert!(
         drain.finished(Duration::from_secs(10)).await,
         "the endpoints did not stop in 10 s"
+    );
+}
+
+#[tokio::test]
+async fn idle_connections_and_scrapes_do_not_keep_probes_from_their_answer() {
+    let drain = Drain::default();
+    let admin = Admin {
+        health: Health::default(),
+        heartbeat: Heartbeat::new(),
+        metrics: Metrics::new().unwrap(),
+    };
+    let local = "127.0.0.1:0".parse().unwrap();
+    let address = admin.serve(local, &drain).await.unwrap();
+    let mut idle = Vec::new();
+    for _ in 0..300 {
+        idle.push(TcpStream::connect(address).await.unwrap());
+    }
+    assert!(get(address, "/livez").await.starts_with("HTTP/1.1 200"));
+    drain.ask();
+    assert!(
+        drain.finished(Duration::from_secs(10)).await,
+        "they end when asked"
     );
 }
 

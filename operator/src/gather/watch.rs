@@ -26,7 +26,7 @@ use super::watched::{
 use super::{Health, SharedIndex, Wake, Waker};
 use crate::drain::Drain;
 use crate::metrics::Metrics;
-use crate::names::PART_KEYS;
+use crate::names::{PART_ADMIN, PART_KEYS};
 use crate::owned::OwnedKind;
 
 /// Every watch lists anew this often: what a stalled stream or a lost event left behind is repaired
@@ -153,7 +153,7 @@ impl Watches<'_> {
         let keys = format!("{LABEL_PART}={PART_KEYS}");
         self.spawn("Secret (keys)", self.scope.api(client), KeySecrets, &keys);
         let api: Api<PartialObjectMeta<Secret>> = self.scope.api(self.client.clone());
-        let foreign = format!("{LABEL_PART} notin ({PART_KEYS},{PART_MATERIAL})");
+        let foreign = format!("{LABEL_PART} notin ({PART_KEYS},{PART_MATERIAL},{PART_ADMIN})");
         self.spawn("Secret", api, Versions::of_secrets(), &foreign);
         let api: Api<PartialObjectMeta<ConfigMap>> = self.scope.api(self.client.clone());
         let foreign = format!("{LABEL_PART} notin ({PART_INDEX},{PART_SHARD})");
@@ -165,7 +165,7 @@ impl Watches<'_> {
             let api = self.scope.dynamic_api(self.client.clone(), kind);
             let selector = match kind {
                 OwnedKind::ConfigMap => format!("{LABEL_PART} in ({PART_INDEX},{PART_SHARD})"),
-                OwnedKind::Secret => format!("{LABEL_PART}={PART_MATERIAL}"),
+                OwnedKind::Secret => format!("{LABEL_PART} in ({PART_MATERIAL},{PART_ADMIN})"),
                 OwnedKind::ServiceAccount
                 | OwnedKind::Role
                 | OwnedKind::RoleBinding

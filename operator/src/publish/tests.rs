@@ -286,3 +286,101 @@ async fn who_does_not_lead_writes_nothing() {
     assert!(bench.publish(&["chat"]).await.is_err());
     assert_eq!(bench.server.writes(), Vec::<String>::new());
 }
+
+const TOKEN: &str = "POST secrets/edge-admin";
+
+impl Bench {
+    fn token(&self) -> Value {
+        let secret = self.server.get(&format!("{CORE}/secrets/edge-admin"));
+        secret.map_or(Value::Null, |secret| secret["data"]["token"].clone())
+    }
+
+    /// Another replica, which has seen nothing yet.
+    fn restart(&mut self) {
+        let index = SharedIndex::default();
+        let metrics = Metrics::new().unwrap();
+        let client = self.server.client();
+        self.writer = Writer::new(client, Leadership::forever(), index, metrics);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_admin_servers_token_is_made_once_before_the_pods() {
+    let mut bench = Bench::new();
+    bench.publish(&["chat"]).await.unwrap();
+    let writes = bench.server.writes();
+    let position = |text: &str| writes.iter().position(|write| write == text);
+    assert!(
+        position(TOKEN) < position("PATCH deployments/edge"),
+        "{writes:?}"
+    );
+    assert!(position(TOKEN).is_some(), "{writes:?}");
+    let token = bench.token();
+    assert!(
+        token.as_str().is_some_and(|token| token.len() > 40),
+        "{token}"
+    );
+    let secret = bench
+        .server
+        .get(&format!("{CORE}/secrets/edge-admin"))
+        .unwrap();
+    assert_eq!(secret["metadata"]["ownerReferences"][0]["uid"], "uid-edge");
+    assert_eq!(secret["metadata"]["labels"]["tidegate.dev/part"], "admin");
+    for _ in 0..2 {
+        bench.restart();
+        bench.publish(&["chat", "news"]).await.unwrap();
+        assert_eq!(bench.token(), token, "a restart changes nothing");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_deletes_the_admin_servers_token_gets_another_one() {
+    let mut bench = Bench::new();
+    bench.publish(&["chat"]).await.unwrap();
+    let token = bench.token();
+    bench.server.forget(&format!("{CORE}/secrets/edge-admin"));
+    bench.observe(OwnedKind::Secret, "edge-admin", None);
+    bench.publish(&["chat"]).await.unwrap();
+    assert!(bench.token().is_string());
+    assert_ne!(bench.token(), token);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_of_an_earlier_gateway_is_replaced() {
+    let mut bench = Bench::new();
+    bench.publish(&["chat"]).await.unwrap();
+    let token = bench.token();
+    let path = format!("{CORE}/secrets/edge-admin");
+    let mut secret = bench.server.get(&path).unwrap();
+    secret["metadata"]["ownerReferences"][0]["uid"] = json!("uid-before");
+    bench.server.put(&path, secret);
+    bench.restart();
+    bench.publish(&["chat"]).await.unwrap();
+    assert_ne!(bench.token(), token);
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_elses_secret_of_that_name_is_left_alone_and_holds_up_nothing() {
+    let mut bench = Bench::new();
+    let theirs = json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": { "namespace": "shop", "name": "edge-admin" },
+        "data": { "password": "aHVudGVyMg==" },
+    });
+    bench
+        .server
+        .put(&format!("{CORE}/secrets/edge-admin"), theirs);
+    let error = bench.publish(&["chat"]).await.unwrap_err();
+    let text = error.summary();
+    assert!(
+        text.contains("Secret shop/edge-admin exists and is not Tidegate's"),
+        "{text}"
+    );
+    assert_eq!(bench.token(), Value::Null);
+    let writes = bench.server.writes();
+    assert!(
+        writes.iter().any(|write| write == "PATCH deployments/edge"),
+        "{writes:?}"
+    );
+    assert_eq!(bench.revision(), 1);
+}

@@ -5,10 +5,11 @@
 
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource,
-    HTTPGetAction, Lifecycle, LifecycleHandler, LocalObjectReference, ObjectFieldSelector,
-    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource, SeccompProfile,
-    SecurityContext, ServiceAccountTokenProjection, SleepAction, Sysctl, TopologySpreadConstraint,
-    Volume, VolumeMount, VolumeProjection,
+    HTTPGetAction, KeyToPath, Lifecycle, LifecycleHandler, LocalObjectReference,
+    ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
+    ProjectedVolumeSource, SeccompProfile, SecretVolumeSource, SecurityContext,
+    ServiceAccountTokenProjection, SleepAction, Sysctl, TopologySpreadConstraint, Volume,
+    VolumeMount, VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -18,6 +19,7 @@ use tidegate_config::ListenerConfig;
 use tidegate_config::policy::token_file_name;
 
 use super::Site;
+use super::admin_token::{TOKEN, secret_name};
 use crate::names;
 
 /// Name of the container and of the port of its admin endpoints.
@@ -33,12 +35,19 @@ const STATE_DIR: &str = "/var/lib/tidegate";
 /// Where tokens of the service account are.
 const TOKEN_DIR: &str = "/var/run/tidegate/tokens";
 
+/// Where the token of the admin server is.
+const ADMIN_DIR: &str = "/var/run/tidegate/admin";
+
 /// Names of the volumes.
 const STATE: &str = "state";
+const ADMIN_TOKEN: &str = "admin-token";
 const TOKENS: &str = "tokens";
 
 /// Life of a token: the kubelet writes a new one when a fifth of it is left.
 const TOKEN_SECONDS: i64 = 3600;
+
+/// Mode of the token's file: root's, and readable by the pod's group.
+const GROUP_READS: i32 = 0o440;
 
 /// An id that no distribution gives to anybody, and that distroless images call nonroot.
 const NONROOT: i64 = 65532;
@@ -92,7 +101,7 @@ fn spec(site: &Site<'_>, admin_port: u16) -> PodSpec {
         termination_grace_period_seconds: Some(LEAVE_SERVICE + hard_stop as i64 + GRACE_MARGIN),
         security_context: Some(pod_security()),
         containers: vec![container(site, admin_port)],
-        volumes: Some(volumes(wanted)),
+        volumes: Some(volumes(site)),
         node_selector: Some(wanted.node_selector.clone()),
         tolerations: Some(wanted.tolerations.clone()),
         affinity: wanted.affinity.clone(),
@@ -104,12 +113,14 @@ fn spec(site: &Site<'_>, admin_port: u16) -> PodSpec {
     }
 }
 
-fn volumes(wanted: &Deployment) -> Vec<Volume> {
-    let mut volumes = vec![Volume {
+fn volumes(site: &Site<'_>) -> Vec<Volume> {
+    let wanted = &site.gateway.spec.deployment;
+    let state = Volume {
         name: STATE.to_owned(),
         empty_dir: Some(EmptyDirVolumeSource::default()),
         ..Volume::default()
-    }];
+    };
+    let mut volumes = vec![state, admin_volume(&site.key.name)];
     if !wanted.token_audiences.is_empty() {
         let sources = wanted
             .token_audiences
@@ -127,6 +138,26 @@ fn volumes(wanted: &Deployment) -> Vec<Volume> {
     volumes
 }
 
+/// The kubelet reads it and brings changes: the pod itself has no right to. Optional, since nobody's
+/// handshake needs it: a pod starts also while the token is being replaced.
+fn admin_volume(gateway: &str) -> Volume {
+    Volume {
+        name: ADMIN_TOKEN.to_owned(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(secret_name(gateway)),
+            items: Some(vec![KeyToPath {
+                key: TOKEN.to_owned(),
+                path: TOKEN.to_owned(),
+                ..KeyToPath::default()
+            }]),
+            default_mode: Some(GROUP_READS),
+            optional: Some(true),
+            ..SecretVolumeSource::default()
+        }),
+        ..Volume::default()
+    }
+}
+
 /// The kubelet asks for the token, binds it to the pod and writes a new one in time: neither
 /// operator nor gateway needs a right for that.
 fn token(audience: &str) -> VolumeProjection {
@@ -142,17 +173,20 @@ fn token(audience: &str) -> VolumeProjection {
 }
 
 fn mounts(wanted: &Deployment) -> Vec<VolumeMount> {
-    let mut mounts = vec![VolumeMount {
-        name: STATE.to_owned(),
-        mount_path: STATE_DIR.to_owned(),
+    let mount = |name: &str, path: &str| VolumeMount {
+        name: name.to_owned(),
+        mount_path: path.to_owned(),
         ..VolumeMount::default()
-    }];
+    };
+    let admin_token = VolumeMount {
+        read_only: Some(true),
+        ..mount(ADMIN_TOKEN, ADMIN_DIR)
+    };
+    let mut mounts = vec![mount(STATE, STATE_DIR), admin_token];
     if !wanted.token_audiences.is_empty() {
         mounts.push(VolumeMount {
-            name: TOKENS.to_owned(),
-            mount_path: TOKEN_DIR.to_owned(),
             read_only: Some(true),
-            ..VolumeMount::default()
+            ..mount(TOKENS, TOKEN_DIR)
         });
     }
     mounts
@@ -210,6 +244,7 @@ fn arguments(site: &Site<'_>, admin_port: u16) -> Vec<String> {
         "--pod-uid=$(POD_UID)".to_owned(),
         "--bind-address=0.0.0.0".to_owned(),
         format!("--admin-address=0.0.0.0:{admin_port}"),
+        format!("--admin-token-file={ADMIN_DIR}/{}", TOKEN),
         format!("--state-dir={STATE_DIR}"),
     ];
     if !site.gateway.spec.deployment.token_audiences.is_empty() {

@@ -78,12 +78,12 @@ fn pods_get_tokens_for_the_audiences_that_the_gateway_names() {
         of(OwnedKind::Deployment, &all).unwrap()["spec"]["template"]["spec"].clone()
     };
     let with = pod(json!({"deployment": {"tokenAudiences": ["vault"]}}));
-    let token = &with["volumes"][1]["projected"]["sources"][0]["serviceAccountToken"];
+    let token = &with["volumes"][2]["projected"]["sources"][0]["serviceAccountToken"];
     assert_eq!(token["audience"], "vault");
     let file = tidegate_config::policy::token_file_name("vault");
     assert_eq!(token["path"], file);
     let container = &with["containers"][0];
-    let mount = &container["volumeMounts"][1];
+    let mount = &container["volumeMounts"][2];
     assert_eq!(mount["readOnly"], true);
     let argument = format!("--token-dir={}", mount["mountPath"].as_str().unwrap());
     let arguments = container["args"].as_array().unwrap();
@@ -91,6 +91,26 @@ fn pods_get_tokens_for_the_audiences_that_the_gateway_names() {
     let without = pod(json!({})).to_string();
     let has_none = !without.contains("token-dir") && !without.contains("projected");
     assert!(has_none, "{without}");
+}
+
+#[test]
+fn pods_read_the_token_of_the_admin_server_from_a_file() {
+    let all = render(json!({}));
+    let pod = &of(OwnedKind::Deployment, &all).unwrap()["spec"]["template"]["spec"];
+    let volume = &pod["volumes"][1]["secret"];
+    assert_eq!(volume["secretName"], "edge-admin");
+    assert_eq!(volume["optional"], true, "no handshake needs it");
+    assert_eq!(volume["defaultMode"], 0o440);
+    let container = &pod["containers"][0];
+    let mount = &container["volumeMounts"][1];
+    assert_eq!(mount["readOnly"], true);
+    let (path, file) = (&mount["mountPath"], &volume["items"][0]["path"]);
+    let file = format!("{}/{}", path.as_str().unwrap(), file.as_str().unwrap());
+    let argument = json!(format!("--admin-token-file={file}"));
+    let arguments = container["args"].as_array().unwrap();
+    assert!(arguments.contains(&argument), "{arguments:?}");
+    let rules = &of(OwnedKind::Role, &all).unwrap()["rules"].to_string();
+    assert!(!rules.contains("edge-admin"), "pods need no right: {rules}");
 }
 
 #[test]

@@ -1,0 +1,114 @@
+use std::net::SocketAddr;
+
+use http_body_util::BodyExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::places::Places;
+
+/// Long enough for a loaded machine: only failures wait for it.
+const LIMIT: Duration = Duration::from_secs(20);
+
+struct Routes {
+    slow: Places,
+}
+
+impl Service for Routes {
+    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Answer {
+        let text = match request.uri().path() {
+            "/slow" if !peer.take(&self.slow) => "busy",
+            "/slow" => {
+                let _ = request.into_body().collect().await;
+                "done"
+            }
+            _ => "ok",
+        };
+        Response::new(Full::from(text))
+    }
+}
+
+async fn start() -> (SocketAddr, JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let routes = Arc::new(Routes {
+        slow: Places::new(2, 2),
+    });
+    let mut tasks = JoinSet::new();
+    tasks.spawn(serve(listener, routes, |task| drop(tokio::spawn(task))));
+    (address, tasks)
+}
+
+async fn ask(address: SocketAddr, path: &str) -> String {
+    let exchange = async {
+        let mut stream = TcpStream::connect(address).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok::<_, io::Error>(answer)
+    };
+    let answer = tokio::time::timeout(LIMIT, exchange).await;
+    answer.expect("an answer in time").unwrap_or_default()
+}
+
+#[tokio::test]
+async fn idle_connections_do_not_keep_a_probe_from_its_answer() {
+    let (address, _tasks) = start().await;
+    let mut idle = Vec::new();
+    for _ in 0..10 {
+        for _ in 0..50 {
+            idle.push(TcpStream::connect(address).await.unwrap());
+        }
+        let answer = ask(address, "/livez").await;
+        assert!(answer.ends_with("ok"), "{answer:?}");
+    }
+    // The oldest were told; the youngest have their places still.
+    let mut byte = [0];
+    let ended = tokio::time::timeout(LIMIT, idle[0].read(&mut byte)).await;
+    assert!(ended.expect("the oldest ends").is_ok_and(|read| read == 0));
+}
+
+#[tokio::test]
+async fn requests_that_take_long_leave_the_places_of_probes_alone() {
+    let (address, _tasks) = start().await;
+    let mut slow = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = b"POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n";
+        stream.write_all(head).await.unwrap();
+        slow.push(stream);
+    }
+    // Both must have been come to.
+    while !ask(address, "/slow").await.ends_with("busy") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for _ in 0..200 {
+        assert!(ask(address, "/livez").await.ends_with("ok"));
+    }
+    for stream in &mut slow {
+        stream.write_all(b"x").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("done"), "{answer}");
+    }
+    while !ask(address, "/slow").await.ends_with("done") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn half_a_head_holds_no_place() {
+    let (address, _tasks) = start().await;
+    let mut halves = Vec::new();
+    for _ in 0..200 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream
+            .write_all(b"GET /livez HTTP/1.1\r\nX: ")
+            .await
+            .unwrap();
+        halves.push(stream);
+    }
+    assert!(ask(address, "/livez").await.ends_with("ok"));
+}
