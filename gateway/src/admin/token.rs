@@ -126,10 +126,10 @@ mod tests {
             assert_eq!(token.check(&with(values)).await, expected, "{values:?}");
         }
         std::fs::write(&file, "another-token-of-the-tests").unwrap();
-        let shown = token.check(&with(&["Bearer another-token-of-the-tests"]));
-        assert_eq!(shown.await, Ok(()));
-        let old = token.check(&with(&["Bearer a-token-of-the-tests"]));
-        assert_eq!(old.await, Err(Unshown::Wrong));
+        let new = with(&["Bearer another-token-of-the-tests"]);
+        assert_eq!(token.check(&new).await, Ok(()));
+        let old = with(&["Bearer a-token-of-the-tests"]);
+        assert_eq!(token.check(&old).await, Err(Unshown::Wrong));
     }
 
     #[tokio::test]
