@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -141,15 +142,22 @@ async fn manifests_a_running_gateway_and_a_live_handshake_tell_the_same() -> any
         said.contains("closed returnResponse (api): refused"),
         "{said}"
     );
+    without_its_token_nobody_is_told(&url, &admin, state.path()).await
+}
 
-    let elsewhere = ["--gateway", &admin, "--state-dir", "/nonexistent"];
-    let (status, said) = explain(&[&[url.as_str()][..], &elsewhere].concat()).await?;
+async fn without_its_token_nobody_is_told(
+    url: &str,
+    admin: &str,
+    state: &Path,
+) -> anyhow::Result<()> {
+    let elsewhere = ["--gateway", admin, "--state-dir", "/nonexistent"];
+    let question = [&[url, "--key", KEY][..], &elsewhere].concat();
+    let (status, said) = explain(&question).await?;
     assert_eq!(status, Some(2), "{said}");
     assert!(said.contains("wants its token"), "{said}");
-    let token = state.path().join("admin-token");
+    let token = state.join("admin-token");
     let named = ["--token-file", token.to_str().context("the file's name")?];
-    let (status, said) =
-        explain(&[&[url.as_str(), "--key", KEY][..], &elsewhere, &named].concat()).await?;
+    let (status, said) = explain(&[&question[..], &named].concat()).await?;
     assert_eq!(status, Some(0), "{said}");
     Ok(())
 }
