@@ -20,6 +20,18 @@ use tidegate_gateway::Ports;
 const PATIENCE: Duration = Duration::from_secs(20);
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
+fn settings(directory: &Path) -> Settings {
+    Settings {
+        paths: vec![directory.to_owned()],
+        bind_address: LOCALHOST,
+        ports: Ports::Ephemeral,
+        admin_address: Some((LOCALHOST, 0).into()),
+        admin_token: None,
+        keys: KeyStore::new(directory),
+        quotas: None,
+    }
+}
+
 async fn outcomes() -> anyhow::Result<Vec<Outcome>> {
     let recorder = Recorder::start(LOCALHOST, 0, 0).await?;
     let chapters = load(&Places {
@@ -37,15 +49,7 @@ async fn outcomes() -> anyhow::Result<Vec<Outcome>> {
     let objects = manifests(cases(&chapters).map(|(_, case)| case), &target);
     let directory = tempfile::tempdir()?;
     fs::write(directory.path().join("suite.yaml"), yaml(&objects)?)?;
-    let mut standalone = Standalone::new(Settings {
-        paths: vec![directory.path().to_owned()],
-        bind_address: LOCALHOST,
-        ports: Ports::Ephemeral,
-        admin_address: Some((LOCALHOST, 0).into()),
-        admin_token: None,
-        keys: KeyStore::new(directory.path()),
-        quotas: None,
-    });
+    let mut standalone = Standalone::new(settings(directory.path()));
     let found = standalone.reload().await?.findings;
     let meant: Vec<_> = cases(&chapters)
         .filter_map(|(_, case)| case.warns.as_deref())
