@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::*;
@@ -36,7 +37,9 @@ async fn start() -> (SocketAddr, JoinSet<()>) {
         slow: Places::new(2, 2),
     });
     let mut tasks = JoinSet::new();
-    tasks.spawn(serve(listener, routes, |task| drop(tokio::spawn(task))));
+    tasks.spawn(serve(listener, routes, |task| {
+        drop(Handle::current().spawn(task))
+    }));
     (address, tasks)
 }
 
