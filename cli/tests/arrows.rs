@@ -4,14 +4,15 @@ use std::fs;
 use std::path::Path;
 
 /// Each crate and what it may depend on, of ours.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("config", &[]),
     ("admin", &[]),
     ("expr", &[]),
     ("api", &["config"]),
     ("plan", &["api", "config", "expr"]),
     ("operator", &["plan", "admin", "api", "config"]),
-    ("gateway", &["admin", "config", "expr"]),
+    ("gateway", &["admin", "config", "expr", "tcpinfo"]),
+    ("tcpinfo", &[]),
     ("cli", &["api", "config", "expr", "gateway", "plan"]),
     ("e2e", &["api", "config"]),
     ("fuzz", &["expr", "gateway"]),

@@ -139,10 +139,10 @@ pub struct GatewayTimeouts {
     /// Default for every API: silence after which a side is pinged. 0 (off) unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ping_interval: Option<Duration>,
-    /// Default for every API: silence after a ping. 20s unless set.
+    /// Default for every API: silence after a ping has left. 20s unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pong_timeout: Option<Duration>,
-    /// Default for every API: a peer that takes no byte. 60s unless set.
+    /// Default for every API: a peer that acknowledges no byte of what waits for it. 60s unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write_stall: Option<Duration>,
 }
@@ -199,7 +199,8 @@ pub struct Drain {
     /// Code of these closes. Default: 1001.
     #[serde(default = "going_away")]
     pub close_code: CloseCode,
-    /// How long a peer may take to answer a Close, here and everywhere. Default: 5s.
+    /// How long a peer may take to answer a Close that was delivered to it, here and everywhere. Default:
+    /// 5s.
     #[serde(default = "five_seconds")]
     pub close_timeout: Duration,
     /// After this long whatever is left is cut. Default: 50s.

@@ -96,10 +96,13 @@ pub struct ApiTimeouts {
     /// (off).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ping_interval: Option<Duration>,
-    /// No bytes after a ping for so long: the peer counts as lost. Default: 20s.
+    /// For so long after a ping has left nothing came from the peer, and it acknowledged no bytes that
+    /// were sent to it: it counts as lost, Close 1001 to both. What has not left yet is writeStall's.
+    /// Default: 20s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pong_timeout: Option<Duration>,
-    /// A peer that takes no byte for so long while bytes wait is closed with 1008. Default: 60s.
+    /// A peer for which bytes wait, in the gateway or in its kernel, and that acknowledges none for so
+    /// long is closed with 1008; noticed at most a quarter later. Default: 60s; 0: off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write_stall: Option<Duration>,
 }

@@ -163,21 +163,22 @@ impl<T: Wire> Future for Relay<T> {
             return Poll::Ready(this.outcome(turn.now));
         }
         let before = this.counts();
+        let waited = this.waits();
         let tired = BUFFER.with_borrow_mut(|scratch| this.run(&mut turn, scratch));
         this.report(&before);
         if this.is_over() {
             return Poll::Ready(this.outcome(turn.now));
         }
+        // From one calm moment to the next, times only move forward: most polls need not look. A
+        // tunnel that never comes to rest has its timers like any other.
+        let was_calm = this.calm;
+        let began = (0..2).any(|leg| this.waits()[leg] && !waited[leg]);
+        this.calm = this.is_calm();
+        if began || !(this.calm && was_calm) || new_waker || news || this.alarm.is_due(turn.now) {
+            this.set_alarm(&mut turn, new_waker);
+        }
         if tired {
             turn.cx.waker().wake_by_ref();
-            this.calm = false;
-            return Poll::Pending;
-        }
-        // From one calm moment to the next, times only move forward: most polls need not look.
-        let was_calm = this.calm;
-        this.calm = this.is_calm();
-        if !(this.calm && was_calm) || new_waker || news || this.alarm.is_due(turn.now) {
-            this.set_alarm(&mut turn, new_waker);
         }
         Poll::Pending
     }
@@ -231,6 +232,11 @@ impl<T: Wire> Relay<T> {
             }
         }
         true
+    }
+
+    /// Is something on the way to each side?
+    fn waits(&self) -> [bool; 2] {
+        [0, 1].map(|leg| self.legs[leg].waiting.is_some())
     }
 
     fn leg(&mut self, side: Side) -> &mut Leg<T> {

@@ -16,7 +16,12 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
 
 /// The same where something was sent: no probe goes out then, and the kernel alone would repeat it
 /// for a quarter of an hour. It also ends a connection whose peer has had no room for as long.
-const UNHEARD: Duration = Duration::from_secs(120);
+pub(crate) const UNHEARD: Duration = Duration::from_secs(120);
+
+/// What may wait in the kernel of a connection that carries many streams: more would keep from each
+/// of them how far its own bytes have come. Two windows of a stream, which is enough for the line to be
+/// full while the next are fetched.
+const HELD: u32 = 128 * 1024;
 
 /// To be set on a listening socket, whose connections inherit it, or on a connection.
 pub(crate) fn watch(socket: SockRef<'_>) -> io::Result<()> {
@@ -30,6 +35,12 @@ pub(crate) fn allow_stall(socket: &TcpStream, stall: Option<Duration>) {
         // Where that fails, the connection is gone already.
         let _ = SockRef::from(socket).set_tcp_user_timeout(None);
     }
+}
+
+/// Has the kernel take no more than it can send soon.
+pub(crate) fn hold_little(socket: &TcpStream) {
+    // Where that fails, the connection is gone already.
+    let _ = SockRef::from(socket).set_tcp_notsent_lowat(HELD);
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! An enum and not a trait object: the relay calls it for every burst of bytes.
 
+mod delivery;
 mod http2;
 mod rewound;
 #[cfg(test)]
@@ -17,6 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{client, server};
 
+pub use delivery::Delivery;
+pub(crate) use http2::Counted;
 pub use http2::Http2Stream;
 pub(crate) use rewound::Rewound;
 
@@ -62,6 +65,14 @@ pub trait Wire: AsyncRead + AsyncWrite + Unpin {
     fn has_farewell(&self) -> bool {
         true
     }
+
+    /// What has become of what was written; `None`: it is not known, and counts as taken.
+    fn delivery(&mut self) -> Option<Delivery> {
+        None
+    }
+
+    /// Gives up: what was not taken is not to be delivered any more, and the peer learns of it.
+    fn abandon(&mut self) {}
 }
 
 impl Wire for Transport {
@@ -87,6 +98,22 @@ impl Wire for Transport {
 
     fn has_farewell(&self) -> bool {
         !matches!(self, Self::Plain(_))
+    }
+
+    fn delivery(&mut self) -> Option<Delivery> {
+        if let Self::Http2(stream) = self {
+            return stream.delivery();
+        }
+        delivery::of_socket(self.socket()?)
+    }
+
+    fn abandon(&mut self) {
+        if let Self::Http2(stream) = self {
+            stream.cancel();
+        } else if let Some(socket) = self.socket() {
+            // Otherwise the kernel would go on offering it, for minutes, after the socket is closed.
+            let _ = socket.set_zero_linger();
+        }
     }
 }
 

@@ -22,7 +22,8 @@ use crate::exchange::TlsInfo;
 use crate::head::from_http2;
 use crate::record::Record;
 use crate::refusal::{Origin, Reason, Refusal};
-use crate::transport::{Http2Stream, Rewound, Transport};
+use crate::socket;
+use crate::transport::{Counted, Http2Stream, Rewound, Transport};
 use crate::worker::Carried;
 
 /// What a client that knows of HTTP/2 begins with (RFC 9113 §3.4).
@@ -86,6 +87,9 @@ pub(super) async fn serve(server: Arc<Server>, connection: Connection, carried: 
         deadline,
         record,
     } = connection;
+    if let Some(socket) = transport.socket() {
+        socket::hold_little(socket);
+    }
     let settings = Arc::clone(&server.shared.snapshot.load().settings);
     let handshake = builder(&settings).handshake(Rewound::new(ahead, transport));
     let connection = match timeout_at(deadline, handshake).await {
@@ -147,7 +151,7 @@ fn give_up(record: Option<Record>, detail: &str) {
 
 struct Carrier {
     server: Arc<Server>,
-    connection: h2::server::Connection<Rewound, Bytes>,
+    connection: h2::server::Connection<Rewound, Counted>,
     origin: Source,
     carried: Carried,
     /// Until the first request, which has its own.
@@ -202,7 +206,7 @@ impl Carrier {
         self.connection.graceful_shutdown();
     }
 
-    fn take(&mut self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+    fn take(&mut self, request: Request<RecvStream>, respond: SendResponse<Counted>) {
         if let Some(record) = self.record.take() {
             record.unheard();
         }
@@ -228,7 +232,7 @@ async fn begin(
     server: Arc<Server>,
     origin: Source,
     request: Request<RecvStream>,
-    respond: SendResponse<Bytes>,
+    respond: SendResponse<Counted>,
 ) -> Option<Box<Established>> {
     let snapshot = server.shared.snapshot.load_full();
     let port = Arc::clone(snapshot.ports.get(&origin.port)?);

@@ -77,6 +77,22 @@ impl CloseCause {
         }
     }
 
+    /// Does a peer that takes nothing have `closeTimeout` only, and not `writeStall`? So it is for whom
+    /// access was taken from, who broke a rule or does not answer, and behind a client that is gone.
+    pub(super) const fn is_strict(self) -> bool {
+        !matches!(
+            self,
+            Self::ClientClosed
+                | Self::BackendClosed
+                | Self::BackendLost
+                | Self::Idle
+                | Self::MaxDuration
+                | Self::Drain
+                | Self::ApiChanged
+                | Self::ApiRemoved
+        )
+    }
+
     /// Who ended it.
     pub(super) const fn initiator(self) -> Initiator {
         match self {

@@ -19,6 +19,24 @@ pub(super) struct Goodbye {
     pub(super) reason: &'static str,
 }
 
+/// How often a peer that takes nothing is looked at within `writeStall`.
+pub(super) const QUARTERS: u8 = 4;
+
+/// What a leg's socket says of what was written to it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    /// More was taken since the last look.
+    pub(super) progress: bool,
+    /// Not everything was taken.
+    pub(super) pending: bool,
+    /// Not everything has left this machine.
+    pub(super) unsent: bool,
+    /// Something was taken since the last look, then or before.
+    pub(super) taken_at: Option<Instant>,
+    /// The last acknowledgement came then or before.
+    acknowledged_at: Option<Instant>,
+}
+
 /// One leg. The flags say what has happened; nothing here decides what follows.
 #[derive(Debug)]
 pub(super) struct Leg<T> {
@@ -36,8 +54,10 @@ pub(super) struct Leg<T> {
     pub(super) resume_at: Option<Instant>,
     /// Last bytes of any kind, or the last moment when it was `blocked`.
     pub(super) heard: Instant,
-    /// Our ping, since which nothing came.
+    /// Since when nothing came after our ping, nor was anything taken.
     pub(super) pinged_at: Option<Instant>,
+    /// It has left this machine, as far as we know.
+    ping_left: bool,
     pub(super) wants_ping: bool,
     /// Its Close came.
     pub(super) close_received: bool,
@@ -49,9 +69,16 @@ pub(super) struct Leg<T> {
     // As the one who receives.
     /// Taken for it, but not by it.
     pub(super) output: Backlog,
-    /// Since when it has taken nothing.
-    pub(super) stalled_since: Option<Instant>,
     unflushed: bool,
+    /// What is unflushed finds no room.
+    held: bool,
+    /// Since when something is on the way to it, here or in the kernel, of which it was not seen to
+    /// take any. `None`: it has taken everything, as far as we know.
+    pub(super) waiting: Option<Instant>,
+    /// Quarters of `writeStall` that have gone by since.
+    pub(super) quarters: u8,
+    /// What it had taken when its socket was last asked, as far as fits: that it changes is enough.
+    taken: u32,
     pub(super) goodbye: Option<Goodbye>,
     /// A Close went to it (into `output` at least).
     pub(super) close_sent: bool,
@@ -77,13 +104,17 @@ impl<T: Wire> Leg<T> {
             resume_at: None,
             heard: now,
             pinged_at: None,
+            ping_left: false,
             wants_ping: false,
             close_received: false,
             garbled: false,
             ended: false,
             output: Backlog::default(),
-            stalled_since: None,
             unflushed: false,
+            held: false,
+            waiting: None,
+            quarters: 0,
+            taken: 0,
             goodbye: None,
             close_sent: false,
             mute: false,
@@ -114,6 +145,7 @@ impl<T: Wire> Leg<T> {
     pub(super) fn hear(&mut self, now: Instant) {
         self.heard = now;
         self.pinged_at = None;
+        self.ping_left = false;
         self.wants_ping = false;
     }
 
@@ -128,14 +160,114 @@ impl<T: Wire> Leg<T> {
 
     /// Has taken everything: more may be read for it.
     pub(super) fn is_ready(&self) -> bool {
-        self.output.is_empty() && self.stalled_since.is_none()
+        self.broken || (self.output.is_empty() && !self.held)
     }
 
     /// Does it neither hold nor wait for anything on its own?
     pub(super) fn is_calm(&self) -> bool {
-        let waits = self.blocked || self.wants_ping;
-        let since = self.resume_at.or(self.pinged_at).or(self.stalled_since);
-        !waits && since.is_none() && self.output.is_empty()
+        let waits = self.blocked || self.wants_ping || !self.is_ready();
+        !waits && self.resume_at.or(self.pinged_at).is_none()
+    }
+
+    /// Something was written, or is to be: its way begins now unless it goes on.
+    fn await_taking(&mut self, now: Instant) {
+        if self.waiting.is_none() {
+            self.note_taking(now);
+        }
+    }
+
+    /// It has taken some of what is on the way.
+    fn note_taking(&mut self, now: Instant) {
+        self.waiting = Some(now);
+        self.quarters = 0;
+    }
+
+    /// Asks the socket what was taken: one system call.
+    pub(super) fn look(&mut self, now: Instant) -> Look {
+        let backlog = !self.is_ready();
+        let delivery = if self.broken {
+            None
+        } else {
+            self.io.delivery()
+        };
+        let Some(delivery) = delivery else {
+            let taken_at = self.waiting;
+            if !backlog {
+                self.waiting = None;
+            }
+            return Look {
+                progress: false,
+                pending: backlog,
+                unsent: backlog,
+                taken_at,
+                acknowledged_at: None,
+            };
+        };
+        let taken = delivery.taken as u32;
+        let progress = taken != self.taken;
+        let at = now.checked_sub(delivery.quiet).unwrap_or(self.heard);
+        if progress {
+            self.taken = taken;
+            self.pinged_at = self.pinged_at.map(|since| since.max(at));
+            self.note_taking(now);
+        }
+        let pending = backlog || !delivery.complete;
+        if !pending {
+            self.waiting = None;
+        }
+        Look {
+            progress,
+            pending,
+            unsent: backlog || delivery.unsent,
+            taken_at: progress.then_some(at),
+            acknowledged_at: Some(at),
+        }
+    }
+
+    /// A quarter of `writeStall` is over; has it taken nothing all the while?
+    pub(super) fn has_stalled(&mut self, now: Instant) -> bool {
+        let look = self.look(now);
+        if look.pending && !look.progress {
+            self.quarters += 1;
+        }
+        look.pending && self.quarters >= QUARTERS
+    }
+
+    /// The time for a pong is over; did the ping leave in time for it, and was nothing taken since? Where
+    /// not, the time begins again.
+    pub(super) fn is_unresponsive(&mut self, now: Instant) -> bool {
+        let look = self.look(now);
+        if look.unsent {
+            // What does not leave is for `writeStall` to judge.
+            self.pinged_at = Some(now);
+            self.ping_left = false;
+            return false;
+        }
+        if !self.ping_left {
+            self.ping_left = true;
+            // Room for it came with an acknowledgement.
+            self.pinged_at = self.pinged_at.max(look.acknowledged_at);
+            return false;
+        }
+        !look.progress
+    }
+
+    /// Does it take just now what no longer waits in this process?
+    pub(super) fn is_taking(&mut self, now: Instant) -> bool {
+        self.waiting.is_some() && {
+            let look = self.look(now);
+            look.progress && look.unsent
+        }
+    }
+
+    /// It takes nothing any more: nobody waits for it.
+    pub(super) fn abandon(&mut self) {
+        self.io.abandon();
+        self.broken = true;
+        self.ended = true;
+        self.goodbye = None;
+        self.output.clear();
+        self.waiting = None;
     }
 
     /// Writes `bytes`, and keeps what it does not take.
@@ -144,7 +276,8 @@ impl<T: Wire> Leg<T> {
         if self.output.is_empty() {
             sent = self.write(cx, bytes);
         }
-        self.keep(&bytes[sent..], now);
+        self.keep(&bytes[sent..]);
+        self.await_taking(now);
     }
 
     /// As [`send`](Self::send), for bytes behind which this side is shut in the same round.
@@ -160,13 +293,13 @@ impl<T: Wire> Leg<T> {
                 Poll::Ready(_) => self.broken = true,
             }
         }
-        self.keep(&bytes[sent..], now);
+        self.keep(&bytes[sent..]);
+        self.await_taking(now);
     }
 
-    fn keep(&mut self, rest: &[u8], now: Instant) {
+    fn keep(&mut self, rest: &[u8]) {
         if !self.broken && !rest.is_empty() {
             self.output.push(rest);
-            self.stalled_since.get_or_insert(now);
         }
     }
 
@@ -182,10 +315,8 @@ impl<T: Wire> Leg<T> {
         if self.broken {
             self.output.clear();
         }
-        if self.output.is_empty() {
-            self.stalled_since = None;
-        } else if sent > 0 {
-            self.stalled_since = Some(now);
+        if sent > 0 {
+            self.note_taking(now);
         }
         sent > 0
     }
@@ -212,14 +343,16 @@ impl<T: Wire> Leg<T> {
         }
         match Pin::new(&mut self.io).poll_flush(cx) {
             Poll::Pending => {
-                self.stalled_since.get_or_insert(now);
+                self.held = true;
+                self.await_taking(now);
                 return;
             }
             Poll::Ready(Ok(())) => self.unflushed = false,
             Poll::Ready(Err(_)) => self.broken = true,
         }
-        if self.output.is_empty() {
-            self.stalled_since = None;
+        if self.held {
+            self.held = false;
+            self.note_taking(now);
         }
     }
 

@@ -26,9 +26,10 @@ impl<T: Wire> Relay<T> {
         if !from.input.is_empty() && !from.partial {
             return self.pump_input(turn, side);
         }
-        if turn.silent[side as usize] {
+        if turn.silent[side as usize] || (!want.passes_on() && self.has_ignored_enough()) {
             return false;
         }
+        let from = self.leg(side);
         match from.read(turn.cx, scratch) {
             Poll::Pending => {
                 turn.silent[side as usize] = true;
@@ -40,6 +41,9 @@ impl<T: Wire> Relay<T> {
             }
             Poll::Ready(read) => {
                 from.hear(turn.now);
+                if !want.passes_on() {
+                    self.ignore(read);
+                }
                 let taken = self.pass(turn, side, &scratch[..read]);
                 self.leg(side).input.push(&scratch[taken..read]);
                 true

@@ -11,7 +11,8 @@ use std::pin::Pin;
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::leg::Leg;
+use super::ending::Ending;
+use super::leg::{Leg, QUARTERS};
 use super::outcome::{CloseCause, Side};
 use super::rules::Rules;
 use super::{Relay, Turn};
@@ -45,7 +46,7 @@ enum Timer {
     Expiry,
     MaxDuration,
     Idle,
-    /// This side takes nothing.
+    /// This side may have taken nothing: it is looked at.
     WriteStall(Side),
     /// This side has been silent.
     Ping(Side),
@@ -68,11 +69,18 @@ impl<T: Wire> Relay<T> {
     /// The table. A row without a time does not wait.
     fn timers(&self) -> [(Timer, Option<Instant>); 13] {
         let rules = &*self.rules;
-        let open = |time: Option<Instant>| time.filter(|_| self.ending.is_none());
+        let ending = self.ending.as_deref();
+        let open = |time: Option<Instant>| time.filter(|_| ending.is_none());
+        let orders = |time: Option<Instant>| {
+            time.filter(|_| ending.is_none_or(|ending| !ending.is_strict()))
+        };
         let [client, backend] = &self.legs;
         let quiet = client.output.is_empty() && backend.output.is_empty();
         let idle = rules.idle.filter(|_| quiet).map(|idle| self.moved + idle);
-        let stall = |leg: &Leg<T>| Some(leg.stalled_since? + rules.write_stall?);
+        let stall = |leg: &Leg<T>| {
+            let quarter = rules.write_stall? / u32::from(QUARTERS);
+            Some(leg.waiting? + quarter * u32::from(leg.quarters + 1))
+        };
         let ping = |leg: &Leg<T>| {
             let waits = !leg.blocked && !leg.wants_ping && leg.pinged_at.is_none();
             Some(leg.heard + rules.ping_interval.filter(|_| waits)?)
@@ -80,9 +88,9 @@ impl<T: Wire> Relay<T> {
         let pong =
             |leg: &Leg<T>| Some(leg.pinged_at.filter(|_| !leg.blocked)? + rules.pong_timeout);
         [
-            (Timer::Order, open(self.order.map(|order| order.due))),
-            (Timer::Expiry, open(self.expiry.map(|(at, _)| at))),
-            (Timer::MaxDuration, open(self.retire_at)),
+            (Timer::Order, orders(self.order.map(|order| order.due))),
+            (Timer::Expiry, orders(self.expiry.map(|(at, _)| at))),
+            (Timer::MaxDuration, orders(self.retire_at)),
             (Timer::Idle, open(idle)),
             (Timer::WriteStall(Side::Client), open(stall(client))),
             (Timer::WriteStall(Side::Backend), open(stall(backend))),
@@ -92,10 +100,7 @@ impl<T: Wire> Relay<T> {
             (Timer::Pong(Side::Backend), open(pong(backend))),
             (Timer::Resume(Side::Client), open(client.resume_at)),
             (Timer::Resume(Side::Backend), open(backend.resume_at)),
-            (
-                Timer::Deadline,
-                self.ending.as_ref().map(|ending| ending.deadline),
-            ),
+            (Timer::Deadline, ending.map(Ending::due)),
         ]
     }
 
@@ -126,20 +131,32 @@ impl<T: Wire> Relay<T> {
         match timer {
             Timer::Order => {
                 if let Some(order) = self.order.take() {
-                    self.begin_with(order.cause, None, order.code, now);
+                    self.obey(order.cause, order.code, now);
                 }
             }
             Timer::Expiry => {
                 if let Some((_, cause)) = self.expiry.take() {
                     let code = self.session.close_code();
-                    self.begin_with(cause, None, Some(code), now);
+                    self.obey(cause, Some(code), now);
                 }
             }
-            Timer::MaxDuration => self.begin(CloseCause::MaxDuration, None, now),
+            Timer::MaxDuration => {
+                self.retire_at = None;
+                self.obey(CloseCause::MaxDuration, None, now);
+            }
+            Timer::Idle if self.legs.iter_mut().any(|leg| leg.is_taking(now)) => self.moved = now,
             Timer::Idle => self.begin(CloseCause::Idle, None, now),
-            Timer::WriteStall(side) => self.begin(CloseCause::WriteStall, Some(side), now),
+            Timer::WriteStall(side) => {
+                if self.leg(side).has_stalled(now) {
+                    self.begin(CloseCause::WriteStall, Some(side), now);
+                }
+            }
             Timer::Ping(side) => self.leg(side).wants_ping = true,
-            Timer::Pong(side) => self.begin(CloseCause::PongTimeout, Some(side), now),
+            Timer::Pong(side) => {
+                if self.leg(side).is_unresponsive(now) {
+                    self.begin(CloseCause::PongTimeout, Some(side), now);
+                }
+            }
             Timer::Resume(side) => self.leg(side).resume_at = None,
             Timer::Deadline => self.on_deadline(now),
         }
@@ -148,6 +165,8 @@ impl<T: Wire> Relay<T> {
     /// Has the task woken when the next row is due.
     pub(super) fn set_alarm(&mut self, turn: &mut Turn<'_, '_>, new_waker: bool) {
         let Some((_, at)) = self.next_timer() else {
+            // Most tunnels that are quiet wait for nothing, and then keep no timer.
+            self.alarm = Alarm::default();
             return;
         };
         let alarm = &mut self.alarm;

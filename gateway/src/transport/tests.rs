@@ -12,7 +12,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::{PrivatePkcs8KeyDer, ServerName};
 use tidegate_config::{LiveAccess, ObjectKey};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -30,6 +30,12 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 /// Both ends of a TLS connection: who connected, who accepted.
 async fn connection() -> (client::TlsStream<TcpStream>, server::TlsStream<TcpStream>) {
+    connection_from(TcpSocket::new_v4().unwrap()).await
+}
+
+async fn connection_from(
+    socket: TcpSocket,
+) -> (client::TlsStream<TcpStream>, server::TlsStream<TcpStream>) {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["peer.test".to_owned()]).unwrap();
     let mut roots = RootCertStore::empty();
@@ -49,7 +55,7 @@ async fn connection() -> (client::TlsStream<TcpStream>, server::TlsStream<TcpStr
         .with_no_client_auth();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
+    let (near, far) = tokio::join!(socket.connect(address), listener.accept());
     let name = ServerName::try_from("peer.test").unwrap();
     let connector = TlsConnector::from(Arc::new(client));
     let acceptor = TlsAcceptor::from(Arc::new(server));
@@ -64,7 +70,12 @@ type ClientEnd = client::TlsStream<TcpStream>;
 type BackendEnd = server::TlsStream<TcpStream>;
 
 async fn tunnel() -> (ClientEnd, BackendEnd, JoinHandle<Outcome>) {
-    let (client, client_leg) = connection().await;
+    tunnel_of(connection().await).await
+}
+
+async fn tunnel_of(
+    (client, client_leg): (ClientEnd, BackendEnd),
+) -> (ClientEnd, BackendEnd, JoinHandle<Outcome>) {
     let (backend_leg, backend) = connection().await;
     let (_trigger, drain) = Drain::pair();
     let relay = drain.spawn(relay(Tunnel {
@@ -169,4 +180,40 @@ async fn a_peer_that_ends_without_the_alert_is_lost() {
     drop(client);
     let outcome = timeout(LIMIT, relay).await.expect("no end").unwrap();
     assert_eq!(outcome.cause, CloseCause::BackendLost);
+}
+
+#[tokio::test]
+async fn a_slow_reader_gets_the_last_words_and_the_close_over_tls() {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    let (mut client, mut backend, relay) = tunnel_of(connection_from(socket).await).await;
+    let size = 2_u32 << 20;
+    let mut sent = vec![0x82, 127, 0, 0, 0, 0];
+    sent.extend(size.to_be_bytes());
+    sent.resize(sent.len() + size as usize, 7);
+    sent.extend(b"\x88\x02\x0f\xa0");
+    let send = async {
+        backend.write_all(&sent).await.unwrap();
+        backend.flush().await.unwrap();
+    };
+    // Slower than `closeTimeout` and all that comes behind it.
+    let read = async {
+        let mut heard = Vec::new();
+        let mut piece = vec![0; 8 * 1024];
+        while heard.len() < sent.len() {
+            match client.read(&mut piece).await {
+                Ok(count) if count > 0 => heard.extend_from_slice(&piece[..count]),
+                _ => break,
+            }
+            tokio::time::sleep(Duration::from_millis(15)).await;
+        }
+        heard
+    };
+    let both = async { tokio::join!(read, send) };
+    let (heard, ()) = timeout(3 * LIMIT, both).await.expect("no end");
+    assert_eq!(heard.len(), sent.len());
+    assert!(heard == sent);
+    drop((client, backend));
+    let outcome = timeout(LIMIT, relay).await.expect("no end").unwrap();
+    assert_eq!(outcome.cause, CloseCause::BackendClosed);
 }

@@ -260,13 +260,14 @@ async fn a_frame_that_does_not_end_is_cut_after_the_close_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn a_frame_that_was_cut_gets_no_close_behind_it_however_its_sender_ends() {
-    let mut bench = Bench::start();
+    let stall = Duration::from_secs(20);
+    let mut bench = Setup::rules(|rules| rules.write_stall = Some(stall)).start();
     bench.backend.close(1000, "").await;
     assert_eq!(bench.client.expect_close().await.0, Some(1000));
     // More than the backend's pipe takes: when time is up, some of it still waits for the backend.
     let frame = bench.client.frame(BINARY, &[7; 3 * PIPE]);
     bench.client.write(&frame[..2 * PIPE]).await;
-    sleep(CLOSE_TIMEOUT + Duration::from_secs(1)).await;
+    sleep(stall + Duration::from_secs(1)).await;
     bench.client.write(&frame[2 * PIPE..]).await;
     bench.client.io.shutdown().await.unwrap();
     tokio::task::yield_now().await;

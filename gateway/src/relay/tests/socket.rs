@@ -15,10 +15,10 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use super::peer::{BINARY, CLOSE, close_payload, frame};
 use super::*;
 
-const LIMIT: Duration = Duration::from_secs(20);
+pub(super) const LIMIT: Duration = Duration::from_secs(20);
 
 /// Both ends of a loopback connection.
-async fn connection() -> (TcpStream, TcpStream) {
+pub(super) async fn connection() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
@@ -48,7 +48,7 @@ async fn tunnel(rules: Rules) -> (TcpStream, TcpStream, JoinHandle<Outcome>) {
     (client, backend, relay)
 }
 
-async fn outcome(relay: JoinHandle<Outcome>) -> Outcome {
+pub(super) async fn outcome(relay: JoinHandle<Outcome>) -> Outcome {
     timeout(LIMIT, relay)
         .await
         .expect("the relay did not end")

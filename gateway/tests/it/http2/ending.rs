@@ -236,3 +236,38 @@ async fn a_backend_that_does_not_read_closes_the_clients_window() {
     let mut beside = client::open(&gateway.url("/chat")).await;
     beside.close(None).await.unwrap();
 }
+
+/// Its window tells how far a client has come with what its backend said last.
+#[tokio::test]
+async fn a_slow_reader_of_a_stream_gets_the_last_words_and_the_close() {
+    const SIZE: usize = 512 * 1024;
+    let backend = Backend::scripted(|head, mut stream| async move {
+        let answer = head.switching("");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        let mut words = vec![0x82, 127, 0, 0, 0, 0, 0, 8, 0, 0];
+        words.resize(words.len() + SIZE, 7);
+        words.extend(b"\x88\x02\x0f\xa0");
+        stream.write_all(&words).await.unwrap();
+        // It waits for the answer.
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    })
+    .await;
+    let gateway = TestGateway::start(&modern(Config::new().api("chat", backend.address))).await;
+    let mut client = Http2::plain(gateway.address("plain")).await;
+    let (mut stream, _) = client.connect("/chat", &[]).await.unwrap();
+    let mut heard = Vec::new();
+    let mut piece = vec![0; 4 * 1024];
+    // Slower than `closeTimeout` and all that comes behind it.
+    while heard.len() < SIZE + 14 {
+        let count = within("more", stream.read(&mut piece)).await.unwrap();
+        assert!(count > 0, "it ends after {} bytes", heard.len());
+        heard.extend_from_slice(&piece[..count]);
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    assert!(heard.ends_with(b"\x07\x88\x02\x0f\xa0"));
+    stream.write_all(b"\x88\x82\0\0\0\0\x0f\xa0").await.unwrap();
+    assert_eq!(
+        within("END_STREAM", stream.read(&mut piece)).await.unwrap(),
+        0
+    );
+}
