@@ -97,7 +97,7 @@ spec:
             kubeconfig: self.kubeconfig.clone(),
             namespace: self.namespace.name().to_owned(),
             gateway: name.to_owned(),
-            pod: format!("{name}-pod"),
+            pod: format!("{name}-0"),
             state: self.state.path().join(name),
             bind: "127.0.0.1".to_owned(),
         };

@@ -31,6 +31,7 @@ struct Handles {
     config_bytes: IntGaugeVec,
     config_parts: IntGaugeVec,
     apply_lag: GaugeVec,
+    ignored: IntGaugeVec,
     config_seconds: CounterVec,
     memory: Gauge,
 }
@@ -95,6 +96,12 @@ impl Metrics {
                 "config_apply_lag_seconds",
                 "Time since the oldest revision was published that some live pod has not \
                  acknowledged; 0 when all have",
+                &["gateway"],
+            )?,
+            ignored: make.gauges(
+                "ignored_acknowledgements",
+                "Live Leases that claim a revision that was never published, or another \
+                 Gateway's pod: they count for nothing",
                 &["gateway"],
             )?,
             config_seconds: make.float_counters(
@@ -171,6 +178,11 @@ impl Metrics {
         gauge.set(lag.as_secs_f64());
     }
 
+    /// How many acknowledgements for a Gateway do not count.
+    pub(crate) fn ignored(&self, gateway: &ObjectKey, count: usize) {
+        set(&self.0.ignored, &gateway.to_string(), count);
+    }
+
     /// Forgets a Gateway that is gone.
     pub(crate) fn forget(&self, gateway: &ObjectKey) {
         let gateway = gateway.to_string();
@@ -179,6 +191,7 @@ impl Metrics {
         let _ = self.0.config_bytes.remove_label_values(&[&gateway]);
         let _ = self.0.config_parts.remove_label_values(&[&gateway]);
         let _ = self.0.apply_lag.remove_label_values(&[&gateway]);
+        let _ = self.0.ignored.remove_label_values(&[&gateway]);
         let _ = self.0.config_seconds.remove_label_values(&[&gateway]);
     }
 

@@ -4,6 +4,7 @@
 //! A pass depends on the index, on what was published, and on the time; never on which event woke
 //! it. Doing it twice does nothing.
 
+mod leases;
 mod reports;
 mod world;
 
@@ -19,10 +20,11 @@ use tokio::time::Instant;
 use crate::chores::Chores;
 use crate::gather::{Named, ReadError, recall};
 use crate::metrics::ConfigSize;
-use crate::publish::{Publication, PublishError};
+use crate::publish::{Publication, PublishError, live_revision};
 use crate::published::{Pods, Published};
 use crate::render::Site;
 use crate::write::Writer;
+use leases::Ignored;
 use world::Seen;
 
 /// Gateways published at a time.
@@ -58,10 +60,7 @@ pub(crate) struct Done {
 pub(crate) struct Pass {
     writer: Writer,
     chores: Chores,
-    /// Image of gateway pods.
-    image: String,
-    /// Namespaces that are watched; empty: all.
-    namespaces: Vec<String>,
+    site: Installation,
     planner: Planner,
     named: Named,
     wanted_secrets: BTreeSet<ObjectKey>,
@@ -70,26 +69,34 @@ pub(crate) struct Pass {
     published: BTreeMap<ObjectKey, Option<Published>>,
     /// Per Gateway why the last attempt to publish failed.
     failures: BTreeMap<ObjectKey, String>,
+    /// Leases whose acknowledgement does not count, and why: each is logged once.
+    ignored: BTreeSet<(ObjectKey, Ignored)>,
+}
+
+/// How this operator is installed.
+#[derive(Clone, Debug)]
+pub(crate) struct Installation {
+    /// Image of gateway pods.
+    pub(crate) image: String,
+    /// Namespaces that are watched; empty: all.
+    pub(crate) namespaces: Vec<String>,
+    /// The Lease of the election, which no gateway may write.
+    pub(crate) election: ObjectKey,
 }
 
 impl Pass {
-    pub(crate) fn new(
-        writer: Writer,
-        chores: Chores,
-        image: String,
-        namespaces: Vec<String>,
-    ) -> Self {
+    pub(crate) fn new(writer: Writer, chores: Chores, site: Installation) -> Self {
         Self {
             writer,
             chores,
-            image,
-            namespaces,
+            site,
             planner: Planner::default(),
             named: Named::default(),
             wanted_secrets: BTreeSet::new(),
             wanted_config_maps: BTreeSet::new(),
             published: BTreeMap::new(),
             failures: BTreeMap::new(),
+            ignored: BTreeSet::new(),
         }
     }
 
@@ -103,10 +110,12 @@ impl Pass {
     /// Does it all once.
     pub(crate) async fn run(&mut self) -> Result<Done, PassError> {
         let started = Instant::now();
-        let seen = Seen::of(&self.writer.index.lock(), started, &self.namespaces);
+        let mut seen = Seen::of(&self.writer.index.lock(), started, &self.site.namespaces);
         seen.measure(&self.writer.metrics);
         self.forget_gone(&seen);
         self.recall_new(&seen).await?;
+        seen.ignore_unpublished(|gateway| self.highest(gateway));
+        self.tell_ignored(&seen);
         let mut plan = self.plan(&seen).await?;
         let outages = seen.outages(&plan);
         let gateways = std::mem::take(&mut plan.gateways);
@@ -147,6 +156,27 @@ impl Pass {
             self.published.insert(key.clone(), found);
         }
         Ok(())
+    }
+
+    /// The highest revision of a Gateway that pods can have; 0 when nothing is published.
+    fn highest(&self, gateway: &ObjectKey) -> u64 {
+        let published = self.published.get(gateway).and_then(Option::as_ref);
+        let known = published.map_or(0, |published| published.index.revision);
+        // A write that succeeded without our hearing of it.
+        known.max(live_revision(&self.writer, gateway))
+    }
+
+    /// Logs what is new of the acknowledgements that do not count.
+    fn tell_ignored(&mut self, seen: &Seen) {
+        let mut now = BTreeSet::new();
+        for (lease, gateway, why) in seen.ignored() {
+            if !self.ignored.contains(&(lease.clone(), *why)) {
+                let reason = why.as_str();
+                tracing::warn!(%lease, %gateway, reason, "ignored an acknowledgement");
+            }
+            now.insert((lease.clone(), *why));
+        }
+        self.ignored = now;
     }
 
     /// Plans; reads what the plan names and plans again until nothing is missing.
@@ -195,7 +225,7 @@ impl Pass {
     ) {
         let published = &mut self.published;
         let writer = &self.writer;
-        let image = &self.image;
+        let site = &self.site;
         let work = plans.into_iter().filter_map(|(key, plan)| {
             let before = published.get_mut(&key)?.take();
             Some((key, plan, before))
@@ -203,7 +233,7 @@ impl Pass {
         let work: Vec<_> = work.collect();
         let attempts: Vec<_> = work
             .into_iter()
-            .map(|work| publish_one(writer, image, seen, work))
+            .map(|work| publish_one(writer, site, seen, work))
             .collect();
         let outcomes = futures::stream::iter(attempts)
             .buffer_unordered(CONCURRENCY)
@@ -248,7 +278,9 @@ impl Pass {
 
     /// Gauges that also change without a pass.
     pub(crate) fn remeasure(&self) {
-        let seen = Seen::of(&self.writer.index.lock(), Instant::now(), &self.namespaces);
+        let namespaces = &self.site.namespaces;
+        let mut seen = Seen::of(&self.writer.index.lock(), Instant::now(), namespaces);
+        seen.ignore_unpublished(|gateway| self.highest(gateway));
         self.measure(&seen);
     }
 
@@ -263,7 +295,10 @@ impl Pass {
                 parts: published.index.shards.len() + published.index.secrets.len(),
             };
             let lag = seen.pods(key).lag(&published.history, seen.now);
-            self.writer.metrics.config(key, size, lag);
+            let ignored = seen.ignored().iter().filter(|(_, of, _)| of == key);
+            let metrics = &self.writer.metrics;
+            metrics.config(key, size, lag);
+            metrics.ignored(key, ignored.count());
         }
     }
 }
@@ -271,7 +306,7 @@ impl Pass {
 /// Publishes one Gateway; true when there was something new.
 async fn publish_one(
     writer: &Writer,
-    image: &str,
+    installation: &Installation,
     seen: &Seen,
     (key, plan, before): (ObjectKey, GatewayPlan, Option<Published>),
 ) -> (ObjectKey, Option<Published>, Result<bool, PublishError>) {
@@ -285,10 +320,14 @@ async fn publish_one(
         published.history.acknowledged(revision);
     }
     let revision = published.as_ref().map(|published| published.index.revision);
+    let mut leases = seen.lease_names(&key, &gateway);
+    let election = &installation.election;
+    leases.retain(|name| key.namespace != election.namespace || *name != election.name);
     let publication = Publication {
         writer,
-        site: Site::new(&gateway, &key, image),
+        site: Site::new(&gateway, &key, &installation.image),
         pods,
+        leases,
         acknowledged: seen.acknowledged(&key),
         now: seen.now,
     };

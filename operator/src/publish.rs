@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::keys::{self, NoRandomness};
 use crate::owned::{Manifest, Owned, OwnedKey, OwnedKind};
 use crate::published::{History, Pods, Published, Retired, difference, everything, next_revision};
-use crate::render::{self, Part, Site};
+use crate::render::{self, Own, Part, Site};
 use crate::write::{WriteError, Writer};
 
 /// Parts written at a time: a first start with 50,000 subscriptions has a few hundred.
@@ -58,7 +58,10 @@ pub(crate) struct Publication<'a> {
     pub(crate) writer: &'a Writer,
     pub(crate) site: Site<'a>,
     pub(crate) pods: &'a Pods,
-    /// Revisions that pods, dead ones included, have acknowledged.
+    /// Leases that its pods may write.
+    pub(crate) leases: Vec<String>,
+    /// Highest revision that pods, dead ones included, have acknowledged: where to go on when nothing
+    /// is published.
     pub(crate) acknowledged: u64,
     pub(crate) now: Instant,
 }
@@ -80,7 +83,11 @@ impl Publication<'_> {
         self.ensure_parts(&index, new.as_ref(), published.as_ref())
             .await?;
         let secrets = secret_names(&index, published.as_ref());
-        for manifest in render::access(&self.site, &secrets) {
+        let own = Own {
+            secrets: &secrets,
+            leases: &self.leases,
+        };
+        for manifest in render::access(&self.site, own) {
             self.writer.apply(&manifest).await?;
         }
         self.writer
@@ -115,9 +122,13 @@ impl Publication<'_> {
         plan: GatewayPlan,
         published: &mut Option<Published>,
     ) -> Result<Option<New>, PublishError> {
-        let seen = self.live_revision().max(self.acknowledged);
         let GatewayPlan { config, material } = plan;
         let known = published.as_ref().map_or(0, |p| p.index.revision);
+        let seen = match live_revision(self.writer, self.site.key) {
+            // What is published decides: a pod's word must not drive revisions up.
+            0 if known == 0 => self.acknowledged,
+            live => live,
+        };
         // A revision above ours that we did not write could hold anything.
         let overtaken = seen > known;
         if let Some(published) = published.as_ref()
@@ -142,15 +153,6 @@ impl Publication<'_> {
             material,
             rendered,
         }))
-    }
-
-    /// Revision of the index in the cluster, when it can be read.
-    fn live_revision(&self) -> u64 {
-        let index = self.writer.index.lock();
-        let OwnedKey { kind, key } = render::index_key(self.site.key);
-        let owned = index.owned.get(&kind).and_then(|store| store.get(&key));
-        let read = owned.and_then(|owned| render::read_index(owned));
-        read.map_or(0, |index| index.revision)
     }
 
     /// Makes sure that every part is there as it should be.
@@ -298,6 +300,15 @@ impl Publication<'_> {
         slowest.is_some_and(|slowest| slowest >= retired.revision)
             || self.now.duration_since(retired.since) >= KEEP
     }
+}
+
+/// Revision of a Gateway's index in the cluster; 0 when there is none that can be read.
+pub(crate) fn live_revision(writer: &Writer, gateway: &ObjectKey) -> u64 {
+    let index = writer.index.lock();
+    let OwnedKey { kind, key } = render::index_key(gateway);
+    let owned = index.owned.get(&kind).and_then(|store| store.get(&key));
+    let read = owned.and_then(|owned| render::read_index(owned));
+    read.map_or(0, |index| index.revision)
 }
 
 fn access_keys(gateway: &ObjectKey) -> impl Iterator<Item = OwnedKey> {

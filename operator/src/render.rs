@@ -16,6 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use tidegate_api::Gateway;
 use tidegate_config::{GatewayConfig, ObjectKey};
 
+pub(crate) use access::Own;
 pub(crate) use admin_token::{admin_token, admin_token_key, has_token};
 pub(crate) use parts::{Part, index, index_key, part_keys, part_manifest, read_index};
 
@@ -56,10 +57,10 @@ impl<'a> Site<'a> {
 
 /// What lets a pod of the Gateway read its configuration and acknowledge it: also for a process
 /// that the operator does not run, which can use the same ServiceAccount.
-pub(crate) fn access(site: &Site<'_>, secrets: &[String]) -> Vec<Manifest> {
+pub(crate) fn access(site: &Site<'_>, own: Own<'_>) -> Vec<Manifest> {
     vec![
         access::service_account(site),
-        access::role(site, secrets),
+        access::role(site, own),
         access::role_binding(site),
     ]
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kube::{Client, Config};
+use tidegate_config::ObjectKey;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +13,7 @@ use crate::drain::Drain;
 use crate::gather::{Health, Scope, SharedIndex, Sink, Waker, spawn_watches};
 use crate::lease::{Campaign, Leadership};
 use crate::metrics::Metrics;
-use crate::pass::Pass;
+use crate::pass::{Installation, Pass};
 use crate::settings::Settings;
 use crate::turn::Loop;
 use crate::write::Writer;
@@ -127,10 +128,14 @@ fn spawn_work(
     let doing = chores
         .clone()
         .run(writer.clone(), replica, waker.clone(), drain.clone());
-    let image = settings.gateway_image.clone();
-    let namespaces = settings.watch_namespaces.clone();
+    let lease_namespace = settings.lease_namespace(client.default_namespace());
+    let site = Installation {
+        image: settings.gateway_image.clone(),
+        namespaces: settings.watch_namespaces.clone(),
+        election: ObjectKey::new(lease_namespace, &settings.lease_name),
+    };
     let turning = Loop {
-        pass: Pass::new(writer, chores, image, namespaces),
+        pass: Pass::new(writer, chores, site),
         index,
         waker,
         health,

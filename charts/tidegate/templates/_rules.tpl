@@ -28,6 +28,10 @@ config maps, leases and reading Secrets are in here for that reason too.
 - apiGroups: [rbac.authorization.k8s.io]
   resources: [roles, rolebindings]
   verbs: [get, list, watch, create, patch, delete]
+# Which pods a Gateway has: each may write its own Lease, which its Role names.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
 # Gateway pods acknowledge configurations by Leases; the operator deletes those of pods long gone.
 - apiGroups: [coordination.k8s.io]
   resources: [leases]

@@ -20,9 +20,10 @@ def table(account):
 async def a_gateway_may_do_what_its_role_says_and_no_more(_):
     everybody, gateway = table("default"), table("edge")
     secrets = [s["metadata"]["name"] for s in get("secrets", "-n", SHOP, "-l", "tidegate.dev/gateway=edge")["items"]]
+    pods = [p["metadata"]["name"] for p in get("pods", "-n", SHOP, "-l", "tidegate.dev/gateway=edge")["items"]]
     wanted = {
         ("configmaps", "[]", "[]", "get list watch"),
-        ("leases.coordination.k8s.io", "[]", "[]", "create delete get patch update"),
+        *(("leases.coordination.k8s.io", "[]", f"[{name}]", "create delete get patch update") for name in pods),
         *(("secrets", "[]", f"[{name}]", "get") for name in secrets),
     }
     if gateway - everybody != wanted:

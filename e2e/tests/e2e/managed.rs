@@ -139,6 +139,96 @@ async fn the_rights_of_a_gateways_pods_suffice_and_are_no_more() -> anyhow::Resu
     Ok(())
 }
 
+/// Names of the pods of a Gateway, which the Deployment makes and nobody runs.
+async fn pods_of(scene: &Scene, gateway: &str) -> anyhow::Result<Vec<String>> {
+    let selector = format!("tidegate.dev/gateway={gateway}");
+    eventually(&format!("pods of {gateway}"), PATIENCE, async || {
+        let get = ["get", "pods", "-l", &selector, "-o", "name"];
+        let names = scene.kubectl().run(&get).await?;
+        let names: Vec<_> = names
+            .lines()
+            .filter_map(|line| line.strip_prefix("pod/"))
+            .map(str::to_owned)
+            .collect();
+        ensure!(!names.is_empty(), "none");
+        Ok(names)
+    })
+    .await
+}
+
+fn lease(name: &str, gateway: &str, revision: &str) -> Value {
+    json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {
+            "name": name,
+            "labels": {"tidegate.dev/gateway": gateway, "tidegate.dev/part": "ack"},
+            "annotations": {"tidegate.dev/revision": revision},
+        },
+        "spec": {"holderIdentity": name, "leaseDurationSeconds": 3600,
+            "renewTime": "2031-01-01T00:00:00.000000Z"},
+    })
+}
+
+#[tokio::test]
+async fn pods_may_write_the_leases_of_their_own_gateway_only() -> anyhow::Result<()> {
+    let (scene, port) = managed("leases").await?;
+    let inner =
+        json!({"listeners": [{"name": "plain", "port": scene.free_port()?, "protocol": "WS"}]});
+    scene
+        .apply(&object("Gateway", "inner", &inner).to_string())
+        .await?;
+    let (own, others) = (
+        pods_of(&scene, "edge").await?,
+        pods_of(&scene, "inner").await?,
+    );
+    let mut plan = scene.plan("edge", port);
+    plan.options.kubeconfig = scene.kubeconfig_of("edge").await?;
+    plan.options.pod = own[0].clone();
+    let _edge = scene.start(plan).await?;
+    scene.programmed("Gateway", "edge").await?;
+
+    let user = format!("system:serviceaccount:{}:edge", scene.namespace().name());
+    let write = async |lease: &Value, verb: &[&str]| {
+        let file = tempfile::NamedTempFile::new()?;
+        std::fs::write(file.path(), lease.to_string())?;
+        let path = file.path().to_string_lossy().into_owned();
+        let more = ["-f", path.as_str(), "--as", user.as_str()];
+        let done = scene.kubectl().run(&[verb, &more].concat()).await;
+        anyhow::Ok(done.map_err(|error| error.to_string()))
+    };
+    let apply = ["apply", "--server-side", "--force-conflicts"];
+    for name in [others[0].as_str(), "tidegate-operator", "edge-0", "any"] {
+        for verb in [&apply[..], &["create"]] {
+            let said = write(&lease(name, "edge", "1"), verb).await?.err();
+            let said = said.with_context(|| format!("{verb:?} {name} was taken"))?;
+            assert!(said.contains("forbidden"), "{verb:?} {name}: {said}");
+        }
+    }
+
+    // Its own Lease says what it likes: that changes nothing for another Gateway, nor revisions.
+    let claim = own.get(1).context("one pod only")?;
+    let lies = lease(claim, "inner", "18446744073709551615");
+    write(&lies, &apply).await?.map_err(anyhow::Error::msg)?;
+    let lies = lease(claim, "edge", "18446744073709551615");
+    write(&lies, &apply).await?.map_err(anyhow::Error::msg)?;
+    let patch = json!({"spec": {"trustedProxies": ["10.0.0.0/8"]}});
+    scene.kubectl().patch("wsgw/edge", &patch).await?;
+    eventually("the lie is told", PATIENCE, async || {
+        let status = scene.status("Gateway", "edge").await?;
+        let revision = status["revision"].as_u64().context("no revision")?;
+        ensure!(revision < 100, "{status}");
+        ensure!(
+            status.to_string().contains("which was never published"),
+            "{status}"
+        );
+        Ok(())
+    })
+    .await?;
+    let status = scene.status("Gateway", "inner").await?;
+    assert_eq!(status["pods"]["total"], 0, "{status}");
+    Ok(())
+}
+
 async fn account_of(scene: &Scene, gateway: &str) -> anyhow::Result<String> {
     let what = format!("a Deployment with a ServiceAccount for {gateway}");
     eventually(&what, PATIENCE, async || {

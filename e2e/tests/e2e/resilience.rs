@@ -116,7 +116,7 @@ async fn keeps_the_last_good(scene: &Scene, edge: &Served) -> anyhow::Result<()>
     assert_eq!(status["synchronized"], false, "{status}");
     assert!(status["error"].is_string(), "{status}");
     eventually("the pod's Lease says it", PATIENCE, async || {
-        let lease = scene.namespace().get("Lease", "edge-pod").await?;
+        let lease = scene.namespace().get("Lease", "edge-0").await?;
         let error = &lease["metadata"]["annotations"]["tidegate.dev/config-error"];
         ensure!(error.is_string(), "{lease}");
         Ok(())

@@ -13,6 +13,9 @@ use tokio::time::Instant;
 /// A Lease without a duration is believed this long: a pod renews several times a minute.
 const DEFAULT_DURATION: Duration = Duration::from_secs(40);
 
+/// No Lease is believed longer: a pod that is gone must not count as lagging for years.
+const MAX_DURATION: Duration = Duration::from_secs(120);
+
 /// One pod's acknowledgement.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Ack {
@@ -59,7 +62,18 @@ impl Ack {
             error: text(ANNOTATION_CONFIG_ERROR).cloned(),
             renewed: spec.renew_time,
             seen,
-            duration: seconds.map_or(DEFAULT_DURATION, Duration::from_secs),
+            duration: seconds
+                .map_or(DEFAULT_DURATION, Duration::from_secs)
+                .min(MAX_DURATION),
+        }
+    }
+
+    /// The same, with nothing acknowledged, and why.
+    pub(crate) fn without_revision(&self, why: String) -> Self {
+        Self {
+            revision: 0,
+            error: Some(why),
+            ..self.clone()
         }
     }
 

@@ -33,6 +33,8 @@ pub(crate) struct Index {
     pub(crate) owned: BTreeMap<OwnedKind, Store<Owned>>,
     /// Leases of gateway pods.
     pub(crate) acks: Store<Ack>,
+    /// Names of the Gateways that pods belong to.
+    pub(crate) pods: Store<String>,
 }
 
 /// How urgent a change is.

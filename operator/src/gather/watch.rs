@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret};
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::api::{DynamicObject, PartialObjectMeta};
 use kube::runtime::watcher::{self, Event, watcher};
@@ -21,7 +21,8 @@ use tidegate_config::{
 use tokio::time::Instant;
 
 use super::watched::{
-    Acks, Custom, KeySecrets, NamespaceLabels, OwnedObjects, Resources, Versions, Watched,
+    Acks, Custom, GatewayPods, KeySecrets, NamespaceLabels, OwnedObjects, Resources, Versions,
+    Watched,
 };
 use super::{Health, SharedIndex, Wake, Waker};
 use crate::drain::Drain;
@@ -107,6 +108,8 @@ pub(crate) fn spawn_watches(client: &Client, scopes: &[Scope], sink: &Sink, drai
         watches.owned();
         let leases = format!("{LABEL_PART}={PART_ACK}");
         watches.spawn("Lease", scope.api(client.clone()), Acks, &leases);
+        let api: Api<PartialObjectMeta<Pod>> = scope.api(client.clone());
+        watches.spawn("Pod", api, GatewayPods, LABEL_GATEWAY);
     }
     // With rights in some namespaces only, labels of Namespaces cannot be read; a selector then sees
     // the one label that follows from the name.

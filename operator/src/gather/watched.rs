@@ -4,11 +4,12 @@ use std::fmt::Debug;
 use std::marker::PhantomData;
 
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret};
 use kube::Resource;
 use kube::api::{DynamicObject, PartialObjectMeta};
 use serde::de::DeserializeOwned;
 use tidegate_api::{Gateway, PolicyFragment, Product, Subscription, WebSocketApi};
+use tidegate_config::LABEL_GATEWAY;
 use tokio::time::Instant;
 
 use super::guarded::Guarded;
@@ -239,6 +240,31 @@ impl Watched for Acks {
             Wake::Now
         } else {
             Wake::Never
+        }
+    }
+}
+
+/// Which pods there are of which Gateway; needs list and watch on pods. Nothing else of them is read.
+pub(crate) struct GatewayPods;
+
+impl Watched for GatewayPods {
+    type Object = PartialObjectMeta<Pod>;
+    type Kept = String;
+
+    fn store<'a>(&self, index: &'a mut Index) -> &'a mut Store<String> {
+        &mut index.pods
+    }
+
+    fn keep(&self, object: Self::Object, _: Option<&String>) -> Result<String, Broken> {
+        let labels = object.metadata.labels.unwrap_or_default();
+        Ok(labels.get(LABEL_GATEWAY).cloned().unwrap_or_default())
+    }
+
+    fn wake(&self, before: &String, after: &String) -> Wake {
+        if before == after {
+            Wake::Never
+        } else {
+            Wake::Now
         }
     }
 }

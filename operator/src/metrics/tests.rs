@@ -40,6 +40,7 @@ fn the_table_in_the_documentation_is_complete_and_true() {
     metrics.event("Warning");
     metrics.published(&edge(), Duration::ZERO);
     metrics.config(&edge(), SIZE, Duration::ZERO);
+    metrics.ignored(&edge(), 1);
     let text = text(&metrics);
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let real: BTreeSet<String> = types.map(|line| line.replace(' ', " | ")).collect();

@@ -49,7 +49,9 @@ impl Pass {
         for (object, broken) in &seen.unreadable {
             desk.unreadable(object, broken);
         }
-        for lease in &seen.stale_leases {
+        // Whatever labels it bears: the election is nobody's to clean up.
+        let stale = seen.stale_leases().iter();
+        for lease in stale.filter(|lease| **lease != self.site.election) {
             desk.chores
                 .insert(About::Lease(lease.clone()), Chore::Lease);
         }

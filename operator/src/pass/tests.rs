@@ -32,7 +32,12 @@ impl Bench {
             metrics,
         );
         let chores = Chores::default();
-        let pass = Pass::new(writer, chores.clone(), "image:1".to_owned(), Vec::new());
+        let site = Installation {
+            image: "image:1".to_owned(),
+            namespaces: Vec::new(),
+            election: ObjectKey::new("shop", "election"),
+        };
+        let pass = Pass::new(writer, chores.clone(), site);
         Self {
             server,
             index,

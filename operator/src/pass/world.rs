@@ -1,6 +1,6 @@
 //! What a pass sees: the index at one moment. Pure; objects are shared, not copied.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,14 +11,16 @@ use tidegate_config::ObjectKey;
 use tidegate_plan::{Plan, World};
 use tokio::time::Instant;
 
-use crate::gather::{Ack, Broken, Index, Named, Store};
+use super::leases::{Ignored, Leases};
+use crate::gather::{Broken, Index, Named, Store};
 use crate::metrics::Metrics;
 use crate::objects::{Kind, ObjectRef};
 use crate::published::Pods;
 use crate::status::Outages;
 
-/// A Lease that expired this long ago is nobody's.
-const LEASE_KEPT: Duration = Duration::from_secs(600);
+/// Processes that somebody else runs may take these names of Leases after the Gateway's, see
+/// [`Seen::lease_names`].
+const OWN_PROCESSES: u32 = 10;
 
 /// The label that every Namespace has.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
@@ -35,11 +37,12 @@ pub(super) struct Seen {
     pub(super) subscriptions: Vec<Arc<Subscription>>,
     key_secrets: Vec<(ObjectKey, Arc<Secret>)>,
     namespace_labels: BTreeMap<String, BTreeMap<String, String>>,
+    leases: Leases,
+    /// The Gateway of each pod.
+    owners: BTreeMap<ObjectKey, String>,
     pods: BTreeMap<ObjectKey, Pods>,
     no_pods: Pods,
-    acknowledged: BTreeMap<ObjectKey, u64>,
     pub(super) unreadable: Vec<(ObjectRef, Broken)>,
-    pub(super) stale_leases: Vec<ObjectKey>,
     counts: [(Kind, usize, usize); 5],
 }
 
@@ -47,7 +50,7 @@ impl Seen {
     pub(super) fn of(index: &Index, now: Instant, namespaces: &[String]) -> Self {
         let gateways = index.gateways.iter();
         let gateways = gateways.filter(|(_, gateway)| is_here(gateway.as_ref()));
-        let leases = Leases::of(&index.acks, now);
+        let leases = Leases::of(&index.acks, &index.pods, now);
         Self {
             now,
             wall: k8s_openapi::jiff::Timestamp::now().as_second(),
@@ -62,14 +65,14 @@ impl Seen {
                 .map(|(key, secret)| (key.clone(), secret.clone()))
                 .collect(),
             namespace_labels: namespace_labels(index, namespaces),
-            pods: leases
-                .live
-                .into_iter()
-                .map(|(key, live)| (key, Pods::new(live)))
+            owners: index
+                .pods
+                .iter()
+                .map(|(key, gateway)| (key.clone(), gateway.as_ref().clone()))
                 .collect(),
+            pods: leases.pods(),
+            leases,
             no_pods: Pods::default(),
-            acknowledged: leases.acknowledged,
-            stale_leases: leases.stale,
             unreadable: unreadable(index),
             counts: [
                 count(Kind::Gateway, &index.gateways),
@@ -98,6 +101,40 @@ impl Seen {
         }
     }
 
+    /// Takes back what is acknowledged above what was published, `published` by Gateway; 0: nothing is.
+    pub(super) fn ignore_unpublished(&mut self, published: impl Fn(&ObjectKey) -> u64) {
+        self.leases.ignore_unpublished(published);
+        self.pods = self.leases.pods();
+    }
+
+    /// Leases that do not count: the Lease, the Gateway it speaks of, and why.
+    pub(super) fn ignored(&self) -> &[(ObjectKey, ObjectKey, Ignored)] {
+        &self.leases.ignored
+    }
+
+    /// Leases of pods long gone.
+    pub(super) fn stale_leases(&self) -> &[ObjectKey] {
+        &self.leases.stale
+    }
+
+    /// Names of the Leases that pods of a Gateway may write: their own. Processes that somebody else
+    /// runs may have no pod: for them `NAME-0` to `NAME-9`.
+    pub(super) fn lease_names(&self, key: &ObjectKey, gateway: &Gateway) -> Vec<String> {
+        let pods = self.owners.range(ObjectKey::new(&key.namespace, "")..);
+        let pods = pods.take_while(|(pod, _)| pod.namespace == key.namespace);
+        let own = pods.filter(|(_, owner)| **owner == key.name);
+        let mut names: BTreeSet<String> = own.map(|(pod, _)| pod.name.clone()).collect();
+        if !gateway.spec.deployment.managed {
+            let numbered = (0..OWN_PROCESSES).map(|number| format!("{}-{number}", key.name));
+            let free = |name: &String| {
+                let pod = ObjectKey::new(&key.namespace, name);
+                !self.owners.contains_key(&pod)
+            };
+            names.extend(numbered.filter(free));
+        }
+        names.into_iter().collect()
+    }
+
     /// The live pods of a Gateway.
     pub(super) fn pods(&self, gateway: &ObjectKey) -> &Pods {
         self.pods.get(gateway).unwrap_or(&self.no_pods)
@@ -116,7 +153,8 @@ impl Seen {
 
     /// The highest revision that any pod of a Gateway ever acknowledged, as far as is known.
     pub(super) fn acknowledged(&self, gateway: &ObjectKey) -> u64 {
-        self.acknowledged.get(gateway).copied().unwrap_or_default()
+        let acknowledged = &self.leases.acknowledged;
+        acknowledged.get(gateway).copied().unwrap_or_default()
     }
 
     /// Time until `at`, in seconds since 1970.
@@ -128,32 +166,6 @@ impl Seen {
         for (kind, all, unreadable) in &self.counts {
             metrics.objects(kind.as_str(), *all, *unreadable);
         }
-    }
-}
-
-/// Leases of gateway pods, sorted by what they mean.
-#[derive(Default)]
-struct Leases {
-    live: BTreeMap<ObjectKey, Vec<(String, Arc<Ack>)>>,
-    acknowledged: BTreeMap<ObjectKey, u64>,
-    stale: Vec<ObjectKey>,
-}
-
-impl Leases {
-    fn of(acks: &Store<Ack>, now: Instant) -> Self {
-        let mut leases = Self::default();
-        for (key, ack) in acks.iter() {
-            let gateway = ObjectKey::new(key.namespace.clone(), ack.gateway.clone());
-            let highest = leases.acknowledged.entry(gateway.clone()).or_default();
-            *highest = (*highest).max(ack.revision);
-            if ack.is_live(now) {
-                let live = leases.live.entry(gateway).or_default();
-                live.push((key.name.clone(), ack.clone()));
-            } else if now >= ack.expires() + LEASE_KEPT {
-                leases.stale.push(key.clone());
-            }
-        }
-        leases
     }
 }
 

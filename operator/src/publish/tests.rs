@@ -49,6 +49,7 @@ impl Bench {
             writer: &self.writer,
             site: Site::new(&self.gateway, &self.key, "image:1"),
             pods: &self.pods,
+            leases: Vec::new(),
             acknowledged: self.acknowledged,
             now: self.now,
         };

@@ -16,27 +16,35 @@ pub(super) fn service_account(site: &Site<'_>) -> Manifest {
     site.manifest(OwnedKind::ServiceAccount, &account)
 }
 
-/// ConfigMaps of the namespace, exactly the Gateway's own Secrets, and Leases.
+/// What a Gateway's pods may reach by name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Own<'a> {
+    /// Secrets with material.
+    pub(crate) secrets: &'a [String],
+    /// Leases by which they acknowledge.
+    pub(crate) leases: &'a [String],
+}
+
+/// ConfigMaps of the namespace, exactly the Gateway's own Secrets, and the Leases of its own pods.
 ///
-/// RBAC cannot narrow these further: a watch of ConfigMaps by label needs all of the namespace, and
-/// Leases are named after pods that do not exist yet.
-pub(super) fn role(site: &Site<'_>, secrets: &[String]) -> Manifest {
-    let mut rules = vec![
-        rule("", "configmaps", &["get", "list", "watch"]),
-        rule(
-            "coordination.k8s.io",
-            "leases",
-            &["create", "delete", "get", "patch", "update"],
-        ),
-    ];
-    // Without names the rule would allow all Secrets.
-    if !secrets.is_empty() {
-        let own = PolicyRule {
-            resource_names: Some(secrets.to_vec()),
-            ..rule("", "secrets", &["get"])
-        };
-        rules.push(own);
-    }
+/// RBAC cannot narrow the first further: a watch by label needs all of the namespace. The Leases are
+/// those of the pods that exist: a namespace has other Leases too, of other Gateways' pods, and of
+/// whatever elects a leader there. Server-side apply asks for `create` with the name, so that a name
+/// can stand beside it.
+pub(super) fn role(site: &Site<'_>, own: Own<'_>) -> Manifest {
+    let mut rules = vec![rule("", "configmaps", &["get", "list", "watch"])];
+    // A rule without names would allow all of them.
+    let mut named = |names: &[String], rule: PolicyRule| {
+        if !names.is_empty() {
+            rules.push(PolicyRule {
+                resource_names: Some(names.to_vec()),
+                ..rule
+            });
+        }
+    };
+    let verbs = ["create", "delete", "get", "patch", "update"];
+    named(own.leases, rule("coordination.k8s.io", "leases", &verbs));
+    named(own.secrets, rule("", "secrets", &["get"]));
     let role = Role {
         metadata: site.metadata(),
         rules: Some(rules),

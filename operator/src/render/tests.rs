@@ -23,7 +23,11 @@ fn render(spec: Value) -> Vec<Manifest> {
             http2: false,
         })
         .collect();
-    let mut all = access(&site, &["edge-secrets-0-abc".to_owned()]);
+    let own = Own {
+        secrets: &["edge-secrets-0-abc".to_owned()],
+        leases: &[],
+    };
+    let mut all = access(&site, own);
     all.extend(workload(&site, &config));
     all
 }
@@ -50,11 +54,16 @@ fn everything_is_named_labelled_and_owned_by_the_gateway() {
 }
 
 #[test]
-fn pods_may_read_config_maps_their_own_secrets_and_leases() {
+fn pods_may_read_config_maps_and_their_own_secrets_and_write_their_own_leases() {
     let gateway = gateway(json!({}));
     let key = ObjectKey::new("shop", "edge");
     let site = Site::new(&gateway, &key, "image:1");
-    let some = access(&site, &["edge-secrets-0-abc".to_owned()]);
+    let (secrets, leases) = (["edge-secrets-0-abc".to_owned()], ["edge-x1".to_owned()]);
+    let own = Own {
+        secrets: &secrets,
+        leases: &leases,
+    };
+    let some = access(&site, own);
     let rules = &of(OwnedKind::Role, &some).unwrap()["rules"];
     assert_eq!(
         rules[2],
@@ -63,7 +72,18 @@ fn pods_may_read_config_maps_their_own_secrets_and_leases() {
             "resourceNames": ["edge-secrets-0-abc"],
         })
     );
-    let none = access(&site, &[]);
+    assert_eq!(
+        rules[1],
+        json!({
+            "apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
+            "verbs": ["create", "delete", "get", "patch", "update"], "resourceNames": ["edge-x1"],
+        })
+    );
+    let nothing = Own {
+        secrets: &[],
+        leases: &[],
+    };
+    let none = access(&site, nothing);
     let text = of(OwnedKind::Role, &none).unwrap()["rules"].to_string();
     assert!(
         !text.contains("secrets"),

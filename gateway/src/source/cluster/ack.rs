@@ -13,6 +13,7 @@ use tidegate_config::{
     LABEL_GATEWAY, LABEL_PART, ObjectKey, PART_ACK, Rejected, Unreachable,
 };
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::chain::text_of;
 use crate::gateway::Applied;
@@ -28,6 +29,10 @@ const LEASE_SECONDS: i32 = 15;
 
 /// After a failure; the operator waits for acknowledgements.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// So long after its start a pod may wait for the right to its Lease without a word: the operator
+/// gives it when it has seen the pod.
+const RIGHT_COMES: Duration = Duration::from_secs(30);
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -68,16 +73,21 @@ impl Ack {
 
     /// Renews the Lease in time and whenever `applied` changes, for ever.
     pub async fn run(&self, mut applied: watch::Receiver<Applied>) {
-        let mut working = true;
+        let start = Instant::now();
+        let mut told = false;
         loop {
             let now = applied.borrow_and_update().clone();
             let result = self.renew(&now).await;
-            if let Err(error) = &result
-                && working
-            {
-                tracing::warn!("failed to acknowledge: {error}");
+            let working = result.is_ok();
+            match result {
+                Ok(()) => told = false,
+                Err(Failure::Forbidden(_)) if start.elapsed() < RIGHT_COMES => {}
+                Err(Failure::Forbidden(error) | Failure::Other(error)) if !told => {
+                    told = true;
+                    tracing::warn!("failed to acknowledge: {error}");
+                }
+                Err(_) => {}
             }
-            working = result.is_ok();
             let pause = if working { RENEW } else { RETRY };
             // A closed channel means that the gateway is gone, and so will this task be.
             let _ = tokio::time::timeout(pause, applied.changed()).await;
@@ -95,17 +105,29 @@ impl Ack {
         }
     }
 
-    async fn renew(&self, applied: &Applied) -> Result<(), String> {
+    async fn renew(&self, applied: &Applied) -> Result<(), Failure> {
         let lease = lease(&self.gateway, &self.pod, applied, Timestamp::now());
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let body = Patch::Apply(&lease);
         let patch = self.api.patch(&self.pod.name, &params, &body);
         match tokio::time::timeout(TIMEOUT, patch).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(text_of(&error)),
-            Err(_) => Err("the API server does not answer".to_owned()),
+            Ok(Err(error)) if is_forbidden(&error) => Err(Failure::Forbidden(text_of(&error))),
+            Ok(Err(error)) => Err(Failure::Other(text_of(&error))),
+            Err(_) => Err(Failure::Other("the API server does not answer".to_owned())),
         }
     }
+}
+
+/// Why an acknowledgement did not get through.
+enum Failure {
+    /// The right to the Lease is missing, or has yet to come.
+    Forbidden(String),
+    Other(String),
+}
+
+fn is_forbidden(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 403)
 }
 
 fn lease(gateway: &str, pod: &Pod, applied: &Applied, now: Timestamp) -> Lease {

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::gather::Wake;
+use crate::gather::{Ack, Wake};
 use crate::testing::{lease, parse};
 
 fn key(name: &str) -> ObjectKey {
@@ -35,9 +35,9 @@ async fn dead_pods_count_for_revisions_and_for_nothing_else() {
     assert_eq!(seen.pods(&key("edge")).len(), 1);
     assert_eq!(seen.acknowledged(&key("edge")), 9);
     assert_eq!(seen.pods(&key("other")).len(), 0);
-    assert!(seen.stale_leases.is_empty());
+    assert!(seen.stale_leases().is_empty());
     let later = Seen::of(&index, start + Duration::from_secs(621), &[]);
-    assert_eq!(later.stale_leases, [key("dead")]);
+    assert_eq!(later.stale_leases(), [key("dead")]);
 }
 
 #[test]
