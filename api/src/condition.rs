@@ -82,7 +82,8 @@ reasons! {
     Invalid,
     /// An expression does not compile.
     InvalidExpression,
-    /// An older object has the same host and path, or an earlier listener the same port.
+    /// Another object has the same host and path, or one of another namespace a part of them, or an
+    /// earlier listener has the same port.
     Conflict,
     /// No listener could be used.
     NoListener,
@@ -112,6 +113,8 @@ reasons! {
     KeyNotUnique,
     /// The keys are being generated.
     KeysPending,
+    /// The approval was given for something else.
+    ApprovalOutdated,
     /// The Product is not published.
     NotPublished,
     /// The rendered object does not fit into a ConfigMap.

@@ -114,6 +114,21 @@ pub struct ApiNamespaces {
     /// Labels of the namespaces; only with Selector.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
+    /// What happens to a WebSocketApi whose route (host and path) overlaps one that a WebSocketApi of
+    /// another namespace has. Refuse: it is not served there. Allow: the more specific host, then the
+    /// more specific path gets the client, whoever has it. Default: Refuse.
+    #[serde(default)]
+    pub overlapping_routes: OverlappingRoutes,
+}
+
+/// What happens to routes of different namespaces that overlap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OverlappingRoutes {
+    /// The one that was there first is served.
+    #[default]
+    Refuse,
+    /// All are served.
+    Allow,
 }
 
 /// Which namespaces.

@@ -27,15 +27,15 @@ pub use crds::{Crd, crds};
 pub use gateway::{
     AddressType, ApiNamespaces, ApiNamespacesFrom, Autoscaling, CertificateRef, Deployment,
     Gateway, GatewayAddress, GatewayKeyNames, GatewaySpec, GatewayStatus, ImagePullSecret,
-    Listener, ListenerStatus, ListenerTls, PodDisruptionBudgetSpec, PodsStatus, Service,
-    ServiceTrafficPolicy, ServiceType,
+    Listener, ListenerStatus, ListenerTls, OverlappingRoutes, PodDisruptionBudgetSpec, PodsStatus,
+    Service, ServiceTrafficPolicy, ServiceType,
 };
 pub use metadata::{Contact, License};
 pub use policy_fragment::{PolicyFragment, PolicyFragmentSpec, PolicyFragmentStatus};
 pub use product::{ApiRef, Product, ProductSpec, ProductState, ProductStatus};
 pub use subscription::{
-    Approval, KeyStatus, KeysStatus, Scope, Subscription, SubscriptionKeys, SubscriptionPhase,
-    SubscriptionSpec, SubscriptionState, SubscriptionStatus,
+    Approval, ApprovedTerms, KeyStatus, KeysStatus, Scope, Subscription, SubscriptionKeys,
+    SubscriptionPhase, SubscriptionSpec, SubscriptionState, SubscriptionStatus,
 };
 pub use validate::{Finding, Validator};
 pub use web_socket_api::{

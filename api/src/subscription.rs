@@ -32,6 +32,14 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Reason", type_ = "string", priority = 1, json_path = ".status.conditions[?(@.status==\"False\")].message"),
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("self.approvalGeneration >= oldSelf.approvalGeneration")
+        .message("cannot be lowered")
+        .field_path(".approvalGeneration"),
+    validation = Rule::new("!(has(self.approval) && self.approval == 'Approved' && has(oldSelf.approval) && oldSelf.approval == 'Approved') || self.approvalGeneration > oldSelf.approvalGeneration || (self.scope == oldSelf.scope && has(self.owner) == has(oldSelf.owner) && (!has(self.owner) || self.owner == oldSelf.owner) && (!has(oldSelf.expiresAt) || (has(self.expiresAt) && self.expiresAt <= oldSelf.expiresAt)) && (!self.allowTracing || oldSelf.allowTracing))")
+        .message("was given for other terms (scope, owner, expiresAt, allowTracing): raise approvalGeneration with them to approve them, or remove approval with them to ask for it")
+        .field_path(".approval"),
+)]
 pub struct SubscriptionSpec {
     /// Name for people. Default: metadata.name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,9 +54,15 @@ pub struct SubscriptionSpec {
     /// Active, Suspended or Cancelled. Default: Active.
     #[serde(default)]
     pub state: SubscriptionState,
-    /// Approved or Rejected; absent: undecided. Needed where the product requires approval.
+    /// Approved or Rejected; absent: undecided. Needed where the product requires approval. It holds
+    /// for the scope, owner, expiresAt and allowTracing it was given for: another scope or owner, a
+    /// later end or tracing needs it anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
+    /// Raise it to approve what changed since the approval. It cannot be lowered. Default: 1.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 1000000000))]
+    pub approval_generation: i64,
     /// From then on its keys are refused and its tunnels close.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
@@ -144,6 +158,9 @@ pub struct SubscriptionStatus {
     /// Its keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<KeysStatus>,
+    /// What the approval was given for; absent: it is not approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<ApprovedTerms>,
     /// Accepted, ResolvedRefs, Programmed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -151,12 +168,31 @@ pub struct SubscriptionStatus {
     pub conditions: Vec<Condition>,
 }
 
+/// What an approval was given for.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovedTerms {
+    /// `spec.approvalGeneration` of the approval.
+    pub generation: i64,
+    /// What its keys open.
+    pub scope: Scope,
+    /// Who owns it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// When it ends at the latest; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+    /// May its handshakes ask to be traced?
+    #[serde(default)]
+    pub allow_tracing: bool,
+}
+
 /// Where a subscription stands.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 pub enum SubscriptionPhase {
-    /// Waits for approval.
+    /// Waits for approval, or for a new one.
     Submitted,
     /// Its keys work.
     Active,

@@ -92,14 +92,19 @@ impl Validator {
         api_version.split('/').next() == Some(GROUP)
     }
 
-    /// All that the API server would object to; nothing: it would take the document.
+    /// All that the API server would object to; nothing: it would take the document as a new object.
     pub fn validate(&self, document: &Value) -> Vec<Finding> {
+        self.validate_change(document, None)
+    }
+
+    /// The same for a document that replaces `before`: the server refuses some changes.
+    pub fn validate_change(&self, document: &Value, before: Option<&Value>) -> Vec<Finding> {
         let kind = document["kind"].as_str().unwrap_or_default();
         if document["apiVersion"] != API_VERSION {
             return vec![Finding::new("apiVersion", format!("must be {API_VERSION}"))];
         }
         match self.kinds.get(kind) {
-            Some(kind) => kind.validate(document, &self.rules),
+            Some(kind) => kind.validate(document, before, &self.rules),
             None => {
                 let known: Vec<_> = self.kinds.keys().map(String::as_str).collect();
                 let message = format!("\"{kind}\" is none of {}", known.join(", "));
@@ -144,7 +149,12 @@ impl Kind {
 
     /// Each step assumes that the ones before found nothing, as in the API server: rules on values
     /// of the wrong type would only repeat the same complaint in worse words.
-    fn validate(&self, document: &Value, rules: &cel::Validator) -> Vec<Finding> {
+    fn validate(
+        &self,
+        document: &Value,
+        before: Option<&Value>,
+        rules: &cel::Validator,
+    ) -> Vec<Finding> {
         let normalized = structural::normalize(&self.schema, &without_status(document));
         let mut findings = normalized.findings;
         findings.extend(metadata::check(&normalized.value["metadata"]));
@@ -154,7 +164,9 @@ impl Kind {
                 .map(constraint),
         );
         if findings.is_empty() {
-            let result = rules.validate_compiled(&self.rules, &normalized.value, None);
+            let before = before
+                .map(|before| structural::normalize(&self.schema, &without_status(before)).value);
+            let result = rules.validate_compiled(&self.rules, &normalized.value, before.as_ref());
             let errors = result
                 .err()
                 .map(cel::ValidationErrors::into_vec)

@@ -16,6 +16,8 @@ pub struct Finding {
     pub field: Option<String>,
     /// What is wrong and what to change.
     pub message: String,
+    /// Does everything work all the same?
+    pub is_warning: bool,
 }
 
 impl fmt::Display for Finding {
@@ -26,6 +28,9 @@ impl fmt::Display for Finding {
         }
         if let Some(field) = &self.field {
             write!(f, "{field}: ")?;
+        }
+        if self.is_warning {
+            f.write_str("warning: ")?;
         }
         f.write_str(&self.message)
     }

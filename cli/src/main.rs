@@ -87,7 +87,7 @@ async fn dispatch(command: &Command) -> anyhow::Result<u8> {
             for finding in &findings {
                 say(&finding.to_string());
             }
-            Ok(u8::from(!findings.is_empty()))
+            Ok(u8::from(!findings.iter().all(|found| found.is_warning)))
         }
     }
 }

@@ -63,6 +63,7 @@ impl Document {
             object: Some(shortened(self.object())),
             field: field.filter(|field| !field.is_empty()).map(str::to_owned),
             message: message.into(),
+            is_warning: false,
         }
     }
 }
@@ -116,7 +117,8 @@ pub fn read(files: &[PathBuf]) -> (Vec<Document>, Vec<Finding>) {
                 line: 1,
                 object: None,
                 field: None,
-                message: format!("can not be read: {error}"),
+                message: format!("cannot be read: {error}"),
+                is_warning: false,
             }),
         }
     }
@@ -131,6 +133,7 @@ pub fn parse(file: &Path, text: &str, documents: &mut Vec<Document>, findings: &
         object: None,
         field: None,
         message,
+        is_warning: false,
     };
     for (line, text) in split(text) {
         match serde_saphyr::from_str::<Value>(&text) {

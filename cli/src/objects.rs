@@ -129,7 +129,8 @@ impl Loader {
 
     fn read(&self, id: &ObjectId, document: &Document) -> Result<Object, Vec<Finding>> {
         if self.validator.is_ours(&document.value) {
-            let found = self.validator.validate(&document.value);
+            let before = self.last.get(id).map(|last| &last.document.value);
+            let found = self.validator.validate_change(&document.value, before);
             if !found.is_empty() {
                 let finding = |f: tidegate_api::Finding| document.finding(Some(&f.path), f.message);
                 return Err(found.into_iter().map(finding).collect());

@@ -15,8 +15,8 @@ use crate::world::{findings, world};
 
 /// Checks manifests as the API server and the operator would, without either.
 ///
-/// Prints one line per finding: file, object, field, what to change. Exit status: 0 nothing found,
-/// 1 something found, 2 bad arguments.
+/// Prints one line per finding: file, object, field, what to change. Exit status: 0 nothing found, or
+/// only warnings, 1 something found, 2 bad arguments.
 #[derive(Debug, Args)]
 pub struct ValidateArgs {
     /// Files, or directories with *.yaml and *.yml files.

@@ -73,6 +73,20 @@ pub fn findings(plan: &Plan, objects: &Objects) -> Vec<Finding> {
             }
         }
     }
+    for (key, verdict) in &plan.api_verdicts {
+        let id = ObjectId {
+            kind: "WebSocketApi".to_owned(),
+            key: key.clone(),
+        };
+        let document = objects.all.get(&id).map(|loaded| &loaded.document);
+        let warning = |text: &String| {
+            document.map(|document| Finding {
+                is_warning: true,
+                ..document.finding(None, text.clone())
+            })
+        };
+        findings.extend(verdict.warnings.iter().filter_map(warning));
+    }
     findings.sort();
     findings.dedup();
     findings

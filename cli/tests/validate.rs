@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use tidegate_cli::objects::{Loader, Object};
+
 fn validate(path: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_tidegate"))
         .arg("validate")
@@ -191,5 +193,80 @@ fn what_grows_while_it_is_read_is_refused() {
         assert_eq!(output.status.code(), Some(1), "{case}: {said}");
         assert!(said.contains("a.yaml"), "{case}: {said}");
         assert!(said.len() < 2_000, "{case}: {} bytes", said.len());
+    }
+}
+
+#[test]
+fn what_works_and_should_be_looked_at_is_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = "apiVersion: tidegate.dev/v1alpha1\nkind: WebSocketApi\nmetadata: {name: open}\n\
+                spec:\n  gateways: [{name: edge}]\n  path: /\n  pathMatch: Prefix\n  \
+                subscriptionRequired: false\n  backend: {url: ws://localhost:1/}\n";
+    let guarded = api("  path: /echo\n  backend: {url: ws://localhost:1/}\n");
+    fs::write(dir.path().join("a.yaml"), format!("{guarded}---\n{open}")).unwrap();
+    let output = validate(dir.path());
+    let lines = lines(&output);
+    assert!(output.status.success(), "{lines:#?}");
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    let warned = |line: &String| line.contains(": warning: ") && line.contains("lets others pass");
+    assert!(lines.iter().all(warned), "{lines:#?}");
+}
+
+#[test]
+fn files_that_are_read_again_change_as_objects_of_an_api_server_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.yaml");
+    let mut loader = Loader::default();
+    let mut load = |product: &str, more: &str| {
+        let text = format!(
+            "apiVersion: tidegate.dev/v1alpha1\nkind: Subscription\nmetadata: {{name: mine}}\n\
+             spec: {{scope: {{product: {product}}}{more}}}\n"
+        );
+        fs::write(&file, text).unwrap();
+        let objects = loader.load(std::slice::from_ref(&file));
+        let found = objects
+            .all
+            .values()
+            .find_map(|loaded| match &loaded.object {
+                Object::Subscription(subscription) => subscription.spec.scope.product.clone(),
+                _ => None,
+            });
+        (found.unwrap(), objects.findings.len())
+    };
+    for (name, product, more, served, findings) in [
+        ("undecided", "trial", "", "trial", 0),
+        ("moved while undecided", "other", "", "other", 0),
+        ("approved", "trial", ", approval: Approved", "trial", 0),
+        (
+            "moved while approved",
+            "payments",
+            ", approval: Approved",
+            "trial",
+            1,
+        ),
+        (
+            "still moved",
+            "payments",
+            ", approval: Approved, displayName: x",
+            "trial",
+            1,
+        ),
+        (
+            "approved anew",
+            "payments",
+            ", approval: Approved, approvalGeneration: 2",
+            "payments",
+            0,
+        ),
+        ("lowered", "payments", ", approval: Approved", "payments", 1),
+        (
+            "taken back with the change",
+            "trial",
+            ", approvalGeneration: 2",
+            "trial",
+            0,
+        ),
+    ] {
+        assert_eq!(load(product, more), (served.to_owned(), findings), "{name}");
     }
 }

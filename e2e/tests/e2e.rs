@@ -8,6 +8,8 @@ mod access;
 mod admin;
 #[path = "e2e/apply.rs"]
 mod apply;
+#[path = "e2e/approval.rs"]
+mod approval;
 #[path = "e2e/backends.rs"]
 mod backends;
 #[path = "e2e/bad_input.rs"]

@@ -13,6 +13,7 @@ use crate::expressions::Expressions;
 use crate::gateway::{GatewayDraft, names};
 use crate::index::generation_of;
 use crate::last_good::{lets_the_same_pass, serving};
+use crate::nested::WarningsOf;
 use crate::policies::{Policies, Scope};
 use crate::problem::{Problem, consequence, summary, verdict};
 use crate::references::References;
@@ -59,6 +60,7 @@ pub(crate) fn place(key: &ObjectKey, api: &WebSocketApi, scene: &mut Scene<'_, '
     consequence(&mut verdict, worst);
     ApiVerdict {
         verdict,
+        warnings: Vec::new(),
         urls: found.urls.into_iter().collect(),
         products: scene.products_of.get(key).cloned().unwrap_or_default(),
         unresolved,
@@ -117,6 +119,8 @@ pub(crate) struct Scene<'w, 'e> {
     pub(crate) references: References<'w>,
     pub(crate) expressions: &'e mut Expressions,
     pub(crate) routes: Routes,
+    /// What the APIs placed so far are to be warned of.
+    pub(crate) warnings: WarningsOf,
     /// What was served before, by Gateway and API.
     pub(crate) previous: BTreeMap<ObjectKey, BTreeMap<ObjectKey, &'w ApiConfig>>,
     /// Names of the products that hold an API.
@@ -173,7 +177,9 @@ impl<'a> ApiDraft<'a> {
         let candidates = self.candidates(gateway, previous);
         let mut conflicts = Vec::new();
         for (serving, mut config) in candidates {
-            let taken = take(&mut config, gateway, attachment, &mut scene.routes, found);
+            let stays = previous.is_some_and(|previous| has_same_routes(previous, &config));
+            let place = (&*gateway, attachment, stays);
+            let taken = take(&mut config, place, &mut scene.routes, found);
             conflicts.extend(taken);
             if config.listeners.is_empty() {
                 continue;
@@ -188,10 +194,22 @@ impl<'a> ApiDraft<'a> {
             break;
         }
         for taken in &conflicts {
+            self.tell_holder(taken, &mut scene.warnings);
             let problem = conflict(taken, &self.api.spec.path);
             if !found.problems.contains(&problem) {
                 found.problems.push(problem);
             }
+        }
+    }
+
+    /// Whoever has a route learns that another namespace wants it.
+    fn tell_holder(&self, taken: &Taken, warnings: &mut WarningsOf) {
+        if taken.by.namespace != self.key.namespace {
+            let text = format!(
+                "WebSocketApi {} asks for {} on listener {}, which overlaps its route, and is refused",
+                self.key, self.api.spec.path, taken.listener
+            );
+            warnings.entry(taken.by.clone()).or_default().add(text);
         }
     }
 
@@ -293,11 +311,16 @@ impl<'a> ApiDraft<'a> {
     }
 }
 
-/// Takes the routes of a version on every listener that it may use, and notes its URLs.
+/// Does a version match the requests that another one does?
+fn has_same_routes(a: &ApiConfig, b: &ApiConfig) -> bool {
+    a.hostnames == b.hostnames && a.path == b.path && a.path_match == b.path_match
+}
+
+/// Takes the routes of a version on every listener that it may use, and notes its URLs. `stays`: the
+/// version served before had the same.
 fn take(
     config: &mut ApiConfig,
-    gateway: &GatewayDraft<'_>,
-    attachment: &Attachment,
+    (gateway, attachment, stays): (&GatewayDraft<'_>, &Attachment, bool),
     routes: &mut Routes,
     found: &mut Found,
 ) -> Vec<Taken> {
@@ -308,7 +331,7 @@ fn take(
         if !speaks(listener, &config.protocols) {
             continue;
         }
-        match routes.take(&attachment.gateway, listener, config) {
+        match routes.take(gateway, listener, config, stays) {
             Ok(None) => {}
             Ok(Some(hosts)) => {
                 config.listeners.push(listener.name.clone());
@@ -338,16 +361,28 @@ fn block_with_gateway(
 }
 
 fn conflict(taken: &Taken, path: &str) -> Problem {
-    let Taken { by, listener, host } = taken;
+    let Taken {
+        by,
+        listener,
+        host,
+        overlaps,
+    } = taken;
     let host = if host == crate::hostnames::ANY {
         "every host"
     } else {
         host
     };
-    let text = format!(
-        "WebSocketApi {by} is older and has {path} for {host} on listener {listener}: take another \
-         path or host"
-    );
+    let text = match overlaps {
+        false => format!(
+            "WebSocketApi {by} is older and has {path} for {host} on listener {listener}: take \
+             another path or host"
+        ),
+        true => format!(
+            "WebSocketApi {by} of another namespace was first, and {path} for {host} on listener \
+             {listener} overlaps its route: take another path or host, or have the Gateway allow it \
+             (spec.apiNamespaces.overlappingRoutes)"
+        ),
+    };
     Problem::accepted(Reason::Conflict, text)
 }
 

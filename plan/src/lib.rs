@@ -8,6 +8,7 @@
 //! changes what another object serves (see `last_good` for what itself serves then).
 
 mod api;
+mod approval;
 mod attach;
 mod backend;
 mod counters;
@@ -19,6 +20,7 @@ mod keys;
 mod last_good;
 mod listener_tls;
 mod material;
+mod nested;
 mod outcome;
 mod pem;
 mod planner;

@@ -8,6 +8,7 @@ use crate::api::{self, Scene};
 use crate::attach::Gateways;
 use crate::expressions::Expressions;
 use crate::index::{Index, oldest_first};
+use crate::nested::{self, WarningsOf};
 use crate::product::{self, Products, Rendering};
 use crate::references::References;
 use crate::routes::Routes;
@@ -41,11 +42,14 @@ impl Planner {
             let verdict = api::place(key, api, &mut scene);
             plan.api_verdicts.insert(key.clone(), verdict);
         }
+        nested::look(&scene.gateways, &scene.routes, &mut scene.warnings);
         let Scene {
             gateways,
             mut references,
+            warnings,
             ..
         } = scene;
+        note_warnings(warnings, &mut plan);
 
         // 2. Products go where their APIs are.
         let gateways_of_api = reach(plan.api_verdicts.iter().map(|(k, v)| (k, &v.gateways)));
@@ -112,17 +116,55 @@ impl Planner {
                 .collect()
         };
         let previous = world.previous.iter();
+        let routes = served_routes(world, index, &gateways);
         Scene {
             world,
             gateways,
             references,
             expressions: &mut self.expressions,
-            routes: Routes::default(),
+            routes,
+            warnings: WarningsOf::new(),
             previous: previous
                 .map(|(key, config)| (key.clone(), apis(config)))
                 .collect(),
             products_of: product::by_api(products),
             product_values: product::values_by_api(products),
+        }
+    }
+}
+
+/// The routes that APIs have which still ask for their Gateway.
+fn served_routes(world: &World, index: &Index<'_>, gateways: &Gateways<'_>) -> Routes {
+    let mut routes = Routes::default();
+    for (key, config) in &world.previous {
+        let Some(gateway) = gateways.get(key) else {
+            continue;
+        };
+        for api in &config.apis {
+            let stays = index.apis.get(&api.key).is_some_and(|object| {
+                let mut asked = object.spec.gateways.iter();
+                asked.any(|asked| {
+                    let namespace = asked.namespace.as_ref().unwrap_or(&api.key.namespace);
+                    asked.name == key.name && *namespace == key.namespace
+                })
+            });
+            if stays {
+                routes.was_served(gateway, api);
+            }
+        }
+    }
+    routes
+}
+
+/// Says in the verdicts what there is to look at.
+fn note_warnings(warnings: WarningsOf, plan: &mut Plan) {
+    for (key, warnings) in warnings {
+        if let Some(verdict) = plan.api_verdicts.get_mut(&key) {
+            verdict.warnings = warnings.into_texts();
+            let accepted = &mut verdict.verdict.accepted;
+            if accepted.status {
+                accepted.message = format!("warning: {}", verdict.warnings.join("; "));
+            }
         }
     }
 }

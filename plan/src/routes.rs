@@ -1,11 +1,17 @@
-//! Who has which host and path: two APIs can not have the same.
+//! Who has which host and path: two APIs cannot have the same, and what one namespace has another one
+//! may neither take a part of nor surround, unless the Gateway allows it.
+
+mod tree;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use tidegate_api::OverlappingRoutes;
 use tidegate_config::{ApiConfig, ObjectKey, PathMatch};
 
-use crate::gateway::ListenerDraft;
-use crate::hostnames;
+use crate::gateway::{GatewayDraft, ListenerDraft};
+use crate::hostnames::{self, ANY};
+use tree::{Pattern, Tree};
 
 /// One host and path on one listener.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -16,35 +22,71 @@ struct Route {
     path: String,
 }
 
-/// All host and path pairs that are taken.
+/// Gateway and name of a listener.
+type ListenerKey = (ObjectKey, String);
+
+/// All routes that are taken.
 #[derive(Default)]
 pub(crate) struct Routes {
     taken: HashMap<Route, ObjectKey>,
+    /// The same, to find what overlaps.
+    given: HashMap<ListenerKey, Hosts>,
+    /// What is served already: it stays with whoever has it, however old somebody else is that moves
+    /// there.
+    served: HashMap<ListenerKey, Hosts>,
 }
 
-/// Somebody else has the route.
+/// Somebody else has the route, or a part of it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Taken {
     pub(crate) by: ObjectKey,
     pub(crate) listener: String,
     pub(crate) host: String,
+    /// Not the same route, or not in this plan: one that overlaps.
+    pub(crate) overlaps: bool,
 }
 
 impl Routes {
+    /// Notes a route that was served before.
+    pub(crate) fn was_served(&mut self, gateway: &GatewayDraft<'_>, api: &ApiConfig) {
+        if !refuses_overlaps(gateway) {
+            return;
+        }
+        let key = Arc::new(api.key.clone());
+        for listener in &gateway.listeners {
+            let hosts = hostnames::intersection(&listener.hostnames, &api.hostnames);
+            if !api.listeners.contains(&listener.name) {
+                continue;
+            }
+            let at = (gateway.settings.key.clone(), listener.name.clone());
+            let served = self.served.entry(at).or_default();
+            for host in hosts.into_iter().flatten() {
+                served.add(&host, &Pattern::of(&api.path, api.path_match), &key);
+            }
+        }
+    }
+
     /// Takes an API's routes on one listener: all of them or none. `Ok(None)`: the listener answers
-    /// for none of its hosts.
+    /// for none of its hosts. `stays`: it had the same routes there before.
     pub(crate) fn take(
         &mut self,
-        gateway: &ObjectKey,
+        gateway: &GatewayDraft<'_>,
         listener: &ListenerDraft,
         api: &ApiConfig,
+        stays: bool,
     ) -> Result<Option<Vec<String>>, Taken> {
         let Some(hosts) = hostnames::intersection(&listener.hostnames, &api.hostnames) else {
             return Ok(None);
         };
+        let taken = |by: &ObjectKey, host: &str, overlaps| Taken {
+            by: by.clone(),
+            listener: listener.name.clone(),
+            host: host.to_owned(),
+            overlaps,
+        };
         let path = shape(&api.path, api.path_match);
         let route = |host: &String| Route {
-            gateway: gateway.clone(),
+            gateway: gateway.settings.key.clone(),
             listener: listener.name.clone(),
             host: host.clone(),
             path: path.clone(),
@@ -52,17 +94,104 @@ impl Routes {
         let routes: Vec<_> = hosts.iter().map(route).collect();
         for route in &routes {
             if let Some(by) = self.taken.get(route).filter(|by| **by != api.key) {
-                return Err(Taken {
-                    by: by.clone(),
-                    listener: listener.name.clone(),
-                    host: route.host.clone(),
-                });
+                return Err(taken(by, &route.host, false));
             }
         }
-        let taken = routes.into_iter().map(|route| (route, api.key.clone()));
-        self.taken.extend(taken);
+        let at = (gateway.settings.key.clone(), listener.name.clone());
+        let pattern = Pattern::of(&api.path, api.path_match);
+        if refuses_overlaps(gateway) {
+            let given = self.given.get(&at);
+            let served = self.served.get(&at).filter(|_| !stays);
+            for host in &hosts {
+                let spaces = given.into_iter().chain(served);
+                let mut found =
+                    spaces.filter_map(|hosts| hosts.overlap(host, &pattern, &api.key.namespace));
+                if let Some(by) = found.next() {
+                    return Err(taken(by, host, true));
+                }
+            }
+        }
+        let key = Arc::new(api.key.clone());
+        let given = self.given.entry(at).or_default();
+        for host in &hosts {
+            given.add(host, &pattern, &key);
+        }
+        let routes = routes.into_iter().map(|route| (route, api.key.clone()));
+        self.taken.extend(routes);
         Ok(Some(hosts))
     }
+
+    /// Others on this listener who match all paths that `api` matches, on `host`, a wider or a
+    /// narrower one: for each of these the narrowest.
+    pub(crate) fn around(
+        &self,
+        gateway: &ObjectKey,
+        listener: &str,
+        host: &str,
+        api: &ApiConfig,
+    ) -> Vec<&ObjectKey> {
+        let given = self.given.get(&(gateway.clone(), listener.to_owned()));
+        let pattern = Pattern::of(&api.path, api.path_match);
+        given.map_or_else(Vec::new, |hosts| hosts.around(host, &pattern, &api.key))
+    }
+}
+
+/// On a Gateway of one namespace nobody else can overlap.
+fn refuses_overlaps(gateway: &GatewayDraft<'_>) -> bool {
+    let allowed = &gateway.gateway.spec.api_namespaces;
+    allowed.overlapping_routes == OverlappingRoutes::Refuse
+}
+
+/// The routes of one listener by host.
+#[derive(Default)]
+struct Hosts(HashMap<String, Space>);
+
+/// The paths of one host.
+#[derive(Default)]
+struct Space {
+    /// Of routes that name this host.
+    at: Tree,
+    /// Of routes that name this host or a narrower one.
+    below: Tree,
+}
+
+impl Hosts {
+    fn add(&mut self, host: &str, pattern: &Pattern<'_>, key: &Arc<ObjectKey>) {
+        let space = self.0.entry(host.to_owned()).or_default();
+        space.at.add(pattern, key);
+        space.below.add(pattern, key);
+        for wider in wider(host) {
+            let space = self.0.entry(wider).or_default();
+            space.below.add(pattern, key);
+        }
+    }
+
+    /// Where routes of `host` can meet others: at the host itself and below, and at wider hosts.
+    fn near(&self, host: &str) -> impl Iterator<Item = &Tree> {
+        let here = self.0.get(host).map(|space| &space.below);
+        let wider = wider(host).filter_map(|wider| self.0.get(&wider).map(|space| &space.at));
+        here.into_iter().chain(wider)
+    }
+
+    fn overlap(&self, host: &str, pattern: &Pattern<'_>, namespace: &str) -> Option<&ObjectKey> {
+        self.near(host)
+            .find_map(|tree| tree.overlap(pattern, namespace))
+    }
+
+    fn around(&self, host: &str, pattern: &Pattern<'_>, key: &ObjectKey) -> Vec<&ObjectKey> {
+        self.near(host)
+            .filter_map(|tree| tree.around(pattern, key))
+            .collect()
+    }
+}
+
+/// Host names that cover all that `host` covers, without itself.
+fn wider(host: &str) -> impl Iterator<Item = String> {
+    let labels = host.strip_prefix("*.").unwrap_or(host);
+    let parent = |name: &str| Some(name.split_once('.')?.1.to_owned());
+    let parents = std::iter::successors(parent(labels), move |name| parent(name));
+    let any = (host != ANY).then(|| ANY.to_owned());
+    parents.map(|parent| format!("*.{parent}")).chain(any)
 }
 
 /// Paths that match the same requests are the same text: names in a template do not matter, and
@@ -106,6 +235,20 @@ mod tests {
             (("/{x}", Template), ("/x", Exact), false),
         ] {
             assert_eq!(shape(a.0, a.1) == shape(b.0, b.1), same, "{a:?} {b:?}");
+        }
+    }
+
+    #[test]
+    fn wider_hosts_cover_a_host() {
+        for (host, expected) in [
+            ("*", vec![]),
+            ("example", vec!["*"]),
+            ("a.example", vec!["*.example", "*"]),
+            ("a.b.example", vec!["*.b.example", "*.example", "*"]),
+            ("*.b.example", vec!["*.example", "*"]),
+        ] {
+            let found: Vec<_> = wider(host).collect();
+            assert_eq!(found, expected, "{host}");
         }
     }
 }

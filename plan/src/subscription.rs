@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use kube::ResourceExt;
-use tidegate_api::{Approval, Product, Reason, Subscription, SubscriptionPhase, SubscriptionState};
+use tidegate_api::{Approval, Reason, Subscription, SubscriptionPhase, SubscriptionState};
 use tidegate_config::{ObjectKey, SubscriptionConfig, SubscriptionScope};
 
+use crate::approval::Standing;
 use crate::index::{Index, generation_of, order_of_age};
 use crate::keys::{self, Holder, Keys};
 use crate::problem::{Problem, verdict};
@@ -46,6 +47,7 @@ struct Case<'s> {
     /// The Product of its scope, when it exists.
     product: Option<(&'s ObjectKey, &'s ProductDraft<'s>)>,
     phase: SubscriptionPhase,
+    approval: Standing,
     problems: Vec<Problem>,
 }
 
@@ -116,20 +118,25 @@ impl<'s> Surroundings<'s> {
             let product = ObjectKey::new(&key.namespace, name);
             self.products.get_key_value(&product)
         });
+        let approval = Standing::of(subscription);
+        let asks = product.is_some_and(|(_, draft)| draft.product.spec.approval_required);
+        let undecided = asks && !approval.is_covered();
+        let phase = self.phase(subscription, undecided);
+        let waits = phase == SubscriptionPhase::Submitted;
+        let problem = approval.problem().filter(|_| waits);
         Case {
             key,
             subscription,
             product,
-            phase: self.phase(subscription, product.map(|(_, draft)| draft.product)),
-            problems: Vec::new(),
+            phase,
+            approval,
+            problems: problem.into_iter().collect(),
         }
     }
 
     /// What ended for good comes first, then what may change again.
-    fn phase(&self, subscription: &Subscription, product: Option<&Product>) -> SubscriptionPhase {
+    fn phase(&self, subscription: &Subscription, undecided: bool) -> SubscriptionPhase {
         let spec = &subscription.spec;
-        let undecided = product.is_some_and(|product| product.spec.approval_required)
-            && spec.approval != Some(Approval::Approved);
         if spec.state == SubscriptionState::Cancelled {
             SubscriptionPhase::Cancelled
         } else if spec.approval == Some(Approval::Rejected) {
@@ -153,6 +160,7 @@ impl<'s> Surroundings<'s> {
             subscription,
             product,
             phase,
+            approval,
             mut problems,
         } = case;
         let active = phase == SubscriptionPhase::Active;
@@ -177,6 +185,7 @@ impl<'s> Surroundings<'s> {
         SubscriptionVerdict {
             verdict: verdict(generation_of(subscription), &problems),
             phase,
+            approved: approval.into_terms(),
             keys: keys.status,
             gateways,
         }

@@ -1,6 +1,6 @@
 //! What a plan says about each object.
 
-use tidegate_api::{ConditionType, KeysStatus, Reason, SubscriptionPhase};
+use tidegate_api::{ApprovedTerms, ConditionType, KeysStatus, Reason, SubscriptionPhase};
 use tidegate_config::ObjectKey;
 
 /// One condition: true or false, why, and what to change.
@@ -103,6 +103,8 @@ pub struct ListenerVerdict {
 pub struct ApiVerdict {
     /// Its conditions.
     pub verdict: Verdict,
+    /// What works and should be looked at all the same.
+    pub warnings: Vec<String>,
     /// Where clients reach it.
     pub urls: Vec<String>,
     /// Products of its namespace that hold it, published or not.
@@ -144,6 +146,8 @@ pub struct SubscriptionVerdict {
     pub verdict: Verdict,
     /// Where it stands.
     pub phase: SubscriptionPhase,
+    /// What it is approved for.
+    pub approved: Option<ApprovedTerms>,
     /// Its keys.
     pub keys: KeysStatus,
     /// Gateways whose configuration contains it.

@@ -32,6 +32,7 @@ pub(crate) fn of_subscription(
         observed_generation: Some(verdict.verdict.generation),
         state: Some(verdict.phase),
         keys: Some(verdict.keys.clone()),
+        approved: verdict.approved.clone(),
         conditions: stamp.all(&verdict.verdict, &programmed),
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tidegate_plan::Planner;
 
-use crate::support::{Builder, edge, key};
+use crate::support::{Builder, edge, empty, key};
 
 fn large(apis: usize, subscriptions: usize) -> Builder {
     let mut world = edge();
@@ -55,6 +55,47 @@ fn how_long_a_plan_takes() {
         let (elapsed, busy) = (start.elapsed(), cpu_time().saturating_sub(busy));
         let count = plan.subscription_verdicts.len();
         println!("pass {pass}: {elapsed:?}, {busy:?} of CPU, {count} subscriptions");
+    }
+}
+
+/// Each namespace with an API of its own on one Gateway: prefixes and templates, on hosts of their own
+/// and on every host.
+fn tenants(count: usize) -> Builder {
+    let mut world = empty().gateway("edge", json!({"apiNamespaces": {"from": "All"}}));
+    for i in 0..count {
+        let (path, path_match) = match i % 3 {
+            0 => (format!("/{{room}}/of-{i}"), "Template"),
+            1 => (format!("/tenants/{i}"), "Prefix"),
+            _ => (format!("/exact/{i}"), "Exact"),
+        };
+        let mut spec = json!({
+            "gateways": [{"name": "edge", "namespace": "shop"}],
+            "path": path, "pathMatch": path_match,
+        });
+        if i % 2 == 0 {
+            spec["hostnames"] = json!([format!("t{i}.example"), "*.shared.example"]);
+        }
+        world = world.api(&format!("tenant-{i}/api"), spec);
+    }
+    world
+}
+
+#[test]
+fn routes_of_many_namespaces_are_compared() {
+    let plan = tenants(300).served().plan();
+    assert_eq!(plan.gateways[&key("edge")].config.apis.len(), 300);
+}
+
+#[test]
+#[ignore = "prints how long plans take at full size; run it with --release --ignored --nocapture"]
+fn how_long_a_plan_takes_with_many_namespaces() {
+    for count in [1_250, 2_500, 5_000] {
+        let world = tenants(count).served().world;
+        let mut planner = Planner::default();
+        planner.plan(&world);
+        let busy = cpu_time();
+        planner.plan(&world);
+        println!("{count} APIs: {:?} of CPU", cpu_time().saturating_sub(busy));
     }
 }
 

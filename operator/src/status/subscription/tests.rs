@@ -18,6 +18,7 @@ fn programmed(accepted: Judgement) -> (String, String) {
             resolved: Judgement::good(Reason::ResolvedRefs, ""),
         },
         phase: SubscriptionPhase::Active,
+        approved: None,
         keys: parse(json!({"secretName": "trader-keys"})),
         gateways: vec![gateway.clone()],
     };
