@@ -81,6 +81,14 @@ impl Market {
             ];
             scene.kubectl().run(&arguments).await?;
         }
+        eventually("the rights have come", PATIENCE, async || {
+            for user in [CONSUMER, APPROVER] {
+                let may = ["auth", "can-i", "patch", "wssub", "--as", user];
+                scene.kubectl().run(&may).await?;
+            }
+            Ok(())
+        })
+        .await?;
         let spec = json!({"scope": {"product": "trial"}, "owner": "ann", "expiresAt": "2040-01-01T00:00:00Z"});
         scene.apply(&object("Subscription", "mine", &spec)).await?;
         Ok(Self {
