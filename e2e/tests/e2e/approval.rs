@@ -115,6 +115,22 @@ impl Market {
         done.map(drop).map_err(|error| error.to_string())
     }
 
+    /// Applies the chart's policy, and waits until it is in effect, a moment later.
+    async fn guard(&self, decision: &Value) -> anyhow::Result<()> {
+        let namespace = self.scene.namespace().name();
+        self.scene.apply(&policy(namespace)).await?;
+        let patch = json!({ "spec": decision }).to_string();
+        let attempt = ["patch", "wssub/mine", "--type", "merge", "-p", &patch];
+        let attempt = [&attempt[..], &["--as", CONSUMER, "--dry-run=server"]].concat();
+        eventually("a consumer may not approve", PATIENCE, async || {
+            let said = self.scene.kubectl().run(&attempt).await.err();
+            let said = said.context("it was taken")?.to_string();
+            ensure!(said.contains("may not set spec.approval"), "{said}");
+            Ok(())
+        })
+        .await
+    }
+
     async fn opens(&self, api: &str, status: u16) -> anyhow::Result<()> {
         let (key, _) = self.scene.keys("mine").await?;
         eventually(&format!("/{api} answers {status}"), PATIENCE, async || {
@@ -167,22 +183,8 @@ fn widened() -> [(&'static str, Value); 6] {
 #[tokio::test]
 async fn an_approval_holds_for_what_was_approved() -> anyhow::Result<()> {
     let market = Market::open(Scene::new("approval-terms").await?).await?;
-    let namespace = market.scene.namespace().name();
-    market.scene.apply(&policy(namespace)).await?;
     let approved = json!({"approval": "Approved"});
-    // A policy takes effect a moment after it is written: until then the consumer gets through.
-    eventually("a consumer may not approve", PATIENCE, async || {
-        let said = market.patch(CONSUMER, approved.clone()).await;
-        let said = said.err().context("it was taken")?;
-        ensure!(said.contains("may not set spec.approval"), "{said}");
-        Ok(())
-    })
-    .await?;
-    market
-        .scene
-        .kubectl()
-        .patch("wssub/mine", &json!({"spec": {"approval": null}}))
-        .await?;
+    market.guard(&approved).await?;
     market.state("Submitted").await?;
     market.opens("trial", 401).await?;
 
@@ -290,17 +292,7 @@ async fn each_guard_of_an_approval_holds_without_the_others() -> anyhow::Result<
     market.opens("trial", 101).await?;
 
     // No rule: the policy wants the right for each such change.
-    let namespace = market.scene.namespace().name();
-    market.scene.apply(&policy(namespace)).await?;
-    eventually("a consumer may not approve", PATIENCE, async || {
-        let said = market
-            .patch(CONSUMER, json!({"approval": "Rejected"}))
-            .await;
-        let said = said.err().context("it was taken")?;
-        ensure!(said.contains("may not set spec.approval"), "{said}");
-        Ok(())
-    })
-    .await?;
+    market.guard(&json!({"approval": "Rejected"})).await?;
     let again = json!({"approval": "Approved", "approvalGeneration": 2});
     market
         .patch(APPROVER, again)
