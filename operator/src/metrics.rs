@@ -92,18 +92,8 @@ impl Metrics {
                 "ConfigMaps and Secrets of the published configuration, without the index",
                 &["gateway"],
             )?,
-            apply_lag: make.float_gauges(
-                "config_apply_lag_seconds",
-                "Time since the oldest revision was published that some live pod has not \
-                 acknowledged; 0 when all have",
-                &["gateway"],
-            )?,
-            ignored: make.gauges(
-                "ignored_acknowledgements",
-                "Live Leases that claim a revision that was never published, or another \
-                 Gateway's pod: they count for nothing",
-                &["gateway"],
-            )?,
+            apply_lag: make.apply_lag()?,
+            ignored: make.ignored()?,
             config_seconds: make.float_counters(
                 "config_publish_seconds_total",
                 "Time from the start of a pass to its published index",
@@ -295,6 +285,24 @@ impl Make<'_> {
         let metric = CounterVec::new(Self::opts(name, help), labels)?;
         self.0.register(Box::new(metric.clone()))?;
         Ok(metric)
+    }
+
+    fn apply_lag(&self) -> Result<GaugeVec, prometheus::Error> {
+        self.float_gauges(
+            "config_apply_lag_seconds",
+            "Time since the oldest revision was published that some live pod has not \
+                 acknowledged; 0 when all have",
+            &["gateway"],
+        )
+    }
+
+    fn ignored(&self) -> Result<IntGaugeVec, prometheus::Error> {
+        self.gauges(
+            "ignored_acknowledgements",
+            "Live Leases that claim a revision that was never published, or another \
+                 Gateway's pod: they count for nothing",
+            &["gateway"],
+        )
     }
 
     fn histogram(&self, name: &str, help: &str) -> Result<Histogram, prometheus::Error> {
