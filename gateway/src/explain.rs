@@ -1,7 +1,7 @@
 //! What would become of a handshake: the answer to `tidegate explain`.
 //!
 //! The same code decides as for live handshakes, with the same policies and services. Limits are
-//! asked and what they counted is given back; no backend is dialled unless that is asked for.
+//! asked, and nothing is counted, reserved or kept; no backend is dialled unless that is asked for.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -12,6 +12,7 @@ mod call;
 mod check_header;
 mod compile;
 mod counting;
+mod dry_run;
 mod emit_metric;
 mod expression;
 mod external_auth;
@@ -67,6 +68,7 @@ pub(crate) use call::Calls;
 #[cfg(test)]
 pub(crate) use call::testing;
 pub(crate) use compile::InvalidPolicy;
+pub(crate) use dry_run::DryRun;
 pub(crate) use increment::Deferred;
 pub(crate) use notify::Notices;
 pub(crate) use pipeline::{Pipeline, give_back};

@@ -112,7 +112,7 @@ struct State {
 }
 
 /// What handshakes and checks found out.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Health {
     absence: Absence,
     breaker: Breaker,
@@ -143,6 +143,23 @@ impl Pool {
             rules,
             turn: AtomicUsize::new(0),
         })
+    }
+
+    /// The same backends as they are now; what is learnt of these, the others do not know.
+    pub(crate) fn apart(&self) -> Self {
+        let apart = |member: &Member| Member {
+            url: member.url.clone(),
+            state: Arc::new(State {
+                tunnels: AtomicU64::new(member.state.tunnels.load(Ordering::Relaxed)),
+                health: Mutex::new(member.state.health().clone()),
+            }),
+            ..*member
+        };
+        Self {
+            members: self.members.iter().map(apart).collect(),
+            rules: self.rules,
+            turn: AtomicUsize::new(self.turn.load(Ordering::Relaxed)),
+        }
     }
 
     /// Is there more than one?

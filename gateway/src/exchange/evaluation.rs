@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::{Exchange, decoded_pairs};
 use crate::client_certificate::ClientCertificate;
 use crate::counter::Taken;
-use crate::policy::Deferred;
+use crate::policy::{Deferred, DryRun};
 use crate::quota::{Booked, Metered};
 use crate::refusal::Refusal;
 use crate::session::Reservation;
@@ -78,11 +78,18 @@ pub(crate) struct Evaluation {
     pub(crate) remaining: Vec<(HeaderName, u32)>,
     /// What steps tell whoever records the handshake.
     pub(crate) notes: Vec<String>,
+    /// Set for a handshake that nobody has begun: nothing of it may count, or stay.
+    pub(crate) dry_run: Option<DryRun>,
     /// Notes what steps do, where somebody asked for it.
     pub(crate) trace: Option<Box<Recorder>>,
 }
 
 impl Evaluation {
+    /// Has nobody begun this handshake?
+    pub(crate) fn is_dry_run(&self) -> bool {
+        self.dry_run.is_some()
+    }
+
     /// A variable as it is now, without filling in any.
     pub(crate) fn variable(&self, name: &str) -> Value {
         self.variables.get(name)

@@ -11,7 +11,7 @@ use super::{Server, forward, unix_seconds};
 use crate::exchange::{AnswerHeaders, ClientInfo, Evaluation, Exchange, TlsInfo, Upstream};
 use crate::head::{RequestHead, Version};
 use crate::refusal::{Origin, Reason, Refusal};
-use crate::session::{LimitKey, Reservation};
+use crate::session::{LimitKey, LimitReached, Reservation};
 use crate::snapshot::{Api, Listener, Port, Product, Snapshot};
 use crate::upgrade::{self, Key};
 
@@ -195,8 +195,8 @@ pub(super) fn admit(
             subscription: subscription.key.clone(),
         };
         let max = api.config.limits.max_connections_per_subscription;
-        let place = server.shared.sessions.reserve(key, max);
-        places.push(place.map_err(|_| too_many(429, "subscription"))?);
+        let place = place(server, exchange, key, max);
+        places.extend(place.map_err(|_| too_many(429, "subscription"))?);
     }
     exchange.subscription = granted.subscription;
     if let Some(why) = product.and_then(|product| product.blocked.as_ref()) {
@@ -216,27 +216,46 @@ fn reserve(
     api: &Api,
     exchange: &Exchange,
 ) -> Result<Vec<Reservation>, Refusal> {
-    let sessions = &server.shared.sessions;
     let limits = &snapshot.settings.limits;
     let total = Some(limits.max_connections)
         .filter(|max| *max > 0)
         .or(server.capacity);
-    let place = sessions
-        .reserve(LimitKey::Total, total)
-        .map_err(|reached| {
-            Refusal::new(503, Reason::GatewayFull, Origin::Gateway, "Gateway is full")
-                .header(RETRY_AFTER, RETRY_WHEN_FULL)
-                .detail(reached.to_string())
-        })?;
+    let in_all = place(server, exchange, LimitKey::Total, total).map_err(|reached| {
+        Refusal::new(503, Reason::GatewayFull, Origin::Gateway, "Gateway is full")
+            .header(RETRY_AFTER, RETRY_WHEN_FULL)
+            .detail(reached.to_string())
+    })?;
     let mut places = Vec::with_capacity(4);
-    places.push(place);
+    places.extend(in_all);
     let by_address = LimitKey::Ip(exchange.client.ip);
-    let place = sessions.reserve(by_address, Some(limits.max_connections_per_ip));
-    places.push(place.map_err(|_| too_many(429, "address"))?);
+    let of_address = place(
+        server,
+        exchange,
+        by_address,
+        Some(limits.max_connections_per_ip),
+    );
+    places.extend(of_address.map_err(|_| too_many(429, "address"))?);
     let by_api = LimitKey::Api(api.config.key.clone());
-    let place = sessions.reserve(by_api, api.config.limits.max_connections);
-    places.push(place.map_err(|_| too_many(503, "API"))?);
+    let of_api = place(server, exchange, by_api, api.config.limits.max_connections);
+    places.extend(of_api.map_err(|_| too_many(503, "API"))?);
     Ok(places)
+}
+
+/// A place until the tunnel ends. Who only asks gets none, and the same answer.
+fn place(
+    server: &Server,
+    exchange: &Exchange,
+    key: LimitKey,
+    max: Option<u32>,
+) -> Result<Option<Reservation>, LimitReached> {
+    let sessions = &server.shared.sessions;
+    if !exchange.evaluation.is_dry_run() {
+        return sessions.reserve(key, max).map(Some);
+    }
+    match max.filter(|max| *max > 0 && sessions.count(&key) >= *max) {
+        Some(max) => Err(LimitReached { max }),
+        None => Ok(None),
+    }
 }
 
 fn too_many(status: u16, of: &str) -> Refusal {

@@ -18,7 +18,7 @@ use crate::explain::{InvalidQuestion, Question};
 use crate::frame::write_close;
 use crate::gateway::Shared;
 use crate::head::{RequestHead, parse_request};
-use crate::policy::give_back;
+use crate::policy::{DryRun, give_back};
 use crate::record::{Record, random_id};
 use crate::refusal::Refusal;
 use crate::snapshot::{Port, Snapshot};
@@ -95,7 +95,7 @@ impl Explainer {
         };
         trace::begin(&mut visit.exchange);
         visit.exchange.evaluation.trace = Some(Box::new(Recorder::default()));
-        // Held until the answer is known, as a tunnel would hold them.
+        visit.exchange.evaluation.dry_run = Some(DryRun::default());
         let admission = admit::admit(server, snapshot, &mut visit);
         let access = admission.is_ok().then(|| Access::of(&visit.exchange));
         let outcome = match &admission {
@@ -113,8 +113,6 @@ impl Explainer {
             }
         };
         give_back(&mut visit.exchange, &server.shared.services);
-        visit.exchange.evaluation.places.clear();
-        visit.exchange.evaluation.leases.clear();
         Ok(End::Somewhere(visit, access, outcome))
     }
 }

@@ -65,7 +65,11 @@ pub(super) async fn reach(
         Destination::Pool => None,
         Destination::Member(index) => Some(index),
     };
-    let pool = Arc::clone(&visit.api.pool);
+    let pool = match visit.exchange.evaluation.is_dry_run() {
+        // Neither a place nor the one trial of a circuit that is half open, nor a verdict.
+        true => Arc::new(visit.api.pool.apart()),
+        false => Arc::clone(&visit.api.pool),
+    };
     let mut tried = Vec::new();
     let mut last: Option<Refusal> = None;
     loop {
@@ -117,6 +121,9 @@ fn learn_from_answer(choice: Choice<'_>, reached: &Reached, visit: &Visit) -> Se
 
 /// What became different is logged and counted.
 fn tell(visit: &Visit, effect: Effect, reason: &'static str) {
+    if visit.exchange.evaluation.is_dry_run() {
+        return;
+    }
     let api = &visit.api;
     let backend = visit.exchange.upstream.target.authority();
     if let Some(absence) = effect.absence.filter(|_| api.pool.has_choice()) {

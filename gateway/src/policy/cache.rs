@@ -147,7 +147,9 @@ impl CacheStore {
             value,
             ttl: self.ttl,
         };
-        services.values.insert(key, kept).await;
+        if !exchange.evaluation.is_dry_run() {
+            services.values.insert(key, kept).await;
+        }
         Ok(())
     }
 }
@@ -173,7 +175,9 @@ impl CacheRemove {
         services: &Services,
     ) -> Result<(), Refusal> {
         let key = self.place.key(exchange)?;
-        services.values.invalidate(&key).await;
+        if !exchange.evaluation.is_dry_run() {
+            services.values.invalidate(&key).await;
+        }
         Ok(())
     }
 }

@@ -183,7 +183,7 @@ impl Book for Services {
     }
 }
 
-fn unavailable() -> Refusal {
+pub(super) fn unavailable() -> Refusal {
     let message = "Limits can not be checked";
     let reason = Reason::CountersUnavailable;
     Refusal::new(503, reason, Origin::Gateway, message)

@@ -52,7 +52,9 @@ impl EmitMetric {
             let text = text.render(exchange)?;
             labels.push((name.clone(), exchange.masked(&text)));
         }
-        metrics.add(&self.name, &exchange.api.key, labels, value);
+        if !exchange.evaluation.is_dry_run() {
+            metrics.add(&self.name, &exchange.api.key, labels, value);
+        }
         Ok(())
     }
 }

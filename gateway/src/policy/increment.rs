@@ -135,7 +135,9 @@ pub(super) async fn count_deferred(
     for deferred in std::mem::take(&mut exchange.evaluation.deferred) {
         let weight = deferred.increment.weight(exchange);
         let counted = *weight.as_ref().unwrap_or(&1);
-        services.count(deferred.count, counted).await;
+        if !exchange.evaluation.is_dry_run() {
+            services.count(deferred.count, counted).await;
+        }
         result = result.and(weight.map(|_| ()));
     }
     result

@@ -46,7 +46,10 @@ impl LimitConnections {
         let Some(key) = self.subject.of(exchange)? else {
             return Ok(());
         };
-        let taken = services.take_place(exchange, key, self.max).await?;
+        let taken = match exchange.evaluation.is_dry_run() {
+            true => services.ask_place(exchange, key, self.max).await?,
+            false => services.take_place(exchange, key, self.max).await?,
+        };
         taken.then_some(()).ok_or_else(|| self.full())
     }
 

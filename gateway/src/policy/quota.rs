@@ -73,6 +73,13 @@ impl Quota {
         };
         let key = subject.of_part(&self.periods);
         let weight = self.increment.now(exchange)?;
+        if exchange.evaluation.is_dry_run() {
+            let asked = services.ask_quota(exchange, (key, self.allowance), weight);
+            asked.await?.map_err(refusal)?;
+            let later = self.increment.later(Count::Quota(key, self.allowance));
+            exchange.evaluation.deferred.extend(later);
+            return Ok(());
+        }
         let call = Call {
             key,
             allowance: self.allowance,

@@ -103,6 +103,13 @@ impl SharedCounters {
         self.take_place(lease.key, lease.number, max).await
     }
 
+    /// How many places are taken.
+    pub(crate) async fn leased(self: &Arc<Self>, key: Key) -> Result<u64, Away> {
+        let mut script = self.scripts.leased.prepare_invoke();
+        script.key(self.name("c", key));
+        self.run(script).await
+    }
+
     /// A lease that Redis learns of when it is back.
     pub(crate) fn lease_later(self: &Arc<Self>, key: Key) -> Lease {
         let number = self.leases.next.fetch_add(1, Ordering::Relaxed);

@@ -9,6 +9,7 @@ pub(super) struct Scripts {
     pub(super) quota: Script,
     pub(super) quota_back: Script,
     pub(super) lease: Script,
+    pub(super) leased: Script,
     pub(super) renew: Script,
     pub(super) release: Script,
 }
@@ -21,6 +22,7 @@ impl Scripts {
             quota: Script::new(include_str!("scripts/quota.lua")),
             quota_back: Script::new(include_str!("scripts/quota_back.lua")),
             lease: Script::new(include_str!("scripts/lease.lua")),
+            leased: Script::new(include_str!("scripts/leased.lua")),
             renew: Script::new(include_str!("scripts/renew.lua")),
             release: Script::new(include_str!("scripts/release.lua")),
         }

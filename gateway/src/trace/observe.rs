@@ -34,6 +34,7 @@ pub(super) struct Observed {
 impl Observed {
     pub(super) fn of(exchange: &Exchange) -> Self {
         let evaluation = &exchange.evaluation;
+        let would = evaluation.dry_run.unwrap_or_default();
         Self {
             upstream: exchange.upstream.clone(),
             answer: exchange.answer.clone(),
@@ -41,9 +42,9 @@ impl Observed {
             vars: evaluation.variable("vars"),
             jwt: evaluation.variable("jwt"),
             expiry: exchange.token_expiry,
-            counted: evaluation.taken.len() + evaluation.booked.len(),
+            counted: evaluation.taken.len() + evaluation.booked.len() + would.counted,
             deferred: evaluation.deferred.len(),
-            places: evaluation.places.len(),
+            places: evaluation.places.len() + would.reserved,
             notes: evaluation.notes.clone(),
         }
     }

@@ -1,18 +1,21 @@
 //! Traces: of live handshakes that ask for one, and of handshakes that nobody has begun.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidegate_config::policy::OnHandshake;
 use tidegate_config::{MaterialId, ResolvedValue, SubscriptionScope};
 use tidegate_gateway::trace::{By, Outcome, StepResult, Target, Trace};
 use tidegate_gateway::{Question, explain};
+use tokio::sync::Notify;
 
 use crate::support::admin::{ask, with_admin};
 use crate::support::backend::Backend;
 use crate::support::client::{connect, connect_with_answer};
 use crate::support::config::{Config, NAMESPACE};
 use crate::support::gateway::TestGateway;
+use crate::support::until;
 
 const KEY: &str = "white-whale-0123456789";
 const PASSWORD: &str = "the harbour master's own";
@@ -351,4 +354,110 @@ async fn bad_questions_get_an_answer_that_says_what_is_bad() {
     let large = "x".repeat(300_000);
     let (found, _) = ask(admin, "POST /explain", &large).await;
     assert_eq!(found, 400);
+}
+
+/// A server that answers when the test lets it, and tells when it was asked.
+async fn slow_server() -> (Backend, Arc<Notify>) {
+    let go = Arc::new(Notify::new());
+    let let_go = Arc::clone(&go);
+    let server = Backend::scripted(move |_, mut stream| {
+        let wait = Arc::clone(&go);
+        async move {
+            use tokio::io::AsyncWriteExt as _;
+            wait.notified().await;
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            let _ = stream.write_all(answer).await;
+        }
+    });
+    (server.await, let_go)
+}
+
+/// `/chat` with every limit at one, where some wait for `server`.
+fn with_limits(backend: SocketAddr, server: SocketAddr) -> Config {
+    Config::new()
+        .api_with("chat", backend, |api| {
+            api.subscription_required = true;
+            api.limits.max_connections = Some(1);
+            api.limits.max_connections_per_subscription = Some(1);
+            api.on_handshake = steps(json!({"inbound": [
+                {"limitConnections": {"max": 1, "key": "'all'"}},
+                {"rateLimitByKey": {"calls": 1, "period": "600s", "key": "'all'"}},
+                {"quotaByKey": {"calls": 1, "period": "87600h", "key": "'all'"}},
+                {"rateLimitByKey": {"calls": 1, "period": "600s", "key": "'by answer'",
+                    "incrementWhen": "response.status == 101"}},
+                {"when": "request.header('x-slow') == 'yes'",
+                 "sendRequest": {"as": "x", "url": format!("http://{server}/"), "timeout": "60s"}},
+            ]}));
+        })
+        .subscription("ahab", SubscriptionScope::Gateway, KEY)
+        .settings(|settings| {
+            settings.limits.max_connections = 1;
+            settings.limits.max_connections_per_ip = 1;
+        })
+}
+
+#[tokio::test]
+async fn an_explanation_takes_nothing_from_a_client_while_it_lasts() {
+    let backend = Backend::echo().await;
+    let (server, go) = slow_server().await;
+    let (gateway, admin) = start(&with_limits(backend.address, server.address)).await;
+    let mut slow = question("ws://any.test/chat");
+    slow.headers = vec![("X-Slow".to_owned(), "yes".to_owned())];
+    let slow = serde_json::to_string(&slow).unwrap();
+    let quick = serde_json::to_string(&Question {
+        dial: true,
+        ..question("ws://any.test/chat")
+    })
+    .unwrap();
+    let client = async {
+        until("the explanation's request", || !server.heads().is_empty()).await;
+        // These are through with all their steps.
+        for _ in 0..2 {
+            let (status, text) = ask(admin, "POST /explain", &quick).await;
+            assert!(status == 200 && text.contains("\"accepted\""), "{text}");
+        }
+        let headers = [("X-Harbour-Key", KEY)];
+        let socket = connect(&gateway.url("/chat"), &headers).await;
+        assert!(socket.is_ok(), "{:?}", socket.err());
+        // Now all is taken, and whoever asks is told.
+        let (_, text) = ask(admin, "POST /explain", &quick).await;
+        assert!(text.contains("gateway_full"), "{text}");
+        go.notify_one();
+        socket
+    };
+    let (explained, _socket) = tokio::join!(ask(admin, "POST /explain", &slow), client);
+    assert_eq!(explained.0, 200, "{}", explained.1);
+    let trace: Trace = serde_json::from_str(&explained.1).unwrap();
+    assert_eq!(trace.outcome, Outcome::WouldDial);
+    let told = summary(&trace);
+    assert_eq!(told[0], "api.inbound[0] limitConnections Ran Limit");
+    assert_eq!(told[1], "api.inbound[1] rateLimitByKey Ran Limit");
+}
+
+#[tokio::test]
+async fn what_a_backend_answers_to_an_explanation_counts_neither_for_nor_against_it() {
+    let ill = Backend::answering("HTTP/1.1 500 Ill\r\nContent-Length: 0\r\n\r\n").await;
+    let config = Config::new().api_with("chat", ill.address, |api| {
+        api.circuit_breaker = Some(
+            serde_json::from_value(json!({"consecutiveFailures": 1, "tripDuration": "600s"}))
+                .unwrap(),
+        );
+    });
+    let (gateway, admin) = start(&config).await;
+    let out = "tidegate_backends_out{api=\"harbour/chat\",reason=\"circuit_open\"}";
+    let asked = Question {
+        key: None,
+        dial: true,
+        ..question("ws://any.test/chat")
+    };
+    let asked = serde_json::to_string(&asked).unwrap();
+    for _ in 0..3 {
+        let (_, text) = ask(admin, "POST /explain", &asked).await;
+        assert!(text.contains("backend_refused"), "{text}");
+    }
+    assert_eq!(gateway.metric(out), 0.0);
+    assert!(connect(&gateway.url("/chat"), &[]).await.is_err());
+    gateway.metric_is(out, 1.0).await;
+    let (_, text) = ask(admin, "POST /explain", &asked).await;
+    assert!(text.contains("backend_circuit_open"), "{text}");
 }

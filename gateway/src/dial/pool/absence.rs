@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tidegate_config::PassiveHealthCheck;
 
 /// How a member failed lately.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Absence {
     /// In a row.
     failures: u32,

@@ -11,7 +11,7 @@ use tidegate_config::CircuitBreaker;
 const WHILE_TRIED: Duration = Duration::from_secs(1);
 
 /// How a backend did lately. Without a rule nobody asks it anything.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Breaker {
     /// In a row.
     failures: u32,

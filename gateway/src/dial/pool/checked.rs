@@ -8,7 +8,7 @@ use tidegate_config::ActiveHealthCheck;
 use super::State;
 
 /// Counts of checks; who was never checked counts as well.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Checked {
     /// Checks in a row that say otherwise than `is_ill`.
     contrary: u32,
