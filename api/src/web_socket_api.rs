@@ -216,9 +216,15 @@ pub struct Backend {
     /// HTTP proxy on the way to the backend. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<BackendProxy>,
-    /// Host header towards the backend. Default: host of the URL.
+    /// Host header towards the backend: `host` or `host:port`, a template. `${request.host}` hands on
+    /// the client's, with the port that it named. Health checks use the host of the URL where it is no
+    /// literal; TLS does always. Default: host of the URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 261), regex(pattern = r"^[A-Za-z0-9._:\[\]-]+$"))]
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(
+        validation = Rule::new(r"self.contains('${') || self.matches('^[A-Za-z0-9._:\\[\\]-]+$')")
+            .message("must be host, host:port or a template")
+    )]
     pub host_header: Option<String>,
     /// How the backend's certificate is verified; holds for `wss://` URLs.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -79,6 +79,16 @@ pub struct GatewayLimits {
     /// Default for every API: bytes per second, direction and tunnel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<Rate>,
+    /// Default for every API: largest head of a backend's answer in bytes, also to health checks, and
+    /// of a proxy's; above it: 502. 32768, or maxHeaderBytes where that is more, unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1024, max = 1048576))]
+    pub max_response_header_bytes: Option<u32>,
+    /// Default for every API: so many bytes of the body of a backend's refusal are passed on; a longer
+    /// one is cut so that the client sees it. 1048576 unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1024, max = 67108864))]
+    pub max_response_body_bytes: Option<u32>,
 }
 
 impl GatewayLimits {
@@ -90,8 +100,19 @@ impl GatewayLimits {
             max_message_bytes: self.max_message_bytes,
             messages: self.messages,
             bytes: self.bytes,
+            max_response_header_bytes: self.max_response_header_bytes,
+            max_response_body_bytes: self.max_response_body_bytes,
         }
     }
+
+    /// Largest head of a backend's answer where nothing is set. An answer may repeat what the client
+    /// sent, a token or a cookie: what a request may have, the answer may have as well.
+    pub fn default_response_header_bytes(&self) -> u32 {
+        self.max_header_bytes.max(32 * 1024)
+    }
+
+    /// Largest body of a refusal where nothing is set.
+    pub const DEFAULT_RESPONSE_BODY_BYTES: u32 = 1024 * 1024;
 }
 
 impl Default for GatewayLimits {
@@ -106,6 +127,8 @@ impl Default for GatewayLimits {
             max_message_bytes: None,
             messages: None,
             bytes: None,
+            max_response_header_bytes: None,
+            max_response_body_bytes: None,
         }
     }
 }

@@ -55,6 +55,17 @@ pub struct ApiLimits {
     /// Bytes per second and direction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<Rate>,
+    /// Largest head of a backend's answer in bytes, also to health checks, and of a proxy's; above
+    /// it: 502. Default: the Gateway's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1024, max = 1048576))]
+    pub max_response_header_bytes: Option<u32>,
+    /// So many bytes of the body of a backend's refusal are passed on; a longer one is cut so that the
+    /// client sees it: its length, its last chunk or its stream stays incomplete. Default: the
+    /// Gateway's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1024, max = 67108864))]
+    pub max_response_body_bytes: Option<u32>,
 }
 
 impl ApiLimits {
@@ -68,6 +79,12 @@ impl ApiLimits {
             max_message_bytes: self.max_message_bytes.or(wider.max_message_bytes),
             messages: self.messages.or(wider.messages),
             bytes: self.bytes.or(wider.bytes),
+            max_response_header_bytes: self
+                .max_response_header_bytes
+                .or(wider.max_response_header_bytes),
+            max_response_body_bytes: self
+                .max_response_body_bytes
+                .or(wider.max_response_body_bytes),
         }
     }
 }

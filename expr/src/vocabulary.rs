@@ -171,6 +171,7 @@ impl Object {
                 ("method", TEXT),
                 ("scheme", TEXT),
                 ("host", TEXT),
+                ("authority", TEXT),
                 ("path", TEXT),
                 ("originalUrl", TEXT),
                 ("rawQuery", TEXT),

@@ -6,6 +6,7 @@
 mod answer;
 mod body;
 mod connect;
+mod outcome;
 mod pool;
 mod proxy;
 mod request;
@@ -13,12 +14,11 @@ mod resolve;
 mod tls;
 mod url;
 
-pub(crate) use answer::{Verdict, is_passed_on, judge};
-pub(crate) use body::read as read_body;
+pub(crate) use answer::{Fault, Verdict, is_passed_on, judge};
+pub(crate) use body::{Framing, Rest as BodyRest, begin as begin_body, framing as body_framing};
 pub(crate) use connect::{ConnectError, Way, connect};
-pub(crate) use pool::{
-    Among, Choice, Effect, InvalidPool, Nobody, Out, Patient, Pool, Rules, Seat, Turn,
-};
+pub(crate) use outcome::DialOutcome;
+pub(crate) use pool::{Among, Effect, InvalidPool, Nobody, Out, Patient, Pool, Rules, Seat, Turn};
 pub(crate) use proxy::{InvalidProxy, Proxy, ProxyError};
 pub(crate) use request::{encode as encode_request, put_field};
 pub(crate) use resolve::Resolver;

@@ -36,7 +36,7 @@ use crate::gateway::Shared;
 use crate::metrics::{Phase, Whose};
 use crate::quota::{Book, Metering};
 use crate::record::{Record, TunnelRecord};
-use crate::refusal::{Origin, Reason, Refusal};
+use crate::refusal::{Extent, Origin, Reason, Refusal};
 use crate::relay::{Meter, Relay, Tunnel, relay};
 use crate::session::{Reservation, Session, SessionInfo};
 use crate::shared_counters::Lease;
@@ -49,6 +49,7 @@ use crate::worker::{Accepted, Carried};
 use admit::{Admission, Visit};
 use arrive::{Arrival, Arrived, Departure};
 pub(crate) use explain::Explainer;
+use farewell::Passed;
 use open::Opened;
 use rate::HandshakeRate;
 
@@ -265,23 +266,23 @@ async fn decide(
     mut record: Record,
 ) -> Option<Box<Established>> {
     let mut asked = Asked::No;
+    let mut admission = None;
     let opened = match admit::admit(server, snapshot, &mut visit) {
         Err(refusal) => Err(refusal),
-        Ok(admission) => {
+        Ok(admitted) => {
+            admission = Some(admitted);
             record.access(&visit.exchange);
             asked = trace::begin(&mut visit.exchange);
             let opening = pin!(open::open(server, &mut visit, &mut record));
             stay::while_connected(&mut client.leg, &mut client.early, opening)
                 .await
                 .unwrap_or_else(|gone| Err(gone.into()))
-                .map(|opened| (admission, opened))
         }
     };
     match opened {
-        Ok((admission, opened)) => {
-            let mut opened = opened;
+        Ok(mut opened) => {
             traced::accepted(server, &mut visit, &mut opened, asked);
-            establish(server, visit, client, (admission, opened), record).await
+            establish(server, visit, client, (admission?, opened), record).await
         }
         Err(refusal) if refusal.reason == Reason::ClientGone => {
             record.refused(&refusal);
@@ -297,10 +298,42 @@ async fn decide(
             logged.message = visit.exchange.masked(&logged.message);
             traced::refused(server, &mut visit, &mut refusal, asked);
             record.refused(&logged);
-            farewell::answer(client.leg, &refusal).await;
+            farewell(visit, client.leg, refusal, admission).await;
             None
         }
     }
+}
+
+/// Gives the client its refusal. A body that still comes from the backend is a connection like
+/// others, and keeps its places; anybody else's are free at once.
+async fn farewell(
+    visit: Box<Visit>,
+    client: Transport,
+    refusal: Refusal,
+    admission: Option<Admission>,
+) {
+    let Visit {
+        api,
+        exchange,
+        body,
+        ..
+    } = *visit;
+    let is_whole = refusal.extent() == Extent::Whole;
+    let Some(body) = body.filter(|_| !is_whole) else {
+        drop((admission, exchange));
+        return farewell::answer(client, &refusal).await;
+    };
+    let passing = Box::pin(farewell::answer_with(client, &refusal, body));
+    if let Passed::Cut(why) = passing.await {
+        tracing::warn!(
+            api = %api.config.key,
+            id = exchange.id,
+            backend = exchange.upstream.target.authority(),
+            why,
+            "the body of a backend's refusal was cut"
+        );
+    }
+    drop(admission);
 }
 
 /// What the client is answered, with what onError makes of it.

@@ -10,10 +10,10 @@ mod tests;
 use http::{HeaderMap, HeaderName, Method};
 
 pub(crate) use http2::from_http2;
-pub(crate) use parse::{parse_connect_answer, parse_request, parse_response};
-pub(crate) use read::{
-    HeadLimits, ReadHead, ReadHeadError, read_connect_answer, read_request, read_response,
-};
+pub(crate) use parse::{host_of, parse_request, parse_response};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use read::read_response;
+pub(crate) use read::{HeadLimits, ReadHead, ReadHeadError, read_final_response, read_request};
 
 /// The request head of a handshake, as the client sent it.
 #[derive(Clone, Debug)]
@@ -54,6 +54,9 @@ impl Version {
 /// The head of a backend's answer.
 #[derive(Clone, Debug)]
 pub(crate) struct ResponseHead {
+    /// HTTP/1.0 is an answer like any other (RFC 9110 §2.5), except to a request for an upgrade that
+    /// it grants.
+    pub(crate) version: Version,
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
 }
@@ -69,6 +72,8 @@ pub(crate) enum InvalidHead {
     TooManyFields,
     #[error("the URL is longer than limits.maxUrlBytes")]
     UrlTooLong,
+    #[error("it takes more than limits.maxResponseHeaderBytes ({0} bytes)")]
+    AnswerTooLarge(usize),
 }
 
 /// Does this field concern one connection only, or belong to the handshake itself? Then it is

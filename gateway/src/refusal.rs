@@ -5,6 +5,7 @@
 
 mod answer;
 
+pub(crate) use answer::{LAST_CHUNK, put_chunk};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
@@ -70,6 +71,7 @@ pub(crate) enum Reason {
     BackendTlsFailed,
     BackendTimeout,
     BackendInvalidHandshake,
+    BackendHeadTooLarge,
     BackendRefused,
     ClientGone,
     CutOff,
@@ -78,7 +80,7 @@ pub(crate) enum Reason {
 impl Reason {
     /// All reasons, in the order of the documentation.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 62] = [
+    pub(crate) const ALL: [Self; 63] = [
         Self::InvalidRequest,
         Self::InvalidUpgrade,
         Self::UnsupportedVersion,
@@ -138,6 +140,7 @@ impl Reason {
         Self::BackendTlsFailed,
         Self::BackendTimeout,
         Self::BackendInvalidHandshake,
+        Self::BackendHeadTooLarge,
         Self::BackendRefused,
         Self::ClientGone,
         Self::CutOff,
@@ -164,6 +167,7 @@ impl Reason {
                 | Self::BackendTlsFailed
                 | Self::BackendTimeout
                 | Self::BackendInvalidHandshake
+                | Self::BackendHeadTooLarge
                 | Self::ClientGone
                 | Self::CutOff
         )
@@ -232,6 +236,7 @@ impl Reason {
             Self::BackendTlsFailed => "backend_tls_failed",
             Self::BackendTimeout => "backend_timeout",
             Self::BackendInvalidHandshake => "backend_invalid_handshake",
+            Self::BackendHeadTooLarge => "backend_head_too_large",
             Self::BackendRefused => "backend_refused",
             Self::ClientGone => "client_gone",
             Self::CutOff => "cut_off",
@@ -265,6 +270,16 @@ impl Origin {
 pub(crate) struct Body {
     pub(crate) content_type: Option<HeaderValue>,
     pub(crate) bytes: Bytes,
+    pub(crate) extent: Extent,
+}
+
+/// Is a body here as a whole?
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Extent {
+    #[default]
+    Whole,
+    /// More of it comes from the backend while the client reads; its whole length, if that is known.
+    Begins(Option<u64>),
 }
 
 /// A refused handshake.
@@ -364,6 +379,7 @@ mod tests {
         refusal.body = Some(Box::new(Body {
             content_type: Some(HeaderValue::from_static("text/plain")),
             bytes: Bytes::from_static(b"tea"),
+            extent: Extent::Whole,
         }));
         let length = HeaderName::from_static("content-length");
         refusal
@@ -372,6 +388,52 @@ mod tests {
         let expected = "HTTP/1.1 418 I'm a teapot\r\nContent-Type: text/plain\r\n\
             Content-Length: 3\r\nConnection: close\r\n\r\ntea";
         assert_eq!(text(&refusal), expected);
+    }
+
+    /// RFC 9110 §7.8: who sends Upgrade names it in Connection; over HTTP/2 there is neither.
+    #[test]
+    fn upgrade_is_named_in_connection() {
+        let refusal = Refusal::new(426, Reason::BackendRefused, Origin::Backend, "")
+            .header(http::header::UPGRADE, HeaderValue::from_static("websocket"));
+        let text = text(&refusal);
+        assert!(text.contains("\r\nUpgrade: websocket\r\n"), "{text}");
+        assert!(
+            text.contains("\r\nConnection: close, Upgrade\r\n"),
+            "{text}"
+        );
+        let (message, _) = refusal.message();
+        assert!(!message.headers().contains_key("upgrade"));
+        assert!(!message.headers().contains_key("connection"));
+    }
+
+    #[test]
+    fn a_body_that_only_begins_shows_its_whole_length_or_comes_in_chunks() {
+        for (extent, framing) in [
+            (
+                Extent::Begins(Some(9)),
+                "Content-Length: 9\r\nConnection: close\r\n\r\ntea",
+            ),
+            (
+                Extent::Begins(None),
+                "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\ntea\r\n",
+            ),
+        ] {
+            let mut refusal = Refusal::new(418, Reason::BackendRefused, Origin::Backend, "");
+            refusal.body = Some(Box::new(Body {
+                content_type: None,
+                bytes: Bytes::from_static(b"tea"),
+                extent,
+            }));
+            assert_eq!(refusal.extent(), extent);
+            let text = text(&refusal);
+            assert!(text.ends_with(framing), "{text}");
+            let (message, _) = refusal.message();
+            let length = message.headers().get("content-length");
+            let told = (extent == Extent::Begins(Some(9))).then_some("9");
+            assert_eq!(length.map(|value| value.to_str().unwrap()), told);
+            refusal.status = 304;
+            assert_eq!(refusal.extent(), Extent::Whole, "a 304 has no body");
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::access::AccessIndex;
 use crate::client_address::TrustedProxies;
 use crate::dial::{BackendUrl, ClientTlsFactory, Out, Pool, Way};
 use crate::metrics::{ApiMetrics, Metrics};
-use crate::policy::{Pipeline, ScopePolicies, Services};
+use crate::policy::{HostHeader, Pipeline, ScopePolicies, Services};
 use crate::record::AccessLog;
 use crate::relay::Rules;
 use crate::session::Access;
@@ -62,6 +62,10 @@ pub(crate) struct Api {
     pub(crate) backend: BackendUrl,
     pub(crate) pool: Arc<Pool>,
     pub(crate) way: Way,
+    /// What the backend gets as Host; none: its own name.
+    pub(crate) host_header: Option<HostHeader>,
+    /// So many bytes of a refusal's body are passed on.
+    pub(crate) max_answer_body: u64,
     /// Without a product.
     pipeline: Pipeline,
     pub(crate) rules: Arc<Rules>,

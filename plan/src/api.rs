@@ -146,8 +146,12 @@ impl<'a> ApiDraft<'a> {
             on_handshake: &spec.on_handshake,
             values: &spec.values,
         };
-        let policies = scope.check(&mut scene.references, scene.expressions);
+        let mut policies = scope.check(&mut scene.references, scene.expressions);
         let mut problems = policies.problems.clone();
+        if let Some(text) = &spec.backend.host_header {
+            let path = "spec.backend.hostHeader";
+            problems.extend(policies.add_template(text, path, scene.expressions));
+        }
         let path = path(&spec.path, spec.path_match);
         let unroutable = path.is_some();
         problems.extend(path);
@@ -296,6 +300,7 @@ impl<'a> ApiDraft<'a> {
             backend_pool: Vec::new(),
             health_check: None,
             backend_proxy: None,
+            host_header: None,
             blocked: Some(summary(&self.problems.iter().collect::<Vec<_>>())),
             ..latest
         };

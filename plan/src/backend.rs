@@ -32,6 +32,7 @@ pub(crate) fn check(
     {
         problems.push(problem.at("spec.backend.url"));
     }
+    problems.extend(backend.host_header.as_deref().and_then(check_host_header));
     problems.extend(check_pool(backend.pool.as_deref().unwrap_or_default()));
     if let Some(proxy) = &backend.proxy {
         let checked = check_proxy(namespace, proxy, references);
@@ -51,6 +52,24 @@ pub(crate) fn check(
         problems.push(problem.at("spec.backend.tls.clientCertificateRef"));
     }
     problems
+}
+
+/// What is the same for every handshake can be checked now: `host` or `host:port`.
+fn check_host_header(text: &str) -> Option<Problem> {
+    let authority = text
+        .split_once("://")
+        .is_none()
+        .then(|| format!("ws://{text}/"));
+    let url = authority.and_then(|url| Url::parse(&url).ok());
+    let is_host = url.is_some_and(|url| {
+        let bare = url.username().is_empty() && url.password().is_none();
+        bare && url.path() == "/" && url.query().is_none() && url.fragment().is_none()
+    });
+    if text.contains("${") || (is_host && !text.contains(['/', '\\', '@'])) {
+        return None;
+    }
+    let text = format!("\"{text}\" is neither host nor host:port");
+    Some(Problem::invalid(text).at("spec.backend.hostHeader"))
 }
 
 /// A proxy that can be asked, with what it wants to be asked with (RFC 7617: no colon in the name).

@@ -68,6 +68,27 @@ impl Expressions {
         (problems, reads)
     }
 
+    /// What is wrong with a template at `path` that inbound policies have run before, and the named
+    /// values that it needs.
+    pub(crate) fn check_template(
+        &mut self,
+        text: &str,
+        path: &str,
+    ) -> (Option<Problem>, Vec<ValueRead>) {
+        let known = self.known(Section::Inbound, ExpressionKind::Template, text);
+        let problem = known.error.as_ref().map(|error| {
+            let problem = Problem::accepted(Reason::InvalidExpression, error);
+            problem.at(path)
+        });
+        let reads = known.values.iter().map(|(position, name)| ValueRead {
+            field: path.to_owned(),
+            position: *position,
+            name: name.clone(),
+            access: false,
+        });
+        (problem, reads.collect())
+    }
+
     fn known(&mut self, section: Section, kind: ExpressionKind, text: &str) -> &Known {
         let pass = self.pass;
         let known = self

@@ -43,6 +43,18 @@ pub(crate) struct Policies {
 }
 
 impl Policies {
+    /// Besides the steps, this template reads their scope's values.
+    pub(crate) fn add_template(
+        &mut self,
+        text: &str,
+        path: &str,
+        expressions: &mut Expressions,
+    ) -> Option<Problem> {
+        let (problem, mut reads) = expressions.check_template(text, path);
+        self.reads.append(&mut reads);
+        problem
+    }
+
     /// What is wrong when there are no more values than these names.
     pub(crate) fn unknown_values<'n>(&self, there: impl Iterator<Item = &'n str>) -> Vec<Problem> {
         if self.reads.is_empty() {

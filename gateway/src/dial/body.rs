@@ -1,180 +1,195 @@
-//! The body of a backend's refusal, bounded: enough to tell why, never enough to hurt.
+//! The body of a backend's refusal: what is here of it when the refusal is decided, and the rest,
+//! which is passed on as it comes, so that a large one costs no memory.
+//!
+//! A body that does not come to its end must not look as if it did (RFC 9112 §8): the reader says
+//! why it was cut, and whoever writes to the client leaves its framing unfinished.
 
+mod reader;
+#[cfg(test)]
+mod tests;
+
+use std::io;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::AsyncRead;
 use tokio::time::{Instant, timeout_at};
 
-use crate::head::{ResponseHead, has_token};
+use crate::head::{ResponseHead, list_members};
+use reader::Reader;
 
-/// A body above this is cut: it is an explanation, not a download.
-pub(crate) const LIMIT: usize = 64 * 1024;
+/// A body that ends within so many bytes is read before the client is answered: its length is known
+/// then, whatever its framing was. Most refusals are far smaller.
+const START: usize = 64 * 1024;
+
+/// How long the start may take once the head is there; then the client gets what there is.
+const START_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long the backend may be silent in the middle of a body.
+const STALL: Duration = Duration::from_secs(10);
+
+/// A whole body, however steadily it comes: the handshake has been refused, and nothing of the API
+/// bounds what is left of it.
+const TOTAL: Duration = Duration::from_secs(60);
 
 /// How a body says where it ends (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Framing {
+pub(crate) enum Framing {
     None,
-    Length(usize),
+    Length(u64),
     Chunked,
     UntilClose,
 }
 
-/// Reads the body of `answer`, of which `ahead` is here already. What does not come in time, or
-/// comes broken, is left out.
-pub(crate) async fn read(
-    stream: &mut (impl AsyncRead + Unpin),
-    answer: &ResponseHead,
+/// Why a body is not passed on to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Cut {
+    #[error("the backend hung up in the middle of it")]
+    Ended,
+    #[error("the connection to the backend broke")]
+    Broken(#[source] io::Error),
+    #[error("a chunk is not valid")]
+    Chunk,
+    #[error("the backend did not send the rest in time")]
+    Late,
+    #[error("it has more than limits.maxResponseBodyBytes ({0} bytes)")]
+    Limit(u64),
+}
+
+/// What is here of a body.
+#[derive(Debug)]
+pub(crate) struct Begun<S> {
+    pub(crate) bytes: Bytes,
+    /// `None`: that is all of it.
+    pub(crate) rest: Option<Box<Rest<S>>>,
+}
+
+/// What is still to come of a body, and from where.
+#[derive(Debug)]
+pub(crate) struct Rest<S> {
+    stream: S,
+    reader: Reader,
+    /// Of the whole body, where the backend said so.
+    pub(crate) length: Option<u64>,
+    limit: u64,
+    /// May still be passed on.
+    left: u64,
+    deadline: Instant,
+    /// It is known already to end here.
+    cut: Option<Cut>,
+}
+
+/// How the body of an answer is framed, or why nobody can tell.
+pub(crate) fn framing(answer: &ResponseHead) -> Result<Framing, &'static str> {
+    let headers = &answer.headers;
+    if answer.status == 304 {
+        return Ok(Framing::None);
+    }
+    let lines = |name| headers.get_all(name).into_iter();
+    if [TRANSFER_ENCODING, CONTENT_LENGTH].iter().any(|name| {
+        let mut lines = lines(name);
+        lines.any(|line| line.to_str().is_err())
+    }) {
+        return Err("Transfer-Encoding or Content-Length is not text");
+    }
+    // "identity" was once a way to say that there is none.
+    let mut codings = list_members(headers, &TRANSFER_ENCODING)
+        .filter(|coding| !coding.eq_ignore_ascii_case("identity"));
+    match (codings.next(), codings.next()) {
+        (Some(only), None) if only.eq_ignore_ascii_case("chunked") => return Ok(Framing::Chunked),
+        (None, _) => {}
+        _ => return Err("Transfer-Encoding is not chunked alone"),
+    }
+    let mut lengths = list_members(headers, &CONTENT_LENGTH);
+    let Some(first) = lengths.next() else {
+        return Ok(Framing::UntilClose);
+    };
+    let is_number = first.bytes().all(|byte| byte.is_ascii_digit());
+    match first.parse() {
+        Ok(length) if is_number && lengths.all(|other| other == first) => {
+            Ok(Framing::Length(length))
+        }
+        _ => Err("Content-Length is not one number"),
+    }
+}
+
+/// Reads the start of a body, of which `ahead` is here already. No more than `limit` bytes of it
+/// will be passed on.
+pub(crate) async fn begin<S: AsyncRead + Unpin>(
+    mut stream: S,
+    framing: Framing,
     ahead: Bytes,
-    patience: Duration,
-) -> Bytes {
-    let framing = framing(answer.status, &answer.headers);
-    let deadline = Instant::now() + patience;
-    let mut raw = BytesMut::from(ahead);
-    loop {
-        match taken(framing, &raw) {
-            Taken::Whole(body) => return body,
-            Taken::Part(body) if raw.len() >= 2 * LIMIT => return body,
-            Taken::Part(body) => {
-                let more = timeout_at(deadline, stream.read_buf(&mut raw)).await;
-                if !matches!(more, Ok(Ok(count)) if count > 0) {
-                    return body;
-                }
+    limit: u64,
+) -> Begun<S> {
+    let mut reader = Reader::new(framing, ahead);
+    let deadline = Instant::now() + START_PATIENCE;
+    let mut bytes = BytesMut::new();
+    let mut cut = None;
+    while bytes.len() < START {
+        match timeout_at(deadline, reader.next(&mut stream)).await {
+            Ok(Ok(Some(piece))) => bytes.extend_from_slice(&piece),
+            Ok(Ok(None)) if bytes.len() as u64 <= limit => {
+                let (bytes, rest) = (bytes.freeze(), None);
+                return Begun { bytes, rest };
             }
+            Ok(Ok(None)) => break,
+            Ok(Err(why)) => {
+                cut = Some(why);
+                break;
+            }
+            Err(_) => break,
         }
     }
-}
-
-enum Taken {
-    Whole(Bytes),
-    Part(Bytes),
-}
-
-fn taken(framing: Framing, raw: &[u8]) -> Taken {
-    let cut = |length: usize| Bytes::copy_from_slice(&raw[..length.min(raw.len()).min(LIMIT)]);
-    match framing {
-        Framing::None => Taken::Whole(Bytes::new()),
-        Framing::Length(length) if raw.len() >= length.min(LIMIT) => Taken::Whole(cut(length)),
-        Framing::Length(length) => Taken::Part(cut(length)),
-        Framing::UntilClose if raw.len() >= LIMIT => Taken::Whole(cut(LIMIT)),
-        Framing::UntilClose => Taken::Part(cut(LIMIT)),
-        Framing::Chunked => unchunked(raw),
+    let fits = usize::try_from(limit).unwrap_or(usize::MAX);
+    if bytes.len() > fits {
+        bytes.truncate(fits);
+        cut = Some(Cut::Limit(limit));
+    }
+    let length = match framing {
+        Framing::Length(length) => Some(length),
+        _ => None,
+    };
+    let rest = Rest {
+        stream,
+        reader,
+        length,
+        limit,
+        left: limit - bytes.len() as u64,
+        deadline: Instant::now() + TOTAL,
+        cut,
+    };
+    Begun {
+        bytes: bytes.freeze(),
+        rest: Some(Box::new(rest)),
     }
 }
 
-/// Takes the chunks apart (RFC 9112 §7.1). Trailers are not looked at.
-fn unchunked(mut raw: &[u8]) -> Taken {
-    let mut body = BytesMut::new();
-    while body.len() < LIMIT {
-        let Ok(httparse::Status::Complete((start, size))) = httparse::parse_chunk_size(raw) else {
-            return Taken::Part(body.freeze());
+impl<S: AsyncRead + Unpin> Rest<S> {
+    /// Is it clear already that the body is too large?
+    pub(crate) fn exceeds(&self) -> Option<Cut> {
+        let is_known = self.length.is_some_and(|length| length > self.limit);
+        is_known.then_some(Cut::Limit(self.limit))
+    }
+
+    /// The next piece, never empty; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Cut> {
+        if let Some(cut) = self.cut.take() {
+            return Err(cut);
+        }
+        let due = self.deadline.min(Instant::now() + STALL);
+        let reading = timeout_at(due, self.reader.next(&mut self.stream));
+        let Some(mut piece) = reading.await.unwrap_or(Err(Cut::Late))? else {
+            return Ok(None);
         };
-        if size == 0 {
-            return Taken::Whole(body.freeze());
+        if piece.len() as u64 > self.left {
+            let Some(fits) = usize::try_from(self.left).ok().filter(|left| *left > 0) else {
+                return Err(Cut::Limit(self.limit));
+            };
+            piece.truncate(fits);
+            self.cut = Some(Cut::Limit(self.limit));
         }
-        let rest = &raw[start..];
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
-        let room = LIMIT - body.len();
-        body.extend_from_slice(&rest[..size.min(rest.len()).min(room)]);
-        match rest.get(size.saturating_add(2)..) {
-            Some(next) => raw = next,
-            None => break,
-        }
-    }
-    if body.len() >= LIMIT {
-        Taken::Whole(body.freeze())
-    } else {
-        Taken::Part(body.freeze())
-    }
-}
-
-fn framing(status: u16, headers: &HeaderMap) -> Framing {
-    if status == 304 {
-        return Framing::None;
-    }
-    if has_token(headers, &TRANSFER_ENCODING, "chunked") {
-        return Framing::Chunked;
-    }
-    let length = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok());
-    match length.map(str::parse) {
-        Some(Ok(length)) => Framing::Length(length),
-        _ => Framing::UntilClose,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use http::HeaderValue;
-
-    use super::*;
-
-    async fn body(
-        fields: &[(&'static str, &'static str)],
-        ahead: &'static str,
-        rest: &str,
-    ) -> String {
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            headers.append(*name, HeaderValue::from_static(value));
-        }
-        let mut rest = rest.as_bytes();
-        let answer = ResponseHead {
-            status: 403,
-            headers,
-        };
-        let bytes = read(
-            &mut rest,
-            &answer,
-            Bytes::from(ahead),
-            Duration::from_secs(9),
-        )
-        .await;
-        String::from_utf8(bytes.to_vec()).unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_body_ends_where_its_framing_says() {
-        let length = &[("content-length", "5")][..];
-        let chunked = &[("transfer-encoding", "chunked")][..];
-        for (name, fields, ahead, rest, expected) in [
-            ("length", length, "he", "llo, world", "hello"),
-            ("length, cut short", length, "he", "l", "hel"),
-            ("length of zero", &[("content-length", "0")], "", "x", ""),
-            (
-                "chunked",
-                chunked,
-                "3\r\nhel\r",
-                "\n2;x=y\r\nlo\r\n0\r\n\r\n",
-                "hello",
-            ),
-            (
-                "chunked, cut short",
-                chunked,
-                "3\r\nhel\r\n",
-                "9\r\nlo",
-                "hello",
-            ),
-            ("chunked, broken", chunked, "3\r\nhel\r\nzz", "", "hel"),
-            ("until close", &[], "hel", "lo", "hello"),
-        ] {
-            assert_eq!(body(fields, ahead, rest).await, expected, "{name}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_body_is_cut_at_the_limit() {
-        let long = "a".repeat(3 * LIMIT);
-        let chunk = format!("{:x}\r\n{long}\r\n0\r\n\r\n", long.len());
-        for (fields, rest) in [
-            (&[("content-length", "999999999")][..], &long),
-            (&[], &long),
-            (&[("transfer-encoding", "chunked")], &chunk),
-        ] {
-            assert_eq!(body(fields, "", rest).await.len(), LIMIT, "{fields:?}");
-        }
+        self.left -= piece.len() as u64;
+        Ok(Some(piece))
     }
 }

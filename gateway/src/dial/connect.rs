@@ -48,16 +48,18 @@ pub(crate) enum ConnectError {
 pub(crate) struct Way {
     pub(crate) tls: ClientTls,
     pub(crate) proxy: Option<Proxy>,
+    /// Largest head of an answer in bytes, a proxy's too.
+    pub(crate) max_answer_head: usize,
 }
 
 /// Connects to a backend. `server_name` is what its certificate must be for, if not the host.
 pub(crate) async fn connect(
     resolver: &Resolver,
     url: &BackendUrl,
-    Way { tls, proxy }: &Way,
+    way: &Way,
     server_name: Option<&ServerName<'static>>,
 ) -> Result<Transport, ConnectError> {
-    let socket = match proxy {
+    let socket = match &way.proxy {
         None => open_tcp(resolver, &url.host, url.port)
             .await
             .map_err(|failure| match failure {
@@ -65,7 +67,7 @@ pub(crate) async fn connect(
                 TcpFailure::Connect(error) => ConnectError::Connect(url.authority(), error),
                 TcpFailure::Forbidden(own) => ConnectError::Forbidden(url.authority(), own),
             })?,
-        Some(proxy) => Box::pin(open_through(proxy, resolver, url)).await?,
+        Some(proxy) => Box::pin(open_through(proxy, resolver, url, way.max_answer_head)).await?,
     };
     if url.scheme == UrlScheme::Ws {
         return Ok(Transport::Plain(socket));
@@ -75,7 +77,7 @@ pub(crate) async fn connect(
         None => ServerName::try_from(url.host.clone())
             .map_err(|_| ConnectError::Name(url.host.clone()))?,
     };
-    let connector = TlsConnector::from(std::sync::Arc::clone(&tls.config));
+    let connector = TlsConnector::from(std::sync::Arc::clone(&way.tls.config));
     let stream = Box::pin(connector.connect(name, socket)).await;
     let stream = stream.map_err(|error| ConnectError::Tls(url.authority(), error))?;
     Ok(Transport::TlsClient(Box::new(stream)))
@@ -103,6 +105,7 @@ async fn open_through(
     proxy: &Proxy,
     resolver: &Resolver,
     url: &BackendUrl,
+    max_answer_head: usize,
 ) -> Result<TcpStream, ConnectError> {
     let opened = open_tcp(resolver, &proxy.host, proxy.port).await;
     let mut socket = opened.map_err(|failure| match failure {
@@ -110,7 +113,7 @@ async fn open_through(
         TcpFailure::Connect(error) => ConnectError::ConnectProxy(proxy.authority(), error),
         TcpFailure::Forbidden(own) => ConnectError::ForbiddenProxy(proxy.authority(), own),
     })?;
-    let tunnel = proxy.tunnel(&mut socket, url).await;
+    let tunnel = proxy.tunnel(&mut socket, url, max_answer_head).await;
     tunnel.map_err(|error| ConnectError::Tunnel(proxy.authority(), url.authority(), error))?;
     Ok(socket)
 }

@@ -10,10 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use url::Url;
 
 use super::BackendUrl;
-use crate::head::{ReadHeadError, read_connect_answer};
-
-/// Proxies explain themselves in a few fields; the page that may follow is not read.
-const MAX_ANSWER: usize = 16 * 1024;
+use crate::head::{ReadHeadError, read_final_response};
 
 /// Why a proxy's settings can not be used.
 #[derive(Debug, thiserror::Error)]
@@ -83,11 +80,13 @@ impl Proxy {
         authority(&self.host, self.port)
     }
 
-    /// Asks for a tunnel to a backend; afterwards `socket` leads there.
+    /// Asks for a tunnel to a backend; afterwards `socket` leads there. The head of the answer has at
+    /// most `max_head` bytes; the page that may follow a refusal is not read.
     pub(super) async fn tunnel(
         &self,
         socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
         backend: &BackendUrl,
+        max_head: usize,
     ) -> Result<(), ProxyError> {
         let request = self.request(backend);
         socket
@@ -95,7 +94,7 @@ impl Proxy {
             .await
             .map_err(ProxyError::Io)?;
         socket.flush().await.map_err(ProxyError::Io)?;
-        let read = read_connect_answer(socket, MAX_ANSWER).await;
+        let read = read_final_response(socket, max_head, &mut 0).await;
         let read = read.map_err(ProxyError::Answer)?;
         match read.head.status {
             // Neither HTTP nor TLS lets a server speak first.

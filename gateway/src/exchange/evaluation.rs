@@ -258,6 +258,19 @@ impl Exchange {
         }
     }
 
+    /// The client's host, with the port that its Host field names, if it names one.
+    pub(crate) fn authority(&self) -> String {
+        let field = self.request.headers.get(http::header::HOST);
+        let field = field.and_then(|field| field.to_str().ok());
+        let after_address =
+            field.map(|field| field.rsplit_once(']').map_or(field, |(_, after)| after));
+        let port = after_address.and_then(|text| text.split_once(':'));
+        match port {
+            Some((_, port)) if !port.is_empty() => format!("{}:{port}", self.host),
+            _ => self.host.clone(),
+        }
+    }
+
     /// What the client asked for, as a URL.
     pub(crate) fn url(&self) -> String {
         let request = &self.request;
@@ -289,6 +302,7 @@ impl Exchange {
             "method": request.method.as_str(),
             "scheme": self.scheme_name(),
             "host": self.host,
+            "authority": self.authority(),
             "path": request.path,
             "originalUrl": self.url(),
             "rawQuery": raw_query,

@@ -14,7 +14,7 @@ use crate::dial::{self, BackendUrl};
 use crate::exchange::Upstream;
 use crate::head::{
     HeadLimits, ReadHead, ReadHeadError, RequestHead, Version, is_forwarded, list_members,
-    parse_request, read_connect_answer, read_request, read_response,
+    parse_request, read_final_response, read_request, read_response,
 };
 use crate::upgrade::{self, Key};
 
@@ -46,7 +46,7 @@ pub fn heads(data: &[u8]) {
         _ => {
             let limit = limits.header_bytes;
             both_ways(&input, |peer| {
-                read_connect_answer(peer, limit)
+                read_final_response(peer, limit, &mut 0)
                     .now_or_never()
                     .map(|read| read.map(parts))
             });
@@ -84,7 +84,9 @@ fn facts<H: fmt::Debug>(read: &Read<H>) -> String {
     match read {
         Ok((head, size)) => format!("{size} bytes: {head:?}"),
         Err(ReadHeadError::Gone { received, .. }) => format!("gone after {received}"),
-        Err(ReadHeadError::Invalid(fault)) => format!("{fault:?}"),
+        Err(ReadHeadError::Invalid(fault) | ReadHeadError::InvalidAnswer { fault, .. }) => {
+            format!("{fault:?}")
+        }
     }
 }
 

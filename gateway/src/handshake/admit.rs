@@ -8,11 +8,14 @@ use http::header::RETRY_AFTER;
 use tidegate_config::{TlsVersion, UrlScheme};
 
 use super::{Server, forward, unix_seconds};
+use crate::dial::BodyRest;
 use crate::exchange::{AnswerHeaders, ClientInfo, Evaluation, Exchange, TlsInfo, Upstream};
 use crate::head::{RequestHead, Version};
+use crate::policy::HostHeader;
 use crate::refusal::{Origin, Reason, Refusal};
 use crate::session::{LimitKey, LimitReached, Reservation};
 use crate::snapshot::{Api, Listener, Port, Product, Snapshot};
+use crate::transport::Transport;
 use crate::upgrade::{self, Key};
 
 /// Tunnels live long; a place is not free again in a second.
@@ -35,6 +38,8 @@ pub(super) struct Visit {
     pub(super) api: Arc<Api>,
     pub(super) product: Option<Arc<Product>>,
     pub(super) exchange: Exchange,
+    /// What is still to come of the body of the backend's refusal.
+    pub(super) body: Option<Box<BodyRest<Transport>>>,
 }
 
 /// A request that may go on.
@@ -81,6 +86,7 @@ pub(super) fn route(
         listener: listener.config.name.clone(),
         product: None,
         exchange: exchange(snapshot, &api, visitor, place),
+        body: None,
         api,
     })
 }
@@ -111,7 +117,9 @@ fn exchange(snapshot: &Snapshot, api: &Api, visitor: Visitor, place: Place) -> E
     let headers = forward::headers(&request, source, names);
     let query = forward::query(request.raw_query.as_deref(), names);
     let mut upstream = Upstream::new(&api.backend, query.as_deref(), &place.remainder, headers);
-    upstream.host_header.clone_from(&api.config.host_header);
+    // A template is rendered when the policies are through.
+    let literal = api.host_header.as_ref().and_then(HostHeader::literal);
+    upstream.host_header = literal.map(str::to_owned);
     Exchange {
         id,
         host: request.host.clone(),

@@ -119,7 +119,9 @@ async fn hear(
         Ok(Err(error @ ReadHeadError::Gone { .. })) => {
             return Err(Departure::Lost(client_gone(&text_of(&error))));
         }
-        Ok(Err(ReadHeadError::Invalid(invalid))) => refusal_of(invalid),
+        Ok(Err(
+            ReadHeadError::Invalid(invalid) | ReadHeadError::InvalidAnswer { fault: invalid, .. },
+        )) => refusal_of(invalid),
         Err(_) if received == 0 => return Err(Departure::Lost(too_slow("no byte came"))),
         Err(_) => too_slow("the request head did not come to its end"),
     };
@@ -243,7 +245,7 @@ pub(super) fn head_limits(settings: &GatewaySettings) -> HeadLimits {
 pub(super) fn refusal_of(invalid: InvalidHead) -> Refusal {
     let (status, reason, message) = match invalid {
         InvalidHead::Malformed(_) => (400, Reason::InvalidRequest, "Invalid request"),
-        InvalidHead::TooLarge | InvalidHead::TooManyFields => {
+        InvalidHead::TooLarge | InvalidHead::TooManyFields | InvalidHead::AnswerTooLarge(_) => {
             (431, Reason::HeadTooLarge, "Request header fields too large")
         }
         InvalidHead::UrlTooLong => (414, Reason::UrlTooLong, "Request URL too long"),

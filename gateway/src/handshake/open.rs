@@ -12,16 +12,13 @@ use super::Server;
 use super::admit::Visit;
 use super::reach::{self, Reached};
 use crate::dial::{self, Seat, Verdict};
+use crate::exchange::Destination;
 use crate::head::ResponseHead;
 use crate::metrics::Phase;
 use crate::record::Record;
-use crate::refusal::{Body, Origin, Reason, Refusal};
+use crate::refusal::{Body, Extent, Origin, Reason, Refusal};
 use crate::transport::Transport;
 use crate::upgrade;
-
-/// How long the body of a refusal may take once its head is there: it explains, and the client
-/// waits for it.
-const BODY_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Instead of no deadline at all: every wait has an end.
 const NO_HURRY: Duration = Duration::from_secs(3600);
@@ -46,7 +43,7 @@ pub(super) async fn open(
     prepare(server, visit).await?;
     record.phase(Phase::Inbound);
     let Reached {
-        mut backend,
+        backend,
         answer,
         rest,
         verdict,
@@ -56,11 +53,10 @@ pub(super) async fn open(
         let issued = &mut visit.exchange.evaluation.issued;
         issued.drain(..).for_each(|token| token.refused());
     }
-    if let Verdict::Invalid(fault) = verdict {
-        return Err(invalid_handshake(format!(
-            "status {}: {fault}",
-            answer.status
-        )));
+    if let Verdict::Invalid(fault) = &verdict {
+        visit.exchange.add_credentials();
+        let detail = fault.text(|text| visit.exchange.masked(text));
+        return Err(invalid_handshake(detail));
     }
     if verdict != Verdict::Refused {
         record.backend_accepted();
@@ -75,11 +71,9 @@ pub(super) async fn open(
     let services = &server.shared.services;
     pipeline.outbound(exchange, &answer, services).await?;
     if verdict == Verdict::Refused {
-        let reading = dial::read_body(&mut backend, &answer, rest, BODY_PATIENCE);
-        let body = Box::pin(reading).await;
-        return Err(refused(answer, body));
+        return Err(Box::pin(refused(visit, backend, answer, rest)).await);
     }
-    let mut answer = passed_on(answer.headers);
+    let mut answer = passed_on(answer);
     exchange.answer.apply(&mut answer);
     Ok(Opened {
         backend,
@@ -100,6 +94,14 @@ pub(super) async fn prepare(server: &Server, visit: &mut Visit) -> Result<(), Re
     let pipeline = api.pipeline_in(product.as_deref());
     exchange.evaluation.deadline = Some(deadline(&api.config));
     pipeline.inbound(exchange, &server.shared.services).await?;
+    let template = api.host_header.as_ref();
+    let template = template.filter(|template| template.literal().is_none());
+    if exchange.upstream.destination() != Destination::Elsewhere
+        && let Some(template) = template
+    {
+        let host = pipeline.host_header(template, exchange)?;
+        exchange.upstream.host_header = Some(host);
+    }
     if let Some(allowed) = &api.config.subprotocols {
         upgrade::filter_subprotocols(&mut exchange.upstream.headers, allowed)?;
     }
@@ -113,30 +115,48 @@ fn deadline(api: &ApiConfig) -> Instant {
     Instant::now() + patience.unwrap_or(NO_HURRY)
 }
 
-fn passed_on(headers: HeaderMap) -> HeaderMap {
+fn passed_on(answer: ResponseHead) -> HeaderMap {
+    let ResponseHead {
+        status, headers, ..
+    } = answer;
     let mut passed = HeaderMap::with_capacity(headers.len());
     let mut last = None;
     for (name, value) in headers {
         // A name comes with its first value only.
         last = name.or(last);
-        if let Some(name) = last.as_ref().filter(|name| dial::is_passed_on(name)) {
+        if let Some(name) = last
+            .as_ref()
+            .filter(|name| dial::is_passed_on(name, status))
+        {
             passed.append(name, value);
         }
     }
     passed
 }
 
-/// The backend's own answer, as the client's.
-fn refused(answer: ResponseHead, bytes: Bytes) -> Refusal {
+/// The backend's own answer, as the client's. What is still to come of its body waits at the visit.
+async fn refused(
+    visit: &mut Visit,
+    backend: Transport,
+    answer: ResponseHead,
+    rest: Bytes,
+) -> Refusal {
+    // Judged before: an answer whose framing is wrong is invalid.
+    let framing = dial::body_framing(&answer).unwrap_or(dial::Framing::None);
+    let begun = dial::begin_body(backend, framing, rest, visit.api.max_answer_body).await;
+    let extent = match &begun.rest {
+        None => Extent::Whole,
+        Some(rest) => Extent::Begins(rest.length),
+    };
     let message = "Backend refused the handshake";
-    let mut refusal = Refusal::new(
-        answer.status,
-        Reason::BackendRefused,
-        Origin::Backend,
-        message,
-    );
+    let reason = Reason::BackendRefused;
+    let mut refusal = Refusal::new(answer.status, reason, Origin::Backend, message);
+    refusal.detail = begun.rest.as_ref().and_then(|rest| {
+        let cut = rest.exceeds()?;
+        Some(format!("the body is cut: {cut}"))
+    });
     let mut last = None;
-    for (name, value) in passed_on(answer.headers) {
+    for (name, value) in passed_on(answer) {
         last = name.or(last);
         if let Some(name) = &last {
             refusal.headers.push((name.clone(), value));
@@ -144,8 +164,10 @@ fn refused(answer: ResponseHead, bytes: Bytes) -> Refusal {
     }
     refusal.body = Some(Box::new(Body {
         content_type: None,
-        bytes,
+        bytes: begun.bytes,
+        extent,
     }));
+    visit.body = begun.rest;
     refusal
 }
 

@@ -1,6 +1,5 @@
 //! Finds a backend that answers: one member of the pool after the other, until an answer begins.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,20 +14,14 @@ use super::Server;
 use super::admit::Visit;
 use super::open::invalid_handshake;
 use crate::chain::text_of;
-use crate::dial::{self, Among, Choice, ConnectError, Effect, Nobody, Seat, Turn, Verdict};
+use crate::dial::{self, Among, ConnectError, DialOutcome, Effect, Nobody, Seat, Turn, Verdict};
 use crate::exchange::Destination;
-use crate::head::{ReadHeadError, ResponseHead, read_response};
+use crate::head::{InvalidHead, ReadHead, ReadHeadError, ResponseHead, read_final_response};
 use crate::metrics::Phase;
 use crate::record::Record;
 use crate::refusal::{Origin, Reason, Refusal};
 use crate::transport::Transport;
 use crate::upgrade::Key;
-
-/// Largest head of a backend's answer: what browsers and proxies accept as well.
-const MAX_ANSWER: usize = 16 * 1024;
-
-/// Interim answers (RFC 9110 §15.2) before the real one; a backend that sends more is broken.
-const MAX_INTERIM: usize = 8;
 
 /// A backend that answered, whatever it said.
 pub(super) struct Reached {
@@ -44,8 +37,7 @@ pub(super) struct Reached {
 /// Why there is no answer.
 struct Failure {
     refusal: Refusal,
-    /// Had the answer begun? Then nobody else is asked: the backend may have acted on it.
-    begun: bool,
+    outcome: DialOutcome,
 }
 
 /// Asks the backend that a policy chose, or the pool's members until one answers. All of it takes
@@ -60,7 +52,7 @@ pub(super) async fn reach(
     let only = match visit.exchange.upstream.destination() {
         Destination::Elsewhere => {
             let asked = ask(server, visit, limits, record).await;
-            return asked.map_err(|failure| failure.refusal);
+            return asked.map_err(|failure| masked(visit, failure.refusal));
         }
         Destination::Pool => None,
         Destination::Member(index) => Some(index),
@@ -88,35 +80,47 @@ pub(super) async fn reach(
         visit.exchange.upstream.relocate(choice.url);
         match ask(server, visit, limits, record).await {
             Ok(mut reached) => {
-                reached.seat = Some(learn_from_answer(choice, &reached, visit));
+                let (outcome, reason) = outcome_of(&reached);
+                let (seat, effect) = choice.ended(outcome, std::time::Instant::now());
+                tell(visit, effect, reason);
+                reached.seat = Some(seat);
                 return Ok(reached);
             }
-            Err(failure) => {
-                let effect = choice.failed(std::time::Instant::now());
-                tell(visit, effect, failure.refusal.reason.as_str());
-                if failure.begun {
-                    return Err(failure.refusal);
+            Err(Failure { refusal, outcome }) => {
+                let (_, effect) = choice.ended(outcome, std::time::Instant::now());
+                tell(visit, effect, refusal.reason.as_str());
+                let refusal = masked(visit, refusal);
+                if !outcome.consequence().next_member {
+                    return Err(refusal);
                 }
-                last = Some(failure.refusal);
+                last = Some(refusal);
             }
         }
     }
     Err(last.unwrap_or_else(|| timed_out("there is no backend to ask")))
 }
 
-/// An answer shows that somebody is there; whether it is well is another matter.
-fn learn_from_answer(choice: Choice<'_>, reached: &Reached, visit: &Visit) -> Seat {
-    let ailment = match reached.verdict {
-        Verdict::Refused if reached.answer.status >= 500 => Some(Reason::BackendRefused),
-        Verdict::Accepted | Verdict::Refused => None,
-        Verdict::Invalid(_) => Some(Reason::BackendInvalidHandshake),
-    };
-    let (seat, effect) = match ailment {
-        Some(_) => choice.ailing(std::time::Instant::now()),
-        None => choice.worked(),
-    };
-    tell(visit, effect, ailment.map_or("", Reason::as_str));
-    seat
+/// How asking ended that got an answer; why it failed, if it did.
+fn outcome_of(reached: &Reached) -> (DialOutcome, &'static str) {
+    let invalid = Reason::BackendInvalidHandshake.as_str();
+    match &reached.verdict {
+        Verdict::Accepted => (DialOutcome::Accepted, ""),
+        Verdict::Refused if reached.answer.status >= 500 => {
+            (DialOutcome::ServerError, Reason::BackendRefused.as_str())
+        }
+        Verdict::Refused => (DialOutcome::Refused, ""),
+        Verdict::Invalid(dial::Fault::Status(200..)) => (DialOutcome::NoHandshake, invalid),
+        Verdict::Invalid(fault) if fault.is_negotiation() => (DialOutcome::BadNegotiation, invalid),
+        Verdict::Invalid(_) => (DialOutcome::BrokenAnswer, invalid),
+    }
+}
+
+/// What the log shows of the backend's words, without the client's secrets.
+pub(super) fn masked(visit: &mut Visit, mut refusal: Refusal) -> Refusal {
+    let exchange = &mut visit.exchange;
+    exchange.add_credentials();
+    refusal.detail = refusal.detail.map(|detail| exchange.masked(&detail));
+    refusal
 }
 
 /// What became different is logged and counted.
@@ -190,8 +194,31 @@ impl Limits {
         }
     }
 
-    fn deadline(self, patience: Duration) -> Instant {
-        self.end.min(Instant::now() + patience)
+    fn due(self, patience: Duration) -> Due {
+        let own = Instant::now() + patience;
+        Due {
+            at: self.end.min(own),
+            is_own: own <= self.end,
+        }
+    }
+}
+
+/// When a backend must be done.
+#[derive(Clone, Copy)]
+struct Due {
+    at: Instant,
+    /// Has it then had all the time that is its own?
+    is_own: bool,
+}
+
+impl Due {
+    /// What it says of a backend that it passed.
+    const fn passed(self, otherwise: DialOutcome) -> DialOutcome {
+        if self.is_own {
+            otherwise
+        } else {
+            DialOutcome::OutOfTime
+        }
     }
 }
 
@@ -209,12 +236,20 @@ async fn ask(
     let key = Key::random();
     let request = dial::encode_request(upstream, &key);
     let mut received = 0;
-    let answering = exchange_heads(&mut backend, &request, &mut received);
-    let answered = timeout_at(limits.deadline(limits.handshake), answering)
-        .await
-        .unwrap_or_else(|_| Err(timed_out("the backend did not answer in time")));
+    let max_head = visit.api.way.max_answer_head;
+    let answering = exchange_heads(&mut backend, &request, max_head, &mut received);
+    let due = limits.due(limits.handshake);
+    let answered = timeout_at(due.at, answering).await;
     let begun = received > 0;
-    let (answer, rest) = answered.map_err(|refusal| Failure { refusal, begun })?;
+    let ReadHead { head: answer, rest } = match answered {
+        Ok(answered) => answered.map_err(|error| unreadable(&error, begun))?,
+        Err(_) => {
+            return Err(Failure {
+                refusal: timed_out("the backend did not answer in time"),
+                outcome: due.passed(unfinished(begun)),
+            });
+        }
+    };
     record.phase(Phase::Backend);
     Ok(Reached {
         backend,
@@ -232,33 +267,32 @@ async fn connect(server: &Server, visit: &Visit, limits: Limits) -> Result<Trans
     let own_name = api.way.tls.server_name.as_ref();
     let name = own_name.filter(|_| upstream.destination() != Destination::Elsewhere);
     let connecting = dial::connect(&server.resolver, &upstream.target, &api.way, name);
-    let refusal = match timeout_at(limits.deadline(limits.connect), connecting).await {
+    let due = limits.due(limits.connect);
+    let (refusal, outcome) = match timeout_at(due.at, connecting).await {
         Ok(Ok(backend)) => return Ok(backend),
         Ok(Err(error)) => connect_failed(&error),
-        Err(_) => timed_out("the backend could not be connected to in time"),
+        Err(_) => (
+            timed_out("the backend could not be connected to in time"),
+            due.passed(DialOutcome::NoConnection),
+        ),
     };
-    let begun = false;
-    Err(Failure { refusal, begun })
+    Err(Failure { refusal, outcome })
 }
 
-/// `received` counts the bytes of the answer's head as they come.
+/// `received` is above 0 once anything of the answer is here.
 async fn exchange_heads(
     backend: &mut Transport,
     request: &[u8],
+    max_head: usize,
     received: &mut usize,
-) -> Result<(ResponseHead, Bytes), Refusal> {
+) -> Result<ReadHead<ResponseHead>, ReadHeadError> {
+    let gone = |source| ReadHeadError::Gone {
+        received: 0,
+        source: Some(source),
+    };
     backend.write_all(request).await.map_err(gone)?;
     backend.flush().await.map_err(gone)?;
-    let mut ahead = Bytes::new();
-    for _ in 0..=MAX_INTERIM {
-        let read = read_response(backend, ahead, MAX_ANSWER, received).await;
-        let read = read.map_err(unreadable)?;
-        if read.head.status >= 200 || read.head.status == 101 {
-            return Ok((read.head, read.rest));
-        }
-        ahead = read.rest;
-    }
-    Err(invalid_handshake("too many interim answers".to_owned()))
+    read_final_response(backend, max_head, received).await
 }
 
 /// Zero would mean that nobody waits; the schema does not allow it, an embedder might.
@@ -269,20 +303,29 @@ fn patience(configured: Option<tidegate_config::Duration>) -> Duration {
         .unwrap_or(LONG)
 }
 
-fn connect_failed(error: &ConnectError) -> Refusal {
-    let (reason, message) = match error {
-        ConnectError::Resolve(..) | ConnectError::Connect(..) | ConnectError::Forbidden(..) => {
-            (Reason::BackendConnectFailed, "Backend connection failed")
-        }
+fn connect_failed(error: &ConnectError) -> (Refusal, DialOutcome) {
+    let (reason, message, outcome) = match error {
+        ConnectError::Resolve(..) | ConnectError::Connect(..) | ConnectError::Forbidden(..) => (
+            Reason::BackendConnectFailed,
+            "Backend connection failed",
+            DialOutcome::NoConnection,
+        ),
         ConnectError::ResolveProxy(..)
         | ConnectError::ConnectProxy(..)
         | ConnectError::ForbiddenProxy(..)
-        | ConnectError::Tunnel(..) => (Reason::BackendProxyFailed, "Backend proxy failed"),
-        ConnectError::Name(_) | ConnectError::Tls(..) => {
-            (Reason::BackendTlsFailed, "Backend TLS failed")
-        }
+        | ConnectError::Tunnel(..) => (
+            Reason::BackendProxyFailed,
+            "Backend proxy failed",
+            DialOutcome::NoConnection,
+        ),
+        ConnectError::Name(_) | ConnectError::Tls(..) => (
+            Reason::BackendTlsFailed,
+            "Backend TLS failed",
+            DialOutcome::NoTls,
+        ),
     };
-    Refusal::new(502, reason, Origin::Backend, message).detail(text_of(error))
+    let refusal = Refusal::new(502, reason, Origin::Backend, message).detail(text_of(error));
+    (refusal, outcome)
 }
 
 fn timed_out(detail: &str) -> Refusal {
@@ -290,10 +333,39 @@ fn timed_out(detail: &str) -> Refusal {
     Refusal::new(504, Reason::BackendTimeout, Origin::Backend, message).detail(detail)
 }
 
-fn gone(error: io::Error) -> Refusal {
-    invalid_handshake(format!("the connection broke: {error}"))
+/// An answer of which no byte came, or not all.
+const fn unfinished(begun: bool) -> DialOutcome {
+    if begun {
+        DialOutcome::AnswerBrokeOff
+    } else {
+        DialOutcome::NoAnswer
+    }
 }
 
-fn unreadable(error: ReadHeadError) -> Refusal {
-    invalid_handshake(text_of(&error))
+/// An answer that could not be read; `begun`: some of it is here.
+fn unreadable(error: &ReadHeadError, begun: bool) -> Failure {
+    let detail = text_of(error);
+    let (refusal, outcome) = match error {
+        ReadHeadError::Gone { .. } => (invalid_handshake(detail), unfinished(begun)),
+        ReadHeadError::InvalidAnswer { fault, .. } if is_too_large(*fault) => {
+            (head_too_large(detail), DialOutcome::HeadTooLarge)
+        }
+        ReadHeadError::InvalidAnswer { .. } | ReadHeadError::Invalid(_) => {
+            (invalid_handshake(detail), DialOutcome::BrokenAnswer)
+        }
+    };
+    Failure { refusal, outcome }
+}
+
+const fn is_too_large(fault: InvalidHead) -> bool {
+    matches!(
+        fault,
+        InvalidHead::AnswerTooLarge(_) | InvalidHead::TooManyFields
+    )
+}
+
+fn head_too_large(detail: String) -> Refusal {
+    let message = "Backend response header fields too large: limits.maxResponseHeaderBytes";
+    let reason = Reason::BackendHeadTooLarge;
+    Refusal::new(502, reason, Origin::Backend, message).detail(detail)
 }

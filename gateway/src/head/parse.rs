@@ -41,48 +41,93 @@ pub(crate) fn parse_request(bytes: &Bytes) -> Result<RequestHead, InvalidHead> {
         method,
         path: path.to_owned(),
         raw_query: raw_query.map(str::to_owned),
-        version: if minor_version == 0 {
-            Version::Http10
-        } else {
-            Version::Http11
-        },
+        version: version(minor_version),
         host: host(authority, &headers)?,
         headers,
     })
 }
 
 /// A whole response head, up to and including the empty line.
+///
+/// What a request must not have is mended here, as RFC 9112 asks of a proxy: white space in front of
+/// a field's colon is removed (§5.1), folded lines are joined by spaces (§5.2).
 pub(crate) fn parse_response(bytes: &Bytes) -> Result<ResponseHead, InvalidHead> {
-    match parse_answer(bytes)? {
-        (1, head) => Ok(head),
-        _ => Err(malformed("the answer is not HTTP/1.1")),
-    }
-}
-
-/// As [`parse_response`], of any version of HTTP/1.
-pub(crate) fn parse_connect_answer(bytes: &Bytes) -> Result<ResponseHead, InvalidHead> {
-    parse_answer(bytes).map(|(_, head)| head)
-}
-
-/// Minor version and head.
-fn parse_answer(bytes: &Bytes) -> Result<(u8, ResponseHead), InvalidHead> {
     let mut fields = [MaybeUninit::uninit(); MAX_FIELDS];
     let mut response = httparse::Response::new(&mut []);
-    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
-        &mut response,
-        bytes,
-        &mut fields,
-    );
-    match parsed {
+    let mut config = httparse::ParserConfig::default();
+    config
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_multiple_spaces_in_response_status_delimiters(true);
+    match config.parse_response_with_uninit_headers(&mut response, bytes, &mut fields) {
         Ok(httparse::Status::Complete(_)) => {}
         Ok(httparse::Status::Partial) => return Err(malformed("the head is not complete")),
         Err(error) => return Err(rejected(error)),
     }
-    let (Some(version), Some(status)) = (response.version, response.code) else {
+    let (Some(minor_version), Some(status)) = (response.version, response.code) else {
         return Err(malformed("the head is not complete"));
     };
-    let headers = collect(bytes, response.headers)?;
-    Ok((version, ResponseHead { status, headers }))
+    if status < 100 {
+        return Err(malformed("the status is not valid"));
+    }
+    Ok(ResponseHead {
+        version: version(minor_version),
+        status,
+        headers: collect(bytes, response.headers)?,
+    })
+}
+
+const fn version(minor: u8) -> Version {
+    match minor {
+        0 => Version::Http10,
+        _ => Version::Http11,
+    }
+}
+
+/// Where an answer stops being one, for the log: its beginning, or the line of the first field that
+/// is none. Empty where no single place is to blame. Values are never shown.
+pub(super) fn fault_in(answer: &[u8]) -> String {
+    let is_blank = |line: &[u8]| line.iter().all(u8::is_ascii_whitespace);
+    let mut lines = answer
+        .split(|byte| *byte == b'\n')
+        .zip(1..)
+        .skip_while(|(line, _)| is_blank(line));
+    let Some((first, _)) = lines.next() else {
+        return String::new();
+    };
+    if !first.starts_with(b"HTTP/1.") || !first.get(9).is_some_and(u8::is_ascii_digit) {
+        return format!(" (it begins \"{}\")", excerpt(first));
+    }
+    let bad = lines.find(|(line, _)| !is_blank(line) && !is_field(line));
+    bad.map_or_else(String::new, |(line, number)| {
+        let name = line.split(|byte| *byte == b':').next().unwrap_or(line);
+        format!(" (line {number}: \"{}\")", excerpt(name))
+    })
+}
+
+/// A field line, or the continuation of one.
+fn is_field(line: &[u8]) -> bool {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let is_value = |bytes: &[u8]| HeaderValue::from_bytes(bytes).is_ok();
+    if line.starts_with(b" ") || line.starts_with(b"\t") {
+        return is_value(line);
+    }
+    let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+        return false;
+    };
+    let (name, value) = (line[..colon].trim_ascii_end(), &line[colon + 1..]);
+    HeaderName::from_bytes(name).is_ok() && is_value(value)
+}
+
+/// Longest text of a peer in one line of the log: enough for a name or the start of a banner.
+const MAX_EXCERPT: usize = 32;
+
+/// Bytes as text that can neither end a line nor fill it.
+fn excerpt(bytes: &[u8]) -> String {
+    let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+    let cut = &bytes[..bytes.len().min(MAX_EXCERPT)];
+    let more = if cut.len() < bytes.len() { "…" } else { "" };
+    format!("{}{more}", cut.escape_ascii())
 }
 
 pub(super) fn check_single(headers: &HeaderMap) -> Result<(), InvalidHead> {
@@ -98,11 +143,22 @@ fn collect(bytes: &Bytes, fields: &[httparse::Header<'_>]) -> Result<HeaderMap, 
     for field in fields {
         let name = HeaderName::from_bytes(field.name.as_bytes())
             .map_err(|_| malformed("a field name is not valid"))?;
-        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value))
-            .map_err(|_| malformed("a field value is not valid"))?;
+        let value = if field.value.contains(&b'\n') {
+            HeaderValue::from_maybe_shared(unfolded(field.value))
+        } else {
+            HeaderValue::from_maybe_shared(bytes.slice_ref(field.value))
+        };
+        let value = value.map_err(|_| malformed("a field value is not valid"))?;
         headers.append(name, value);
     }
     Ok(headers)
+}
+
+/// A value of several lines as one (RFC 9112 §5.2). Only answers have such.
+fn unfolded(value: &[u8]) -> Vec<u8> {
+    let lines = value.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
+    lines.join(&b' ')
 }
 
 /// Authority, path and query of a request target: origin form, or absolute form (RFC 9112 §3.2.2).
@@ -150,7 +206,7 @@ pub(super) fn host(authority: Option<&str>, headers: &HeaderMap) -> Result<Strin
 }
 
 /// `host[:port]` without its port, in lower case and without the root's dot.
-fn host_of(text: &str) -> Option<String> {
+pub(crate) fn host_of(text: &str) -> Option<String> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (address, after) = rest.split_once(']')?;

@@ -5,15 +5,17 @@ use std::io;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::{
-    InvalidHead, RequestHead, ResponseHead, parse_connect_answer, parse_request, parse_response,
-};
+use super::parse::fault_in;
+use super::{InvalidHead, RequestHead, ResponseHead, parse_request, parse_response};
 
 /// A usual request head with a token fits; larger ones cost a second allocation.
 const FIRST_READ: usize = 2 * 1024;
 
 /// What stands in a request line besides the URL: method, two spaces, version, line end.
 const REQUEST_LINE_REST: usize = 32;
+
+/// Interim answers (RFC 9110 §15.2) before the real one; a peer that sends more is broken.
+const MAX_INTERIM: usize = 8;
 
 /// Bounds of a request head.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +45,13 @@ pub(crate) enum ReadHeadError {
     },
     #[error("the head is not acceptable")]
     Invalid(#[source] InvalidHead),
+    #[error("the head of the answer is not acceptable{place}")]
+    InvalidAnswer {
+        /// Where in it, for the log.
+        place: String,
+        #[source]
+        fault: InvalidHead,
+    },
 }
 
 /// Reads a request head of which `ahead` has been read already. `received` counts bytes as they come, for whoever gives up waiting.
@@ -52,7 +61,7 @@ pub(crate) async fn read_request(
     limits: HeadLimits,
     received: &mut usize,
 ) -> Result<ReadHead<RequestHead>, ReadHeadError> {
-    let check = |bytes: &[u8]| check_request(bytes, limits);
+    let check = |bytes: &[u8]| check_request(bytes, limits).map_err(ReadHeadError::Invalid);
     let (head, rest) = read_bytes(stream, ahead, check, received).await?;
     let head = parse_request(&head).map_err(ReadHeadError::Invalid)?;
     Ok(ReadHead { head, rest })
@@ -65,21 +74,37 @@ pub(crate) async fn read_response(
     limit: usize,
     received: &mut usize,
 ) -> Result<ReadHead<ResponseHead>, ReadHeadError> {
-    let check = |bytes: &[u8]| check_response(bytes, limit);
-    let (head, rest) = read_bytes(stream, ahead, check, received).await?;
-    let head = parse_response(&head).map_err(ReadHeadError::Invalid)?;
+    let check = |bytes: &[u8]| check_response(bytes, limit).map_err(|fault| invalid(fault, bytes));
+    let (bytes, rest) = read_bytes(stream, ahead, check, received).await?;
+    let head = parse_response(&bytes).map_err(|fault| invalid(fault, &bytes))?;
     Ok(ReadHead { head, rest })
 }
 
-/// Reads a proxy's answer to CONNECT. Many still say HTTP/1.0, and what follows is no HTTP anyway.
-pub(crate) async fn read_connect_answer(
+/// Reads response heads up to the first one that is not interim: a status from 200, or 101.
+/// `received` is above 0 as soon as anything was.
+pub(crate) async fn read_final_response(
     stream: &mut (impl AsyncRead + Unpin),
     limit: usize,
+    received: &mut usize,
 ) -> Result<ReadHead<ResponseHead>, ReadHeadError> {
-    let check = |bytes: &[u8]| check_response(bytes, limit);
-    let (head, rest) = read_bytes(stream, Bytes::new(), check, &mut 0).await?;
-    let head = parse_connect_answer(&head).map_err(ReadHeadError::Invalid)?;
-    Ok(ReadHead { head, rest })
+    let mut ahead = Bytes::new();
+    for _ in 0..=MAX_INTERIM {
+        let read = read_response(stream, ahead, limit, received).await?;
+        if read.head.status >= 200 || read.head.status == 101 {
+            return Ok(read);
+        }
+        ahead = read.rest;
+    }
+    let fault = InvalidHead::Malformed("there are more than 8 interim answers before it");
+    Err(invalid(fault, b""))
+}
+
+fn invalid(fault: InvalidHead, answer: &[u8]) -> ReadHeadError {
+    let place = match fault {
+        InvalidHead::Malformed(_) => fault_in(answer),
+        _ => String::new(),
+    };
+    ReadHeadError::InvalidAnswer { place, fault }
 }
 
 /// Reads until an empty line, and splits there. Every byte is looked at once for the end, so that
@@ -87,16 +112,16 @@ pub(crate) async fn read_connect_answer(
 async fn read_bytes(
     stream: &mut (impl AsyncRead + Unpin),
     ahead: Bytes,
-    check: impl Fn(&[u8]) -> Result<(), InvalidHead>,
+    check: impl Fn(&[u8]) -> Result<(), ReadHeadError>,
     received: &mut usize,
 ) -> Result<(Bytes, Bytes), ReadHeadError> {
     let mut buffer = BytesMut::from(ahead);
-    *received = buffer.len();
+    *received = (*received).max(buffer.len());
     let mut seen = 0;
     loop {
         let end = find_end(&buffer, seen);
         if !buffer.is_empty() {
-            check(&buffer[..end.unwrap_or(buffer.len())]).map_err(ReadHeadError::Invalid)?;
+            check(&buffer[..end.unwrap_or(buffer.len())])?;
         }
         if let Some(end) = end {
             let head = buffer.split_to(end).freeze();
@@ -117,7 +142,7 @@ async fn read_bytes(
         if count == 0 {
             return Err(gone(&buffer, None));
         }
-        *received = buffer.len();
+        *received = (*received).max(buffer.len());
     }
 }
 
@@ -140,13 +165,21 @@ fn find_end(bytes: &[u8], from: usize) -> Option<usize> {
     None
 }
 
+/// Is it HTTP, and within its limit, as far as it is here? A server of something else may greet and
+/// then wait for us: its first bytes tell.
 fn check_response(bytes: &[u8], limit: usize) -> Result<(), InvalidHead> {
-    let end = find_end(bytes, 0).unwrap_or(bytes.len());
-    if end > limit {
-        Err(InvalidHead::Malformed("the head is too large"))
-    } else {
-        Ok(())
+    const BEGINNING: &[u8] = b"HTTP/1.";
+    let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    let start = bytes.iter().position(|byte| !is_line_end(byte));
+    let first = &bytes[start.unwrap_or(bytes.len())..];
+    let first = &first[..first.len().min(BEGINNING.len())];
+    if !BEGINNING.starts_with(first) {
+        return Err(InvalidHead::Malformed("it is not HTTP/1.1"));
     }
+    if bytes.len() > limit {
+        return Err(InvalidHead::AnswerTooLarge(limit));
+    }
+    Ok(())
 }
 
 /// Is the head within its limits, as far as it is here?

@@ -249,6 +249,9 @@ async fn an_answer_without_end_is_too_large() {
         .expect_err("too large");
     assert!(matches!(
         error,
-        ReadHeadError::Invalid(InvalidHead::Malformed("the head is too large"))
+        ReadHeadError::InvalidAnswer {
+            fault: InvalidHead::AnswerTooLarge(1024),
+            ..
+        }
     ));
 }

@@ -1,6 +1,5 @@
 //! One health check: asks a backend the way a handshake would, without a client and its policies.
 
-use bytes::Bytes;
 use http::HeaderMap;
 use tidegate_config::{ActiveHealthCheck, HealthCheckType};
 use tokio::io::AsyncWriteExt as _;
@@ -9,19 +8,14 @@ use crate::chain::text_of;
 use crate::dial::{self, BackendUrl, Resolver, Verdict};
 use crate::exchange::Upstream;
 use crate::frame::write_close;
-use crate::head::{ResponseHead, read_response};
+use crate::head::{ResponseHead, read_final_response};
+use crate::policy::HostHeader;
 use crate::snapshot::Api;
 use crate::transport::Transport;
 use crate::upgrade::Key;
 
-/// As for handshakes.
-const MAX_ANSWER: usize = 16 * 1024;
-
 /// RFC 6455 §7.4.1.
 const NORMAL: u16 = 1000;
-
-/// Interim answers before the real one.
-const MAX_INTERIM: usize = 8;
 
 /// Why the backend is not well, for the log. The caller sets the time limit.
 pub(super) async fn check(
@@ -48,7 +42,7 @@ async fn http(
 ) -> Result<(), String> {
     let path = rule.path.as_deref().unwrap_or("/");
     let own;
-    let host = match &api.config.host_header {
+    let host = match literal_host(api) {
         Some(host) => host,
         None => {
             own = url.authority();
@@ -59,7 +53,7 @@ async fn http(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tidegate-health-check\r\n\
          Connection: close\r\n\r\n"
     );
-    let answer = ask(backend, request.as_bytes()).await?;
+    let answer = ask(backend, request.as_bytes(), api).await?;
     match answer.status {
         200..400 => Ok(()),
         status => Err(format!("it answered with status {status}")),
@@ -82,18 +76,20 @@ async fn web_socket(
         target.query = query;
     }
     let mut upstream = Upstream::new(&target, None, "", HeaderMap::new());
-    upstream.host_header.clone_from(&api.config.host_header);
+    upstream.host_header = literal_host(api).map(str::to_owned);
     let key = Key::random();
-    let answer = ask(backend, &dial::encode_request(&upstream, &key)).await?;
+    let answer = ask(backend, &dial::encode_request(&upstream, &key), api).await?;
     match dial::judge(&answer, &key, &upstream.headers) {
         Verdict::Accepted => {}
+        // The check offers nothing; a server that names what it speaks nevertheless is well.
+        Verdict::Invalid(fault) if fault.is_negotiation() => {}
         Verdict::Refused => {
             return Err(format!(
                 "it refused the handshake with status {}",
                 answer.status
             ));
         }
-        Verdict::Invalid(fault) => return Err(format!("status {}: {fault}", answer.status)),
+        Verdict::Invalid(fault) => return Err(fault.text(str::to_owned)),
     }
     let mut close = Vec::new();
     write_close(&mut close, Some(NORMAL), "", Some(rand::random()));
@@ -103,18 +99,15 @@ async fn web_socket(
     Ok(())
 }
 
-async fn ask(backend: &mut Transport, request: &[u8]) -> Result<ResponseHead, String> {
+/// A template has no request to read from here: the backend's own name stands in.
+fn literal_host(api: &Api) -> Option<&str> {
+    api.host_header.as_ref().and_then(HostHeader::literal)
+}
+
+async fn ask(backend: &mut Transport, request: &[u8], api: &Api) -> Result<ResponseHead, String> {
     let broke = |error: std::io::Error| format!("the connection broke: {error}");
     backend.write_all(request).await.map_err(broke)?;
     backend.flush().await.map_err(broke)?;
-    let mut ahead = Bytes::new();
-    for _ in 0..=MAX_INTERIM {
-        let read = read_response(backend, ahead, MAX_ANSWER, &mut 0).await;
-        let read = read.map_err(|error| text_of(&error))?;
-        if read.head.status >= 200 || read.head.status == 101 {
-            return Ok(read.head);
-        }
-        ahead = read.rest;
-    }
-    Err("it sent too many interim answers".to_owned())
+    let read = read_final_response(backend, api.way.max_answer_head, &mut 0).await;
+    read.map(|read| read.head).map_err(|error| text_of(&error))
 }

@@ -10,16 +10,37 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE};
+use http::header::{
+    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION,
+    CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, LAST_MODIFIED,
+};
 use tidegate_config::policy::Section;
 use tokio::time::{Instant, timeout_at};
 
+use super::host_header::HostHeader;
 use super::scope::{ScopePolicies, Step};
 use super::{Services, increment};
 use crate::exchange::{Exchange, ScopeValues};
 use crate::head::ResponseHead;
 use crate::refusal::{Origin, Reason, Refusal};
 use crate::trace::Which;
+
+/// Fields that are about one body (RFC 9110 §8, RFC 9530): with another one they would be wrong.
+const DESCRIBE_A_BODY: [HeaderName; 13] = [
+    CONTENT_TYPE,
+    CONTENT_ENCODING,
+    CONTENT_LANGUAGE,
+    CONTENT_LOCATION,
+    CONTENT_RANGE,
+    CONTENT_DISPOSITION,
+    ACCEPT_RANGES,
+    ETAG,
+    LAST_MODIFIED,
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("repr-digest"),
+];
 
 /// onError has time of its own: it may run because all other time is up.
 const ON_ERROR_PATIENCE: Duration = Duration::from_secs(10);
@@ -87,6 +108,24 @@ impl Pipeline {
         result
     }
 
+    /// The Host header that the backend gets, as policies have left the handshake. It sees the values
+    /// that the API's steps see.
+    pub(crate) fn host_header(
+        &self,
+        template: &HostHeader,
+        exchange: &mut Exchange,
+    ) -> Result<String, Refusal> {
+        if let Some(values) = self.values.last() {
+            exchange.enter(values);
+        }
+        let mut refusal = match template.render(exchange) {
+            Ok(host) => return Ok(host),
+            Err(refusal) => refusal,
+        };
+        refusal.detail = refusal.detail.map(|detail| exchange.masked(&detail));
+        Err(refusal)
+    }
+
     /// Runs after the backend's answer, whatever its status.
     pub(crate) async fn outbound(
         &self,
@@ -128,9 +167,21 @@ impl Pipeline {
             exchange.set_error(&refusal);
             exchange.evaluation.deadline = Some(Instant::now() + ON_ERROR_PATIENCE);
             let result = self.run(Section::OnError, exchange, services).await;
+            let status = exchange.evaluation.status.take();
+            let new_message = status
+                .as_ref()
+                .is_some_and(|(_, message)| message.is_some());
+            let returned = |other: &Refusal| other.reason == Reason::ReturnResponse;
+            let new_body = new_message || result.as_ref().is_err_and(returned);
+            if refusal.body.is_some() && new_body {
+                // They describe the body that goes; what onError says of the new one comes after.
+                DESCRIBE_A_BODY
+                    .iter()
+                    .for_each(|name| _ = headers.remove(name));
+            }
             std::mem::take(&mut exchange.answer).apply(&mut headers);
-            if let Some((status, message)) = exchange.evaluation.status.take() {
-                set_status(&mut refusal, status, message, &mut headers);
+            if let Some((status, message)) = status {
+                set_status(&mut refusal, status, message);
             }
             if let Err(other) = result {
                 replace(&mut refusal, other);
@@ -285,21 +336,11 @@ fn place(policies: &ScopePolicies, scope: usize, section: Section, wider: Vec<It
     own
 }
 
-fn set_status(
-    refusal: &mut Refusal,
-    status: u16,
-    message: Option<String>,
-    headers: &mut HeaderMap,
-) {
+fn set_status(refusal: &mut Refusal, status: u16, message: Option<String>) {
     refusal.status = status;
     if let Some(message) = message {
         refusal.message = message;
-        if refusal.body.take().is_some() {
-            // They described the body that goes.
-            for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE] {
-                headers.remove(name);
-            }
-        }
+        refusal.body = None;
     }
 }
 

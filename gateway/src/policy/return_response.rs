@@ -9,7 +9,7 @@ use super::compile::{Compiler, InvalidPolicy};
 use super::expression::Text;
 use super::set_header::header_value;
 use crate::exchange::Exchange;
-use crate::refusal::{Body, Origin, Reason, Refusal};
+use crate::refusal::{Body, Extent, Origin, Reason, Refusal};
 
 /// The policy, compiled.
 #[derive(Debug)]
@@ -76,12 +76,14 @@ impl ReturnResponse {
                 answer.body = Some(Box::new(Body {
                     content_type: (!typed).then_some(content_type),
                     bytes: Bytes::from(text),
+                    extent: Extent::Whole,
                 }));
             }
             Content::Empty => {
                 answer.body = Some(Box::new(Body {
                     content_type: None,
                     bytes: Bytes::new(),
+                    extent: Extent::Whole,
                 }));
             }
         }

@@ -50,7 +50,7 @@ mod tests {
     use tidegate_config::Material;
 
     use crate::policy::tests::{exchange, pipeline, services};
-    use crate::refusal::{Body, Origin, Reason, Refusal};
+    use crate::refusal::{Body, Extent, Origin, Reason, Refusal};
 
     async fn answered(steps: Value, refusal: Refusal) -> Refusal {
         let services = services();
@@ -113,6 +113,7 @@ mod tests {
             refusal.body = Some(Box::new(Body {
                 content_type: None,
                 bytes: "<h1>stack trace".into(),
+                extent: Extent::Whole,
             }));
             refusal
         };

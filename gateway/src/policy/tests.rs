@@ -204,6 +204,7 @@ pub(crate) fn compile_error(step: Value) -> String {
 /// A backend's answer.
 pub(crate) fn answer(status: u16) -> ResponseHead {
     ResponseHead {
+        version: crate::head::Version::Http11,
         status,
         headers: HeaderMap::new(),
     }

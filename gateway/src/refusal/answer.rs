@@ -1,17 +1,17 @@
 //! A refusal as the client reads it. Pure.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
-use super::Refusal;
+use super::{Extent, Refusal};
 use crate::dial::put_field;
 
 impl Refusal {
     /// The whole answer, head and body.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let (content_type, body) = self.content();
-        let mut out = Vec::with_capacity(256 + body.len());
+        let mut out = Vec::with_capacity(320 + body.len());
         let status = http::StatusCode::from_u16(self.status).ok();
         let phrase = status
             .and_then(|status| status.canonical_reason())
@@ -23,13 +23,37 @@ impl Refusal {
         for (name, value) in self.headers.iter().filter(|(name, _)| !is_ours(name)) {
             put_field(&mut out, name, value);
         }
-        let length = format!(
-            "Content-Length: {}\r\nConnection: close\r\n\r\n",
-            body.len()
-        );
-        out.extend_from_slice(length.as_bytes());
-        out.extend_from_slice(&body);
+        match self.length(&body) {
+            Some(length) => {
+                out.extend_from_slice(format!("Content-Length: {length}\r\n").as_bytes())
+            }
+            None => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        }
+        // RFC 9110 §7.8: who sends Upgrade names it here.
+        let upgrades = self.headers.iter().any(|(name, _)| name == UPGRADE);
+        out.extend_from_slice(match upgrades {
+            true => b"Connection: close, Upgrade\r\n\r\n",
+            false => b"Connection: close\r\n\r\n",
+        });
+        match self.extent() {
+            Extent::Begins(None) => put_chunk(&mut out, &body),
+            _ => out.extend_from_slice(&body),
+        }
         out
+    }
+
+    /// Is its body here as a whole? A 304 has none, whatever is said about it (RFC 9110 §15.4.5).
+    pub(crate) fn extent(&self) -> Extent {
+        let body = self.body.as_ref().filter(|_| self.status != 304);
+        body.map_or(Extent::Whole, |body| body.extent)
+    }
+
+    /// Length of the whole body, where it is known.
+    fn length(&self, body: &Bytes) -> Option<u64> {
+        match self.extent() {
+            Extent::Whole => Some(body.len() as u64),
+            Extent::Begins(length) => length,
+        }
     }
 
     /// The same for a stream of HTTP/2, which has no fields of a connection (RFC 9113 §8.2.2).
@@ -46,7 +70,9 @@ impl Refusal {
         for (name, value) in self.headers.iter().filter(|(name, _)| passes(name)) {
             headers.append(name, value.clone());
         }
-        headers.insert(CONTENT_LENGTH, body.len().into());
+        if let Some(length) = self.length(&body) {
+            headers.insert(CONTENT_LENGTH, length.into());
+        }
         (answer, body)
     }
 
@@ -61,7 +87,6 @@ impl Refusal {
             }
         };
         let own_type = self.headers.iter().any(|(name, _)| name == CONTENT_TYPE);
-        // A 304 has no body, whatever is said about it (RFC 9110 §15.4.5).
         let body = if self.status == 304 {
             Bytes::new()
         } else {
@@ -70,6 +95,18 @@ impl Refusal {
         (content_type.filter(|_| !own_type), body)
     }
 }
+
+/// One chunk of a body (RFC 9112 §7.1). An empty one would be the last, so there is none.
+pub(crate) fn put_chunk(out: &mut Vec<u8>, bytes: &[u8]) {
+    if !bytes.is_empty() {
+        out.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
+        out.extend_from_slice(bytes);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// What tells that all chunks have come.
+pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 

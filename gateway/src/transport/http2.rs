@@ -85,6 +85,20 @@ impl Http2Stream {
         Ok(())
     }
 
+    /// Answers something else; what is written from now on is its body.
+    pub(crate) fn answer(&mut self, response: Response<()>) -> io::Result<()> {
+        let sent = self.respond.send_response(response, false);
+        self.send = Some(sent.map_err(io::Error::other)?);
+        Ok(())
+    }
+
+    /// The answer breaks off, and the client gets to know.
+    pub(crate) fn reset(&mut self) {
+        if let Some(send) = &mut self.send {
+            send.send_reset(Reason::INTERNAL_ERROR);
+        }
+    }
+
     /// Answers something else, and ends. A client that is gone does without.
     pub(crate) fn refuse(mut self, response: Response<()>, body: Bytes) {
         if let Ok(mut send) = self.respond.send_response(response, body.is_empty())

@@ -26,7 +26,6 @@ fn failed(reason: &str) -> String {
 
 #[tokio::test]
 async fn a_refusal_of_the_backend_is_the_clients_answer() {
-    let long = "x".repeat(100_000);
     let cases = [
         (
             "a length",
@@ -40,7 +39,6 @@ async fn a_refusal_of_the_backend_is_the_clients_answer() {
         ),
         ("until close", "HTTP/1.1 503 Busy\r\n\r\nlater".to_owned(), (503, "later")),
         ("a redirect", "HTTP/1.1 302 Found\r\nLocation: /other\r\nContent-Length: 0\r\n\r\n".to_owned(), (302, "")),
-        ("a long body", format!("HTTP/1.1 500 Oops\r\n\r\n{long}"), (500, &long[..64 * 1024])),
         ("an interim answer first", "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno".to_owned(), (404, "no")),
     ];
     for (name, answer, expected) in cases {

@@ -1,6 +1,7 @@
 //! The client's handshake: what passes, and what each refusal looks like.
 
-use tidegate_config::{PathMatch, SubscriptionScope, UrlScheme};
+use serde_json::json;
+use tidegate_config::{PathMatch, PoolMember, SubscriptionScope, UrlScheme};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -10,7 +11,7 @@ use crate::support::client::{
 };
 use crate::support::config::Config;
 use crate::support::gateway::TestGateway;
-use crate::support::within;
+use crate::support::{until, within};
 
 /// Status and body of a raw answer.
 pub(crate) fn parts(answer: &str) -> (u16, &str) {
@@ -61,10 +62,7 @@ async fn refuses(gateway: &TestGateway, cases: &[Case<'_>]) {
         let answer = raw(gateway.address("plain"), request.as_bytes()).await;
         let body = format!("{{\"statusCode\":{status},\"message\":\"{message}\"}}");
         assert_eq!(parts(&answer), (*status, body.as_str()), "{name}");
-        assert!(
-            answer.contains("\r\nConnection: close\r\n"),
-            "{name}: {answer}"
-        );
+        assert!(answer.contains("\r\nConnection: close"), "{name}: {answer}");
         assert_eq!(gateway.metric(&reasons), before + 1.0, "{name}: {reason}");
     }
 }
@@ -408,6 +406,62 @@ async fn subprotocol_and_extensions_are_the_backends_choice() {
         backend.head().await.header("Sec-WebSocket-Protocol"),
         ["whale.v1"]
     );
+}
+
+/// Backends that compare Origin with Host (JupyterLab, n8n) take every host that the gateway serves.
+#[tokio::test]
+async fn the_clients_host_can_be_handed_on_with_its_port() {
+    let (one, two, other) = (
+        Backend::echo().await,
+        Backend::echo().await,
+        Backend::echo().await,
+    );
+    let steps = json!({"inbound": [
+        {"when": "request.query('other') == '1'", "setBackend": {"url": format!("ws://{}", other.address)}},
+    ]});
+    let config = Config::new().api_with("chat", one.address, |api| {
+        api.host_header = Some("${request.host}".to_owned());
+        let member = |backend: &Backend| PoolMember {
+            name: None,
+            url: format!("ws://{}", backend.address),
+            weight: 1,
+            priority: 0,
+        };
+        api.backend_pool = vec![member(&one), member(&two)];
+        api.on_handshake = serde_json::from_value(steps).unwrap();
+    });
+    let config = config.api_with("bad", one.address, |api| {
+        api.host_header = Some("${request.header('X-Host')}".to_owned());
+    });
+    let gateway = TestGateway::start(&config).await;
+    for (host, path, expected) in [
+        ("lab.example:8443", "/chat", "lab.example:8443"),
+        ("other.example", "/chat", "other.example"),
+        ("[::1]:81", "/chat", "[::1]:81"),
+        (
+            "lab.example:8443",
+            "/chat?other=1",
+            &other.address.to_string(),
+        ),
+    ] {
+        let seen = || [one.heads(), two.heads(), other.heads()].concat();
+        let before = seen().len();
+        let request = handshake(path, "").replace("harbour.example", host);
+        let mut stream = TcpStream::connect(gateway.address("plain")).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        until("a request", || seen().len() > before).await;
+        let hosts: Vec<_> = seen()
+            .iter()
+            .map(|head| head.header("Host").join(","))
+            .collect();
+        assert!(hosts.contains(&expected.to_owned()), "{host}: {hosts:?}");
+    }
+    assert!(!one.heads().is_empty() && !two.heads().is_empty());
+    let bad = handshake("/bad", "X-Host: a b\r\n");
+    let answer = raw(gateway.address("plain"), bad.as_bytes()).await;
+    assert_eq!(parts(&answer).0, 500);
+    let reason = refusals("failed", "expression_failed", "harbour/bad");
+    assert_eq!(gateway.metric(&reason), 1.0);
 }
 
 #[tokio::test]

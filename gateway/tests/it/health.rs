@@ -176,6 +176,66 @@ async fn a_web_socket_check_shakes_hands_and_says_goodbye() {
     assert_eq!(u16::from(frame.code), 1000);
 }
 
+/// Old servers answer so, and servers that name what they speak without being asked.
+#[tokio::test]
+async fn an_answer_that_only_looks_odd_is_an_answer_to_a_check() {
+    for (name, active, answer, good) in [
+        (
+            "HTTP/1.0",
+            json!({"type": "Http"}),
+            "HTTP/1.0 200 OK\r\n\r\n".to_owned(),
+            true,
+        ),
+        (
+            "a space in front of a colon",
+            json!({"type": "Http"}),
+            "HTTP/1.1 204 No\r\nServer : x\r\n\r\n".to_owned(),
+            true,
+        ),
+        (
+            "HTTP/1.0, not well",
+            json!({"type": "Http"}),
+            "HTTP/1.0 503 No\r\n\r\n".to_owned(),
+            false,
+        ),
+        (
+            "a subprotocol",
+            json!({"type": "WebSocket"}),
+            "Sec-WebSocket-Protocol: mqtt\r\n".to_owned(),
+            true,
+        ),
+        (
+            "a head above its limit",
+            json!({"type": "Http"}),
+            format!("HTTP/1.1 200 OK\r\nX-A: {}\r\n\r\n", "a".repeat(2000)),
+            false,
+        ),
+    ] {
+        let backend = Backend::scripted(move |head, mut stream| {
+            let answer = match answer.starts_with("HTTP/") {
+                true => answer.clone(),
+                false => head.switching(&answer),
+            };
+            async move {
+                let _ = stream.write_all(answer.as_bytes()).await;
+                let _ = stream.shutdown().await;
+            }
+        })
+        .await;
+        let config = checked(&[backend.address], active).edit_api("chat", |api| {
+            api.limits.max_response_header_bytes = Some(1024);
+            // A check has no request: the backend's own name stands in.
+            api.host_header = Some("${request.host}".to_owned());
+        });
+        let gateway = TestGateway::start(&config).await;
+        let (right, wrong) = if good { (GOOD, BAD) } else { (BAD, GOOD) };
+        until("a check", || gateway.metric(right) > 0.0).await;
+        assert_eq!(gateway.metric(wrong), 0.0, "{name}");
+        let host = backend.heads()[0].header("Host").join(",");
+        assert_eq!(host, backend.address.to_string(), "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_tcp_check_agrees_on_tls_where_the_backend_speaks_it() {
     let authority = Authority::new();

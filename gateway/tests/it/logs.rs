@@ -44,7 +44,10 @@ pub(crate) fn listen() {
         let subscriber = tracing_subscriber::fmt().json().flatten_event(true);
         subscriber
             .map_event_format(LogFormat::around)
-            .with_env_filter("tidegate::access=info,tidegate::connection=debug")
+            .with_env_filter(
+                "tidegate::access=info,tidegate::connection=debug,\
+                 tidegate_gateway::handshake=warn,tidegate_gateway::handshake::reach=off",
+            )
             .with_writer(Lines)
             .init();
     });

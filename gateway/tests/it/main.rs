@@ -11,6 +11,7 @@
 mod access;
 mod access_log;
 mod admin;
+mod answers;
 mod attacks;
 mod backend;
 mod circuit;
@@ -33,6 +34,7 @@ mod process;
 mod proxy;
 mod proxy_protocol;
 mod quotas;
+mod refusal_bodies;
 mod shared_counters;
 mod spans;
 mod support;

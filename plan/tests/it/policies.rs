@@ -44,6 +44,13 @@ fn good_steps_are_accepted() {
             }),
         ),
         (
+            "the client's host for the backend",
+            json!({
+                "backend": {"url": "ws://a", "hostHeader": "${request.authority}-${values.tier}"},
+                "values": [{"name": "tier", "value": "gold"}],
+            }),
+        ),
+        (
             "computed path",
             inbound(json!({"rewritePath": {"path": "/a/${request.params.room}/b"}})),
         ),
@@ -149,6 +156,24 @@ fn bad_steps_are_named_by_their_place() {
             inbound(json!({"setHeader": {"name": "X", "values": ["ok", "${clinet.ip}"]}})),
             "InvalidExpression",
             "spec.onHandshake.inbound[0].setHeader.values[1]: at ",
+        ),
+        (
+            "unknown variable in the Host header",
+            json!({"backend": {"url": "ws://a", "hostHeader": "${request.hots}"}}),
+            "InvalidExpression",
+            "spec.backend.hostHeader: at ",
+        ),
+        (
+            "the answer in the Host header",
+            json!({"backend": {"url": "ws://a", "hostHeader": "${response.status}"}}),
+            "InvalidExpression",
+            "spec.backend.hostHeader: at ",
+        ),
+        (
+            "no Host header",
+            json!({"backend": {"url": "ws://a", "hostHeader": "a:b"}}),
+            "Invalid",
+            "spec.backend.hostHeader: \"a:b\" is neither host nor host:port",
         ),
         (
             "condition that is no bool",

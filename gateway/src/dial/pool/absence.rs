@@ -12,17 +12,37 @@ pub(super) struct Absence {
     until: Option<Instant>,
 }
 
+/// The time for which a handshake keeps others away, and how it was before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reserved {
+    until: Instant,
+    before: Option<Instant>,
+}
+
 impl Absence {
     pub(super) fn is_out(&self, now: Instant) -> bool {
         self.until.is_some_and(|until| until > now)
     }
 
     /// A handshake goes there; failures so far. After an absence it goes alone.
-    pub(super) fn begin(&mut self, rule: PassiveHealthCheck, now: Instant) -> u32 {
-        if let Some(time) = self.time(rule) {
-            self.until = Some(now + time);
+    pub(super) fn begin(
+        &mut self,
+        rule: PassiveHealthCheck,
+        now: Instant,
+    ) -> (u32, Option<Reserved>) {
+        let reserved = self.time(rule).map(|time| {
+            let (until, before) = (now + time, self.until);
+            self.until = Some(until);
+            Reserved { until, before }
+        });
+        (self.failures, reserved)
+    }
+
+    /// It went without having found out anything: the next one may, as if it had not been there.
+    pub(super) fn abandoned(&mut self, Reserved { until, before }: Reserved) {
+        if self.until == Some(until) {
+            self.until = before;
         }
-        self.failures
     }
 
     /// For how long it is set aside, if that is news to who began at `failures`: handshakes that

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::absence::Reserved;
 use super::breaker::Turn;
 use super::{Rules, State};
 use crate::dial::BackendUrl;
+use crate::dial::outcome::{Consequence, Count, DialOutcome};
 
 /// A member that was chosen for a handshake. Dropped without a verdict, it says nothing.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ pub(crate) struct Effect {
 #[derive(Debug)]
 pub(crate) struct Seat(pub(super) Arc<State>);
 
-/// A handshake on its way, as the member's state knows it.
+/// A handshake on its way, as the member's state knows it. Dropped, it never was.
 #[derive(Debug)]
 pub(super) struct Attempt {
     state: Arc<State>,
@@ -38,6 +40,8 @@ pub(super) struct Attempt {
     failures: u32,
     /// Is it the one that tries whether the circuit may close, and has not said?
     tries: bool,
+    /// It keeps the others away until it has said whether the member is back.
+    reserved: Option<Reserved>,
 }
 
 impl<'a> Choice<'a> {
@@ -57,39 +61,37 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// It answered, and is well.
-    pub(crate) fn worked(mut self) -> (Seat, Effect) {
+    /// It ended so.
+    pub(crate) fn ended(mut self, outcome: DialOutcome, now: Instant) -> (Seat, Effect) {
+        let Consequence {
+            circuit, ejection, ..
+        } = outcome.consequence();
         let mut health = self.seat.0.health();
-        health.absence = Default::default();
-        let circuit = health.breaker.succeeded(self.attempt.conclude());
-        drop(health);
-        let absence = None;
-        (self.seat, Effect { absence, circuit })
-    }
-
-    /// It answered, but not as one that is well.
-    pub(crate) fn ailing(mut self, now: Instant) -> (Seat, Effect) {
-        let mut health = self.seat.0.health();
-        health.absence = Default::default();
-        let tried = self.attempt.conclude();
+        let absence = match ejection {
+            Count::Failure => health
+                .absence
+                .failed(self.attempt.failures, self.rules.passive, now),
+            Count::Success => {
+                health.absence = Default::default();
+                None
+            }
+            Count::Nothing => None,
+        };
+        if ejection != Count::Nothing {
+            self.attempt.reserved = None;
+        }
         let rule = self.rules.breaker;
-        let circuit = rule.and_then(|rule| health.breaker.failed(tried, rule, now));
+        let circuit = match circuit {
+            Count::Failure => {
+                let tried = self.attempt.conclude();
+                rule.and_then(|rule| health.breaker.failed(tried, rule, now))
+            }
+            Count::Success => health.breaker.succeeded(self.attempt.conclude()),
+            Count::Nothing => None,
+        };
+        // What it did not decide is undone when the attempt goes.
         drop(health);
-        let absence = None;
         (self.seat, Effect { absence, circuit })
-    }
-
-    /// It could not be reached, or did not answer. Handshakes that failed together count once for
-    /// the time it is set aside.
-    pub(crate) fn failed(mut self, now: Instant) -> Effect {
-        let mut health = self.seat.0.health();
-        let absence = health
-            .absence
-            .failed(self.attempt.failures, self.rules.passive, now);
-        let tried = self.attempt.conclude();
-        let rule = self.rules.breaker;
-        let circuit = rule.and_then(|rule| health.breaker.failed(tried, rule, now));
-        Effect { absence, circuit }
     }
 }
 
@@ -101,8 +103,10 @@ impl Attempt {
         if has_breaker && let Some(left) = health.breaker.open_for(now) {
             return Err(left);
         }
+        let (failures, reserved) = health.absence.begin(rules.passive, now);
         Ok(Self {
-            failures: health.absence.begin(rules.passive, now),
+            failures,
+            reserved,
             tries: has_breaker && health.breaker.enter(),
             state: Arc::clone(state),
         })
@@ -116,8 +120,15 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
+        if !self.tries && self.reserved.is_none() {
+            return;
+        }
+        let mut health = self.state.health();
         if self.tries {
-            self.state.health().breaker.abandoned(Instant::now());
+            health.breaker.abandoned(Instant::now());
+        }
+        if let Some(reserved) = self.reserved.take() {
+            health.absence.abandoned(reserved);
         }
     }
 }

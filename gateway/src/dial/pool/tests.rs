@@ -1,6 +1,7 @@
 mod circuit;
 
 use super::*;
+use crate::dial::outcome::DialOutcome;
 
 const FIRST_ABSENCE: Duration = Duration::from_secs(1);
 
@@ -19,6 +20,17 @@ fn pool(members: &[(&str, u32, u32)], before: Option<&Pool>) -> Pool {
     let members: Vec<_> = members.iter().map(|(u, w, p)| member(u, *w, *p)).collect();
     let first = BackendUrl::parse(&members[0].url).unwrap();
     Pool::new(&first, &members, Rules::default(), before).unwrap()
+}
+
+/// What most tests need of [`DialOutcome`].
+impl Choice<'_> {
+    fn worked(self) -> (Seat, Effect) {
+        self.ended(DialOutcome::Accepted, Instant::now())
+    }
+
+    fn failed(self, now: Instant) -> Effect {
+        self.ended(DialOutcome::NoConnection, now).1
+    }
 }
 
 /// Seats on every member after `count` handshakes that became tunnels.
@@ -130,6 +142,30 @@ fn after_an_absence_one_handshake_goes_first() {
     assert_eq!(pool.choose(ANY, later).unwrap().index, 1);
     drop(probe.worked().0);
     assert_eq!(pool.choose(ANY, later).unwrap().index, 0);
+}
+
+#[test]
+fn who_tries_after_an_absence_and_says_nothing_makes_room_for_the_next() {
+    let now = Instant::now();
+    let pool = pool(&[("ws://a", 100, 0), ("ws://b", 1, 0)], None);
+    pool.choose(ANY, now).unwrap().failed(now);
+    let later = now + FIRST_ABSENCE;
+    for outcome in [DialOutcome::ClientGone, DialOutcome::OutOfTime] {
+        let probe = pool.choose(ANY, later).unwrap();
+        assert_eq!(probe.index, 0, "{outcome:?}");
+        match outcome {
+            DialOutcome::ClientGone => drop(probe),
+            outcome => drop(probe.ended(outcome, later).0),
+        }
+    }
+    // An answer that one client spoilt shows that somebody is there.
+    let probe = pool.choose(ANY, later).unwrap();
+    drop(probe.ended(DialOutcome::BadNegotiation, later).0);
+    let seats: Vec<_> = (0..2)
+        .map(|_| pool.choose(ANY, later).unwrap())
+        .map(|choice| (choice.index, choice.worked().0))
+        .collect();
+    assert!(seats.iter().all(|(index, _)| *index == 0));
 }
 
 #[test]

@@ -24,7 +24,7 @@ async fn asked(proxy: &Proxy, backend: &str, answer: &str) -> (String, Result<()
     theirs.write_all(answer.as_bytes()).await.unwrap();
     theirs.shutdown().await.unwrap();
     let backend = BackendUrl::parse(backend).unwrap();
-    let result = proxy.tunnel(&mut ours, &backend).await;
+    let result = proxy.tunnel(&mut ours, &backend, 1024).await;
     drop(ours);
     let mut request = String::new();
     theirs.read_to_string(&mut request).await.unwrap();
@@ -54,6 +54,20 @@ async fn a_tunnel_is_asked_for_with_port_and_credentials() {
         request,
         "CONNECT [::2]:81 HTTP/1.1\r\nHost: [::2]:81\r\n\r\n"
     );
+}
+
+#[tokio::test]
+async fn the_head_of_a_proxys_answer_has_the_limit_of_answers() {
+    let proxy = Proxy::compile(&config("http://p", None), "apps", &Material::default()).unwrap();
+    let answer = format!("HTTP/1.1 200 OK\r\nX-A: {}\r\n\r\n", "a".repeat(2000));
+    let (_, result) = asked(&proxy, "ws://b", &answer).await;
+    let text = crate::chain::text_of(&result.unwrap_err());
+    assert!(
+        text.contains("limits.maxResponseHeaderBytes (1024 bytes)"),
+        "{text}"
+    );
+    let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\n\r\n";
+    asked(&proxy, "ws://b", interim).await.1.unwrap();
 }
 
 #[tokio::test]

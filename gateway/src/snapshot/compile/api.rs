@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tidegate_config::{ApiConfig, ObjectKey};
+use tidegate_config::{ApiConfig, GatewayLimits, ObjectKey};
 
 use super::Compilation;
 use crate::chain::text_of;
@@ -11,7 +11,7 @@ use crate::dial;
 use crate::dial::{
     BackendUrl, InvalidBackendTls, InvalidBackendUrl, InvalidPool, InvalidProxy, Pool, Proxy, Way,
 };
-use crate::policy::{InvalidPolicy, Pipeline, Scope, ScopePolicies};
+use crate::policy::{HostHeader, InvalidHostHeader, InvalidPolicy, Pipeline, Scope, ScopePolicies};
 use crate::relay::Rules;
 use crate::snapshot::Api;
 
@@ -22,8 +22,8 @@ pub(super) enum InvalidApi {
     Url(#[source] InvalidBackendUrl),
     #[error(transparent)]
     Pool(InvalidPool),
-    #[error("backend.hostHeader is no value of a Host field")]
-    HostHeader,
+    #[error(transparent)]
+    HostHeader(InvalidHostHeader),
     #[error("backend.tls")]
     Tls(#[source] InvalidBackendTls),
     #[error(transparent)]
@@ -37,6 +37,7 @@ struct Parts {
     backend: BackendUrl,
     pool: Arc<Pool>,
     way: Way,
+    host_header: Option<HostHeader>,
     policies: Arc<ScopePolicies>,
 }
 
@@ -69,6 +70,7 @@ impl Compilation<'_> {
                 backend: api.backend.clone(),
                 pool: Arc::clone(&api.pool),
                 way: api.way.clone(),
+                host_header: api.host_header.clone(),
                 policies: Arc::clone(&api.policies),
             }),
             None => self.parts(config, before.map(|before| &*before.pool)),
@@ -101,6 +103,7 @@ impl Compilation<'_> {
         self.previous.is_some_and(|before| {
             Arc::ptr_eq(&before.policies, gateway)
                 && before.settings.drain == self.update.config.settings.drain
+                && before.settings.limits == self.update.config.settings.limits
         })
     }
 
@@ -113,10 +116,8 @@ impl Compilation<'_> {
             before,
         );
         let pool = pool.map_err(InvalidApi::Pool)?;
-        let host_header = config.host_header.as_deref().unwrap_or_default();
-        if !host_header.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(InvalidApi::HostHeader);
-        }
+        let host_header = config.host_header.as_deref().map(HostHeader::compile);
+        let host_header = host_header.transpose().map_err(InvalidApi::HostHeader)?;
         let namespace = &config.key.namespace;
         let factory = &self.lasting.backend_tls;
         let backend_tls = factory
@@ -134,7 +135,9 @@ impl Compilation<'_> {
             way: Way {
                 tls: backend_tls,
                 proxy: proxy.transpose().map_err(InvalidApi::Proxy)?,
+                max_answer_head: 0,
             },
+            host_header,
             policies: Arc::new(policies),
         })
     }
@@ -149,10 +152,19 @@ impl Compilation<'_> {
         let Parts {
             backend,
             pool,
-            way,
+            mut way,
+            host_header,
             policies,
         } = parts;
+        let (limits, defaults) = (&config.limits, &self.update.config.settings.limits);
+        let head = limits.max_response_header_bytes;
+        way.max_answer_head = head.unwrap_or(defaults.default_response_header_bytes()) as usize;
+        let body = limits.max_response_body_bytes;
         Arc::new(Api {
+            max_answer_body: body
+                .unwrap_or(GatewayLimits::DEFAULT_RESPONSE_BODY_BYTES)
+                .into(),
+            host_header,
             pipeline: Pipeline::merge(&[gateway, &policies]),
             rules: Arc::new(Rules::new(config, &self.update.config.settings.drain)),
             metrics: self.lasting.metrics.api(&config.key),
@@ -182,7 +194,9 @@ impl Compilation<'_> {
             way: Way {
                 tls: plain.ok()?,
                 proxy: None,
+                max_answer_head: 0,
             },
+            host_header: None,
             policies: Arc::new(ScopePolicies::none()),
         };
         Some(self.assemble(config, parts, gateway, Some(message)))

@@ -1,6 +1,7 @@
 //! The circuit breaker: when it opens, who tries, what closes it.
 
 use super::*;
+use crate::dial::outcome::Count;
 
 const TRIP: Duration = Duration::from_secs(10);
 
@@ -56,9 +57,49 @@ fn an_answer_of_a_backend_that_is_not_well_counts_as_a_failure() {
     let now = Instant::now();
     let pool = guarded(1, None);
     let turns: Vec<_> = (0..3)
-        .map(|_| pool.choose(ANY, now).unwrap().ailing(now).1.circuit)
+        .map(|_| pool.choose(ANY, now).unwrap())
+        .map(|choice| choice.ended(DialOutcome::ServerError, now).1.circuit)
         .collect();
     assert_eq!(turns, [None, None, Some(Turn::Opened(TRIP))]);
+}
+
+/// What the table of the documentation says, seen at a circuit and at a member of a pool.
+#[test]
+fn each_outcome_counts_as_the_table_says() {
+    let now = Instant::now();
+    for outcome in DialOutcome::ALL {
+        let name = format!("{outcome:?}");
+        let end = |choice: Choice<'_>, at| match outcome {
+            // Whatever waits for the backend is dropped with the client.
+            DialOutcome::ClientGone => drop(choice),
+            outcome => drop(choice.ended(outcome, at).0),
+        };
+        let counts = outcome.consequence();
+        let pool = guarded(1, None);
+        for _ in 0..2 {
+            pool.choose(ANY, now).unwrap().failed(now);
+        }
+        end(pool.choose(ANY, now).unwrap(), now);
+        let is_open = pool.out(now).unwrap().circuit_open == 1;
+        assert_eq!(is_open, counts.circuit == Count::Failure, "{name}");
+        if !is_open {
+            pool.choose(ANY, now).unwrap().failed(now);
+            let is_open = pool.out(now).unwrap().circuit_open == 1;
+            assert_eq!(is_open, counts.circuit == Count::Nothing, "{name}: the row");
+        }
+        let pool = guarded(1, None);
+        open(&pool, 0, now);
+        let later = now + TRIP;
+        end(pool.choose(ANY, later).unwrap(), later);
+        let next = pool.choose(ANY, later + Duration::from_millis(1));
+        let is_shut = counts.circuit == Count::Failure;
+        assert_eq!(next.is_err(), is_shut, "{name}: who tried");
+        let two = [("ws://a", 1, 0), ("ws://b", 1, 1)];
+        let pool = self::pool(&two, None);
+        end(pool.choose(ANY, now).unwrap(), now);
+        let is_out = pool.out(now).unwrap().set_aside == 1;
+        assert_eq!(is_out, counts.ejection == Count::Failure, "{name}: ejected");
+    }
 }
 
 #[test]
