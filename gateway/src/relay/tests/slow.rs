@@ -95,12 +95,14 @@ async fn sip(from: &mut (impl AsyncRead + Unpin), size: usize) -> Vec<u8> {
 
 /// Says something all the time, or nothing at all.
 async fn talk(to: &mut (impl tokio::io::AsyncWrite + Unpin), talks: bool) {
-    while talks {
-        let word = frame(BINARY, b"tick", Some([0; 4]));
+    if !talks {
+        return std::future::pending().await;
+    }
+    let word = frame(BINARY, b"tick", Some([0; 4]));
+    loop {
         to.write_all(&word).await.expect("it is not heard any more");
         sleep(Duration::from_millis(20)).await;
     }
-    std::future::pending().await
 }
 
 #[tokio::test]
