@@ -106,7 +106,8 @@ pub struct WebSocketApiSpec {
         )
     )]
     pub hostnames: Vec<String>,
-    /// Path, compared byte for byte; unique per gateway and host.
+    /// Path; case matters. Compared in one spelling: `%61` is `a` (RFC 3986 §6.2.2). Unique per gateway
+    /// and host.
     #[schemars(length(min = 1, max = 1024), regex(pattern = r##"^/[!"$->@-~]*$"##))]
     pub path: String,
     /// Exact, Prefix or Template (`/rooms/{room}`, read as `request.params.room`). Default: Exact.

@@ -4,14 +4,15 @@ use std::fs;
 use std::path::Path;
 
 /// Each crate and what it may depend on, of ours.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("config", &[]),
     ("admin", &[]),
-    ("expr", &[]),
+    ("keys", &["config"]),
+    ("expr", &["keys"]),
     ("api", &["config"]),
-    ("plan", &["api", "config", "expr"]),
+    ("plan", &["api", "config", "expr", "keys"]),
     ("operator", &["plan", "admin", "api", "config"]),
-    ("gateway", &["admin", "config", "expr", "tcpinfo"]),
+    ("gateway", &["admin", "config", "expr", "keys", "tcpinfo"]),
     ("tcpinfo", &[]),
     ("cli", &["api", "config", "expr", "gateway", "plan"]),
     ("e2e", &["api", "config"]),
@@ -19,7 +20,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
 ];
 
 /// Crates that must not reach the cluster or the network.
-const PURE: [&str; 3] = ["config", "expr", "plan"];
+const PURE: [&str; 4] = ["config", "keys", "expr", "plan"];
 
 fn manifest(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -17,11 +17,13 @@ mod identity;
 mod limits;
 mod material;
 mod names;
+pub mod path;
 pub mod policy;
 mod rendered;
 mod shard;
 mod telemetry;
 mod timestamp;
+mod url_text;
 mod value;
 
 pub use backend::{
@@ -60,4 +62,5 @@ pub use telemetry::{
     LogSampling, MessageLabel, MetricLabels, Telemetry, TextLines, TraceExport,
 };
 pub use timestamp::{InvalidTimestamp, Timestamp};
+pub use url_text::{InvalidUrlText, check_path, check_url};
 pub use value::{NamedValue, ResolvedValue};

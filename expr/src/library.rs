@@ -31,7 +31,7 @@ mod url;
 use pattern::Pattern;
 
 pub(crate) use foreign::address_text;
-pub(crate) use token::is_algorithm;
+pub(crate) use token::{is_algorithm, problem_of_key};
 
 /// One way to call one function.
 #[derive(Debug)]

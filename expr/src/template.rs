@@ -1,5 +1,6 @@
 //! Templates: literal text with `${expression}` in it; `$${` is a literal `${`.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use cel::Value;
@@ -28,37 +29,37 @@ impl Template {
     /// Compiles a text; positions of errors count in the whole text.
     pub fn compile(text: &str, stage: Stage) -> Result<Self, CompileError> {
         let chars = characters(text)?;
-        let mut parts = Vec::new();
-        let mut literal = String::new();
-        let mut at = 0;
-        while at < chars.len() {
-            match &chars[at..] {
-                ['$', '$', '{', ..] => {
-                    literal.push_str("${");
-                    at += 3;
+        let part = |piece| {
+            Ok(match piece {
+                Piece::Literal(text) => Part::Literal(text),
+                Piece::Expression { start, end } => {
+                    Part::Expression(Program::part(&chars, start, end, stage)?)
                 }
-                ['$', '{', ..] => {
-                    let end = expression_end(&chars, at)?;
-                    let program = Program::part(&chars, at + 2, end, stage)?;
-                    if !literal.is_empty() {
-                        parts.push(Part::Literal(std::mem::take(&mut literal)));
-                    }
-                    parts.push(Part::Expression(program));
-                    at = end + 1;
+            })
+        };
+        let parts: Result<Vec<_>, _> = pieces(&chars)?.into_iter().map(part).collect();
+        Ok(Self {
+            parts: parts?.into(),
+        })
+    }
+
+    /// What the author of a text wrote, with `stand_in` for the value of each expression, and where
+    /// these stand: to be checked before there are values. The expressions are not compiled.
+    pub fn outline(
+        text: &str,
+        stand_in: &str,
+    ) -> Result<(String, Vec<Range<usize>>), CompileError> {
+        let (mut out, mut values) = (String::new(), Vec::new());
+        for piece in pieces(&characters(text)?)? {
+            match piece {
+                Piece::Literal(text) => out.push_str(&text),
+                Piece::Expression { .. } => {
+                    values.push(out.len()..out.len() + stand_in.len());
+                    out.push_str(stand_in);
                 }
-                [plain, ..] => {
-                    literal.push(*plain);
-                    at += 1;
-                }
-                [] => break,
             }
         }
-        if !literal.is_empty() || parts.is_empty() {
-            parts.push(Part::Literal(literal));
-        }
-        Ok(Self {
-            parts: parts.into(),
-        })
+        Ok((out, values))
     }
 
     /// The text itself, when no part of it is an expression.
@@ -71,15 +72,36 @@ impl Template {
 
     /// The text for these variables.
     pub fn render(&self, vars: &Variables) -> Result<String, EvalError> {
+        self.render_with(vars, |_| ())
+    }
+
+    /// The text for these variables, and where in it the values of expressions stand, from left to
+    /// right; what is between them its author wrote.
+    pub fn render_marked(
+        &self,
+        vars: &Variables,
+    ) -> Result<(String, Vec<Range<usize>>), EvalError> {
+        let mut values = Vec::with_capacity(self.parts.len());
+        let text = self.render_with(vars, |value| values.push(value))?;
+        Ok((text, values))
+    }
+
+    fn render_with(
+        &self,
+        vars: &Variables,
+        mut mark: impl FnMut(Range<usize>),
+    ) -> Result<String, EvalError> {
         let mut budget = Budget::new(MAX_STEPS);
         let mut out = String::new();
         for part in self.parts.iter() {
             match part {
                 Part::Literal(text) => out.push_str(text),
                 Part::Expression(program) => {
-                    let text = print(program, vars, &mut budget, out.len())
+                    let start = out.len();
+                    let text = print(program, vars, &mut budget, start)
                         .map_err(|error| vars.presentable(error))?;
                     out.push_str(&text);
+                    mark(start..out.len());
                 }
             }
         }
@@ -102,6 +124,49 @@ impl Template {
             Part::Expression(program) => program.named_values().collect(),
         })
     }
+}
+
+/// A part of a text that is not compiled yet.
+enum Piece {
+    Literal(String),
+    /// What stands between its braces.
+    Expression {
+        start: usize,
+        end: usize,
+    },
+}
+
+/// At least one.
+fn pieces(chars: &[char]) -> Result<Vec<Piece>, CompileError> {
+    let mut pieces = Vec::new();
+    let mut literal = String::new();
+    let mut at = 0;
+    while at < chars.len() {
+        match &chars[at..] {
+            ['$', '$', '{', ..] => {
+                literal.push_str("${");
+                at += 3;
+            }
+            ['$', '{', ..] => {
+                let end = expression_end(chars, at)?;
+                if !literal.is_empty() {
+                    pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+                }
+                let start = at + 2;
+                pieces.push(Piece::Expression { start, end });
+                at = end + 1;
+            }
+            [plain, ..] => {
+                literal.push(*plain);
+                at += 1;
+            }
+            [] => break,
+        }
+    }
+    if !literal.is_empty() || pieces.is_empty() {
+        pieces.push(Piece::Literal(literal));
+    }
+    Ok(pieces)
 }
 
 /// The text of one expression; the whole text so far counts towards the limit.

@@ -61,6 +61,8 @@ pub(crate) struct Exchange {
     pub(crate) scheme: UrlScheme,
     /// Host of the request, lower case, without the port.
     pub(crate) host: String,
+    /// The request's path as the route was found by it, where the client spelled it otherwise.
+    pub(crate) respelled: Option<String>,
     /// What the path's template matched, decoded.
     pub(crate) params: Vec<(String, String)>,
     pub(crate) gateway: ObjectKey,

@@ -14,12 +14,12 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rustls::ClientConfig;
 use tidegate_config::shown_url;
+use tidegate_keys::VerificationKey;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::drain::Drain;
 use crate::http_client::{Guard, HttpClient};
-use crate::jwt::VerificationKey;
 use crate::outage::Outage;
 
 pub(crate) use remote::RemoteKeys;

@@ -5,15 +5,14 @@
 //! verified (RFC 8725 §3.1).
 
 mod claims;
-mod key;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use tidegate_config::policy::JwtAlgorithm;
+use tidegate_keys::{VerificationKey, algorithm_named};
 
 pub(crate) use claims::{ClaimRule, Rules, check_claims};
-pub(crate) use key::{VerificationKey, library_name};
 
 /// Tokens have a few kilobytes at most; a larger one only costs time.
 pub(crate) const MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -123,26 +122,6 @@ fn object(part: &str, malformed: &'static str) -> Result<Map<String, Value>, Inv
         Some(Value::Object(fields)) => Ok(fields),
         _ => Err(Invalid::Malformed(malformed)),
     }
-}
-
-/// The algorithm of RFC 7518's name; case matters.
-pub(crate) fn algorithm_named(name: &str) -> Option<JwtAlgorithm> {
-    use JwtAlgorithm as A;
-    Some(match name {
-        "HS256" => A::HS256,
-        "HS384" => A::HS384,
-        "HS512" => A::HS512,
-        "RS256" => A::RS256,
-        "RS384" => A::RS384,
-        "RS512" => A::RS512,
-        "PS256" => A::PS256,
-        "PS384" => A::PS384,
-        "PS512" => A::PS512,
-        "ES256" => A::ES256,
-        "ES384" => A::ES384,
-        "EdDSA" => A::EdDSA,
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

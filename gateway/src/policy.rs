@@ -38,6 +38,7 @@ mod set_status;
 mod set_variable;
 mod size;
 mod subject;
+mod url_text;
 mod validate_client_certificate;
 mod validate_jwt;
 

@@ -61,6 +61,7 @@ pub(crate) enum Reason {
     Blocked,
     ReturnResponse,
     ExpressionFailed,
+    UrlNotSafe,
     RequestFailed,
     RequestTimeout,
     BackendAuthFailed,
@@ -80,7 +81,7 @@ pub(crate) enum Reason {
 impl Reason {
     /// All reasons, in the order of the documentation.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 63] = [
+    pub(crate) const ALL: [Self; 64] = [
         Self::InvalidRequest,
         Self::InvalidUpgrade,
         Self::UnsupportedVersion,
@@ -130,6 +131,7 @@ impl Reason {
         Self::Blocked,
         Self::ReturnResponse,
         Self::ExpressionFailed,
+        Self::UrlNotSafe,
         Self::RequestFailed,
         Self::RequestTimeout,
         Self::BackendAuthFailed,
@@ -157,6 +159,7 @@ impl Reason {
                 | Self::CountersUnavailable
                 | Self::CredentialsUnchecked
                 | Self::ExpressionFailed
+                | Self::UrlNotSafe
                 | Self::RequestFailed
                 | Self::RequestTimeout
                 | Self::BackendAuthFailed
@@ -226,6 +229,7 @@ impl Reason {
             Self::Blocked => "blocked",
             Self::ReturnResponse => "return_response",
             Self::ExpressionFailed => "expression_failed",
+            Self::UrlNotSafe => "url_not_safe",
             Self::RequestFailed => "request_failed",
             Self::RequestTimeout => "request_timeout",
             Self::BackendAuthFailed => "backend_auth_failed",

@@ -1,22 +1,27 @@
 //! Which API answers for a host and a path. Pure.
 //!
-//! A path is compared as the client wrote it, byte for byte, and is never decoded or normalised:
-//! `/a` and `/%61` are two paths. A path with a dot segment, also a hidden one (`%2e`, `..;x`, or
-//! behind an encoded slash), matches nothing at all, because the backend might resolve it to a path
-//! that the route does not cover. What a template matches is decoded for `request.params`.
+//! Paths are compared in one spelling (RFC 3986 §6.2.2): encoded unreserved characters are decoded, so
+//! that `/%61` is `/a`; case matters. What was compared is what goes on to a backend. A path with a dot
+//! segment, however it is hidden, matches nothing, because the backend might resolve it to a path that
+//! the route does not cover. Nor does a path that a more lenient reader (`//`, `%2F`, `;x`, `\\`) would
+//! give to another API: it would pass here by the rules of the one and be served there as the other's.
+//! What a template matches is decoded for `request.params`.
 //!
 //! Order: the most specific host first (exact, longest wildcard, any), for each host the most
 //! specific path (exact, template with literals first, longest prefix).
 
 mod host;
+mod near;
 mod template;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use percent_encoding::percent_decode_str;
 use tidegate_config::PathMatch;
+use tidegate_config::path::{has_dot_segment, lenient_reading, normalized};
 
 pub(crate) use host::HostTable;
 use template::Template;
@@ -25,6 +30,20 @@ use template::Template;
 #[derive(Debug)]
 pub(crate) struct Router<T> {
     hosts: HostTable<Paths<T>>,
+    /// The routes whose path has upper case in it, in lower case: only for hints.
+    folded: HostTable<Paths<T>>,
+}
+
+/// Two routes may lead to the same target.
+pub(crate) trait Target: Clone {
+    /// Is it the same?
+    fn is_same(&self, other: &Self) -> bool;
+}
+
+impl<T> Target for Arc<T> {
+    fn is_same(&self, other: &Self) -> bool {
+        Self::ptr_eq(self, other)
+    }
 }
 
 #[derive(Debug)]
@@ -43,12 +62,41 @@ pub(crate) struct Found<'a, T> {
     pub(crate) params: Vec<(String, String)>,
     /// What follows a prefix: empty, or with a leading `/`.
     pub(crate) remainder: String,
+    /// How did it match?
+    matching: PathMatch,
+    /// The path as it was compared, where the client spelled it otherwise.
+    pub(crate) respelled: Option<String>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NotFound<'a, T> {
+    /// No route has this host and path.
+    NoRoute,
+    /// The path has a dot segment.
+    DotSegment,
+    /// A more lenient reader would take the path for one of this target, and it is not the one that
+    /// has it as written.
+    Ambiguous(&'a T),
+}
+
+impl<'a, T> Found<'a, T> {
+    fn new(target: &'a T, matching: PathMatch) -> Self {
+        Self {
+            target,
+            params: Vec::new(),
+            remainder: String::new(),
+            matching,
+            respelled: None,
+        }
+    }
 }
 
 impl<T> Default for Router<T> {
     fn default() -> Self {
         Self {
             hosts: HostTable::default(),
+            folded: HostTable::default(),
         }
     }
 }
@@ -63,59 +111,82 @@ impl<T> Default for Paths<T> {
     }
 }
 
-impl<T: Clone> Router<T> {
+impl<T: Target> Router<T> {
     /// Adds a route on all `hosts` (none: on every host). An equal route that is there stays.
     pub(crate) fn add(&mut self, hosts: &[String], path: &str, matching: PathMatch, target: &T) {
-        let add = |paths: &mut Paths<T>| match matching {
-            PathMatch::Exact => {
-                paths
-                    .exact
-                    .entry(path.to_owned())
-                    .or_insert_with(|| target.clone());
-            }
-            PathMatch::Template => paths.templates.add(path, target.clone()),
-            PathMatch::Prefix => {
-                let prefix = path.trim_end_matches('/').to_owned();
-                paths
-                    .prefixes
-                    .entry(prefix)
-                    .or_insert_with(|| target.clone());
-            }
-        };
-        if hosts.is_empty() {
-            add(self.hosts.any());
+        let path = normalized(path);
+        add_to(&mut self.hosts, hosts, (&path, matching), target);
+        if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            let folded = near::folded(&path);
+            add_to(&mut self.folded, hosts, (&folded, matching), target);
         }
-        for host in hosts {
-            add(self.hosts.entry(host));
+    }
+
+    /// The route for `host` (lower case, without port) and the raw `path`.
+    pub(crate) fn find(&self, host: &str, path: &str) -> Result<Found<'_, T>, NotFound<'_, T>> {
+        if has_dot_segment(path) {
+            return Err(NotFound::DotSegment);
         }
+        let path = normalized(path);
+        let mut found = self.look(host, &path).ok_or(NotFound::NoRoute)?;
+        // An exact path is what its author wrote, whatever others may read.
+        if found.matching != PathMatch::Exact
+            && let Some(reading) = lenient_reading(&path)
+            && let Some(other) = self.look(host, &reading)
+            && !other.target.is_same(found.target)
+        {
+            return Err(NotFound::Ambiguous(other.target));
+        }
+        if let Cow::Owned(path) = path {
+            found.respelled = Some(path);
+        }
+        Ok(found)
+    }
+
+    fn look(&self, host: &str, path: &str) -> Option<Found<'_, T>> {
+        self.hosts.matching(host).find_map(|paths| paths.find(path))
     }
 }
 
-impl<T> Router<T> {
-    /// The route for `host` (lower case, without port) and the raw `path`.
-    pub(crate) fn find(&self, host: &str, path: &str) -> Option<Found<'_, T>> {
-        if has_dot_segment(path) {
-            return None;
+fn add_to<T: Clone>(
+    table: &mut HostTable<Paths<T>>,
+    hosts: &[String],
+    (path, matching): (&str, PathMatch),
+    target: &T,
+) {
+    if hosts.is_empty() {
+        table.any().add(path, matching, target);
+    }
+    for host in hosts {
+        table.entry(host).add(path, matching, target);
+    }
+}
+
+impl<T: Clone> Paths<T> {
+    fn add(&mut self, path: &str, matching: PathMatch, target: &T) {
+        let target = || target.clone();
+        match matching {
+            PathMatch::Exact => {
+                self.exact.entry(path.to_owned()).or_insert_with(target);
+            }
+            PathMatch::Template => self.templates.add(path, target()),
+            PathMatch::Prefix => {
+                let prefix = path.trim_end_matches('/').to_owned();
+                self.prefixes.entry(prefix).or_insert_with(target);
+            }
         }
-        self.hosts.matching(host).find_map(|paths| paths.find(path))
     }
 }
 
 impl<T> Paths<T> {
     fn find(&self, path: &str) -> Option<Found<'_, T>> {
         if let Some(target) = self.exact.get(path) {
-            return Some(Found {
-                target,
-                params: Vec::new(),
-                remainder: String::new(),
-            });
+            return Some(Found::new(target, PathMatch::Exact));
         }
         if let Some((target, params)) = self.templates.find(path) {
-            return Some(Found {
-                target,
-                params,
-                remainder: String::new(),
-            });
+            let mut found = Found::new(target, PathMatch::Template);
+            found.params = params;
+            return Some(found);
         }
         self.find_prefix(path)
     }
@@ -127,31 +198,11 @@ impl<T> Paths<T> {
         let mut end = path.len();
         loop {
             if let Some(target) = self.prefixes.get(&path[..end]) {
-                return Some(Found {
-                    target,
-                    params: Vec::new(),
-                    remainder: path[end..].to_owned(),
-                });
+                let mut found = Found::new(target, PathMatch::Prefix);
+                path[end..].clone_into(&mut found.remainder);
+                return Some(found);
             }
             end = path[..end].rfind('/')?;
         }
     }
-}
-
-/// Would some reader resolve a segment of this path to its parent or to itself?
-fn has_dot_segment(path: &str) -> bool {
-    // Without a dot, plain or encoded, there is nothing to look for: the usual case.
-    if !path.contains('.') && !path.contains('%') {
-        return false;
-    }
-    let decoded: Vec<u8> = percent_decode_str(path).collect();
-    decoded
-        .split(|byte| matches!(byte, b'/' | b'\\'))
-        .map(|segment| {
-            segment
-                .split(|byte| *byte == b';')
-                .next()
-                .unwrap_or(segment)
-        })
-        .any(|segment| matches!(segment, b"." | b".."))
 }

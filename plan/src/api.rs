@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
 use tidegate_api::{Reason, WebSocketApi};
+use tidegate_config::path::has_dot_segment;
 use tidegate_config::policy::OnHandshake;
 use tidegate_config::{ApiConfig, KeyNames, ObjectKey, PathMatch};
 
@@ -395,6 +396,10 @@ fn conflict(taken: &Taken, path: &str) -> Problem {
 fn path(path: &str, path_match: PathMatch) -> Option<Problem> {
     if !path.starts_with('/') {
         return Some(Problem::invalid("must begin with a slash").at("spec.path"));
+    }
+    if has_dot_segment(path) {
+        let text = "has a segment . or .., perhaps encoded: no request reaches it";
+        return Some(Problem::invalid(text).at("spec.path"));
     }
     let mut names = BTreeSet::new();
     let parameters = path.split('/').filter(|segment| segment.starts_with('{'));

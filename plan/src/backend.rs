@@ -207,7 +207,8 @@ pub(crate) fn check_url(text: &str) -> Result<(), Problem> {
     if url.fragment().is_some() {
         return refuse("must not have a fragment (RFC 6455 §3)");
     }
-    Ok(())
+    tidegate_config::check_url(text, &[])
+        .map_err(|why| Problem::invalid(format!("\"{text}\" cannot be used: {why}")))
 }
 
 /// A kubernetes.io/tls Secret; ids of its certificate chain and private key.
@@ -282,6 +283,11 @@ mod tests {
             "ws://user:secret@chat",
             "ws://chat/#part",
             "ws://chat:99999",
+            "ws://chat/a/../b",
+            "ws://chat/a/%2e%2e;x/b",
+            "ws://chat\\b",
+            "ws://chat/a\tb",
+            " ws://chat",
         ] {
             assert!(check_url(bad).is_err(), "{bad}");
         }

@@ -11,16 +11,21 @@ mod jwt;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Range;
 
 use tidegate_api::Reason;
 use tidegate_config::policy::{
     self, IfExists, OnHandshake, Policy, Section, SetBackend, Step, is_restricted_header,
 };
-use tidegate_config::{HARD_LIMIT_BYTES, MaterialId, NamedValue, ObjectKey, ResolvedValue};
+use tidegate_config::{
+    HARD_LIMIT_BYTES, InvalidUrlText, MaterialId, NamedValue, ObjectKey, ResolvedValue,
+    SecretKeyRef, check_path, check_url,
+};
+
+use tidegate_expr::Template;
 
 pub(crate) use address::is_network;
 pub(crate) use fragments::{Fragments, Places, judge};
-pub(crate) use jwt::KeyFamily;
 
 use self::fragments::{Expanded, comparable, expand, missing};
 use crate::backend;
@@ -416,6 +421,13 @@ fn bases(on_handshake: &OnHandshake) -> Vec<Problem> {
     problems
 }
 
+/// What is wrong with a Secret that is to be the key of tokens.
+fn unusable_key(namespace: &str, reference: &SecretKeyRef, why: &dyn std::error::Error) -> Problem {
+    let SecretKeyRef { name, key, .. } = reference;
+    let text = format!("key \"{key}\" of Secret {namespace}/{name} cannot be used: {why}");
+    Problem::unresolved(Reason::InvalidMaterial, text)
+}
+
 /// What is wrong with a header that a policy sets.
 fn free_header(name: &str, path: &str) -> Option<Problem> {
     let text = format!("{name} belongs to the handshake and cannot be set by a policy");
@@ -459,16 +471,23 @@ fn emit_metric(policy: &policy::EmitMetric, path: &str) -> Vec<Problem> {
     clash.into_iter().chain(wrong).collect()
 }
 
-/// Gateways refuse a path that climbs; one without an expression in it can be checked now.
+/// How a gateway checks the URL or path that a template gives.
+type CheckUrl = fn(&str, &[Range<usize>]) -> Result<(), InvalidUrlText>;
+
+/// What is wrong with what the author of a URL or path wrote, whatever its expressions give. Those that
+/// do not compile are told elsewhere.
+fn url_text(template: &str, check: CheckUrl) -> Option<Problem> {
+    // A digit can be a segment, a label and a port.
+    let (text, values) = Template::outline(template, "1").ok()?;
+    let why = check(&text, &values).err()?;
+    Some(Problem::invalid(why.to_string()))
+}
+
+/// Gateways refuse a path that climbs.
 fn rewrite_path(target: &str, path: &str) -> Vec<Problem> {
-    let plain = target.split('?').next().unwrap_or(target);
-    let plain = plain.to_ascii_lowercase().replace("%2e", ".");
-    let climbs = plain.split('/').any(|part| matches!(part, "." | ".."));
-    if target.contains("${") || !climbs {
-        return Vec::new();
-    }
-    let problem = Problem::invalid("the path has a segment . or ..");
-    vec![problem.at(&format!("{path}.path"))]
+    let problem = url_text(target, check_path);
+    let at = |problem: Problem| problem.at(&format!("{path}.path"));
+    problem.into_iter().map(at).collect()
 }
 
 /// A URL without an expression in it can be checked now; a name, where the pool is known.
@@ -477,11 +496,13 @@ fn set_backend(policy: &SetBackend, path: &str) -> Vec<Problem> {
         let problem = Problem::invalid("exactly one of url and ref must be set");
         return vec![problem.at(path)];
     }
-    let Some(url) = policy.url.as_deref().filter(|url| !url.contains("${")) else {
+    let Some(url) = policy.url.as_deref() else {
         return Vec::new();
     };
-    match backend::check_url(url) {
-        Ok(()) => Vec::new(),
-        Err(problem) => vec![problem.at(&format!("{path}.url"))],
-    }
+    let problem = match url.contains("${") {
+        true => url_text(url, check_url),
+        false => backend::check_url(url).err(),
+    };
+    let at = |problem: Problem| problem.at(&format!("{path}.url"));
+    problem.into_iter().map(at).collect()
 }

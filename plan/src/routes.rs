@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tidegate_api::OverlappingRoutes;
+use tidegate_config::path::normalized;
 use tidegate_config::{ApiConfig, ObjectKey, PathMatch};
 
 use crate::gateway::{GatewayDraft, ListenerDraft};
@@ -98,7 +99,8 @@ impl Routes {
             }
         }
         let at = (gateway.settings.key.clone(), listener.name.clone());
-        let pattern = Pattern::of(&api.path, api.path_match);
+        let spelled = normalized(&api.path);
+        let pattern = Pattern::of(&spelled, api.path_match);
         if refuses_overlaps(gateway) {
             let given = self.given.get(&at);
             let served = self.served.get(&at).filter(|_| !stays);
@@ -131,7 +133,8 @@ impl Routes {
         api: &ApiConfig,
     ) -> Vec<&ObjectKey> {
         let given = self.given.get(&(gateway.clone(), listener.to_owned()));
-        let pattern = Pattern::of(&api.path, api.path_match);
+        let spelled = normalized(&api.path);
+        let pattern = Pattern::of(&spelled, api.path_match);
         given.map_or_else(Vec::new, |hosts| hosts.around(host, &pattern, &api.key))
     }
 }
@@ -194,12 +197,14 @@ fn wider(host: &str) -> impl Iterator<Item = String> {
     parents.map(|parent| format!("*.{parent}")).chain(any)
 }
 
-/// Paths that match the same requests are the same text: names in a template do not matter, and
+/// Paths that match the same requests are the same text: encoded unreserved characters are decoded
+/// (RFC 3986 §6.2.2), names in a template do not matter, and
 /// how a path is compared does.
 fn shape(path: &str, path_match: PathMatch) -> String {
+    let path = &*normalized(path);
     match path_match {
         PathMatch::Exact => format!("={path}"),
-        PathMatch::Prefix => format!("^{path}"),
+        PathMatch::Prefix => format!("^{}", path.trim_end_matches('/')),
         PathMatch::Template => {
             let segment = |s: &str| {
                 if s.starts_with('{') {
@@ -233,6 +238,11 @@ mod tests {
             (("/{x}/b", Template), ("/{y}/b", Template), true),
             (("/{x}/b", Template), ("/{x}/c", Template), false),
             (("/{x}", Template), ("/x", Exact), false),
+            (("/%61", Exact), ("/a", Exact), true),
+            (("/a%2fb", Exact), ("/a%2Fb", Exact), true),
+            (("/a%2Fb", Exact), ("/a/b", Exact), false),
+            (("/%61/{x}", Template), ("/a/{y}", Template), true),
+            (("/%61", Prefix), ("/a/", Prefix), true),
         ] {
             assert_eq!(shape(a.0, a.1) == shape(b.0, b.1), same, "{a:?} {b:?}");
         }

@@ -46,9 +46,15 @@ pub struct JwtKey {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub id: Option<String>,
-    /// HMAC secret (its bytes) or public key or certificate (PEM).
+    /// HMAC secret (its bytes), or public key or certificate (PEM, also with text around it). A
+    /// secret has at least the bytes of the algorithm's hash (RFC 7518 §3.2): 32, 48 or 64 for HS256,
+    /// HS384, HS512. Key material in any other form is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_key_ref: Option<SecretKeyRef>,
+    /// Accept an HMAC secret that is shorter than the algorithm's hash. It can be guessed from one
+    /// token. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_short_secret: bool,
     /// RSA modulus, base64url.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]

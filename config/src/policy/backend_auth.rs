@@ -72,8 +72,13 @@ pub struct SignedJwt {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 32))]
     pub claims: Vec<SignedClaim>,
-    /// The key: for HS algorithms the secret itself, otherwise a private key in PEM form.
+    /// The key: for HS algorithms the secret itself, with at least the bytes of the hash (RFC 7518
+    /// §3.2: 32, 48 or 64), otherwise a private key in PEM form.
     pub secret_ref: SecretKeyRef,
+    /// Sign with an HMAC secret that is shorter than the algorithm's hash. It can be guessed from one
+    /// token. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_short_secret: bool,
     /// How it is signed.
     pub algorithm: JwtAlgorithm,
     /// Name of the key in the token's header (kid).

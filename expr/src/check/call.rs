@@ -255,6 +255,11 @@ fn literal_arguments(name: &str, args: &[Node]) -> Checked<Option<Pattern>> {
             format!("\"{algorithm}\" is no signature algorithm"),
         ));
     }
+    if let ("jwt.sign", Some((at, key)), Some((_, algorithm))) = (name, literal(1), literal(2))
+        && let Some(problem) = library::problem_of_key(algorithm, key)
+    {
+        return Err(CompileError::new(at, problem));
+    }
     match literal(1) {
         Some((at, source)) if pattern::takes_pattern(name) => {
             let pattern = pattern::compile_literal(source);

@@ -122,6 +122,11 @@ fn hmac_sha256(call: &mut Call<'_>) -> Result<Value, Fault> {
     call.budget.spend(STEPS_PER_DIGEST)?;
     call.budget
         .spend_bytes(call.octets(0)?.len().saturating_add(call.octets(1)?.len()))?;
+    // Other protocols have keys of other lengths, and derive keys from keys; but nothing is no key, and
+    // a value that was not set is nothing.
+    if call.octets(0)?.is_empty() {
+        return Err(Fault::new("hmacSha256: the key is empty"));
+    }
     let key = hmac::Key::new(hmac::HMAC_SHA256, call.octets(0)?);
     Ok(Value::from(
         hmac::sign(&key, call.octets(1)?).as_ref().to_vec(),

@@ -87,7 +87,22 @@ const FAILURES: &[(&str, &str, &str)] = &[
     (
         "empty key",
         "jwt.sign({}, string(b''), 'HS256', 1)",
-        "at 0: jwt.sign: the key is empty",
+        "at 13: jwt.sign: the key: it is empty",
+    ),
+    (
+        "short key",
+        "jwt.sign({}, request.path + 'x', 'HS256', 1)",
+        "at 0: jwt.sign: the key: it has 3 bytes, and HS256 needs 32 or more (RFC 7518 §3.2): take a longer one",
+    ),
+    (
+        "a key of another kind",
+        "jwt.sign({}, json.encode({'kty': 'RSA'}), 'HS256', 1)",
+        "at 0: jwt.sign: the key: it looks like JSON, such as a JSON Web Key, which is no HMAC secret: a public key goes in as PEM, an RSA key also as n and e, a key set as a URL in jwks; of a symmetric key (kty oct) put the decoded bytes of k there",
+    ),
+    (
+        "no key",
+        "hmacSha256(string(b''), 'a')",
+        "at 0: hmacSha256: the key is empty",
     ),
     (
         "no PEM",
@@ -199,14 +214,14 @@ fn names_of_namespaces_do_not_collide() {
 #[test]
 fn signed_tokens_verify() {
     use jsonwebtoken::{DecodingKey, Validation, decode};
-    let source = "jwt.sign({'sub': 'ann', 'exp': 1}, 'key-of-the-test', 'HS384', duration('1h'))";
+    let source = "jwt.sign({'sub': 'ann', 'exp': 1}, 'a-key-of-the-test-with-48-bytes-as-HS384-demands-', 'HS384', duration('1h'))";
     let token = evaluate(source, &handshake()).expect("a token");
     let Value::String(token) = token else {
         panic!("{token:?}");
     };
     let mut validation = Validation::new(jsonwebtoken::Algorithm::HS384);
     validation.validate_exp = false;
-    let key = DecodingKey::from_secret(b"key-of-the-test");
+    let key = DecodingKey::from_secret(b"a-key-of-the-test-with-48-bytes-as-HS384-demands-");
     let claims = decode::<serde_json::Value>(token.as_str(), &key, &validation)
         .expect("verifies")
         .claims;

@@ -109,3 +109,16 @@ fn only_a_text_without_expressions_is_literal() {
     assert_eq!(literal("a $${b}").as_deref(), Some("a ${b}"));
     assert_eq!(literal("${'a'}"), None);
 }
+
+#[test]
+fn a_text_says_which_of_it_values_gave() {
+    let template = Template::compile("a${vars.n}-${''}${request.id}", Stage::Inbound).unwrap();
+    let (text, values) = template.render_marked(&handshake()).unwrap();
+    assert_eq!(text, render("a${vars.n}-${''}${request.id}").unwrap());
+    let given: Vec<_> = values.iter().map(|value| &text[value.clone()]).collect();
+    assert_eq!(given.len(), 3);
+    assert_eq!(format!("a{}-{}{}", given[0], given[1], given[2]), text);
+    let (text, values) = Template::outline("a${not.known}-${'}'}${1}$${", "xy").unwrap();
+    assert_eq!((&*text, &*values), ("axy-xyxy${", &[1..3, 4..6, 6..8][..]));
+    assert!(Template::outline("a${'b", "x").is_err());
+}

@@ -348,6 +348,11 @@ fn constant_calls_that_always_fail_are_refused() {
             "jwt.sign({}, 'key', 'HS257', 60)",
             "at 20: \"HS257\" is no signature algorithm",
         ),
+        (
+            "short key",
+            "jwt.sign({}, 'key', 'HS256', 60)",
+            "at 13: jwt.sign: the key: it has 3 bytes, and HS256 needs 32 or more (RFC 7518 §3.2): take a longer one",
+        ),
     ]);
 }
 

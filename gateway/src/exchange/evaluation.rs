@@ -303,7 +303,7 @@ impl Exchange {
             "scheme": self.scheme_name(),
             "host": self.host,
             "authority": self.authority(),
-            "path": request.path,
+            "path": self.respelled.as_deref().unwrap_or(&request.path),
             "originalUrl": self.url(),
             "rawQuery": raw_query,
             "headers": header_lists(&request.headers),

@@ -13,6 +13,7 @@ use crate::exchange::{AnswerHeaders, ClientInfo, Evaluation, Exchange, TlsInfo, 
 use crate::head::{RequestHead, Version};
 use crate::policy::HostHeader;
 use crate::refusal::{Origin, Reason, Refusal};
+use crate::route::NotFound;
 use crate::session::{LimitKey, LimitReached, Reservation};
 use crate::snapshot::{Api, Listener, Port, Product, Snapshot};
 use crate::transport::Transport;
@@ -62,10 +63,9 @@ pub(super) fn route(
         return Err(misdirected("HTTP/2 was agreed on with another listener"));
     }
     check_tls(listener, visitor.tls.as_mut())?;
-    let found = listener
-        .router
-        .find(&visitor.request.host, &visitor.request.path);
-    let found = found.ok_or_else(|| not_found("no API has this host and path"))?;
+    let (host, path) = (&visitor.request.host, &visitor.request.path);
+    let found = listener.router.find(host, path);
+    let found = found.map_err(|why| no_route(&why, listener, &visitor.request))?;
     let api = Arc::clone(found.target);
     let scheme = port.scheme();
     if !api.config.protocols.contains(&scheme) {
@@ -79,6 +79,7 @@ pub(super) fn route(
     }
     let place = Place {
         scheme,
+        respelled: found.respelled,
         params: found.params,
         remainder: found.remainder,
     };
@@ -94,6 +95,8 @@ pub(super) fn route(
 /// Where a request was found to go.
 struct Place {
     scheme: UrlScheme,
+    /// The path, where the client spelled it otherwise.
+    respelled: Option<String>,
     params: Vec<(String, String)>,
     /// Of the path, behind a prefix.
     remainder: String,
@@ -130,6 +133,7 @@ fn exchange(snapshot: &Snapshot, api: &Api, visitor: Visitor, place: Place) -> E
             tls,
         },
         scheme: place.scheme,
+        respelled: place.respelled,
         params: place.params,
         gateway: snapshot.settings.key.clone(),
         api: Arc::clone(&api.config),
@@ -270,6 +274,32 @@ fn too_many(status: u16, of: &str) -> Refusal {
     let message = format!("Too many connections for this {of}");
     Refusal::new(status, Reason::ConnectionLimit, Origin::Gateway, message)
         .header(RETRY_AFTER, RETRY_WHEN_FULL)
+}
+
+/// The log says what is nearly there; the client does not learn which APIs there are.
+fn no_route(why: &NotFound<'_, Arc<Api>>, listener: &Listener, request: &RequestHead) -> Refusal {
+    let detail = match why {
+        NotFound::DotSegment => "the path has a segment . or .., perhaps encoded".to_owned(),
+        NotFound::Ambiguous(other) => format!(
+            "the path can be read as one of WebSocketApi {}, and is not the one of it as written: //, \
+             an encoded slash, ;parameters or the like",
+            other.config.key
+        ),
+        NotFound::NoRoute => {
+            let near = listener.router.near(&request.host, &request.path);
+            near.map_or_else(
+                || "no API has this host and path".to_owned(),
+                |near| {
+                    let (api, by) = (&near.target.config, near.difference.as_str());
+                    format!(
+                        "no API has this host and path; that of WebSocketApi {}, {}, differs {by}",
+                        api.key, api.path
+                    )
+                },
+            )
+        }
+    };
+    not_found(&detail)
 }
 
 /// Azure API Management's text.

@@ -176,7 +176,7 @@ fn port<'a>(
     };
     let routes = |port: &&Arc<Port>| {
         let listener = port.listener(&head.host);
-        listener.is_some_and(|listener| listener.router.find(&head.host, &head.path).is_some())
+        listener.is_some_and(|listener| listener.router.find(&head.host, &head.path).is_ok())
     };
     let speaks = |port: &&Arc<Port>| port.protocol == wanted;
     let ports = || snapshot.ports.values();

@@ -1,11 +1,11 @@
 //! The two documents: OpenID Connect discovery and JSON Web Key Set.
 
 use serde_json::Value;
+use tidegate_keys::VerificationKey;
 use url::Url;
 
 use super::{KeySet, Source};
 use crate::http_client::{FetchError, HttpClient};
-use crate::jwt::VerificationKey;
 
 /// Providers publish two or three keys, a few for many tenants some hundred.
 const MAX_KEYS: usize = 1024;

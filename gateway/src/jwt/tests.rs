@@ -8,7 +8,8 @@ use rcgen::{
 use serde_json::json;
 use tidegate_config::policy::Match;
 
-use super::key::InvalidKey;
+use tidegate_keys::{InvalidKey, InvalidSecret, SecretLength};
+
 use super::*;
 
 /// An HMAC secret.
@@ -115,7 +116,9 @@ fn each_algorithm_verifies_with_keys_of_its_type_only() {
     ];
     let verifiers: Vec<_> = signers
         .iter()
-        .map(|(_, bytes, _)| VerificationKey::from_secret(None, bytes).unwrap())
+        .map(|(_, bytes, _)| {
+            VerificationKey::from_secret(None, bytes, SecretLength::OfHash).unwrap()
+        })
         .collect();
     for (i, (key, _, algorithms)) in signers.iter().enumerate() {
         for algorithm in *algorithms {
@@ -146,7 +149,8 @@ fn a_public_key_is_never_an_hmac_secret() {
     let public = rsa().public_key_pem();
     let key = EncodingKey::from_secret(public.as_bytes());
     let forged = sign_with(Algorithm::HS256, &key, None, &json!({"sub": "admin"}));
-    let verifier = VerificationKey::from_secret(None, public.as_bytes()).unwrap();
+    let verifier =
+        VerificationKey::from_secret(None, public.as_bytes(), SecretLength::OfHash).unwrap();
     let token = Token::parse(&forged).unwrap();
     assert!(!verifier.fits(JwtAlgorithm::HS256));
     assert!(!token.is_signed_by(&verifier, JwtAlgorithm::HS256));
@@ -164,7 +168,7 @@ fn certificates_are_keys() {
     ] {
         let certificate = CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
         let pem = certificate.self_signed(pair).unwrap().pem();
-        let key = VerificationKey::from_secret(None, pem.as_bytes()).unwrap();
+        let key = VerificationKey::from_secret(None, pem.as_bytes(), SecretLength::OfHash).unwrap();
         assert!(key.fits(algorithm), "{algorithm:?}");
     }
 }
@@ -190,8 +194,9 @@ fn modulus_and_exponent_are_a_key() {
 fn what_is_no_key_says_why() {
     let private = rsa().serialize_pem();
     let short = URL_SAFE_NO_PAD.encode([0xc1; 128]);
-    let from = |bytes: &[u8]| VerificationKey::from_secret(None, bytes).unwrap_err();
-    assert_eq!(from(b""), InvalidKey::Empty);
+    let from =
+        |bytes: &[u8]| VerificationKey::from_secret(None, bytes, SecretLength::OfHash).unwrap_err();
+    assert_eq!(from(b""), InvalidKey::Secret(InvalidSecret::Empty));
     assert_eq!(from(private.as_bytes()), InvalidKey::Private);
     assert_eq!(
         from(b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"),

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
-use jsonwebtoken::{AlgorithmFamily, EncodingKey, Header};
+use jsonwebtoken::Header;
 use serde_json::{Map, Value as Json};
 use tidegate_config::MaterialId;
-use tidegate_config::policy::{self, JwtAlgorithm};
+use tidegate_config::policy;
 use tidegate_expr::{Value, to_json};
+use tidegate_keys::{SecretLength, SigningKey, library_name};
 
 use super::call::{basic, caller, token_source};
 use super::compile::{Compiler, InvalidPolicy};
@@ -20,7 +21,6 @@ use super::set_header::header_value;
 use crate::chain::text_of;
 use crate::exchange::Exchange;
 use crate::http_client::CallError;
-use crate::jwt::library_name;
 use crate::refusal::{Origin, Reason, Refusal};
 use crate::token_source::{IssuedToken, TokenSource};
 
@@ -43,7 +43,7 @@ enum Credentials {
 struct Signer {
     claims: Vec<(String, Text)>,
     header: Header,
-    key: EncodingKey,
+    key: SigningKey,
     /// In seconds.
     ttl: u64,
 }
@@ -155,15 +155,9 @@ impl Signer {
         })?;
         let mut header = Header::new(library_name(policy.algorithm));
         header.kid.clone_from(&policy.key_id);
-        let key = signing_key(policy.algorithm, bytes).ok_or_else(|| {
-            let problem = format!("the key does not fit {:?}", policy.algorithm);
-            compiler.invalid(field, problem)
-        })?;
-        // A key may be well-formed and yet not sign: of another curve, or too short.
-        jsonwebtoken::encode(&header, &Map::new(), &key).map_err(|_| {
-            let problem = format!("the key does not sign with {:?}", policy.algorithm);
-            compiler.invalid(field, problem)
-        })?;
+        let length = SecretLength::allowing_short(policy.allow_short_secret);
+        let key = SigningKey::parse(policy.algorithm, bytes, length)
+            .map_err(|error| compiler.invalid(field, error.to_string()))?;
         Ok(Self {
             claims: claims.collect::<Result<_, _>>()?,
             header,
@@ -189,20 +183,9 @@ impl Signer {
         let ttl = i64::try_from(self.ttl).unwrap_or(i64::MAX);
         claims.insert("iat".to_owned(), Json::from(now));
         claims.insert("exp".to_owned(), Json::from(now.saturating_add(ttl)));
-        let token = jsonwebtoken::encode(&self.header, &claims, &self.key);
+        let token = jsonwebtoken::encode(&self.header, &claims, self.key.encoding_key());
         let token = token.map_err(|error| expression_failed(format!("signedJwt: {error}")))?;
         Ok(format!("Bearer {token}"))
-    }
-}
-
-/// The key, when it is of the algorithm's kind.
-fn signing_key(algorithm: JwtAlgorithm, bytes: &[u8]) -> Option<EncodingKey> {
-    match library_name(algorithm).family() {
-        // An empty key signs what everybody can sign.
-        AlgorithmFamily::Hmac => (!bytes.is_empty()).then(|| EncodingKey::from_secret(bytes)),
-        AlgorithmFamily::Rsa => EncodingKey::from_rsa_pem(bytes).ok(),
-        AlgorithmFamily::Ec => EncodingKey::from_ec_pem(bytes).ok(),
-        AlgorithmFamily::Ed => EncodingKey::from_ed_pem(bytes).ok(),
     }
 }
 

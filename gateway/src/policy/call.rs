@@ -25,6 +25,7 @@ use url::Url;
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, expression_failed};
 use super::set_header::header_value;
+use super::url_text::UrlText;
 use crate::chain::text_of;
 use crate::exchange::Exchange;
 use crate::http_client::{Call, CallError, Caller, place_of};
@@ -47,7 +48,7 @@ const UNDER_WAY: usize = 256;
 #[derive(Debug)]
 pub(super) struct Request {
     method: Method,
-    url: Text,
+    url: UrlText,
     headers: Vec<(HeaderName, Text)>,
     body: Option<Text>,
     timeout: Duration,
@@ -87,7 +88,7 @@ impl Request {
         let method = method.map_err(|error| compiler.invalid(at, text_of(&error)))?;
         Ok(Self {
             method,
-            url: compiler.text(&format!("{at}.url"), outgoing.url)?,
+            url: UrlText::url(&format!("{at}.url"), outgoing.url, compiler)?,
             headers,
             body: compiler.optional_text(&format!("{at}.body"), outgoing.body)?,
             timeout: outgoing.timeout.get(),
@@ -211,10 +212,7 @@ fn url(text: &str) -> Result<Url, Refusal> {
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
             "it must not contain a user or password".to_owned()
         }
-        Ok(mut url) => {
-            url.set_fragment(None);
-            return Ok(url);
-        }
+        Ok(url) => return Ok(url),
     };
     Err(expression_failed(format!(
         "the URL is not usable: {problem}"

@@ -1,6 +1,7 @@
 //! Expressions of policies: compiled once, evaluated over an exchange.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use tidegate_expr::{CompileError, EvalError, Program, Stage, Template, Value, to_text};
 
@@ -64,6 +65,14 @@ impl Text {
                 Ok(Cow::Owned(text))
             }
         }
+    }
+
+    /// The text for this exchange, and where in it values stand.
+    pub(super) fn render_marked(
+        &self,
+        exchange: &mut Exchange,
+    ) -> Result<(String, Vec<Range<usize>>), Refusal> {
+        self.0.render_marked(exchange.variables()).map_err(failed)
     }
 
     /// What the template's only expression gives, with its type; of any other template the text.

@@ -5,6 +5,7 @@ use tidegate_config::{PoolMember, policy};
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, expression_failed};
 use super::size::upstream_fits;
+use super::url_text::UrlText;
 use crate::chain::text_of;
 use crate::dial::BackendUrl;
 use crate::exchange::Exchange;
@@ -14,7 +15,7 @@ use crate::refusal::Refusal;
 #[derive(Debug)]
 pub(super) enum SetBackend {
     Fixed(BackendUrl),
-    Rendered(Text),
+    Rendered(UrlText),
     /// Name of a member of the pool.
     Member(Text),
 }
@@ -25,7 +26,7 @@ impl SetBackend {
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
         let text = match (&policy.url, &policy.member) {
-            (Some(url), None) => compiler.text("setBackend.url", url)?,
+            (Some(url), None) => UrlText::url("setBackend.url", url, compiler)?,
             (None, Some(member)) => {
                 return Ok(Self::Member(compiler.text("setBackend.ref", member)?));
             }

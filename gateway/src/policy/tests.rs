@@ -54,6 +54,7 @@ pub(crate) fn exchange_to(backend: &str, query: Option<&str>) -> Exchange {
         },
         scheme: UrlScheme::Ws,
         host: "example.com".to_owned(),
+        respelled: None,
         params: vec![("room".to_owned(), "blue".to_owned())],
         gateway: ObjectKey::new("infra", "edge"),
         api: Arc::new(api()),

@@ -1,4 +1,11 @@
+use super::near::Difference;
 use super::*;
+
+impl Target for &'static str {
+    fn is_same(&self, other: &Self) -> bool {
+        self == other
+    }
+}
 
 fn router(routes: &[(&[&str], &str, PathMatch, &'static str)]) -> Router<&'static str> {
     let mut router = Router::default();
@@ -10,7 +17,7 @@ fn router(routes: &[(&[&str], &str, PathMatch, &'static str)]) -> Router<&'stati
 }
 
 fn found(router: &Router<&'static str>, host: &str, path: &str) -> Option<&'static str> {
-    router.find(host, path).map(|found| *found.target)
+    router.find(host, path).ok().map(|found| *found.target)
 }
 
 #[test]
@@ -43,17 +50,127 @@ fn exact_beats_template_beats_the_longest_prefix() {
 }
 
 #[test]
-fn an_exact_path_is_compared_byte_for_byte() {
+fn equal_spellings_are_one_path() {
     let router = router(&[
-        (&[], "/a%2Fb", PathMatch::Exact, "encoded"),
-        (&[], "/chat", PathMatch::Exact, "chat"),
+        (&[], "/a%2fb", PathMatch::Exact, "encoded"),
+        (&[], "/ch%61t", PathMatch::Exact, "chat"),
+        (&[], "/r%6Fom/{id}", PathMatch::Template, "room"),
+        (&[], "/api", PathMatch::Prefix, "open"),
+        (&[], "/api/admin", PathMatch::Prefix, "guarded"),
     ]);
-    assert_eq!(found(&router, "h", "/a%2Fb"), Some("encoded"));
-    for path in [
-        "/a%2fb", "/a/b", "/Chat", "/chat/", "/chat/x", "/ch%61t", "//chat", "/",
+    for (path, target) in [
+        ("/a%2Fb", "encoded"),
+        ("/a%2fb", "encoded"),
+        ("/chat", "chat"),
+        ("/ch%61t", "chat"),
+        ("/%63%68%61%74", "chat"),
+        ("/room/x", "room"),
+        ("/roo%6D/x", "room"),
+        ("/api/admin/x", "guarded"),
+        ("/api/%61dmin/x", "guarded"),
+        ("/api/%61d%6din", "guarded"),
+        ("/api/%%36%31dmin/x", "guarded"),
+        ("/%61pi/x", "open"),
     ] {
+        assert_eq!(found(&router, "h", path), Some(target), "{path}");
+    }
+    for path in ["/a/b", "/Chat", "/chat/", "/chat/x", "//chat", "/"] {
         assert_eq!(found(&router, "h", path), None, "{path}");
     }
+    let found = router.find("h", "/%61pi/%7ex/%2f").unwrap();
+    assert_eq!(found.remainder, "/~x/%2F");
+    assert_eq!(found.respelled.as_deref(), Some("/api/~x/%2F"));
+    assert_eq!(router.find("h", "/api/x").unwrap().respelled, None);
+}
+
+#[test]
+fn what_a_lenient_reader_gives_to_another_api_is_nobodys() {
+    use PathMatch::{Exact, Prefix, Template};
+    let router = router(&[
+        (&[], "/api", Prefix, "open"),
+        (&["exact.test"], "/api/admin", Prefix, "guarded"),
+        (&[], "/api/admin", Prefix, "guarded"),
+        (&[], "/rooms/{id}", Template, "room"),
+        (&[], "/rooms/{id}/log", Template, "log"),
+        (&[], "/files/a%2Fb", Exact, "file"),
+        (&[], "/files/a", Prefix, "files"),
+    ]);
+    for (path, other) in [
+        ("/api//admin/x", "guarded"),
+        ("/api/admin%2fx", "guarded"),
+        ("/api%2fadmin/x", ""),
+        ("/api/admin%252fx", "guarded"),
+        ("/api/%2561dmin/x", "guarded"),
+        ("/api/admin;a=b/x", "guarded"),
+        ("/api/admin%3Ba/x", "guarded"),
+        ("/api/admin\\x", "guarded"),
+        ("/api/admin%5cx", "guarded"),
+        ("/api/;/admin", "guarded"),
+        ("/api/admin%00/x", "guarded"),
+        ("/api/admin%20/x", "guarded"),
+        ("/rooms/secret%2Flog", "log"),
+    ] {
+        let expected = match other {
+            "" => NotFound::NoRoute,
+            _ => NotFound::Ambiguous(&other),
+        };
+        for host in ["h", "exact.test"] {
+            assert_eq!(
+                router.find(host, path).unwrap_err(),
+                expected,
+                "{host}{path}"
+            );
+        }
+    }
+    // Where nobody else would get it, it passes as it is.
+    for (path, target) in [
+        ("/api//x", "open"),
+        ("/api/a%2Fb", "open"),
+        ("/api/x;v=1", "open"),
+        ("/rooms/a%2Fb", "room"),
+        ("/rooms/a;b", "room"),
+        ("/files/a%2fb", "file"),
+    ] {
+        assert_eq!(found(&router, "h", path), Some(target), "{path}");
+    }
+}
+
+#[test]
+fn a_route_that_differs_by_a_slash_or_by_case_is_known() {
+    use Difference::{Case, Slash, SlashAndCase};
+    use PathMatch::{Exact, Prefix, Template};
+    let router = router(&[
+        (&[], "/chat", Exact, "chat"),
+        (&[], "/Docs/", Exact, "docs"),
+        (&[], "/rooms/{Room}/log", Template, "log"),
+        (&[], "/Api", Prefix, "api"),
+        (&["only.test"], "/only", Exact, "only"),
+    ]);
+    for (path, expected) in [
+        ("/chat/", Some(("chat", Slash))),
+        ("//chat", Some(("chat", Slash))),
+        ("/chat//", Some(("chat", Slash))),
+        ("/Docs", Some(("docs", Slash))),
+        ("/rooms/Blue/log/", Some(("log", Slash))),
+        ("/rooms//Blue/log", Some(("log", Slash))),
+        ("//Api/x", Some(("api", Slash))),
+        ("/Chat", Some(("chat", Case))),
+        ("/CH%41T", Some(("chat", Case))),
+        ("/docs/", Some(("docs", Case))),
+        ("/Rooms/Blue/LOG", Some(("log", Case))),
+        ("/api/x", Some(("api", Case))),
+        ("/CHAT/", Some(("chat", SlashAndCase))),
+        ("/docs", Some(("docs", SlashAndCase))),
+        ("/only/", None),
+        ("/chats", None),
+        ("/", None),
+    ] {
+        assert_eq!(router.find("h", path), Err(NotFound::NoRoute), "{path}");
+        let near = router.near("h", path);
+        let near = near.map(|near| (*near.target, near.difference));
+        assert_eq!(near, expected, "{path}");
+    }
+    assert!(router.near("only.test", "/only/").is_some());
 }
 
 #[test]
@@ -128,8 +245,8 @@ fn named_segments_are_decoded_and_prefixes_leave_a_remainder() {
         .iter()
         .map(|(name, value)| (&name[..], &value[..]))
         .collect();
-    assert_eq!(pairs, [("room", "a/b"), ("user", "%C3%A4%ff")]);
-    assert!(router.find("h", "/r//u/x").is_none());
+    assert_eq!(pairs, [("room", "a/b"), ("user", "%C3%A4%FF")]);
+    assert!(router.find("h", "/r//u/x").is_err());
     for (path, remainder) in [("/p", ""), ("/p/", "/"), ("/p/x%2F/y", "/x%2F/y")] {
         assert_eq!(router.find("h", path).unwrap().remainder, remainder);
     }

@@ -311,6 +311,54 @@ async fn a_path_that_climbs_matches_no_prefix() {
     assert!(backend.heads().is_empty());
 }
 
+/// `/api` is open and `/api/admin` is not, on one backend.
+#[tokio::test]
+async fn a_guarded_path_has_no_spelling_that_passes_an_open_prefix() {
+    let backend = Backend::echo().await;
+    let prefix = |path: &'static str, guarded: bool| {
+        move |api: &mut tidegate_config::ApiConfig| {
+            path.clone_into(&mut api.path);
+            api.path_match = tidegate_config::PathMatch::Prefix;
+            api.subscription_required = guarded;
+        }
+    };
+    let config = Config::new()
+        .api_with("open", backend.address, prefix("/api", false))
+        .api_with("guarded", backend.address, prefix("/api/admin", true));
+    let gateway = TestGateway::start(&config).await;
+    for (path, status) in [
+        ("/api/admin/x", 401),
+        ("/api/%61dmin/x", 401),
+        ("/%61pi/%61d%6Din", 401),
+        ("/api/%%36%31dmin/x", 401),
+        ("/api/%2561dmin/x", 404),
+        ("/api//admin/x", 404),
+        ("/api/admin%2fx", 404),
+        ("/api/admin%252fx", 404),
+        ("/api/admin;a=b/x", 404),
+        ("/api/;/admin/x", 404),
+        ("/api/admin%5cx", 404),
+        ("/api/admin\\x", 404),
+        ("/api/admin%00/x", 404),
+        ("/api/x/..;/admin", 404),
+    ] {
+        let answer = raw(gateway.address("plain"), handshake(path, "").as_bytes()).await;
+        assert_eq!(parts(&answer).0, status, "{path}");
+    }
+    assert!(backend.heads().is_empty());
+    // The client's library would normalise the path itself.
+    let mut client = TcpStream::connect(gateway.address("plain")).await.unwrap();
+    let request = handshake("/api/%7euser/a%2fb//c", "");
+    client.write_all(request.as_bytes()).await.unwrap();
+    until("the backend", || !backend.heads().is_empty()).await;
+    let head = backend.heads().remove(0).text;
+    let sent = "/~user/a%2Fb//c ";
+    assert!(
+        head.contains(sent),
+        "what was compared is what is sent: {head}"
+    );
+}
+
 /// Every function of a file or a directory's files.
 fn functions(path: &Path, found: &mut BTreeSet<String>) {
     if path.is_dir() {

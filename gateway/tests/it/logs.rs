@@ -140,6 +140,45 @@ async fn an_accepted_connection_has_two_lines_with_one_id() {
 }
 
 #[tokio::test]
+async fn a_path_that_nearly_has_an_api_is_told_to_the_log_and_not_to_the_client() {
+    listen();
+    let backend = Backend::echo().await;
+    let config = Config::new()
+        .api("nearly-logged", backend.address)
+        .api_with("nearly-guarded", backend.address, |api| {
+            "/nearly".clone_into(&mut api.path);
+            api.path_match = tidegate_config::PathMatch::Prefix;
+        })
+        .api_with("nearly-inner", backend.address, |api| {
+            "/nearly/inner".clone_into(&mut api.path);
+        });
+    let gateway = TestGateway::start(&config).await;
+    for (path, said) in [
+        (
+            "/nearly-logged/",
+            "harbour/nearly-logged, /nearly-logged, differs by a slash",
+        ),
+        (
+            "/Nearly-Logged",
+            "harbour/nearly-logged, /nearly-logged, differs by upper and lower case",
+        ),
+        (
+            "/nearly//inner",
+            "can be read as one of WebSocketApi harbour/nearly-inner",
+        ),
+    ] {
+        let answer = raw(gateway.address("plain"), handshake(path, "").as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+        let body = r#"{"statusCode":404,"message":"Resource not found"}"#;
+        assert!(answer.ends_with(body), "{answer}");
+        until("the line", || lines(said).0.len() == 1).await;
+        let (lines, text) = lines(said);
+        assert_eq!(lines[0]["path"], path, "{text}");
+        assert_eq!(lines[0]["reason"], "route_not_found", "{text}");
+    }
+}
+
+#[tokio::test]
 async fn a_refused_connection_has_one_line_with_the_reason() {
     listen();
     let backend = Backend::echo().await;

@@ -1,12 +1,10 @@
 //! backendAuth: can its secrets be used?
 
-use tidegate_api::Reason;
 use tidegate_config::MaterialId;
 use tidegate_config::policy::{BackendAuth, SignedJwt};
+use tidegate_keys::{KeyFamily, SecretLength, SigningKey, family_of};
 
-use super::jwt::{KeyFamily, family_of};
-use super::{call, free_header};
-use crate::pem;
+use super::{call, free_header, unusable_key};
 use crate::problem::Problem;
 use crate::references::References;
 
@@ -43,26 +41,14 @@ fn signing_key(
 ) -> Result<(), Problem> {
     let reference = &jwt.secret_ref;
     let bytes = references.secret_ref(namespace, reference)?;
-    let wanted = family_of(jwt.algorithm);
-    let fits = match wanted {
-        KeyFamily::Hmac => !bytes.is_empty() && !pem::looks_like(&bytes),
-        _ => pem::private_key_family(&bytes) == Some(wanted),
-    };
-    if fits {
-        references.keep(MaterialId::of_secret_ref(namespace, reference), &bytes);
-        return Ok(());
+    if jwt.allow_short_secret && family_of(jwt.algorithm) != KeyFamily::Hmac {
+        return Err(Problem::invalid(
+            "allowShortSecret is for HS256, HS384 and HS512",
+        ));
     }
-    let (name, key) = (&reference.name, &reference.key);
-    let what = match wanted {
-        KeyFamily::Hmac => "a secret that is not PEM",
-        KeyFamily::Rsa => "an RSA private key from 2048 bits in PEM",
-        KeyFamily::P256 => "a P-256 private key in PEM (PKCS#8)",
-        KeyFamily::P384 => "a P-384 private key in PEM (PKCS#8)",
-        KeyFamily::Ed25519 => "an Ed25519 private key in PEM (PKCS#8)",
-    };
-    let algorithm = jwt.algorithm;
-    let text = format!(
-        "key \"{key}\" of Secret {namespace}/{name} must be {what} to sign with {algorithm:?}"
-    );
-    Err(Problem::unresolved(Reason::InvalidMaterial, text))
+    let length = SecretLength::allowing_short(jwt.allow_short_secret);
+    SigningKey::parse(jwt.algorithm, &bytes, length)
+        .map_err(|error| unusable_key(namespace, reference, &error))?;
+    references.keep(MaterialId::of_secret_ref(namespace, reference), &bytes);
+    Ok(())
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use rustls_pki_types::ServerName;
 use tidegate_api::Reason;
-use tidegate_config::MaterialId;
 use tidegate_config::policy::{ClientCredentials, Outgoing, RequestTls, Retry, SendRequests};
+use tidegate_config::{MaterialId, check_url};
 use url::Url;
 
-use super::free_header;
+use super::{free_header, url_text};
 use crate::backend;
 use crate::problem::Problem;
 use crate::references::References;
@@ -20,9 +20,12 @@ pub(super) fn check(
     references: &mut References<'_>,
 ) -> Vec<Problem> {
     let mut problems = Vec::new();
-    if !request.url.contains("${") {
-        problems.extend(http_url(request.url).map(|problem| problem.at(&format!("{path}.url"))));
-    }
+    let unsafe_url = || url_text(request.url, check_url);
+    let url = match request.url.contains("${") {
+        true => unsafe_url(),
+        false => http_url(request.url).or_else(unsafe_url),
+    };
+    problems.extend(url.map(|problem| problem.at(&format!("{path}.url"))));
     for (i, header) in request.headers.iter().enumerate() {
         let field = format!("{path}.headers[{i}].name");
         problems.extend(free_header(&header.name, &field));
@@ -97,7 +100,7 @@ pub(super) fn client_credentials(
     path: &str,
     references: &mut References<'_>,
 ) -> Vec<Problem> {
-    let url = http_url(&oauth2.token_url);
+    let url = http_url(&oauth2.token_url).or_else(|| url_text(&oauth2.token_url, check_url));
     let url = url.map(|problem| problem.at(&format!("{path}.tokenUrl")));
     let mut problems: Vec<_> = url.into_iter().collect();
     let reference = &oauth2.secret_ref;

@@ -1,25 +1,13 @@
 //! validateJwt: can its keys be read, and can any token pass at all?
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tidegate_api::Reason;
 use tidegate_config::MaterialId;
-use tidegate_config::policy::{JwtAlgorithm, JwtKey, ValidateJwt};
+use tidegate_config::policy::{JwtKey, ValidateJwt};
+use tidegate_keys::{KeyFamily, SecretLength, VerificationKey};
 
 use super::call;
-use crate::pem;
 use crate::problem::Problem;
 use crate::references::References;
-
-/// What a key can verify.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum KeyFamily {
-    Hmac,
-    Rsa,
-    P256,
-    P384,
-    Ed25519,
-}
 
 pub(super) fn check(
     namespace: &str,
@@ -28,16 +16,20 @@ pub(super) fn check(
     references: &mut References<'_>,
 ) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let mut families = Vec::new();
+    let mut keys = Vec::new();
     for (i, key) in policy.keys.iter().enumerate() {
-        match family(namespace, key, references) {
-            Ok(family) => families.push(family),
-            Err(problem) => problems.push(problem.at(&format!("{path}.keys[{i}]"))),
+        let at = format!("{path}.keys[{i}]");
+        match parse(namespace, key, references) {
+            Ok(parsed) => {
+                problems.extend(short_secret(&parsed, key, policy).map(|problem| problem.at(&at)));
+                keys.push(parsed);
+            }
+            Err(problem) => problems.push(problem.at(&at)),
         }
     }
     problems.extend(call::tls(namespace, policy.tls.as_ref(), path, references));
     problems.extend(combination(policy, path));
-    if problems.is_empty() && !any_fits(policy, &families) {
+    if problems.is_empty() && !any_fits(policy, &keys) {
         let text = "none of the keys fits any of the algorithms: no token could pass";
         problems.push(Problem::invalid(text).at(&format!("{path}.algorithms")));
     }
@@ -67,66 +59,66 @@ fn combination(policy: &ValidateJwt, path: &str) -> Option<Problem> {
     Some(Problem::invalid(text).at(path))
 }
 
-fn family(
+fn parse(
     namespace: &str,
     key: &JwtKey,
     references: &mut References<'_>,
-) -> Result<KeyFamily, Problem> {
+) -> Result<VerificationKey, Problem> {
     match (&key.secret_key_ref, &key.n, &key.e) {
         (Some(reference), None, None) => {
             let bytes = references.secret_ref(namespace, reference)?;
-            let family = secret_family(&bytes).ok_or_else(|| {
-                let (name, key) = (&reference.name, &reference.key);
-                let text = format!(
-                    "key \"{key}\" of Secret {namespace}/{name} must be an HMAC secret, or in PEM a \
-                     public key or certificate (RSA from 2048 bits, P-256, P-384, Ed25519)"
-                );
-                Problem::unresolved(Reason::InvalidMaterial, text)
-            })?;
+            let length = SecretLength::allowing_short(key.allow_short_secret);
+            let parsed = VerificationKey::from_secret(None, &bytes, length);
+            let parsed =
+                parsed.map_err(|error| super::unusable_key(namespace, reference, &error))?;
             references.keep(MaterialId::of_secret_ref(namespace, reference), &bytes);
-            Ok(family)
+            Ok(parsed)
         }
-        (None, Some(n), Some(e)) => rsa(n, e).ok_or_else(|| {
+        (None, Some(n), Some(e)) => VerificationKey::from_rsa(None, n, e).map_err(|_| {
             Problem::invalid("n and e must be an RSA key of 2048 to 8192 bits in base64url")
         }),
         _ => Err(Problem::invalid("set either secretKeyRef or both n and e")),
     }
 }
 
-fn rsa(n: &str, e: &str) -> Option<KeyFamily> {
-    let decode = |text: &str| URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok();
-    pem::is_rsa_key(&decode(n)?, &decode(e)?).then_some(KeyFamily::Rsa)
-}
-
-/// Text that begins like PEM is PEM, anything else is an HMAC secret.
-fn secret_family(bytes: &[u8]) -> Option<KeyFamily> {
-    if bytes.is_empty() {
-        None
-    } else if pem::looks_like(bytes) {
-        pem::public_key_family(bytes)
-    } else {
-        Some(KeyFamily::Hmac)
+/// A secret that is too short for every accepted algorithm of its kind, and a permission for one that
+/// is no secret.
+fn short_secret(key: &VerificationKey, source: &JwtKey, policy: &ValidateJwt) -> Option<Problem> {
+    if key.family() != KeyFamily::Hmac {
+        let text = "allowShortSecret is for an HMAC secret, and this is a public key";
+        return source.allow_short_secret.then(|| Problem::invalid(text));
     }
+    if policy
+        .algorithms
+        .iter()
+        .any(|algorithm| key.fits(*algorithm))
+    {
+        return None;
+    }
+    let reference = source.secret_key_ref.as_ref()?;
+    let mut short = policy
+        .algorithms
+        .iter()
+        .filter_map(|alg| key.too_short_for(*alg));
+    let text = format!(
+        "key \"{}\" of Secret {}: {}",
+        reference.key,
+        reference.name,
+        short.next()?
+    );
+    Some(Problem::unresolved(Reason::InvalidMaterial, text))
 }
 
 /// Remote keys may be of any family; a token without signature needs none.
-fn any_fits(policy: &ValidateJwt, families: &[KeyFamily]) -> bool {
+fn any_fits(policy: &ValidateJwt, keys: &[VerificationKey]) -> bool {
     let remote = !policy.openid_config.is_empty() || !policy.jwks.is_empty();
-    if remote || families.is_empty() || policy.algorithms.is_empty() || !policy.require_signed {
+    if remote || keys.is_empty() || policy.algorithms.is_empty() || !policy.require_signed {
         return true;
     }
-    let fits = |algorithm: &JwtAlgorithm| families.contains(&family_of(*algorithm));
-    policy.algorithms.iter().any(fits)
-}
-
-/// The keys that an algorithm needs.
-pub(super) fn family_of(algorithm: JwtAlgorithm) -> KeyFamily {
-    use JwtAlgorithm as A;
-    match algorithm {
-        A::HS256 | A::HS384 | A::HS512 => KeyFamily::Hmac,
-        A::RS256 | A::RS384 | A::RS512 | A::PS256 | A::PS384 | A::PS512 => KeyFamily::Rsa,
-        A::ES256 => KeyFamily::P256,
-        A::ES384 => KeyFamily::P384,
-        A::EdDSA => KeyFamily::Ed25519,
-    }
+    keys.iter().any(|key| {
+        policy
+            .algorithms
+            .iter()
+            .any(|algorithm| key.fits(*algorithm))
+    })
 }

@@ -35,6 +35,18 @@ fn the_older_api_has_the_path() {
             true,
         ),
         (
+            "another spelling of the same path",
+            json!({"path": "/a%2fb"}),
+            json!({"path": "/%61%2Fb"}),
+            true,
+        ),
+        (
+            "an encoded slash is no slash",
+            json!({"path": "/a/b"}),
+            json!({"path": "/a%2Fb"}),
+            false,
+        ),
+        (
             "other host",
             json!({"path": "/a", "hostnames": ["x.example"]}),
             json!({"path": "/a", "hostnames": ["y.example"]}),

@@ -294,6 +294,44 @@ fn bad_steps_are_named_by_their_place() {
             "spec.onHandshake.inbound[0].rewritePath.path: the path has a segment . or ..",
         ),
         (
+            "path that climbs between expressions",
+            inbound(json!({"rewritePath": {"path": "/a/${request.id}/..;x"}})),
+            "Invalid",
+            "spec.onHandshake.inbound[0].rewritePath.path: the path has a segment . or ..",
+        ),
+        (
+            "URL that climbs",
+            inbound(json!({"externalAuth": {"url": "http://a/${request.id}/../b"}})),
+            "Invalid",
+            "spec.onHandshake.inbound[0].externalAuth.url: the path has a segment . or ..",
+        ),
+        (
+            "URL with a fragment",
+            inbound(json!({"notify": {"url": "http://a/b#c"}})),
+            "Invalid",
+            "spec.onHandshake.inbound[0].notify.url: there is a # in it",
+        ),
+        (
+            "backend that climbs",
+            inbound(json!({"setBackend": {"url": "ws://a/b/../c"}})),
+            "Invalid",
+            "spec.onHandshake.inbound[0].setBackend.url: \"ws://a/b/../c\" cannot be used: the path has",
+        ),
+        (
+            "route that climbs",
+            json!({"path": "/a/%2e%2e/b"}),
+            "Invalid",
+            "spec.path: has a segment . or .., perhaps encoded: no request reaches it",
+        ),
+        (
+            "a permission for a short secret without a secret",
+            inbound(json!({"backendAuth": {"signedJwt": {
+                "algorithm": "ES256", "secretRef": {"name": "jwt", "key": "hmac"}, "allowShortSecret": true,
+            }}})),
+            "Invalid",
+            "spec.onHandshake.inbound[0].backendAuth.signedJwt.secretRef: allowShortSecret is for HS256",
+        ),
+        (
             "restricted header in an answer",
             inbound(
                 json!({"returnResponse": {"status": 400, "headers": [{"name": "Upgrade", "value": "h2c"}]}}),

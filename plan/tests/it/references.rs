@@ -47,7 +47,20 @@ fn requests_of_policies_take_their_secrets_along() {
         edge()
             .secret(
                 "idp",
-                &[("secret", b"s".as_slice()), ("bytes", b"\xff".as_slice())],
+                &[
+                    (
+                        "secret",
+                        b"a secret that has as many bytes as HS512 demands of it, and more"
+                            .as_slice(),
+                    ),
+                    ("short", b"s"),
+                    (
+                        "echo",
+                        b"a secret that has as many bytes as HS512 demands of it, and more\n",
+                    ),
+                    ("jwk", br#"{"kty":"RSA","n":"vvvv","e":"AQAB"}"#),
+                    ("bytes", b"\xff".as_slice()),
+                ],
             )
             .secret(
                 "client",
@@ -113,7 +126,17 @@ fn credentials_for_backends_take_their_secrets_along() {
             .secret(
                 "keys",
                 &[
-                    ("secret", b"s".as_slice()),
+                    (
+                        "secret",
+                        b"a secret that has as many bytes as HS512 demands of it, and more"
+                            .as_slice(),
+                    ),
+                    ("short", b"s"),
+                    (
+                        "echo",
+                        b"a secret that has as many bytes as HS512 demands of it, and more\n",
+                    ),
+                    ("jwk", br#"{"kty":"RSA","n":"vvvv","e":"AQAB"}"#),
                     ("pem", private_key.as_bytes()),
                     ("public", certificate.as_bytes()),
                     ("empty", b"".as_slice()),
@@ -170,13 +193,31 @@ fn credentials_for_backends_take_their_secrets_along() {
             "an empty key",
             signed("HS256", "empty"),
             "InvalidMaterial",
-            "a secret that is not PEM",
+            "it is empty",
         ),
         (
             "PEM as a secret",
             signed("HS256", "pem"),
             "InvalidMaterial",
-            "a secret that is not PEM",
+            "it looks like PEM",
+        ),
+        (
+            "a public key as JSON",
+            signed("HS256", "jwk"),
+            "InvalidMaterial",
+            "it looks like JSON, such as a JSON Web Key",
+        ),
+        (
+            "a short secret",
+            signed("HS256", "short"),
+            "InvalidMaterial",
+            "key \"short\" of Secret shop/keys cannot be used: it has 1 bytes, and HS256 needs 32",
+        ),
+        (
+            "a line end",
+            signed("HS256", "echo"),
+            "InvalidMaterial",
+            "it ends with a line end, as echo and editors write it",
         ),
         (
             "another curve",
@@ -323,6 +364,24 @@ fn what_is_missing_or_unusable_is_named() {
             "",
         ),
         (
+            "a public key as JSON",
+            jwt(json!({"name": "odd", "key": "jwk"})),
+            "InvalidMaterial",
+            "spec.onHandshake.inbound[0].validateJwt.keys[0]: key \"jwk\" of Secret shop/odd cannot be used: it looks like JSON",
+        ),
+        (
+            "a short secret",
+            jwt(json!({"name": "odd", "key": "short"})),
+            "InvalidMaterial",
+            "spec.onHandshake.inbound[0].validateJwt.keys[0]: key \"short\" of Secret shop/odd cannot be used: it has 5 bytes",
+        ),
+        (
+            "a line end",
+            jwt(json!({"name": "odd", "key": "echo"})),
+            "InvalidMaterial",
+            "spec.onHandshake.inbound[0].validateJwt.keys[0]: key \"echo\" of Secret shop/odd cannot be used: it ends with a line end",
+        ),
+        (
             "a broken PEM",
             jwt(json!({"name": "odd", "key": "pem"})),
             "InvalidMaterial",
@@ -372,6 +431,9 @@ fn what_is_missing_or_unusable_is_named() {
             &[
                 ("empty", b"".as_slice()),
                 ("weak", WEAK_RSA_KEY.as_bytes()),
+                ("jwk", br#"{"kty":"EC","x":"vvvv"}"#),
+                ("short", b"short"),
+                ("echo", b"thirty-two bytes, as HS256 needs\n"),
                 (
                     "pem",
                     b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n".as_slice(),

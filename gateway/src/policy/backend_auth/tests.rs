@@ -119,7 +119,10 @@ fn claims(exchange: &Exchange, algorithm: Algorithm, key: &DecodingKey) -> (Opti
 
 #[tokio::test]
 async fn signed_claims_keep_their_types_and_times_are_ours() {
-    let (services, material) = (services(), material(&[("s", "k", b"0123456789abcdef")]));
+    let (services, material) = (
+        services(),
+        material(&[("s", "k", b"0123456789abcdef0123456789abcdef")]),
+    );
     let mut exchange = client();
     exchange.set_var(
         "roles",
@@ -139,7 +142,7 @@ async fn signed_claims_keep_their_types_and_times_are_ours() {
     run(fields, &material, &mut exchange, &services)
         .await
         .unwrap();
-    let key = DecodingKey::from_secret(b"0123456789abcdef");
+    let key = DecodingKey::from_secret(b"0123456789abcdef0123456789abcdef");
     let (id, mut claims) = claims(&exchange, Algorithm::HS256, &key);
     assert_eq!(id.as_deref(), Some("k1"));
     let (issued, ends) = (claims["iat"].take(), claims["exp"].take());

@@ -45,7 +45,7 @@ async fn the_request_is_as_described_and_the_answer_can_be_read() {
     let request = || {
         step(json!({
             "method": "POST",
-            "url": format!("{}/ask/${{request.params.room}}?q=${{url.encode('a b')}}#part", server.url),
+            "url": format!("{}/ask/${{request.params.room}}?q=${{url.encode('a b')}}", server.url),
             "headers": [{"name": "X-User", "value": "${request.header('x-user')}"}],
             "body": "{\"host\": \"${request.host}\"}",
             "auth": {"basic": {"username": "ann", "password": "p:w"}},

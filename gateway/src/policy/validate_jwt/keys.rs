@@ -6,9 +6,10 @@ use std::sync::Arc;
 use futures::future::join_all;
 use tidegate_config::MaterialId;
 use tidegate_config::policy::{self, JwtAlgorithm};
+use tidegate_keys::{SecretLength, VerificationKey};
 
 use crate::jwks::{KeySet, RemoteKeys, Source, Trust};
-use crate::jwt::{Invalid, Token, VerificationKey};
+use crate::jwt::{Invalid, Token};
 use crate::policy::call::tls_settings;
 use crate::policy::compile::{Compiler, InvalidPolicy};
 
@@ -46,6 +47,12 @@ impl Keys {
             let accepted = &policy.algorithms;
             if !accepted.is_empty() && !accepted.iter().any(|alg| compiled.fits(*alg)) {
                 let problem = "none of the accepted algorithms can be used with this key";
+                let mut short = accepted
+                    .iter()
+                    .filter_map(|alg| compiled.too_short_for(*alg));
+                let problem = short
+                    .next()
+                    .map_or(problem.to_owned(), |why| why.to_string());
                 return Err(compiler.invalid(&field, problem));
             }
             Ok(compiled)
@@ -172,7 +179,8 @@ fn compile_key(
                 let problem = format!("the Secret {} has no key {}", reference.name, reference.key);
                 compiler.invalid(field, problem)
             })?;
-            VerificationKey::from_secret(key.id.clone(), bytes)
+            let length = SecretLength::allowing_short(key.allow_short_secret);
+            VerificationKey::from_secret(key.id.clone(), bytes, length)
         }
         (None, Some(n), Some(e)) => VerificationKey::from_rsa(key.id.clone(), n, e),
         _ => return Err(compiler.invalid(field, "set either secretKeyRef or both n and e")),

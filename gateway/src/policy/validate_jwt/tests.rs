@@ -496,7 +496,7 @@ fn keys_that_can_not_verify_are_named() {
         ),
         (
             json!({"keys": [{"n": "AA", "e": "AQAB"}]}),
-            "keys[0]: the RSA key is broken",
+            "keys[0]: its RSA key is broken",
         ),
         (
             json!({"keys": [{"n": "AA"}]}),
@@ -514,5 +514,87 @@ fn keys_that_can_not_verify_are_named() {
     ] {
         let error = compile_error(json!({ "validateJwt": policy }));
         assert!(error.contains(expected), "{error}");
+    }
+}
+
+/// What compiling the step says of a key with these bytes.
+fn compiled(bytes: &[u8], more: Value) -> Result<(), String> {
+    let mut key = json!({"secretKeyRef": {"name": "s", "key": "k"}});
+    let mut policy = json!({});
+    for (name, value) in more.as_object().unwrap() {
+        let place = if name == "allowShortSecret" {
+            &mut key
+        } else {
+            &mut policy
+        };
+        place[name] = value.clone();
+    }
+    policy["keys"] = json!([key]);
+    let material = material(&[("s", "k", bytes)]);
+    let declared = crate::policy::tests::Declared {
+        scope: crate::policy::Scope::Api,
+        on: json!({"inbound": [{ "validateJwt": policy }]}),
+        values: &[],
+        material: &material,
+    };
+    let compiled = declared.compile(&services());
+    compiled.map(|_| ()).map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn key_material_of_another_kind_is_no_secret() {
+    let signer = Signer::p256();
+    let pem = signer.pair.public_key_pem();
+    let bag = format!("\u{feff}Bag Attributes\n    friendlyName: idp\n{pem}");
+    let jwk = signer.jwk("one").to_string();
+    for (name, bytes, expected) in [
+        ("behind text", bag.as_bytes(), None),
+        ("DER", &signer.pair.serialize_der(), Some("in DER")),
+        ("a point", signer.pair.public_key_raw(), Some("raw point")),
+        ("JWK", jwk.as_bytes(), Some("JSON Web Key")),
+        ("one byte", b"x", Some("needs 32 or more")),
+        ("a line end", b"\n", Some("line end")),
+    ] {
+        for more in [json!({}), json!({"algorithms": ["HS256", "ES256"]})] {
+            let found = compiled(bytes, more);
+            match expected {
+                None => assert_eq!(found, Ok(()), "{name}"),
+                Some(text) => assert!(found.as_ref().unwrap_err().contains(text), "{found:?}"),
+            }
+        }
+    }
+    let only_hmac = compiled(bag.as_bytes(), json!({"algorithms": ["HS256"]}));
+    assert!(
+        only_hmac
+            .unwrap_err()
+            .contains("none of the accepted algorithms")
+    );
+}
+
+#[tokio::test]
+async fn a_secret_verifies_no_algorithm_that_it_is_too_short_for() {
+    let secret = [b'x'; 40];
+    assert_eq!(
+        compiled(&secret, json!({"algorithms": ["HS256", "HS512"]})),
+        Ok(())
+    );
+    let why = compiled(&secret, json!({"algorithms": ["HS512"]})).unwrap_err();
+    assert!(why.contains("it has 40 bytes, and HS512 needs 64"), "{why}");
+    assert_eq!(compiled(b"x", json!({"allowShortSecret": true})), Ok(()));
+    let services = services();
+    let material = material(&[("s", "k", &secret)]);
+    for (allowed, algorithm, passes) in [
+        (false, jsonwebtoken::Algorithm::HS256, true),
+        (false, jsonwebtoken::Algorithm::HS384, false),
+        (true, jsonwebtoken::Algorithm::HS384, true),
+    ] {
+        let key = json!({"secretKeyRef": {"name": "s", "key": "k"}, "allowShortSecret": allowed});
+        let steps = json!({"inbound": [{"validateJwt": {"keys": [key]}}]});
+        let pipeline = pipeline(steps, &material, &services);
+        let header = jsonwebtoken::Header::new(algorithm);
+        let key = jsonwebtoken::EncodingKey::from_secret(&secret);
+        let token = jsonwebtoken::encode(&header, &claims(json!({})), &key).unwrap();
+        let result = pipeline.inbound(&mut bearer(&token), &services).await;
+        assert_eq!(result.is_ok(), passes, "{algorithm:?} {allowed}");
     }
 }

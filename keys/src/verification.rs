@@ -1,5 +1,10 @@
 //! Keys that verify tokens, each bound to the algorithms of its type.
 
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
 use aws_lc_rs::rsa;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey,
@@ -7,71 +12,107 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey, crypto};
+use jsonwebtoken::{DecodingKey, crypto};
 use serde_json::Value;
 use tidegate_config::policy::JwtAlgorithm;
 
-use super::algorithm_named;
+use crate::algorithm::{KeyFamily, algorithm_named, family_of, library_name};
+use crate::hmac::{HmacSecret, InvalidSecret, SecretLength};
+use crate::pem;
 
 /// RFC 7518 §3.3 demands it of RSA keys.
-const MIN_RSA_BITS: usize = 2048;
+pub(crate) const MIN_RSA_BITS: usize = 2048;
+
+/// Labels of blocks that hold a public key, those of a chain of certificates included: its first one is
+/// the key's.
+const PUBLIC: [&str; 3] = ["PUBLIC KEY", "RSA PUBLIC KEY", "CERTIFICATE"];
 
 /// Why something is not a key that verifies tokens.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub(crate) enum InvalidKey {
-    #[error("the key is empty")]
-    Empty,
-    #[error("this is a private key; put the public key or the certificate there")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidKey {
+    /// It is no PEM and no HMAC secret.
+    #[error(transparent)]
+    Secret(#[from] InvalidSecret),
+    /// It could sign what it is to verify.
+    #[error("it holds a private key: put the public key or the certificate there")]
     Private,
-    #[error("the PEM holds no RSA, EC or Ed25519 public key or certificate")]
+    /// It begins like PEM.
+    #[error(
+        "its PEM holds no public key or certificate that can be read (RSA from 2048 bits, P-256, P-384, Ed25519)"
+    )]
     Pem,
-    #[error("the RSA key is broken or has less than 2048 bits")]
+    /// Of modulus or exponent.
+    #[error("its RSA key is broken or has less than 2048 bits, or more than 8192")]
     Rsa,
-    #[error("the EC key is broken or not on P-256 or P-384")]
+    /// Of the point.
+    #[error("its EC key is broken or not on P-256 or P-384")]
     Curve,
-    #[error("the Ed25519 key is broken")]
+    /// Of the point.
+    #[error("its Ed25519 key is broken")]
     Ed25519,
+    /// Of a key that is given by its numbers.
     #[error("n or e is not base64url")]
     Components,
 }
 
-/// What a key can verify.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Hmac,
-    Rsa,
-    P256,
-    P384,
-    Ed25519,
+/// The part that verifies.
+#[derive(Clone)]
+enum Part {
+    Secret(HmacSecret, DecodingKey),
+    Public(KeyFamily, DecodingKey),
 }
 
 /// A key, checked and ready.
-#[derive(Clone, Debug)]
-pub(crate) struct VerificationKey {
+#[derive(Clone)]
+pub struct VerificationKey {
     /// Compared with the token's `kid`.
     id: Option<String>,
-    kind: Kind,
     /// The only algorithm it may be used for, when it says so.
     only: Option<JwtAlgorithm>,
-    key: DecodingKey,
+    part: Part,
+}
+
+impl fmt::Debug for VerificationKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerificationKey")
+            .field("id", &self.id)
+            .field("family", &self.family())
+            .field("only", &self.only)
+            .finish_non_exhaustive()
+    }
 }
 
 impl VerificationKey {
-    /// From a Secret: a PEM public key or certificate, otherwise the bytes of an HMAC secret.
-    pub(crate) fn from_secret(id: Option<String>, bytes: &[u8]) -> Result<Self, InvalidKey> {
-        if bytes.is_empty() {
-            return Err(InvalidKey::Empty);
+    /// From a Secret: where a PEM block stands anywhere in it, the public key or certificate of the
+    /// first one that has any; otherwise the bytes of an HMAC secret.
+    ///
+    /// # Errors
+    ///
+    /// When it is neither, or a private key is among it.
+    pub fn from_secret(
+        id: Option<String>,
+        bytes: &[u8],
+        length: SecretLength,
+    ) -> Result<Self, InvalidKey> {
+        if let Some(text) = pem::text(bytes) {
+            return Self::from_pem(id, &text);
         }
-        let start = bytes.trim_ascii_start();
-        if start.starts_with(b"-----BEGIN ") {
-            return Self::from_pem(id, start);
-        }
-        let key = DecodingKey::from_secret(bytes);
-        Ok(Self::new(id, Kind::Hmac, key))
+        let secret = HmacSecret::parse(bytes, length)?;
+        let key = DecodingKey::from_secret(secret.expose());
+        let part = Part::Secret(secret, key);
+        Ok(Self {
+            id,
+            only: None,
+            part,
+        })
     }
 
     /// From an RSA key's modulus and exponent, both base64url.
-    pub(crate) fn from_rsa(id: Option<String>, n: &str, e: &str) -> Result<Self, InvalidKey> {
+    ///
+    /// # Errors
+    ///
+    /// When that is no RSA key of 2048 to 8192 bits.
+    pub fn from_rsa(id: Option<String>, n: &str, e: &str) -> Result<Self, InvalidKey> {
         let decode = |text: &str| {
             let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('='));
             bytes.map_err(|_| InvalidKey::Components)
@@ -81,7 +122,7 @@ impl VerificationKey {
 
     /// From a JSON Web Key (RFC 7517); `None` when it is not for verifying signatures, or of a kind
     /// that we do not know. Symmetric keys do not belong into a published set and are left out.
-    pub(crate) fn from_jwk(jwk: &Value) -> Option<Self> {
+    pub fn from_jwk(jwk: &Value) -> Option<Self> {
         let text = |name: &str| jwk.get(name).and_then(Value::as_str);
         let verifies = |ops: &Vec<Value>| ops.iter().any(|op| op == "verify");
         let may_verify = text("use").is_none_or(|purpose| purpose == "sig")
@@ -105,15 +146,18 @@ impl VerificationKey {
             _ => return None,
         };
         if let Some(name) = text("alg") {
-            key.only = Some(algorithm_named(name).filter(|alg| key.fits_kind(*alg))?);
+            key.only = Some(algorithm_named(name).filter(|alg| key.fits_part(*alg))?);
         }
         Some(key)
     }
 
-    fn from_pem(id: Option<String>, pem: &[u8]) -> Result<Self, InvalidKey> {
-        if pem.windows(12).any(|window| window == b"PRIVATE KEY-") {
+    fn from_pem(id: Option<String>, text: &str) -> Result<Self, InvalidKey> {
+        if pem::has_private_key(text) {
             return Err(InvalidKey::Private);
         }
+        let mut blocks = pem::blocks(text);
+        let block = blocks.find(|block| PUBLIC.contains(&block.label));
+        let pem = block.ok_or(InvalidKey::Pem)?.text.as_bytes();
         if let Ok(key) = DecodingKey::from_rsa_pem(pem) {
             let bytes = key.try_get_as_bytes().map_err(|_| InvalidKey::Rsa)?;
             let key = rsa::PublicKey::from_der(bytes).map_err(|_| InvalidKey::Rsa)?;
@@ -140,7 +184,7 @@ impl VerificationKey {
         parsed.map_err(|_| InvalidKey::Rsa)?;
         Ok(Self::new(
             id,
-            Kind::Rsa,
+            KeyFamily::Rsa,
             DecodingKey::from_rsa_raw_components(n, e),
         ))
     }
@@ -150,11 +194,11 @@ impl VerificationKey {
         // The uncompressed point tells the curve: a byte and two coordinates (SEC 1 §2.3.3).
         let (kind, parsed) = match point.len() {
             65 => (
-                Kind::P256,
+                KeyFamily::P256,
                 ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point),
             ),
             97 => (
-                Kind::P384,
+                KeyFamily::P384,
                 ParsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, point),
             ),
             _ => return Err(InvalidKey::Curve),
@@ -166,61 +210,55 @@ impl VerificationKey {
     fn from_ed25519(id: Option<String>, key: DecodingKey) -> Result<Self, InvalidKey> {
         let bytes = key.try_get_as_bytes().map_err(|_| InvalidKey::Ed25519)?;
         ParsedPublicKey::new(&ED25519, bytes).map_err(|_| InvalidKey::Ed25519)?;
-        Ok(Self::new(id, Kind::Ed25519, key))
+        Ok(Self::new(id, KeyFamily::Ed25519, key))
     }
 
-    fn new(id: Option<String>, kind: Kind, key: DecodingKey) -> Self {
+    fn new(id: Option<String>, family: KeyFamily, key: DecodingKey) -> Self {
         Self {
             id,
-            kind,
             only: None,
-            key,
+            part: Part::Public(family, key),
+        }
+    }
+
+    /// What it can verify.
+    pub const fn family(&self) -> KeyFamily {
+        match &self.part {
+            Part::Secret(..) => KeyFamily::Hmac,
+            Part::Public(family, _) => *family,
         }
     }
 
     /// Is it the key that a token's `kid` names?
-    pub(crate) fn has_id(&self, id: &str) -> bool {
+    pub fn has_id(&self, id: &str) -> bool {
         self.id.as_deref() == Some(id)
     }
 
-    /// May the key be used with `algorithm`? A token can not make an RSA key an HMAC secret.
-    pub(crate) fn fits(&self, algorithm: JwtAlgorithm) -> bool {
-        self.fits_kind(algorithm) && self.only.is_none_or(|only| only == algorithm)
+    /// May the key be used with `algorithm`? A token cannot make an RSA key an HMAC secret, nor use a
+    /// secret that is shorter than the algorithm's hash.
+    pub fn fits(&self, algorithm: JwtAlgorithm) -> bool {
+        self.fits_part(algorithm) && self.only.is_none_or(|only| only == algorithm)
     }
 
-    fn fits_kind(&self, algorithm: JwtAlgorithm) -> bool {
-        use JwtAlgorithm as A;
-        match algorithm {
-            A::HS256 | A::HS384 | A::HS512 => self.kind == Kind::Hmac,
-            A::RS256 | A::RS384 | A::RS512 | A::PS256 | A::PS384 | A::PS512 => {
-                self.kind == Kind::Rsa
-            }
-            A::ES256 => self.kind == Kind::P256,
-            A::ES384 => self.kind == Kind::P384,
-            A::EdDSA => self.kind == Kind::Ed25519,
+    fn fits_part(&self, algorithm: JwtAlgorithm) -> bool {
+        match &self.part {
+            Part::Secret(secret, _) => secret.fits(algorithm),
+            Part::Public(family, _) => family_of(algorithm) == *family,
         }
     }
 
-    pub(super) fn verifies(&self, input: &[u8], signature: &str, algorithm: JwtAlgorithm) -> bool {
-        self.fits(algorithm)
-            && crypto::verify(signature, input, &self.key, library_name(algorithm)).unwrap_or(false)
+    /// What keeps an HMAC secret from verifying `algorithm`, where that is all that keeps it.
+    pub fn too_short_for(&self, algorithm: JwtAlgorithm) -> Option<InvalidSecret> {
+        match &self.part {
+            Part::Secret(secret, _) => secret.require(algorithm).err(),
+            Part::Public(..) => None,
+        }
     }
-}
 
-/// What the library calls it.
-pub(crate) fn library_name(algorithm: JwtAlgorithm) -> Algorithm {
-    match algorithm {
-        JwtAlgorithm::HS256 => Algorithm::HS256,
-        JwtAlgorithm::HS384 => Algorithm::HS384,
-        JwtAlgorithm::HS512 => Algorithm::HS512,
-        JwtAlgorithm::RS256 => Algorithm::RS256,
-        JwtAlgorithm::RS384 => Algorithm::RS384,
-        JwtAlgorithm::RS512 => Algorithm::RS512,
-        JwtAlgorithm::PS256 => Algorithm::PS256,
-        JwtAlgorithm::PS384 => Algorithm::PS384,
-        JwtAlgorithm::PS512 => Algorithm::PS512,
-        JwtAlgorithm::ES256 => Algorithm::ES256,
-        JwtAlgorithm::ES384 => Algorithm::ES384,
-        JwtAlgorithm::EdDSA => Algorithm::EdDSA,
+    /// Is `signature`, base64url, that of `input` by `algorithm`? Never, where the key does not fit it.
+    pub fn verifies(&self, input: &[u8], signature: &str, algorithm: JwtAlgorithm) -> bool {
+        let (Part::Secret(_, key) | Part::Public(_, key)) = &self.part;
+        self.fits(algorithm)
+            && crypto::verify(signature, input, key, library_name(algorithm)).unwrap_or(false)
     }
 }
