@@ -26,7 +26,7 @@ pub use cel::Value;
 
 pub use check::names::nearest;
 pub use error::{CompileError, EvalError};
-pub use mask::mask;
+pub use mask::{mask, mask_beginning};
 pub use program::Program;
 pub use template::Template;
 pub use value::{ConversionError, from_json, from_time, to_json, to_text};

@@ -2,79 +2,39 @@
 //! the configuration does not reset them.
 //!
 //! Memory is bounded: keys are hashes, calls of the same millisecond share a slot, keys that have
-//! nothing left in their window go, and above a hard cap the keys that were counted longest ago go
-//! first. Nothing here knows what a key means.
+//! nothing left in their window go, and above a hard cap those that were counted longest ago go first:
+//! of the space that is above its share, so that no tenant of a Gateway makes it forget what another
+//! one counts. Nothing here knows what a key means.
 
-use std::collections::{HashMap, VecDeque};
-use std::fmt;
+mod key;
+mod shard;
+mod window;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::{Digest, Sha256};
+pub(crate) use key::{Key, Space, hashed};
+use shard::Shard;
 
 /// Enough that workers seldom wait for each other's lock.
 const SHARDS: usize = 16;
 
-/// Keys of all shards: with one slot each about 20 MB.
+/// Keys of one space in all shards: with one slot each about 20 MB.
 const MAX_KEYS: usize = 100_000;
 
-/// Slots of all keys of all shards: 16 bytes each, 16 MB.
+/// Slots of all keys of one space in all shards: 16 bytes each, 16 MB.
 const MAX_SLOTS: usize = 1_000_000;
 
-/// When a shard is full, this part of it (1/n) goes at once, so that eviction stays cheap.
+/// All spaces together keep as much as so many of them may. Their number is the choice of whoever
+/// admits namespaces to the Gateway; a pod's memory must not depend on it.
+const SPACES_WORTH: usize = 2;
+
+/// When a space is full, this part of it (1/n) goes at once, so that eviction stays cheap.
 const EVICTED_PART: usize = 16;
 
-/// What is counted, hashed: half of a SHA-256. Nobody finds two with the same one, and nobody
-/// reads who was counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Key([u8; 16]);
-
-impl Key {
-    /// From all that makes it; `["a", "bc"]` and `["ab", "c"]` differ.
-    pub(crate) fn new(parts: &[&str]) -> Self {
-        let mut hash = Sha256::new();
-        for part in parts {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part.as_bytes());
-        }
-        let digest: [u8; 32] = hash.finalize().into();
-        let mut half = [0; 16];
-        half.copy_from_slice(&digest[..16]);
-        Self(half)
-    }
-
-    /// A key below this one.
-    pub(crate) fn of_part(self, part: &str) -> Self {
-        Self::new(&[&self.to_string(), part])
-    }
-
-    pub(crate) fn bytes(self) -> [u8; 16] {
-        self.0
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", u128::from_be_bytes(self.0))
-    }
-}
-
-impl Serialize for Key {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let number = u128::from_str_radix(&text, 16).map_err(D::Error::custom)?;
-        Ok(Self(number.to_be_bytes()))
-    }
-}
+/// When to come back where only handshakes under way are in the way: most are decided by then.
+pub(crate) const RETRY_WHEN_HELD: Duration = Duration::from_secs(1);
 
 /// At most so many calls in any period of this length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +50,8 @@ pub(crate) struct Call<'a> {
     pub(crate) limit: Limit,
     /// How much it counts. One that must not count (0) still needs room for one.
     pub(crate) weight: u32,
+    /// Only its answer tells what it counts: the weight is a place that is kept until then.
+    pub(crate) provisional: bool,
     /// What the same handshake counted before: for the same key it counts once, with its largest
     /// weight.
     pub(crate) own: &'a [Taken],
@@ -101,22 +63,30 @@ pub(crate) struct Taken {
     key: Key,
     tick: u64,
     weight: u32,
+    /// Is it a place only, kept until the answer is known?
+    held: bool,
     /// Is it counted together with other pods?
     shared: bool,
 }
 
 impl Taken {
-    pub(crate) fn shared(key: Key, slot: u64, weight: u32) -> Self {
+    /// In the counters that pods share.
+    pub(crate) fn shared(key: Key, slot: u64, (weight, held): (u32, bool)) -> Self {
         Self {
             key,
             tick: slot,
             weight,
+            held,
             shared: true,
         }
     }
 
     pub(crate) fn is_shared(&self) -> bool {
         self.shared
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.held
     }
 
     pub(crate) fn key(&self) -> Key {
@@ -130,13 +100,85 @@ impl Taken {
     pub(crate) fn weight(&self) -> u32 {
         self.weight
     }
+
+    /// Divides it: this one keeps what `part` does not take.
+    pub(crate) fn split(&mut self, part: u32) -> Self {
+        let weight = part.min(self.weight);
+        self.weight -= weight;
+        Self { weight, ..*self }
+    }
+}
+
+/// What one handshake has of a key already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Own {
+    /// Counted for good.
+    pub(crate) counted: u32,
+    /// Places that are kept for it.
+    pub(crate) held: u32,
+}
+
+impl Own {
+    pub(crate) fn sum(self) -> u32 {
+        self.counted.saturating_add(self.held)
+    }
+
+    /// How much more is counted, or kept, for a weight.
+    pub(crate) fn more(self, weight: u32, provisional: bool) -> u32 {
+        let known = if provisional {
+            self.sum()
+        } else {
+            self.counted
+        };
+        weight.saturating_sub(known)
+    }
+
+    pub(crate) fn add(&mut self, weight: u32, held: bool) {
+        let sum = if held {
+            &mut self.held
+        } else {
+            &mut self.counted
+        };
+        *sum = sum.saturating_add(weight);
+    }
+}
+
+/// What a limit allows, and what others have of it.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    calls: u64,
+    /// All that others have counted, and what is kept for them.
+    others: u64,
+    /// What is kept of it.
+    held: u64,
+}
+
+impl Room {
+    /// Nobody keeps more than is left: one that is the only one under way passes while there is room
+    /// for one.
+    fn weight(&self, call: &Call<'_>) -> u32 {
+        if !call.provisional {
+            return call.weight;
+        }
+        let counted = self.others.saturating_sub(self.held);
+        let left = self.calls.saturating_sub(counted).max(1);
+        call.weight.min(u32::try_from(left).unwrap_or(u32::MAX))
+    }
+
+    /// Would there be room if no answer were waited for?
+    fn is_only_held(&self, needed: u64) -> bool {
+        self.held > 0 && self.others.saturating_sub(self.held) + needed <= self.calls
+    }
 }
 
 impl Call<'_> {
-    /// What the same handshake counted before for the same key.
-    pub(crate) fn own_weight(&self) -> u32 {
-        let own = self.own.iter().filter(|taken| taken.key == self.key);
-        own.fold(0, |sum, taken| sum.saturating_add(taken.weight))
+    /// What the same handshake has of the same key.
+    pub(crate) fn own(&self) -> Own {
+        let mut own = Own::default();
+        for taken in self.own.iter().filter(|taken| taken.key == self.key) {
+            own.add(taken.weight, taken.held);
+        }
+        own
     }
 }
 
@@ -171,49 +213,87 @@ impl Counters {
     }
 
     fn take_at(&self, now: u64, call: Call<'_>) -> Result<(u32, Option<Taken>), Exceeded> {
-        let own = call.own_weight();
+        let own = call.own();
         let Call {
-            key, limit, weight, ..
+            key,
+            limit,
+            provisional,
+            ..
         } = call;
-        let mut shard = self.shard(&key);
-        let used = shard
-            .used(&key, limit.period, now)
-            .saturating_sub(u64::from(own));
-        let needed = u64::from(weight.max(own).max(1));
-        let calls = u64::from(limit.calls);
-        if used + needed > calls {
-            let wait = shard.wait(&key, limit, calls.saturating_sub(needed), now);
+        let period = millis(limit.period);
+        let mut shard = self.shard(key);
+        let window = shard.window(key, now);
+        let used = window.as_ref().map_or(0, |window| window.used(period, now));
+        let held = window.as_ref().map_or(0, |window| window.held());
+        let room = Room {
+            calls: u64::from(limit.calls),
+            others: used.saturating_sub(u64::from(own.sum())),
+            held: held.saturating_sub(u64::from(own.held)),
+        };
+        let weight = room.weight(&call);
+        let needed = u64::from(weight.max(own.sum()).max(1));
+        if room.others + needed > room.calls {
+            let room_for = room.calls.saturating_sub(needed);
+            let wait = window.and_then(|window| window.wait(period, room_for, now));
+            let wait = wait.map_or(limit.period, Duration::from_millis);
+            let wait = match room.is_only_held(needed) {
+                true => wait.min(RETRY_WHEN_HELD),
+                false => wait,
+            };
             return Err(Exceeded { wait });
         }
-        let more = weight.saturating_sub(own);
-        let added = shard.add(key, limit.period, more, now);
+        let more = own.more(weight, provisional);
+        let taken = self.add_in(&mut shard, key, (more, provisional), (period, now));
+        let counts = if provisional { 0 } else { weight };
+        let remaining = room.calls - room.others - u64::from(counts.max(own.counted));
+        Ok((u32::try_from(remaining).unwrap_or(u32::MAX), taken))
+    }
+
+    /// The answer tells what a handshake counts: `weight` more instead of the places that were kept.
+    pub(crate) fn settle(
+        &self,
+        held: &[Taken],
+        (key, period): (Key, Duration),
+        weight: u32,
+    ) -> Option<Taken> {
+        self.settle_at(self.now(), held, (key, period), weight)
+    }
+
+    fn settle_at(
+        &self,
+        now: u64,
+        held: &[Taken],
+        (key, period): (Key, Duration),
+        weight: u32,
+    ) -> Option<Taken> {
+        let mut shard = self.shard(key);
+        for taken in held.iter().filter(|taken| !taken.shared) {
+            shard.remove(*taken);
+        }
+        self.add_in(&mut shard, key, (weight, false), (millis(period), now))
+    }
+
+    fn add_in(
+        &self,
+        shard: &mut Shard,
+        key: Key,
+        (weight, held): (u32, bool),
+        (period, now): (u64, u64),
+    ) -> Option<Taken> {
+        let added = shard.add(key, (weight, held), period, now);
         self.evicted.fetch_add(added.evicted, Ordering::Relaxed);
-        let remaining = calls - used - u64::from(weight.max(own));
-        let taken = Taken {
+        (weight > 0).then_some(Taken {
             key,
             tick: added.tick,
-            weight: more,
+            weight,
+            held,
             shared: false,
-        };
-        Ok((
-            u32::try_from(remaining).unwrap_or(u32::MAX),
-            (more > 0).then_some(taken),
-        ))
+        })
     }
 
-    /// Counts without asking: what is only known after the answer.
-    pub(crate) fn add(&self, key: Key, period: Duration, weight: u32) {
-        self.add_at(self.now(), key, period, weight);
-    }
-
-    fn add_at(&self, now: u64, key: Key, period: Duration, weight: u32) {
-        let added = self.shard(&key).add(key, period, weight, now);
-        self.evicted.fetch_add(added.evicted, Ordering::Relaxed);
-    }
-
-    /// Takes back what a refused handshake counted.
+    /// Takes back what a handshake counted, or what was kept for it.
     pub(crate) fn give_back(&self, taken: Taken) {
-        self.shard(&taken.key).remove(taken);
+        self.shard(taken.key).remove(taken);
     }
 
     /// Forgets all keys that have nothing left in their window.
@@ -229,10 +309,7 @@ impl Counters {
 
     /// How many keys are counted at the moment.
     pub(crate) fn keys(&self) -> usize {
-        self.shards
-            .iter()
-            .map(|shard| lock(shard).windows.len())
-            .sum()
+        self.shards.iter().map(|shard| lock(shard).keys()).sum()
     }
 
     /// How many keys were forgotten because memory was full.
@@ -244,193 +321,14 @@ impl Counters {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
-        lock(&self.shards[usize::from(key.0[0]) % SHARDS])
+    fn shard(&self, key: Key) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[usize::from(key.bytes()[0]) % SHARDS])
     }
 }
 
 /// A panic while counting leaves at worst a wrong count, so a poisoned lock is used on.
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[derive(Debug, Default)]
-struct Shard {
-    windows: HashMap<Key, Window>,
-    slots: usize,
-}
-
-impl Shard {
-    fn used(&mut self, key: &Key, period: Duration, now: u64) -> u64 {
-        let Some(window) = self.windows.get_mut(key) else {
-            return 0;
-        };
-        self.slots -= window.forget(now);
-        window.used(millis(period), now)
-    }
-
-    fn wait(&self, key: &Key, limit: Limit, room_for: u64, now: u64) -> Duration {
-        let wait = self
-            .windows
-            .get(key)
-            .and_then(|window| window.wait(millis(limit.period), room_for, now));
-        wait.map_or(limit.period, Duration::from_millis)
-    }
-
-    fn add(&mut self, key: Key, period: Duration, weight: u32, now: u64) -> Added {
-        if weight == 0 {
-            return Added {
-                tick: now,
-                evicted: 0,
-            };
-        }
-        let evicted = self.make_room(&key, now);
-        let window = self.windows.entry(key).or_default();
-        self.slots -= window.forget(now);
-        let (tick, new) = window.add(millis(period), weight, now);
-        self.slots += new;
-        Added { tick, evicted }
-    }
-
-    fn remove(&mut self, taken: Taken) {
-        if let Some(window) = self.windows.get_mut(&taken.key) {
-            window.remove(taken.tick, taken.weight);
-        }
-    }
-
-    fn forget_idle(&mut self, now: u64) {
-        let mut slots = 0;
-        self.windows.retain(|_, window| {
-            window.forget(now);
-            slots += window.slots.len();
-            !window.slots.is_empty()
-        });
-        self.slots = slots;
-        if self.windows.capacity() > 4 * self.windows.len().max(16) {
-            self.windows.shrink_to_fit();
-        }
-    }
-
-    fn make_room(&mut self, key: &Key, now: u64) -> u64 {
-        let full = |shard: &Self| {
-            let new = usize::from(!shard.windows.contains_key(key));
-            shard.windows.len() + new > MAX_KEYS / SHARDS || shard.slots >= MAX_SLOTS / SHARDS
-        };
-        if !full(self) {
-            return 0;
-        }
-        self.forget_idle(now);
-        let before = self.windows.len();
-        while full(self) && !self.windows.is_empty() {
-            self.evict_oldest();
-        }
-        (before - self.windows.len()) as u64
-    }
-
-    fn evict_oldest(&mut self) {
-        let mut newest: Vec<u64> = self.windows.values().map(Window::newest).collect();
-        let nth = newest.len() / EVICTED_PART;
-        let (_, &mut oldest_kept, _) = newest.select_nth_unstable(nth);
-        let mut slots = 0;
-        self.windows.retain(|_, window| {
-            let kept = window.newest() > oldest_kept;
-            slots += if kept { window.slots.len() } else { 0 };
-            kept
-        });
-        self.slots = slots;
-    }
-}
-
-/// What adding did.
-#[derive(Debug)]
-struct Added {
-    /// The slot that the calls went to.
-    tick: u64,
-    /// How many keys had to go.
-    evicted: u64,
-}
-
-/// The calls of one key.
-#[derive(Debug, Default)]
-struct Window {
-    /// Milliseconds since the start, and how many calls then; in order.
-    slots: VecDeque<(u64, u64)>,
-    /// Of all slots.
-    sum: u64,
-    /// The longest period that any limit on this key has.
-    horizon: u64,
-}
-
-impl Window {
-    fn used(&self, period: u64, now: u64) -> u64 {
-        if period >= self.horizon {
-            return self.sum;
-        }
-        let inside = self
-            .slots
-            .iter()
-            .rev()
-            .take_while(|(tick, _)| tick + period > now);
-        inside.map(|(_, calls)| calls).sum()
-    }
-
-    /// Until at most `room_for` calls are in the window; `None`: never, for this weight.
-    fn wait(&self, period: u64, room_for: u64, now: u64) -> Option<u64> {
-        let mut used = self.used(period, now);
-        for (tick, calls) in self.slots.iter().filter(|(tick, _)| tick + period > now) {
-            used -= calls;
-            if used <= room_for {
-                return Some(tick + period - now);
-            }
-        }
-        None
-    }
-
-    /// Gives the slot's time and how many slots are new.
-    fn add(&mut self, period: u64, weight: u32, now: u64) -> (u64, usize) {
-        self.horizon = self.horizon.max(period);
-        self.sum += u64::from(weight);
-        match self.slots.back_mut() {
-            // Workers read the clock before they take the lock: the last slot may be newer.
-            Some((tick, calls)) if *tick >= now => {
-                *calls += u64::from(weight);
-                (*tick, 0)
-            }
-            _ => {
-                self.slots.push_back((now, u64::from(weight)));
-                (now, 1)
-            }
-        }
-    }
-
-    fn remove(&mut self, tick: u64, weight: u32) {
-        // When the window has moved on, there is nothing to give back.
-        if let Ok(at) = self.slots.binary_search_by_key(&tick, |(slot, _)| *slot)
-            && let Some((_, calls)) = self.slots.get_mut(at)
-        {
-            let less = u64::from(weight).min(*calls);
-            *calls -= less;
-            self.sum -= less;
-        }
-    }
-
-    /// Drops what no limit looks at any more; gives how many slots went.
-    fn forget(&mut self, now: u64) -> usize {
-        let mut gone = 0;
-        while let Some((tick, calls)) = self.slots.front() {
-            if tick + self.horizon > now {
-                break;
-            }
-            self.sum -= calls;
-            self.slots.pop_front();
-            gone += 1;
-        }
-        gone
-    }
-
-    fn newest(&self) -> u64 {
-        self.slots.back().map_or(0, |(tick, _)| *tick)
-    }
 }
 
 fn millis(period: Duration) -> u64 {

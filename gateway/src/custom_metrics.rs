@@ -1,8 +1,8 @@
 //! Counters that policies name themselves (`emitMetric`): as many as fit, and no more.
 //!
 //! They are kept apart from our own: their names have a prefix of their own, and their labels may
-//! hold what a client has sent, so there is a limit to them. What comes above it is counted still,
-//! under the label values `other`.
+//! hold what a client has sent, so there is a limit to them, for each namespace by itself. What comes
+//! above it is counted still, under the label values `other`.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,11 +14,12 @@ use tidegate_config::ObjectKey;
 /// In front of every name.
 pub(crate) const PREFIX: &str = "tidegate_custom_";
 
-/// Sets of label values of all metrics together: some hundred KiB, and what a scrape can carry.
+/// Sets of label values of all metrics of a namespace together: some hundred KiB, and what a scrape can
+/// carry.
 const MAX_SERIES: usize = 2000;
 
 /// Longest value of a label, in bytes.
-const LONGEST_VALUE: usize = 128;
+pub(crate) const LONGEST_VALUE: usize = 128;
 
 /// The value of all labels of what does not fit.
 const OTHER: &str = "other";
@@ -30,7 +31,14 @@ type Series = BTreeMap<(ObjectKey, Labels), f64>;
 
 /// All counters.
 #[derive(Debug, Default)]
-pub(crate) struct CustomMetrics(Mutex<BTreeMap<String, Series>>);
+pub(crate) struct CustomMetrics(Mutex<Metrics>);
+
+#[derive(Debug, Default)]
+struct Metrics {
+    by_name: BTreeMap<String, Series>,
+    /// How many sets of label values each namespace has.
+    sets: BTreeMap<String, usize>,
+}
 
 impl CustomMetrics {
     /// Adds to the counter `PREFIX` + `name` of an API.
@@ -39,15 +47,19 @@ impl CustomMetrics {
             text.truncate(text.floor_char_boundary(LONGEST_VALUE));
         }
         let mut metrics = self.lock();
-        let full = metrics.values().map(BTreeMap::len).sum::<usize>() >= MAX_SERIES;
-        let series = match metrics.get_mut(name) {
+        let Metrics { by_name, sets } = &mut *metrics;
+        let series = match by_name.get_mut(name) {
             Some(series) => series,
-            None => metrics.entry(name.to_owned()).or_default(),
+            None => by_name.entry(name.to_owned()).or_default(),
         };
+        let full = sets
+            .get(&api.namespace)
+            .is_some_and(|sets| *sets >= MAX_SERIES);
         match series.entry((api.clone(), labels)) {
             Entry::Occupied(mut counter) => *counter.get_mut() += value,
             Entry::Vacant(new) if !full => {
                 new.insert(value);
+                *sets.entry(api.namespace.clone()).or_default() += 1;
             }
             Entry::Vacant(surplus) => {
                 let (api, mut labels) = surplus.into_key();
@@ -62,8 +74,13 @@ impl CustomMetrics {
     /// Drops the series of APIs that are no longer served.
     pub(crate) fn retain(&self, served: impl Fn(&ObjectKey) -> bool) {
         let mut metrics = self.lock();
-        metrics.retain(|_, series| {
+        let Metrics { by_name, sets } = &mut *metrics;
+        sets.clear();
+        by_name.retain(|_, series| {
             series.retain(|(api, _), _| served(api));
+            for (api, _) in series.keys() {
+                *sets.entry(api.namespace.clone()).or_default() += 1;
+            }
             !series.is_empty()
         });
     }
@@ -71,7 +88,7 @@ impl CustomMetrics {
     /// All of them in Prometheus' text format.
     pub(crate) fn render(&self) -> String {
         let mut out = String::new();
-        for (name, series) in self.lock().iter() {
+        for (name, series) in &self.lock().by_name {
             // Writing to a String can not fail.
             let _ = writeln!(out, "# HELP {PREFIX}{name} Added to by emitMetric steps");
             let _ = writeln!(out, "# TYPE {PREFIX}{name} counter");
@@ -86,7 +103,7 @@ impl CustomMetrics {
         out
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Series>> {
+    fn lock(&self) -> MutexGuard<'_, Metrics> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -137,6 +154,13 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("who=\"client 7\"} 2\n"));
+        let other = ObjectKey::new("harbour", "chat");
+        metrics.add("seen", &other, labels("client 1"), 1.0);
+        let own = "{api=\"harbour/chat\",who=\"client 1\"} 1\n";
+        assert!(
+            metrics.render().contains(own),
+            "another namespace has room of its own"
+        );
         metrics.add("long", &api, labels(&"é".repeat(1000)), 1.0);
         assert!(!metrics.render().contains(&"é".repeat(65)));
     }

@@ -11,6 +11,7 @@ mod cache;
 mod call;
 mod check_header;
 mod compile;
+mod counted;
 mod counting;
 mod dry_run;
 mod emit_metric;
@@ -23,6 +24,7 @@ mod limit_connections;
 mod log;
 mod notify;
 mod on_open;
+mod per_namespace;
 mod pipeline;
 mod quota;
 mod rate_limit;
@@ -42,8 +44,8 @@ mod url_text;
 mod validate_client_certificate;
 mod validate_jwt;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -70,10 +72,11 @@ pub(crate) use call::Calls;
 #[cfg(test)]
 pub(crate) use call::testing;
 pub(crate) use compile::InvalidPolicy;
+pub(crate) use counted::Counted;
 pub(crate) use dry_run::DryRun;
 pub(crate) use host_header::{HostHeader, InvalidHostHeader};
-pub(crate) use increment::Deferred;
 pub(crate) use notify::Notices;
+use per_namespace::PerNamespace;
 pub(crate) use pipeline::{Pipeline, give_back};
 pub(crate) use scope::{Scope, ScopePolicies};
 
@@ -86,10 +89,12 @@ const BOOKING: Duration = Duration::from_secs(1);
 /// What outlives snapshots: keys fetched from elsewhere, counters and live tunnels.
 #[derive(Debug)]
 pub(crate) struct Services {
+    this: Weak<Self>,
     pub(crate) keys: KeySets,
     pub(crate) calls: Calls,
     pub(crate) notices: Notices,
-    pub(crate) values: cache::Values,
+    /// What cacheStore keeps.
+    pub(crate) values: PerNamespace<cache::Values>,
     /// Of all requests that are nobody's handshake.
     pub(crate) guard: Guard,
     pub(crate) counters: Counters,
@@ -128,7 +133,8 @@ impl Services {
         sessions: Arc<Sessions>,
     ) -> Arc<Self> {
         let guard = Guard::new(admin_ports.clone());
-        Arc::new(Self {
+        Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
             passwords: Passwords::new(runtime.clone()),
             spans: Exports::new(drain.clone(), runtime.clone(), admin_ports.clone()),
             ailments: Arc::default(),
@@ -147,6 +153,11 @@ impl Services {
             ledger: Arc::default(),
             sessions,
         })
+    }
+
+    /// For whoever may outlive it.
+    fn this(&self) -> Weak<Self> {
+        Weak::clone(&self.this)
     }
 
     /// Refreshes keys and forgets idle counters, for ever. To be spawned once, through the drain;

@@ -23,7 +23,7 @@ use url::Url;
 pub(crate) use connection::Health;
 pub(crate) use leases::Lease;
 
-use crate::counter::{self, Key, Limit, Taken};
+use crate::counter::{self, Key, Limit, RETRY_WHEN_HELD, Taken, hashed};
 use crate::drain::Drain;
 use crate::quota::{self, Allowance, Booked, UsedUp};
 use connection::Connection;
@@ -35,6 +35,25 @@ use scripts::Scripts;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("shared counters are away")]
 pub(crate) struct Away;
+
+/// What a quota's script counts.
+struct Counting {
+    /// Calls that must be free; 0: nobody asks.
+    needed: u32,
+    more: u32,
+    bytes: u64,
+}
+
+/// What a quota's script answers: see there.
+type QuotaAnswer = (u8, i64, i64, i64, i64);
+
+fn number(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or_default()
+}
+
+fn weight(value: i64) -> u32 {
+    u32::try_from(number(value)).unwrap_or(u32::MAX)
+}
 
 /// How to count together.
 #[derive(Clone, PartialEq, Eq)]
@@ -94,9 +113,9 @@ impl SharedCounters {
     ) -> Arc<Self> {
         // Connecting is the control runtime's matter.
         let _inside = runtime.enter();
-        let of = Key::new(&["gateway", &settings.gateway.to_string()]);
+        let of: [u8; 16] = hashed(&["gateway", &settings.gateway.to_string()]);
         let shared = Arc::new(Self {
-            prefix: format!("tidegate:{of}"),
+            prefix: format!("tidegate:{}", hex::encode(of)),
             scripts: Scripts::new(),
             connection: Connection::new(&settings, Arc::clone(health)),
             leases: Leases::default(),
@@ -129,59 +148,112 @@ impl SharedCounters {
         self.settings.on_failure == OnFailure::Refuse
     }
 
-    /// As [`counter::Counters::take`]; `None` counts without asking.
+    /// As [`counter::Counters::take`].
     pub(crate) async fn rate(
         self: &Arc<Self>,
         call: counter::Call<'_>,
-        ask: bool,
     ) -> Result<Result<(u32, Option<Taken>), counter::Exceeded>, Away> {
-        let own = call.own_weight();
+        let own = call.own();
         let Limit { calls, period } = call.limit;
         let mut script = self.scripts.rate.prepare_invoke();
         self.window_keys(&mut script, call.key);
         script
             .arg(period.as_millis() as u64)
-            .arg(if ask { i64::from(calls) } else { -1 })
+            .arg(calls)
             .arg(call.weight)
-            .arg(own);
-        let answer: (i64, i64, String) = self.run(script).await?;
-        let number = |value: i64| u64::try_from(value).unwrap_or_default();
-        let (1, remaining, slot) = answer else {
+            .arg(own.counted)
+            .arg(own.held)
+            .arg(u8::from(call.provisional))
+            .arg(RETRY_WHEN_HELD.as_millis() as u64);
+        let answer: (i64, i64, String, i64) = self.run(script).await?;
+        let (1, remaining, slot, more) = answer else {
             let wait = Duration::from_millis(number(answer.1));
             return Ok(Err(counter::Exceeded { wait }));
         };
         let slot = slot.parse().unwrap_or_default();
-        let more = call.weight.saturating_sub(own);
-        let taken = (more > 0).then(|| Taken::shared(call.key, slot, more));
-        let remaining = u32::try_from(number(remaining)).unwrap_or(u32::MAX);
-        Ok(Ok((remaining, taken)))
+        let (more, remaining) = (weight(more), weight(remaining));
+        let taken = Taken::shared(call.key, slot, (more, call.provisional));
+        Ok(Ok((remaining, (more > 0).then_some(taken))))
     }
 
-    /// Takes back what a refused handshake counted; nobody waits for it.
+    /// As [`counter::Counters::settle`].
+    pub(crate) async fn settle_rate(
+        self: &Arc<Self>,
+        held: &[Taken],
+        (key, period): (Key, Duration),
+        weight: u32,
+    ) -> Result<Option<Taken>, Away> {
+        let script = self.rate_back_script(held, (key, period), weight);
+        let slot: String = self.run(script).await?;
+        let slot = slot.parse().unwrap_or_default();
+        Ok((weight > 0).then(|| Taken::shared(key, slot, (weight, false))))
+    }
+
+    /// Takes back what a handshake counted, or what was kept for it; nobody waits for it.
     pub(crate) fn give_back_rate(self: &Arc<Self>, taken: Taken) {
         let shared = Arc::clone(self);
         self.spawn(async move {
-            let mut script = shared.scripts.rate_back.prepare_invoke();
-            shared.window_keys(&mut script, taken.key());
-            script.arg(taken.slot().to_string()).arg(taken.weight());
+            let at = (taken.key(), Duration::ZERO);
+            let script = shared.rate_back_script(&[taken], at, 0);
             // Lost with a Redis that goes away now: one call too many is counted.
-            let _: Result<i64, Away> = shared.ask(&script).await;
+            let _: Result<String, Away> = shared.ask(&script).await;
         });
     }
 
-    /// As [`quota::Quotas::take`].
+    fn rate_back_script(
+        &self,
+        back: &[Taken],
+        (key, period): (Key, Duration),
+        weight: u32,
+    ) -> ScriptInvocation<'_> {
+        let mut script = self.scripts.rate_back.prepare_invoke();
+        self.window_keys(&mut script, key);
+        script.arg(period.as_millis() as u64).arg(weight);
+        for taken in back.iter().filter(|taken| taken.is_shared()) {
+            script
+                .arg(taken.slot().to_string())
+                .arg(taken.weight())
+                .arg(u8::from(taken.is_held()));
+        }
+        script
+    }
+
+    /// As [`quota::Quotas::take`]. A place that is kept for the handshake ends by itself after
+    /// `lease`, should this pod die.
     pub(crate) async fn quota(
         self: &Arc<Self>,
         call: quota::Call<'_>,
+        lease: Duration,
     ) -> Result<Result<Option<Booked>, quota::Exceeded>, Away> {
-        let own = call.own_weight();
-        let needed = call.weight.max(own).max(1) - own;
-        let more = call.weight.saturating_sub(own);
-        let script = self.quota_script(call.key, &call.allowance, (needed, more), 0);
-        let (code, _, wait, end): (u8, i64, i64, i64) = self.run(script).await?;
+        let own = call.own();
+        let more = own.more(call.weight, call.provisional);
+        let (least, more_now) = match call.provisional {
+            // How much is kept the script finds out.
+            true => (1, 0),
+            false => (call.weight.max(1), more),
+        };
+        let count = Counting {
+            needed: least.max(own.sum()) - own.sum(),
+            more: more_now,
+            bytes: 0,
+        };
+        let mut script = self.quota_script(call.key, &call.allowance, count);
+        let number = self.leases.number();
+        if call.provisional && more > 0 {
+            script
+                .arg(self.leases.name(number))
+                .arg(more)
+                .arg(lease.as_millis() as u64);
+        }
+        let (code, _, wait, end, kept): QuotaAnswer = self.run(script).await?;
         let what = match code {
             1 => UsedUp::Bandwidth,
             2 => UsedUp::Calls,
+            _ if call.provisional => {
+                let kept = weight(kept);
+                let booked = Booked::leased(call.key, number, kept);
+                return Ok(Ok((kept > 0).then_some(booked)));
+            }
             _ => {
                 let booked = Booked::shared(call.key, end, more);
                 return Ok(Ok((more > 0).then_some(booked)));
@@ -191,15 +263,37 @@ impl SharedCounters {
         Ok(Err(quota::Exceeded { what, wait }))
     }
 
-    /// Takes back what a refused handshake counted; nobody waits for it.
+    /// As [`quota::Quotas::settle`], but for the places, which are given back besides.
+    pub(crate) async fn settle_quota(
+        self: &Arc<Self>,
+        (key, allowance): (Key, &Allowance),
+        weight: u32,
+    ) -> Result<Option<Booked>, Away> {
+        let count = Counting {
+            needed: 0,
+            more: weight,
+            bytes: 0,
+        };
+        let script = self.quota_script(key, allowance, count);
+        let (_, _, _, end, _): QuotaAnswer = self.run(script).await?;
+        Ok((weight > 0).then(|| Booked::shared(key, end, weight)))
+    }
+
+    /// Takes back what a handshake counted, or what was kept for it; nobody waits for it.
     pub(crate) fn give_back_quota(self: &Arc<Self>, booked: Booked) {
         let shared = Arc::clone(self);
         self.spawn(async move {
             let mut script = shared.scripts.quota_back.prepare_invoke();
-            script
-                .key(shared.name("q", booked.key()))
-                .arg(booked.end())
-                .arg(booked.weight());
+            shared.quota_keys(&mut script, booked.key());
+            if booked.is_held() {
+                script
+                    .arg("")
+                    .arg(0)
+                    .arg(shared.leases.name(booked.lease()));
+            } else {
+                script.arg(booked.end()).arg(booked.weight());
+            }
+            // Lost with a Redis that goes away now: a place ends by itself.
             let _: Result<i64, Away> = shared.ask(&script).await;
         });
     }
@@ -208,22 +302,29 @@ impl SharedCounters {
         &self,
         key: Key,
         allowance: &Allowance,
-        (needed, more): (u32, u32),
-        bytes: u64,
+        count: Counting,
     ) -> ScriptInvocation<'_> {
         let most = |most: Option<u64>| most.map_or("-1".to_owned(), |most| most.to_string());
         let (length, start) = allowance.periods.cut();
         let mut script = self.scripts.quota.prepare_invoke();
+        self.quota_keys(&mut script, key);
         script
-            .key(self.name("q", key))
             .arg(length)
             .arg(start)
             .arg(most(allowance.calls))
             .arg(most(allowance.bytes))
-            .arg(needed)
-            .arg(more)
-            .arg(bytes);
+            .arg(count.needed)
+            .arg(count.more)
+            .arg(count.bytes)
+            .arg(RETRY_WHEN_HELD.as_millis() as u64);
         script
+    }
+
+    fn quota_keys(&self, script: &mut ScriptInvocation<'_>, key: Key) {
+        script
+            .key(self.name("q", key))
+            .key(self.name("p", key))
+            .key(self.name("h", key));
     }
 
     fn window_keys(&self, script: &mut ScriptInvocation<'_>, key: Key) {

@@ -48,7 +48,7 @@ pub struct Quota {
 
 /// At most so many handshakes, or relayed bytes, per `period` for each value of `key`; then 403.
 ///
-/// One count per key value, period and firstPeriodStart across all scopes. Counted per pod, or together: see the Gateway's counters.
+/// One count per key value, period and firstPeriodStart for all Products and APIs of a namespace, and one for the Gateway's own policies. Counted per pod, or together: see the Gateway's counters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [
@@ -84,7 +84,8 @@ pub struct QuotaByKey {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_period_start: Option<Timestamp>,
     /// CEL (bool): does this handshake count as a call? Default: yes. When it reads `response`,
-    /// it is evaluated after the answer. Bytes always count.
+    /// it is evaluated after the answer, and the handshake keeps a place until then. Bytes always
+    /// count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub increment_when: Option<String>,

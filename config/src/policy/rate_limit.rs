@@ -55,7 +55,7 @@ pub struct RateLimit {
 
 /// At most `calls` handshakes per `period` (a sliding window) for each value of `key`; then 429.
 ///
-/// One counter per key value across all scopes. Counted per pod, or together: see the Gateway's counters.
+/// One counter per key value for all Products and APIs of a namespace, and one for the Gateway's own policies. Counted per pod, or together: see the Gateway's counters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RateLimitByKey {
@@ -72,7 +72,7 @@ pub struct RateLimitByKey {
     }]))]
     pub period: Duration,
     /// CEL (bool): does this handshake count? Default: yes. When it reads `response`, it is
-    /// evaluated after the answer.
+    /// evaluated after the answer, and the handshake keeps a place until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub increment_when: Option<String>,

@@ -8,7 +8,7 @@ use crate::{Expression, ExpressionKind};
 /// At most `max` live tunnels for each value of `key`; then 429.
 ///
 /// A place is taken before the backend is dialled, and free again when the handshake fails or the
-/// tunnel closes. One count per key value across all scopes. Counted per pod, or together: see the Gateway's counters.
+/// tunnel closes. One count per key value for all Products and APIs of a namespace, and one for the Gateway's own policies. Counted per pod, or together: see the Gateway's counters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LimitConnections {

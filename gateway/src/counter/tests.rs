@@ -3,6 +3,15 @@ use super::*;
 const MINUTE: Duration = Duration::from_secs(60);
 const SECOND: u64 = 1000;
 
+fn key(name: &str) -> Key {
+    Key::new(Space::of_namespace("shop"), &[name])
+}
+
+/// Counts without asking.
+fn add(counters: &Counters, at: u64, key: Key, weight: u32) {
+    counters.settle_at(at, &[], (key, MINUTE), weight);
+}
+
 fn limit(calls: u32, period: Duration) -> Limit {
     Limit { calls, period }
 }
@@ -14,19 +23,25 @@ fn take(
     (weight, own): (u32, &[Taken]),
 ) -> Result<(u32, Option<Taken>), Exceeded> {
     let call = Call {
-        key: Key::new(&["a"]),
+        key: key("a"),
         limit,
         weight,
+        provisional: false,
         own,
     };
     counters.take_at(at_second * SECOND, call)
 }
 
-fn passes(counters: &Counters, at_second: u64, key: &str, limit: Limit) -> bool {
+fn passes(counters: &Counters, at_second: u64, name: &str, limit: Limit) -> bool {
+    passes_in(counters, at_second, key(name), limit)
+}
+
+fn passes_in(counters: &Counters, at_second: u64, key: Key, limit: Limit) -> bool {
     let call = Call {
-        key: Key::new(&[key]),
+        key,
         limit,
         weight: 1,
+        provisional: false,
         own: &[],
     };
     counters.take_at(at_second * SECOND, call).is_ok()
@@ -103,7 +118,7 @@ fn what_is_given_back_does_not_count() {
 #[test]
 fn what_is_added_later_counts() {
     let counters = Counters::new();
-    counters.add_at(0, Key::new(&["a"]), MINUTE, 2);
+    add(&counters, 0, key("a"), 2);
     assert!(!passes(&counters, 1, "a", limit(2, MINUTE)));
     assert!(passes(&counters, 1, "a", limit(3, MINUTE)));
 }
@@ -111,8 +126,8 @@ fn what_is_added_later_counts() {
 #[test]
 fn idle_keys_are_forgotten() {
     let counters = Counters::new();
-    counters.add_at(0, Key::new(&["a"]), MINUTE, 1);
-    counters.add_at(30 * SECOND, Key::new(&["b"]), MINUTE, 1);
+    add(&counters, 0, key("a"), 1);
+    add(&counters, 30 * SECOND, key("b"), 1);
     counters.forget_idle_at(60 * SECOND);
     assert_eq!(counters.keys(), 1);
     counters.forget_idle_at(90 * SECOND);
@@ -123,10 +138,10 @@ fn idle_keys_are_forgotten() {
 fn above_the_cap_the_oldest_keys_go_first() {
     let counters = Counters::new();
     for i in 0..MAX_KEYS / 2 {
-        counters.add_at(0, Key::new(&[&format!("old {i}")]), MINUTE, 1);
+        add(&counters, 0, key(&format!("old {i}")), 1);
     }
     for i in 0..MAX_KEYS {
-        counters.add_at(SECOND, Key::new(&[&format!("new {i}")]), MINUTE, 1);
+        add(&counters, SECOND, key(&format!("new {i}")), 1);
     }
     assert!(counters.keys() <= MAX_KEYS, "{}", counters.keys());
     assert!(counters.evicted() >= (MAX_KEYS / 2) as u64);
@@ -146,17 +161,136 @@ fn above_the_cap_the_oldest_keys_go_first() {
 fn calls_of_one_moment_share_their_memory() {
     let counters = Counters::new();
     for _ in 0..10_000 {
-        counters.add_at(SECOND, Key::new(&["a"]), MINUTE, 100);
+        add(&counters, SECOND, key("a"), 100);
     }
-    let slots: usize = counters.shards.iter().map(|shard| lock(shard).slots).sum();
+    let slots: usize = counters
+        .shards
+        .iter()
+        .map(|shard| lock(shard).slots())
+        .sum();
     assert_eq!(slots, 1);
     assert!(!passes(&counters, 2, "a", limit(1_000_000, MINUTE)));
 }
 
 #[test]
 fn keys_are_short_and_of_the_whole_text() {
+    let of = |parts: &[&str]| Key::new(Space::of_namespace("shop"), parts);
     let long = "x".repeat(1 << 20);
-    assert_ne!(Key::new(&[&long]), Key::new(&[&long[1..]]));
-    assert_ne!(Key::new(&["a", "bc"]), Key::new(&["ab", "c"]));
-    assert_eq!(size_of::<Key>(), 16);
+    assert_ne!(of(&[&long]), of(&[&long[1..]]));
+    assert_ne!(of(&["a", "bc"]), of(&["ab", "c"]));
+    assert_eq!(size_of::<Key>(), 24);
+    let text = serde_json::to_string(&of(&["a"])).unwrap();
+    assert_eq!(serde_json::from_str::<Key>(&text).unwrap(), of(&["a"]));
+    for wrong in ["\"\"", "\"00112233445566778899\"", "\"é\""] {
+        serde_json::from_str::<Key>(wrong).unwrap_err();
+    }
+}
+
+#[test]
+fn spaces_have_equal_values_apart() {
+    let counters = Counters::new();
+    let one = limit(1, MINUTE);
+    for space in [
+        Space::of_namespace("shop"),
+        Space::of_namespace("harbour"),
+        Space::of_gateway("shop"),
+    ] {
+        let key = Key::new(space, &["192.0.2.7"]);
+        assert!(passes_in(&counters, 0, key, one));
+        assert!(!passes_in(&counters, 0, key, one));
+    }
+}
+
+#[test]
+fn a_flood_of_one_space_makes_no_other_forget() {
+    let counters = Counters::new();
+    let one = limit(1, MINUTE);
+    assert!(passes(&counters, 0, "victim", one));
+    let floods: Vec<Space> = ["a", "b", "c", "d"].map(Space::of_namespace).into();
+    for i in 0..2 * MAX_KEYS {
+        let flood = Key::new(floods[i % floods.len()], &[&i.to_string()]);
+        add(&counters, SECOND, flood, 1);
+    }
+    for i in 0..MAX_KEYS + MAX_KEYS / 2 {
+        let flood = Key::new(floods[0], &["more", &i.to_string()]);
+        add(&counters, SECOND, flood, 1);
+    }
+    assert!(
+        counters.keys() <= SPACES_WORTH * MAX_KEYS,
+        "{}",
+        counters.keys()
+    );
+    assert!(!passes(&counters, 2, "victim", one), "it is still counted");
+}
+
+#[test]
+fn a_short_limit_first_does_not_shorten_the_long_ones_memory() {
+    let counters = Counters::new();
+    let (short, long) = (limit(9, Duration::from_secs(10)), limit(1, MINUTE));
+    let own = take(&counters, 0, short, (1, &[])).unwrap().1.unwrap();
+    take(&counters, 0, long, (1, &[own])).unwrap();
+    assert!(!passes(&counters, 30, "a", long));
+}
+
+fn waits(counters: &Counters, weight: u32, own: &[Taken]) -> Result<Option<Taken>, Duration> {
+    let call = Call {
+        key: key("a"),
+        limit: limit(10, MINUTE),
+        weight,
+        provisional: true,
+        own,
+    };
+    let answer = counters.take_at(0, call);
+    answer
+        .map(|(_, taken)| taken)
+        .map_err(|exceeded| exceeded.wait)
+}
+
+#[test]
+fn a_place_is_kept_until_the_answer_is_known() {
+    let counters = Counters::new();
+    let places: Vec<Taken> = (0..10)
+        .map(|_| waits(&counters, 1, &[]).unwrap().unwrap())
+        .collect();
+    assert_eq!(waits(&counters, 1, &[]), Err(RETRY_WHEN_HELD));
+    counters.give_back(places[0]);
+    let place = waits(&counters, 1, &[]).unwrap().unwrap();
+    for place in places[1..].iter().chain([&place]) {
+        counters.settle_at(SECOND, &[*place], (key("a"), MINUTE), 1);
+    }
+    assert_eq!(
+        waits(&counters, 1, &[]),
+        Err(MINUTE + Duration::from_secs(1))
+    );
+}
+
+#[test]
+fn nobody_keeps_more_than_is_left() {
+    let counters = Counters::new();
+    let first = waits(&counters, 4, &[]).unwrap().unwrap();
+    let second = waits(&counters, 4, &[]).unwrap().unwrap();
+    assert_eq!(waits(&counters, 4, &[]), Err(RETRY_WHEN_HELD));
+    for place in [first, second] {
+        counters.settle_at(0, &[place], (key("a"), MINUTE), 4);
+    }
+    let third = waits(&counters, 4, &[]).unwrap().unwrap();
+    assert_eq!(
+        third.weight(),
+        2,
+        "room for one is room enough, for one at a time"
+    );
+    assert_eq!(waits(&counters, 4, &[]), Err(RETRY_WHEN_HELD));
+}
+
+#[test]
+fn a_handshake_that_keeps_a_place_is_not_in_its_own_way() {
+    let counters = Counters::new();
+    let own = waits(&counters, 10, &[]).unwrap().unwrap();
+    assert_eq!(waits(&counters, 10, &[own]), Ok(None));
+    let ten = limit(10, MINUTE);
+    let (left, counted) = take(&counters, 0, ten, (2, &[own])).unwrap();
+    assert_eq!((left, counted.unwrap().weight()), (8, 2));
+    let mut own = own;
+    let part = own.split(3);
+    assert_eq!((part.weight(), own.weight()), (3, 7));
 }

@@ -9,14 +9,13 @@ use std::time::SystemTime;
 use http::{HeaderMap, HeaderName};
 use serde_json::{Map, Value as Json, json};
 use tidegate_config::UrlScheme;
-use tidegate_expr::{TooBig, Value, Variables, from_json, mask};
+use tidegate_expr::{TooBig, Value, Variables, from_json, mask, mask_beginning};
 use tokio::time::Instant;
 
 use super::{Exchange, decoded_pairs};
 use crate::client_certificate::ClientCertificate;
-use crate::counter::Taken;
-use crate::policy::{Deferred, DryRun};
-use crate::quota::{Booked, Metered};
+use crate::policy::{Counted, DryRun};
+use crate::quota::Metered;
 use crate::refusal::Refusal;
 use crate::session::Reservation;
 use crate::shared_counters::Lease;
@@ -54,10 +53,8 @@ pub(crate) struct Evaluation {
     scope: Option<Arc<ScopeValues>>,
     /// The scopes whose values were read, and whose secrets are masked therefore.
     read: Vec<Arc<ScopeValues>>,
-    /// What rate limits counted for this handshake.
-    pub(crate) taken: Vec<Taken>,
-    /// What quotas counted for it.
-    pub(crate) booked: Vec<Booked>,
+    /// What limits counted for this handshake, and what they keep for it.
+    pub(crate) counted: Counted,
     /// The quotas that count the bytes of its tunnel.
     pub(crate) metered: Vec<Metered>,
     /// The places that limits of live tunnels gave it; the tunnel holds them until it ends.
@@ -66,8 +63,6 @@ pub(crate) struct Evaluation {
     pub(crate) leases: Vec<Lease>,
     /// Frames that the backend gets in front of the client's: what onOpen says.
     pub(crate) greeting: Vec<u8>,
-    /// What limits count when the answer is known.
-    pub(crate) deferred: Vec<Deferred>,
     /// When the handshake must be decided; none in tests of single policies.
     pub(crate) deadline: Option<Instant>,
     /// Status and message that onError sets instead of the refusal's.
@@ -213,6 +208,14 @@ impl Exchange {
     /// The text without any secret that this handshake's policies met.
     pub(crate) fn masked(&self, text: &str) -> String {
         mask(text, self.evaluation.variables.secrets())
+    }
+
+    /// The beginning of such a text, with at most `longest` bytes.
+    pub(crate) fn masked_beginning(&self, text: &str, longest: usize) -> String {
+        let secrets = self.evaluation.variables.secrets();
+        let mut text = mask_beginning(text, secrets, longest);
+        text.truncate(text.floor_char_boundary(longest));
+        text
     }
 
     fn fill(&mut self) {

@@ -23,6 +23,9 @@ use crate::update::Update;
 /// How often all tunnels are judged again: the backstop behind every event that got lost.
 const SWEEP: Duration = Duration::from_secs(60);
 
+/// How often it is looked whether the wall clock was set: so long can a tunnel outlive its token then.
+const CLOCK_WATCH: Duration = Duration::from_secs(1);
+
 /// After the last call, tasks need a moment to drop their sockets.
 const LAST_CALL: Duration = Duration::from_secs(1);
 
@@ -102,6 +105,7 @@ impl Gateway {
             dependencies::watch(Arc::clone(&state), Arc::clone(&services)),
         );
         supervise(&control_drain, sweep(Arc::clone(&state.sessions)));
+        supervise(&control_drain, watch_clock(Arc::clone(&state.sessions)));
         let drains = Drains {
             connections: connection_drain,
             control: control_drain.clone(),
@@ -237,5 +241,12 @@ async fn sweep(sessions: Arc<Sessions>) {
     loop {
         tokio::time::sleep(SWEEP).await;
         sessions.sweep();
+    }
+}
+
+async fn watch_clock(sessions: Arc<Sessions>) {
+    loop {
+        tokio::time::sleep(CLOCK_WATCH).await;
+        sessions.watch_clock();
     }
 }

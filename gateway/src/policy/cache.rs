@@ -1,8 +1,9 @@
 //! cacheLookup, cacheStore, cacheRemove: values that handshakes leave for later ones.
 //!
-//! One store per gateway, bounded by what the values take; each namespace sees its own only: what one
-//! team keeps is no other team's to read.
+//! One store per namespace, bounded by what the values take: what one team keeps is no other team's
+//! to read, nor to push out.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use moka::Expiry;
@@ -11,20 +12,20 @@ use sha2::{Digest, Sha256};
 use tidegate_config::policy;
 use tidegate_expr::{Value, to_json};
 
-use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Computed, expression_failed, keep};
+use super::per_namespace::PerNamespace;
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
 
-/// All values together, as [`weight`] tells. What was used least goes first.
+/// All values of a namespace together, as [`weight`] tells. What was used least goes first.
 const MAX_KEPT: u64 = 32 * 1024 * 1024;
 
-/// SHA-256 of namespace and key: keys may be secret, and long.
+/// SHA-256: keys may be secret, and long.
 type Key = [u8; 32];
 
-/// All values that are kept.
-pub(crate) type Values = Cache<Key, Kept>;
+/// All values that a namespace keeps.
+pub(super) type Values = Cache<Key, Kept>;
 
 /// A value that is kept.
 #[derive(Clone, Debug)]
@@ -53,35 +54,37 @@ impl Expiry<Key, Kept> for Age {
 }
 
 /// Nothing kept yet.
-pub(super) fn values() -> Values {
-    Cache::builder()
-        .max_capacity(MAX_KEPT)
-        .weigher(|_, kept: &Kept| kept.weight)
-        .expire_after(Age)
-        .build()
+pub(super) fn values() -> PerNamespace<Values> {
+    PerNamespace::new(|| {
+        Cache::builder()
+            .max_capacity(MAX_KEPT)
+            .weigher(|_, kept: &Kept| kept.weight)
+            .expire_after(Age)
+            .build()
+    })
 }
 
 /// Where a step's values lie.
 #[derive(Debug)]
 struct Place {
-    namespace: String,
+    values: Arc<Values>,
     key: Computed,
 }
 
 impl Place {
     fn compile(field: &str, key: &str, compiler: &Compiler<'_>) -> Result<Self, InvalidPolicy> {
         Ok(Self {
-            namespace: compiler.context.namespace.to_owned(),
+            values: compiler
+                .context
+                .services
+                .values
+                .of(compiler.context.namespace),
             key: compiler.computed(field, key)?,
         })
     }
 
     fn key(&self, exchange: &mut Exchange) -> Result<Key, Refusal> {
-        let mut id = Sha256::new();
-        id.update(self.namespace.len().to_be_bytes());
-        id.update(&self.namespace);
-        id.update(self.key.text(exchange)?);
-        Ok(id.finalize().into())
+        Ok(Sha256::digest(self.key.text(exchange)?).into())
     }
 }
 
@@ -103,13 +106,9 @@ impl CacheLookup {
         })
     }
 
-    pub(super) async fn run(
-        &self,
-        exchange: &mut Exchange,
-        services: &Services,
-    ) -> Result<(), Refusal> {
+    pub(super) async fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
         let key = self.place.key(exchange)?;
-        let kept = services.values.get(&key).await;
+        let kept = self.place.values.get(&key).await;
         let value = kept.map_or(Value::Null, |kept| kept.value);
         keep(exchange, &self.variable, value)
     }
@@ -135,11 +134,7 @@ impl CacheStore {
         })
     }
 
-    pub(super) async fn run(
-        &self,
-        exchange: &mut Exchange,
-        services: &Services,
-    ) -> Result<(), Refusal> {
+    pub(super) async fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
         let key = self.place.key(exchange)?;
         let value = self.value.value(exchange)?;
         let kept = Kept {
@@ -148,7 +143,7 @@ impl CacheStore {
             ttl: self.ttl,
         };
         if !exchange.evaluation.is_dry_run() {
-            services.values.insert(key, kept).await;
+            self.place.values.insert(key, kept).await;
         }
         Ok(())
     }
@@ -169,14 +164,10 @@ impl CacheRemove {
         Ok(Self { place })
     }
 
-    pub(super) async fn run(
-        &self,
-        exchange: &mut Exchange,
-        services: &Services,
-    ) -> Result<(), Refusal> {
+    pub(super) async fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
         let key = self.place.key(exchange)?;
         if !exchange.evaluation.is_dry_run() {
-            services.values.invalidate(&key).await;
+            self.place.values.invalidate(&key).await;
         }
         Ok(())
     }

@@ -34,7 +34,7 @@ use crate::token_source::{Client, TokenSource};
 
 pub(super) use answer::Answer;
 pub(crate) use lasting::Calls;
-pub(super) use lasting::{AnswerKey, KeptAnswer};
+pub(super) use lasting::{AnswerKey, Answers, KeptAnswer};
 pub(super) use retry::Retry;
 
 /// Largest request: URL, headers and body together, as large as the largest text.
@@ -200,6 +200,12 @@ pub(super) fn failed(place: &str, error: &CallError) -> Refusal {
     };
     let detail = format!("{place}: {}", text_of(error));
     Refusal::new(status, reason, Origin::Policy, message).detail(detail)
+}
+
+/// Where the answers are kept of the object whose policies are compiled.
+pub(super) fn answers(compiler: &Compiler<'_>) -> Arc<Answers> {
+    let calls = &compiler.context.services.calls;
+    calls.answers.of(compiler.context.namespace)
 }
 
 /// An absolute URL without user: that would stand in logs.

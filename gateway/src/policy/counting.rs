@@ -1,12 +1,15 @@
 //! Where limits count: in this pod, or together with the other pods as long as that works.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::RETRY_AFTER;
+use tokio::time::Instant;
 
 use super::Services;
-use super::increment::Count;
+use super::counted::Counted;
+use super::increment::{Count, Weight};
 use crate::counter::{self, Key, Taken};
 use crate::exchange::Exchange;
 use crate::quota::{self, Allowance, Book, Booked};
@@ -17,39 +20,132 @@ use crate::shared_counters::Away;
 /// It is looked once a second whether Redis is back.
 const RETRY_WHEN_AWAY: HeaderValue = HeaderValue::from_static("1");
 
+/// A place in Redis outlives the time that its handshake may take by this much at most, should the
+/// pod die.
+const LEASE_BEYOND: Duration = Duration::from_secs(10);
+
+/// Instead of the time of a handshake that has no deadline.
+const LONGEST_LEASE: Duration = Duration::from_secs(3600);
+
 impl Services {
-    /// Counts a call of a rate limit.
+    /// Counts a call of a rate limit, or keeps a place for it; gives what remains.
     pub(super) async fn take(
+        &self,
+        exchange: &mut Exchange,
+        (key, limit): (Key, counter::Limit),
+        weight: Weight,
+    ) -> Result<Result<u32, counter::Exceeded>, Refusal> {
+        if exchange.evaluation.is_dry_run() {
+            return self.ask_rate(exchange, (key, limit), weight).await;
+        }
+        let call = counter::Call {
+            key,
+            limit,
+            weight: weight.amount,
+            provisional: weight.provisional,
+            own: &exchange.evaluation.counted.taken,
+        };
+        let answer = self.rate_answer(call).await?;
+        let (remaining, taken) = match answer {
+            Ok(taken) => taken,
+            Err(exceeded) => return Ok(Err(exceeded)),
+        };
+        let counted = &mut exchange.evaluation.counted;
+        if let Some(taken) = taken.filter(|taken| !taken.is_held()) {
+            // What counts for good needs no place besides.
+            let mut more = taken.weight();
+            for mut place in counted.held_taken(key) {
+                let part = place.split(more);
+                more -= part.weight();
+                if part.weight() > 0 {
+                    self.give_back_taken(part);
+                }
+                counted.add_taken((place.weight() > 0).then_some(place), self);
+            }
+        }
+        counted.add_taken(taken, self);
+        Ok(Ok(remaining))
+    }
+
+    /// Counts a call of a quota, or keeps a place for it.
+    pub(super) async fn book_call(
+        &self,
+        exchange: &mut Exchange,
+        (key, allowance): (Key, Allowance),
+        weight: Weight,
+    ) -> Result<Result<(), quota::Exceeded>, Refusal> {
+        if exchange.evaluation.is_dry_run() {
+            return self.ask_quota(exchange, (key, allowance), weight).await;
+        }
+        let lease = lease(exchange);
+        let counted = &mut exchange.evaluation.counted;
+        let call = quota::Call {
+            key,
+            allowance,
+            weight: weight.amount,
+            provisional: weight.provisional,
+            own: &counted.booked,
+        };
+        let answer = self.quota_answer(call, lease).await?;
+        let booked = match answer {
+            Ok(booked) => booked,
+            Err(exceeded) => return Ok(Err(exceeded)),
+        };
+        if booked.is_some_and(|booked| !booked.is_held()) {
+            // What counts for good needs no place besides, unless it was to count for more.
+            self.keep_less(counted, key, booked.map_or(0, |booked| booked.weight()));
+        }
+        counted.add_booked(booked, self);
+        Ok(Ok(()))
+    }
+
+    /// What a rate limit says: of this pod, or of all together.
+    pub(super) async fn rate_answer(
         &self,
         call: counter::Call<'_>,
     ) -> Result<Result<(u32, Option<Taken>), counter::Exceeded>, Refusal> {
         let Some(shared) = self.shared() else {
             return Ok(self.counters.take(call));
         };
-        match shared.rate(call, true).await {
+        match shared.rate(call).await {
             Ok(answer) => Ok(answer),
             Err(Away) if shared.refuses() => Err(unavailable()),
             Err(Away) => Ok(self.counters.take(call)),
         }
     }
 
-    /// Counts a call of a quota.
-    pub(super) async fn book_call(
+    /// What a quota says: of this pod, or of all together.
+    pub(super) async fn quota_answer(
         &self,
         call: quota::Call<'_>,
+        lease: Duration,
     ) -> Result<Result<Option<Booked>, quota::Exceeded>, Refusal> {
         let Some(shared) = self.shared() else {
             return Ok(self.quotas.take(call));
         };
-        match shared.quota(call).await {
+        match shared.quota(call, lease).await {
             Ok(answer) => Ok(answer),
             Err(Away) if shared.refuses() => Err(unavailable()),
             Err(Away) => {
                 let answer = self.quotas.take(call);
-                if let Ok(Some(booked)) = &answer {
+                if let Ok(Some(booked)) = &answer
+                    && !booked.is_held()
+                {
                     shared.add_calls(call.key, &call.allowance, booked.weight());
                 }
                 Ok(answer)
+            }
+        }
+    }
+
+    /// Gives places back whose weight is counted; of one that is larger than that all stays.
+    fn keep_less(&self, counted: &mut Counted, key: Key, mut counts: u32) {
+        for place in counted.held_booked(key) {
+            if place.weight() <= counts {
+                counts -= place.weight();
+                self.give_back_booked(place);
+            } else {
+                counted.add_booked(Some(place), self);
             }
         }
     }
@@ -104,53 +200,104 @@ impl Services {
         taken
     }
 
-    /// Counts what is only known after the answer.
-    pub(super) async fn count(&self, count: Count, weight: u32) {
-        if weight == 0 {
-            return;
-        }
-        match (count, self.shared()) {
-            (Count::Rate(key, limit), shared) => {
-                let call = counter::Call {
-                    key,
-                    limit,
-                    weight,
-                    own: &[],
-                };
-                let counted = match shared {
-                    Some(shared) => shared.rate(call, false).await.is_ok(),
-                    None => false,
-                };
-                if !counted {
-                    self.counters.add(key, limit.period, weight);
-                }
+    /// Counts what is only known after the answer, instead of the places that were kept until then.
+    pub(super) async fn settle(&self, exchange: &mut Exchange, count: Count, weight: u32) {
+        match count {
+            Count::Rate(key, limit) => {
+                self.settle_rate(exchange, (key, limit.period), weight)
+                    .await;
             }
-            (Count::Quota(key, allowance), None) => {
-                self.quotas.add_calls(key, &allowance, weight);
-            }
-            (Count::Quota(key, allowance), Some(shared)) => {
-                if !shared.is_up() {
-                    self.quotas.add_calls(key, &allowance, weight);
-                }
-                shared.add_calls(key, &allowance, weight);
+            Count::Quota(key, allowance) => {
+                self.settle_quota(exchange, (key, &allowance), weight).await;
             }
         }
     }
 
+    async fn settle_rate(
+        &self,
+        exchange: &mut Exchange,
+        (key, period): (Key, Duration),
+        weight: u32,
+    ) {
+        let counted = &mut exchange.evaluation.counted;
+        let weight = weight.saturating_sub(counted.taken_of(key));
+        // Taken out before anybody is waited for: a place that is given back twice would be another's.
+        let held = counted.held_taken(key).into_iter();
+        let (there, here): (Vec<_>, Vec<_>) = held.partition(Taken::is_shared);
+        let shared = self.shared().filter(|_| weight > 0);
+        let answer = match &shared {
+            Some(shared) => Some(shared.settle_rate(&there, (key, period), weight).await),
+            None => None,
+        };
+        let taken = match answer {
+            Some(Ok(taken)) => {
+                here.into_iter()
+                    .for_each(|place| self.give_back_taken(place));
+                taken
+            }
+            // The places there end with their window.
+            Some(Err(Away)) => self.counters.settle(&here, (key, period), weight),
+            None => {
+                there
+                    .into_iter()
+                    .for_each(|place| self.give_back_taken(place));
+                self.counters.settle(&here, (key, period), weight)
+            }
+        };
+        let counted = &mut exchange.evaluation.counted;
+        counted.add_taken(taken, self);
+    }
+
+    async fn settle_quota(
+        &self,
+        exchange: &mut Exchange,
+        (key, allowance): (Key, &Allowance),
+        weight: u32,
+    ) {
+        let weight = weight.saturating_sub(exchange.evaluation.counted.booked_of(key));
+        let shared = self.shared().filter(|_| weight > 0);
+        let booked = match &shared {
+            Some(shared) => shared.settle_quota((key, allowance), weight).await,
+            None => Err(Away),
+        };
+        let counted = &mut exchange.evaluation.counted;
+        let held = counted.held_booked(key);
+        let booked = booked.unwrap_or_else(|Away| {
+            if let Some(shared) = &shared {
+                shared.add_calls(key, allowance, weight);
+            }
+            self.quotas.settle(&[], (key, allowance), weight)
+        });
+        // Behind what was counted: nobody finds room in between.
+        for place in held {
+            self.give_back_booked(place);
+        }
+        counted.add_booked(booked, self);
+    }
+
     /// Takes back what a refused handshake counted.
     pub(super) fn give_back_counted(&self, exchange: &mut Exchange) {
-        let shared = self.shared();
-        for taken in exchange.evaluation.taken.drain(..) {
-            match &shared {
-                Some(shared) if taken.is_shared() => shared.give_back_rate(taken),
-                _ => self.counters.give_back(taken),
-            }
+        let counted = &mut exchange.evaluation.counted;
+        counted.deferred.clear();
+        for taken in counted.taken.drain(..) {
+            self.give_back_taken(taken);
         }
-        for booked in exchange.evaluation.booked.drain(..) {
-            match &shared {
-                Some(shared) if booked.is_shared() => shared.give_back_quota(booked),
-                _ => self.quotas.give_back(booked),
-            }
+        for booked in counted.booked.drain(..) {
+            self.give_back_booked(booked);
+        }
+    }
+
+    pub(super) fn give_back_taken(&self, taken: Taken) {
+        match self.shared() {
+            Some(shared) if taken.is_shared() => shared.give_back_rate(taken),
+            _ => self.counters.give_back(taken),
+        }
+    }
+
+    pub(super) fn give_back_booked(&self, booked: Booked) {
+        match self.shared() {
+            Some(shared) if booked.is_shared() => shared.give_back_quota(booked),
+            _ => self.quotas.give_back(booked),
         }
     }
 
@@ -181,6 +328,15 @@ impl Book for Services {
             self.quotas.add_bytes(key, allowance, bytes);
         }
     }
+}
+
+/// How long a place of this handshake is kept, should the pod die.
+fn lease(exchange: &Exchange) -> Duration {
+    let deadline = exchange.evaluation.deadline;
+    let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+    left.map_or(LONGEST_LEASE, |left| {
+        (left + LEASE_BEYOND).min(LONGEST_LEASE)
+    })
 }
 
 pub(super) fn unavailable() -> Refusal {

@@ -1,7 +1,10 @@
 //! Limits as `tidegate explain` asks them: they say what they would say to a client, and count and
 //! reserve nothing, so that no client has less for it.
 
+use std::time::Duration;
+
 use super::Services;
+use super::increment::Weight;
 use crate::counter::{self, Key, Limit};
 use crate::exchange::Exchange;
 use crate::quota::{self, Allowance};
@@ -23,8 +26,9 @@ impl Services {
         &self,
         exchange: &mut Exchange,
         (key, limit): (Key, Limit),
-        weight: u32,
+        weight: Weight,
     ) -> Result<Result<u32, counter::Exceeded>, Refusal> {
+        let weight = certain(weight);
         let limit = Limit {
             calls: limit.calls.saturating_sub(beyond_one(weight)),
             ..limit
@@ -33,9 +37,10 @@ impl Services {
             key,
             limit,
             weight: 0,
+            provisional: false,
             own: &[],
         };
-        let answer = self.take(call).await?;
+        let answer = self.rate_answer(call).await?;
         note(exchange, |run| run.counted += usize::from(weight > 0));
         Ok(answer.map(|(remaining, _)| remaining.saturating_sub(weight.min(1))))
     }
@@ -45,17 +50,20 @@ impl Services {
         &self,
         exchange: &mut Exchange,
         (key, allowance): (Key, Allowance),
-        weight: u32,
+        weight: Weight,
     ) -> Result<Result<(), quota::Exceeded>, Refusal> {
+        let weight = certain(weight);
         let calls = allowance.calls;
         let calls = calls.map(|calls| calls.saturating_sub(beyond_one(weight).into()));
         let call = quota::Call {
             key,
             allowance: Allowance { calls, ..allowance },
             weight: 0,
+            provisional: false,
             own: &[],
         };
-        let answer = self.book_call(call).await?;
+        // Nothing is kept, so nothing has to end by itself.
+        let answer = self.quota_answer(call, Duration::ZERO).await?;
         note(exchange, |run| run.counted += usize::from(weight > 0));
         Ok(answer.map(|_| ()))
     }
@@ -77,6 +85,15 @@ impl Services {
             Err(_) if shared.refuses() => Err(super::counting::unavailable()),
             Err(_) => Ok(own() < max),
         }
+    }
+}
+
+/// What it counts whatever the answer is. One that is alone passes while there is room for one, so that
+/// is what a place for the answer needs.
+fn certain(weight: Weight) -> u32 {
+    match weight.provisional {
+        true => 0,
+        false => weight.amount,
     }
 }
 
@@ -191,8 +208,9 @@ mod tests {
         ]});
         let pipeline = pipeline(steps, &Material::default(), &services);
         pipeline.inbound(&mut asking(), &services).await.unwrap();
-        services.values.run_pending_tasks().await;
-        assert_eq!(services.values.entry_count(), 0);
+        let values = services.values.of("apps");
+        values.run_pending_tasks().await;
+        assert_eq!(values.entry_count(), 0);
         assert!(!services.custom_metrics.render().contains("seen_total"));
     }
 }

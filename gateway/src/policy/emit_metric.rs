@@ -4,7 +4,7 @@ use tidegate_config::policy;
 
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, expression_failed};
-use crate::custom_metrics::CustomMetrics;
+use crate::custom_metrics::{CustomMetrics, LONGEST_VALUE};
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
 
@@ -50,7 +50,10 @@ impl EmitMetric {
         let mut labels = Vec::with_capacity(self.labels.len());
         for (name, text) in &self.labels {
             let text = text.render(exchange)?;
-            labels.push((name.clone(), exchange.masked(&text)));
+            labels.push((
+                name.clone(),
+                exchange.masked_beginning(&text, LONGEST_VALUE),
+            ));
         }
         if !exchange.evaluation.is_dry_run() {
             metrics.add(&self.name, &exchange.api.key, labels, value);

@@ -11,8 +11,7 @@ use http::{HeaderMap, HeaderName};
 use sha2::{Digest, Sha256};
 use tidegate_config::policy;
 
-use super::Services;
-use super::call::{Answer, AnswerKey, KeptAnswer, Request, failed};
+use super::call::{Answer, AnswerKey, Answers, KeptAnswer, Request, answers, failed};
 use super::compile::{Compiler, InvalidPolicy};
 use crate::exchange::Exchange;
 use crate::http_client::{Call, CallError, place_of};
@@ -27,7 +26,8 @@ pub(super) struct ExternalAuth {
     request: Request,
     send: Vec<HeaderName>,
     copy: Vec<HeaderName>,
-    cache: Option<Duration>,
+    /// How long verdicts are kept, and where.
+    cache: Option<(Duration, Arc<Answers>)>,
     /// Whose verdicts these are: those of another object, or of another policy, are not shared.
     owner: AnswerKey,
 }
@@ -55,16 +55,12 @@ impl ExternalAuth {
             request: Request::compile(policy.outgoing(), "externalAuth", compiler)?,
             send: names("sendHeaders", &policy.send_headers)?,
             copy: names("copyHeaders", &policy.copy_headers)?,
-            cache: policy.cache_for.map(tidegate_config::Duration::get),
+            cache: policy.cache_for.map(|ttl| (ttl.get(), answers(compiler))),
             owner: owner(policy, compiler),
         })
     }
 
-    pub(super) async fn run(
-        &self,
-        exchange: &mut Exchange,
-        services: &Services,
-    ) -> Result<(), Refusal> {
+    pub(super) async fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
         let mut call = self.request.render(exchange)?;
         for name in &self.send {
             for value in exchange.request.headers.get_all(name) {
@@ -72,9 +68,9 @@ impl ExternalAuth {
             }
         }
         let place = place_of(&call.url);
-        let asked = match self.cache {
+        let asked = match &self.cache {
             None => self.request.send(call).await.map_err(Arc::new),
-            Some(ttl) => self.ask_once(call, ttl, services).await,
+            Some((ttl, answers)) => self.ask_once(call, *ttl, answers).await,
         };
         let answer = asked.map_err(|error| failed(&place, &error))?;
         if !(200..=299).contains(&answer.status) {
@@ -89,7 +85,7 @@ impl ExternalAuth {
         &self,
         call: Call,
         ttl: Duration,
-        services: &Services,
+        answers: &Answers,
     ) -> Result<Arc<Answer>, Arc<CallError>> {
         let key = self.key(&call);
         let ours = async {
@@ -100,7 +96,7 @@ impl ExternalAuth {
                 _ => Err(Miss::Passing(answer)),
             }
         };
-        match services.calls.answers.try_get_with(key, ours).await {
+        match answers.try_get_with(key, ours).await {
             Ok(kept) => Ok(kept.answer),
             Err(miss) => match &*miss {
                 Miss::Passing(answer) => Ok(Arc::clone(answer)),

@@ -1,7 +1,9 @@
 //! Whether a handshake counts against a limit, and how much.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use http::HeaderMap;
 use tidegate_expr::{Stage, Value};
 
 use super::Services;
@@ -12,6 +14,10 @@ use crate::exchange::Exchange;
 use crate::quota::Allowance;
 use crate::refusal::Refusal;
 
+/// What backends and policies answer mostly: from what an increment says of each follows how much it
+/// may count.
+const USUAL_STATUSES: [u16; 10] = [101, 400, 401, 403, 404, 429, 500, 502, 503, 504];
+
 /// `incrementWhen` and `incrementBy`, compiled. The default counts each handshake once.
 #[derive(Debug, Default)]
 pub(super) struct Increment {
@@ -21,6 +27,18 @@ pub(super) struct Increment {
     of: &'static str,
     /// Is what counts known only when the answer is?
     deferred: bool,
+    /// `by`, where that much is known before the answer.
+    by_now: Option<Computed>,
+    /// The most that it has counted.
+    largest: AtomicU32,
+}
+
+/// How much a handshake counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Weight {
+    pub(super) amount: u32,
+    /// Only the answer tells; this much is kept for it until then.
+    pub(super) provisional: bool,
 }
 
 /// The expressions as they were written.
@@ -57,6 +75,9 @@ impl Increment {
             Ok(now) => now,
             Err(_) => Self {
                 deferred: true,
+                by_now: source
+                    .by
+                    .and_then(|text| Computed::compile(text, compiler.stage()).ok()),
                 ..Self::for_stage(source, compiler, Stage::Outbound)?
             },
         };
@@ -81,16 +102,38 @@ impl Increment {
             when: when.transpose()?,
             by: by.transpose()?,
             of,
-            deferred: false,
+            ..Self::default()
         })
     }
 
-    /// How much the handshake counts as far as is known now.
-    pub(super) fn now(&self, exchange: &mut Exchange) -> Result<u32, Refusal> {
-        match self.deferred {
-            true => Ok(0),
-            false => self.weight(exchange),
+    /// How much the handshake counts, or may count by its answer.
+    pub(super) fn now(&self, exchange: &mut Exchange) -> Result<Weight, Refusal> {
+        let amount = match self.deferred {
+            true => self.at_most(exchange),
+            false => self.weight(exchange)?,
+        };
+        Ok(Weight {
+            amount,
+            provisional: self.deferred,
+        })
+    }
+
+    /// The most that the answer may make of it, as far as can be told: a place that is too small lets
+    /// too many pass at a time, and none at all lets everybody pass.
+    fn at_most(&self, exchange: &mut Exchange) -> u32 {
+        if self.by.is_none() {
+            return 1;
         }
+        if let Some(by) = &self.by_now {
+            return self.amount(by, exchange).unwrap_or(1);
+        }
+        let mut most = self.largest.load(Ordering::Relaxed).max(1);
+        for status in USUAL_STATUSES {
+            exchange.set_response(Some((status, &HeaderMap::new())));
+            most = most.max(self.weight(exchange).unwrap_or(1));
+        }
+        exchange.set_response(None);
+        most
     }
 
     /// What is to be counted later, if anything is.
@@ -110,6 +153,10 @@ impl Increment {
         let Some(by) = &self.by else {
             return Ok(1);
         };
+        self.amount(by, exchange)
+    }
+
+    fn amount(&self, by: &Computed, exchange: &mut Exchange) -> Result<u32, Refusal> {
         let value = by.value(exchange)?;
         let whole = match value {
             Value::Int(value) => u32::try_from(value).ok(),
@@ -125,6 +172,25 @@ impl Increment {
     }
 }
 
+impl Count {
+    /// Is it the same key? Then the handshake counts once.
+    fn is_of_key(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Rate(key, _), Self::Rate(other, _))
+            | (Self::Quota(key, _), Self::Quota(other, _)) => key == other,
+            _ => false,
+        }
+    }
+
+    /// The one that looks back for longer.
+    fn longer(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Rate(_, limit), Self::Rate(_, longer)) if limit.period < longer.period => other,
+            _ => self,
+        }
+    }
+}
+
 /// Counts what waited for the answer, which expressions read as `response`. What can not be
 /// evaluated counts once: a fault must not open a limit.
 pub(super) async fn count_deferred(
@@ -132,13 +198,27 @@ pub(super) async fn count_deferred(
     services: &Services,
 ) -> Result<(), Refusal> {
     let mut result = Ok(());
-    for deferred in std::mem::take(&mut exchange.evaluation.deferred) {
+    let mut counts: Vec<(Count, u32)> = Vec::new();
+    for deferred in std::mem::take(&mut exchange.evaluation.counted.deferred) {
         let weight = deferred.increment.weight(exchange);
-        let counted = *weight.as_ref().unwrap_or(&1);
-        if !exchange.evaluation.is_dry_run() {
-            services.count(deferred.count, counted).await;
+        let weight_or_one = *weight.as_ref().unwrap_or(&1);
+        let largest = &deferred.increment.largest;
+        largest.fetch_max(weight_or_one, Ordering::Relaxed);
+        let count = deferred.count;
+        match counts.iter_mut().find(|(known, _)| known.is_of_key(&count)) {
+            Some((known, most)) => {
+                *known = known.longer(count);
+                *most = weight_or_one.max(*most);
+            }
+            None => counts.push((count, weight_or_one)),
         }
         result = result.and(weight.map(|_| ()));
+    }
+    if exchange.evaluation.is_dry_run() {
+        return result;
+    }
+    for (count, weight) in counts {
+        services.settle(exchange, count, weight).await;
     }
     result
 }

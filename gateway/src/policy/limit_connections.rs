@@ -30,7 +30,7 @@ impl LimitConnections {
     ) -> Result<Self, InvalidPolicy> {
         let subject = match &policy.key {
             Some(source) => Subject::key("limitConnections.key", source, compiler)?,
-            None => Subject::of_gateway(),
+            None => Subject::whole_subscription(compiler),
         };
         Ok(Self {
             subject,
@@ -54,10 +54,7 @@ impl LimitConnections {
     }
 
     fn full(&self) -> Refusal {
-        let of = match &self.subject {
-            Subject::Key(_) => "key",
-            Subject::Subscription(_) => "subscription",
-        };
+        let of = self.subject.name();
         let message = format!("Too many connections for this {of}");
         Refusal::new(429, Reason::ConnectionLimit, Origin::Policy, message)
             .header(RETRY_AFTER, RETRY_WHEN_FULL)

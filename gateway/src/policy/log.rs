@@ -129,8 +129,7 @@ fn is_read(severity: Severity) -> bool {
 /// The text as the log may show it: masked before it is cut, since half a secret is no match.
 fn shown(text: &Text, exchange: &mut Exchange) -> Result<String, Refusal> {
     let text = text.render(exchange)?;
-    let mut text = exchange.masked(&text);
-    text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+    let text = exchange.masked_beginning(&text, LONGEST_TEXT);
     // Where lines are written as plain text, a line end would start a line of the client's.
     Ok(text.replace(char::is_control, " "))
 }

@@ -133,7 +133,7 @@ impl Pipeline {
         answer: &ResponseHead,
         services: &Services,
     ) -> Result<(), Refusal> {
-        if self.outbound.is_empty() && exchange.evaluation.deferred.is_empty() {
+        if self.outbound.is_empty() && !exchange.evaluation.counted.waits() {
             return Ok(());
         }
         exchange.set_now();
@@ -199,7 +199,7 @@ impl Pipeline {
         refusal: &mut Refusal,
         services: &Services,
     ) {
-        if exchange.evaluation.deferred.is_empty() {
+        if !exchange.evaluation.counted.waits() {
             return;
         }
         exchange.set_response(Some((refusal.status, &HeaderMap::new())));
@@ -240,7 +240,6 @@ impl Pipeline {
 
 /// No limit has counted this handshake, and none will.
 pub(crate) fn give_back(exchange: &mut Exchange, services: &Services) {
-    exchange.evaluation.deferred.clear();
     services.give_back_counted(exchange);
 }
 

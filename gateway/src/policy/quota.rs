@@ -16,7 +16,7 @@ use super::increment::{Count, Increment, Source};
 use super::subject::Subject;
 use crate::counter::Key;
 use crate::exchange::Exchange;
-use crate::quota::{Allowance, Call, Exceeded, Metered, Periods, UsedUp, clock};
+use crate::quota::{Allowance, Exceeded, Metered, Periods, UsedUp, clock};
 use crate::refusal::{Origin, Reason, Refusal};
 
 /// The policy, compiled.
@@ -72,27 +72,15 @@ impl Quota {
             return Ok(());
         };
         let key = subject.of_part(&self.periods);
-        let weight = self.increment.now(exchange)?;
-        if exchange.evaluation.is_dry_run() {
-            let asked = services.ask_quota(exchange, (key, self.allowance), weight);
-            asked.await?.map_err(refusal)?;
-            let later = self.increment.later(Count::Quota(key, self.allowance));
-            exchange.evaluation.deferred.extend(later);
-            return Ok(());
+        let mut weight = self.increment.now(exchange)?;
+        if weight.provisional && self.allowance.calls.is_none() {
+            // Nobody needs room among calls.
+            weight.amount = 0;
         }
-        let call = Call {
-            key,
-            allowance: self.allowance,
-            weight,
-            own: &exchange.evaluation.booked,
-        };
-        let booked = services.book_call(call).await?.map_err(refusal)?;
-        exchange.evaluation.booked.extend(booked);
-        let count = Count::Quota(key, self.allowance);
-        exchange
-            .evaluation
-            .deferred
-            .extend(self.increment.later(count));
+        let booked = services.book_call(exchange, (key, self.allowance), weight);
+        booked.await?.map_err(refusal)?;
+        let later = self.increment.later(Count::Quota(key, self.allowance));
+        exchange.evaluation.counted.defer(later);
         exchange.evaluation.metered.extend(self.metered(key));
         Ok(())
     }

@@ -16,7 +16,7 @@ use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
 use super::increment::{Count, Increment, Source};
 use super::subject::Subject;
-use crate::counter::{Call, Key, Limit};
+use crate::counter::Limit;
 use crate::exchange::Exchange;
 use crate::refusal::{Origin, Reason, Refusal};
 
@@ -109,43 +109,11 @@ impl RateLimit {
             return Ok(());
         };
         let weight = self.increment.now(exchange)?;
-        if exchange.evaluation.is_dry_run() {
-            return self.ask(exchange, services, (key, weight)).await;
-        }
-        let call = Call {
-            key,
-            limit: self.limit,
-            weight,
-            own: &exchange.evaluation.taken,
-        };
-        match services.take(call).await? {
-            Ok((remaining, taken)) => {
-                exchange.evaluation.taken.extend(taken);
-                self.tell(exchange, remaining);
-                let later = self.increment.later(Count::Rate(key, self.limit));
-                exchange.evaluation.deferred.extend(later);
-                Ok(())
-            }
-            Err(exceeded) => {
-                self.tell(exchange, 0);
-                Err(self.refusal(exceeded.wait, exchange))
-            }
-        }
-    }
-
-    /// For who only asks.
-    async fn ask(
-        &self,
-        exchange: &mut Exchange,
-        services: &Services,
-        (key, weight): (Key, u32),
-    ) -> Result<(), Refusal> {
-        let asked = services.ask_rate(exchange, (key, self.limit), weight);
-        match asked.await? {
+        match services.take(exchange, (key, self.limit), weight).await? {
             Ok(remaining) => {
                 self.tell(exchange, remaining);
                 let later = self.increment.later(Count::Rate(key, self.limit));
-                exchange.evaluation.deferred.extend(later);
+                exchange.evaluation.counted.defer(later);
                 Ok(())
             }
             Err(exceeded) => {

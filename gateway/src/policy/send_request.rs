@@ -9,8 +9,7 @@ use sha2::{Digest, Sha256};
 use tidegate_config::policy;
 use tidegate_expr::Value;
 
-use super::Services;
-use super::call::{Answer, AnswerKey, KeptAnswer, Request, Retry, failed};
+use super::call::{Answer, AnswerKey, Answers, KeptAnswer, Request, Retry, answers, failed};
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Computed, keep};
 use crate::exchange::Exchange;
@@ -33,6 +32,7 @@ struct Cache {
     ttl: Duration,
     /// Whose answers these are: those of another object, or of another request, are not shared.
     owner: AnswerKey,
+    answers: Arc<Answers>,
 }
 
 /// Why there is no answer to keep.
@@ -74,6 +74,7 @@ impl SendRequest {
                 key,
                 ttl: cache.ttl.get(),
                 owner: owner(policy, compiler),
+                answers: answers(compiler),
             })
         });
         Ok(Self {
@@ -85,12 +86,8 @@ impl SendRequest {
         })
     }
 
-    pub(super) async fn run(
-        &self,
-        exchange: &mut Exchange,
-        services: &Services,
-    ) -> Result<(), Refusal> {
-        let asked = self.ask(&Mutex::new(&mut *exchange), services).await;
+    pub(super) async fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+        let asked = self.ask(&Mutex::new(&mut *exchange)).await;
         let value = match asked {
             Ok(answer) | Err(Miss::Passing(answer)) => answer.value.clone(),
             Err(Miss::Failed(..)) if self.ignore_error => Value::Null,
@@ -111,14 +108,10 @@ impl SendRequest {
     }
 
     /// The answer. Several requests may share the exchange: it is locked for moments only.
-    pub(super) async fn ask(
-        &self,
-        exchange: &Mutex<&mut Exchange>,
-        services: &Services,
-    ) -> Result<Arc<Answer>, Miss> {
+    pub(super) async fn ask(&self, exchange: &Mutex<&mut Exchange>) -> Result<Arc<Answer>, Miss> {
         let asked = match &self.cache {
             None => self.ask_now(exchange).await,
-            Some(cache) => self.ask_once(cache, exchange, services).await,
+            Some(cache) => self.ask_once(cache, exchange).await,
         };
         match asked {
             Err(Miss::Passing(answer)) => Ok(answer),
@@ -131,7 +124,6 @@ impl SendRequest {
         &self,
         cache: &Cache,
         exchange: &Mutex<&mut Exchange>,
-        services: &Services,
     ) -> Result<Arc<Answer>, Miss> {
         let mut key = Sha256::new();
         key.update(cache.owner);
@@ -146,7 +138,7 @@ impl SendRequest {
                 _ => Err(Miss::Passing(answer)),
             }
         };
-        let answers = &services.calls.answers;
+        let answers = &cache.answers;
         let asked = answers.try_get_with(key.finalize().into(), ours).await;
         match asked.map_err(Arc::try_unwrap) {
             Ok(kept) => Ok(kept.answer),

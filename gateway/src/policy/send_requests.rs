@@ -7,7 +7,6 @@ use futures::stream::FuturesUnordered;
 use tidegate_config::policy::{self, WaitFor};
 use tidegate_expr::Value;
 
-use super::Services;
 use super::call::failed;
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::keep;
@@ -46,13 +45,9 @@ impl SendRequests {
         })
     }
 
-    pub(super) async fn run(
-        &self,
-        exchange: &mut Exchange,
-        services: &Services,
-    ) -> Result<(), Refusal> {
+    pub(super) async fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
         let shared = Mutex::new(exchange);
-        let values = self.values(&shared, services).await?;
+        let values = self.values(&shared).await?;
         let exchange = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
         for (request, value) in self.requests.iter().zip(values) {
             keep(exchange, request.variable(), value.unwrap_or(Value::Null))?;
@@ -61,13 +56,9 @@ impl SendRequests {
     }
 
     /// What each variable gets; nothing where no answer came, or none was waited for.
-    async fn values(
-        &self,
-        exchange: &Mutex<&mut Exchange>,
-        services: &Services,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    async fn values(&self, exchange: &Mutex<&mut Exchange>) -> Result<Vec<Option<Value>>, Refusal> {
         let asking = self.requests.iter().enumerate();
-        let asking = asking.map(async |(i, request)| (i, request.ask(exchange, services).await));
+        let asking = asking.map(async |(i, request)| (i, request.ask(exchange).await));
         let mut asking: FuturesUnordered<_> = asking.collect();
         let mut values = vec![None; self.requests.len()];
         let mut failure = None;

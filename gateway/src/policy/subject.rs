@@ -1,16 +1,25 @@
 //! Whose count a limit takes: the value of a key, or the subscription within the limit's scope.
+//!
+//! Who writes a policy chooses its keys, so a key counts within the space of the policy's owner: the
+//! Gateway, or the namespace of the Product or API. Nobody counts in somebody else's.
 
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::Computed;
 use super::scope::Scope;
-use crate::counter::Key;
+use crate::counter::{Key, Space};
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
 
 /// What a limit counts by.
 #[derive(Debug)]
-pub(super) enum Subject {
-    /// The value of an expression; one count per value across all scopes.
+pub(super) struct Subject {
+    space: Space,
+    by: By,
+}
+
+#[derive(Debug)]
+enum By {
+    /// The value of an expression; one count per value for all that share the space.
     Key(Computed),
     /// The subscription: in a Product for all its APIs, in an API for that one.
     Subscription(Scope),
@@ -22,26 +31,43 @@ impl Subject {
         source: &str,
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
-        compiler.computed(field, source).map(Self::Key)
+        Ok(Self {
+            space: space(compiler),
+            by: By::Key(compiler.computed(field, source)?),
+        })
     }
 
     pub(super) fn subscription(compiler: &Compiler<'_>) -> Self {
-        Self::Subscription(compiler.scope)
+        Self {
+            space: space(compiler),
+            by: By::Subscription(compiler.scope),
+        }
     }
 
-    /// The subscription, whatever it opens on this Gateway.
-    pub(super) fn of_gateway() -> Self {
-        Self::Subscription(Scope::Gateway)
+    /// The subscription, whatever it opens that shares the space.
+    pub(super) fn whole_subscription(compiler: &Compiler<'_>) -> Self {
+        Self {
+            space: space(compiler),
+            by: By::Subscription(Scope::Gateway),
+        }
+    }
+
+    /// What a client is told that there is too much of.
+    pub(super) fn name(&self) -> &'static str {
+        match self.by {
+            By::Key(_) => "key",
+            By::Subscription(_) => "subscription",
+        }
     }
 
     /// The key of the count; `None` when there is no subscription, so that nothing is counted.
     pub(super) fn of(&self, exchange: &mut Exchange) -> Result<Option<Key>, Refusal> {
-        let scope = match self {
-            Self::Key(expression) => {
+        let scope = match &self.by {
+            By::Key(expression) => {
                 let value = expression.text(exchange)?;
-                return Ok(Some(Key::new(&["key", &value])));
+                return Ok(Some(Key::new(self.space, &["key", &value])));
             }
-            Self::Subscription(scope) => *scope,
+            By::Subscription(scope) => *scope,
         };
         let Some(subscription) = &exchange.subscription else {
             return Ok(None);
@@ -53,13 +79,22 @@ impl Subject {
         };
         let (namespace, name) = owner.map_or(("", ""), |owner| (&*owner.namespace, &*owner.name));
         let subscription = &subscription.key;
-        Ok(Some(Key::new(&[
+        let parts = [
             "subscription",
             scope.as_str(),
             namespace,
             name,
             &subscription.namespace,
             &subscription.name,
-        ])))
+        ];
+        Ok(Some(Key::new(self.space, &parts)))
+    }
+}
+
+fn space(compiler: &Compiler<'_>) -> Space {
+    let namespace = compiler.context.namespace;
+    match compiler.scope {
+        Scope::Gateway => Space::of_gateway(namespace),
+        Scope::Product | Scope::Api => Space::of_namespace(namespace),
     }
 }

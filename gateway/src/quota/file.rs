@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::period::NEVER;
-use super::{MAX_KEYS, Quotas, Usage, lock, now};
+use super::{MAX_KEYS, Quotas, SPACES_WORTH, Usage, lock};
 use crate::chain::text_of;
 use crate::counter::Key;
 use crate::state_dir::write_whole;
@@ -24,7 +24,7 @@ use crate::state_dir::write_whole;
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// Of what is written here; another one is not read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Where the quotas of one gateway are kept.
 #[derive(Clone, Debug)]
@@ -55,6 +55,8 @@ struct Line {
     key: Key,
     /// Milliseconds since 1970; `None`: the period never ends.
     end: Option<i64>,
+    /// Milliseconds that were left of the period, whatever the wall clock says now.
+    left: u64,
     calls: u64,
     bytes: u64,
     fill: u64,
@@ -143,33 +145,43 @@ impl QuotaFile {
 
 impl Quotas {
     fn lines(&self) -> Vec<Line> {
-        let now = now();
+        let now = self.now();
         let mut lines = Vec::new();
         for shard in &self.shards {
             let shard = lock(shard);
-            let live = shard.iter().filter(|(_, usage)| usage.end > now);
-            lines.extend(live.map(|(key, usage)| Line {
-                key: *key,
-                end: (usage.end != NEVER).then_some(usage.end),
-                calls: usage.calls,
-                bytes: usage.bytes,
-                fill: usage.fill,
-            }));
+            for (key, usages) in shard.values().flatten() {
+                let live = usages.periods().iter().filter(|usage| !usage.is_over(now));
+                lines.extend(live.map(|usage| Line {
+                    key: *key,
+                    end: (usage.end != NEVER).then_some(usage.end),
+                    left: usage.left(now),
+                    calls: usage.calls,
+                    bytes: usage.bytes,
+                    fill: usage.fill,
+                }));
+            }
         }
         lines
     }
 
+    /// A period that is over by a clock that was set meanwhile is taken along: it may be set back.
     fn restore(&self, lines: Vec<Line>) {
-        let now = now();
-        for line in lines.into_iter().take(MAX_KEYS) {
+        let now = self.now();
+        for line in lines.into_iter().take(SPACES_WORTH * MAX_KEYS) {
+            let left = i64::try_from(line.left).unwrap_or(NEVER);
             let usage = Usage {
                 end: line.end.unwrap_or(NEVER),
+                ends_at: line
+                    .end
+                    .map_or(NEVER, |_| now.since_start.saturating_add(left)),
                 calls: line.calls,
                 bytes: line.bytes,
                 fill: line.fill,
             };
-            if usage.end > now {
-                self.shard(&line.key).insert(line.key, usage);
+            if !usage.is_over(now) {
+                let mut shard = self.shard(line.key);
+                let keys = shard.entry(line.key.space()).or_default();
+                keys.entry(line.key).or_default().add(usage, now);
             }
         }
     }

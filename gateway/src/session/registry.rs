@@ -21,8 +21,7 @@ use crate::relay::CloseCause;
 /// handshakes register meanwhile.
 const SHARDS: usize = 32;
 
-/// Wall clock and monotonic clock may part by this much between two sweeps before expiries are
-/// computed anew.
+/// Wall clock and monotonic clock may part by this much before expiries are computed anew.
 const CLOCK_SLACK: Duration = Duration::from_secs(1);
 
 /// The tunnels of one right.
@@ -37,16 +36,41 @@ struct Standing {
     access: Option<Arc<dyn Access>>,
     drain: Option<DrainPlan>,
     cut: bool,
-    clocks: Option<(SystemTime, Instant)>,
+}
+
+/// What both clocks showed at one moment.
+#[derive(Clone, Copy, Debug)]
+struct Clocks {
+    wall: SystemTime,
+    monotonic: Instant,
+}
+
+impl Clocks {
+    fn now() -> Self {
+        Self {
+            wall: SystemTime::now(),
+            monotonic: Instant::now(),
+        }
+    }
+
+    /// Has the wall clock moved otherwise than the monotonic one until `later`?
+    fn jumped(self, later: Self) -> bool {
+        let monotonic = later.monotonic.saturating_duration_since(self.monotonic);
+        match later.wall.duration_since(self.wall) {
+            Ok(wall) => wall.abs_diff(monotonic) > CLOCK_SLACK,
+            Err(_) => true,
+        }
+    }
 }
 
 /// All live tunnels of this process, and the counts that limits need.
-#[derive(Default)]
 pub struct Sessions {
     pub(super) counts: limit::Counts,
     hasher: RandomState,
     shards: [Mutex<Shard>; SHARDS],
     standing: Mutex<Standing>,
+    /// When tunnels looked at the wall clock last: all expiries are computed from then on or later.
+    clocks: Mutex<Clocks>,
     live: AtomicUsize,
     next_id: AtomicU64,
 }
@@ -60,7 +84,15 @@ impl fmt::Debug for Sessions {
 impl Sessions {
     /// None yet.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self::default())
+        Arc::new(Self {
+            counts: limit::Counts::default(),
+            hasher: RandomState::default(),
+            shards: Default::default(),
+            standing: Mutex::default(),
+            clocks: Mutex::new(Clocks::now()),
+            live: AtomicUsize::default(),
+            next_id: AtomicU64::default(),
+        })
     }
 
     /// Takes a place under a limit, or says that there is none; `None` and 0 are no limit, but
@@ -147,21 +179,31 @@ impl Sessions {
         spread(&changed_ones, now, window, changed);
     }
 
-    /// Judges all tunnels again by the last configuration, and by the wall clock if it jumped. To
-    /// be called once a minute: a backstop, nothing depends on it while clocks run evenly.
+    /// Judges all tunnels again by the last configuration. To be called once a minute: a backstop,
+    /// nothing depends on it.
     pub fn sweep(&self) {
-        let clocks = (SystemTime::now(), Instant::now());
-        let mut standing = self.standing();
-        let before = standing.clocks.replace(clocks);
-        let access = standing.access.clone();
-        drop(standing);
+        let access = self.standing().access.clone();
         if let Some(access) = access {
             self.reconcile(access);
         }
-        if before.is_some_and(|before| jumped(before, clocks)) {
-            for mailbox in self.all() {
-                mailbox.nudge();
-            }
+    }
+
+    /// Has all tunnels look at the wall clock again if it was set, forward or back, or has drifted
+    /// away since they did. To be called once a second: a tunnel that opens while the clock is wrong
+    /// for a moment only must not go by it for hours.
+    pub fn watch_clock(&self) {
+        self.compare_clocks(Clocks::now());
+    }
+
+    fn compare_clocks(&self, now: Clocks) {
+        let mut clocks = lock(&self.clocks);
+        if !clocks.jumped(now) {
+            return;
+        }
+        *clocks = now;
+        drop(clocks);
+        for mailbox in self.all() {
+            mailbox.nudge();
         }
     }
 
@@ -292,11 +334,16 @@ fn cut_now(now: Instant) -> Order {
     }
 }
 
-/// Did the wall clock move otherwise than the monotonic one?
-fn jumped(before: (SystemTime, Instant), after: (SystemTime, Instant)) -> bool {
-    let monotonic = after.1.saturating_duration_since(before.1);
-    match after.0.duration_since(before.0) {
-        Ok(wall) => wall.abs_diff(monotonic) > CLOCK_SLACK,
-        Err(_) => true,
+#[cfg(test)]
+impl Sessions {
+    /// The wall clock is set to this many seconds after now; the monotonic one goes on.
+    pub(super) fn set_clock(&self, seconds: i64) {
+        let by = Duration::from_secs(seconds.unsigned_abs());
+        let now = Clocks::now();
+        let wall = match seconds {
+            0.. => now.wall + by,
+            _ => now.wall - by,
+        };
+        self.compare_clocks(Clocks { wall, ..now });
     }
 }

@@ -481,15 +481,53 @@ async fn a_new_expiry_of_the_subscription_reaches_its_tunnels() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sweep_has_tunnels_look_at_a_clock_that_jumped() {
+async fn tunnels_look_at_a_clock_that_was_set_from_the_first_moment_on() {
     let sessions = Sessions::new();
     let session = sessions.register(&keyless());
-    sessions.sweep();
+    sessions.watch_clock();
     assert_eq!(session.news(), None, "clocks ran evenly");
-    // The monotonic clock goes on alone: to the sweep, the wall clock was set back.
-    tokio::time::advance(Duration::from_secs(60)).await;
-    sessions.sweep();
+    for (name, seconds) in [
+        ("forward, before anything else happened", 7200),
+        ("back again", 0),
+        ("back", -7200),
+        ("forward again", 0),
+        ("by little", 3),
+    ] {
+        sessions.set_clock(seconds);
+        assert_eq!(session.news(), Some(None), "{name}");
+        sessions.set_clock(seconds);
+        assert_eq!(session.news(), None, "{name}: nothing is new");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_drifts_away_is_noticed_some_day() {
+    let sessions = Sessions::new();
+    let session = sessions.register(&keyless());
+    // The monotonic clock goes on alone: to the gateway, the wall clock is slow.
+    for _ in 0..2 {
+        tokio::time::advance(Duration::from_millis(400)).await;
+        sessions.watch_clock();
+        assert_eq!(session.news(), None);
+    }
+    tokio::time::advance(Duration::from_millis(400)).await;
+    sessions.watch_clock();
     assert_eq!(session.news(), Some(None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn expiries_follow_the_clock_in_both_directions() {
+    let sessions = Sessions::new();
+    let now = Instant::now();
+    let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let at = i64::try_from(seconds.unwrap().as_secs()).unwrap();
+    for (expires, is_over) in [(at + 3600, false), (at - 1, true)] {
+        let mut info = keyless();
+        info.token_expires_at = Some(expires);
+        let session = sessions.register(&info);
+        let (due, cause) = session.expiry(now).unwrap();
+        assert_eq!((due == now, cause), (is_over, CloseCause::TokenExpired));
+    }
 }
 
 #[test]

@@ -42,7 +42,12 @@ impl Default for Leases {
 }
 
 impl Leases {
-    fn name(&self, number: u64) -> String {
+    /// One that no other lease of this pod has.
+    pub(super) fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn name(&self, number: u64) -> String {
         format!("{:016x}.{number:x}", self.pod)
     }
 
@@ -93,7 +98,7 @@ impl fmt::Debug for Lease {
 impl SharedCounters {
     /// Takes one of `max` places; `None`: there is none left.
     pub(crate) async fn lease(self: &Arc<Self>, key: Key, max: u32) -> Result<Option<Lease>, Away> {
-        let number = self.leases.next.fetch_add(1, Ordering::Relaxed);
+        let number = self.leases.number();
         let taken = self.take_place(key, number, max).await?;
         Ok(taken.then(|| self.hold(key, number)))
     }
@@ -112,7 +117,7 @@ impl SharedCounters {
 
     /// A lease that Redis learns of when it is back.
     pub(crate) fn lease_later(self: &Arc<Self>, key: Key) -> Lease {
-        let number = self.leases.next.fetch_add(1, Ordering::Relaxed);
+        let number = self.leases.number();
         self.hold(key, number)
     }
 

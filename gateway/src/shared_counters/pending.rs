@@ -6,18 +6,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::{StreamExt as _, stream};
 
-use super::{Away, SharedCounters};
-use crate::counter::Key;
+use super::{Away, Counting, QuotaAnswer, SharedCounters};
+use crate::counter::{Key, Space};
 use crate::quota::Allowance;
 
-/// Keys that wait for a Redis that is away: about 8 MB. What comes above it is not counted.
+/// Keys of one space that wait for a Redis that is away: about 10 MB. What comes above it is not
+/// counted.
 const MAX_KEYS: usize = 100_000;
+
+/// All spaces together have as many as so many of them may.
+const SPACES_WORTH: usize = 2;
 
 /// Scripts under way at a time.
 const AT_ONCE: usize = 32;
 
 #[derive(Default)]
-pub(super) struct Pending(Mutex<HashMap<Key, Sum>>);
+pub(super) struct Pending(Mutex<HashMap<Space, HashMap<Key, Sum>>>);
 
 /// Of one key.
 #[derive(Clone, Copy, Debug)]
@@ -28,17 +32,23 @@ struct Sum {
 }
 
 impl Pending {
-    fn sums(&self) -> MutexGuard<'_, HashMap<Key, Sum>> {
+    fn sums(&self) -> MutexGuard<'_, HashMap<Space, HashMap<Key, Sum>>> {
         // Numbers only: whole even if a thread died holding the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn add(&self, key: Key, more: Sum) {
-        let mut sums = self.sums();
+        let mut spaces = self.sums();
+        let all: usize = spaces.values().map(HashMap::len).sum();
+        let of_space = spaces.get(&key.space()).map_or(0, HashMap::len);
+        // A space within its share finds room whatever others have.
+        let share = SPACES_WORTH * MAX_KEYS / spaces.len().max(1);
+        let room = of_space < MAX_KEYS.min(share) || all < SPACES_WORTH * MAX_KEYS;
+        let sums = spaces.entry(key.space()).or_default();
         if let Some(sum) = sums.get_mut(&key) {
             sum.calls = sum.calls.saturating_add(more.calls);
             sum.bytes = sum.bytes.saturating_add(more.bytes);
-        } else if sums.len() < MAX_KEYS {
+        } else if room && of_space < MAX_KEYS {
             sums.insert(key, more);
         }
     }
@@ -68,7 +78,7 @@ impl SharedCounters {
     /// Hands over what waits; gives the bytes used by key, of those for which Redis answered.
     pub(crate) async fn settle(self: &Arc<Self>) -> HashMap<Key, u64> {
         let sums = std::mem::take(&mut *self.pending.sums());
-        let settled = stream::iter(sums)
+        let settled = stream::iter(sums.into_values().flatten())
             .map(|(key, sum)| async move { (key, sum, self.settle_one(key, sum).await) })
             .buffer_unordered(AT_ONCE)
             .collect::<Vec<_>>()
@@ -87,8 +97,13 @@ impl SharedCounters {
     }
 
     async fn settle_one(self: &Arc<Self>, key: Key, sum: Sum) -> Result<u64, Away> {
-        let script = self.quota_script(key, &sum.allowance, (0, sum.calls), sum.bytes);
-        let (_, bytes, _, _): (i64, i64, i64, i64) = self.run(script).await?;
+        let count = Counting {
+            needed: 0,
+            more: sum.calls,
+            bytes: sum.bytes,
+        };
+        let script = self.quota_script(key, &sum.allowance, count);
+        let (_, bytes, _, _, _): QuotaAnswer = self.run(script).await?;
         Ok(u64::try_from(bytes).unwrap_or_default())
     }
 }

@@ -1,10 +1,9 @@
 //! What may stand in a trace: no secret that the handshake met, and no value under a name that
 //! tells of a secret. Texts are masked first and cut then, so that no half secret is left over.
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value as Json;
 use tidegate_config::KeyNames;
-use tidegate_expr::mask;
+use tidegate_expr::mask_beginning;
 
 use super::report::{Answer, Backend, Change, Field, Outcome, Step, Target, Trace};
 use crate::exchange::{Exchange, decoded_pairs};
@@ -57,7 +56,6 @@ impl Secrets {
         for step in &trace.steps {
             self.learn(step);
         }
-        self.add_encoded();
         trace.request.url = self.url(&trace.request.url);
         for field in trace.route.iter_mut().flat_map(|route| &mut route.params) {
             self.field(field);
@@ -123,14 +121,6 @@ impl Secrets {
         }
     }
 
-    /// The same secrets as they stand in URLs.
-    fn add_encoded(&mut self) {
-        let encoded = self.texts.iter();
-        let encoded = encoded.map(|text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string());
-        let encoded: Vec<String> = encoded.collect();
-        self.texts.extend(encoded);
-    }
-
     fn is_telling(&self, name: &str) -> bool {
         let name = name.to_ascii_lowercase();
         name == self.keys.header.to_ascii_lowercase()
@@ -140,12 +130,12 @@ impl Secrets {
     }
 
     fn text(&self, text: &str) -> String {
-        let masked = without_tokens(&mask(text, &self.texts));
+        let masked = without_tokens(&mask_beginning(text, &self.texts, LONGEST_TEXT));
         if masked.len() <= LONGEST_TEXT {
             return masked;
         }
         let end = masked.floor_char_boundary(LONGEST_TEXT);
-        format!("{}… ({} bytes)", &masked[..end], masked.len())
+        format!("{}… ({} bytes)", &masked[..end], text.len())
     }
 
     fn named(&self, name: &str, text: &str) -> String {
@@ -230,16 +220,14 @@ mod tests {
     use super::*;
 
     fn secrets() -> Secrets {
-        let mut secrets = Secrets {
+        Secrets {
             texts: vec!["p@ss word".to_owned()],
             keys: KeyNames {
                 header: "X-Harbour".to_owned(),
                 query: "harbour".to_owned(),
                 keep: false,
             },
-        };
-        secrets.add_encoded();
-        secrets
+        }
     }
 
     #[test]
@@ -250,6 +238,13 @@ mod tests {
             ("token eyJhbGciOi.eyJzdWIi.c2ln!", "token ***!"),
             ("eyJust a word", "eyJust a word"),
             ("plain", "plain"),
+            ("Basic dXNlcjpwQHNzIHdvcmQ=", "Basic dXNlcj***"),
+            (
+                "704073732077f6 70407373 20776f7264",
+                "704073732077f6 70407373 20776f7264",
+            ),
+            ("7040737320776f7264", "***"),
+            (r#"{"a":"p\u0040ss word"}"#, r#"{"a":"***"}"#),
         ] {
             assert_eq!(secrets.text(text), shown);
         }

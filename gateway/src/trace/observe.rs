@@ -35,6 +35,7 @@ impl Observed {
     pub(super) fn of(exchange: &Exchange) -> Self {
         let evaluation = &exchange.evaluation;
         let would = evaluation.dry_run.unwrap_or_default();
+        let (counted, deferred) = evaluation.counted.limits();
         Self {
             upstream: exchange.upstream.clone(),
             answer: exchange.answer.clone(),
@@ -42,8 +43,8 @@ impl Observed {
             vars: evaluation.variable("vars"),
             jwt: evaluation.variable("jwt"),
             expiry: exchange.token_expiry,
-            counted: evaluation.taken.len() + evaluation.booked.len() + would.counted,
-            deferred: evaluation.deferred.len(),
+            counted: counted + would.counted,
+            deferred,
             places: evaluation.places.len() + would.reserved,
             notes: evaluation.notes.clone(),
         }

@@ -7,8 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use serde_json::json;
+use tidegate_config::policy::OnHandshake;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -34,6 +39,42 @@ async fn a_fake_upgrade_opens_no_tunnel() {
         "one answer, and no more: {answer}"
     );
     assert!(backend.heads().is_empty());
+}
+
+/// Guesses of passwords, tokens or keys against a limit that counts failures.
+#[tokio::test]
+async fn guesses_that_come_together_are_as_few_as_one_after_the_other() {
+    let answers = Arc::new(Semaphore::new(0));
+    let turns = Arc::clone(&answers);
+    let backend = Backend::scripted(move |_, mut stream| {
+        let turns = Arc::clone(&turns);
+        async move {
+            turns.acquire().await.unwrap().forget();
+            let answer = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n";
+            let _ = stream.write_all(answer).await;
+        }
+    })
+    .await;
+    let on: OnHandshake = serde_json::from_value(json!({"inbound": [{"rateLimitByKey": {
+        "key": "client.ip", "calls": 5, "period": "300s", "incrementWhen": "response.status == 401",
+    }}]}))
+    .unwrap();
+    let config = Config::new().api_with("chat", backend.address, |api| api.on_handshake = on);
+    let gateway = TestGateway::start(&config).await;
+    let url = gateway.url("/chat");
+    let mut guesses: FuturesUnordered<_> = (0..60).map(|_| connect(&url, &[])).collect();
+    let mut statuses = Vec::new();
+    for _ in 0..55 {
+        let guess = within("a refusal", guesses.next()).await.unwrap();
+        statuses.push(guess.expect_err("too many at once").status);
+    }
+    assert_eq!(statuses, [429; 55]);
+    answers.add_permits(1000);
+    while let Some(guess) = within("an answer", guesses.next()).await {
+        assert_eq!(guess.expect_err("a wrong guess").status, 401);
+    }
+    assert_eq!(backend.heads().len(), 5);
+    assert_eq!(connect(&url, &[]).await.expect_err("used up").status, 429);
 }
 
 /// Field lines of a 101, made from the key it answers.

@@ -119,7 +119,7 @@ async fn what_is_no_answer_is_as_good_as_none() {
         *nonsense.lock().unwrap() = answer.into_bytes();
         assert_eq!(status(&pod, name).await, 101, "{name}");
         pod.metric_is(UP, 0.0).await;
-        *nonsense.lock().unwrap() = b"*3\r\n:1\r\n:9\r\n$1\r\n0\r\n".to_vec();
+        *nonsense.lock().unwrap() = b"*4\r\n:1\r\n:9\r\n$1\r\n0\r\n:1\r\n".to_vec();
     }
     open(&pod.url("/chat")).await;
 }
@@ -136,43 +136,43 @@ async fn numbers_that_no_redis_would_say_are_taken_as_they_are() {
         (
             "less than nothing remains",
             &rate,
-            format!("*3\r\n:1\r\n:{least}\r\n$1\r\nx\r\n"),
+            format!("*4\r\n:1\r\n:{least}\r\n$1\r\nx\r\n:{most}\r\n"),
             101,
         ),
         (
             "more than all remains",
             &rate,
-            format!("*3\r\n:1\r\n:{most}\r\n$1\r\n0\r\n"),
+            format!("*4\r\n:1\r\n:{most}\r\n$1\r\n0\r\n:{most}\r\n"),
             101,
         ),
         (
             "wait for ever",
             &rate,
-            format!("*3\r\n:0\r\n:{most}\r\n$1\r\n0\r\n"),
+            format!("*4\r\n:0\r\n:{most}\r\n$1\r\n0\r\n:{most}\r\n"),
             429,
         ),
         (
             "wait since ever",
             &rate,
-            format!("*3\r\n:0\r\n:{least}\r\n$1\r\n0\r\n"),
+            format!("*4\r\n:0\r\n:{least}\r\n$1\r\n0\r\n:{most}\r\n"),
             429,
         ),
         (
             "renewed in ages",
             &quota,
-            format!("*4\r\n:2\r\n:0\r\n:{most}\r\n:{most}\r\n"),
+            format!("*5\r\n:2\r\n:0\r\n:{most}\r\n:{most}\r\n:{least}\r\n"),
             403,
         ),
         (
             "renewed ages ago",
             &quota,
-            format!("*4\r\n:1\r\n:0\r\n:{least}\r\n:{least}\r\n"),
+            format!("*5\r\n:1\r\n:0\r\n:{least}\r\n:{least}\r\n:{least}\r\n"),
             403,
         ),
         (
             "another verdict",
             &quota,
-            format!("*4\r\n:99\r\n:0\r\n:0\r\n:{least}\r\n"),
+            format!("*5\r\n:99\r\n:0\r\n:0\r\n:{least}\r\n:{least}\r\n"),
             101,
         ),
         (

@@ -1,8 +1,15 @@
 //! Two pods that count together in a real Redis, and what they do without it.
 
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use serde_json::{Value, json};
 use tidegate_config::policy::OnHandshake;
 use tidegate_config::{MaterialId, OnFailure, TrustAnchorKind, TrustAnchorRef};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::Semaphore;
 
 use crate::support::backend::Backend;
 use crate::support::client::{closed, connect, echo, open};
@@ -10,7 +17,7 @@ use crate::support::config::{Config, NAMESPACE};
 use crate::support::gateway::TestGateway;
 use crate::support::redis::{Redis, counters};
 use crate::support::tls::Authority;
-use crate::support::within;
+use crate::support::{until, within};
 
 const UP: &str = "tidegate_shared_counters_up";
 
@@ -297,4 +304,175 @@ async fn counters_are_shared_over_tls_with_a_server_that_is_trusted() {
         let refused = connect(&pod.url("/chat"), &[]).await;
         assert_eq!(refused.expect_err("not trusted").status, 503, "{name}");
     }
+}
+
+/// A backend that accepts one handshake for each permit.
+async fn slow_backend() -> (Backend, Arc<Semaphore>) {
+    let turns = Arc::new(Semaphore::new(0));
+    let given = Arc::clone(&turns);
+    let backend = Backend::scripted(move |head, mut stream| {
+        let turns = Arc::clone(&given);
+        async move {
+            let turn = turns.acquire().await;
+            turn.expect("a semaphore that nobody closes").forget();
+            let answer = head.switching("");
+            let _ = stream.write_all(answer.as_bytes()).await;
+            let mut rest = Vec::new();
+            let _ = stream.read_to_end(&mut rest).await;
+        }
+    });
+    (backend.await, turns)
+}
+
+/// Limits that count by the answer what is accepted.
+fn by_answer(counts: &str) -> [Value; 2] {
+    [
+        json!({"rateLimitByKey": {
+            "key": "'all'", "calls": 4, "period": "300s", "incrementWhen": counts,
+        }}),
+        json!({"quotaByKey": {
+            "key": "'all'", "calls": 4, "period": "0", "incrementWhen": counts,
+        }}),
+    ]
+}
+
+/// A pod in front of a slow backend.
+async fn slow_pod(redis: &Redis, backend: &Backend, step: &Value) -> TestGateway {
+    let on: OnHandshake = serde_json::from_value(json!({"inbound": [step]})).unwrap();
+    let config = Config::new()
+        .api_with("chat", backend.address, |api| api.on_handshake = on)
+        .settings(|settings| {
+            settings.counters = Some(counters(&redis.url(), OnFailure::Refuse));
+        });
+    let pod = TestGateway::start(&config).await;
+    pod.metric_is(UP, 1.0).await;
+    pod
+}
+
+/// Everything that places are kept in ends by itself, should all pods die.
+async fn places_end_by_themselves(redis: &Redis) {
+    let keys: Vec<String> = redis.command(&["KEYS", "tidegate:*:[rsph]:*"]).await;
+    assert!(!keys.is_empty());
+    for key in keys {
+        let left: i64 = redis.command(&["PTTL", &key]).await;
+        assert!((1..=310_000).contains(&left), "{key} stays {left} ms");
+    }
+}
+
+/// How many pass one after the other, up to 5; they stay open.
+async fn passing(url: &str) -> usize {
+    let mut open = Vec::new();
+    while open.len() < 5
+        && let Ok(socket) = connect(url, &[]).await
+    {
+        open.push(socket);
+    }
+    open.len()
+}
+
+#[tokio::test]
+async fn places_of_handshakes_under_way_are_shared_until_their_answer() {
+    let Some(redis) = Redis::start().await else {
+        return;
+    };
+    for (counts, later) in [("response.status == 101", 0), ("response.status == 401", 5)] {
+        for step in by_answer(counts) {
+            let _: String = redis.command(&["FLUSHALL"]).await;
+            let (backend, turns) = slow_backend().await;
+            let pods = [
+                slow_pod(&redis, &backend, &step).await,
+                slow_pod(&redis, &backend, &step).await,
+            ];
+            let urls: Vec<String> = (0..20).map(|i| pods[i % 2].url("/chat")).collect();
+            let mut all: FuturesUnordered<_> = urls.iter().map(|url| connect(url, &[])).collect();
+            for _ in 0..16 {
+                let refused = within("a refusal", all.next()).await.unwrap();
+                let refused = refused.expect_err("all places are taken");
+                assert!([429, 403].contains(&refused.status), "{}", refused.status);
+                assert_eq!(refused.answer.headers()["retry-after"], "1");
+            }
+            places_end_by_themselves(&redis).await;
+            turns.add_permits(1000);
+            while let Some(answer) = within("an answer", all.next()).await {
+                answer.expect("its place was kept for it");
+            }
+            // Given back behind the answer, where it does not count.
+            let url = pods[0].url("/chat");
+            let passed = async { while passing(&url).await != later {} };
+            within("the right number of places", passed).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn places_of_clients_that_leave_are_free_again() {
+    let Some(redis) = Redis::start().await else {
+        return;
+    };
+    for step in by_answer("response.status == 101") {
+        let _: String = redis.command(&["FLUSHALL"]).await;
+        let (backend, _turns) = slow_backend().await;
+        let pod = slow_pod(&redis, &backend, &step).await;
+        let url = pod.url("/chat");
+        {
+            let mut leaving: FuturesUnordered<_> = (0..5).map(|_| connect(&url, &[])).collect();
+            let refused = within("the one too many", leaving.next()).await.unwrap();
+            refused.expect_err("four are under way");
+        }
+        let tries = async { while connect(&url, &[]).await.is_err() {} };
+        let free = until("a place of a client that left", || {
+            backend.heads().len() > 4
+        });
+        tokio::select! {
+            () = tries => panic!("the backend answers nobody"),
+            () = free => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_whose_clock_is_set_back_renews_nothing_and_locks_nobody_out_for_long() {
+    let Some(redis) = Redis::start().await else {
+        return;
+    };
+    // The server's clock cannot be set: what it holds is as if it had been later.
+    let quota = json!({"quotaByKey": {"key": "'all'", "calls": 2, "period": "1h"}});
+    let (_backend, quota_pods) = pods(&redis, OnFailure::Refuse, quota).await;
+    assert_eq!(statuses(&quota_pods, "/chat", 3).await, [101, 101, 403]);
+    let key: Vec<String> = redis.command(&["KEYS", "*:q:*"]).await;
+    let end: i64 = redis.command(&["HGET", &key[0], "e"]).await;
+    let next = (end + 3_600_000).to_string();
+    let _: i64 = redis.command(&["HSET", &key[0], "e", &next]).await;
+    assert_eq!(statuses(&quota_pods, "/chat", 2).await, [403, 403]);
+    let previous = [
+        "HSET",
+        &key[0],
+        "c",
+        "0",
+        "pe",
+        &end.to_string(),
+        "pc",
+        "2",
+        "pb",
+        "0",
+    ];
+    let _: i64 = redis.command(&previous).await;
+    assert_eq!(statuses(&quota_pods, "/chat", 2).await, [403, 403]);
+
+    let _: String = redis.command(&["FLUSHALL"]).await;
+    let rate = json!({"rateLimitByKey": {"key": "'all'", "calls": 2, "period": "10s"}});
+    let (_backend, rate_pods) = pods(&redis, OnFailure::Refuse, rate).await;
+    assert_eq!(statuses(&rate_pods, "/chat", 1).await, [101]);
+    let slots: Vec<String> = redis.command(&["KEYS", "*:r:*"]).await;
+    let calls: Vec<String> = redis.command(&["KEYS", "*:s:*"]).await;
+    let far = "99999999999999";
+    let _: i64 = redis.command(&["ZADD", &slots[0], far, far]).await;
+    let _: i64 = redis.command(&["HSET", &calls[0], far, "1"]).await;
+    let _: i64 = redis.command(&["HINCRBY", &calls[0], "s", "1"]).await;
+    let refused = connect(&rate_pods[0].url("/chat"), &[]).await;
+    let refused = refused.expect_err("both count");
+    let wait = refused.answer.headers()["retry-after"].to_str().unwrap();
+    assert!(wait.parse::<u64>().unwrap() <= 11, "{wait}");
+    let left: Vec<String> = redis.command(&["ZRANGE", &slots[0], "0", "-1"]).await;
+    assert!(!left.contains(&far.to_owned()), "{left:?}");
 }

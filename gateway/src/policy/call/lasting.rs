@@ -8,13 +8,14 @@ use moka::Expiry;
 use moka::future::Cache;
 use tokio::runtime::Handle;
 
+use super::super::per_namespace::PerNamespace;
 use super::Answer;
 use crate::dial::ClientTlsFactory;
 use crate::drain::Drain;
 use crate::http_client::{Callers, Guard};
 use crate::token_source::TokenSources;
 
-/// Answers that are kept, of all steps together, in bytes as [`Answer::weight`] tells them. What
+/// Answers that are kept, of all steps of a namespace together, in bytes as [`Answer::weight`] tells them. What
 /// was used least goes first.
 const MAX_KEPT: u64 = 32 * 1024 * 1024;
 
@@ -28,13 +29,17 @@ pub(in crate::policy) struct KeptAnswer {
     pub(in crate::policy) ttl: Duration,
 }
 
+/// The answers that a namespace keeps.
+pub(in crate::policy) type Answers = Cache<AnswerKey, KeptAnswer>;
+
 /// One per gateway.
 #[derive(Debug)]
 pub(crate) struct Calls {
     pub(crate) tls: Arc<ClientTlsFactory>,
     pub(in crate::policy) callers: Callers,
     pub(in crate::policy) tokens: TokenSources,
-    pub(in crate::policy) answers: Cache<AnswerKey, KeptAnswer>,
+    /// Each namespace has its own: no tenant pushes another one's out.
+    pub(in crate::policy) answers: PerNamespace<Answers>,
 }
 
 impl Calls {
@@ -44,11 +49,13 @@ impl Calls {
             tls: Arc::new(ClientTlsFactory::new(provider)),
             callers: Callers::new(drain.clone(), runtime.clone(), guard),
             tokens: TokenSources::new(drain, runtime),
-            answers: Cache::builder()
-                .max_capacity(MAX_KEPT)
-                .weigher(|_, kept: &KeptAnswer| kept.answer.weight)
-                .expire_after(Age)
-                .build(),
+            answers: PerNamespace::new(|| {
+                Cache::builder()
+                    .max_capacity(MAX_KEPT)
+                    .weigher(|_, kept: &KeptAnswer| kept.answer.weight)
+                    .expire_after(Age)
+                    .build()
+            }),
         }
     }
 

@@ -148,3 +148,50 @@ fn broken_expressions_are_named() {
         assert!(error.contains(place), "{error}");
     }
 }
+
+#[tokio::test]
+async fn what_is_counted_by_the_answer_holds_a_place_until_then() {
+    let services = services();
+    let step = json!({"quotaByKey": {
+        "key": "client.ip", "calls": 3, "period": "0", "incrementWhen": "response.status == 101",
+    }});
+    let pipeline = inbound(&[step], &services);
+    let mut under_way = Vec::new();
+    for _ in 0..20 {
+        let mut exchange = exchange(&[]);
+        match pipeline.inbound(&mut exchange, &services).await {
+            Ok(()) => under_way.push(exchange),
+            Err(refusal) => {
+                let text = "Out of call volume quota. Quota will be replenished in 00:00:01.";
+                assert_eq!(refusal.message, text);
+                assert_eq!(refusal.headers[0].1, "1");
+            }
+        }
+    }
+    assert_eq!(under_way.len(), 3);
+    drop(under_way.pop());
+    for (status, exchange) in [101, 403].into_iter().zip(&mut under_way) {
+        let answer = answer(status);
+        let outbound = pipeline.outbound(exchange, &answer, &services);
+        outbound.await.unwrap();
+    }
+    drop(under_way);
+    // In tests of inbound alone places go with the exchange.
+    let mut held = Vec::new();
+    for passes in [true, true, false] {
+        let mut exchange = exchange(&[]);
+        let result = pipeline.inbound(&mut exchange, &services).await;
+        assert_eq!(result.is_ok(), passes);
+        held.push(exchange);
+    }
+}
+
+#[tokio::test]
+async fn relayed_bytes_need_no_place() {
+    let services = services();
+    let step = json!({"quotaByKey": {
+        "key": "client.ip", "bandwidthKb": 1, "period": "0", "incrementWhen": "response.status == 101",
+    }});
+    let pipeline = inbound(&[step], &services);
+    assert_eq!(passing(&pipeline, &services, 50).await, 50);
+}

@@ -1,12 +1,12 @@
 use http::HeaderMap;
 use serde_json::{Value as Json, json};
-use tidegate_config::Material;
+use tidegate_config::{Material, ObjectKey};
 
 use crate::exchange::Exchange;
 use crate::policy::tests::{
     Declared, answer, compile_error, exchange, pipeline, refused, services, subscribed,
 };
-use crate::policy::{Pipeline, Scope, Services};
+use crate::policy::{Context, Pipeline, Scope, ScopePolicies, Services};
 use crate::refusal::{Origin, Reason, Refusal};
 
 fn limit(fields: Json) -> Json {
@@ -321,4 +321,186 @@ fn headers_of_the_handshake_are_not_for_rate_limit() {
     let step = json!({"rateLimit": {"calls": 1, "period": "1s", "totalHeader": "Upgrade"}});
     let error = compile_error(step);
     assert!(error.contains("rateLimit.totalHeader: "), "{error}");
+}
+
+/// How many of so many handshakes at a time pass inbound; they stay under way.
+async fn at_once(pipeline: &Pipeline, services: &Services, handshakes: usize) -> Vec<Exchange> {
+    let mut under_way = Vec::new();
+    for _ in 0..handshakes {
+        let mut exchange = exchange(&[]);
+        let result = pipeline.inbound(&mut exchange, services).await;
+        match result {
+            Ok(()) => under_way.push(exchange),
+            Err(refusal) => {
+                let wait = refusal
+                    .headers
+                    .iter()
+                    .find(|(name, _)| name == "retry-after");
+                assert_eq!(wait.unwrap().1, "1", "an answer may come any moment");
+            }
+        }
+    }
+    under_way
+}
+
+#[tokio::test]
+async fn what_is_counted_by_the_answer_holds_a_place_until_then() {
+    for (name, fields, places) in [
+        (
+            "by the status",
+            json!({"incrementWhen": "response.status == 401"}),
+            4,
+        ),
+        (
+            "more than one",
+            json!({"incrementWhen": "response.status == 401", "incrementBy": "1 + 1"}),
+            2,
+        ),
+        (
+            "as many as the answer says",
+            json!({"incrementBy": "response.status == 401 ? 2 : 0"}),
+            2,
+        ),
+        (
+            "what only the answer's headers tell",
+            json!({"incrementBy": "int(response.headers['x-cost'][0])"}),
+            4,
+        ),
+    ] {
+        let services = services();
+        let mut fields = fields;
+        fields["calls"] = json!(4);
+        let pipeline = inbound(&[limit(fields)], &services);
+        let mut under_way = at_once(&pipeline, &services, 20).await;
+        assert_eq!(under_way.len(), places, "{name}");
+        // One leaves, one is answered with what does not count.
+        under_way.pop();
+        let mut answered = under_way.pop().unwrap();
+        let mut answer = answer(101);
+        answer.headers.insert("x-cost", "0".parse().unwrap());
+        let outbound = pipeline.outbound(&mut answered, &answer, &services);
+        outbound.await.unwrap();
+        let more = at_once(&pipeline, &services, 20).await;
+        assert_eq!(more.len(), 2, "{name}: both places are free");
+    }
+}
+
+#[tokio::test]
+async fn an_amount_that_only_the_answer_tells_is_known_the_second_time() {
+    let services = services();
+    let cost = json!({"calls": 10, "incrementBy": "int(response.headers['x-cost'][0])"});
+    let pipeline = inbound(&[limit(cost)], &services);
+    let mut first = at_once(&pipeline, &services, 1).await.remove(0);
+    let mut answer = answer(200);
+    answer.headers.insert("x-cost", "4".parse().unwrap());
+    let outbound = pipeline.outbound(&mut first, &answer, &services);
+    outbound.await.unwrap();
+    let under_way = at_once(&pipeline, &services, 20).await;
+    assert_eq!(
+        under_way.len(),
+        1,
+        "4 are counted, 4 are kept, 2 are too few"
+    );
+}
+
+#[tokio::test]
+async fn a_place_is_given_back_whatever_ends_the_handshake() {
+    let services = services();
+    let failures = || limit(json!({"incrementWhen": "response.status == 401"}));
+    let other = json!({"rateLimitByKey": {"key": "'other'", "calls": 1, "period": "60s"}});
+    let pipeline = inbound(&[failures(), other], &services);
+    let under_way = at_once(&inbound(&[failures()], &services), &services, 2).await;
+    assert_eq!(under_way.len(), 2);
+    drop(under_way);
+    let mut first = exchange(&[]);
+    pipeline.inbound(&mut first, &services).await.unwrap();
+    // Another limit refuses: nothing is counted, nothing is kept.
+    for _ in 0..5 {
+        let mut exchange = exchange(&[]);
+        refused(pipeline.inbound(&mut exchange, &services).await);
+    }
+    // A backend that is away is no 401.
+    let refusal = Refusal::new(502, Reason::BackendConnectFailed, Origin::Backend, "");
+    pipeline.on_error(&mut first, refusal, &services).await;
+    let under_way = at_once(&inbound(&[failures()], &services), &services, 9).await;
+    assert_eq!(under_way.len(), 2);
+}
+
+#[tokio::test]
+async fn a_handshake_counts_once_for_a_key_that_two_limits_have() {
+    let services = services();
+    let failures = limit(json!({"incrementWhen": "response.status == 401"}));
+    let all = limit(json!({"calls": 2, "remainingVariable": "left"}));
+    let both = inbound(&[failures, all], &services);
+    for _ in 0..2 {
+        let mut exchange = exchange(&[]);
+        both.inbound(&mut exchange, &services).await.unwrap();
+        let answer = answer(401);
+        let answered = both.outbound(&mut exchange, &answer, &services);
+        answered.await.unwrap();
+    }
+    let rest = inbound(&[limit(json!({"calls": 3}))], &services);
+    assert_eq!(passing(&rest, &services, 9).await, 1);
+}
+
+/// The pipeline of a scope's own steps, of an object in this namespace.
+fn of(scope: Scope, namespace: &str, step: Json, services: &Services) -> Pipeline {
+    let on = serde_json::from_value(json!({ "inbound": [step] })).unwrap();
+    let context = Context {
+        namespace,
+        object: &ObjectKey::new(namespace, "any"),
+        material: &Material::default(),
+        services,
+    };
+    let values = std::collections::BTreeMap::default();
+    Pipeline::merge(&[&ScopePolicies::compile(scope, &on, &values, &context).unwrap()])
+}
+
+#[tokio::test]
+async fn a_key_counts_within_its_namespace_and_a_gateways_own_apart() {
+    for (name, step) in [
+        ("rate", limit(json!({}))),
+        (
+            "quota",
+            json!({"quotaByKey": {"key": "client.ip", "calls": 2, "period": "0"}}),
+        ),
+    ] {
+        let services = services();
+        for (scope, namespace, passes) in [
+            (Scope::Api, "apps", 2),
+            (Scope::Product, "apps", 0),
+            (Scope::Api, "others", 2),
+            (Scope::Gateway, "apps", 2),
+            (Scope::Gateway, "apps", 0),
+        ] {
+            let pipeline = of(scope, namespace, step.clone(), &services);
+            let passed = passing(&pipeline, &services, 3).await;
+            assert_eq!(passed, passes, "{name}: {scope:?} of {namespace}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn live_tunnels_are_limited_within_a_namespace() {
+    for key in [json!({"key": "client.ip"}), json!({})] {
+        let services = services();
+        let mut step = json!({"limitConnections": {"max": 1}});
+        step["limitConnections"]
+            .as_object_mut()
+            .unwrap()
+            .extend(key.as_object().unwrap().clone());
+        let mut held = Vec::new();
+        for (scope, namespace, passes) in [
+            (Scope::Api, "others", true),
+            (Scope::Api, "apps", true),
+            (Scope::Product, "apps", false),
+            (Scope::Gateway, "apps", true),
+        ] {
+            let pipeline = of(scope, namespace, step.clone(), &services);
+            let mut exchange = subscribed("ishmael", "chat");
+            let result = pipeline.inbound(&mut exchange, &services).await;
+            assert_eq!(result.is_ok(), passes, "{scope:?} of {namespace}");
+            held.push(exchange);
+        }
+    }
 }
