@@ -22,6 +22,8 @@ mod churn;
 mod closes;
 #[path = "e2e/conformance.rs"]
 mod conformance;
+#[path = "e2e/crashes.rs"]
+mod crashes;
 #[path = "e2e/dependencies.rs"]
 mod dependencies;
 #[path = "e2e/documents.rs"]

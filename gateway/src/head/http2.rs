@@ -4,7 +4,7 @@ use http::header::{COOKIE, HOST};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method};
 
-use super::parse::{MAX_FIELDS, check_single, host, malformed, split_target};
+use super::parse::{MAX_FIELDS, check_single, host, is_web_scheme, malformed, split_target};
 use super::{HeadLimits, InvalidHead, RequestHead, Version};
 
 /// What a field line of HTTP/1.1 has besides name and value: a colon, a space, a line end.
@@ -30,6 +30,13 @@ pub(crate) fn from_http2(request: Parts, limits: HeadLimits) -> Result<RequestHe
     }
     check_size(&headers, limits)?;
     check_single(&headers)?;
+    // The library takes an empty one for valid; HTTP/1.1 has the same rule for absolute targets.
+    if uri
+        .scheme_str()
+        .is_some_and(|scheme| !is_web_scheme(scheme))
+    {
+        return Err(malformed("the scheme is not of the web"));
+    }
     let authority = uri.authority().map(http::uri::Authority::as_str);
     if let Some(authority) = authority.filter(|_| !headers.contains_key(HOST)) {
         let value = HeaderValue::from_str(authority);
@@ -148,6 +155,12 @@ mod tests {
                 "https://edge.test/chat",
                 vec![("host", "other.test")],
                 malformed("Host and request target name different hosts"),
+            ),
+            (
+                "another scheme",
+                "file://edge.test/chat",
+                vec![],
+                malformed("the scheme is not of the web"),
             ),
             (
                 "two origins",

@@ -187,7 +187,7 @@ pub(super) fn split_target(
     Ok((authority, if path.is_empty() { "/" } else { path }, query))
 }
 
-fn is_web_scheme(scheme: &str) -> bool {
+pub(super) fn is_web_scheme(scheme: &str) -> bool {
     ["http", "https", "ws", "wss"]
         .iter()
         .any(|known| known.eq_ignore_ascii_case(scheme))

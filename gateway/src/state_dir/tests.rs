@@ -95,3 +95,40 @@ async fn an_index_does_not_lead_out_of_the_directory() {
         Err(LoadError::Assemble(AssembleError::Missing(_)))
     ));
 }
+
+/// Each file of a save that finds no room, in turn: that is also what a kill between two files leaves.
+#[tokio::test]
+async fn a_save_that_is_cut_off_anywhere_leaves_one_whole_configuration() {
+    let mut changed = update(8);
+    changed.config.settings.generation += 1;
+    let (_root, whole) = scratch();
+    whole.save(&update(7)).unwrap();
+    let before = files(&whole);
+    whole.save(&changed).unwrap();
+    let index = whole.path.join(INDEX_KEY);
+    let written = files(&whole).into_iter();
+    let written: Vec<_> = written
+        .filter(|file| *file == index || !before.contains(file))
+        .map(|file| file.file_name().unwrap().to_owned())
+        .collect();
+    assert!(written.len() > 1, "{written:?}");
+    for name in written {
+        let (_root, dir) = scratch();
+        dir.save(&update(7)).unwrap();
+        let file = dir.path.join(&name);
+        let beside = file.with_extension("new");
+        std::os::unix::fs::symlink("/dev/full", &beside).unwrap();
+        let SaveError::Write { path, source } = dir.save(&changed).unwrap_err() else {
+            panic!("{name:?}: another error");
+        };
+        assert_eq!((&path, source.kind()), (&file, io::ErrorKind::StorageFull));
+        assert_eq!(dir.load().await.unwrap(), update(7), "{name:?}");
+        // What a kill leaves: half a file beside.
+        fs::remove_file(&beside).unwrap();
+        fs::write(&beside, "{\"half\":").unwrap();
+        assert_eq!(dir.load().await.unwrap(), update(7), "{name:?}");
+        dir.save(&changed).unwrap();
+        assert_eq!(dir.load().await.unwrap(), changed, "{name:?}");
+        assert!(!beside.exists(), "{name:?}");
+    }
+}

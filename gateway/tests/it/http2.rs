@@ -2,6 +2,8 @@
 
 mod abuse;
 mod ending;
+mod floods;
+mod heads;
 
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::json;

@@ -14,19 +14,19 @@ use crate::support::client::{closed, connect, echo, handshake, open, raw};
 use crate::support::config::Config;
 use crate::support::within;
 
-struct Process {
+pub(crate) struct Process {
     child: Child,
     log: Lines<BufReader<ChildStdout>>,
 }
 
-fn command() -> Command {
+pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate-gateway"));
     command.kill_on_drop(true).env_clear();
     command
 }
 
 impl Process {
-    fn serving(dir: &Path) -> Self {
+    pub(crate) fn serving(dir: &Path) -> Self {
         let mut child = command()
             .args([
                 "--bind-address",
@@ -60,19 +60,19 @@ impl Process {
         within(&format!("the log line {message:?}"), line).await
     }
 
-    async fn listening(&mut self) -> SocketAddr {
+    pub(crate) async fn listening(&mut self) -> SocketAddr {
         let line = self.log("listening").await;
         assert_eq!(line["listener"], "plain");
         line["address"].as_str().unwrap().parse().unwrap()
     }
 
-    async fn signal(&self, signal: &str) {
+    pub(crate) async fn signal(&self, signal: &str) {
         let pid = self.child.id().unwrap().to_string();
         let sent = Command::new("kill").args([signal, &pid]).status().await;
         assert!(sent.unwrap().success());
     }
 
-    async fn exit(&mut self) -> Option<i32> {
+    pub(crate) async fn exit(&mut self) -> Option<i32> {
         within("the process to end", self.child.wait())
             .await
             .unwrap()
@@ -85,7 +85,7 @@ fn config() -> Config {
     Config::new().settings(|settings| settings.listeners[0].port = 0)
 }
 
-fn save(dir: &StateDir, config: &Config, revision: u64) {
+pub(crate) fn save(dir: &StateDir, config: &Config, revision: u64) {
     dir.save(&config.update(revision)).unwrap();
 }
 

@@ -9,6 +9,7 @@ use crate::policy::Services;
 use crate::policy::tests::{compile_error, exchange, material, pipeline, services};
 use crate::refusal::{Reason, Refusal};
 
+mod forged;
 mod provider;
 
 /// The policy with the test's secret as its key.

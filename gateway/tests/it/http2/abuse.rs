@@ -10,7 +10,7 @@ fn refused(reason: &str, result: &str) -> String {
 }
 
 /// A frame's header and payload.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let mut frame = length[1..].to_vec();
     frame.extend([kind, flags]);
@@ -19,10 +19,13 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Writes bytes behind a valid beginning until the other side closes; the GOAWAY's reason.
-async fn goaway(gateway: &TestGateway, frames: impl Iterator<Item = Vec<u8>>) -> Option<Reason> {
+pub(super) async fn goaway(
+    gateway: &TestGateway,
+    frames: impl Iterator<Item = Vec<u8>>,
+) -> Option<Reason> {
     let mut stream = TcpStream::connect(gateway.address("plain")).await.unwrap();
     let begin = [PREFACE, &frame(4, 0, 0, &[])].concat();
     stream.write_all(&begin).await.unwrap();
