@@ -45,14 +45,21 @@ pub enum ClientCertificates {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GatewayLimits {
-    /// Connections per pod; above it: 503. Default: 0, as many as the limit of open files allows.
+    /// Tunnels and handshakes per pod; above it: 503. Default, and at most: as many as the limit of open
+    /// files allows (0).
     #[serde(default)]
     #[schemars(range(max = 4294967295_u64))]
     pub max_connections: u32,
-    /// Connections per client address and pod; above it: 429. Default: 0 (off).
+    /// Connections per client address and pod, counted from the moment they are accepted, before any
+    /// request; above it: 429, or closed without an answer. Default: 0 (off).
     #[serde(default)]
     #[schemars(range(max = 4294967295_u64))]
     pub max_connections_per_ip: u32,
+    /// Leading bits of an IPv6 address that count as one client for maxConnectionsPerIp. Default: 64, what
+    /// one subscriber usually has; 128 counts each address alone.
+    #[serde(default = "sixty_four")]
+    #[schemars(range(min = 1, max = 128))]
+    pub ipv6_prefix_length: u8,
     /// Handshakes per second and pod; above it: 503. Default: 0 (off).
     #[serde(default)]
     #[schemars(range(max = 4294967295_u64))]
@@ -120,6 +127,7 @@ impl Default for GatewayLimits {
         Self {
             max_connections: 0,
             max_connections_per_ip: 0,
+            ipv6_prefix_length: sixty_four(),
             max_handshakes_per_second: 0,
             max_header_bytes: sixteen_kib(),
             max_url_bytes: sixteen_kib(),
@@ -135,6 +143,11 @@ impl Default for GatewayLimits {
 
 fn sixteen_kib() -> u32 {
     16 * 1024
+}
+
+/// A provider gives each subscriber at least as much (RFC 6177 §2).
+fn sixty_four() -> u8 {
+    64
 }
 
 /// Timeouts of a gateway, and defaults for every API's timeouts.

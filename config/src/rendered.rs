@@ -33,6 +33,9 @@ pub struct GatewayConfig {
 pub struct GatewaySettings {
     /// The Gateway itself.
     pub key: ObjectKey,
+    /// Its metadata.uid; absent without a cluster. Backends get to see a hash of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
     /// Its metadata.generation.
     pub generation: i64,
     /// Where it listens.

@@ -189,6 +189,14 @@ fn presented(request: &RequestHead, names: &KeyNames) -> Option<String> {
     Some(value.into_owned())
 }
 
+/// The key, or what opened the API without one, has ended since it was looked at.
+pub(crate) fn revoked(api: &ApiConfig, request: &RequestHead) -> Refusal {
+    match presented(request, &api.subscription_key) {
+        Some(_) => refused(Reason::SubscriptionKeyInvalid, INVALID, api, request),
+        None => refused(Reason::SubscriptionKeyMissing, MISSING, api, request),
+    }
+}
+
 fn refused(reason: Reason, message: &str, api: &ApiConfig, request: &RequestHead) -> Refusal {
     let refusal = Refusal::new(401, reason, Origin::Client, message);
     let KeyNames { header, query, .. } = &api.subscription_key;

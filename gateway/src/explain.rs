@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_config::Rejected;
 use tokio::runtime::Handle;
 
+use crate::connections::Connections;
 use crate::drain::Drain;
 use crate::gateway::{Shared, StartError};
 use crate::handshake::Explainer;
@@ -92,6 +93,7 @@ pub async fn explain(update: Update, question: &Question) -> Result<Explained, E
     let explainer = Explainer::new(Arc::new(Shared {
         snapshot: ArcSwap::new(Arc::new(snapshot)),
         services,
+        connections: Connections::new(Arc::clone(&sessions), Arc::clone(&metrics), 1),
         sessions,
         recorder: Recorder::new(Arc::clone(&metrics)),
         metrics,

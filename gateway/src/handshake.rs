@@ -7,7 +7,6 @@
 
 mod admit;
 mod arrive;
-mod capacity;
 mod explain;
 mod farewell;
 mod forward;
@@ -15,6 +14,7 @@ mod http2;
 mod open;
 mod rate;
 mod reach;
+mod source;
 mod stay;
 mod traced;
 
@@ -30,6 +30,8 @@ use http::header::{RETRY_AFTER, SEC_WEBSOCKET_EXTENSIONS};
 use prometheus::IntGauge;
 use tokio::io::AsyncWriteExt;
 
+use crate::access;
+use crate::connections::{Permit, Slot};
 use crate::dial::{Resolver, Seat, put_field};
 use crate::exchange::Exchange;
 use crate::gateway::Shared;
@@ -37,17 +39,17 @@ use crate::metrics::{Phase, Whose};
 use crate::quota::{Book, Metering};
 use crate::record::{Record, TunnelRecord};
 use crate::refusal::{Extent, Origin, Reason, Refusal};
-use crate::relay::{Meter, Relay, Tunnel, relay};
+use crate::relay::{CloseCause, Meter, Relay, Tunnel, relay};
 use crate::session::{Reservation, Session, SessionInfo};
 use crate::shared_counters::Lease;
-use crate::snapshot::{Port, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::socket;
 use crate::trace::{self, Asked};
 use crate::transport::Transport;
 use crate::upgrade::Key;
 use crate::worker::{Accepted, Carried};
 use admit::{Admission, Visit};
-use arrive::{Arrival, Arrived, Departure};
+use arrive::{Arrival, Arrived, Coming, Departure};
 pub(crate) use explain::Explainer;
 use farewell::Passed;
 use open::Opened;
@@ -65,8 +67,6 @@ pub(crate) struct Server {
     pub(crate) shared: Arc<Shared>,
     resolver: Resolver,
     rate: HandshakeRate,
-    /// Connections when no limit is configured.
-    capacity: Option<u32>,
 }
 
 impl Server {
@@ -77,7 +77,6 @@ impl Server {
             resolver: Resolver::away_from(admin_ports),
             shared,
             rate: HandshakeRate::default(),
-            capacity: capacity::by_open_files(),
         }
     }
 }
@@ -91,6 +90,7 @@ struct Established {
     relay: Relay<Transport>,
     record: TunnelRecord,
     /// Held until the tunnel ends.
+    permit: Option<Permit>,
     places: Vec<Reservation>,
     leases: Vec<Lease>,
     seat: Option<Seat>,
@@ -105,6 +105,7 @@ impl Established {
         let Self {
             relay,
             record,
+            permit,
             places,
             leases,
             seat,
@@ -112,7 +113,7 @@ impl Established {
         } = *self;
         // Whoever sees the end of the connection finds everything told and free.
         record.closed(&outcome);
-        drop((places, leases, seat, metering));
+        drop((permit, places, leases, seat, metering));
         drop(relay);
     }
 }
@@ -130,33 +131,57 @@ pub(crate) fn serve(
     carried: Carried,
 ) -> impl Future<Output = ()> + Send {
     let active = Active::new(&server.shared.metrics.connections_active);
+    let Accepted {
+        socket,
+        peer,
+        port,
+        slot: guard,
+        at,
+    } = accepted;
+    let coming = Coming {
+        socket,
+        peer,
+        port,
+        at,
+        slot: Arc::clone(guard.slot()),
+    };
     // Boxed, because a handshake's state is large and must not live on in an idle tunnel's task.
-    let greeting = Box::pin(greet(server, accepted));
+    let greeting = Box::pin(greet(server, coming));
     async move {
         match greeting.await {
-            Some(Guest::Tunnel(established)) => established.run().await,
+            Some(Guest::Tunnel(established)) => {
+                drop(guard);
+                established.run().await;
+            }
             Some(Guest::Http2(server, connection)) => {
                 Box::pin(http2::serve(server, *connection, carried.clone())).await;
+                drop(guard);
             }
-            None => {}
+            None => drop(guard),
         }
         drop((active, carried));
     }
 }
 
 /// The beginning of a connection: `None` when nothing comes of it, which the record has told then.
-async fn greet(server: Arc<Server>, accepted: Accepted) -> Option<Guest> {
-    let snapshot = server.shared.snapshot.load_full();
-    let port = Arc::clone(snapshot.ports.get(&accepted.port)?);
-    let mut record = Record::begin(&server.shared.recorder, accepted.peer, accepted.at);
-    let refused = match arrive::arrive(accepted, &port, &snapshot, &mut record).await {
+async fn greet(server: Arc<Server>, coming: Coming) -> Option<Guest> {
+    let mut record = Record::begin(&server.shared.recorder, coming.peer, coming.at);
+    let slot = Arc::clone(&coming.slot);
+    let arrived = tokio::select! {
+        biased;
+        arrived = arrive::arrive(&server, coming, &mut record) => arrived,
+        () = slot.evicted() => Err(Departure::Unheard),
+    };
+    let refused = match arrived {
         Ok(Arrived::Request(arrival)) => {
-            let established = shake(&server, &snapshot, &port, arrival, record).await;
+            // Whoever was accepted under an older configuration has no right to it.
+            let snapshot = server.shared.snapshot.load_full();
+            let established = shake(&server, &snapshot, *arrival, record).await;
             return established.map(Guest::Tunnel);
         }
         Ok(Arrived::Http2(mut connection)) => {
             connection.record = Some(record);
-            return Some(Guest::Http2(server, Box::new(connection)));
+            return Some(Guest::Http2(server, connection));
         }
         Err(refused) => refused,
     };
@@ -165,7 +190,7 @@ async fn greet(server: Arc<Server>, accepted: Accepted) -> Option<Guest> {
         Departure::Lost(refusal) => record.refused(&refusal),
         Departure::Refused(client, refusal) => {
             record.refused(&refusal);
-            farewell::answer(client, &refusal).await;
+            farewell::answer(client, &slot, &refusal).await;
         }
     }
     None
@@ -175,48 +200,51 @@ async fn greet(server: Arc<Server>, accepted: Accepted) -> Option<Guest> {
 async fn shake(
     server: &Server,
     snapshot: &Snapshot,
-    port: &Port,
     arrival: Arrival,
     mut record: Record,
 ) -> Option<Box<Established>> {
     let Arrival {
         client,
-        peer,
+        source,
         request,
         rest,
-        tls,
     } = arrival;
+    let peer = source.peer(snapshot);
     let address = snapshot.trusted_proxies.client(peer, &request.headers);
     record.request(&request, address.ip());
-    let visit = ready(server, snapshot).and_then(|()| {
+    let slot = Arc::clone(&source.slot);
+    let routed = ready(server, snapshot).and_then(|()| {
+        let port = source.port(snapshot)?;
         let visitor = admit::Visitor {
             id: record.id().to_owned(),
             request,
             peer,
             address,
-            tls,
+            tls: source.tls,
         };
         admit::route(snapshot, port, visitor)
     });
+    let visit = routed.and_then(|visit| {
+        record.route(&visit.listener, &visit.api);
+        // Before any policy, those of onError as well: what they send may be what leads back.
+        snapshot.hop.check(&visit.exchange.request.headers)?;
+        Ok(Box::new(visit))
+    });
     let mut visit = match visit {
-        Ok(visit) => Box::new(visit),
+        Ok(visit) => visit,
         Err(refusal) => {
             record.refused(&refusal);
-            farewell::answer(client, &refusal).await;
+            farewell::answer(client, &slot, &refusal).await;
             return None;
         }
     };
-    record.route(&visit.listener, &visit.api);
     join_trace(snapshot, &mut visit.exchange, &mut record);
-    let early = BytesMut::from(rest);
-    decide(
-        server,
-        snapshot,
-        visit,
-        Client { leg: client, early },
-        record,
-    )
-    .await
+    let client = Client {
+        leg: client,
+        early: BytesMut::from(rest),
+        slot,
+    };
+    decide(server, snapshot, visit, client, record).await
 }
 
 /// Makes the handshake part of a trace, where spans go anywhere.
@@ -255,6 +283,7 @@ fn draining(server: &Server) -> Result<(), Refusal> {
 struct Client {
     leg: Transport,
     early: BytesMut,
+    slot: Arc<Slot>,
 }
 
 /// From the route to the tunnel.
@@ -267,7 +296,7 @@ async fn decide(
 ) -> Option<Box<Established>> {
     let mut asked = Asked::No;
     let mut admission = None;
-    let opened = match admit::admit(server, snapshot, &mut visit) {
+    let opened = match admit::admit(server, snapshot, &mut visit, Some(&client.slot)) {
         Err(refusal) => Err(refusal),
         Ok(admitted) => {
             admission = Some(admitted);
@@ -279,10 +308,16 @@ async fn decide(
                 .unwrap_or_else(|gone| Err(gone.into()))
         }
     };
+    let opened = opened.and_then(|opened| {
+        let admission = admission.as_ref();
+        let key_hash = admission.and_then(|admission| admission.key_hash.clone());
+        Ok((opened, enter(server, snapshot, &visit, key_hash)?))
+    });
     match opened {
-        Ok(mut opened) => {
+        Ok((mut opened, session)) => {
             traced::accepted(server, &mut visit, &mut opened, asked);
-            establish(server, visit, client, (admission?, opened), record).await
+            let granted = (admission?, opened, session);
+            establish(server, visit, client, granted, record).await
         }
         Err(refusal) if refusal.reason == Reason::ClientGone => {
             record.refused(&refusal);
@@ -298,7 +333,7 @@ async fn decide(
             logged.message = visit.exchange.masked(&logged.message);
             traced::refused(server, &mut visit, &mut refusal, asked);
             record.refused(&logged);
-            farewell(visit, client.leg, refusal, admission).await;
+            farewell(visit, client, refusal, admission).await;
             None
         }
     }
@@ -308,10 +343,11 @@ async fn decide(
 /// others, and keeps its places; anybody else's are free at once.
 async fn farewell(
     visit: Box<Visit>,
-    client: Transport,
+    client: Client,
     refusal: Refusal,
     admission: Option<Admission>,
 ) {
+    let Client { leg, slot, .. } = client;
     let Visit {
         api,
         exchange,
@@ -321,9 +357,9 @@ async fn farewell(
     let is_whole = refusal.extent() == Extent::Whole;
     let Some(body) = body.filter(|_| !is_whole) else {
         drop((admission, exchange));
-        return farewell::answer(client, &refusal).await;
+        return farewell::answer(leg, &slot, &refusal).await;
     };
-    let passing = Box::pin(farewell::answer_with(client, &refusal, body));
+    let passing = Box::pin(farewell::answer_with(leg, &refusal, body));
     if let Passed::Cut(why) = passing.await {
         tracing::warn!(
             api = %api.config.key,
@@ -349,15 +385,39 @@ async fn refuse(server: &Server, visit: &mut Visit, refusal: Refusal) -> Refusal
     pipeline.on_error(exchange, refusal, services).await
 }
 
-/// Enters the tunnel and answers the client.
+/// Enters the tunnel, unless its access was revoked while policies and the backend were asked. Entered
+/// before that is looked at, and before the answer: whatever is said to tunnels from now on reaches it.
+fn enter(
+    server: &Server,
+    snapshot: &Snapshot,
+    visit: &Visit,
+    key_hash: Option<String>,
+) -> Result<Session, Refusal> {
+    let sessions = &server.shared.sessions;
+    let session = sessions.register(&session_info(visit, key_hash));
+    let current = server.shared.snapshot.load();
+    if std::ptr::eq(&**current, snapshot) {
+        return Ok(session);
+    }
+    match session.revoked_by(&**current) {
+        None => Ok(session),
+        Some(CloseCause::ApiRemoved) => Err(admit::not_found(
+            "the API or its listener was removed during the handshake",
+        )),
+        Some(cause) => Err(access::revoked(&visit.api.config, &visit.exchange.request)
+            .detail(format!("{} during the handshake", cause.as_str()))),
+    }
+}
+
+/// Answers the client.
 async fn establish(
     server: &Server,
     mut visit: Box<Visit>,
     client: Client,
-    (admission, opened): (Admission, Opened),
+    (admission, opened, session): (Admission, Opened, Session),
     mut record: Record,
 ) -> Option<Box<Established>> {
-    let Client { mut leg, early } = client;
+    let Client { mut leg, early, .. } = client;
     let Opened {
         backend,
         rest,
@@ -366,15 +426,11 @@ async fn establish(
     } = opened;
     let Admission {
         key,
-        key_hash,
+        permit,
         mut places,
+        ..
     } = admission;
     places.append(&mut visit.exchange.evaluation.places);
-    // Entered before the answer: whatever is said to tunnels from now on reaches this one.
-    let session = server
-        .shared
-        .sessions
-        .register(&session_info(&visit, key_hash));
     record.phase(Phase::Outbound);
     let record = record.accepted(&answer)?;
     if accept(&mut leg, key.as_ref(), &answer).await.is_err() {
@@ -401,6 +457,7 @@ async fn establish(
     Some(Box::new(Established {
         relay: relay(tunnel),
         record,
+        permit,
         places,
         leases: std::mem::take(&mut visit.exchange.evaluation.leases),
         seat,

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::dial::{BackendUrl, Patient, Resolver};
 use crate::drain::Drain;
+use crate::hop::Hop;
 use crate::metrics::Metrics;
 use crate::outage::Outage;
 use crate::policy::Services;
@@ -76,6 +77,8 @@ struct Round {
     patient: Patient,
     resolver: Arc<Resolver>,
     metrics: Arc<Metrics>,
+    /// A check that leads back to the Gateway must not pass for a client.
+    hop: Hop,
 }
 
 impl HealthChecks {
@@ -107,7 +110,7 @@ impl HealthChecks {
                         if let Some(running) = replaced {
                             running.task.abort();
                         }
-                        self.start(api, url, rule, patient)
+                        self.start(api, (url, rule), patient, &snapshot.hop)
                     }
                 };
                 self.running.insert(place, running);
@@ -124,9 +127,9 @@ impl HealthChecks {
     fn start(
         &self,
         api: &Arc<Api>,
-        url: &BackendUrl,
-        rule: &ActiveHealthCheck,
+        (url, rule): (&BackendUrl, &ActiveHealthCheck),
         patient: Patient,
+        hop: &Hop,
     ) -> Running {
         let round = Round {
             ailments: Arc::clone(&self.ailments),
@@ -136,6 +139,7 @@ impl HealthChecks {
             patient: patient.clone(),
             resolver: Arc::clone(&self.resolver),
             metrics: Arc::clone(&self.metrics),
+            hop: hop.clone(),
         };
         let until = self.drain.clone();
         let task = self.drain.spawn(async move {
@@ -165,7 +169,12 @@ impl Round {
             tokio::time::sleep_until(due.into()).await;
             self.patient
                 .set_due(Instant::now() + self.rule.interval.get());
-            let checking = check(&self.api, &self.url, &self.rule, &self.resolver);
+            let checking = check(
+                &self.api,
+                (&self.url, &self.rule),
+                &self.resolver,
+                &self.hop,
+            );
             let checked = tokio::time::timeout(self.rule.timeout.get(), checking).await;
             let result = checked.unwrap_or_else(|_| Err("it did not answer in time".to_owned()));
             self.note(result);

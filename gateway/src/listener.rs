@@ -107,7 +107,7 @@ impl Listeners {
         };
         for (number, (socket, runtime)) in sockets.into_iter().zip(workers.runtimes()).enumerate() {
             let _context = runtime.enter();
-            let accept = accept::accept(socket, port, (workers, number), &self.shared.metrics)?;
+            let accept = accept::accept(socket, port, (workers, number), &self.shared)?;
             let task = self.control.spawn_on(accept, runtime);
             bound.accepting.push(task);
         }

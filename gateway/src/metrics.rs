@@ -10,8 +10,7 @@ use std::time::Duration;
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    Encoder, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
-    TextEncoder,
+    Encoder, Histogram, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
 use tidegate_config::{MetricLabels, ObjectKey};
 
@@ -20,7 +19,7 @@ use self::label::code_label;
 use self::log::LogMetrics;
 use self::messages::MessageMetrics;
 use self::process::Process;
-use self::register::{counter, counters, gauge, gauges, histogram, histograms};
+use self::register::{counters, gauge, gauges, histogram, histograms};
 use self::services::ServiceMetrics;
 use crate::dial::Out;
 use crate::policy::Services;
@@ -33,7 +32,7 @@ mod process;
 mod register;
 mod services;
 
-pub(crate) use label::{Direction, HandshakeResult, Phase};
+pub(crate) use label::{Direction, HandshakeResult, Phase, Rejection};
 pub(crate) use messages::{MessageCounters, Whose};
 
 /// Label value where no API was found (yet).
@@ -55,8 +54,7 @@ pub struct Metrics {
     log: LogMetrics,
     /// Client connections open, tunnels and handshakes together.
     pub(crate) connections_active: IntGauge,
-    /// Connections turned away before a handshake began: no descriptor, no room.
-    pub(crate) connections_rejected: IntCounter,
+    connections_rejected: IntCounterVec,
     /// The revision in use.
     pub(crate) config_revision: IntGauge,
     /// 1 while that is the newest one.
@@ -106,10 +104,11 @@ impl Metrics {
                 "tidegate_connections_active",
                 "Client connections open now",
             ),
-            connections_rejected: counter(
+            connections_rejected: counters(
                 &r,
                 "tidegate_connections_rejected_total",
-                "Connections closed before a handshake began, for want of room",
+                "Connections closed before a handshake began, because there was no room",
+                &["reason"],
             ),
             config_revision: gauge(
                 &r,
@@ -133,7 +132,16 @@ impl Metrics {
             log: LogMetrics::register(&r),
             registry: r,
         };
+        metrics.start_rejections();
         Arc::new(metrics)
+    }
+
+    /// From the start, so that the first one is an increase.
+    fn start_rejections(&self) {
+        for rejection in Rejection::ALL {
+            let labels = [rejection.as_str()];
+            self.connections_rejected.with_label_values(&labels);
+        }
     }
 
     /// The handles of one API. Keep them: finding them takes a lock.
@@ -193,6 +201,12 @@ impl Metrics {
         self.handshake_seconds
             .with_label_values(&[phase.as_str()])
             .observe(took.as_secs_f64());
+    }
+
+    /// A connection was closed before a handshake began.
+    pub(crate) fn connection_rejected(&self, rejection: Rejection) {
+        let labels = [rejection.as_str()];
+        self.connections_rejected.with_label_values(&labels).inc();
     }
 
     /// A configuration that could not be taken over. `reason` must come from a closed set.

@@ -23,6 +23,7 @@ pub(crate) enum Reason {
     Misdirected,
     RouteNotFound,
     SchemeNotAllowed,
+    LoopDetected,
     OriginNotAllowed,
     SubprotocolNotAllowed,
     SubscriptionKeyMissing,
@@ -81,7 +82,7 @@ pub(crate) enum Reason {
 impl Reason {
     /// All reasons, in the order of the documentation.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 64] = [
+    pub(crate) const ALL: [Self; 65] = [
         Self::InvalidRequest,
         Self::InvalidUpgrade,
         Self::UnsupportedVersion,
@@ -93,6 +94,7 @@ impl Reason {
         Self::Misdirected,
         Self::RouteNotFound,
         Self::SchemeNotAllowed,
+        Self::LoopDetected,
         Self::OriginNotAllowed,
         Self::SubprotocolNotAllowed,
         Self::SubscriptionKeyMissing,
@@ -191,6 +193,7 @@ impl Reason {
             Self::Misdirected => "misdirected",
             Self::RouteNotFound => "route_not_found",
             Self::SchemeNotAllowed => "scheme_not_allowed",
+            Self::LoopDetected => "loop_detected",
             Self::OriginNotAllowed => "origin_not_allowed",
             Self::SubprotocolNotAllowed => "subprotocol_not_allowed",
             Self::SubscriptionKeyMissing => "subscription_key_missing",

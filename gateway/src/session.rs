@@ -29,7 +29,7 @@ pub use registry::Sessions;
 use crate::relay::CloseCause;
 use hashed::Hashed;
 use mailbox::Mailbox;
-use right::Right;
+use right::{Right, Verdict};
 
 /// What a new configuration says of live tunnels. Implemented by the snapshot.
 pub trait Access: Send + Sync {
@@ -100,6 +100,14 @@ impl Session {
             .chain(subscription)
             .min_by_key(|&(at, _)| at)?;
         Some((now + until(at), cause))
+    }
+
+    /// Why this configuration does not grant the access any more that the tunnel is to be opened with.
+    pub(crate) fn revoked_by(&self, access: &dyn Access) -> Option<CloseCause> {
+        match self.right.judge(access) {
+            Verdict::Ended(cause) => Some(cause),
+            Verdict::Holds { .. } => None,
+        }
     }
 
     /// Whoever holds it can end the tunnel.

@@ -21,6 +21,7 @@ use tidegate_config::{
 use crate::access::AccessIndex;
 use crate::client_address::TrustedProxies;
 use crate::dial::{BackendUrl, ClientTlsFactory, Out, Pool, Way};
+use crate::hop::Hop;
 use crate::metrics::{ApiMetrics, Metrics};
 use crate::policy::{HostHeader, Pipeline, ScopePolicies, Services};
 use crate::record::AccessLog;
@@ -30,7 +31,7 @@ use crate::span::Tracer;
 use crate::tls::{InvalidTls, TlsBasis};
 use crate::update::Update;
 
-pub(crate) use port::{Listener, Port};
+pub(crate) use port::{Listener, Port, Terms};
 
 /// What outlives snapshots, and what they are compiled with.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub(crate) struct Lasting {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) tls: TlsBasis,
     pub(crate) backend_tls: Arc<ClientTlsFactory>,
+    /// Tells this process from others, where a Gateway has no uid.
+    process: u64,
 }
 
 impl Lasting {
@@ -50,6 +53,7 @@ impl Lasting {
             services,
             metrics,
             tls,
+            process: rand::random(),
         })
     }
 }
@@ -91,6 +95,8 @@ pub(crate) struct Product {
 pub(crate) struct Snapshot {
     pub(crate) settings: Arc<GatewaySettings>,
     pub(crate) trusted_proxies: TrustedProxies,
+    /// What the Gateway is called in `Via`.
+    pub(crate) hop: Hop,
     /// By configured port.
     pub(crate) ports: BTreeMap<u16, Arc<Port>>,
     /// Why every handshake is refused, when the Gateway's own policies never worked.

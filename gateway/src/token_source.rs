@@ -303,6 +303,7 @@ impl Client {
         headers.insert(CONTENT_TYPE, kind);
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         Call {
+            via: None,
             method: Method::POST,
             url: self.url.clone(),
             headers,

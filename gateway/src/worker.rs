@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
 
+use crate::connections::SlotGuard;
 use crate::drain::Drain;
 use crate::handshake::{self, Server};
 use pulse::Pulse;
@@ -33,6 +34,7 @@ pub(crate) struct Accepted<S = TcpStream> {
     pub(crate) peer: SocketAddr,
     /// The configured port, which may be bound as another one.
     pub(crate) port: u16,
+    pub(crate) slot: SlotGuard,
     pub(crate) at: Instant,
 }
 
@@ -144,6 +146,7 @@ impl Worker {
             socket,
             peer,
             port,
+            slot,
             at,
         } = accepted;
         if let Ok(socket) = socket.into_std() {
@@ -154,6 +157,7 @@ impl Worker {
                 socket,
                 peer,
                 port,
+                slot,
                 at,
             });
         }
@@ -173,6 +177,7 @@ async fn receive(
             socket,
             peer,
             port,
+            slot,
             at,
         } = given;
         if let Ok(socket) = TcpStream::from_std(socket) {
@@ -180,6 +185,7 @@ async fn receive(
                 socket,
                 peer,
                 port,
+                slot,
                 at,
             };
             serve(&server, carried, accepted);

@@ -72,6 +72,7 @@ pub(crate) fn check<'a>(
     let global = global_policies(policies, generation_of(gateway), previous);
     let settings = GatewaySettings {
         key: key.clone(),
+        uid: gateway.metadata.uid.clone(),
         generation: global.generation,
         listeners: rendered,
         on_handshake: global.on_handshake,

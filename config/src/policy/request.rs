@@ -29,7 +29,7 @@ pub enum IfExists {
         "message": "values must be set, unless ifExists is Delete: then they must not",
     },
     {
-        "rule": "!(self.name.lowerAscii() in ['host', 'connection', 'upgrade', 'sec-websocket-key', 'sec-websocket-accept', 'sec-websocket-version', 'sec-websocket-extensions', 'content-length', 'transfer-encoding', 'keep-alive', 'te', 'trailer', 'proxy-connection'])",
+        "rule": "!(self.name.lowerAscii() in ['host', 'connection', 'upgrade', 'sec-websocket-key', 'sec-websocket-accept', 'sec-websocket-version', 'sec-websocket-extensions', 'content-length', 'transfer-encoding', 'keep-alive', 'te', 'trailer', 'proxy-connection', 'via'])",
         "message": "this header belongs to the handshake and cannot be set by a policy",
         "fieldPath": ".name",
     },
@@ -142,7 +142,7 @@ fn yes() -> bool {
 }
 
 /// Headers that make the handshake itself: no policy may set or remove them.
-const RESTRICTED_HEADERS: [&str; 13] = [
+const RESTRICTED_HEADERS: [&str; 14] = [
     "host",
     "connection",
     "upgrade",
@@ -156,6 +156,8 @@ const RESTRICTED_HEADERS: [&str; 13] = [
     "te",
     "trailer",
     "proxy-connection",
+    // Tells a gateway that a request has been there: without it a loop would go on for ever.
+    "via",
 ];
 
 /// May no policy touch the header `name`?

@@ -8,6 +8,7 @@ fn config(subscriptions: usize) -> GatewayConfig {
     GatewayConfig {
         settings: GatewaySettings {
             key: ObjectKey::new("shop", "edge"),
+            uid: None,
             generation: 3,
             listeners: vec![ListenerConfig {
                 name: "plain".to_owned(),

@@ -92,7 +92,7 @@ fn facts<H: fmt::Debug>(read: &Read<H>) -> String {
 
 fn request(input: &Input<'_>, limits: HeadLimits) {
     let read = both_ways(input, |peer| {
-        read_request(peer, Bytes::new(), limits, &mut 0)
+        read_request(peer, Bytes::new(), || limits, &mut 0)
             .now_or_never()
             .map(|read| read.map(parts))
     });

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::connections::Connections;
 use crate::drain::Drain;
 use crate::metrics::Metrics;
 use crate::policy::Services;
@@ -15,10 +16,11 @@ use crate::trace::Traces;
 
 /// Given to listeners and workers, and through them to every connection.
 pub(crate) struct Shared {
-    /// Load it once, at the start of a handshake, and keep that one.
+    /// Load it once, when the request's head is whole, and keep that one.
     pub(crate) snapshot: ArcSwap<Snapshot>,
     pub(crate) services: Arc<Services>,
     pub(crate) sessions: Arc<Sessions>,
+    pub(crate) connections: Connections,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) traces: Arc<Traces>,

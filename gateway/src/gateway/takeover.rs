@@ -13,6 +13,7 @@ use tidegate_config::Rejected;
 use tokio::sync::watch;
 
 use crate::chain::text_of;
+use crate::connections::Connections;
 use crate::drain::Drain;
 use crate::gateway::{Applied, BoundListener, Options, Problem, Shared, State};
 use crate::handshake::Explainer;
@@ -182,6 +183,11 @@ impl Takeover {
             snapshot: ArcSwap::new(snapshot),
             services: Arc::clone(&self.lasting.services),
             sessions: Arc::clone(&self.state.sessions),
+            connections: Connections::new(
+                Arc::clone(&self.state.sessions),
+                Arc::clone(&self.state.metrics),
+                workers(&self.options),
+            ),
             metrics: Arc::clone(&self.state.metrics),
             recorder: Recorder::new(Arc::clone(&self.state.metrics)),
             traces: Arc::clone(&self.state.traces),
@@ -272,6 +278,14 @@ impl Takeover {
             *current = applied;
             new
         });
+    }
+}
+
+/// Threads that carry connections.
+fn workers(options: &Options) -> usize {
+    match options.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        count => count,
     }
 }
 

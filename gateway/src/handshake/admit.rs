@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use http::header::RETRY_AFTER;
+use jiff::Timestamp;
 use tidegate_config::{TlsVersion, UrlScheme};
 
 use super::{Server, forward, unix_seconds};
+use crate::connections::{NoRoom, Permit, Slot};
 use crate::dial::BodyRest;
 use crate::exchange::{AnswerHeaders, ClientInfo, Evaluation, Exchange, TlsInfo, Upstream};
 use crate::head::{RequestHead, Version};
@@ -48,6 +50,8 @@ pub(super) struct Admission {
     pub(super) key: Option<Key>,
     /// Of the subscription key that was used.
     pub(super) key_hash: Option<String>,
+    /// None for who only asks.
+    pub(super) permit: Option<Permit>,
     pub(super) places: Vec<Reservation>,
 }
 
@@ -117,7 +121,8 @@ fn exchange(snapshot: &Snapshot, api: &Api, visitor: Visitor, place: Place) -> E
         scheme: place.scheme,
     };
     let names = &api.config.subscription_key;
-    let headers = forward::headers(&request, source, names);
+    let mut headers = forward::headers(&request, source, names);
+    snapshot.hop.mark(&mut headers);
     let query = forward::query(request.raw_query.as_deref(), names);
     let mut upstream = Upstream::new(&api.backend, query.as_deref(), &place.remainder, headers);
     // A template is rendered when the policies are through.
@@ -165,6 +170,15 @@ fn check_tls(listener: &Listener, tls: Option<&mut TlsInfo>) -> Result<(), Refus
             "TLS was agreed on with a listener that asks for other client certificates",
         ));
     }
+    let shown = tls.as_deref().and_then(|tls| tls.certificate.as_deref());
+    // A connection of HTTP/2 lives on for long after that was judged.
+    if demand.is_some()
+        && shown.is_some_and(|shown| shown.is_trusted() && Timestamp::now() > shown.not_after())
+    {
+        return Err(misdirected(
+            "the client's certificate has expired since TLS was agreed on",
+        ));
+    }
     if let (None, Some(tls)) = (demand, tls) {
         // Whom this listener trusts nobody has said.
         tls.certificate = None;
@@ -172,7 +186,7 @@ fn check_tls(listener: &Listener, tls: Option<&mut TlsInfo>) -> Result<(), Refus
     Ok(())
 }
 
-fn misdirected(detail: &str) -> Refusal {
+pub(super) fn misdirected(detail: &str) -> Refusal {
     let message = "Misdirected request";
     Refusal::new(421, Reason::Misdirected, Origin::Client, message).detail(detail)
 }
@@ -182,6 +196,7 @@ pub(super) fn admit(
     server: &Server,
     snapshot: &Snapshot,
     visit: &mut Visit,
+    slot: Option<&Arc<Slot>>,
 ) -> Result<Admission, Refusal> {
     let Visit { api, exchange, .. } = visit;
     let key = upgrade::validate(&exchange.request)?;
@@ -191,7 +206,19 @@ pub(super) fn admit(
     if let Some(allowed) = &api.config.allowed_origins {
         upgrade::check_origin(&exchange.request.headers, allowed)?;
     }
-    let mut places = reserve(server, snapshot, api, exchange)?;
+    let limits = &snapshot.settings.limits;
+    let connections = &server.shared.connections;
+    let client = exchange.client.ip;
+    let permit = if exchange.evaluation.is_dry_run() {
+        connections.has_room(limits, client).map(|()| None)
+    } else {
+        connections.permit(slot, limits, client).map(Some)
+    };
+    let permit = permit.map_err(no_room)?;
+    let by_api = LimitKey::Api(api.config.key.clone());
+    let of_api = place(server, exchange, by_api, api.config.limits.max_connections);
+    let mut places = Vec::with_capacity(2);
+    places.extend(of_api.map_err(|_| too_many(503, "API"))?);
     let granted = snapshot
         .access
         .decide(&api.config, &exchange.request, unix_seconds())?;
@@ -217,40 +244,20 @@ pub(super) fn admit(
     Ok(Admission {
         key,
         key_hash: granted.key_hash,
+        permit,
         places,
     })
 }
 
-/// A place in the pod, one for the address, one for the API.
-fn reserve(
-    server: &Server,
-    snapshot: &Snapshot,
-    api: &Api,
-    exchange: &Exchange,
-) -> Result<Vec<Reservation>, Refusal> {
-    let limits = &snapshot.settings.limits;
-    let total = Some(limits.max_connections)
-        .filter(|max| *max > 0)
-        .or(server.capacity);
-    let in_all = place(server, exchange, LimitKey::Total, total).map_err(|reached| {
-        Refusal::new(503, Reason::GatewayFull, Origin::Gateway, "Gateway is full")
-            .header(RETRY_AFTER, RETRY_WHEN_FULL)
-            .detail(reached.to_string())
-    })?;
-    let mut places = Vec::with_capacity(4);
-    places.extend(in_all);
-    let by_address = LimitKey::Ip(exchange.client.ip);
-    let of_address = place(
-        server,
-        exchange,
-        by_address,
-        Some(limits.max_connections_per_ip),
-    );
-    places.extend(of_address.map_err(|_| too_many(429, "address"))?);
-    let by_api = LimitKey::Api(api.config.key.clone());
-    let of_api = place(server, exchange, by_api, api.config.limits.max_connections);
-    places.extend(of_api.map_err(|_| too_many(503, "API"))?);
-    Ok(places)
+fn no_room(no_room: NoRoom) -> Refusal {
+    match no_room {
+        NoRoom::Gateway { max } => {
+            Refusal::new(503, Reason::GatewayFull, Origin::Gateway, "Gateway is full")
+                .header(RETRY_AFTER, RETRY_WHEN_FULL)
+                .detail(LimitReached { max }.to_string())
+        }
+        NoRoom::Address => too_many(429, "address"),
+    }
 }
 
 /// A place until the tunnel ends. Who only asks gets none, and the same answer.
@@ -303,7 +310,7 @@ fn no_route(why: &NotFound<'_, Arc<Api>>, listener: &Listener, request: &Request
 }
 
 /// Azure API Management's text.
-fn not_found(detail: &str) -> Refusal {
+pub(super) fn not_found(detail: &str) -> Refusal {
     Refusal::new(
         404,
         Reason::RouteNotFound,

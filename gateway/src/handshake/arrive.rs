@@ -13,8 +13,11 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::LazyConfigAcceptor;
 
-use super::http2::{Connection, PREFACE, Source};
+use super::Server;
+use super::http2::{Connection, PREFACE};
+use super::source::Source;
 use crate::chain::text_of;
+use crate::connections::Slot;
 use crate::exchange::TlsInfo;
 use crate::head::{HeadLimits, InvalidHead, ReadHead, ReadHeadError, RequestHead, read_request};
 use crate::metrics::Phase;
@@ -24,7 +27,6 @@ use crate::refusal::{Origin, Reason, Refusal};
 use crate::snapshot::{Port, Snapshot};
 use crate::tls::H2;
 use crate::transport::Transport;
-use crate::worker::Accepted;
 
 /// Where `handshake: 0s` means that nobody waits: a year.
 const NO_HURRY: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3600);
@@ -32,24 +34,22 @@ const NO_HURRY: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 
 /// A client that has sent its request.
 pub(super) struct Arrival {
     pub(super) client: Transport,
-    /// Who connects: the socket's peer, or whom its PROXY header names.
-    pub(super) peer: SocketAddr,
+    pub(super) source: Source,
     pub(super) request: RequestHead,
     /// What came behind the head.
     pub(super) rest: Bytes,
-    pub(super) tls: Option<TlsInfo>,
 }
 
 /// A client that has come this far.
 pub(super) enum Arrived {
-    Request(Arrival),
+    Request(Box<Arrival>),
     /// Its requests come as streams.
-    Http2(Connection),
+    Http2(Box<Connection>),
 }
 
 /// A client that has not.
 pub(super) enum Departure {
-    /// It came and went without a byte.
+    /// It came and went without a byte, or had to make room for others.
     Unheard,
     /// It cannot be answered.
     Lost(Refusal),
@@ -57,58 +57,83 @@ pub(super) enum Departure {
     Refused(Transport, Refusal),
 }
 
+/// A connection on its way to its first request.
+pub(super) struct Coming {
+    pub(super) socket: TcpStream,
+    pub(super) peer: SocketAddr,
+    /// The configured port.
+    pub(super) port: u16,
+    pub(super) at: std::time::Instant,
+    pub(super) slot: Arc<Slot>,
+}
+
 /// Reads the PROXY header where the port has them, speaks TLS where it does, and reads the request
-/// head.
+/// head. The configuration of the accept decides how; what is read is judged by a later one.
 pub(super) async fn arrive(
-    accepted: Accepted,
-    port: &Port,
-    snapshot: &Snapshot,
+    server: &Server,
+    coming: Coming,
     record: &mut Record,
 ) -> Result<Arrived, Departure> {
-    let settings = &snapshot.settings;
-    let deadline = Instant::from_std(accepted.at) + patience(settings);
-    let mut socket = accepted.socket;
-    let mut peer = accepted.peer;
-    if port.proxy_protocol
-        && let Some(source) = announced(&mut socket, deadline).await?
-        && snapshot.trusted_proxies.contains(peer.ip().to_canonical())
-    {
-        peer = source;
+    let snapshot = server.shared.snapshot.load_full();
+    let port = snapshot.ports.get(&coming.port);
+    let port = Arc::clone(port.ok_or(Departure::Unheard)?);
+    let deadline = Instant::from_std(coming.at) + patience(&snapshot.settings);
+    let mut socket = coming.socket;
+    let mut source = Source {
+        socket: coming.peer,
+        named: None,
+        port: coming.port,
+        terms: port.terms(),
+        tls: None,
+        slot: coming.slot,
+    };
+    if port.proxy_protocol {
+        source.named = announced(&mut socket, deadline).await?;
+        let peer = source.peer(&snapshot);
         record.client(peer.ip().to_canonical());
+        if !count(server, &snapshot, &source, peer) {
+            return Err(Departure::Unheard);
+        }
     }
-    let (mut client, tls) = secure(socket, port, deadline, record).await?;
-    let (http2, ahead) = recognize(&mut client, port, deadline).await?;
+    drop(snapshot);
+    let (mut client, tls) = secure(socket, &port, deadline, record).await?;
+    source.tls = tls;
+    let (http2, ahead) = recognize(&mut client, &port, deadline).await?;
     if http2 {
-        let origin = Source {
-            socket: accepted.peer,
-            peer,
-            port: accepted.port,
-            tls,
-        };
-        return Ok(Arrived::Http2(Connection {
+        return Ok(Arrived::Http2(Box::new(Connection {
             transport: client,
             ahead,
-            origin,
+            source,
             deadline,
             record: None,
-        }));
+        })));
     }
-    let (client, read) = hear(client, ahead, head_limits(settings), deadline).await?;
+    let limits = || head_limits(&server.shared.snapshot.load().settings);
+    let (client, read) = hear(client, ahead, limits, deadline).await?;
     record.phase(Phase::Head);
-    Ok(Arrived::Request(Arrival {
+    Ok(Arrived::Request(Box::new(Arrival {
         client,
-        peer,
+        source,
         request: read.head,
         rest: read.rest,
-        tls,
-    }))
+    })))
+}
+
+/// Counts the connection for whom its PROXY header names, if it is believed. False: there are too many of
+/// that client.
+fn count(server: &Server, snapshot: &Snapshot, source: &Source, peer: SocketAddr) -> bool {
+    if peer == source.socket {
+        return true;
+    }
+    let connections = &server.shared.connections;
+    connections.name(&source.slot, snapshot, peer.ip())
 }
 
 /// Reads the request head of which `ahead` is here.
 async fn hear(
     mut client: Transport,
     ahead: Bytes,
-    limits: HeadLimits,
+    limits: impl Fn() -> HeadLimits,
     deadline: Instant,
 ) -> Result<(Transport, ReadHead<RequestHead>), Departure> {
     let mut received = 0;

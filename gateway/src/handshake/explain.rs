@@ -93,10 +93,13 @@ impl Explainer {
             Ok(visit) => Box::new(visit),
             Err(refusal) => return Ok(End::Nowhere(refusal)),
         };
+        if let Err(refusal) = snapshot.hop.check(&visit.exchange.request.headers) {
+            return Ok(End::Nowhere(refusal));
+        }
         trace::begin(&mut visit.exchange);
         visit.exchange.evaluation.trace = Some(Box::new(Recorder::default()));
         visit.exchange.evaluation.dry_run = Some(DryRun::default());
-        let admission = admit::admit(server, snapshot, &mut visit);
+        let admission = admit::admit(server, snapshot, &mut visit, None);
         let access = admission.is_ok().then(|| Access::of(&visit.exchange));
         let outcome = match &admission {
             Ok(_) if question.dial => dialled(server, &mut visit).await,

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use crate::chain::text_of;
+use crate::connections::Slot;
 use crate::dial::BodyRest;
 use crate::refusal::{Extent, LAST_CHUNK, Refusal, put_chunk};
 use crate::transport::Transport;
@@ -23,7 +24,7 @@ const MOST_IGNORED: usize = 64 * 1024;
 
 /// Writes the answer, then waits for the client to go. A socket that is closed with unread bytes
 /// sends a reset, which can overtake the answer (RFC 9112 §9.6).
-pub(super) async fn answer(client: Transport, refusal: &Refusal) {
+pub(super) async fn answer(client: Transport, slot: &Slot, refusal: &Refusal) {
     let mut client = match client {
         // The connection goes on, and sends what it was given.
         Transport::Http2(stream) => {
@@ -38,8 +39,12 @@ pub(super) async fn answer(client: Transport, refusal: &Refusal) {
         client.write_all(&bytes).await?;
         shut(&mut client).await
     });
-    // Whoever does not take it in time does without.
-    let _ = timeout(PATIENCE, farewell).await;
+    // Whoever does not take it in time does without, and so it is when others need the place.
+    tokio::select! {
+        biased;
+        _ = timeout(PATIENCE, farewell) => {}
+        () = slot.evicted() => {}
+    }
 }
 
 /// Says that nothing follows, and ignores what the client still sends.

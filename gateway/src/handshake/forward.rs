@@ -36,7 +36,8 @@ pub(super) struct Source {
 
 /// The fields that are passed on, with X-Forwarded-* as we see it; without the subscription key.
 pub(super) fn headers(request: &RequestHead, source: Source, names: &KeyNames) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(request.headers.len() + 3);
+    // Three of ours, and the caller's Via.
+    let mut headers = HeaderMap::with_capacity(request.headers.len() + 4);
     for (name, value) in &request.headers {
         let is_key = name.as_str().eq_ignore_ascii_case(&names.header);
         let passes = if is_key {

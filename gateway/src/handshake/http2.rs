@@ -4,7 +4,6 @@
 //! own task of the drain. This task only moves the connection's frames, so it lives until the last
 //! stream is done. Where it is cut, every stream's client is lost.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,9 +15,9 @@ use tidegate_config::GatewaySettings;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::arrive::{Arrival, head_limits, patience, refusal_of, too_slow};
+use super::source::Source;
 use super::{Established, Server, shake};
 use crate::chain::text_of;
-use crate::exchange::TlsInfo;
 use crate::head::from_http2;
 use crate::record::Record;
 use crate::refusal::{Origin, Reason, Refusal};
@@ -59,23 +58,11 @@ pub(super) struct Connection {
     pub(super) transport: Transport,
     /// What was read of it.
     pub(super) ahead: Bytes,
-    pub(super) origin: Source,
+    pub(super) source: Source,
     /// When its first request must be there.
     pub(super) deadline: Instant,
     /// Until the first request, which has its own.
     pub(super) record: Option<Record>,
-}
-
-/// What all streams of a connection have in common.
-#[derive(Clone)]
-pub(super) struct Source {
-    /// The socket's peer.
-    pub(super) socket: SocketAddr,
-    /// Who connects: that, or whom its PROXY header names.
-    pub(super) peer: SocketAddr,
-    /// The configured port.
-    pub(super) port: u16,
-    pub(super) tls: Option<TlsInfo>,
 }
 
 /// Carries a connection to its end.
@@ -83,7 +70,7 @@ pub(super) async fn serve(server: Arc<Server>, connection: Connection, carried: 
     let Connection {
         transport,
         ahead,
-        origin,
+        source,
         deadline,
         record,
     } = connection;
@@ -101,7 +88,7 @@ pub(super) async fn serve(server: Arc<Server>, connection: Connection, carried: 
     Carrier {
         server,
         connection,
-        origin,
+        source,
         carried,
         record,
         live: Arc::new(()),
@@ -152,7 +139,7 @@ fn give_up(record: Option<Record>, detail: &str) {
 struct Carrier {
     server: Arc<Server>,
     connection: h2::server::Connection<Rewound, Counted>,
-    origin: Source,
+    source: Source,
     carried: Carried,
     /// Until the first request, which has its own.
     record: Option<Record>,
@@ -170,11 +157,14 @@ struct Carrier {
 impl Carrier {
     async fn run(mut self) {
         let drain = self.server.shared.drain.clone();
+        let slot = Arc::clone(&self.source.slot);
         let mut before = 0;
         loop {
             tokio::select! {
                 biased;
                 () = drain.asked(), if !self.leaving => self.leave(),
+                // No stream has a tunnel, and others need the place.
+                () = slot.evicted() => break,
                 accepted = self.connection.accept() => match accepted {
                     Some(Ok((request, respond))) => self.take(request, respond),
                     Some(Err(error)) => return tell(self.record, &error),
@@ -214,10 +204,10 @@ impl Carrier {
         if self.requests == MOST_REQUESTS && !self.leaving {
             self.leave();
         }
-        let (server, origin) = (Arc::clone(&self.server), self.origin.clone());
+        let (server, source) = (Arc::clone(&self.server), self.source.clone());
         let drain = server.shared.drain.clone();
         let counted = (self.carried.clone(), Arc::clone(&self.live));
-        let greeting = Box::pin(begin(server, origin, request, respond));
+        let greeting = Box::pin(begin(server, source, request, respond));
         drain.spawn(async move {
             if let Some(established) = greeting.await {
                 established.run().await;
@@ -230,16 +220,15 @@ impl Carrier {
 /// The handshake of one stream, under the configuration of now.
 async fn begin(
     server: Arc<Server>,
-    origin: Source,
+    source: Source,
     request: Request<RecvStream>,
     respond: SendResponse<Counted>,
 ) -> Option<Box<Established>> {
     let snapshot = server.shared.snapshot.load_full();
-    let port = Arc::clone(snapshot.ports.get(&origin.port)?);
     let now = std::time::Instant::now();
-    let mut record = Record::begin(&server.shared.recorder, origin.socket, now);
-    record.client(origin.peer.ip().to_canonical());
-    if let Some(tls) = &origin.tls {
+    let mut record = Record::begin(&server.shared.recorder, source.socket, now);
+    record.client(source.peer(&snapshot).ip().to_canonical());
+    if let Some(tls) = &source.tls {
         record.tls(tls);
     }
     let (request, body) = request.into_parts();
@@ -256,10 +245,9 @@ async fn begin(
     };
     let arrival = Arrival {
         client: Transport::Http2(Box::new(stream)),
-        peer: origin.peer,
+        source,
         request,
         rest: Bytes::new(),
-        tls: origin.tls,
     };
-    shake(&server, &snapshot, &port, arrival, record).await
+    shake(&server, &snapshot, arrival, record).await
 }

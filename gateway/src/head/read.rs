@@ -54,14 +54,16 @@ pub(crate) enum ReadHeadError {
     },
 }
 
-/// Reads a request head of which `ahead` has been read already. `received` counts bytes as they come, for whoever gives up waiting.
+/// Reads a request head of which `ahead` has been read already. `limits` are asked each time that bytes
+/// come: what holds when the head is whole is what it must keep. `received` counts bytes as they come, for
+/// whoever gives up waiting.
 pub(crate) async fn read_request(
     stream: &mut (impl AsyncRead + Unpin),
     ahead: Bytes,
-    limits: HeadLimits,
+    limits: impl Fn() -> HeadLimits,
     received: &mut usize,
 ) -> Result<ReadHead<RequestHead>, ReadHeadError> {
-    let check = |bytes: &[u8]| check_request(bytes, limits).map_err(ReadHeadError::Invalid);
+    let check = |bytes: &[u8]| check_request(bytes, limits()).map_err(ReadHeadError::Invalid);
     let (head, rest) = read_bytes(stream, ahead, check, received).await?;
     let head = parse_request(&head).map_err(ReadHeadError::Invalid)?;
     Ok(ReadHead { head, rest })

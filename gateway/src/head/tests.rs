@@ -168,7 +168,7 @@ async fn read(text: &str, size: usize) -> Result<ReadHead<RequestHead>, ReadHead
         far.write_all(piece).await.unwrap();
     }
     drop(far);
-    read_request(&mut near, Bytes::new(), LIMITS, &mut 0).await
+    read_request(&mut near, Bytes::new(), || LIMITS, &mut 0).await
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use crate::dial::{self, BackendUrl, Resolver, Verdict};
 use crate::exchange::Upstream;
 use crate::frame::write_close;
 use crate::head::{ResponseHead, read_final_response};
+use crate::hop::Hop;
 use crate::policy::HostHeader;
 use crate::snapshot::Api;
 use crate::transport::Transport;
@@ -20,25 +21,25 @@ const NORMAL: u16 = 1000;
 /// Why the backend is not well, for the log. The caller sets the time limit.
 pub(super) async fn check(
     api: &Api,
-    url: &BackendUrl,
-    rule: &ActiveHealthCheck,
+    (url, rule): (&BackendUrl, &ActiveHealthCheck),
     resolver: &Resolver,
+    hop: &Hop,
 ) -> Result<(), String> {
     let name = api.way.tls.server_name.as_ref();
     let connected = dial::connect(resolver, url, &api.way, name).await;
     let mut backend = connected.map_err(|error| text_of(&error))?;
     match rule.kind {
         HealthCheckType::Tcp => Ok(()),
-        HealthCheckType::Http => http(&mut backend, api, url, rule).await,
-        HealthCheckType::WebSocket => web_socket(&mut backend, api, url, rule).await,
+        HealthCheckType::Http => http(&mut backend, api, (url, rule), hop).await,
+        HealthCheckType::WebSocket => web_socket(&mut backend, api, (url, rule), hop).await,
     }
 }
 
 async fn http(
     backend: &mut Transport,
     api: &Api,
-    url: &BackendUrl,
-    rule: &ActiveHealthCheck,
+    (url, rule): (&BackendUrl, &ActiveHealthCheck),
+    hop: &Hop,
 ) -> Result<(), String> {
     let path = rule.path.as_deref().unwrap_or("/");
     let own;
@@ -49,9 +50,10 @@ async fn http(
             &own
         }
     };
+    let via = String::from_utf8_lossy(hop.field().as_bytes());
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tidegate-health-check\r\n\
-         Connection: close\r\n\r\n"
+         Via: {via}\r\nConnection: close\r\n\r\n"
     );
     let answer = ask(backend, request.as_bytes(), api).await?;
     match answer.status {
@@ -63,8 +65,8 @@ async fn http(
 async fn web_socket(
     backend: &mut Transport,
     api: &Api,
-    url: &BackendUrl,
-    rule: &ActiveHealthCheck,
+    (url, rule): (&BackendUrl, &ActiveHealthCheck),
+    hop: &Hop,
 ) -> Result<(), String> {
     let mut target = url.clone();
     if let Some(path) = &rule.path {
@@ -75,7 +77,9 @@ async fn web_socket(
         path.clone_into(&mut target.path);
         target.query = query;
     }
-    let mut upstream = Upstream::new(&target, None, "", HeaderMap::new());
+    let mut headers = HeaderMap::with_capacity(1);
+    hop.mark(&mut headers);
+    let mut upstream = Upstream::new(&target, None, "", headers);
     upstream.host_header = literal_host(api).map(str::to_owned);
     let key = Key::random();
     let answer = ask(backend, &dial::encode_request(&upstream, &key), api).await?;

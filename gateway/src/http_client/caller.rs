@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::header::VIA;
+use http::{HeaderMap, HeaderValue, Method};
 use reqwest::redirect::Policy;
 use rustls::ClientConfig;
 use tokio::runtime::Handle;
@@ -39,6 +40,9 @@ pub(crate) struct Call {
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
+    /// Apart from the headers: where a client has been makes no difference to whether two requests are
+    /// the same.
+    pub(crate) via: Option<HeaderValue>,
     pub(crate) body: Bytes,
     /// From the connect to the end of the answer.
     pub(crate) timeout: Duration,
@@ -49,7 +53,8 @@ impl Call {
     pub(crate) fn size(&self) -> usize {
         let fields = self.headers.iter();
         let fields = fields.map(|(name, value)| name.as_str().len() + value.len());
-        self.url.as_str().len() + fields.sum::<usize>() + self.body.len()
+        let via = self.via.as_ref().map_or(0, HeaderValue::len);
+        self.url.as_str().len() + fields.sum::<usize>() + via + self.body.len()
     }
 }
 
@@ -233,10 +238,14 @@ impl Caller {
         let Call {
             method,
             url,
-            headers,
+            mut headers,
+            via,
             body,
             timeout: _,
         } = call;
+        if let Some(via) = via {
+            headers.insert(VIA, via);
+        }
         let client = self.clients.towards(&url, &self.basis.guard);
         let request = client.request(method, url).headers(headers);
         let mut response = request.body(body).send().await.map_err(failed)?;

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::metrics::Metrics;
+use crate::gateway::Shared;
+use crate::metrics::Rejection;
 use crate::worker::{Accepted, Workers};
 
 /// Without free descriptors, accepting again at once would only spin.
@@ -28,7 +29,7 @@ struct Acceptor {
     workers: Arc<Workers>,
     /// Of the worker on whose runtime this is.
     number: usize,
-    metrics: Arc<Metrics>,
+    shared: Arc<Shared>,
     /// Given up to turn a client away when no descriptor is left; without it the kernel would keep
     /// the client waiting, and us awake.
     reserve: Option<File>,
@@ -40,14 +41,14 @@ pub(super) fn accept(
     listener: std::net::TcpListener,
     port: u16,
     (workers, number): (&Arc<Workers>, usize),
-    metrics: &Arc<Metrics>,
+    shared: &Arc<Shared>,
 ) -> io::Result<impl Future<Output = ()> + use<>> {
     let mut acceptor = Acceptor {
         listener: TcpListener::from_std(listener)?,
         port,
         workers: Arc::clone(workers),
         number,
-        metrics: Arc::clone(metrics),
+        shared: Arc::clone(shared),
         reserve: reserve(),
     };
     Ok(async move { acceptor.run().await })
@@ -66,10 +67,16 @@ impl Acceptor {
     }
 
     fn give(&self, socket: TcpStream, peer: SocketAddr) {
+        let snapshot = self.shared.snapshot.load();
+        // Who has too many is not even told: an answer would be work, and that is what a flood wants.
+        let Some(slot) = self.shared.connections.accept(&snapshot, peer) else {
+            return;
+        };
         let accepted = Accepted {
             socket,
             peer,
             port: self.port,
+            slot,
             at: Instant::now(),
         };
         self.workers.take(self.number, accepted);
@@ -77,8 +84,11 @@ impl Acceptor {
 
     async fn turn_away(&mut self) {
         drop(self.reserve.take());
+        // Linux looks for a descriptor first: perhaps nobody is there.
         if let Some(Ok((socket, _))) = self.listener.accept().now_or_never() {
-            self.metrics.connections_rejected.inc();
+            self.shared.connections.make_room();
+            let metrics = &self.shared.metrics;
+            metrics.connection_rejected(Rejection::NoDescriptor);
             refuse(socket);
         }
         self.reserve = reserve();

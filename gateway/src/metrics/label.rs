@@ -22,6 +22,30 @@ impl HandshakeResult {
     }
 }
 
+/// Why a connection is closed before a handshake begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rejection {
+    /// Its address has many more than `maxConnectionsPerIp` allows.
+    AddressLimit,
+    /// It waited, had asked for nothing that was granted, and others needed its place.
+    MadeRoom,
+    /// There was no descriptor left.
+    NoDescriptor,
+}
+
+impl Rejection {
+    pub(super) const ALL: [Self; 3] = [Self::AddressLimit, Self::MadeRoom, Self::NoDescriptor];
+
+    /// The label.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::AddressLimit => "address_limit",
+            Self::MadeRoom => "made_room",
+            Self::NoDescriptor => "no_descriptor",
+        }
+    }
+}
+
 /// A part of a handshake whose time is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {

@@ -28,6 +28,7 @@ use super::set_header::header_value;
 use super::url_text::UrlText;
 use crate::chain::text_of;
 use crate::exchange::Exchange;
+use crate::hop;
 use crate::http_client::{Call, CallError, Caller, place_of};
 use crate::refusal::{Origin, Reason, Refusal};
 use crate::token_source::{Client, TokenSource};
@@ -119,6 +120,7 @@ impl Request {
             method: self.method.clone(),
             url: url(&self.url.render(exchange)?)?,
             headers,
+            via: hop::chain(&exchange.upstream.headers),
             body,
             timeout: self.timeout,
         };

@@ -17,8 +17,10 @@ use super::hashed::{ByHash, Hashed};
 pub enum LimitKey {
     /// All connections of this process.
     Total,
-    /// Those from one address.
+    /// Those from one address, or one prefix of IPv6.
     Ip(IpAddr),
+    /// Those beyond its limit, which are told so.
+    AboveIp(IpAddr),
     /// Tunnels of one API.
     Api(ObjectKey),
     /// Tunnels of one API under one subscription.

@@ -54,6 +54,7 @@ fn settings() -> GatewaySettings {
     };
     GatewaySettings {
         key: key("edge"),
+        uid: None,
         generation: 1,
         listeners: vec![listener("ws"), listener("inner")],
         on_handshake: OnHandshake::default(),

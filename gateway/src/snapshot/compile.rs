@@ -14,6 +14,7 @@ use super::{Api, Lasting, Snapshot};
 use crate::access::AccessIndex;
 use crate::chain::text_of;
 use crate::client_address::TrustedProxies;
+use crate::hop::Hop;
 use crate::policy::{Context, Scope, ScopePolicies};
 use crate::record::AccessLog;
 use crate::route::Router;
@@ -58,6 +59,7 @@ pub(super) fn compile(
     let products = work.products(&gateway.value, &apis);
     let snapshot = Snapshot {
         trusted_proxies: work.trusted_proxies(),
+        hop: Hop::new(&update.config.settings, lasting.process),
         tracer: work.tracer(),
         access_log: work.access_log(),
         ports: work.ports(&apis),

@@ -17,6 +17,13 @@ pub(crate) struct Listener {
     pub(crate) router: Router<Arc<Api>>,
 }
 
+/// How connections of a port begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
+    protocol: Protocol,
+    proxy_protocol: bool,
+}
+
 /// All listeners of one port.
 #[derive(Debug)]
 pub(crate) struct Port {
@@ -39,6 +46,14 @@ impl Port {
         };
         port.add(listener);
         port
+    }
+
+    /// How a connection has to begin.
+    pub(crate) const fn terms(&self) -> Terms {
+        Terms {
+            protocol: self.protocol,
+            proxy_protocol: self.proxy_protocol,
+        }
     }
 
     /// Does a connection begin the same way for this listener as for the others here?

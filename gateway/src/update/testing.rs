@@ -29,6 +29,7 @@ pub(crate) fn update(revision: u64) -> Update {
 fn settings() -> GatewaySettings {
     GatewaySettings {
         key: ObjectKey::new("shop", "edge"),
+        uid: None,
         generation: 3,
         listeners: vec![ListenerConfig {
             name: "plain".to_owned(),

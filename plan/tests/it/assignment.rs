@@ -242,6 +242,9 @@ fn everything_an_api_says_is_rendered() {
             }),
         )
         .plan();
+    // All its pods call themselves by it.
+    let settings = &plan.gateways[&key("edge")].config.settings;
+    assert_eq!(settings.uid.as_deref(), Some("uid-edge"));
     let api = served(&plan, "edge", "chat").unwrap();
     assert_eq!((api.generation, api.display_name.as_str()), (12, "Chat"));
     assert_eq!(api.backend_url, "wss://chat.internal/hub?v=2");

@@ -202,6 +202,12 @@ fn bad_steps_are_named_by_their_place() {
             "spec.onHandshake.inbound[0].setHeader.name: Connection belongs to the handshake",
         ),
         (
+            "where a request has been",
+            inbound(json!({"setHeader": {"name": "Via", "ifExists": "Delete"}})),
+            "Invalid",
+            "spec.onHandshake.inbound[0].setHeader.name: Via belongs to the handshake",
+        ),
+        (
             "backend that is no WebSocket",
             inbound(json!({"setBackend": {"url": "http://chat"}})),
             "Invalid",
@@ -459,6 +465,12 @@ fn bad_steps_are_named_by_their_place() {
             json!({"backend": {"url": null, "pool": [{"url": "ws://a"}, {"url": "ws://A:80/"}]}}),
             "Invalid",
             "spec.backend.pool[1].url: another member has this host and port already",
+        ),
+        (
+            "key in the header that tells where a request has been",
+            json!({"subscriptionKey": {"header": "via"}}),
+            "Invalid",
+            "spec.subscriptionKey.header: via belongs to the handshake",
         ),
         (
             "key in a header of the handshake",

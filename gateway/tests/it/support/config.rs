@@ -166,6 +166,7 @@ impl Config {
 fn settings() -> GatewaySettings {
     GatewaySettings {
         key: key("edge"),
+        uid: None,
         generation: 3,
         listeners: vec![ListenerConfig {
             name: "plain".to_owned(),

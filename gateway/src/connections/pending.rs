@@ -1,0 +1,315 @@
+//! Connections that have not asked for anything that was granted: no request yet, or one that was refused
+//! and whose answer is being read. They are bounded all together. When there is no room left, one is
+//! closed for the one that comes: of the address that has most of them the oldest. So somebody who opens
+//! many pushes out himself, and many who open few push out whoever has waited longest.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::task::AtomicWaker;
+
+use super::Slot;
+
+/// So many are looked at for the one to be closed, by chance where there are more: somebody who has most
+/// of them is among these, and a flood must not be paid with a search through all.
+const LOOKED_AT: usize = 32;
+
+/// The log says at most that often that there is no room.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Where a slot is that is not in the pool.
+const NOWHERE: usize = usize::MAX;
+
+/// All connections that wait, of all workers.
+#[derive(Debug)]
+pub(super) struct Pool {
+    max: usize,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    entries: Vec<Entry>,
+    /// How many entries each source has.
+    by_source: HashMap<IpAddr, usize>,
+    next_number: u64,
+    /// Closed since the log told.
+    evictions: u64,
+    told: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    slot: Arc<Slot>,
+    source: IpAddr,
+    /// The smaller, the older.
+    number: u64,
+}
+
+/// A connection's membership.
+#[derive(Debug)]
+pub(super) struct Membership {
+    /// In the pool's entries; written under its lock only.
+    position: AtomicUsize,
+    /// It will not enter any more; written under the pool's lock only.
+    ended: AtomicBool,
+    evicted: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Default for Membership {
+    fn default() -> Self {
+        Self {
+            position: AtomicUsize::new(NOWHERE),
+            ended: AtomicBool::new(false),
+            evicted: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+        }
+    }
+}
+
+impl Membership {
+    /// Completes when the connection has to go, to make room for another one.
+    pub(super) async fn evicted(&self) {
+        std::future::poll_fn(|cx| {
+            // Before the look: whoever sets it afterwards wakes.
+            self.waker.register(cx.waker());
+            match self.evicted.load(Ordering::Acquire) {
+                true => std::task::Poll::Ready(()),
+                false => std::task::Poll::Pending,
+            }
+        })
+        .await;
+    }
+
+    #[cfg(test)]
+    fn is_evicted(&self) -> bool {
+        self.evicted.load(Ordering::Acquire)
+    }
+
+    fn evict(&self) {
+        self.evicted.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+}
+
+impl Pool {
+    pub(super) fn new(max: usize) -> Self {
+        Self {
+            max,
+            waiting: Mutex::default(),
+        }
+    }
+
+    /// Lets a connection wait. Says whether another one had to go for it.
+    pub(super) fn enter(&self, slot: &Arc<Slot>, source: IpAddr) -> bool {
+        let mut waiting = self.lock();
+        let membership = &slot.membership;
+        if membership.ended.load(Ordering::Relaxed)
+            || membership.position.load(Ordering::Relaxed) != NOWHERE
+        {
+            return false;
+        }
+        let is_full = waiting.entries.len() >= self.max;
+        if is_full {
+            waiting.evict();
+        }
+        membership.evicted.store(false, Ordering::Release);
+        waiting.insert(Arc::clone(slot), source);
+        is_full
+    }
+
+    /// It is a tunnel now, or gone.
+    pub(super) fn leave(&self, slot: &Slot) {
+        self.lock().leave(&slot.membership);
+    }
+
+    /// It leaves for good.
+    pub(super) fn end(&self, slot: &Slot) {
+        let mut waiting = self.lock();
+        slot.membership.ended.store(true, Ordering::Relaxed);
+        waiting.leave(&slot.membership);
+    }
+
+    /// It is known now that it comes from somebody else.
+    pub(super) fn rename(&self, slot: &Arc<Slot>, source: IpAddr) {
+        let mut waiting = self.lock();
+        if waiting.leave(&slot.membership) {
+            waiting.insert(Arc::clone(slot), source);
+        }
+    }
+
+    /// Closes one of them, if there is one.
+    pub(super) fn make_room(&self) -> bool {
+        self.lock().evict()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // Every change is made of steps that do not fail: a thread that died left it whole.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn insert(&mut self, slot: Arc<Slot>, source: IpAddr) {
+        let position = self.entries.len();
+        slot.membership.position.store(position, Ordering::Relaxed);
+        *self.by_source.entry(source).or_default() += 1;
+        let number = self.next_number;
+        self.next_number += 1;
+        self.entries.push(Entry {
+            slot,
+            source,
+            number,
+        });
+    }
+
+    fn leave(&mut self, membership: &Membership) -> bool {
+        let position = membership.position.load(Ordering::Relaxed);
+        position != NOWHERE && self.remove(position).is_some()
+    }
+
+    fn remove(&mut self, position: usize) -> Option<Entry> {
+        if position >= self.entries.len() {
+            return None;
+        }
+        let removed = self.entries.swap_remove(position);
+        removed
+            .slot
+            .membership
+            .position
+            .store(NOWHERE, Ordering::Relaxed);
+        if let Some(moved) = self.entries.get(position) {
+            let membership = &moved.slot.membership;
+            membership.position.store(position, Ordering::Relaxed);
+        }
+        match self.by_source.get_mut(&removed.source) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(self.by_source.remove(&removed.source)),
+        }
+        Some(removed)
+    }
+
+    fn evict(&mut self) -> bool {
+        let all = self.entries.len();
+        let at = |index: usize| match all {
+            0..=LOOKED_AT => index,
+            _ => rand::random_range(0..all),
+        };
+        let looked_at = (0..all.min(LOOKED_AT)).map(at);
+        let share = |entry: &Entry| self.by_source.get(&entry.source).copied();
+        let chosen = looked_at.max_by_key(|&at| {
+            let entry = &self.entries[at];
+            (share(entry), std::cmp::Reverse(entry.number))
+        });
+        let Some(entry) = chosen.and_then(|at| self.remove(at)) else {
+            return false;
+        };
+        entry.slot.membership.evict();
+        self.tell();
+        true
+    }
+
+    fn tell(&mut self) {
+        self.evictions += 1;
+        let now = Instant::now();
+        let is_due = self.told.is_none_or(|told| now - told >= LOG_INTERVAL);
+        if is_due {
+            tracing::warn!(
+                waiting = self.entries.len(),
+                closed = self.evictions,
+                addresses = self.by_source.len(),
+                "connections without a request are closed to make room for others"
+            );
+            self.told = Some(now);
+            self.evictions = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn source(number: u32) -> IpAddr {
+        Ipv4Addr::from_bits(number).into()
+    }
+
+    fn enter(pool: &Arc<Pool>, from: u32) -> Arc<Slot> {
+        let slot = Arc::new(Slot::new(Arc::clone(pool), source(from), None));
+        pool.enter(&slot, source(from));
+        slot
+    }
+
+    fn evicted(slots: &[Arc<Slot>]) -> Vec<bool> {
+        slots
+            .iter()
+            .map(|slot| slot.membership.is_evicted())
+            .collect()
+    }
+
+    #[test]
+    fn who_has_most_loses_the_oldest_of_his_own() {
+        let pool = Arc::new(Pool::new(4));
+        let slots: Vec<_> = [1, 2, 2, 2, 3, 2, 4].map(|from| enter(&pool, from)).into();
+        // 3 and 4 are let in, and the fourth of 2 as well: each time 2 has most.
+        let expected = [false, true, true, true, false, false, false];
+        assert_eq!(evicted(&slots), expected);
+        assert_eq!(pool.lock().entries.len(), 4);
+    }
+
+    #[test]
+    fn among_equals_the_oldest_goes() {
+        let pool = Arc::new(Pool::new(3));
+        let slots: Vec<_> = [1, 2, 3, 4, 5].map(|from| enter(&pool, from)).into();
+        assert_eq!(evicted(&slots), [true, true, false, false, false]);
+    }
+
+    #[test]
+    fn a_flood_of_one_address_harms_nobody_else() {
+        let pool = Arc::new(Pool::new(200));
+        let others: Vec<_> = (1..=20).map(|from| enter(&pool, from)).collect();
+        for _ in 0..10_000 {
+            enter(&pool, 99);
+        }
+        assert!(evicted(&others).iter().all(|evicted| !evicted));
+        assert_eq!(pool.lock().entries.len(), 200);
+        assert_eq!(pool.lock().by_source[&source(99)], 180);
+    }
+
+    #[test]
+    fn who_leaves_makes_room_and_is_not_asked_to_go() {
+        let pool = Arc::new(Pool::new(2));
+        let (first, second) = (enter(&pool, 1), enter(&pool, 2));
+        pool.leave(&first);
+        pool.leave(&first);
+        let third = enter(&pool, 3);
+        assert_eq!(evicted(&[first.clone(), second, third]), [false; 3]);
+        pool.end(&first);
+        assert!(!pool.enter(&first, source(1)), "it has ended");
+        assert_eq!(pool.lock().entries.len(), 2);
+    }
+
+    #[test]
+    fn positions_stay_right_whoever_goes() {
+        let pool = Arc::new(Pool::new(100));
+        let slots: Vec<_> = (0..50).map(|from| enter(&pool, from % 7)).collect();
+        for slot in slots.iter().step_by(3) {
+            pool.leave(slot);
+        }
+        pool.rename(&slots[1], source(1000));
+        let waiting = pool.lock();
+        for (position, entry) in waiting.entries.iter().enumerate() {
+            let known = entry.slot.membership.position.load(Ordering::Relaxed);
+            assert_eq!(known, position);
+        }
+        assert_eq!(waiting.entries.len(), 33);
+        assert_eq!(waiting.by_source.values().sum::<usize>(), 33);
+        assert_eq!(waiting.by_source[&source(1000)], 1);
+    }
+}
