@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use futures::task::AtomicWaker;
 use tidegate_config::LiveAccess;
 use tokio::time::Instant;
 
@@ -32,6 +31,8 @@ impl Order {
 struct Letter {
     order: Option<Order>,
     subscription_expires_at: Option<i64>,
+    /// Whom to wake. It stays when it was woken: the relay says it once, and more may follow.
+    waker: Option<Waker>,
 }
 
 /// One tunnel's mailbox, and what the registry needs to know of the tunnel.
@@ -42,7 +43,6 @@ pub(super) struct Mailbox {
     letter: Mutex<Letter>,
     /// So that a relay, which looks at each poll, need not take the lock.
     fresh: AtomicBool,
-    waker: AtomicWaker,
 }
 
 impl Mailbox {
@@ -59,14 +59,14 @@ impl Mailbox {
             letter: Mutex::new(Letter {
                 order: None,
                 subscription_expires_at,
+                waker: None,
             }),
             fresh: AtomicBool::new(false),
-            waker: AtomicWaker::new(),
         }
     }
 
     fn letter(&self) -> MutexGuard<'_, Letter> {
-        // Two plain values: whole even if a thread died holding the lock.
+        // Plain values: whole even if a thread died holding the lock.
         self.letter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -94,11 +94,15 @@ impl Mailbox {
     /// Has the tunnel look at the clock again.
     pub(super) fn nudge(&self) {
         self.fresh.store(true, Ordering::Release);
-        self.waker.wake();
+        let waker = self.letter().waker.clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
+    /// To be called before [`news`](Self::news): what is posted afterwards wakes `waker`.
     pub(super) fn watch(&self, waker: &Waker) {
-        self.waker.register(waker);
+        self.letter().waker = Some(waker.clone());
     }
 
     pub(super) fn news(&self) -> Option<Option<Order>> {

@@ -128,3 +128,23 @@ async fn a_cut_during_a_close_keeps_the_cause_of_the_close() {
     bench.sessions.cut();
     assert_eq!(bench.outcome().await.cause, CloseCause::ClientClosed);
 }
+
+#[tokio::test(start_paused = true)]
+async fn every_order_reaches_a_quiet_tunnel_and_not_the_first_alone() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let (tunnel, mut client, mut backend, sessions) = Setup::default().tunnel(Arc::default());
+    let closer = tunnel.session.closer();
+    let (_trigger, drain) = Drain::pair();
+    let relay = drain.spawn(relay(tunnel));
+    client.expect_silence(Duration::from_secs(1)).await;
+    let start = Instant::now();
+    closer.close(CloseCause::ApiChanged, start + HOUR);
+    client.expect_silence(Duration::from_secs(1)).await;
+    closer.close(CloseCause::ApiRemoved, Instant::now());
+    assert_eq!(client.expect_close().await.1, "API removed");
+    backend.expect_close().await;
+    // Neither of them answers.
+    sessions.cut();
+    assert_eq!(relay.await.unwrap().cause, CloseCause::ApiRemoved);
+    assert_eq!(start.elapsed(), Duration::from_secs(1));
+}
