@@ -72,13 +72,13 @@ reasons! {
     NotServed,
     /// DependenciesReachable: no pod says otherwise.
     Reachable,
-    /// DependenciesReachable: pods can not fetch the keys of tokens.
+    /// DependenciesReachable: pods cannot fetch the keys of tokens.
     KeySetUnavailable,
-    /// DependenciesReachable: pods can not reach the server of counters.redis.
+    /// DependenciesReachable: pods cannot reach the server of counters.redis.
     CountersUnavailable,
     /// DependenciesReachable: health checks find a backend ill.
     BackendUnhealthy,
-    /// A field has a value that can not work.
+    /// A field has a value that cannot work.
     Invalid,
     /// An expression does not compile.
     InvalidExpression,
@@ -103,7 +103,7 @@ reasons! {
     SecretNotFound,
     /// A ConfigMap or one of its keys does not exist.
     ConfigMapNotFound,
-    /// A Secret's or ConfigMap's content can not be used.
+    /// A Secret's or ConfigMap's content cannot be used.
     InvalidMaterial,
     /// The owner has as many subscriptions as the product allows.
     LimitReached,

@@ -202,7 +202,7 @@ pub struct Backend {
     #[x_kube(validation = Rule::new("isURL(self)").message("must be a URL"))]
     pub url: Option<String>,
     /// Several backends instead of `url`: each handshake goes to the one with the fewest live
-    /// tunnels for its weight, and to the next one when that can not be reached.
+    /// tunnels for its weight, and to the next one when that cannot be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("minItems" = 1, "maxItems" = 32))]
     pub pool: Option<Vec<PoolMember>>,

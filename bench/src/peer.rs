@@ -86,7 +86,7 @@ impl Programs {
             Kind::Nginx | Kind::Haproxy => "-v",
         };
         let output = Command::new(self.path(kind)).arg(flag).output();
-        let output = output.with_context(|| format!("{} can not be run", kind.name()))?;
+        let output = output.with_context(|| format!("{} cannot be run", kind.name()))?;
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&text);
         let is_version =

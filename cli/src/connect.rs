@@ -83,7 +83,7 @@ pub async fn connect(args: &ConnectArgs) -> anyhow::Result<Ending> {
             show_refusal(&response);
             return Ok(Ending::Refused);
         }
-        Err(error) => return Err(error).with_context(|| format!("can not open {}", args.url)),
+        Err(error) => return Err(error).with_context(|| format!("cannot open {}", args.url)),
     };
     if args.texts.is_empty() {
         interactive(socket, args.binary).await
@@ -128,7 +128,7 @@ pub(crate) fn trust(file: &std::path::Path) -> anyhow::Result<Arc<rustls::Client
     use rustls_pki_types::pem::PemObject as _;
 
     let mut roots = rustls::RootCertStore::empty();
-    let read = || format!("can not read certificates from {}", file.display());
+    let read = || format!("cannot read certificates from {}", file.display());
     for certificate in CertificateDer::pem_file_iter(file).with_context(read)? {
         roots
             .add(certificate.with_context(read)?)
@@ -178,7 +178,7 @@ async fn interactive(mut socket: Socket, binary: bool) -> anyhow::Result<Ending>
     }
 }
 
-/// Lines of standard input. Reading can not be cancelled, so it has a thread of its own that the end
+/// Lines of standard input. Reading cannot be cancelled, so it has a thread of its own that the end
 /// of the process takes along.
 fn standard_input() -> mpsc::Receiver<std::io::Result<String>> {
     let (sender, receiver) = mpsc::channel(1);

@@ -50,7 +50,7 @@ enum From {
 /// under `spec` of a Gateway, Product or WebSocketApi. What is not translated is listed on standard
 /// error as FILE:LINE:COLUMN: LEVEL: TEXT; where a policy could have refused a handshake, a step that
 /// refuses with 501 stands in its place. Exit status: 0 all translated, 1 something not, 2 bad
-/// arguments or a file that can not be read.
+/// arguments or a file that cannot be read.
 #[derive(Debug, Args)]
 pub struct ApimArgs {
     /// Policy documents (*.xml), or ARM templates (*.json) and folders of APIOps.

@@ -105,7 +105,7 @@ fn yaml_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Reads and parses files. What can not be read or parsed becomes a finding and harms no other
+/// Reads and parses files. What cannot be read or parsed becomes a finding and harms no other
 /// document.
 pub fn read(files: &[PathBuf]) -> (Vec<Document>, Vec<Finding>) {
     let (mut documents, mut findings) = (Vec::new(), Vec::new());
@@ -167,7 +167,7 @@ fn first_line(message: &str) -> String {
 }
 
 /// The documents of a YAML stream with their first lines. A line that starts with `---` ends a
-/// document; content can not start a line so, since it is indented or quoted.
+/// document; content cannot start a line so, since it is indented or quoted.
 fn split(text: &str) -> Vec<(u64, String)> {
     let mut documents = vec![(1, String::new())];
     for (line, content) in (1..).zip(text.lines()) {

@@ -80,7 +80,7 @@ impl Default for Loader {
 
 impl Loader {
     /// Reads files. A broken object keeps its last good version; so do all objects of a file in
-    /// which a document can not be parsed any more, since nobody knows which one it was.
+    /// which a document cannot be parsed any more, since nobody knows which one it was.
     pub fn load(&mut self, files: &[PathBuf]) -> Objects {
         let (documents, findings) = manifest::read(files);
         let unreadable: Vec<_> = findings

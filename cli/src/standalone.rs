@@ -202,7 +202,7 @@ impl Standalone {
         Ok(Served { gateway, updates })
     }
 
-    /// Waits until every Gateway has taken over what it was given, or says that it can not.
+    /// Waits until every Gateway has taken over what it was given, or says that it cannot.
     pub async fn settled(&self, limit: Duration) -> BTreeMap<ObjectKey, Applied> {
         let mut states = BTreeMap::new();
         for (key, served) in &self.served {

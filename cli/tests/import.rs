@@ -1,4 +1,4 @@
-//! `tidegate import apim`: what it makes of documents is valid, and what it can not is refused.
+//! `tidegate import apim`: what it makes of documents is valid, and what it cannot is refused.
 
 use std::fs;
 use std::path::{Path, PathBuf};

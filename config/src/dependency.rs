@@ -1,4 +1,4 @@
-//! What gateway pods need besides their configuration, and can not reach: as they tell the operator.
+//! What gateway pods need besides their configuration, and cannot reach: as they tell the operator.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub enum Dependency {
     Backend,
 }
 
-/// A dependency that a pod can not reach at the moment.
+/// A dependency that a pod cannot reach at the moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Unreachable {

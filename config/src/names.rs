@@ -19,7 +19,7 @@ pub const ANNOTATION_REJECTED: &str = "tidegate.dev/rejected";
 /// Annotation of a pod's Lease: a JSON list of [`Unreachable`](crate::Unreachable); absent when
 /// there is none.
 pub const ANNOTATION_UNREACHABLE: &str = "tidegate.dev/unreachable";
-/// Annotation of a pod's Lease: why it can not take over the newest revision; absent when it has.
+/// Annotation of a pod's Lease: why it cannot take over the newest revision; absent when it has.
 pub const ANNOTATION_CONFIG_ERROR: &str = "tidegate.dev/config-error";
 /// Data key of the index ConfigMap.
 pub const INDEX_KEY: &str = "index.json";

@@ -92,7 +92,7 @@ pub enum AssembleError {
     #[error("part {0} does not have the content that the index names")]
     Hash(String),
     /// A part is not what it should be.
-    #[error("part {name} can not be read")]
+    #[error("part {name} cannot be read")]
     Malformed {
         /// The part.
         name: String,

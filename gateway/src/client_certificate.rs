@@ -17,9 +17,9 @@ use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
-/// The client's certificate can not be read.
+/// The client's certificate cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the client's certificate can not be read")]
+#[error("the client's certificate cannot be read")]
 pub(crate) struct Unreadable;
 
 /// What a client showed, and held the private key of.
@@ -235,7 +235,7 @@ fn escape(value: &str, out: &mut String) {
         if c.is_control() {
             let mut bytes = [0; 4];
             for byte in c.encode_utf8(&mut bytes).bytes() {
-                // Writing to a String can not fail.
+                // Writing to a String cannot fail.
                 let _ = write!(out, "\\{byte:02X}");
             }
         } else {

@@ -89,7 +89,7 @@ impl CustomMetrics {
     pub(crate) fn render(&self) -> String {
         let mut out = String::new();
         for (name, series) in &self.lock().by_name {
-            // Writing to a String can not fail.
+            // Writing to a String cannot fail.
             let _ = writeln!(out, "# HELP {PREFIX}{name} Added to by emitMetric steps");
             let _ = writeln!(out, "# TYPE {PREFIX}{name} counter");
             for ((api, labels), value) in series {

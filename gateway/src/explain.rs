@@ -60,14 +60,14 @@ pub enum InvalidQuestion {
     NoListener,
 }
 
-/// Why a configuration can not be asked.
+/// Why a configuration cannot be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ExplainError {
     /// The question has no answer.
     #[error(transparent)]
     Question(#[from] InvalidQuestion),
-    /// The gateway can not be set up.
-    #[error("the gateway can not be set up")]
+    /// The gateway cannot be set up.
+    #[error("the gateway cannot be set up")]
     Start(#[from] StartError),
 }
 

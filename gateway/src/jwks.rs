@@ -166,7 +166,7 @@ impl KeySets {
         held.filter(|keys| keys.is_failing()).count()
     }
 
-    /// The sets that can not be fetched, and why.
+    /// The sets that cannot be fetched, and why.
     pub(crate) fn outages(&self) -> Vec<(String, Outage)> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let held = known.iter().filter_map(|((source, _), keys)| {

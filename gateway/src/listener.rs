@@ -63,7 +63,7 @@ impl Listeners {
         })
     }
 
-    /// Binds what is new, closes what is gone. A port that can not be bound is tried again with
+    /// Binds what is new, closes what is gone. A port that cannot be bound is tried again with
     /// the next call, and stands in nobody's way. To be called on a runtime, after the swap.
     pub(crate) fn reconcile(&mut self, snapshot: &Snapshot) -> Listening {
         self.bound

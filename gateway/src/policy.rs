@@ -231,7 +231,7 @@ impl Services {
 }
 
 impl Services {
-    /// What policies need and can not reach at the moment.
+    /// What policies need and cannot reach at the moment.
     pub(crate) fn unreachable(&self) -> Vec<Unreachable> {
         let tell = |dependency, place: String, outage: Outage| Unreachable {
             dependency,

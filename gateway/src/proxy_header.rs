@@ -57,9 +57,9 @@ pub(crate) enum InvalidHeader {
     TooLong,
     #[error("its line ends without a carriage return")]
     LineEnd,
-    #[error("its text can not be read")]
+    #[error("its text cannot be read")]
     Text(#[source] v1::BinaryParseError),
-    #[error("its bytes can not be read")]
+    #[error("its bytes cannot be read")]
     Binary(#[source] v2::ParseError),
 }
 

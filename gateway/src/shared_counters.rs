@@ -143,7 +143,7 @@ impl SharedCounters {
         self.connection.is_up()
     }
 
-    /// Must nobody pass who can not be counted?
+    /// Must nobody pass who cannot be counted?
     pub(crate) fn refuses(&self) -> bool {
         self.settings.on_failure == OnFailure::Refuse
     }

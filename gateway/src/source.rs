@@ -48,7 +48,7 @@ impl Feed {
         self.updates.send_replace(Some(Arc::new(update)));
     }
 
-    /// The newest revision can not be had. Said again, it is not sent again.
+    /// The newest revision cannot be had. Said again, it is not sent again.
     pub fn problem(&self, problem: Problem) {
         self.problems.send_if_modified(|current| {
             let new = current.as_ref() != Some(&problem);

@@ -126,7 +126,7 @@ impl StateDir {
         Ok(())
     }
 
-    /// What can not be removed now is removed after the next save.
+    /// What cannot be removed now is removed after the next save.
     fn remove_unnamed(&self, rendered: &Rendered) {
         let named: BTreeSet<PathBuf> = rendered
             .shards

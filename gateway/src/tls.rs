@@ -32,7 +32,7 @@ pub(crate) const H2: &[u8] = b"h2";
 /// HTTP/1.1 in ALPN (RFC 7301 §6).
 const HTTP_1_1: &[u8] = b"http/1.1";
 
-/// A certificate or key that can not be served.
+/// A certificate or key that cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvalidTls {
     #[error("{0} is missing")]
@@ -41,11 +41,11 @@ pub(crate) enum InvalidTls {
     Pem(MaterialId, #[source] rustls_pki_types::pem::Error),
     #[error("{0} holds no certificate")]
     Empty(MaterialId),
-    #[error("{0} and its private key can not be used")]
+    #[error("{0} and its private key cannot be used")]
     Unusable(MaterialId, #[source] rustls::Error),
-    #[error("{0} holds a certificate that can not be an authority's")]
+    #[error("{0} holds a certificate that cannot be an authority's")]
     Authority(MaterialId, #[source] rustls::Error),
-    #[error("the authorities of {0} can not be used")]
+    #[error("the authorities of {0} cannot be used")]
     Authorities(MaterialId, #[source] VerifierBuilderError),
     #[error("no certificate is configured")]
     None,
@@ -243,7 +243,7 @@ pub(crate) fn certificates(
     Ok(found)
 }
 
-/// The DNS names of a certificate, in lower case; none when it has none or can not be read.
+/// The DNS names of a certificate, in lower case; none when it has none or cannot be read.
 fn dns_names(certified: &CertifiedKey) -> Vec<String> {
     let leaf = certified
         .cert

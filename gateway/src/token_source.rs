@@ -325,7 +325,7 @@ async fn from_file(file: Option<&Path>) -> Result<Token, CallError> {
     bearer(text, FILE_LIFE).ok_or(CallError::NoServiceAccount)
 }
 
-/// The token with this time to live; `None` when it can not stand in a header.
+/// The token with this time to live; `None` when it cannot stand in a header.
 fn bearer(token: &str, life: Duration) -> Option<Token> {
     let mut header = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
     header.set_sensitive(true);

@@ -22,7 +22,7 @@ use crate::routes::{Routes, Taken};
 use crate::urls;
 use crate::{ApiVerdict, OnGateway, Serving, World};
 
-/// Headers that can not carry a subscription key: the handshake needs them.
+/// Headers that cannot carry a subscription key: the handshake needs them.
 const KEY_HEADERS_REFUSED: [&str; 2] = ["origin", "sec-websocket-protocol"];
 
 /// An API, checked by itself.
@@ -290,7 +290,7 @@ impl<'a> ApiDraft<'a> {
         }
     }
 
-    /// Keeps the route and refuses everybody there. What can not be read is not passed on; live
+    /// Keeps the route and refuses everybody there. What cannot be read is not passed on; live
     /// tunnels are as before.
     fn blocked(&self, latest: ApiConfig, previous: Option<&ApiConfig>) -> ApiConfig {
         let mut config = ApiConfig {

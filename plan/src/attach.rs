@@ -23,13 +23,13 @@ pub(crate) struct Attachment {
     pub(crate) listeners: BTreeSet<usize>,
 }
 
-/// Where an API goes, and where it can not.
+/// Where an API goes, and where it cannot.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Attached {
     /// One for each Gateway with a listener that fits.
     pub(crate) attachments: Vec<Attachment>,
     pub(crate) problems: Vec<Problem>,
-    /// What it names and can not have.
+    /// What it names and cannot have.
     pub(crate) unresolved: Vec<String>,
 }
 

@@ -98,7 +98,7 @@ fn check_proxy(
         };
         if !std::str::from_utf8(&bytes).is_ok_and(usable) {
             let text = format!(
-                "key \"{key}\" of Secret {namespace}/{name} can not be sent to a proxy: it has line \
+                "key \"{key}\" of Secret {namespace}/{name} cannot be sent to a proxy: it has line \
                  ends or other control characters, is not UTF-8, or is a user name with a colon"
             );
             return Err(at(Problem::unresolved(Reason::InvalidMaterial, text)));

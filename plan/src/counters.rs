@@ -10,7 +10,7 @@ use crate::backend;
 use crate::problem::Problem;
 use crate::references::References;
 
-/// Without its URL a gateway can not reach the server, and does what `onFailure` says; a Secret
+/// Without its URL a gateway cannot reach the server, and does what `onFailure` says; a Secret
 /// that goes away or is broken leaves the URL that was in use.
 pub(crate) fn resolve(
     gateway: &ObjectKey,

@@ -183,7 +183,7 @@ fn refuse_all() -> OnHandshake {
     }
 }
 
-/// With an entry that can not be read the list stays what it was: with a shorter one, the client's
+/// With an entry that cannot be read the list stays what it was: with a shorter one, the client's
 /// address would suddenly be the proxy's, for ipFilter too.
 fn trusted_proxies(
     entries: &[String],

@@ -204,7 +204,7 @@ impl Keys {
     }
 }
 
-/// Why a key can not be used, and what it must be.
+/// Why a key cannot be used, and what it must be.
 type Unusable = (Reason, &'static str);
 
 /// One key as text; a line end behind it (files have one) is not part of it.

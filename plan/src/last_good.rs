@@ -4,7 +4,7 @@
 //! - Something is broken that does not decide who may pass (a header template, the backend's
 //!   trust anchors, a client certificate): the last version that worked, provided that it lets
 //!   pass exactly those whom the latest version wants to let pass.
-//! - Anything else refuses every handshake: a broken check (a key that can not be read, a
+//! - Anything else refuses every handshake: a broken check (a key that cannot be read, a
 //!   condition that does not compile) must not let anybody in, and neither may the older checks of
 //!   a version that its author has just replaced.
 //!

@@ -17,7 +17,7 @@ pub(crate) struct Tls<'a> {
 }
 
 impl Tls<'_> {
-    /// `None`: there is none, or the listener can not serve with what is left of it.
+    /// `None`: there is none, or the listener cannot serve with what is left of it.
     pub(crate) fn check(
         &self,
         listener: &Listener,
@@ -36,7 +36,7 @@ impl Tls<'_> {
         })
     }
 
-    /// One that can not be used is left out, or stays what it was.
+    /// One that cannot be used is left out, or stays what it was.
     fn certificates(
         &self,
         tls: &ListenerTls,
@@ -59,7 +59,7 @@ impl Tls<'_> {
         certificates
     }
 
-    /// Authorities that can not be used stay what they were; `Err` when there were none.
+    /// Authorities that cannot be used stay what they were; `Err` when there were none.
     fn client_auth(
         &self,
         tls: &ListenerTls,

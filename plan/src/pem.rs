@@ -3,7 +3,7 @@
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-/// At least one certificate, and nothing that can not be read.
+/// At least one certificate, and nothing that cannot be read.
 pub(crate) fn is_certificates(bytes: &[u8]) -> bool {
     let mut found = false;
     for certificate in CertificateDer::pem_slice_iter(bytes) {

@@ -219,7 +219,7 @@ fn check_steps(
     (problems, reads)
 }
 
-/// What expressions and schema can not tell.
+/// What expressions and schema cannot tell.
 #[expect(clippy::too_many_lines, reason = "an arm for each policy")]
 fn check_step(
     namespace: &str,
@@ -317,7 +317,7 @@ fn too_large(
     values: &BTreeMap<String, ResolvedValue>,
 ) -> Option<Problem> {
     let mut size = Size::default();
-    // Writing to a counter can not fail.
+    // Writing to a counter cannot fail.
     serde_json::to_writer(&mut size, &(on_handshake, values)).ok()?;
     let text = format!(
         "spec.onHandshake and spec.values have {} bytes, at most {MAX_POLICIES_BYTES} can be served",

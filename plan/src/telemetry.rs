@@ -7,7 +7,7 @@ use tidegate_expr::nearest;
 
 use crate::problem::Problem;
 
-/// A log whose lines can not be written stays what it was.
+/// A log whose lines cannot be written stays what it was.
 pub(crate) fn resolve(
     telemetry: &Telemetry,
     previous: Option<&GatewaySettings>,

@@ -109,7 +109,7 @@ pub struct ApiVerdict {
     pub urls: Vec<String>,
     /// Products of its namespace that hold it, published or not.
     pub products: Vec<String>,
-    /// What it names and can not be found or used, for example `Gateway edge`.
+    /// What it names and cannot be found or used, for example `Gateway edge`.
     pub unresolved: Vec<String>,
     /// Gateways whose configuration contains it.
     pub gateways: Vec<OnGateway>,

@@ -210,7 +210,7 @@ impl Differences {
     }
 }
 
-/// A pattern that can not be read fits nothing: the case fails and shows it.
+/// A pattern that cannot be read fits nothing: the case fails and shows it.
 fn fits(pattern: &str, text: &str) -> bool {
     Regex::new(&format!("^(?s:{pattern})$")).is_ok_and(|pattern| pattern.is_match(text))
 }

@@ -73,7 +73,7 @@ impl Reader<'_> {
         let own_name = self.scope.text(node.get("name"));
         let name = match (outer_name, own_name) {
             (_, None) => {
-                let text = "its name can not be read: only parameters with defaults, variables, \
+                let text = "its name cannot be read: only parameters with defaults, variables, \
                             and functions of texts are";
                 self.say(node, Level::Error, text.to_owned());
                 return;

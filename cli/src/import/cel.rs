@@ -125,7 +125,7 @@ fn block(statements: &[Stmt], scope: &Scope) -> Result<Cel> {
         Stmt::Set(name, value) => {
             let value = scope.of(value)?;
             if value.text.contains("uuid()") {
-                return no("a random value can not be kept in a local variable");
+                return no("a random value cannot be kept in a local variable");
             }
             block(rest, &scope.with(name, bounded(value)?))
         }
@@ -201,13 +201,13 @@ fn constant(expression: &Expr) -> Result<String> {
     }
 }
 
-/// A name of a variable or named value: what CEL can not read in it becomes `_`.
+/// A name of a variable or named value: what CEL cannot read in it becomes `_`.
 pub(crate) fn identifier(name: &str) -> Result<String> {
     let name = name.trim();
     let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     let fits = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     if !starts_well || !name.chars().all(fits) || name.len() > 63 {
-        return no(format!("the name {name:?} can not be carried over"));
+        return no(format!("the name {name:?} cannot be carried over"));
     }
     Ok(name.replace(['-', '.'], "_"))
 }

@@ -1,6 +1,6 @@
 //! A policy document to the steps of one scope.
 //!
-//! Nothing gets open by an import: what can not be translated becomes a step that refuses with 501,
+//! Nothing gets open by an import: what cannot be translated becomes a step that refuses with 501,
 //! under the conditions under which the policy would have run.
 
 mod choose;
@@ -71,7 +71,7 @@ pub(super) fn import(
     Ok((value, translator.state.findings))
 }
 
-/// Name of the outermost element; `None` when the text can not be read.
+/// Name of the outermost element; `None` when the text cannot be read.
 pub(super) fn root_name(text: &str) -> Option<String> {
     let protected = protect(text).ok()?;
     let document = parse(&protected).ok()?;

@@ -107,7 +107,7 @@ pub struct ValidateJwt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub header: Option<String>,
-    /// Query parameter that carries the token (browsers can not set headers).
+    /// Query parameter that carries the token (browsers cannot set headers).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub query: Option<String>,

@@ -49,7 +49,7 @@ impl Token {
         let token = match reading.await {
             Ok((Ok(token), _)) => token,
             Ok((Err(why), path)) => {
-                tracing::warn!(file = %path.display(), why, "the admin token can not be used");
+                tracing::warn!(file = %path.display(), why, "the admin token cannot be used");
                 return Err(Unshown::Unusable);
             }
             Err(_) => return Err(Unshown::Unusable),

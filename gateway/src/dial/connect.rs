@@ -27,13 +27,13 @@ pub(crate) enum ConnectError {
     Resolve(String, #[source] io::Error),
     #[error("failed to connect to {0}")]
     Connect(String, #[source] io::Error),
-    #[error("backend {0} can not be connected to")]
+    #[error("backend {0} cannot be connected to")]
     Forbidden(String, #[source] OwnAdminServer),
     #[error("failed to find the address of the proxy {0}")]
     ResolveProxy(String, #[source] io::Error),
     #[error("failed to connect to the proxy {0}")]
     ConnectProxy(String, #[source] io::Error),
-    #[error("proxy {0} can not be connected to")]
+    #[error("proxy {0} cannot be connected to")]
     ForbiddenProxy(String, #[source] OwnAdminServer),
     #[error("no tunnel to {1} through {0}")]
     Tunnel(String, String, #[source] ProxyError),

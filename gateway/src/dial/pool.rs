@@ -1,7 +1,7 @@
 //! The backends of an API: which one a handshake goes to. No I/O; the caller has the clock.
 //!
 //! Tunnels live for hours, so that what counts is how many a member has, not how many it was
-//! given. A member that can not be reached is set aside for a while; then one handshake tries it,
+//! given. A member that cannot be reached is set aside for a while; then one handshake tries it,
 //! and the others stay away until that went well. Being set aside, or ill, is advice: when all are,
 //! they are tried nevertheless. An open circuit is not.
 
@@ -28,7 +28,7 @@ pub(crate) use breaker::Turn;
 pub(crate) use checked::Patient;
 pub(crate) use choice::{Choice, Effect, Seat};
 
-/// Why a pool can not be used.
+/// Why a pool cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvalidPool {
     #[error("backend.pool[{0}].url")]

@@ -12,14 +12,14 @@ use url::Url;
 use super::BackendUrl;
 use crate::head::{ReadHeadError, read_final_response};
 
-/// Why a proxy's settings can not be used.
+/// Why a proxy's settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvalidProxy {
     #[error("backend.proxy.url is not http://host:port")]
     Url,
     #[error("{0} is missing")]
     Missing(MaterialId),
-    #[error("{0} can not be sent as user name or password")]
+    #[error("{0} cannot be sent as user name or password")]
     Credentials(MaterialId),
 }
 
@@ -28,7 +28,7 @@ pub(crate) enum InvalidProxy {
 pub(crate) enum ProxyError {
     #[error("the connection to the proxy broke")]
     Io(#[source] std::io::Error),
-    #[error("the proxy's answer can not be read")]
+    #[error("the proxy's answer cannot be read")]
     Answer(#[source] ReadHeadError),
     #[error("the proxy wants a user name and password (407)")]
     CredentialsWanted,

@@ -19,14 +19,14 @@ use unverified::Unverified;
 /// backends.
 const SESSIONS: usize = 32;
 
-/// Why a backend's TLS settings can not be used.
+/// Why a backend's TLS settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvalidBackendTls {
     #[error("serverName \"{0}\" is neither a DNS name nor an address")]
     ServerName(String),
     #[error("caRefs")]
     Authority(#[source] InvalidTls),
-    #[error("{0} holds a certificate that can not be an authority")]
+    #[error("{0} holds a certificate that cannot be an authority")]
     Anchor(MaterialId, #[source] rustls::Error),
     #[error("clientCertificateRef")]
     ClientCertificate(#[source] InvalidTls),
@@ -180,7 +180,7 @@ impl ClientTlsFactory {
 fn system_roots() -> Arc<RootCertStore> {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
-        tracing::warn!(%error, "a certificate authority of the system can not be read");
+        tracing::warn!(%error, "a certificate authority of the system cannot be read");
     }
     let mut roots = RootCertStore::empty();
     let (added, ignored) = roots.add_parsable_certificates(found.certs);

@@ -13,7 +13,7 @@ pub(crate) struct Upstream {
     pub(crate) target: BackendUrl,
     pub(crate) query: Query,
     /// End-to-end headers only: whoever builds this left out those that end at the gateway, by our
-    /// own list. What the client's Connection header names stays: it can not name anything away.
+    /// own list. What the client's Connection header names stays: it cannot name anything away.
     pub(crate) headers: HeaderMap,
     /// Host header instead of the target's authority.
     pub(crate) host_header: Option<String>,

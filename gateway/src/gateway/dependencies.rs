@@ -1,4 +1,4 @@
-//! What the pod needs besides its configuration and can not reach: looked at now and then, for the
+//! What the pod needs besides its configuration and cannot reach: looked at now and then, for the
 //! operator to tell those whose policies need it.
 
 use std::sync::Arc;

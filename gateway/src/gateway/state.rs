@@ -12,7 +12,7 @@ use crate::session::Sessions;
 use crate::trace::Traces;
 use crate::update::Update;
 
-/// Why a source can not give its newest revision.
+/// Why a source cannot give its newest revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Label of `tidegate_config_errors_total`; one of a closed set.
@@ -43,7 +43,7 @@ pub struct Applied {
     pub synchronized: bool,
     /// When not: why.
     pub error: Option<String>,
-    /// What it needs besides its configuration, and can not reach.
+    /// What it needs besides its configuration, and cannot reach.
     pub unreachable: Vec<Unreachable>,
 }
 
@@ -58,7 +58,7 @@ pub(crate) struct State {
     pub(crate) applied: watch::Sender<Applied>,
     pub(crate) bound: watch::Sender<Vec<BoundListener>>,
     /// Was there a moment with a whole configuration and all its listeners? A later listener that
-    /// can not bind must not take away a pod that serves all others.
+    /// cannot bind must not take away a pod that serves all others.
     pub(crate) complete: watch::Sender<bool>,
     draining: watch::Sender<bool>,
 }

@@ -225,7 +225,7 @@ impl Takeover {
             kind: "Gateway".to_owned(),
             key: snapshot.settings.key.clone(),
             generation: snapshot.settings.generation,
-            message: format!("listener {name} can not be bound: {error}"),
+            message: format!("listener {name} cannot be bound: {error}"),
         };
         running.unbound = failed.into_iter().map(rejected).collect();
         if running.unbound.is_empty() {

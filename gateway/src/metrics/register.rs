@@ -1,4 +1,4 @@
-//! Creating and registering metrics, which can not fail for constants.
+//! Creating and registering metrics, which cannot fail for constants.
 
 use prometheus::core::Collector;
 use prometheus::{

@@ -13,7 +13,7 @@ use super::scope::Scope;
 /// Statuses of a policy that refuses.
 pub(super) const REFUSING: RangeInclusive<u16> = 400..=599;
 
-/// A step that can not be compiled; its object is rejected.
+/// A step that cannot be compiled; its object is rejected.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{place}: {problem}")]
 pub(crate) struct InvalidPolicy {

@@ -340,7 +340,7 @@ fn lease(exchange: &Exchange) -> Duration {
 }
 
 pub(super) fn unavailable() -> Refusal {
-    let message = "Limits can not be checked";
+    let message = "Limits cannot be checked";
     let reason = Reason::CountersUnavailable;
     Refusal::new(503, reason, Origin::Gateway, message)
         .header(RETRY_AFTER, RETRY_WHEN_AWAY)

@@ -191,7 +191,7 @@ impl Count {
     }
 }
 
-/// Counts what waited for the answer, which expressions read as `response`. What can not be
+/// Counts what waited for the answer, which expressions read as `response`. What cannot be
 /// evaluated counts once: a fault must not open a limit.
 pub(super) async fn count_deferred(
     exchange: &mut Exchange,

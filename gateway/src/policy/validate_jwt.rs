@@ -2,7 +2,7 @@
 //!
 //! Signature first, then claims, so that nothing unverified is ever reported or kept. Keys that came
 //! from a discovery document verify only tokens of its issuer, or of one that the policy names: one
-//! provider can not sign for another.
+//! provider cannot sign for another.
 
 mod keys;
 mod place;

@@ -2,7 +2,7 @@
 //!
 //! One file, written beside and renamed: it holds one whole state or the one before. A crash loses
 //! what was counted since the last writing, [`PAUSE`] at most; a graceful end loses nothing. A file
-//! that can not be read is said in the log and counted as empty: a gateway must start.
+//! that cannot be read is said in the log and counted as empty: a gateway must start.
 
 use std::io;
 #[cfg(test)]

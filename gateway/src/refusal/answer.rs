@@ -60,7 +60,7 @@ impl Refusal {
     pub(crate) fn message(&self) -> (Response<()>, Bytes) {
         let (content_type, body) = self.content();
         let mut answer = Response::new(());
-        // A status that is none can not have come from a backend or a policy.
+        // A status that is none cannot have come from a backend or a policy.
         *answer.status_mut() = StatusCode::from_u16(self.status).unwrap_or_default();
         let headers = answer.headers_mut();
         if let Some(content_type) = content_type {

@@ -19,7 +19,7 @@ pub(super) enum Want {
     Boundary,
     /// Only to find the Close that answers ours.
     Answer,
-    /// Not at all: after a Close, or after what can not be understood.
+    /// Not at all: after a Close, or after what cannot be understood.
     Nothing,
 }
 

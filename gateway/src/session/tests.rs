@@ -363,7 +363,7 @@ async fn ended_access_does_not_matter_where_it_is_not_enforced() {
     assert_eq!(
         order(&session).map(|order| order.cause),
         Some(CloseCause::ApiRemoved),
-        "an API that is gone can not be served"
+        "an API that is gone cannot be served"
     );
 }
 

@@ -63,7 +63,7 @@ pub enum ConnectError {
     /// Neither a service account nor a kubeconfig.
     #[error("failed to find out how to reach the API server")]
     Config(#[source] Box<kube::config::InferConfigError>),
-    /// The client can not be built from what was found.
+    /// The client cannot be built from what was found.
     #[error("failed to set up the API server's client")]
     Client(#[source] Box<kube::Error>),
 }

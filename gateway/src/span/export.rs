@@ -37,9 +37,9 @@ const LAST_PATIENCE: Duration = Duration::from_millis(800);
 /// Why there is nobody to send spans to.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvalidExport {
-    #[error("telemetry.traces.endpoint can not be sent to")]
+    #[error("telemetry.traces.endpoint cannot be sent to")]
     Client(#[source] http_client::ExportError),
-    #[error("telemetry.traces.endpoint can not be used")]
+    #[error("telemetry.traces.endpoint cannot be used")]
     Endpoint(#[source] opentelemetry_otlp::ExporterBuildError),
 }
 

@@ -109,7 +109,7 @@ fn an_unusable_certificate_says_which_piece_is_wrong() {
             "another key",
             "tls.key",
             Some(other_key.as_bytes()),
-            "secret/shop/b.test/tls.crt and its private key can not be used",
+            "secret/shop/b.test/tls.crt and its private key cannot be used",
         ),
     ] {
         assert_eq!(broken(part, bytes), expected, "{name}");

@@ -2,7 +2,7 @@
 //!
 //! No bound of the gateway's is shorter than the test's own: on a machine that is too slow the test
 //! says so, instead of seeing what a gateway rightly does with peers that take too long. And of the
-//! spread only what load can not change is looked at: that no Close comes early.
+//! spread only what load cannot change is looked at: that no Close comes early.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -238,7 +238,7 @@ async fn without_redis_nobody_passes_where_that_is_asked_for() {
         let refused = connect(&pods[0].url("/chat"), &[]).await.expect_err("away");
         assert_eq!(refused.status, 503);
         assert_eq!(refused.answer.headers()["retry-after"], "1");
-        let body = "{\"statusCode\":503,\"message\":\"Limits can not be checked\"}";
+        let body = "{\"statusCode\":503,\"message\":\"Limits cannot be checked\"}";
         assert_eq!(refused.body, body);
         pods[0]
             .metric_is("tidegate_handshakes_total{api=\"harbour/chat\",reason=\"counters_unavailable\",result=\"failed\"}", 1.0)

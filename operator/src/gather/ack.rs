@@ -25,9 +25,9 @@ pub(crate) struct Ack {
     pub(crate) revision: u64,
     /// Objects that it could not take over.
     pub(crate) rejected: Vec<Rejected>,
-    /// What it needs and can not reach.
+    /// What it needs and cannot reach.
     pub(crate) unreachable: Vec<Unreachable>,
-    /// Why it can not take over the newest revision.
+    /// Why it cannot take over the newest revision.
     pub(crate) error: Option<String>,
     renewed: Option<MicroTime>,
     /// When *we* saw the Lease renewed. The pod's clock may be wrong.

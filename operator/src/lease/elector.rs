@@ -1,7 +1,7 @@
 //! Who leads, decided from what was seen and when. Pure: no client, no clock of its own.
 //!
 //! Expiry is judged by the time since *we* saw the record change, never by comparing our clock with
-//! the holder's, so a wrong clock on either side can not make two leaders. Every write that follows
+//! the holder's, so a wrong clock on either side cannot make two leaders. Every write that follows
 //! from a [`Move`] must carry the resource version of the record it was decided on.
 
 use std::time::Duration;

@@ -140,7 +140,7 @@ impl Seen {
         self.pods.get(gateway).unwrap_or(&self.no_pods)
     }
 
-    /// What live pods need and can not reach.
+    /// What live pods need and cannot reach.
     pub(super) fn outages(&self, plan: &Plan) -> Outages {
         let mut outages = Outages::default();
         for (key, pods) in &self.pods {

@@ -83,7 +83,7 @@ impl Pods {
         applied
     }
 
-    /// What they need and can not reach, each dependency once.
+    /// What they need and cannot reach, each dependency once.
     pub(crate) fn unreachable(&self) -> Vec<Away> {
         together(self.0.iter().flat_map(|(_, ack)| &ack.unreachable))
     }

@@ -1,4 +1,4 @@
-//! The condition `DependenciesReachable`: what pods need besides their configuration and can not
+//! The condition `DependenciesReachable`: what pods need besides their configuration and cannot
 //! reach, told of each object that names it. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ const SHOWN: usize = 3;
 #[derive(Debug, Default)]
 pub(crate) struct Outages(BTreeMap<ObjectRef, Vec<Outage>>);
 
-/// A dependency that pods of one Gateway can not reach.
+/// A dependency that pods of one Gateway cannot reach.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Outage {
     dependency: Dependency,
@@ -92,7 +92,7 @@ pub(crate) struct Away {
     pub(crate) message: String,
     /// The earliest time that a pod says.
     pub(crate) since: String,
-    /// Pods that can not reach it.
+    /// Pods that cannot reach it.
     pub(crate) pods: usize,
     /// Whose backend it is.
     pub(crate) api: Option<ObjectKey>,
@@ -139,7 +139,7 @@ fn text(gateway: &ObjectKey, away: &Away, total: usize) -> String {
         ),
     };
     format!(
-        "Gateway {gateway}: {pods}/{total} pods can not reach {what} {place} since {since} \
+        "Gateway {gateway}: {pods}/{total} pods cannot reach {what} {place} since {since} \
          ({message}); {effect}"
     )
 }

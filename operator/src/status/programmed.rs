@@ -48,7 +48,7 @@ impl<'a> Progress<'a> {
         self.gateways.insert(gateway, (published, pods, failure));
     }
 
-    /// Adds what pods can not reach.
+    /// Adds what pods cannot reach.
     pub(crate) fn with(self, outages: Outages) -> Self {
         Self { outages, ..self }
     }

@@ -1,4 +1,4 @@
-//! Policies: what expressions and the schema can not tell.
+//! Policies: what expressions and the schema cannot tell.
 
 use serde_json::{Value, json};
 use tidegate_plan::Verdict;

@@ -346,10 +346,10 @@ fn what_is_missing_or_unusable_is_named() {
             "spec.backend.proxy.credentialsRef: Secret shop/lone has no key \"password\"",
         ),
         (
-            "a user name that can not be sent",
+            "a user name that cannot be sent",
             proxy("colon"),
             "InvalidMaterial",
-            "spec.backend.proxy.credentialsRef: key \"username\" of Secret shop/colon can not be sent",
+            "spec.backend.proxy.credentialsRef: key \"username\" of Secret shop/colon cannot be sent",
         ),
         (
             "no key in the Secret",

@@ -83,7 +83,7 @@ fn what_is_skipped_is_said() {
         ),
         (
             json!([{"type": "Microsoft.ApiManagement/service/apis", "name": "[uniqueString('X')]"}]),
-            "error: its name can not be read",
+            "error: its name cannot be read",
         ),
         (
             json!([{"type": "Microsoft.Resources/deployments", "name": "d", "properties": {}}]),

@@ -119,7 +119,7 @@ fn made(
     let key = (id.to_lowercase(), section);
     state.fragments.made.insert(key.clone(), None);
     let made = match steps(fragment, section, context, state) {
-        Err(why) => Made::Unreadable(format!("the fragment can not be read: {why}")),
+        Err(why) => Made::Unreadable(format!("the fragment cannot be read: {why}")),
         Ok(steps) if steps.is_empty() => Made::Nothing,
         Ok(steps) => {
             let id = match section {
@@ -140,7 +140,7 @@ fn made(
     made
 }
 
-/// Policies that do not run on a handshake are skipped in a fragment as in wider scopes: it can not
+/// Policies that do not run on a handshake are skipped in a fragment as in wider scopes: it cannot
 /// know who includes it.
 fn steps(
     fragment: &Fragment,

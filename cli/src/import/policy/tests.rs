@@ -378,7 +378,7 @@ fn what_an_element_has_besides_refuses() {
         (&format!(r#"<wait for="most">{REQUEST}</wait>"#), "for most"),
         (
             r#"<cache-lookup-value key="k" variable-name="1st"/>"#,
-            "can not be carried over",
+            "cannot be carried over",
         ),
         (
             r#"<cache-lookup-value key="k" variable-name="v" caching-type="none"/>"#,
@@ -423,7 +423,7 @@ fn what_an_element_has_besides_refuses() {
         ),
         (
             r#"<include-fragment fragment-id="broken"/>"#,
-            "the fragment can not be read",
+            "the fragment cannot be read",
         ),
         (
             r#"<include-fragment fragment-id="based"/>"#,

@@ -147,7 +147,7 @@ fn token_fields(node: Node<'_, '_>) -> Result<Vec<(&'static str, Option<Value>)>
     ])
 }
 
-/// Public keys. A shared secret belongs into a Secret, which a policy document can not give.
+/// Public keys. A shared secret belongs into a Secret, which a policy document cannot give.
 fn signing_keys(node: Node<'_, '_>) -> Result<Vec<Value>> {
     let keys = elements(node, &["key"])?;
     keys.into_iter()

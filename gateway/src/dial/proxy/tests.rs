@@ -90,9 +90,9 @@ async fn what_is_no_tunnel_says_why_and_never_with_what() {
             "HTTP/1.1 200 OK\r\n\r\nhello",
             "before the backend could",
         ),
-        (&with, "SSH-2.0\r\n\r\n", "can not be read"),
-        (&with, "HTTP/1.1 20", "can not be read"),
-        (&with, "", "can not be read"),
+        (&with, "SSH-2.0\r\n\r\n", "cannot be read"),
+        (&with, "HTTP/1.1 20", "cannot be read"),
+        (&with, "", "cannot be read"),
     ] {
         let error = asked(proxy, "ws://b", answer).await.1.unwrap_err();
         let text = crate::chain::text_of(&error);

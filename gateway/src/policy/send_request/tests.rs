@@ -389,7 +389,7 @@ async fn who_leaves_does_not_take_the_others_answer_away() {
         }
     };
     tokio::select! {
-        _ = &mut first => panic!("it can not be answered"),
+        _ = &mut first => panic!("it cannot be answered"),
         () = asked => drop(first),
     }
     assert_eq!(

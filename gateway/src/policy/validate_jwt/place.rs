@@ -113,7 +113,7 @@ impl Place {
             Self::Query(name) => upstream.query.remove(name),
             Self::Subprotocol(prefix) => return strip_subprotocol(&mut upstream.headers, prefix),
             Self::Cookie(name) => strip_cookie(&mut upstream.headers, name),
-            // Where an expression found it, it can not be found again.
+            // Where an expression found it, it cannot be found again.
             Self::Rendered(_) => {}
         }
         Ok(())

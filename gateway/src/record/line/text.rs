@@ -29,7 +29,7 @@ pub(in crate::record) fn render(template: &LineTemplate, line: &impl Line) -> St
 
 /// As it stands in JSON lines.
 fn push_time(out: &mut String) {
-    // Writing to a String can not fail.
+    // Writing to a String cannot fail.
     let _ = SystemTime.format_time(&mut Writer::new(out));
 }
 

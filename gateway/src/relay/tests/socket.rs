@@ -1,5 +1,5 @@
 //! Over real sockets, with tungstenite at both ends: what a kernel does at the end of a connection
-//! can not be seen in a pipe.
+//! cannot be seen in a pipe.
 
 use std::time::Duration;
 

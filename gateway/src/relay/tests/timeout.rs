@@ -156,7 +156,7 @@ async fn a_ping_waits_for_the_end_of_the_frame() {
 #[tokio::test(start_paused = true)]
 async fn a_side_that_is_not_read_is_not_blamed_for_silence() {
     let mut bench = Setup::rules(|rules| rules.ping_interval = Some(MINUTE)).start();
-    // The client reads nothing, so the backend is not read, so its pong can not be seen.
+    // The client reads nothing, so the backend is not read, so its pong cannot be seen.
     let flood = bench.backend.frame(BINARY, &vec![1; 200_000]);
     let (mut client, backend) = (bench.client, &mut bench.backend);
     let talk = async {

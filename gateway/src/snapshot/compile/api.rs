@@ -15,7 +15,7 @@ use crate::policy::{HostHeader, InvalidHostHeader, InvalidPolicy, Pipeline, Scop
 use crate::relay::Rules;
 use crate::snapshot::Api;
 
-/// Why an API can not be served.
+/// Why an API cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum InvalidApi {
     #[error("backend.url")]

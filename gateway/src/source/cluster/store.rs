@@ -72,7 +72,7 @@ impl Store {
         })?;
         let index: Index = serde_json::from_str(text).map_err(|error| Problem {
             reason: "index_malformed",
-            message: format!("ConfigMap {} can not be read: {error}", self.index_name),
+            message: format!("ConfigMap {} cannot be read: {error}", self.index_name),
         })?;
         if index.format != FORMAT_VERSION {
             return Err(Problem::from(&AssembleError::Format(index.format)));

@@ -9,7 +9,7 @@ use crate::testing::{api_config, gateway_config, lease};
 
 const KEYS: &str = "https://id.example/keys";
 
-/// Live pods that can not reach these.
+/// Live pods that cannot reach these.
 fn pods(unreachable: &[Value]) -> Pods {
     let pod = |(number, away): (usize, &Value)| {
         let mut lease = lease(5, &json!([]));
@@ -69,7 +69,7 @@ async fn who_names_a_key_set_is_told_and_nobody_else() {
     let early = json!([key_set("2031-01-02T03:04:05Z")]);
     let late = json!([key_set("2031-01-02T03:04:09Z")]);
     let outages = outages(&[late, early, json!([])]);
-    let expected = "Gateway shop/edge: 2/3 pods can not reach keys at https://id.example/keys since \
+    let expected = "Gateway shop/edge: 2/3 pods cannot reach keys at https://id.example/keys since \
                     2031-01-02T03:04:05Z (no route); keys that were fetched before stay in use";
     for (kind, name) in [(Kind::WebSocketApi, "chat"), (Kind::Product, "bundle")] {
         let expected = (false, Reason::KeySetUnavailable, expected.to_owned());
@@ -90,7 +90,7 @@ async fn counters_are_the_gateways_own() {
     let (status, reason, message) = judged(&outages, Kind::Gateway, "edge");
     assert_eq!((status, reason), (false, Reason::CountersUnavailable));
     assert!(
-        message.contains("1/1 pods can not reach counters at redis:6379"),
+        message.contains("1/1 pods cannot reach counters at redis:6379"),
         "{message}"
     );
     assert!(judged(&outages, Kind::WebSocketApi, "chat").0);
@@ -107,7 +107,7 @@ async fn an_ill_backend_is_its_apis_own() {
     let outages = outages(&[json!([ill("chat")]), json!([ill("chat"), ill("other")])]);
     let (status, reason, message) = judged(&outages, Kind::WebSocketApi, "chat");
     assert_eq!((status, reason), (false, Reason::BackendUnhealthy));
-    let expected = "2/2 pods can not reach the backend backend:9000 since 2031-01-02T03:04:05Z";
+    let expected = "2/2 pods cannot reach the backend backend:9000 since 2031-01-02T03:04:05Z";
     assert!(message.contains(expected), "{message}");
     assert!(judged(&outages, Kind::WebSocketApi, "news").0);
     assert!(judged(&outages, Kind::Gateway, "edge").0);

@@ -31,7 +31,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The outer `None`: it can not be read; the inner one: its value is not known.
+    /// The outer `None`: it cannot be read; the inner one: its value is not known.
     fn term(&mut self) -> Option<Option<Kind>> {
         self.scope.terms.set(self.scope.terms.get() + 1);
         if self.depth > MAX_DEPTH || self.scope.terms.get() > MAX_TERMS {
