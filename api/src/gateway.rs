@@ -115,8 +115,9 @@ pub struct ApiNamespaces {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
     /// What happens to a WebSocketApi whose route (host and path) overlaps one that a WebSocketApi of
-    /// another namespace has. Refuse: it is not served there. Allow: the more specific host, then the
-    /// more specific path gets the client, whoever has it. Default: Refuse.
+    /// another namespace has. Refuse: the WebSocketApi that was served first stays, the other one
+    /// is not served there. Allow: both are served; the more specific host, then the more specific
+    /// path gets the client. Default: Refuse.
     #[serde(default)]
     pub overlapping_routes: OverlappingRoutes,
 }

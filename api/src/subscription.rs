@@ -55,11 +55,13 @@ pub struct SubscriptionSpec {
     #[serde(default)]
     pub state: SubscriptionState,
     /// Approved or Rejected; absent: undecided. Needed where the product requires approval. It holds
-    /// for the scope, owner, expiresAt and allowTracing it was given for: another scope or owner, a
-    /// later end or tracing needs it anew.
+    /// for the scope, owner, expiresAt and allowTracing that it was given for. Another scope or
+    /// owner, a later end, or tracing needs a new approval: see approvalGeneration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
-    /// Raise it to approve what changed since the approval. It cannot be lowered. Default: 1.
+    /// Raise it in the same change as scope, owner, expiresAt or allowTracing of an approved
+    /// subscription: approves the new terms. Needs the verb approve. It cannot be lowered. Default:
+    /// 1.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 1000000000))]
     pub approval_generation: i64,
@@ -158,7 +160,7 @@ pub struct SubscriptionStatus {
     /// Its keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<KeysStatus>,
-    /// What the approval was given for; absent: it is not approved.
+    /// The terms that were approved; absent: it is not approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved: Option<ApprovedTerms>,
     /// Accepted, ResolvedRefs, Programmed.

@@ -106,8 +106,8 @@ pub struct WebSocketApiSpec {
         )
     )]
     pub hostnames: Vec<String>,
-    /// Path; case matters. Compared in one spelling: `%61` is `a` (RFC 3986 §6.2.2). Unique per gateway
-    /// and host.
+    /// Path; case matters. Encoded letters, digits and -._~ are decoded before paths are compared
+    /// (RFC 3986 §6.2.2): `/%61` is `/a`. Unique per gateway and host.
     #[schemars(length(min = 1, max = 1024), regex(pattern = r##"^/[!"$->@-~]*$"##))]
     pub path: String,
     /// Exact, Prefix or Template (`/rooms/{room}`, read as `request.params.room`). Default: Exact.
@@ -217,9 +217,10 @@ pub struct Backend {
     /// HTTP proxy on the way to the backend. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<BackendProxy>,
-    /// Host header towards the backend: `host` or `host:port`, a template. `${request.host}` hands on
-    /// the client's, with the port that it named. Health checks use the host of the URL where it is no
-    /// literal; TLS does always. Default: host of the URL.
+    /// Host header towards the backend: `host`, `host:port`, or a template that gives one of them.
+    /// `${request.host}` hands the client's host on, with the port that the client named. Health
+    /// checks send the host of the URL if this is a template. TLS always uses tls.serverName or the
+    /// host of the URL. Default: host of the URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(

@@ -1,6 +1,6 @@
 //! One thing that is wrong with a manifest, as a line for people.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 
 /// What is wrong, where, and what to change.
@@ -20,8 +20,21 @@ pub struct Finding {
     pub is_warning: bool,
 }
 
+/// Manifests are texts of others: nothing in them begins a line of its own or moves the cursor.
+struct Plain<'a, 'f>(&'a mut fmt::Formatter<'f>);
+
+impl fmt::Write for Plain<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.chars().try_for_each(|c| match c.is_control() {
+            true => write!(self.0, "{}", c.escape_default()),
+            false => self.0.write_char(c),
+        })
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut f = Plain(f);
         write!(f, "{}:{}: ", self.file.display(), self.line)?;
         if let Some(object) = &self.object {
             write!(f, "{object}: ")?;
@@ -33,5 +46,26 @@ impl fmt::Display for Finding {
             f.write_str("warning: ")?;
         }
         f.write_str(&self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_begins_no_line_and_moves_no_cursor() {
+        let finding = Finding {
+            file: PathBuf::from("a.yaml"),
+            line: 1,
+            object: Some("Gateway default/a\nb.yaml:1: fine".to_owned()),
+            field: Some("spec\u{1b}[2J".to_owned()),
+            message: "grüße\r".to_owned(),
+            is_warning: true,
+        };
+        assert_eq!(
+            finding.to_string(),
+            "a.yaml:1: Gateway default/a\\nb.yaml:1: fine: spec\\u{1b}[2J: warning: grüße\\r"
+        );
     }
 }

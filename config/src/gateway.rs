@@ -45,13 +45,14 @@ pub enum ClientCertificates {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GatewayLimits {
-    /// Tunnels and handshakes per pod; above it: 503. Default, and at most: as many as the limit of open
-    /// files allows (0).
+    /// Tunnels and handshakes under way per pod; above it: 503. Never more than the limit of open
+    /// files allows. Default: 0, as many as that allows.
     #[serde(default)]
     #[schemars(range(max = 4294967295_u64))]
     pub max_connections: u32,
     /// Connections per client address and pod, counted from the moment they are accepted, before any
-    /// request; above it: 429, or closed without an answer. Default: 0 (off).
+    /// request. Above it: the next eight get 429, more are closed without an answer. Default: 0
+    /// (off).
     #[serde(default)]
     #[schemars(range(max = 4294967295_u64))]
     pub max_connections_per_ip: u32,
@@ -91,8 +92,8 @@ pub struct GatewayLimits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1024, max = 1048576))]
     pub max_response_header_bytes: Option<u32>,
-    /// Default for every API: so many bytes of the body of a backend's refusal are passed on; a longer
-    /// one is cut so that the client sees it. 1048576 unless set.
+    /// Default for every API: largest body of a backend's refusal in bytes; a longer one is cut,
+    /// and the client can see that. 1048576 unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1024, max = 67108864))]
     pub max_response_body_bytes: Option<u32>,
@@ -175,10 +176,11 @@ pub struct GatewayTimeouts {
     /// Default for every API: silence after which a side is pinged. 0 (off) unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ping_interval: Option<Duration>,
-    /// Default for every API: silence after a ping has left. 20s unless set.
+    /// Default for every API: how long a side may be silent after a ping has left. 20s unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pong_timeout: Option<Duration>,
-    /// Default for every API: a peer that acknowledges no byte of what waits for it. 60s unless set.
+    /// Default for every API: how long a peer may acknowledge no byte while bytes wait for it; 0:
+    /// off. 60s unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write_stall: Option<Duration>,
 }
@@ -235,8 +237,8 @@ pub struct Drain {
     /// Code of these closes. Default: 1001.
     #[serde(default = "going_away")]
     pub close_code: CloseCode,
-    /// How long a peer may take to answer a Close that was delivered to it, here and everywhere. Default:
-    /// 5s.
+    /// How long a peer may take to answer a Close after its delivery, in a drain and whenever else
+    /// a tunnel ends. Default: 5s.
     #[serde(default = "five_seconds")]
     pub close_timeout: Duration,
     /// After this long whatever is left is cut. Default: 50s.

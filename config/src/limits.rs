@@ -60,9 +60,9 @@ pub struct ApiLimits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1024, max = 1048576))]
     pub max_response_header_bytes: Option<u32>,
-    /// So many bytes of the body of a backend's refusal are passed on; a longer one is cut so that the
-    /// client sees it: its length, its last chunk or its stream stays incomplete. Default: the
-    /// Gateway's.
+    /// Largest body of a backend's refusal in bytes; a longer one is cut, and the client can see
+    /// that: the length is not reached, the last chunk is missing, or the stream is reset. Default:
+    /// the Gateway's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1024, max = 67108864))]
     pub max_response_body_bytes: Option<u32>,
@@ -113,13 +113,14 @@ pub struct ApiTimeouts {
     /// (off).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ping_interval: Option<Duration>,
-    /// For so long after a ping has left nothing came from the peer, and it acknowledged no bytes that
-    /// were sent to it: it counts as lost, Close 1001 to both. What has not left yet is writeStall's.
-    /// Default: 20s.
+    /// How long a peer may neither send nor acknowledge a byte after a ping has left. Then it
+    /// counts as lost: Close 1001 to both. A ping that has not left yet does not count; see
+    /// writeStall. Needs pingInterval. Default: 20s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pong_timeout: Option<Duration>,
-    /// A peer for which bytes wait, in the gateway or in its kernel, and that acknowledges none for so
-    /// long is closed with 1008; noticed at most a quarter later. Default: 60s; 0: off.
+    /// How long a peer may acknowledge no byte while bytes wait for it, in the gateway or in its
+    /// kernel. Then it is closed with 1008, at most a quarter of that time later. Default: 60s; 0:
+    /// off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write_stall: Option<Duration>,
 }

@@ -71,6 +71,14 @@ pub fn lenient_reading(path: &str) -> Option<String> {
 }
 
 /// A segment without parameters, control characters, and dots and blanks at its end.
+/// Would some reader see nothing of these segments: slashes, blanks, parameters, encoded or not?
+pub(crate) fn leaves_nothing(text: &str) -> bool {
+    let decoded = decoded(text);
+    decoded
+        .split(|byte| matches!(byte, b'/' | b'\\'))
+        .all(|segment| name_of(segment).is_empty())
+}
+
 fn name_of(segment: &[u8]) -> Vec<u8> {
     let end = segment.iter().position(|byte| matches!(byte, b';' | 0));
     let name = segment[..end.unwrap_or(segment.len())].iter().copied();

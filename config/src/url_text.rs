@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::path::has_dot_segment;
+use crate::path::{has_dot_segment, leaves_nothing};
 
 #[cfg(test)]
 mod tests;
@@ -128,6 +128,11 @@ fn check_authority(text: &str, values: &[Range<usize>]) -> Result<(), InvalidUrl
     let end = authority_end(&outline.text);
     for (value, at) in values.iter().zip(&outline.values) {
         let given = &text[value.clone()];
+        let before = outline.text.get(start..*at).unwrap_or_default();
+        if *at < end && given.starts_with(['/', '?']) && has_port(before) {
+            // Host and port are whole: the path begins here, whatever follows.
+            return Ok(());
+        }
         let fits = if *at < start {
             given.chars().all(|c| c.is_ascii_alphanumeric())
         } else if *at < end {
@@ -144,6 +149,16 @@ fn check_authority(text: &str, values: &[Range<usize>]) -> Result<(), InvalidUrl
         }
     }
     Ok(())
+}
+
+/// Does what was written of an authority have its port, or at least a part of it?
+fn has_port(before: &str) -> bool {
+    let behind_address = before.rsplit(']').next().unwrap_or(before);
+    let port = behind_address.rsplit_once(':').map(|(_, port)| port);
+    // An outline has a letter where the port is a value.
+    port.is_some_and(|port| {
+        !port.is_empty() && port.chars().all(|c| c == 'x' || c.is_ascii_digit())
+    })
 }
 
 /// May a value stand between these two parts of an authority?
@@ -194,7 +209,7 @@ fn check_segments(
             return Err(InvalidUrlText::Query);
         }
         let name = given.split([';', '?']).next().unwrap_or(given);
-        let is_nothing = name.bytes().all(|byte| byte == b'/');
+        let is_nothing = name.bytes().all(|byte| byte == b'/') || leaves_nothing(name);
         let before = text[..value.start].ends_with('/');
         let after = text[value.end..].starts_with('/');
         if path.contains(&value.start) && is_nothing && before && after {

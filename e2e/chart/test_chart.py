@@ -345,13 +345,17 @@ class Switches(unittest.TestCase):
             policy = {"gateways": {"enabled": True, "namespaces": named}, "metricsFrom": [{"podSelector": {}}]}
             objects = render({"watchNamespaces": watched, "networkPolicy": policy})
             policies = [o for o in objects if o["kind"] == "NetworkPolicy" and "gateways" in o["metadata"]["name"]]
-            self.assertEqual([o["metadata"]["namespace"] for o in policies], where)
-            for each in policies:
+            # One for pods whose admin port is 9090, one for those where a listener took that port.
+            self.assertEqual([o["metadata"]["namespace"] for o in policies], [n for n in where for _ in range(2)])
+            for each, port in zip(policies, [9090, 9091] * len(where)):
                 listeners, admin = each["spec"]["ingress"]
                 self.assertNotIn("from", listeners)
-                ranges = [(port["port"], port["endPort"]) for port in listeners["ports"]]
-                self.assertEqual(ranges, [(1, 9089), (9091, 65535)])
-                self.assertEqual((admin["ports"][0]["port"], admin["from"]), (9090, [{"podSelector": {}}]))
+                ranges = [(open_["port"], open_["endPort"]) for open_ in listeners["ports"]]
+                self.assertEqual(ranges, [(1, port - 1), (port + 1, 65535)])
+                self.assertEqual((admin["ports"][0]["port"], admin["from"]), (port, [{"podSelector": {}}]))
+                (label,) = each["spec"]["podSelector"]["matchExpressions"]
+                self.assertEqual(label["operator"], "DoesNotExist" if port == 9090 else "In")
+                self.assertEqual(label.get("values"), None if port == 9090 else ["9091"])
 
     def test_names_stay_within_what_the_kinds_allow(self):
         name = "a-very-long-name-that-someone-gave-to-the-release-of-it"

@@ -36,6 +36,7 @@ use crate::dial::{Resolver, Seat, put_field};
 use crate::exchange::Exchange;
 use crate::gateway::Shared;
 use crate::metrics::{Phase, Whose};
+use crate::policy::count_unanswered;
 use crate::quota::{Book, Metering};
 use crate::record::{Record, TunnelRecord};
 use crate::refusal::{Extent, Origin, Reason, Refusal};
@@ -320,6 +321,9 @@ async fn decide(
             establish(server, visit, client, granted, record).await
         }
         Err(refusal) if refusal.reason == Reason::ClientGone => {
+            // Who does not wait for the answer has asked all the same.
+            let services = &server.shared.services;
+            Box::pin(count_unanswered(&mut visit.exchange, services)).await;
             record.refused(&refusal);
             None
         }

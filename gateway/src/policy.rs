@@ -75,6 +75,7 @@ pub(crate) use compile::InvalidPolicy;
 pub(crate) use counted::Counted;
 pub(crate) use dry_run::DryRun;
 pub(crate) use host_header::{HostHeader, InvalidHostHeader};
+pub(crate) use increment::count_unanswered;
 pub(crate) use notify::Notices;
 use per_namespace::PerNamespace;
 pub(crate) use pipeline::{Pipeline, give_back};

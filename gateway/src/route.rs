@@ -131,16 +131,27 @@ impl<T: Target> Router<T> {
         let mut found = self.look(host, &path).ok_or(NotFound::NoRoute)?;
         // An exact path is what its author wrote, whatever others may read.
         if found.matching != PathMatch::Exact
-            && let Some(reading) = lenient_reading(&path)
-            && let Some(other) = self.look(host, &reading)
-            && !other.target.is_same(found.target)
+            && let Some(other) = self.taken_for(host, &path, found.target)
         {
-            return Err(NotFound::Ambiguous(other.target));
+            return Err(NotFound::Ambiguous(other));
         }
         if let Cow::Owned(path) = path {
             found.respelled = Some(path);
         }
         Ok(found)
+    }
+
+    /// Another target that a more lenient reader would give the path to. To many of them a slash at the
+    /// end is nothing.
+    fn taken_for(&self, host: &str, path: &str, target: &T) -> Option<&T> {
+        let reading = lenient_reading(path);
+        let plain = reading.as_deref().unwrap_or(path);
+        let without = plain.strip_suffix('/').filter(|rest| !rest.is_empty());
+        let readings = reading.as_deref().into_iter().chain(without);
+        readings
+            .filter_map(|reading| self.look(host, reading))
+            .map(|found| found.target)
+            .find(|other| !other.is_same(target))
     }
 
     fn look(&self, host: &str, path: &str) -> Option<Found<'_, T>> {

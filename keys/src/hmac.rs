@@ -33,8 +33,8 @@ impl SecretLength {
 /// Why bytes are not an HMAC secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSecret {
-    /// No byte.
-    #[error("it is empty")]
+    /// No byte that is more than a blank.
+    #[error("it is empty or blank")]
     Empty,
     /// Key material of another kind.
     #[error("it looks like {0}, which is no HMAC secret: {advice}", advice = .0.form.advice())]
@@ -79,7 +79,10 @@ impl HmacSecret {
     ///
     /// When the bytes look like something else, or are too few for every algorithm.
     pub fn parse(bytes: &[u8], length: SecretLength) -> Result<Self, InvalidSecret> {
-        if bytes.is_empty() {
+        if bytes
+            .iter()
+            .all(|byte| byte.is_ascii_whitespace() || *byte == 0)
+        {
             return Err(InvalidSecret::Empty);
         }
         if let Some(foreign) = recognize(bytes) {

@@ -70,6 +70,8 @@ pub enum Form {
     Point,
     /// Text in UTF-16 or UTF-32.
     WideText,
+    /// Where a key set is, not a key.
+    Url,
 }
 
 /// What stands around key material.
@@ -96,6 +98,7 @@ impl Form {
             Self::Printed => "a key or certificate as a tool prints it",
             Self::Point => "the raw point of an EC public key",
             Self::WideText => "text in UTF-16 or UTF-32",
+            Self::Url => "a URL",
         }
     }
 
@@ -108,6 +111,7 @@ impl Form {
             }
             Self::Ssh => "convert it to PEM (ssh-keygen -e -m PKCS8)",
             Self::WideText => "save it as UTF-8 without a byte order mark",
+            Self::Url => "the URL of a key set goes in jwks",
             Self::Token => "put the key there that signs tokens",
             _ => "a public key or certificate goes in as bare PEM",
         }
@@ -136,7 +140,7 @@ fn look(bytes: &[u8], depth: usize) -> Option<Foreign> {
         form,
         wrapping: Wrapping::None,
     };
-    if let Some(form) = binary::form(bytes) {
+    if let Some(form) = binary::form(bytes).or_else(|| binary::form(without_lead(bytes))) {
         return Some(bare(form));
     }
     if let Some(narrow) = text::narrowed(bytes) {
@@ -152,6 +156,15 @@ fn look(bytes: &[u8], depth: usize) -> Option<Foreign> {
         return Some(bare(form));
     }
     encoded(text, depth.checked_sub(1)?)
+}
+
+/// Without what editors and tools put in front: a byte order mark, blanks, line ends, zeros.
+fn without_lead(bytes: &[u8]) -> &[u8] {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let start = bytes
+        .iter()
+        .position(|byte| !byte.is_ascii_whitespace() && *byte != 0);
+    &bytes[start.unwrap_or(bytes.len())..]
 }
 
 /// What stands in the text in base64 or hexadecimal, alone or with something around it.

@@ -380,8 +380,8 @@ fn conflict(taken: &Taken, path: &str) -> Problem {
     };
     let text = match overlaps {
         false => format!(
-            "WebSocketApi {by} is older and has {path} for {host} on listener {listener}: take \
-             another path or host"
+            "WebSocketApi {by} was first and has the route of {path} for {host} on listener {listener}: \
+             take another path or host"
         ),
         true => format!(
             "WebSocketApi {by} of another namespace was first, and {path} for {host} on listener \

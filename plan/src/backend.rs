@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use tidegate_api::{Backend, Reason};
 use tidegate_config::policy::{Policy, Section, Step};
 use tidegate_config::{BackendProxy, MaterialId, PoolMember, TrustAnchorRef};
+use tidegate_expr::Template;
 use url::Url;
 
 use crate::pem;
@@ -56,6 +57,11 @@ pub(crate) fn check(
 
 /// What is the same for every handshake can be checked now: `host` or `host:port`.
 fn check_host_header(text: &str) -> Option<Problem> {
+    // What is no template is told as such elsewhere. `$${` is literal text, and no host has it.
+    let (text, values) = Template::outline(text, "").ok()?;
+    if !values.is_empty() {
+        return None;
+    }
     let authority = text
         .split_once("://")
         .is_none()
@@ -65,7 +71,7 @@ fn check_host_header(text: &str) -> Option<Problem> {
         let bare = url.username().is_empty() && url.password().is_none();
         bare && url.path() == "/" && url.query().is_none() && url.fragment().is_none()
     });
-    if text.contains("${") || (is_host && !text.contains(['/', '\\', '@'])) {
+    if is_host && !text.contains(['/', '\\', '@']) {
         return None;
     }
     let text = format!("\"{text}\" is neither host nor host:port");

@@ -1,5 +1,5 @@
 //! Routes inside of others: who misses the inner one, by another spelling of its path, is the outer
-//! one's. That is no mistake, unless the outer one lets others pass.
+//! one's. That is no mistake, unless the outer one checks access otherwise.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -90,13 +90,13 @@ fn lets_others_pass(a: &ApiConfig, b: &ApiConfig) -> bool {
 fn warn(inner: &ApiConfig, outer: &ApiConfig, warnings: &mut WarningsOf) {
     let (inside, outside) = (&inner.path, &outer.path);
     let text = format!(
-        "{inside} lies inside of {outside} of WebSocketApi {}, which lets others pass: a path that \
+        "{inside} lies inside of {outside} of WebSocketApi {}, which checks access otherwise: a path that \
          only resembles {inside} goes there",
         outer.key
     );
     warnings.entry(inner.key.clone()).or_default().add(text);
     let text = format!(
-        "{inside} of WebSocketApi {}, which lets others pass, lies inside of {outside}: a path that \
+        "{inside} of WebSocketApi {}, which checks access otherwise, lies inside of {outside}: a path that \
          only resembles {inside} comes here",
         inner.key
     );

@@ -51,8 +51,8 @@ pub struct JwtKey {
     /// HS384, HS512. Key material in any other form is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_key_ref: Option<SecretKeyRef>,
-    /// Accept an HMAC secret that is shorter than the algorithm's hash. It can be guessed from one
-    /// token. Default: false.
+    /// Accept an HMAC secret that is shorter than the algorithm's hash. Whoever has one token can
+    /// guess such a secret. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_short_secret: bool,
     /// RSA modulus, base64url.

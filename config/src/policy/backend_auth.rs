@@ -75,8 +75,8 @@ pub struct SignedJwt {
     /// The key: for HS algorithms the secret itself, with at least the bytes of the hash (RFC 7518
     /// §3.2: 32, 48 or 64), otherwise a private key in PEM form.
     pub secret_ref: SecretKeyRef,
-    /// Sign with an HMAC secret that is shorter than the algorithm's hash. It can be guessed from one
-    /// token. Default: false.
+    /// Sign with an HMAC secret that is shorter than the algorithm's hash. Whoever has one token
+    /// can guess such a secret. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_short_secret: bool,
     /// How it is signed.

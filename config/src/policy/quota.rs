@@ -84,7 +84,8 @@ pub struct QuotaByKey {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_period_start: Option<Timestamp>,
     /// CEL (bool): does this handshake count as a call? Default: yes. When it reads `response`,
-    /// it is evaluated after the answer, and the handshake keeps a place until then. Bytes always
+    /// it is evaluated after the answer, and the handshake takes a place of the limit until then.
+    /// Bytes always
     /// count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]

@@ -72,7 +72,7 @@ pub struct RateLimitByKey {
     }]))]
     pub period: Duration,
     /// CEL (bool): does this handshake count? Default: yes. When it reads `response`, it is
-    /// evaluated after the answer, and the handshake keeps a place until then.
+    /// evaluated after the answer, and the handshake takes a place of the limit until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub increment_when: Option<String>,

@@ -55,7 +55,9 @@ async fn send_request_asks_and_the_answer_decides() -> anyhow::Result<()> {
     let asked = directory.requests();
     let asked = asked.last().context("nobody was asked")?;
     assert_eq!(asked.body, "127.0.0.1");
-    for (tenant, status) in [("..%2Fred", "404"), ("slow", "503")] {
+    let climbing = stage.request("?tenant=..%2Fred").refused_with(500).await?;
+    assert_eq!(climbing.message()?, "Internal server error");
+    for (tenant, status) in [("red", "404"), ("slow", "503")] {
         let refused = stage
             .request(&format!("?tenant={tenant}"))
             .refused_with(403)
@@ -71,7 +73,7 @@ async fn send_request_asks_and_the_answer_decides() -> anyhow::Result<()> {
         asked,
         [
             "/tenants/blue",
-            "/tenants/..%2Fred",
+            "/tenants/red",
             "/tenants/slow",
             "/tenants/slow"
         ]

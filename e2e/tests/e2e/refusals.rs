@@ -15,7 +15,9 @@ use tidegate_e2e::wait::{PATIENCE, eventually};
 use tidegate_e2e::wire::{Upgrade, Wire};
 
 /// Provoked by stories of their own, or by nothing that a process can be made to do on purpose.
-const ELSEWHERE: [&str; 22] = [
+const ELSEWHERE: [&str; 24] = [
+    "backend_head_too_large", // these two: backends of their own, in the gateway's own tests
+    "loop_detected",
     "scheme_not_allowed", // the operator attaches an API only to listeners that speak its schemes
     "misdirected",        // two TLS listeners on one port: the gateway's own tests
     "proxy_header_invalid", // not answered
@@ -180,6 +182,10 @@ fn checking() -> Vec<(&'static str, Value)> {
             "fault",
             policy(json!({"setVariable": {"name": "a", "value": "1 / int('0')"}})),
         ),
+        (
+            "climbing",
+            policy(json!({"rewritePath": {"path": "/rooms/${request.query('room', '')}"}})),
+        ),
     ]
 }
 
@@ -251,6 +257,7 @@ fn refused(host: &str) -> Vec<Case> {
         case("blocked", 503, to("broken")),
         case("return_response", 418, to("return")),
         case("expression_failed", 500, to("fault")),
+        case("url_not_safe", 500, to("climbing?room=..")),
         case("backend_connect_failed", 502, to("nobody")),
         case("backend_proxy_failed", 502, to("no-proxy")),
         case("backend_tls_failed", 502, to("untrusted")),

@@ -87,7 +87,7 @@ const FAILURES: &[(&str, &str, &str)] = &[
     (
         "empty key",
         "jwt.sign({}, string(b''), 'HS256', 1)",
-        "at 13: jwt.sign: the key: it is empty",
+        "at 13: jwt.sign: the key: it is empty or blank",
     ),
     (
         "short key",

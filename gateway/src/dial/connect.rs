@@ -107,6 +107,11 @@ async fn open_through(
     url: &BackendUrl,
     max_answer_head: usize,
 ) -> Result<TcpStream, ConnectError> {
+    // A proxy beside the gateway would lead back to it.
+    if let Ok(address) = url.host.parse::<std::net::IpAddr>() {
+        let own = resolver.check(&[SocketAddr::new(address, url.port)]);
+        own.map_err(|own| ConnectError::Forbidden(url.authority(), own))?;
+    }
     let opened = open_tcp(resolver, &proxy.host, proxy.port).await;
     let mut socket = opened.map_err(|failure| match failure {
         TcpFailure::Resolve(error) => ConnectError::ResolveProxy(proxy.authority(), error),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::chain::text_of;
 use crate::connections::Slot;
@@ -18,6 +18,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long a client may take for one piece of a body that is passed on as it comes.
 const PIECE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether an HTTP/2 connection has sent what it was given: several turns of its
+/// task.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// What a refused client may still send before it is cut off.
 const MOST_IGNORED: usize = 64 * 1024;
@@ -159,6 +163,16 @@ impl Recipient {
     /// (RFC 9113 §8.1.1).
     async fn abandon(mut self) {
         if let Transport::Http2(stream) = &mut self.client {
+            // A reset drops what the connection has not sent yet, the head with it.
+            let leaving = async {
+                loop {
+                    sleep(LOOK).await;
+                    if stream.has_left() {
+                        return;
+                    }
+                }
+            };
+            let _ = timeout(PATIENCE, leaving).await;
             return stream.reset();
         }
         let _ = timeout(PATIENCE, shut(&mut self.client)).await;

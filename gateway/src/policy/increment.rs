@@ -197,10 +197,26 @@ pub(super) async fn count_deferred(
     exchange: &mut Exchange,
     services: &Services,
 ) -> Result<(), Refusal> {
+    count(exchange, services, Increment::weight).await
+}
+
+/// Counts for good what waited for an answer that its client did not wait for. A guess may have been
+/// checked although its client left, so its place must not serve for the next one.
+pub(crate) async fn count_unanswered(exchange: &mut Exchange, services: &Services) {
+    let most = |increment: &Increment, exchange: &mut Exchange| Ok(increment.at_most(exchange));
+    // Nobody is there for a refusal.
+    let _ = count(exchange, services, most).await;
+}
+
+async fn count(
+    exchange: &mut Exchange,
+    services: &Services,
+    weight_of: impl Fn(&Increment, &mut Exchange) -> Result<u32, Refusal>,
+) -> Result<(), Refusal> {
     let mut result = Ok(());
     let mut counts: Vec<(Count, u32)> = Vec::new();
     for deferred in std::mem::take(&mut exchange.evaluation.counted.deferred) {
-        let weight = deferred.increment.weight(exchange);
+        let weight = weight_of(&deferred.increment, exchange);
         let weight_or_one = *weight.as_ref().unwrap_or(&1);
         let largest = &deferred.increment.largest;
         largest.fetch_max(weight_or_one, Ordering::Relaxed);

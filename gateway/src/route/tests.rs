@@ -122,7 +122,43 @@ fn what_a_lenient_reader_gives_to_another_api_is_nobodys() {
             );
         }
     }
-    // Where nobody else would get it, it passes as it is.
+}
+
+#[test]
+fn a_slash_at_the_end_leads_around_no_api() {
+    use PathMatch::{Exact, Prefix, Template};
+    let router = router(&[
+        (&[], "/api", Prefix, "open"),
+        (&[], "/api/admin", Exact, "guarded"),
+        (&[], "/api/{tenant}/secret", Template, "secret"),
+    ]);
+    for (path, other) in [
+        ("/api/admin/", "guarded"),
+        ("/api/admin//", "guarded"),
+        ("/api/admin%2F", "guarded"),
+        ("/api/admin;a=b/", "guarded"),
+        ("/api/t/secret/", "secret"),
+        ("/api/t/secret%2f", "secret"),
+    ] {
+        let expected = NotFound::Ambiguous(&other);
+        assert_eq!(router.find("h", path).unwrap_err(), expected, "{path}");
+    }
+    for path in ["/api/", "/api/x/", "/api/admin/x", "/api/administrators/"] {
+        assert_eq!(found(&router, "h", path), Some("open"), "{path}");
+    }
+}
+
+#[test]
+fn where_nobody_else_would_get_it_a_path_passes_as_it_is() {
+    use PathMatch::{Exact, Prefix, Template};
+    let router = router(&[
+        (&[], "/api", Prefix, "open"),
+        (&[], "/api/admin", Prefix, "guarded"),
+        (&[], "/rooms/{id}", Template, "room"),
+        (&[], "/rooms/{id}/log", Template, "log"),
+        (&[], "/files/a%2Fb", Exact, "file"),
+        (&[], "/files/a", Prefix, "files"),
+    ]);
     for (path, target) in [
         ("/api//x", "open"),
         ("/api/a%2Fb", "open"),

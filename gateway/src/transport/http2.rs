@@ -92,7 +92,13 @@ impl Http2Stream {
         Ok(())
     }
 
-    /// The answer breaks off, and the client gets to know.
+    /// Has all that was written gone to the connection's socket, and the head before it?
+    pub(crate) fn has_left(&self) -> bool {
+        self.given <= self.gone.load(Ordering::Relaxed)
+    }
+
+    /// The answer breaks off, and the client gets to know. What has not left yet is dropped: see
+    /// [`Self::has_left`].
     pub(crate) fn reset(&mut self) {
         if let Some(send) = &mut self.send {
             send.send_reset(Reason::INTERNAL_ERROR);

@@ -77,6 +77,38 @@ async fn guesses_that_come_together_are_as_few_as_one_after_the_other() {
     assert_eq!(connect(&url, &[]).await.expect_err("used up").status, 429);
 }
 
+/// A backend that takes its time over a refusal tells a guesser by its silence.
+#[tokio::test]
+async fn guesses_whose_clients_do_not_wait_count_as_well() {
+    for limit in ["rateLimitByKey", "quotaByKey"] {
+        let backend = Backend::scripted(|_, mut stream| async move {
+            let _ = read_to_end(&mut stream).await;
+        })
+        .await;
+        let on: OnHandshake = serde_json::from_value(json!({"inbound": [{limit: {
+            "key": "client.ip", "calls": 3, "period": "300s", "incrementWhen": "response.status == 401",
+        }}]}))
+        .unwrap();
+        let config = Config::new().api_with("chat", backend.address, |api| api.on_handshake = on);
+        let gateway = TestGateway::start(&config).await;
+        for guess in 1..=3 {
+            let mut stream = TcpStream::connect(gateway.address("plain")).await.unwrap();
+            let request = handshake("/chat", "");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            until("the guess at the backend", || {
+                backend.heads().len() == guess
+            })
+            .await;
+            drop(stream);
+            gateway.metric_is("tidegate_connections_active", 0.0).await;
+        }
+        let refused = connect(&gateway.url("/chat"), &[]).await;
+        let status = refused.expect_err("used up").status;
+        assert!([403, 429].contains(&status.as_u16()), "{limit}: {status}");
+        assert_eq!(backend.heads().len(), 3, "{limit}");
+    }
+}
+
 /// Field lines of a 101, made from the key it answers.
 type Lines = Box<dyn Fn(&str) -> String + Send + Sync>;
 

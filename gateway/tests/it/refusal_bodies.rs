@@ -114,7 +114,7 @@ async fn a_body_that_breaks_off_is_seen_to_be_cut_and_logged() {
 #[tokio::test]
 async fn over_http2_a_large_body_is_whole_and_a_cut_one_is_reset() {
     let body = "x".repeat(300_000);
-    for (limit, whole) in [(None, true), (Some(100_000), false)] {
+    for (limit, whole) in [(None, true), (Some(100_000), false), (Some(1024), false)] {
         let backend = answering(framed("length", &body)).await;
         let config = Config::new().api_with("chat", backend.address, |api| {
             api.limits.max_response_body_bytes = limit;

@@ -405,13 +405,13 @@ async fn places_of_handshakes_under_way_are_shared_until_their_answer() {
 }
 
 #[tokio::test]
-async fn places_of_clients_that_leave_are_free_again() {
+async fn clients_that_leave_have_used_up_their_places() {
     let Some(redis) = Redis::start().await else {
         return;
     };
     for step in by_answer("response.status == 101") {
         let _: String = redis.command(&["FLUSHALL"]).await;
-        let (backend, _turns) = slow_backend().await;
+        let (backend, turns) = slow_backend().await;
         let pod = slow_pod(&redis, &backend, &step).await;
         let url = pod.url("/chat");
         {
@@ -419,14 +419,10 @@ async fn places_of_clients_that_leave_are_free_again() {
             let refused = within("the one too many", leaving.next()).await.unwrap();
             refused.expect_err("four are under way");
         }
-        let tries = async { while connect(&url, &[]).await.is_err() {} };
-        let free = until("a place of a client that left", || {
-            backend.heads().len() > 4
-        });
-        tokio::select! {
-            () = tries => panic!("the backend answers nobody"),
-            () = free => {}
-        }
+        pod.metric_is("tidegate_connections_active", 0.0).await;
+        turns.add_permits(100);
+        connect(&url, &[]).await.expect_err("four have asked");
+        assert_eq!(backend.heads().len(), 4);
     }
 }
 

@@ -57,6 +57,9 @@ fn what_a_tool_left_in_a_text_is_named() {
         (with(b"two\nlines ", b"\n\n"), InvalidSecret::LineEnd),
         (with(b"\xef\xbb\xbf", b""), InvalidSecret::ByteOrderMark),
         (Vec::new(), InvalidSecret::Empty),
+        (vec![b' '; 32], InvalidSecret::Empty),
+        (vec![0; 64], InvalidSecret::Empty),
+        (b"\n".to_vec(), InvalidSecret::Empty),
     ] {
         assert_eq!(parse(&bytes), Err(why), "{bytes:?}");
     }

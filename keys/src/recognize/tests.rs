@@ -62,6 +62,11 @@ fn keys_and_certificates_are_found_in_every_wrapping() {
         for (name, bytes) in [
             ("bare", der.clone()),
             ("with a line end", [&*der, b"\n"].concat()),
+            (
+                "behind a byte order mark",
+                [b"\xef\xbb\xbf", &*der].concat(),
+            ),
+            ("behind blanks", [b" \r\n\0", &*der].concat()),
             ("base64", base64.clone().into_bytes()),
             ("base64 in lines", lines(&base64, 64).into_bytes()),
             ("base64 in short lines", lines(&base64, 40).into_bytes()),
@@ -98,6 +103,7 @@ fn texts_that_hold_keys_are_found() {
     for (text, expected) in [
         (jwk, Form::Json),
         (r#"{"keys":[]}"#, Form::Json),
+        ("https://id.example/.well-known/jwks.json", Form::Url),
         (r#"[{"a":1}]"#, Form::Json),
         (r#"{"kty":"RSA","n":"vvvv"#, Form::Json),
         ("{kty: 'RSA', n: 'vvvv'}", Form::Json),

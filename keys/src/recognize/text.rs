@@ -47,6 +47,12 @@ pub(super) fn form(text: &str) -> Option<Form> {
     if let Some((_, form)) = sign {
         return Some(*form);
     }
+    let is_url = ["https://", "http://"]
+        .iter()
+        .any(|scheme| lower.starts_with(scheme));
+    if is_url && !lower.contains(char::is_whitespace) {
+        return Some(Form::Url);
+    }
     (is_json(text) || names_key_type(&lower)).then_some(Form::Json)
 }
 

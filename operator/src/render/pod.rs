@@ -52,6 +52,9 @@ const GROUP_READS: i32 = 0o440;
 /// An id that no distribution gives to anybody, and that distroless images call nonroot.
 const NONROOT: i64 = 65532;
 
+/// Tells network policies where the admin port is when it is not [`ADMIN_PORT`].
+const LABEL_ADMIN_PORT: &str = "tidegate.dev/admin-port";
+
 /// Time between the end of the drain and the kill, in seconds: for the last log lines and for
 /// giving back the Lease.
 const GRACE_MARGIN: i64 = 10;
@@ -66,13 +69,18 @@ pub(super) fn template(site: &Site<'_>, listeners: &[ListenerConfig]) -> PodTemp
     let mut labels = wanted.pod_labels.clone();
     // Last, because the selector must match.
     labels.extend(names::labels(&site.key.name));
+    let admin_port = admin_port(listeners);
+    // Only where it differs: a label that every pod had would replace all pods once.
+    if admin_port != ADMIN_PORT {
+        labels.insert(LABEL_ADMIN_PORT.to_owned(), admin_port.to_string());
+    }
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(labels),
             annotations: Some(wanted.pod_annotations.clone()),
             ..ObjectMeta::default()
         }),
-        spec: Some(spec(site, admin_port(listeners))),
+        spec: Some(spec(site, admin_port)),
     }
 }
 

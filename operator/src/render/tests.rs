@@ -171,8 +171,13 @@ fn admin_endpoints_make_room_for_a_listener_on_their_port() {
         "listeners": [{ "name": "a", "port": 9090, "protocol": "WS" }],
         "drain": { "hardStop": "61500ms", "window": "20s" },
     }));
-    let pod = &of(OwnedKind::Deployment, &all).unwrap()["spec"]["template"]["spec"];
+    let template = &of(OwnedKind::Deployment, &all).unwrap()["spec"]["template"];
+    let pod = &template["spec"];
     assert_eq!(pod["containers"][0]["ports"][0]["containerPort"], 9091);
+    assert_eq!(
+        template["metadata"]["labels"]["tidegate.dev/admin-port"],
+        "9091"
+    );
     let arguments = pod["containers"][0]["args"].to_string();
     assert!(
         arguments.contains("--admin-address=0.0.0.0:9091"),

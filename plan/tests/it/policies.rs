@@ -171,6 +171,11 @@ fn bad_steps_are_named_by_their_place() {
         ),
         (
             "no Host header",
+            json!({"backend": {"url": "ws://a", "hostHeader": "$${a}"}}),
+            "Invalid",
+            "spec.backend.hostHeader: \"${a}\" is neither host nor host:port",
+        ),
+        (
             json!({"backend": {"url": "ws://a", "hostHeader": "a:b"}}),
             "Invalid",
             "spec.backend.hostHeader: \"a:b\" is neither host nor host:port",

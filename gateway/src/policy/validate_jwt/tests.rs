@@ -554,7 +554,12 @@ async fn key_material_of_another_kind_is_no_secret() {
         ("a point", signer.pair.public_key_raw(), Some("raw point")),
         ("JWK", jwk.as_bytes(), Some("JSON Web Key")),
         ("one byte", b"x", Some("needs 32 or more")),
-        ("a line end", b"\n", Some("line end")),
+        ("a line end", b"\n", Some("empty or blank")),
+        (
+            "a text with a line end",
+            b"thirty-two bytes, as HS256 needs\n",
+            Some("line end"),
+        ),
     ] {
         for more in [json!({}), json!({"algorithms": ["HS256", "ES256"]})] {
             let found = compiled(bytes, more);
