@@ -71,7 +71,8 @@ fn check_host_header(text: &str) -> Option<Problem> {
         let bare = url.username().is_empty() && url.password().is_none();
         bare && url.path() == "/" && url.query().is_none() && url.fragment().is_none()
     });
-    if is_host && !text.contains(['/', '\\', '@']) {
+    // The URL's parser lets braces pass, which no host has.
+    if is_host && !text.contains(['/', '\\', '@', '$', '{', '}']) {
         return None;
     }
     let text = format!("\"{text}\" is neither host nor host:port");

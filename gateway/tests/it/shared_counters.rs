@@ -17,7 +17,7 @@ use crate::support::config::{Config, NAMESPACE};
 use crate::support::gateway::TestGateway;
 use crate::support::redis::{Redis, counters};
 use crate::support::tls::Authority;
-use crate::support::{until, within};
+use crate::support::within;
 
 const UP: &str = "tidegate_shared_counters_up";
 

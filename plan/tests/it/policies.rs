@@ -176,6 +176,7 @@ fn bad_steps_are_named_by_their_place() {
             "spec.backend.hostHeader: \"${a}\" is neither host nor host:port",
         ),
         (
+            "no Host header either",
             json!({"backend": {"url": "ws://a", "hostHeader": "a:b"}}),
             "Invalid",
             "spec.backend.hostHeader: \"a:b\" is neither host nor host:port",
