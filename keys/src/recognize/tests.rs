@@ -103,7 +103,6 @@ fn texts_that_hold_keys_are_found() {
     for (text, expected) in [
         (jwk, Form::Json),
         (r#"{"keys":[]}"#, Form::Json),
-        ("https://id.example/.well-known/jwks.json", Form::Url),
         (r#"[{"a":1}]"#, Form::Json),
         (r#"{"kty":"RSA","n":"vvvv"#, Form::Json),
         ("{kty: 'RSA', n: 'vvvv'}", Form::Json),
@@ -184,6 +183,14 @@ fn binary_containers_are_found() {
         let base64 = STANDARD.encode(&bytes);
         assert_eq!(form(base64.as_bytes()), Some(expected), "{base64}");
     }
+}
+
+#[test]
+fn the_place_of_a_key_set_is_no_secret() {
+    for text in ["https://id.example/.well-known/jwks.json", "HTTP://ID/k\n"] {
+        assert_eq!(form(text.as_bytes()), Some(Form::Url), "{text}");
+    }
+    assert_eq!(form(b"https is what it is about, and more"), None);
 }
 
 #[test]
