@@ -29,6 +29,9 @@ setup: ## Sets up what the tests need: control plane, node, Helm, Prometheus, th
 unit: ## Runs all tests but the end-to-end ones.
 	cargo test $(CARGO_FLAGS) --workspace --exclude tidegate-e2e
 
+t: ## The inner loop: make t CRATE=plan T=routes runs the tests of one crate whose names contain a text.
+	cargo test $(CARGO_FLAGS) -p tidegate-$(CRATE) -- $(T)
+
 e2e: build setup ## Runs the end-to-end tests; T=name chooses some of them.
 	cargo test $(CARGO_FLAGS) -p tidegate-e2e -- $(T)
 
@@ -55,4 +58,4 @@ chart: ## Lints and tests the Helm chart; no cluster.
 e2e-node: build ## Installs the chart on a real node of its own and tests it there; T=name chooses. Needs root.
 	e2e/node/run.sh $(T)
 
-.PHONY: help demo test lint build setup unit e2e churn fuzz bench crds chart e2e-node
+.PHONY: help demo test lint build setup unit t e2e churn fuzz bench crds chart e2e-node
