@@ -227,7 +227,8 @@ impl<T: Wire> Relay<T> {
             }
             self.part(turn);
             progress |= was_ending != self.ending.is_some();
-            if !progress {
+            // Another round would ask sockets once more that have nothing left to tell.
+            if !progress || self.is_over() {
                 return false;
             }
         }
