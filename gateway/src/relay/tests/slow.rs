@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 
 use super::peer::{BINARY, CLOSE, close_payload, frame};
-use super::socket::{LIMIT, connection, outcome};
+use super::socket::{LIMIT, connection, outcome, relay_between};
 use super::*;
 
 /// What a slow line takes at once.
@@ -48,20 +48,7 @@ async fn tunnel(slow: Side, rules: Rules) -> Ends {
         Side::Backend => (wide, narrow),
     };
     let sessions = Sessions::new();
-    let (_trigger, drain) = Drain::pair();
-    let relay = drain.spawn(relay(Tunnel {
-        client: Transport::Plain(client_leg),
-        backend: Transport::Plain(backend_leg),
-        from_client: Bytes::new(),
-        from_backend: Bytes::new(),
-        extensions: false,
-        rules: Arc::new(Rules {
-            close_timeout: Duration::from_millis(500),
-            ..rules
-        }),
-        session: sessions.register(&info()),
-        meter: None,
-    }));
+    let relay = relay_between(client_leg, backend_leg, rules, &sessions);
     Ends {
         client,
         backend,

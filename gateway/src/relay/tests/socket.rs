@@ -29,23 +29,31 @@ pub(super) async fn connection() -> (TcpStream, TcpStream) {
 async fn tunnel(rules: Rules) -> (TcpStream, TcpStream, JoinHandle<Outcome>) {
     let (client, client_leg) = connection().await;
     let (backend, backend_leg) = connection().await;
-    let sessions = Sessions::new();
+    let relay = relay_between(client_leg, backend_leg, rules, &Sessions::new());
+    (client, backend, relay)
+}
+
+/// The relay between two sockets, on the real clock.
+pub(super) fn relay_between(
+    client: TcpStream,
+    backend: TcpStream,
+    rules: Rules,
+    sessions: &Arc<Sessions>,
+) -> JoinHandle<Outcome> {
     let (_trigger, drain) = Drain::pair();
-    let relay = drain.spawn(relay(Tunnel {
-        client: Transport::Plain(client_leg),
-        backend: Transport::Plain(backend_leg),
+    drain.spawn(relay(Tunnel {
+        client: Transport::Plain(client),
+        backend: Transport::Plain(backend),
         from_client: Bytes::new(),
         from_backend: Bytes::new(),
         extensions: false,
         rules: Arc::new(Rules {
-            // On the real clock.
             close_timeout: Duration::from_millis(500),
             ..rules
         }),
         session: sessions.register(&info()),
         meter: None,
-    }));
-    (client, backend, relay)
+    }))
 }
 
 pub(super) async fn outcome(relay: JoinHandle<Outcome>) -> Outcome {
