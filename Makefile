@@ -6,7 +6,7 @@
 CARGO_FLAGS ?= --locked
 
 help: ## Lists these commands.
-	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Runs a gateway with an echo backend and a ready subscription; no cluster needed.
 	cargo run $(CARGO_FLAGS) --release -p tidegate-cli -- demo
@@ -16,8 +16,9 @@ test: lint build setup chart ## Sets up what the tests need and runs all of them
 	fuzz/run.sh --or-skip 20
 	e2e/node/run.sh --or-skip
 
-lint: ## Checks format and lints.
+lint: ## Checks format and lints: code, dependencies, workflows, scripts.
 	cargo fmt --all --check
+	lint/run.sh
 	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
 
 build: ## Builds all programs and tests. One command, so that the tests build nothing a second time.
@@ -48,9 +49,17 @@ bench: ## Measures Tidegate beside nginx, HAProxy and Envoy; QUICK=1 for a short
 		target/release/tidegate-bench --envoy "$$envoy" \
 		$(if $(QUICK),--quick,--page docs/benchmarks.md)
 
+doc: ## Builds the documentation of the crates; a broken link is an error.
+	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --workspace --no-deps
+
 crds: ## Writes crds/, and the chart's copy, from the types in api/.
 	cargo run $(CARGO_FLAGS) -p tidegate-api --bin crdgen
 	charts/sync-crds.sh
+
+release-check: ## Makes a release of the present version into target/release-check, and publishes nothing.
+	cargo build $(CARGO_FLAGS) --release -p tidegate-cli
+	HELM=$$(e2e/helm/build.sh) release/release.py dry-run v$$(awk -F '"' '/^version = / {print $$2}' Cargo.toml) \
+		target/release/tidegate target/release-check
 
 chart: ## Lints and tests the Helm chart; no cluster.
 	e2e/chart-test.sh
@@ -58,4 +67,4 @@ chart: ## Lints and tests the Helm chart; no cluster.
 e2e-node: build ## Installs the chart on a real node of its own and tests it there; T=name chooses. Needs root.
 	e2e/node/run.sh $(T)
 
-.PHONY: help demo test lint build setup unit t e2e churn fuzz bench crds chart e2e-node
+.PHONY: help demo test lint build setup unit t e2e churn fuzz bench doc crds release-check chart e2e-node

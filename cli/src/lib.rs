@@ -1,6 +1,7 @@
 //! The command line of Tidegate: the parts behind the program `tidegate`.
 
 pub mod admin_token;
+pub mod completion;
 pub mod conformance;
 pub mod connect;
 pub mod demo;

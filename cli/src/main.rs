@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use tidegate_cli::completion::{CompletionArgs, ManArgs, completion, man};
 use tidegate_cli::conformance::{ConformanceArgs, conformance};
 use tidegate_cli::connect::{ConnectArgs, connect};
 use tidegate_cli::demo::{DemoArgs, demo};
@@ -41,6 +42,9 @@ enum Command {
     Connect(ConnectArgs),
     Conformance(ConformanceArgs),
     Echo(EchoArgs),
+    Completion(CompletionArgs),
+    #[command(hide = true)]
+    Man(ManArgs),
 }
 
 /// Exit status for bad arguments and what else makes the command impossible.
@@ -81,6 +85,11 @@ async fn dispatch(command: &Command) -> anyhow::Result<u8> {
         Command::Import(args) => import(args),
         Command::Conformance(args) => conformance(args).await,
         Command::Explain(args) => explain(args).await,
+        Command::Completion(args) => {
+            completion(args, Cli::command());
+            Ok(0)
+        }
+        Command::Man(args) => Ok(man(args, Cli::command()).map(|()| 0)?),
         Command::Connect(args) => Ok(connect(args).await?.exit_code()),
         Command::Validate(args) => {
             let findings = validate(args)?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 10] = [
     "demo",
     "run",
     "validate",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 9] = [
     "conformance manifests",
     "conformance run",
     "echo",
+    "completion",
 ];
 
 fn help(command: &str) -> String {
