@@ -134,8 +134,8 @@ impl Standalone {
                     .previous
                     .insert(key.clone(), Arc::new(update.config.clone()));
                 world
-                    .previous_material
-                    .insert(key.clone(), Arc::new(update.material.clone()));
+                    .previous_secret_data
+                    .insert(key.clone(), Arc::new(update.secret_data.clone()));
             }
         }
         self.planner.plan(&world)
@@ -178,7 +178,7 @@ impl Standalone {
         let update = Update {
             revision: 1,
             config: plan.config,
-            material: plan.material,
+            secret_data: plan.secret_data,
         };
         let (updates, receiver) = watch::channel(Some(Arc::new(update)));
         let offset = u16::try_from(index).unwrap_or(u16::MAX);
@@ -255,17 +255,20 @@ impl Standalone {
 /// Puts the next revision in place when it differs from the current one.
 fn renew(current: &mut Option<Arc<Update>>, plan: GatewayPlan) -> bool {
     let revision = match current {
-        Some(update) if update.config == plan.config && update.material == plan.material => {
+        Some(update) if update.config == plan.config && update.secret_data == plan.secret_data => {
             return false;
         }
         Some(update) => update.revision + 1,
         None => 1,
     };
-    let GatewayPlan { config, material } = plan;
+    let GatewayPlan {
+        config,
+        secret_data,
+    } = plan;
     *current = Some(Arc::new(Update {
         revision,
         config,
-        material,
+        secret_data,
     }));
     true
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{MaterialId, ResolvedValue, SecretKeyRef, TrustAnchorRef};
+use crate::{ResolvedValue, SecretDataId, SecretKeyRef, TrustAnchorRef};
 
 /// Where rateLimit, rateLimitByKey, quota, quotaByKey and limitConnections count.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -62,7 +62,7 @@ pub struct CountersConfig {
     pub url: ResolvedValue,
     /// Authorities to trust instead of the system's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub authorities: Vec<MaterialId>,
+    pub authorities: Vec<SecretDataId>,
     /// What holds while it is away.
     pub on_failure: OnFailure,
 }

@@ -12,15 +12,16 @@ mod dependency;
 mod duration;
 mod expression;
 mod gateway;
+mod gateway_config;
+mod hash;
 pub mod htpasswd;
 mod identity;
 mod limits;
-mod material;
 mod names;
+mod parts;
 pub mod path;
 pub mod policy;
-mod rendered;
-mod shard;
+mod secret_data;
 mod telemetry;
 mod timestamp;
 mod url_text;
@@ -40,23 +41,24 @@ pub use expression::{Expression, ExpressionKind};
 pub use gateway::{
     ClientCertificates, Drain, GatewayLimits, GatewayTimeouts, Protocol, TlsVersion,
 };
-pub use identity::ObjectKey;
-pub use limits::{ApiLimits, ApiTimeouts, LiveAccess, OnChange, OnExceed, Rate};
-pub use material::{ConfigMapKeyRef, Material, MaterialId, SecretKeyRef, key_hash};
-pub use names::{
-    ANNOTATION_CONFIG_ERROR, ANNOTATION_REJECTED, ANNOTATION_REVISION, ANNOTATION_UNREACHABLE,
-    DEFAULT_KEY_HEADER, DEFAULT_KEY_QUERY, INDEX_KEY, LABEL_GATEWAY, LABEL_PART, MATERIAL_KEY,
-    PART_ACK, PART_INDEX, PART_MATERIAL, PART_SHARD, SHARD_KEY, index_name,
-};
-pub use rendered::{
+pub use gateway_config::{
     ApiConfig, ClientAuthConfig, GatewayConfig, GatewaySettings, KeyNames, ListenerConfig,
     ListenerTlsConfig, PathMatch, ProductConfig, Rejected, SubscriptionConfig, SubscriptionScope,
     UrlScheme,
 };
-pub use shard::{
-    AssembleError, FORMAT_VERSION, HARD_LIMIT_BYTES, Index, PartRef, Rendered, Shard, assemble,
-    render, sha256,
+pub use hash::{key_hash, sha256};
+pub use identity::ObjectKey;
+pub use limits::{ApiLimits, ApiTimeouts, LiveAccess, OnChange, OnExceed, Rate};
+pub use names::{
+    ANNOTATION_CONFIG_ERROR, ANNOTATION_REJECTED, ANNOTATION_REVISION, ANNOTATION_UNREACHABLE,
+    DEFAULT_KEY_HEADER, DEFAULT_KEY_QUERY, INDEX_KEY, LABEL_GATEWAY, LABEL_PART, PART_ACK,
+    PART_INDEX, PART_SECRET_DATA, PART_SHARD, SECRET_DATA_KEY, SHARD_KEY, index_name,
 };
+pub use parts::{
+    AssembleError, ConfigIndex, ConfigParts, FORMAT_VERSION, HARD_LIMIT_BYTES, PartRef, Shard,
+    assemble, split_config,
+};
+pub use secret_data::{ConfigMapKeyRef, SecretData, SecretDataId, SecretKeyRef};
 pub use telemetry::{
     AccessLog, InvalidLineTemplate, LineField, LineKind, LinePiece, LineTemplate, LogFormat,
     LogSampling, MessageLabel, MetricLabels, Telemetry, TextLines, TraceExport,

@@ -8,8 +8,8 @@ pub const LABEL_PART: &str = "tidegate.dev/part";
 pub const PART_INDEX: &str = "index";
 /// [`LABEL_PART`] of a shard ConfigMap.
 pub const PART_SHARD: &str = "shard";
-/// [`LABEL_PART`] of a Secret with material.
-pub const PART_MATERIAL: &str = "material";
+/// [`LABEL_PART`] of a Secret with secret data.
+pub const PART_SECRET_DATA: &str = "material";
 /// [`LABEL_PART`] of a gateway pod's Lease.
 pub const PART_ACK: &str = "ack";
 /// Annotation of a pod's Lease: the revision it serves.
@@ -25,8 +25,8 @@ pub const ANNOTATION_CONFIG_ERROR: &str = "tidegate.dev/config-error";
 pub const INDEX_KEY: &str = "index.json";
 /// Data key of a shard ConfigMap.
 pub const SHARD_KEY: &str = "shard.json";
-/// Data key of a Secret with material.
-pub const MATERIAL_KEY: &str = "material.json";
+/// Data key of a Secret with secret data.
+pub const SECRET_DATA_KEY: &str = "material.json";
 /// Header that carries the subscription key unless configured otherwise (Azure API Management's).
 pub const DEFAULT_KEY_HEADER: &str = "Ocp-Apim-Subscription-Key";
 /// Query parameter that carries the subscription key unless configured otherwise.

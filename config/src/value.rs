@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ConfigMapKeyRef, MaterialId, SecretKeyRef};
+use crate::{ConfigMapKeyRef, SecretDataId, SecretKeyRef};
 
 /// A named value as resources declare it: exactly one of value, secretKeyRef, configMapKeyRef.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -34,6 +34,6 @@ pub struct NamedValue {
 pub enum ResolvedValue {
     /// Plain text.
     Plain(String),
-    /// Secret text, found in the material.
-    Secret(MaterialId),
+    /// Secret text, found in the secret data.
+    Secret(SecretDataId),
 }

@@ -49,7 +49,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use tidegate_config::{Dependency, Material, MaterialId, ObjectKey, ResolvedValue, Unreachable};
+use tidegate_config::{
+    Dependency, ObjectKey, ResolvedValue, SecretData, SecretDataId, Unreachable,
+};
 use tokio::runtime::Handle;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -192,8 +194,8 @@ impl Services {
 }
 
 /// All of them in PEM form; `None`: the system's.
-fn authorities(ids: &[MaterialId], material: &Material) -> Option<Vec<u8>> {
-    let bytes = ids.iter().filter_map(|id| material.get(id));
+fn authorities(ids: &[SecretDataId], secret_data: &SecretData) -> Option<Vec<u8>> {
+    let bytes = ids.iter().filter_map(|id| secret_data.get(id));
     (!ids.is_empty()).then(|| bytes.collect::<Vec<_>>().join(&b'\n'))
 }
 
@@ -205,14 +207,14 @@ impl Services {
             let url = match &counters.url {
                 ResolvedValue::Plain(url) => url.clone(),
                 ResolvedValue::Secret(id) => {
-                    let bytes = update.material.get(id).unwrap_or_default();
+                    let bytes = update.secret_data.get(id).unwrap_or_default();
                     String::from_utf8_lossy(bytes).into_owned()
                 }
             };
             shared_counters::Settings {
                 gateway: settings.key.clone(),
                 url,
-                authorities: authorities(&counters.authorities, &update.material),
+                authorities: authorities(&counters.authorities, &update.secret_data),
                 on_failure: counters.on_failure,
             }
         });
@@ -328,7 +330,7 @@ pub(crate) struct Context<'a> {
     pub(crate) namespace: &'a str,
     /// The object itself.
     pub(crate) object: &'a ObjectKey,
-    pub(crate) material: &'a Material,
+    pub(crate) secret_data: &'a SecretData,
     pub(crate) services: &'a Services,
 }
 

@@ -11,7 +11,9 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use tidegate_config::{AssembleError, INDEX_KEY, Index, ObjectKey, Rendered, render};
+use tidegate_config::{
+    AssembleError, ConfigIndex, ConfigParts, INDEX_KEY, ObjectKey, split_config,
+};
 
 use crate::update::Update;
 
@@ -82,10 +84,11 @@ impl StateDir {
     /// The configuration in it.
     pub async fn load(&self) -> Result<Update, LoadError> {
         let text = self.read_index().await?;
-        let index: Index = serde_json::from_str(&text).map_err(|source| LoadError::Index {
-            path: self.path.join(INDEX_KEY),
-            source,
-        })?;
+        let index: ConfigIndex =
+            serde_json::from_str(&text).map_err(|source| LoadError::Index {
+                path: self.path.join(INDEX_KEY),
+                source,
+            })?;
         let mut parts = BTreeMap::new();
         for part in index.shards.iter().chain(&index.secrets) {
             // A name with a path in it would lead out of the directory.
@@ -105,7 +108,7 @@ impl StateDir {
 
     /// Replaces the configuration in it. Blocks on files; not for a worker.
     pub fn save(&self, update: &Update) -> Result<(), SaveError> {
-        let rendered = render(&update.config, &update.material, update.revision)
+        let rendered = split_config(&update.config, &update.secret_data, update.revision)
             .map_err(SaveError::TooLarge)?;
         let mut builder = std::fs::DirBuilder::new();
         let created = builder.recursive(true).mode(0o700).create(&self.path);
@@ -127,7 +130,7 @@ impl StateDir {
     }
 
     /// What cannot be removed now is removed after the next save.
-    fn remove_unnamed(&self, rendered: &Rendered) {
+    fn remove_unnamed(&self, rendered: &ConfigParts) {
         let named: BTreeSet<PathBuf> = rendered
             .shards
             .keys()

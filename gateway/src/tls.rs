@@ -22,7 +22,9 @@ use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, version};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use tidegate_config::{ClientCertificates, ListenerTlsConfig, Material, MaterialId, TlsVersion};
+use tidegate_config::{
+    ClientCertificates, ListenerTlsConfig, SecretData, SecretDataId, TlsVersion,
+};
 
 pub(crate) use client_auth::{ClientAuth, Demand};
 
@@ -36,17 +38,17 @@ const HTTP_1_1: &[u8] = b"http/1.1";
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvalidTls {
     #[error("{0} is missing")]
-    Missing(MaterialId),
+    Missing(SecretDataId),
     #[error("{0} is not PEM")]
-    Pem(MaterialId, #[source] rustls_pki_types::pem::Error),
+    Pem(SecretDataId, #[source] rustls_pki_types::pem::Error),
     #[error("{0} holds no certificate")]
-    Empty(MaterialId),
+    Empty(SecretDataId),
     #[error("{0} and its private key cannot be used")]
-    Unusable(MaterialId, #[source] rustls::Error),
+    Unusable(SecretDataId, #[source] rustls::Error),
     #[error("{0} holds a certificate that cannot be an authority's")]
-    Authority(MaterialId, #[source] rustls::Error),
+    Authority(SecretDataId, #[source] rustls::Error),
     #[error("the authorities of {0} cannot be used")]
-    Authorities(MaterialId, #[source] VerifierBuilderError),
+    Authorities(SecretDataId, #[source] VerifierBuilderError),
     #[error("no certificate is configured")]
     None,
     #[error("failed to set up TLS")]
@@ -86,11 +88,11 @@ impl ServerTls {
     pub(crate) fn compile(
         tls: &ListenerTlsConfig,
         http2: bool,
-        material: &Material,
+        secret_data: &SecretData,
         basis: &TlsBasis,
         previous: Option<&Arc<Self>>,
     ) -> Result<Arc<Self>, InvalidTls> {
-        let fingerprint = fingerprint(tls, http2, material);
+        let fingerprint = fingerprint(tls, http2, secret_data);
         let same = |before: &&Arc<Self>| before.fingerprint.as_ref() == fingerprint.as_ref();
         if let Some(unchanged) = previous.filter(same) {
             return Ok(Arc::clone(unchanged));
@@ -101,7 +103,7 @@ impl ServerTls {
         };
         let client_auth = tls.client_auth.as_ref();
         let client_auth = client_auth
-            .map(|auth| ClientAuth::compile(auth, material, &basis.provider))
+            .map(|auth| ClientAuth::compile(auth, secret_data, &basis.provider))
             .transpose()?;
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&basis.provider))
             .with_protocol_versions(versions)
@@ -112,7 +114,7 @@ impl ServerTls {
             })
             .with_cert_resolver(Arc::new(Certificates::load(
                 tls,
-                material,
+                secret_data,
                 &basis.provider,
             )?));
         let known = if http2 {
@@ -144,7 +146,7 @@ impl ServerTls {
     }
 }
 
-fn fingerprint(tls: &ListenerTlsConfig, http2: bool, material: &Material) -> digest::Digest {
+fn fingerprint(tls: &ListenerTlsConfig, http2: bool, secret_data: &SecretData) -> digest::Digest {
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(&[u8::from(tls.min_version == TlsVersion::V1_3)]);
     context.update(&[u8::from(http2)]);
@@ -153,7 +155,7 @@ fn fingerprint(tls: &ListenerTlsConfig, http2: bool, material: &Material) -> dig
     let pairs = tls.certificates.iter();
     let pairs = pairs.flat_map(|(chain, key)| [chain, key]);
     for id in pairs.chain(auth.map(|auth| &auth.ca)) {
-        let bytes = material.get(id).unwrap_or_default();
+        let bytes = secret_data.get(id).unwrap_or_default();
         context.update(&bytes.len().to_be_bytes());
         context.update(bytes);
     }
@@ -173,12 +175,12 @@ struct Certificates {
 impl Certificates {
     fn load(
         tls: &ListenerTlsConfig,
-        material: &Material,
+        secret_data: &SecretData,
         provider: &CryptoProvider,
     ) -> Result<Self, InvalidTls> {
         let mut found = None;
         for (chain, key) in &tls.certificates {
-            let certified = Arc::new(certified_key(chain, key, material, provider)?);
+            let certified = Arc::new(certified_key(chain, key, secret_data, provider)?);
             let all = found.get_or_insert_with(|| Self {
                 exact: HashMap::new(),
                 wildcard: HashMap::new(),
@@ -212,13 +214,13 @@ impl ResolvesServerCert for Certificates {
 
 /// A certificate chain with its private key, both PEM.
 pub(crate) fn certified_key(
-    chain: &MaterialId,
-    key: &MaterialId,
-    material: &Material,
+    chain: &SecretDataId,
+    key: &SecretDataId,
+    secret_data: &SecretData,
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, InvalidTls> {
-    let certificates = certificates(chain, material)?;
-    let bytes = material
+    let certificates = certificates(chain, secret_data)?;
+    let bytes = secret_data
         .get(key)
         .ok_or_else(|| InvalidTls::Missing(key.clone()))?;
     let private = PrivateKeyDer::from_pem_slice(bytes);
@@ -229,10 +231,10 @@ pub(crate) fn certified_key(
 
 /// All certificates of a PEM text.
 pub(crate) fn certificates(
-    id: &MaterialId,
-    material: &Material,
+    id: &SecretDataId,
+    secret_data: &SecretData,
 ) -> Result<Vec<CertificateDer<'static>>, InvalidTls> {
-    let bytes = material
+    let bytes = secret_data
         .get(id)
         .ok_or_else(|| InvalidTls::Missing(id.clone()))?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();

@@ -1,6 +1,6 @@
 //! What a source yields: one whole revision, put together and checked, not yet compiled.
 
-use tidegate_config::{AssembleError, GatewayConfig, Index, Material, assemble};
+use tidegate_config::{AssembleError, ConfigIndex, GatewayConfig, SecretData, assemble};
 
 /// One whole revision of a Gateway's configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,22 +9,22 @@ pub struct Update {
     pub revision: u64,
     /// What to serve.
     pub config: GatewayConfig,
-    /// The sensitive material that `config` refers to by id.
-    pub material: Material,
+    /// The secret data that `config` refers to by id.
+    pub secret_data: SecretData,
 }
 
 impl Update {
     /// Puts an update together from an index and its parts, or says which part is wrong.
     pub fn assemble<'a>(
-        index: &Index,
+        index: &ConfigIndex,
         shard: impl Fn(&str) -> Option<&'a str>,
         secret: impl Fn(&str) -> Option<&'a str>,
     ) -> Result<Self, AssembleError> {
-        let (config, material) = assemble(index, shard, secret)?;
+        let (config, secret_data) = assemble(index, shard, secret)?;
         Ok(Self {
             revision: index.revision,
             config,
-            material,
+            secret_data,
         })
     }
 }

@@ -209,8 +209,8 @@ impl Pass {
         for (key, published) in &self.published {
             if let Some(published) = published {
                 world.previous.insert(key.clone(), published.config.clone());
-                let material = published.material.clone();
-                world.previous_material.insert(key.clone(), material);
+                let secret_data = published.secret_data.clone();
+                world.previous_secret_data.insert(key.clone(), secret_data);
             }
         }
         world

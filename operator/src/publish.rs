@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
-use tidegate_config::{GatewayConfig, Index, Material, ObjectKey, Rendered};
+use tidegate_config::{ConfigIndex, ConfigParts, GatewayConfig, ObjectKey, SecretData};
 use tidegate_plan::GatewayPlan;
 use tokio::time::Instant;
 
@@ -122,7 +122,10 @@ impl Publication<'_> {
         plan: GatewayPlan,
         published: &mut Option<Published>,
     ) -> Result<Option<New>, PublishError> {
-        let GatewayPlan { config, material } = plan;
+        let GatewayPlan {
+            config,
+            secret_data,
+        } = plan;
         let known = published.as_ref().map_or(0, |p| p.index.revision);
         let seen = match live_revision(self.writer, self.site.key) {
             // What is published decides: a pod's word must not drive revisions up.
@@ -132,25 +135,25 @@ impl Publication<'_> {
         // A revision above ours that we did not write could hold anything.
         let overtaken = seen > known;
         if let Some(published) = published.as_ref()
-            && published.has(&config, &material)
+            && published.has(&config, &secret_data)
             && !overtaken
         {
             return Ok(None);
         }
         let revision = next_revision([known, seen]);
-        let rendered = tidegate_config::render(&config, &material, revision)
+        let rendered = tidegate_config::split_config(&config, &secret_data, revision)
             .map_err(PublishError::TooLarge)?;
         let bytes = size(&rendered);
         if let Some(published) = published.as_mut()
             && same_parts(&published.index, &rendered.index)
             && !overtaken
         {
-            published.becomes(config, material, bytes);
+            published.becomes(config, secret_data, bytes);
             return Ok(None);
         }
         Ok(Some(New {
             config,
-            material,
+            secret_data,
             rendered,
         }))
     }
@@ -158,7 +161,7 @@ impl Publication<'_> {
     /// Makes sure that every part is there as it should be.
     async fn ensure_parts(
         &self,
-        index: &Index,
+        index: &ConfigIndex,
         new: Option<&New>,
         published: Option<&Published>,
     ) -> Result<(), PublishError> {
@@ -187,7 +190,7 @@ impl Publication<'_> {
         Ok(())
     }
 
-    async fn create_part(&self, part: &Part, rendered: &Rendered) -> Result<(), PublishError> {
+    async fn create_part(&self, part: &Part, rendered: &ConfigParts) -> Result<(), PublishError> {
         let text = part
             .text(rendered)
             .ok_or_else(|| PublishError::Lost(part.key.clone()))?;
@@ -323,8 +326,8 @@ fn access_keys(gateway: &ObjectKey) -> impl Iterator<Item = OwnedKey> {
 /// New content of a Gateway.
 struct New {
     config: GatewayConfig,
-    material: Material,
-    rendered: Rendered,
+    secret_data: SecretData,
+    rendered: ConfigParts,
 }
 
 impl New {
@@ -335,8 +338,8 @@ impl New {
         let (history, retired) = match before {
             Some(before) => {
                 let changed = difference(
-                    (&before.config, &before.material),
-                    (&self.config, &self.material),
+                    (&before.config, &before.secret_data),
+                    (&self.config, &self.secret_data),
                 );
                 let mut history = before.history;
                 history.record(revision, changed, now);
@@ -351,7 +354,7 @@ impl New {
         Published {
             bytes: size(&self.rendered),
             config: Arc::new(self.config),
-            material: Arc::new(self.material),
+            secret_data: Arc::new(self.secret_data),
             index,
             history,
             retired,
@@ -360,17 +363,17 @@ impl New {
     }
 }
 
-fn same_parts(a: &Index, b: &Index) -> bool {
+fn same_parts(a: &ConfigIndex, b: &ConfigIndex) -> bool {
     a.format == b.format && a.shards == b.shards && a.secrets == b.secrets
 }
 
-fn size(rendered: &Rendered) -> usize {
+fn size(rendered: &ConfigParts) -> usize {
     let texts = rendered.shards.values().chain(rendered.secrets.values());
     texts.map(String::len).sum()
 }
 
 /// Secrets that pods may read: those of this revision, and those that a pod may still need.
-fn secret_names(index: &Index, published: Option<&Published>) -> Vec<String> {
+fn secret_names(index: &ConfigIndex, published: Option<&Published>) -> Vec<String> {
     let current = index.secrets.iter().map(|part| part.name.clone());
     let before = published.into_iter().flat_map(|published| {
         let retired = published.retired.keys();

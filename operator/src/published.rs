@@ -7,7 +7,7 @@ mod pods;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tidegate_config::{GatewayConfig, Index, Material, ObjectKey, Rendered};
+use tidegate_config::{ConfigIndex, ConfigParts, GatewayConfig, ObjectKey, SecretData};
 use tokio::time::Instant;
 
 use crate::owned::OwnedKey;
@@ -20,9 +20,9 @@ pub(crate) use pods::{Applied, Pods};
 #[derive(Debug)]
 pub(crate) struct Published {
     pub(crate) config: Arc<GatewayConfig>,
-    pub(crate) material: Arc<Material>,
+    pub(crate) secret_data: Arc<SecretData>,
     /// The index of this revision.
-    pub(crate) index: Index,
+    pub(crate) index: ConfigIndex,
     pub(crate) history: History,
     /// Parts that this revision no longer names, and since when.
     pub(crate) retired: BTreeMap<OwnedKey, Retired>,
@@ -43,13 +43,13 @@ pub(crate) struct Retired {
 impl Published {
     /// What was found in the cluster; nothing is known of who has what in it.
     pub(crate) fn found(
-        (config, material): (GatewayConfig, Material),
-        (index, bytes): (Index, usize),
+        (config, secret_data): (GatewayConfig, SecretData),
+        (index, bytes): (ConfigIndex, usize),
         complete: bool,
     ) -> Self {
         Self {
             config: Arc::new(config),
-            material: Arc::new(material),
+            secret_data: Arc::new(secret_data),
             history: History::starting_at(index.revision),
             index,
             retired: BTreeMap::new(),
@@ -58,22 +58,22 @@ impl Published {
         }
     }
 
-    /// Is the content that of `config` and `material`?
-    pub(crate) fn has(&self, config: &GatewayConfig, material: &Material) -> bool {
-        self.complete && *self.config == *config && *self.material == *material
+    /// Is the content that of `config` and `secret_data`?
+    pub(crate) fn has(&self, config: &GatewayConfig, secret_data: &SecretData) -> bool {
+        self.complete && *self.config == *config && *self.secret_data == *secret_data
     }
 
     /// The same parts turned out to be made of this.
-    pub(crate) fn becomes(&mut self, config: GatewayConfig, material: Material, bytes: usize) {
+    pub(crate) fn becomes(&mut self, config: GatewayConfig, secret_data: SecretData, bytes: usize) {
         self.config = Arc::new(config);
-        self.material = Arc::new(material);
+        self.secret_data = Arc::new(secret_data);
         self.bytes = bytes;
         self.complete = true;
     }
 
     /// Index and parts once more.
-    pub(crate) fn render(&self) -> Result<Rendered, ObjectKey> {
-        tidegate_config::render(&self.config, &self.material, self.index.revision)
+    pub(crate) fn render(&self) -> Result<ConfigParts, ObjectKey> {
+        tidegate_config::split_config(&self.config, &self.secret_data, self.index.revision)
     }
 }
 

@@ -8,7 +8,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use serde_json::{Value, json};
 use tidegate_api::Gateway;
 use tidegate_config::{
-    ApiConfig, GatewayConfig, GatewaySettings, Index, Material, ObjectKey, PartRef,
+    ApiConfig, ConfigIndex, GatewayConfig, GatewaySettings, ObjectKey, PartRef, SecretData,
 };
 use tokio::time::Instant;
 
@@ -84,12 +84,12 @@ pub(crate) fn api_config(namespace: &str, name: &str) -> ApiConfig {
     }))
 }
 
-pub(crate) fn index(revision: u64, shards: &[&str]) -> Index {
+pub(crate) fn index(revision: u64, shards: &[&str]) -> ConfigIndex {
     let part = |name: &&str| PartRef {
         name: (*name).to_owned(),
         sha256: "0".repeat(64),
     };
-    Index {
+    ConfigIndex {
         format: tidegate_config::FORMAT_VERSION,
         revision,
         gateway: ObjectKey::new("shop", "edge"),
@@ -101,7 +101,7 @@ pub(crate) fn index(revision: u64, shards: &[&str]) -> Index {
 pub(crate) fn published(revision: u64) -> Published {
     let config = gateway_config("shop", "edge");
     Published::found(
-        (config, Material::default()),
+        (config, SecretData::default()),
         (index(revision, &[]), 0),
         true,
     )

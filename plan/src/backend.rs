@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tidegate_api::{Backend, Reason};
 use tidegate_config::policy::{Policy, Section, Step};
-use tidegate_config::{BackendProxy, MaterialId, PoolMember, TrustAnchorRef};
+use tidegate_config::{BackendProxy, PoolMember, SecretDataId, TrustAnchorRef};
 use tidegate_expr::Template;
 use url::Url;
 
@@ -110,7 +110,7 @@ fn check_proxy(
             );
             return Err(at(Problem::unresolved(Reason::InvalidMaterial, text)));
         }
-        references.keep(MaterialId::secret(namespace, name, key), &bytes);
+        references.keep(SecretDataId::secret(namespace, name, key), &bytes);
     }
     Ok(())
 }
@@ -223,7 +223,7 @@ pub(crate) fn key_pair(
     namespace: &str,
     name: &str,
     references: &mut References<'_>,
-) -> Result<(MaterialId, MaterialId), Problem> {
+) -> Result<(SecretDataId, SecretDataId), Problem> {
     let chain = references.secret(namespace, name, TLS_CERTIFICATE)?;
     let key = references.secret(namespace, name, TLS_PRIVATE_KEY)?;
     let invalid = |key: &str, what: &str| {
@@ -243,10 +243,10 @@ pub(crate) fn key_pair(
 }
 
 /// Ids of certificate chain and private key of a kubernetes.io/tls Secret.
-pub(crate) fn key_pair_ids(namespace: &str, name: &str) -> (MaterialId, MaterialId) {
+pub(crate) fn key_pair_ids(namespace: &str, name: &str) -> (SecretDataId, SecretDataId) {
     (
-        MaterialId::secret(namespace, name, TLS_CERTIFICATE),
-        MaterialId::secret(namespace, name, TLS_PRIVATE_KEY),
+        SecretDataId::secret(namespace, name, TLS_CERTIFICATE),
+        SecretDataId::secret(namespace, name, TLS_PRIVATE_KEY),
     )
 }
 
@@ -255,7 +255,7 @@ pub(crate) fn trust_anchor(
     namespace: &str,
     reference: &TrustAnchorRef,
     references: &mut References<'_>,
-) -> Result<MaterialId, Problem> {
+) -> Result<SecretDataId, Problem> {
     let bytes = references.trust_anchor(namespace, reference)?;
     if !pem::is_certificates(&bytes) {
         let TrustAnchorRef { kind, name, key } = reference;
@@ -263,7 +263,7 @@ pub(crate) fn trust_anchor(
             format!("key \"{key}\" of {kind:?} {namespace}/{name} is not a certificate in PEM");
         return Err(Problem::unresolved(Reason::InvalidMaterial, text));
     }
-    let id = MaterialId::of_trust_anchor(namespace, reference);
+    let id = SecretDataId::of_trust_anchor(namespace, reference);
     references.keep(id.clone(), &bytes);
     Ok(id)
 }

@@ -2,7 +2,7 @@
 
 use tidegate_api::Reason;
 use tidegate_config::{
-    Counters, CountersConfig, Material, MaterialId, ObjectKey, RedisCounters, ResolvedValue,
+    Counters, CountersConfig, ObjectKey, RedisCounters, ResolvedValue, SecretData, SecretDataId,
     SecretKeyRef, is_counters_url, is_secure_counters_url,
 };
 
@@ -15,7 +15,7 @@ use crate::references::References;
 pub(crate) fn resolve(
     gateway: &ObjectKey,
     counters: &Counters,
-    previous: Option<&Material>,
+    previous: Option<&SecretData>,
     references: &mut References<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<CountersConfig> {
@@ -32,7 +32,7 @@ pub(crate) fn resolve(
     let secure = match &url {
         ResolvedValue::Plain(url) => is_secure_counters_url(url),
         ResolvedValue::Secret(id) => references
-            .material
+            .secret_data
             .get(id)
             .is_some_and(|bytes| std::str::from_utf8(bytes).is_ok_and(is_secure_counters_url)),
     };
@@ -51,7 +51,7 @@ pub(crate) fn resolve(
         ca_refs,
         ..
     } = redis;
-    let authority = |anchor| MaterialId::of_trust_anchor(&gateway.namespace, anchor);
+    let authority = |anchor| SecretDataId::of_trust_anchor(&gateway.namespace, anchor);
     Some(CountersConfig {
         url,
         authorities: ca_refs.iter().map(authority).collect(),
@@ -62,11 +62,11 @@ pub(crate) fn resolve(
 fn from_secret(
     gateway: &ObjectKey,
     reference: &SecretKeyRef,
-    previous: Option<&Material>,
+    previous: Option<&SecretData>,
     references: &mut References<'_>,
     problems: &mut Vec<Problem>,
 ) -> ResolvedValue {
-    let id = MaterialId::of_secret_ref(&gateway.namespace, reference);
+    let id = SecretDataId::of_secret_ref(&gateway.namespace, reference);
     let found = references.secret_ref(&gateway.namespace, reference);
     let found = found.and_then(|bytes| {
         let is_url = std::str::from_utf8(&bytes).is_ok_and(is_counters_url);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use tidegate_api::{Gateway, Listener, Reason};
 use tidegate_config::policy::{InboundStep, OnHandshake, ReturnResponse};
 use tidegate_config::{
-    ApiConfig, GatewaySettings, ListenerConfig, Material, NamedValue, ObjectKey, Protocol,
-    ResolvedValue,
+    ApiConfig, GatewaySettings, ListenerConfig, NamedValue, ObjectKey, Protocol, ResolvedValue,
+    SecretData,
 };
 
 use crate::counters;
@@ -66,9 +66,9 @@ pub(crate) fn check<'a>(
     let mut problems = policies.problems.clone();
     let previous = world.previous.get(key).map(|config| &config.settings);
     let trusted_proxies = trusted_proxies(&spec.trusted_proxies, previous, &mut problems);
-    let material = world.previous_material.get(key).map(AsRef::as_ref);
-    let counters = counters::resolve(key, &spec.counters, material, references, &mut problems);
-    let (listeners, rendered) = listeners(key, gateway, material, references);
+    let secret_data = world.previous_secret_data.get(key).map(AsRef::as_ref);
+    let counters = counters::resolve(key, &spec.counters, secret_data, references, &mut problems);
+    let (listeners, rendered) = listeners(key, gateway, secret_data, references);
     let global = global_policies(policies, generation_of(gateway), previous);
     let settings = GatewaySettings {
         key: key.clone(),
@@ -215,7 +215,7 @@ fn trusted_proxies(
 fn listeners(
     key: &ObjectKey,
     gateway: &Gateway,
-    material: Option<&Material>,
+    secret_data: Option<&SecretData>,
     references: &mut References<'_>,
 ) -> (Vec<ListenerDraft>, Vec<ListenerConfig>) {
     let mut drafts: Vec<ListenerDraft> = Vec::new();
@@ -225,7 +225,7 @@ fn listeners(
         let usable = problems.is_empty();
         let tls = Tls {
             namespace: &key.namespace,
-            material,
+            secret_data,
         }
         .check(listener, references, &mut problems);
         let tls_ready = listener.protocol == Protocol::Ws || tls.is_some();

@@ -2,7 +2,7 @@
 
 use tidegate_api::{Listener, ListenerTls};
 use tidegate_config::{
-    ClientAuthConfig, ClientCertificates, ListenerTlsConfig, Material, MaterialId,
+    ClientAuthConfig, ClientCertificates, ListenerTlsConfig, SecretData, SecretDataId,
 };
 
 use crate::backend::{key_pair, key_pair_ids, trust_anchor};
@@ -13,7 +13,7 @@ use crate::references::References;
 pub(crate) struct Tls<'a> {
     pub(crate) namespace: &'a str,
     /// What the Gateway had until now.
-    pub(crate) material: Option<&'a Material>,
+    pub(crate) secret_data: Option<&'a SecretData>,
 }
 
 impl Tls<'_> {
@@ -42,7 +42,7 @@ impl Tls<'_> {
         tls: &ListenerTls,
         references: &mut References<'_>,
         problems: &mut Vec<Problem>,
-    ) -> Vec<(MaterialId, MaterialId)> {
+    ) -> Vec<(SecretDataId, SecretDataId)> {
         let mut certificates = Vec::new();
         for (i, reference) in tls.certificate_refs.iter().enumerate() {
             match key_pair(self.namespace, &reference.name, references) {
@@ -79,15 +79,15 @@ impl Tls<'_> {
             Ok(ca) => Ok(Some(ClientAuthConfig { mode, ca })),
             Err(problem) => {
                 problems.push(problem.at("tls.clientCaRef"));
-                let ca = MaterialId::of_trust_anchor(self.namespace, reference);
+                let ca = SecretDataId::of_trust_anchor(self.namespace, reference);
                 let kept = self.had(&ca).then_some(ClientAuthConfig { mode, ca });
                 kept.map(Some).ok_or(())
             }
         }
     }
 
-    fn had(&self, id: &MaterialId) -> bool {
-        self.material
-            .is_some_and(|material| material.get(id).is_some())
+    fn had(&self, id: &SecretDataId) -> bool {
+        self.secret_data
+            .is_some_and(|secret_data| secret_data.get(id).is_some())
     }
 }

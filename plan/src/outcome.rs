@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tidegate_config::{GatewayConfig, Material, ObjectKey};
+use tidegate_config::{GatewayConfig, ObjectKey, SecretData};
 
 use crate::{
     ApiVerdict, GatewayVerdict, PolicyFragmentVerdict, ProductVerdict, SubscriptionVerdict,
@@ -38,8 +38,8 @@ pub struct Plan {
 pub struct GatewayPlan {
     /// The configuration.
     pub config: GatewayConfig,
-    /// The sensitive material it refers to.
-    pub material: Material,
+    /// The secret data it refers to.
+    pub secret_data: SecretData,
 }
 
 /// Keys that have to be generated for a Subscription.

@@ -13,7 +13,7 @@ use crate::product::{self, Products, Rendering};
 use crate::references::References;
 use crate::routes::Routes;
 use crate::subscription::{self, Judged, Surroundings};
-use crate::{GatewayPlan, OnGateway, Plan, ProductVerdict, World, gateway, material, policies};
+use crate::{GatewayPlan, OnGateway, Plan, ProductVerdict, World, gateway, policies, secret_data};
 
 /// Plans, and remembers between two plans what would only be computed again.
 ///
@@ -214,11 +214,17 @@ fn assemble(
         };
         let before = references
             .world
-            .previous_material
+            .previous_secret_data
             .get(&key)
             .map(AsRef::as_ref);
-        let material = material::of(&config, &references.material, before);
-        plan.gateways.insert(key, GatewayPlan { config, material });
+        let secret_data = secret_data::of(&config, &references.secret_data, before);
+        plan.gateways.insert(
+            key,
+            GatewayPlan {
+                config,
+                secret_data,
+            },
+        );
     }
     for (product, active) in judged.active {
         if let Some(verdict) = plan.product_verdicts.get_mut(product) {

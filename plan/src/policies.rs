@@ -18,7 +18,7 @@ use tidegate_config::policy::{
     self, IfExists, OnHandshake, Policy, Section, SetBackend, Step, is_restricted_header,
 };
 use tidegate_config::{
-    HARD_LIMIT_BYTES, InvalidUrlText, MaterialId, NamedValue, ObjectKey, ResolvedValue,
+    HARD_LIMIT_BYTES, InvalidUrlText, NamedValue, ObjectKey, ResolvedValue, SecretDataId,
     SecretKeyRef, check_path, check_url,
 };
 
@@ -179,7 +179,7 @@ impl Scope<'_> {
                 if std::str::from_utf8(&bytes).is_err() {
                     return Err(not_text("Secret", &reference.name, &reference.key));
                 }
-                let id = MaterialId::of_secret_ref(self.namespace, reference);
+                let id = SecretDataId::of_secret_ref(self.namespace, reference);
                 references.keep(id.clone(), &bytes);
                 Ok(ResolvedValue::Secret(id))
             }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_api::Reason;
 use tidegate_config::{
-    ConfigMapKeyRef, HARD_LIMIT_BYTES, Material, MaterialId, ObjectKey, SecretKeyRef,
+    ConfigMapKeyRef, HARD_LIMIT_BYTES, ObjectKey, SecretData, SecretDataId, SecretKeyRef,
     TrustAnchorKind, TrustAnchorRef,
 };
 
@@ -16,15 +16,15 @@ use crate::problem::Problem;
 
 /// A larger piece fits into no part of a rendered configuration: there it is hexadecimal, and one
 /// object may fill half a part.
-const MAX_MATERIAL_BYTES: usize = HARD_LIMIT_BYTES / 4 - 1024;
+const MAX_SECRET_DATA_BYTES: usize = HARD_LIMIT_BYTES / 4 - 1024;
 
-/// Follows references, and notes which objects were named and which material was found.
+/// Follows references, and notes which objects were named and which secret data was found.
 pub(crate) struct References<'a> {
     pub(crate) world: &'a World,
     pub(crate) wanted_secrets: BTreeSet<ObjectKey>,
     pub(crate) wanted_config_maps: BTreeSet<ObjectKey>,
     /// Everything found and usable, of all objects.
-    pub(crate) material: Material,
+    pub(crate) secret_data: SecretData,
     pub(crate) fragments: Fragments<'a>,
     /// How many objects include each fragment.
     pub(crate) users: BTreeMap<ObjectKey, u32>,
@@ -36,7 +36,7 @@ impl<'a> References<'a> {
             world,
             wanted_secrets: BTreeSet::new(),
             wanted_config_maps: BTreeSet::new(),
-            material: Material::default(),
+            secret_data: SecretData::default(),
             fragments: by_key(&world.fragments),
             users: BTreeMap::new(),
         }
@@ -123,8 +123,8 @@ impl<'a> References<'a> {
     }
 
     /// Keeps what was found and proved usable.
-    pub(crate) fn keep(&mut self, id: MaterialId, bytes: &[u8]) {
-        self.material.insert(id, bytes.to_vec());
+    pub(crate) fn keep(&mut self, id: SecretDataId, bytes: &[u8]) {
+        self.secret_data.insert(id, bytes.to_vec());
     }
 }
 
@@ -134,11 +134,11 @@ fn fitting<'a>(
     object: &ObjectKey,
     key: &str,
 ) -> Result<Cow<'a, [u8]>, Problem> {
-    if bytes.len() <= MAX_MATERIAL_BYTES {
+    if bytes.len() <= MAX_SECRET_DATA_BYTES {
         return Ok(bytes);
     }
     let text = format!(
-        "key \"{key}\" of {kind} {object} has {} bytes, at most {MAX_MATERIAL_BYTES} can be used",
+        "key \"{key}\" of {kind} {object} has {} bytes, at most {MAX_SECRET_DATA_BYTES} can be used",
         bytes.len()
     );
     Err(Problem::unresolved(Reason::TooLarge, text))

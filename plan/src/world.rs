@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use tidegate_api::{Gateway, PolicyFragment, Product, Subscription, WebSocketApi};
-use tidegate_config::{GatewayConfig, Material, ObjectKey};
+use tidegate_config::{GatewayConfig, ObjectKey, SecretData};
 
 /// Everything that may influence a plan, the time included.
 #[derive(Clone, Debug, Default)]
@@ -28,8 +28,8 @@ pub struct World {
     pub namespace_labels: BTreeMap<String, BTreeMap<String, String>>,
     /// What each Gateway was last told to serve: where a broken object's last good version is.
     pub previous: BTreeMap<ObjectKey, Arc<GatewayConfig>>,
-    /// The material that went with it.
-    pub previous_material: BTreeMap<ObjectKey, Arc<Material>>,
+    /// The secret data that went with it.
+    pub previous_secret_data: BTreeMap<ObjectKey, Arc<SecretData>>,
     /// Seconds since 1970.
     pub now: i64,
 }

@@ -26,11 +26,14 @@ pub(super) async fn explain(args: &ExplainArgs, mut question: Question) -> anyho
     }
     let mut first = None;
     for (_, gateway) in chosen(plan, args.on.as_deref())? {
-        let GatewayPlan { config, material } = gateway;
+        let GatewayPlan {
+            config,
+            secret_data,
+        } = gateway;
         let update = Update {
             revision: 1,
             config,
-            material,
+            secret_data,
         };
         let explained = tidegate_gateway::explain(update, &question).await?;
         for rejected in &explained.rejected {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{BasicCredentials, ClientCredentials, JwtAlgorithm, RequestTls};
-use crate::shard::sha256;
+use crate::hash::sha256;
 use crate::{Duration, Expression, ExpressionKind, SecretKeyRef};
 
 /// Gives the backend credentials of the gateway. The client's `Authorization` does not get there.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tidegate_config::{BackendProxy, Material, MaterialId};
+use tidegate_config::{BackendProxy, SecretData, SecretDataId};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use url::Url;
 
@@ -18,9 +18,9 @@ pub(crate) enum InvalidProxy {
     #[error("backend.proxy.url is not http://host:port")]
     Url,
     #[error("{0} is missing")]
-    Missing(MaterialId),
+    Missing(SecretDataId),
     #[error("{0} cannot be sent as user name or password")]
-    Credentials(MaterialId),
+    Credentials(SecretDataId),
 }
 
 /// Why a proxy gave no tunnel.
@@ -55,7 +55,7 @@ impl Proxy {
     pub(crate) fn compile(
         config: &BackendProxy,
         namespace: &str,
-        material: &Material,
+        secret_data: &SecretData,
     ) -> Result<Self, InvalidProxy> {
         let url = Url::parse(&config.url).map_err(|_| InvalidProxy::Url)?;
         let host = url.host_str().filter(|host| !host.is_empty());
@@ -67,7 +67,7 @@ impl Proxy {
             return Err(InvalidProxy::Url);
         }
         let credentials = config.credentials_ref.as_deref();
-        let authorization = credentials.map(|name| basic(namespace, name, material));
+        let authorization = credentials.map(|name| basic(namespace, name, secret_data));
         Ok(Self {
             host: host.trim_matches(['[', ']']).to_owned(),
             port,
@@ -126,10 +126,10 @@ fn authority(host: &str, port: u16) -> String {
 }
 
 /// RFC 7617: UTF-8, and no colon in the name, for that ends it.
-fn basic(namespace: &str, name: &str, material: &Material) -> Result<String, InvalidProxy> {
+fn basic(namespace: &str, name: &str, secret_data: &SecretData) -> Result<String, InvalidProxy> {
     let part = |key: &str| {
-        let id = MaterialId::secret(namespace, name, key);
-        let Some(bytes) = material.get(&id) else {
+        let id = SecretDataId::secret(namespace, name, key);
+        let Some(bytes) = secret_data.get(&id) else {
             return Err(InvalidProxy::Missing(id));
         };
         match std::str::from_utf8(bytes) {

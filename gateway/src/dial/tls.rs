@@ -9,7 +9,7 @@ use rustls::client::{Resumption, VerifierBuilderError};
 use rustls::crypto::CryptoProvider;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
-use tidegate_config::{BackendTls, Material, MaterialId};
+use tidegate_config::{BackendTls, SecretData, SecretDataId};
 
 use crate::tls::{InvalidTls, certificates, certified_key};
 use named::Named;
@@ -27,7 +27,7 @@ pub(crate) enum InvalidBackendTls {
     #[error("caRefs")]
     Authority(#[source] InvalidTls),
     #[error("{0} holds a certificate that cannot be an authority")]
-    Anchor(MaterialId, #[source] rustls::Error),
+    Anchor(SecretDataId, #[source] rustls::Error),
     #[error("clientCertificateRef")]
     ClientCertificate(#[source] InvalidTls),
     #[error("caRefs")]
@@ -67,7 +67,7 @@ impl ClientTlsFactory {
         &self,
         tls: &BackendTls,
         namespace: &str,
-        material: &Material,
+        secret_data: &SecretData,
     ) -> Result<ClientTls, InvalidBackendTls> {
         let server_name = tls.server_name.as_ref().map(|name| {
             ServerName::try_from(name.clone())
@@ -83,7 +83,7 @@ impl ClientTlsFactory {
             ca_refs.is_empty() && client_certificate_ref.is_none() && !insecure_skip_verify;
         let config = match self.plain.get() {
             Some(shared) if is_plain => Arc::clone(shared),
-            _ => self.build(tls, None, namespace, material)?,
+            _ => self.build(tls, None, namespace, secret_data)?,
         };
         if is_plain {
             // Whoever comes second uses the first one's from now on.
@@ -101,15 +101,15 @@ impl ClientTlsFactory {
         &self,
         tls: &BackendTls,
         namespace: &str,
-        material: &Material,
+        secret_data: &SecretData,
     ) -> Result<Arc<ClientConfig>, InvalidBackendTls> {
         let ClientTls {
             config,
             server_name,
-        } = self.compile(tls, namespace, material)?;
+        } = self.compile(tls, namespace, secret_data)?;
         match server_name {
             None => Ok(config),
-            Some(name) => self.build(tls, Some(name), namespace, material),
+            Some(name) => self.build(tls, Some(name), namespace, secret_data),
         }
     }
 
@@ -118,7 +118,7 @@ impl ClientTlsFactory {
         tls: &BackendTls,
         expected: Option<ServerName<'static>>,
         namespace: &str,
-        material: &Material,
+        secret_data: &SecretData,
     ) -> Result<Arc<ClientConfig>, InvalidBackendTls> {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
@@ -129,21 +129,21 @@ impl ClientTlsFactory {
                 .dangerous()
                 .with_custom_certificate_verifier(verifier)
         } else if let Some(name) = expected {
-            let roots = self.roots(tls, namespace, material)?;
+            let roots = self.roots(tls, namespace, secret_data)?;
             let verifier = Named::new(name, roots, &self.provider);
             let verifier = verifier.map_err(InvalidBackendTls::Verifier)?;
             builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(verifier))
         } else {
-            builder.with_root_certificates(self.roots(tls, namespace, material)?)
+            builder.with_root_certificates(self.roots(tls, namespace, secret_data)?)
         };
         let mut config = match &tls.client_certificate_ref {
             None => builder.with_no_client_auth(),
             Some(name) => {
-                let part = |key| MaterialId::secret(namespace, name, key);
+                let part = |key| SecretDataId::secret(namespace, name, key);
                 let (chain, key) = (part("tls.crt"), part("tls.key"));
-                let certified = certified_key(&chain, &key, material, &self.provider)
+                let certified = certified_key(&chain, &key, secret_data, &self.provider)
                     .map_err(InvalidBackendTls::ClientCertificate)?;
                 let resolver = rustls::sign::SingleCertAndKey::from(certified);
                 builder.with_client_cert_resolver(Arc::new(resolver))
@@ -158,15 +158,15 @@ impl ClientTlsFactory {
         &self,
         tls: &BackendTls,
         namespace: &str,
-        material: &Material,
+        secret_data: &SecretData,
     ) -> Result<Arc<RootCertStore>, InvalidBackendTls> {
         if tls.ca_refs.is_empty() {
             return Ok(Arc::clone(self.system.get_or_init(system_roots)));
         }
         let mut roots = RootCertStore::empty();
         for reference in &tls.ca_refs {
-            let id = MaterialId::of_trust_anchor(namespace, reference);
-            let found = certificates(&id, material).map_err(InvalidBackendTls::Authority)?;
+            let id = SecretDataId::of_trust_anchor(namespace, reference);
+            let found = certificates(&id, secret_data).map_err(InvalidBackendTls::Authority)?;
             for certificate in found {
                 roots
                     .add(certificate)

@@ -9,7 +9,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use jsonwebtoken::Header;
 use serde_json::{Map, Value as Json};
-use tidegate_config::MaterialId;
+use tidegate_config::SecretDataId;
 use tidegate_config::policy;
 use tidegate_expr::{Value, to_json};
 use tidegate_keys::{SecretLength, SigningKey, library_name};
@@ -148,8 +148,8 @@ impl Signer {
         });
         let field = "backendAuth.signedJwt.secretRef";
         let reference = &policy.secret_ref;
-        let id = MaterialId::of_secret_ref(compiler.context.namespace, reference);
-        let bytes = compiler.context.material.get(&id).ok_or_else(|| {
+        let id = SecretDataId::of_secret_ref(compiler.context.namespace, reference);
+        let bytes = compiler.context.secret_data.get(&id).ok_or_else(|| {
             let problem = format!("the Secret {} has no key {}", reference.name, reference.key);
             compiler.invalid(field, problem)
         })?;

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use serde_json::json;
-use tidegate_config::MaterialId;
+use tidegate_config::SecretDataId;
 use tidegate_config::htpasswd::{self, PasswordHash};
 use tidegate_config::policy;
 use tidegate_expr::from_json;
@@ -48,8 +48,8 @@ impl BasicAuth {
     ) -> Result<Self, InvalidPolicy> {
         let field = "basicAuth.usersSecretRef";
         let reference = &policy.users_secret_ref;
-        let id = MaterialId::of_secret_ref(compiler.context.namespace, reference);
-        let bytes = compiler.context.material.get(&id).ok_or_else(|| {
+        let id = SecretDataId::of_secret_ref(compiler.context.namespace, reference);
+        let bytes = compiler.context.secret_data.get(&id).ok_or_else(|| {
             let problem = format!("the Secret {} has no key {}", reference.name, reference.key);
             compiler.invalid(field, problem)
         })?;

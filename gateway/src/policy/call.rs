@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use rustls::ClientConfig;
 use sha2::{Digest, Sha256};
 use tidegate_config::policy::{self, Outgoing};
-use tidegate_config::{BackendTls, MaterialId};
+use tidegate_config::{BackendTls, SecretDataId};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
@@ -248,7 +248,7 @@ pub(super) fn tls_settings(
     compiler: &Compiler<'_>,
 ) -> Result<([u8; 32], Arc<ClientConfig>), InvalidPolicy> {
     let namespace = compiler.context.namespace;
-    let material = compiler.context.material;
+    let secret_data = compiler.context.secret_data;
     let calls = &compiler.context.services.calls;
     let tls = BackendTls {
         ca_refs: tls.map(|tls| tls.ca_refs.clone()).unwrap_or_default(),
@@ -264,15 +264,15 @@ pub(super) fn tls_settings(
     add(&[u8::from(tls.insecure_skip_verify)]);
     add(tls.server_name.as_deref().unwrap_or_default().as_bytes());
     let anchors = tls.ca_refs.iter();
-    let anchors = anchors.map(|anchor| MaterialId::of_trust_anchor(namespace, anchor));
+    let anchors = anchors.map(|anchor| SecretDataId::of_trust_anchor(namespace, anchor));
     let pair = tls.client_certificate_ref.iter().flat_map(|name| {
-        ["tls.crt", "tls.key"].map(|key| MaterialId::secret(namespace, name, key))
+        ["tls.crt", "tls.key"].map(|key| SecretDataId::secret(namespace, name, key))
     });
     for piece in anchors.chain(pair) {
         add(piece.as_str().as_bytes());
-        add(material.get(&piece).unwrap_or_default());
+        add(secret_data.get(&piece).unwrap_or_default());
     }
-    let compiled = calls.tls.compile_named(&tls, namespace, material);
+    let compiled = calls.tls.compile_named(&tls, namespace, secret_data);
     let compiled =
         compiled.map_err(|error| compiler.invalid(&format!("{at}.tls"), text_of(&error)))?;
     Ok((id.finalize().into(), compiled))
@@ -308,8 +308,8 @@ pub(super) fn token_source(
     let url = Url::parse(&oauth2.token_url);
     let url =
         url.map_err(|error| compiler.invalid(&format!("{at}.tokenUrl"), error.to_string()))?;
-    let id = MaterialId::of_secret_ref(compiler.context.namespace, &oauth2.secret_ref);
-    let secret = compiler.context.material.get(&id).ok_or_else(|| {
+    let id = SecretDataId::of_secret_ref(compiler.context.namespace, &oauth2.secret_ref);
+    let secret = compiler.context.secret_data.get(&id).ok_or_else(|| {
         let reference = &oauth2.secret_ref;
         let problem = format!("the Secret {} has no key {}", reference.name, reference.key);
         compiler.invalid(&format!("{at}.secretRef"), problem)

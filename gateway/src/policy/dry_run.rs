@@ -112,7 +112,7 @@ fn note(exchange: &mut Exchange, note: impl FnOnce(&mut DryRun)) {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
-    use tidegate_config::Material;
+    use tidegate_config::SecretData;
 
     use super::DryRun;
     use crate::exchange::Exchange;
@@ -165,7 +165,11 @@ mod tests {
             ),
         ] {
             let services = services();
-            let pipeline = pipeline(json!({"inbound": [step]}), &Material::default(), &services);
+            let pipeline = pipeline(
+                json!({"inbound": [step]}),
+                &SecretData::default(),
+                &services,
+            );
             let mut held = Vec::new();
             for _ in 0..passes {
                 for _ in 0..5 {
@@ -189,7 +193,11 @@ mod tests {
         let step = json!({"rateLimitByKey": {
             "key": "'all'", "calls": 5, "period": "60s", "remainingVariable": "left",
         }});
-        let pipeline = pipeline(json!({"inbound": [step]}), &Material::default(), &services);
+        let pipeline = pipeline(
+            json!({"inbound": [step]}),
+            &SecretData::default(),
+            &services,
+        );
         let left = |exchange: &Exchange| format!("{:?}", exchange.evaluation.variable("vars"));
         for _ in 0..3 {
             let (mut asked, mut real) = (asking(), exchange(&[]));
@@ -206,7 +214,7 @@ mod tests {
             {"cacheStore": {"key": "'k'", "value": "'v'", "for": "60s"}},
             {"emitMetric": {"name": "seen_total"}},
         ]});
-        let pipeline = pipeline(steps, &Material::default(), &services);
+        let pipeline = pipeline(steps, &SecretData::default(), &services);
         pipeline.inbound(&mut asking(), &services).await.unwrap();
         let values = services.values.of("apps");
         values.run_pending_tasks().await;

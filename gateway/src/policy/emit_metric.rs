@@ -77,7 +77,7 @@ fn amount(text: &str) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use tidegate_config::Material;
+    use tidegate_config::SecretData;
 
     use crate::policy::tests::{compile_error, exchange, pipeline, refused, services};
     use crate::refusal::Reason;
@@ -92,7 +92,7 @@ mod tests {
             ]}},
             {"emitMetric": {"name": "weight", "value": "${request.header('x-weight')}"}},
         ]});
-        let pipeline = pipeline(steps, &Material::default(), &services);
+        let pipeline = pipeline(steps, &SecretData::default(), &services);
         for _ in 0..2 {
             let headers = [("authorization", "Bearer top-secret"), ("x-weight", "0.5")];
             pipeline

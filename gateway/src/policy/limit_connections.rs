@@ -64,7 +64,7 @@ impl LimitConnections {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use tidegate_config::Material;
+    use tidegate_config::SecretData;
 
     use crate::policy::tests::{exchange, pipeline, refused, services};
     use crate::refusal::{Origin, Reason};
@@ -76,7 +76,7 @@ mod tests {
             {"limitConnections": {"key": "client.ip", "max": 2}},
             {"limitConnections": {"key": "client.ip", "max": 1}},
         ]});
-        let pipeline = pipeline(steps, &Material::default(), &services);
+        let pipeline = pipeline(steps, &SecretData::default(), &services);
         for _ in 0..3 {
             let mut first = exchange(&[]);
             pipeline.inbound(&mut first, &services).await.unwrap();
@@ -95,7 +95,7 @@ mod tests {
     async fn without_a_key_only_subscriptions_are_limited() {
         let services = services();
         let steps = json!({"inbound": [{"limitConnections": {"max": 1}}]});
-        let pipeline = pipeline(steps, &Material::default(), &services);
+        let pipeline = pipeline(steps, &SecretData::default(), &services);
         let mut held = Vec::new();
         for _ in 0..3 {
             let mut anonymous = exchange(&[]);

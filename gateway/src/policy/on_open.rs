@@ -38,7 +38,7 @@ impl OnOpen {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use tidegate_config::Material;
+    use tidegate_config::SecretData;
 
     use crate::policy::tests::{answer, exchange, pipeline, services};
 
@@ -50,7 +50,7 @@ mod tests {
             {"when": "response.status != 101", "onOpen": {"sendText": "never"}},
             {"onOpen": {"sendText": "again"}},
         ]});
-        let pipeline = pipeline(steps, &Material::default(), &services);
+        let pipeline = pipeline(steps, &SecretData::default(), &services);
         let mut exchange = exchange(&[]);
         pipeline
             .outbound(&mut exchange, &answer(101), &services)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidegate_config::policy::{self, OnHandshake, Section};
-use tidegate_config::{MaterialId, ResolvedValue};
+use tidegate_config::{ResolvedValue, SecretDataId};
 
 use super::Context;
 use super::action::Action;
@@ -191,10 +191,10 @@ fn resolve(
 
 fn secret_text(
     name: &str,
-    id: &MaterialId,
+    id: &SecretDataId,
     context: &Context<'_>,
 ) -> Result<String, InvalidPolicy> {
-    let bytes = context.material.get(id);
+    let bytes = context.secret_data.get(id);
     let bytes = bytes.ok_or_else(|| InvalidPolicy::value(name, format!("{id} is missing")))?;
     let text = String::from_utf8(bytes.to_vec());
     text.map_err(|_| InvalidPolicy::value(name, format!("{id} is not UTF-8 text")))

@@ -47,14 +47,18 @@ mod tests {
     use http::HeaderValue;
     use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
     use serde_json::{Value, json};
-    use tidegate_config::Material;
+    use tidegate_config::SecretData;
 
     use crate::policy::tests::{exchange, pipeline, services};
     use crate::refusal::{Body, Extent, Origin, Reason, Refusal};
 
     async fn answered(steps: Value, refusal: Refusal) -> Refusal {
         let services = services();
-        let pipeline = pipeline(json!({ "onError": steps }), &Material::default(), &services);
+        let pipeline = pipeline(
+            json!({ "onError": steps }),
+            &SecretData::default(),
+            &services,
+        );
         pipeline
             .on_error(&mut exchange(&[]), refusal, &services)
             .await

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 use tidegate_config::{
-    ApiConfig, Material, MaterialId, ObjectKey, ResolvedValue, SubscriptionConfig,
+    ApiConfig, ObjectKey, ResolvedValue, SecretData, SecretDataId, SubscriptionConfig,
     SubscriptionScope, UrlScheme,
 };
 use tokio::runtime::Handle;
@@ -121,12 +121,12 @@ pub(crate) fn services() -> Arc<Services> {
 }
 
 /// Secrets that the policies of tests refer to, all in the API's namespace.
-pub(crate) fn material(secrets: &[(&str, &str, &[u8])]) -> Material {
-    let mut material = Material::default();
+pub(crate) fn secret_data(secrets: &[(&str, &str, &[u8])]) -> SecretData {
+    let mut secret_data = SecretData::default();
     for (name, key, bytes) in secrets {
-        material.insert(MaterialId::secret("apps", name, key), bytes.to_vec());
+        secret_data.insert(SecretDataId::secret("apps", name, key), bytes.to_vec());
     }
-    material
+    secret_data
 }
 
 /// One scope as resources declare it.
@@ -135,7 +135,7 @@ pub(crate) struct Declared<'a> {
     /// `onHandshake`.
     pub(crate) on: Value,
     pub(crate) values: &'a [(&'a str, ResolvedValue)],
-    pub(crate) material: &'a Material,
+    pub(crate) secret_data: &'a SecretData,
 }
 
 impl Declared<'_> {
@@ -148,7 +148,7 @@ impl Declared<'_> {
         let context = Context {
             namespace: "apps",
             object: &ObjectKey::new("apps", "chat"),
-            material: self.material,
+            secret_data: self.secret_data,
             services,
         };
         let on = serde_json::from_value(self.on.clone()).expect("the step is in the vocabulary");
@@ -157,12 +157,12 @@ impl Declared<'_> {
 }
 
 /// The pipeline of an API's own policies.
-pub(crate) fn pipeline(on: Value, material: &Material, services: &Services) -> Pipeline {
+pub(crate) fn pipeline(on: Value, secret_data: &SecretData, services: &Services) -> Pipeline {
     let declared = Declared {
         scope: Scope::Api,
         on,
         values: &[],
-        material,
+        secret_data,
     };
     Pipeline::merge(&[&declared.compile(services).unwrap()])
 }
@@ -170,7 +170,11 @@ pub(crate) fn pipeline(on: Value, material: &Material, services: &Services) -> P
 /// Runs inbound steps of an API.
 pub(crate) async fn run_inbound(steps: &[Value], exchange: &mut Exchange) -> Result<(), Refusal> {
     let services = services();
-    let pipeline = pipeline(json!({ "inbound": steps }), &Material::default(), &services);
+    let pipeline = pipeline(
+        json!({ "inbound": steps }),
+        &SecretData::default(),
+        &services,
+    );
     pipeline.inbound(exchange, &services).await
 }
 
@@ -194,7 +198,7 @@ pub(crate) fn compile_error(step: Value) -> String {
         scope: Scope::Api,
         on: json!({ "inbound": [step] }),
         values: &[],
-        material: &Material::default(),
+        secret_data: &SecretData::default(),
     };
     declared
         .compile(&services())

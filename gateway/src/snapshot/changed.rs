@@ -1,14 +1,14 @@
-//! What became different between two revisions' material.
+//! What became different between two revisions' secret data.
 
 use std::collections::{BTreeMap, HashSet};
 
-use tidegate_config::{Material, MaterialId};
+use tidegate_config::{SecretData, SecretDataId};
 
 /// Namespaces in which a Secret or ConfigMap changed, appeared or went. Objects refer to their own
 /// namespace only, so everything elsewhere is as it was.
-pub(super) fn changed_namespaces<'a>(old: &'a Material, new: &'a Material) -> HashSet<&'a str> {
-    let before: BTreeMap<&MaterialId, &[u8]> = old.iter().collect();
-    let after: BTreeMap<&MaterialId, &[u8]> = new.iter().collect();
+pub(super) fn changed_namespaces<'a>(old: &'a SecretData, new: &'a SecretData) -> HashSet<&'a str> {
+    let before: BTreeMap<&SecretDataId, &[u8]> = old.iter().collect();
+    let after: BTreeMap<&SecretDataId, &[u8]> = new.iter().collect();
     let gone = before.keys().filter(|id| !after.contains_key(*id));
     let different = after
         .iter()
@@ -19,7 +19,7 @@ pub(super) fn changed_namespaces<'a>(old: &'a Material, new: &'a Material) -> Ha
 }
 
 /// The second part of `secret/NAMESPACE/NAME/KEY`.
-fn namespace(id: &MaterialId) -> &str {
+fn namespace(id: &SecretDataId) -> &str {
     id.as_str().split('/').nth(1).unwrap_or_default()
 }
 
@@ -27,19 +27,19 @@ fn namespace(id: &MaterialId) -> &str {
 mod tests {
     use super::*;
 
-    fn material(pieces: &[(&str, &str)]) -> Material {
-        let mut material = Material::default();
+    fn secret_data(pieces: &[(&str, &str)]) -> SecretData {
+        let mut secret_data = SecretData::default();
         for (namespace, text) in pieces {
-            let id = MaterialId::secret(namespace, "s", "k");
-            material.insert(id, text.as_bytes().to_vec());
+            let id = SecretDataId::secret(namespace, "s", "k");
+            secret_data.insert(id, text.as_bytes().to_vec());
         }
-        material
+        secret_data
     }
 
     #[test]
     fn only_namespaces_with_a_difference_count() {
-        let old = material(&[("a", "1"), ("b", "1"), ("c", "1")]);
-        let new = material(&[("a", "1"), ("b", "2"), ("d", "1")]);
+        let old = secret_data(&[("a", "1"), ("b", "1"), ("c", "1")]);
+        let new = secret_data(&[("a", "1"), ("b", "2"), ("d", "1")]);
         assert_eq!(
             changed_namespaces(&old, &new),
             HashSet::from(["b", "c", "d"])

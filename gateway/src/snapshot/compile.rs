@@ -6,7 +6,7 @@ mod product;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use tidegate_config::{ClientCertificates, GatewaySettings, Material, ObjectKey, Rejected};
+use tidegate_config::{ClientCertificates, GatewaySettings, ObjectKey, Rejected, SecretData};
 
 use super::changed::changed_namespaces;
 use super::port::{Listener, Port};
@@ -27,7 +27,7 @@ struct Compilation<'a> {
     update: &'a Update,
     previous: Option<&'a Snapshot>,
     lasting: &'a Lasting,
-    /// Namespaces whose material differs from the previous snapshot's.
+    /// Namespaces whose secret data differs from the previous snapshot's.
     changed: HashSet<&'a str>,
     rejected: Vec<Rejected>,
 }
@@ -49,7 +49,7 @@ pub(super) fn compile(
         previous,
         lasting,
         changed: previous.map_or_else(HashSet::new, |before| {
-            changed_namespaces(&before.update.material, &update.material)
+            changed_namespaces(&before.update.secret_data, &update.secret_data)
         }),
         rejected: Vec::new(),
     };
@@ -76,8 +76,8 @@ pub(super) fn compile(
 }
 
 impl Compilation<'_> {
-    fn material(&self) -> &Material {
-        &self.update.material
+    fn secret_data(&self) -> &SecretData {
+        &self.update.secret_data
     }
 
     fn reject(&mut self, kind: &str, key: &ObjectKey, generation: i64, message: String) {
@@ -191,7 +191,7 @@ impl Compilation<'_> {
         Context {
             namespace: &key.namespace,
             object: key,
-            material: self.material(),
+            secret_data: self.secret_data(),
             services: &self.lasting.services,
         }
     }
@@ -292,7 +292,7 @@ impl Compilation<'_> {
         ServerTls::compile(
             tls,
             http2,
-            self.material(),
+            self.secret_data(),
             &self.lasting.tls,
             before.as_ref(),
         )

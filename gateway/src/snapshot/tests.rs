@@ -1,6 +1,6 @@
 use serde_json::json;
 use tidegate_config::policy::OnHandshake;
-use tidegate_config::{ListenerConfig, Material, MaterialId, Protocol};
+use tidegate_config::{ListenerConfig, Protocol, SecretData, SecretDataId};
 
 use super::*;
 use crate::drain::Drain;
@@ -101,14 +101,14 @@ fn what_did_not_change_is_taken_over() {
         (
             "a Secret of one namespace",
             |u| {
-                u.material
-                    .insert(MaterialId::secret("shop", "jwt", "key"), vec![1]);
+                u.secret_data
+                    .insert(SecretDataId::secret("shop", "jwt", "key"), vec![1]);
             },
             [false, true],
         ),
         (
             "a Secret that went",
-            |u| u.material = Material::default(),
+            |u| u.secret_data = SecretData::default(),
             [false, true],
         ),
         (
@@ -220,8 +220,8 @@ fn what_stays_broken_stays_told() {
     let (_runtime, lasting) = lasting();
     let with_key = |bytes: &[u8]| {
         update(|update| {
-            let id = MaterialId::secret("bay", "anchors", "ca.crt");
-            update.material.insert(id, bytes.to_vec());
+            let id = SecretDataId::secret("bay", "anchors", "ca.crt");
+            update.secret_data.insert(id, bytes.to_vec());
             let anchors = json!({"caRefs": [{"kind": "Secret", "name": "anchors"}]});
             update.config.apis[0].backend_tls = serde_json::from_value(anchors).unwrap();
             update.config.apis[1].on_handshake = broken();

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Config};
-use tidegate_config::{AssembleError, Index, LABEL_GATEWAY, ObjectKey};
+use tidegate_config::{AssembleError, ConfigIndex, LABEL_GATEWAY, ObjectKey};
 use tokio::time::{Instant, sleep_until};
 
 use self::backoff::{Backoff, WatchBackoff};
@@ -131,7 +131,7 @@ struct Follower {
     feed: Feed,
     store: Store,
     secrets: Secrets,
-    published: Option<Index>,
+    published: Option<ConfigIndex>,
     backoff: Backoff,
     /// When a lost watch was logged last.
     complained: Option<Instant>,
@@ -210,7 +210,7 @@ impl Follower {
         }
     }
 
-    async fn assemble(&mut self, index: &Index) -> Result<Update, Problem> {
+    async fn assemble(&mut self, index: &ConfigIndex) -> Result<Update, Problem> {
         let secrets = self.secrets.fetch(&index.secrets).await?;
         let shards = self.store.texts(index);
         let index = index.clone();

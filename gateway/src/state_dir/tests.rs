@@ -81,7 +81,7 @@ async fn an_index_does_not_lead_out_of_the_directory() {
     let (root, dir) = scratch();
     dir.save(&update(7)).unwrap();
     let text = dir.read_index().await.unwrap();
-    let mut index: Index = serde_json::from_str(&text).unwrap();
+    let mut index: ConfigIndex = serde_json::from_str(&text).unwrap();
     let part = &mut index.shards[0];
     fs::rename(dir.part(&part.name), root.path().join("outside.json")).unwrap();
     part.name = "../outside".to_owned();

@@ -12,7 +12,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
-use tidegate_config::{ClientAuthConfig, ClientCertificates, Material};
+use tidegate_config::{ClientAuthConfig, ClientCertificates, SecretData};
 
 use super::{InvalidTls, certificates};
 use crate::client_certificate::{ClientCertificate, Unreadable};
@@ -45,14 +45,14 @@ pub(crate) struct ClientAuth {
 impl ClientAuth {
     pub(super) fn compile(
         config: &ClientAuthConfig,
-        material: &Material,
+        secret_data: &SecretData,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, InvalidTls> {
         let id = &config.ca;
         let mut roots = RootCertStore::empty();
         let mut demand = digest::Context::new(&digest::SHA256);
         demand.update(&[u8::from(config.mode == ClientCertificates::Required)]);
-        let trusted = certificates(id, material)?;
+        let trusted = certificates(id, secret_data)?;
         for certificate in &trusted {
             demand.update(certificate);
             let added = roots.add(certificate.clone());

@@ -2,20 +2,20 @@ use rcgen::{CertificateParams, KeyPair};
 
 use super::*;
 
-fn id(name: &str, part: &str) -> MaterialId {
-    MaterialId::secret("shop", name, part)
+fn id(name: &str, part: &str) -> SecretDataId {
+    SecretDataId::secret("shop", name, part)
 }
 
 /// A listener with one self-signed certificate for each name.
-fn listener(names: &[&str]) -> (ListenerTlsConfig, Material) {
-    let mut material = Material::default();
+fn listener(names: &[&str]) -> (ListenerTlsConfig, SecretData) {
+    let mut secret_data = SecretData::default();
     let mut certificates = Vec::new();
     for name in names {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![(*name).to_owned()]).unwrap();
         let certificate = params.self_signed(&key).unwrap();
-        material.insert(id(name, "tls.crt"), certificate.pem().into_bytes());
-        material.insert(id(name, "tls.key"), key.serialize_pem().into_bytes());
+        secret_data.insert(id(name, "tls.crt"), certificate.pem().into_bytes());
+        secret_data.insert(id(name, "tls.key"), key.serialize_pem().into_bytes());
         certificates.push((id(name, "tls.crt"), id(name, "tls.key")));
     }
     let tls = ListenerTlsConfig {
@@ -23,14 +23,14 @@ fn listener(names: &[&str]) -> (ListenerTlsConfig, Material) {
         min_version: TlsVersion::V1_2,
         client_auth: None,
     };
-    (tls, material)
+    (tls, secret_data)
 }
 
 #[test]
 fn names_are_matched_exactly_then_by_one_label() {
-    let (tls, material) = listener(&["*.a.test", "x.a.test", "b.test"]);
+    let (tls, secret_data) = listener(&["*.a.test", "x.a.test", "b.test"]);
     let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let all = Certificates::load(&tls, &material, &provider).unwrap();
+    let all = Certificates::load(&tls, &secret_data, &provider).unwrap();
     let names = |name: &str| all.choose(name).map(|found| dns_names(found).join(","));
     for (asked, expected) in [
         ("x.a.test", Some("x.a.test")),
@@ -48,15 +48,15 @@ fn names_are_matched_exactly_then_by_one_label() {
 #[test]
 fn what_did_not_change_is_taken_over() {
     let basis = TlsBasis::new().unwrap();
-    let (mut tls, material) = listener(&["a.test"]);
-    let first = ServerTls::compile(&tls, false, &material, &basis, None).unwrap();
-    let same = ServerTls::compile(&tls, false, &material, &basis, Some(&first)).unwrap();
+    let (mut tls, secret_data) = listener(&["a.test"]);
+    let first = ServerTls::compile(&tls, false, &secret_data, &basis, None).unwrap();
+    let same = ServerTls::compile(&tls, false, &secret_data, &basis, Some(&first)).unwrap();
     assert!(Arc::ptr_eq(&first, &same));
     tls.min_version = TlsVersion::V1_3;
-    let other = ServerTls::compile(&tls, false, &material, &basis, Some(&first)).unwrap();
+    let other = ServerTls::compile(&tls, false, &secret_data, &basis, Some(&first)).unwrap();
     assert!(!Arc::ptr_eq(&first, &other));
-    let (tls, material) = listener(&["a.test"]);
-    let renewed = ServerTls::compile(&tls, false, &material, &basis, Some(&first)).unwrap();
+    let (tls, secret_data) = listener(&["a.test"]);
+    let renewed = ServerTls::compile(&tls, false, &secret_data, &basis, Some(&first)).unwrap();
     assert!(!Arc::ptr_eq(&first, &renewed));
 }
 
@@ -65,17 +65,17 @@ fn an_unusable_certificate_says_which_piece_is_wrong() {
     let basis = TlsBasis::new().unwrap();
     let (tls, good) = listener(&["a.test", "b.test"]);
     let broken = |part: &str, bytes: Option<&[u8]>| {
-        let mut material = Material::default();
+        let mut secret_data = SecretData::default();
         for (known, content) in good
             .iter()
             .filter(|(known, _)| **known != id("b.test", part))
         {
-            material.insert(known.clone(), content.to_vec());
+            secret_data.insert(known.clone(), content.to_vec());
         }
         if let Some(bytes) = bytes {
-            material.insert(id("b.test", part), bytes.to_vec());
+            secret_data.insert(id("b.test", part), bytes.to_vec());
         }
-        ServerTls::compile(&tls, false, &material, &basis, None)
+        ServerTls::compile(&tls, false, &secret_data, &basis, None)
             .unwrap_err()
             .to_string()
     };

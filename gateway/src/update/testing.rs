@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use tidegate_config::policy::OnHandshake;
 use tidegate_config::{
     Drain, GatewayConfig, GatewayLimits, GatewaySettings, GatewayTimeouts, ListenerConfig,
-    Material, MaterialId, ObjectKey, Protocol,
+    ObjectKey, Protocol, SecretData, SecretDataId,
 };
 
 use crate::update::Update;
 
-/// Gateway `shop/edge` with one plain listener and one piece of material.
+/// Gateway `shop/edge` with one plain listener and one piece of secret data.
 pub(crate) fn update(revision: u64) -> Update {
-    let mut material = Material::default();
-    material.insert(MaterialId::secret("shop", "jwt", "key"), vec![0, 255, 7]);
+    let mut secret_data = SecretData::default();
+    secret_data.insert(SecretDataId::secret("shop", "jwt", "key"), vec![0, 255, 7]);
     Update {
         revision,
         config: GatewayConfig {
@@ -22,7 +22,7 @@ pub(crate) fn update(revision: u64) -> Update {
             products: Vec::new(),
             subscriptions: Vec::new(),
         },
-        material,
+        secret_data,
     }
 }
 

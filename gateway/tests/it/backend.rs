@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use tidegate_config::{BackendTls, MaterialId, TrustAnchorKind, TrustAnchorRef};
+use tidegate_config::{BackendTls, SecretDataId, TrustAnchorKind, TrustAnchorRef};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
@@ -262,8 +262,8 @@ async fn a_certificate_of_an_unknown_authority_is_a_502_unless_it_is_named_or_wa
             api.backend_url = format!("wss://{host}:{}/", backend.port());
             edit(&mut api.backend_tls);
         });
-        let id = MaterialId::of_trust_anchor(NAMESPACE, &reference);
-        config.material.insert(id, authority.pem().into_bytes());
+        let id = SecretDataId::of_trust_anchor(NAMESPACE, &reference);
+        config.secret_data.insert(id, authority.pem().into_bytes());
         let gateway = TestGateway::start(&config).await;
         match connect(&gateway.url("/chat"), &[]).await {
             Ok(mut socket) => {
@@ -291,8 +291,8 @@ async fn a_backend_may_ask_for_a_client_certificate() {
             api.backend_tls.client_certificate_ref = with_certificate.then(name);
         });
         for (part, text) in [("tls.crt", &chain), ("tls.key", &key)] {
-            let id = MaterialId::secret(NAMESPACE, "client", part);
-            config.material.insert(id, text.clone().into_bytes());
+            let id = SecretDataId::secret(NAMESPACE, "client", part);
+            config.secret_data.insert(id, text.clone().into_bytes());
         }
         config
     };

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use futures::{SinkExt as _, StreamExt as _};
 use rustls::ClientConfig;
 use serde_json::json;
-use tidegate_config::{ClientAuthConfig, ClientCertificates, MaterialId};
+use tidegate_config::{ClientAuthConfig, ClientCertificates, SecretDataId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -45,9 +45,9 @@ fn demanding(
     partners: &Authority,
     mode: ClientCertificates,
 ) -> Config {
-    let ca = MaterialId::secret(NAMESPACE, "partners", "ca.crt");
+    let ca = SecretDataId::secret(NAMESPACE, "partners", "ca.crt");
     config
-        .material
+        .secret_data
         .insert(ca.clone(), partners.pem().into_bytes());
     let mut listeners = config.config.settings.listeners.iter_mut();
     let found = listeners.find(|found| found.name == listener).unwrap();
@@ -168,8 +168,8 @@ async fn broken_authorities_never_open_a_listener() {
     let (edge, partners) = (Authority::new(), Authority::new());
     let good = config(&backend, &edge, &partners, ClientCertificates::Required);
     let mut bad = good.clone();
-    let ca = MaterialId::secret(NAMESPACE, "partners", "ca.crt");
-    bad.material.insert(ca, b"nothing".to_vec());
+    let ca = SecretDataId::secret(NAMESPACE, "partners", "ca.crt");
+    bad.secret_data.insert(ca, b"nothing".to_vec());
     let mut open = good.clone();
     let listener = open.config.settings.listeners.last_mut().unwrap();
     listener.tls.as_mut().unwrap().client_auth = None;

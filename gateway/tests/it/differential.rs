@@ -9,7 +9,7 @@ mod play;
 use std::sync::{Arc, LazyLock};
 
 use proptest::test_runner::{Config as Cases, TestRunner};
-use tidegate_config::MaterialId;
+use tidegate_config::SecretDataId;
 use tidegate_config::{TrustAnchorKind, TrustAnchorRef};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -79,8 +79,8 @@ impl Stage {
                     api.backend_url = format!("wss://localhost:{port}/");
                     api.backend_tls.ca_refs = vec![anchor.clone()];
                 });
-        let id = MaterialId::of_trust_anchor(NAMESPACE, &anchor);
-        config.material.insert(id, authority.pem().into_bytes());
+        let id = SecretDataId::of_trust_anchor(NAMESPACE, &anchor);
+        config.secret_data.insert(id, authority.pem().into_bytes());
         let (chain, key) = authority.issue("harbour.example");
         let config = modern(config.tls_listener(&chain, &key)).settings(|settings| {
             // What follows the first Close may be 16 MiB, on a loaded machine.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde_json::json;
-use tidegate_config::{ClientAuthConfig, ClientCertificates, MaterialId, SubscriptionScope};
+use tidegate_config::{ClientAuthConfig, ClientCertificates, SecretDataId, SubscriptionScope};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -156,9 +156,9 @@ async fn tls_that_was_agreed_on_before_authorities_changed_opens_nothing() {
         let mut config = Config::new()
             .api("chat", backend.address)
             .tls_listener(&chain, &key);
-        let ca = MaterialId::secret(NAMESPACE, "partners", "ca.crt");
+        let ca = SecretDataId::secret(NAMESPACE, "partners", "ca.crt");
         let pem = partners.pem().into_bytes();
-        config.material.insert(ca.clone(), pem);
+        config.secret_data.insert(ca.clone(), pem);
         let listener = config.config.settings.listeners.last_mut().unwrap();
         listener.tls.as_mut().unwrap().client_auth = Some(ClientAuthConfig {
             mode: ClientCertificates::Required,

@@ -3,7 +3,7 @@
 use futures::{SinkExt as _, StreamExt as _};
 use rustls::ClientConfig;
 use tidegate_config::{
-    ListenerConfig, ListenerTlsConfig, MaterialId, PathMatch, Protocol, TlsVersion,
+    ListenerConfig, ListenerTlsConfig, PathMatch, Protocol, SecretDataId, TlsVersion,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -33,14 +33,14 @@ fn secure(
 ) -> Config {
     let Config {
         mut config,
-        mut material,
+        mut secret_data,
     } = config;
     let certificates = names.iter().map(|host| {
         let (chain, private) = authority.issue(host);
         let secret = format!("{name}-{}", host.replace('*', "any"));
-        let id = |part: &str| MaterialId::secret(NAMESPACE, &secret, part);
-        material.insert(id("tls.crt"), chain.into_bytes());
-        material.insert(id("tls.key"), private.into_bytes());
+        let id = |part: &str| SecretDataId::secret(NAMESPACE, &secret, part);
+        secret_data.insert(id("tls.crt"), chain.into_bytes());
+        secret_data.insert(id("tls.key"), private.into_bytes());
         (id("tls.crt"), id("tls.key"))
     });
     let certificates = certificates.collect();
@@ -60,7 +60,10 @@ fn secure(
     for api in &mut config.apis {
         api.listeners.push(name.to_owned());
     }
-    Config { config, material }
+    Config {
+        config,
+        secret_data,
+    }
 }
 
 #[tokio::test]
@@ -180,8 +183,8 @@ async fn a_broken_certificate_leaves_the_last_good_one_and_is_told() {
     );
     let mut gateway = TestGateway::start(&good).await;
     let mut bad = good.clone();
-    bad.material.insert(
-        MaterialId::secret(NAMESPACE, "tls-localhost", "tls.key"),
+    bad.secret_data.insert(
+        SecretDataId::secret(NAMESPACE, "tls-localhost", "tls.key"),
         b"no key".to_vec(),
     );
     gateway.apply(&bad).await;

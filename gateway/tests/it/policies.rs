@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 use tidegate_config::policy::OnHandshake;
-use tidegate_config::{MaterialId, SubscriptionScope};
+use tidegate_config::{SecretDataId, SubscriptionScope};
 
 use crate::support::backend::{Backend, upgrade};
 use crate::support::client::{
@@ -25,8 +25,8 @@ fn chat(backend: &Backend, on: Value) -> Config {
     let mut config = Config::new().api_with("chat", backend.address, |api| {
         api.on_handshake = steps(on);
     });
-    let id = MaterialId::secret(NAMESPACE, "tokens", "hmac");
-    config.material.insert(id, SECRET.to_vec());
+    let id = SecretDataId::secret(NAMESPACE, "tokens", "hmac");
+    config.secret_data.insert(id, SECRET.to_vec());
     config
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use tidegate_config::{BackendProxy, Duration, HealthCheck, MaterialId};
+use tidegate_config::{BackendProxy, Duration, HealthCheck, SecretDataId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -94,8 +94,8 @@ fn through(proxy: SocketAddr, url: &str, password: Option<&str>) -> Config {
         ("username", "gate"),
         ("password", password.unwrap_or_default()),
     ] {
-        let id = MaterialId::secret(NAMESPACE, "proxy", key);
-        config.material.insert(id, text.as_bytes().to_vec());
+        let id = SecretDataId::secret(NAMESPACE, "proxy", key);
+        config.secret_data.insert(id, text.as_bytes().to_vec());
     }
     config
 }

@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use serde_json::{Value, json};
 use tidegate_config::policy::OnHandshake;
-use tidegate_config::{MaterialId, OnFailure, TrustAnchorKind, TrustAnchorRef};
+use tidegate_config::{OnFailure, SecretDataId, TrustAnchorKind, TrustAnchorRef};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
@@ -257,7 +257,7 @@ async fn counters_are_shared_over_tls_with_a_server_that_is_trusted() {
     let Some(redis) = Redis::start_with_tls(&authority.issue("localhost")).await else {
         return;
     };
-    let id = MaterialId::of_trust_anchor(
+    let id = SecretDataId::of_trust_anchor(
         NAMESPACE,
         &TrustAnchorRef {
             kind: TrustAnchorKind::ConfigMap,
@@ -279,7 +279,7 @@ async fn counters_are_shared_over_tls_with_a_server_that_is_trusted() {
             });
         if let Some(trusted) = trusted {
             config
-                .material
+                .secret_data
                 .insert(id.clone(), trusted.pem().into_bytes());
         }
         config

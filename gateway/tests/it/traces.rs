@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidegate_config::policy::OnHandshake;
-use tidegate_config::{MaterialId, ResolvedValue, SubscriptionScope};
+use tidegate_config::{ResolvedValue, SecretDataId, SubscriptionScope};
 use tidegate_gateway::trace::{By, Outcome, StepResult, Target, Trace};
 use tidegate_gateway::{Question, explain};
 use tokio::sync::Notify;
@@ -29,7 +29,7 @@ fn config(backend: SocketAddr, tracing: bool) -> Config {
     let mut config = Config::new()
         .api_with("chat", backend, |api| {
             api.subscription_required = true;
-            let password = MaterialId::secret(NAMESPACE, "backend", "password");
+            let password = SecretDataId::secret(NAMESPACE, "backend", "password");
             api.values
                 .insert("password".to_owned(), ResolvedValue::Secret(password));
             api.on_handshake = steps(json!({
@@ -61,9 +61,9 @@ fn config(backend: SocketAddr, tracing: bool) -> Config {
                 {"setHeader": {"name": "X-Edge", "values": ["1"]}},
             ]}));
         });
-    let password = MaterialId::secret(NAMESPACE, "backend", "password");
+    let password = SecretDataId::secret(NAMESPACE, "backend", "password");
     config
-        .material
+        .secret_data
         .insert(password, PASSWORD.as_bytes().to_vec());
     config.config.subscriptions[0].allow_tracing = tracing;
     config

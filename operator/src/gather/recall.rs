@@ -6,7 +6,7 @@ use futures::{StreamExt, TryStreamExt};
 use kube::api::DynamicObject;
 use kube::{Api, Client};
 use serde_json::Value;
-use tidegate_config::{INDEX_KEY, Index, MATERIAL_KEY, ObjectKey, SHARD_KEY, assemble};
+use tidegate_config::{ConfigIndex, INDEX_KEY, ObjectKey, SECRET_DATA_KEY, SHARD_KEY, assemble};
 
 use super::in_time;
 use crate::owned::OwnedKind;
@@ -28,7 +28,7 @@ pub(crate) async fn recall(
         return Ok(None);
     };
     let text = map.data["data"][INDEX_KEY].as_str().unwrap_or_default();
-    let Some(index) = serde_json::from_str::<Index>(text)
+    let Some(index) = serde_json::from_str::<ConfigIndex>(text)
         .ok()
         .filter(|index| index.gateway == *gateway)
     else {
@@ -46,7 +46,7 @@ pub(crate) async fn recall(
 }
 
 /// The configuration of an index and those of its parts that could be read.
-fn put_together(index: Index, texts: &HashMap<String, String>) -> Option<Published> {
+fn put_together(index: ConfigIndex, texts: &HashMap<String, String>) -> Option<Published> {
     let text = |name: &str| texts.get(name).map(String::as_str);
     let bytes = texts.values().map(String::len).sum();
     if let Ok(whole) = assemble(&index, text, text) {
@@ -86,7 +86,7 @@ fn text_of(kind: OwnedKind, body: &Value) -> Option<String> {
     if kind != OwnedKind::Secret {
         return data[SHARD_KEY].as_str().map(str::to_owned);
     }
-    let encoded = data[MATERIAL_KEY].as_str()?;
+    let encoded = data[SECRET_DATA_KEY].as_str()?;
     let bytes = base64::engine::general_purpose::STANDARD
         .decode(encoded)
         .ok()?;

@@ -16,7 +16,7 @@ use tidegate_api::{
     Gateway, LABEL_MANAGED_BY, MANAGED_BY, PolicyFragment, Product, Subscription, WebSocketApi,
 };
 use tidegate_config::{
-    LABEL_GATEWAY, LABEL_PART, ObjectKey, PART_ACK, PART_INDEX, PART_MATERIAL, PART_SHARD,
+    LABEL_GATEWAY, LABEL_PART, ObjectKey, PART_ACK, PART_INDEX, PART_SECRET_DATA, PART_SHARD,
 };
 use tokio::time::Instant;
 
@@ -156,7 +156,7 @@ impl Watches<'_> {
         let keys = format!("{LABEL_PART}={PART_KEYS}");
         self.spawn("Secret (keys)", self.scope.api(client), KeySecrets, &keys);
         let api: Api<PartialObjectMeta<Secret>> = self.scope.api(self.client.clone());
-        let foreign = format!("{LABEL_PART} notin ({PART_KEYS},{PART_MATERIAL},{PART_ADMIN})");
+        let foreign = format!("{LABEL_PART} notin ({PART_KEYS},{PART_SECRET_DATA},{PART_ADMIN})");
         self.spawn("Secret", api, Versions::of_secrets(), &foreign);
         let api: Api<PartialObjectMeta<ConfigMap>> = self.scope.api(self.client.clone());
         let foreign = format!("{LABEL_PART} notin ({PART_INDEX},{PART_SHARD})");
@@ -168,7 +168,7 @@ impl Watches<'_> {
             let api = self.scope.dynamic_api(self.client.clone(), kind);
             let selector = match kind {
                 OwnedKind::ConfigMap => format!("{LABEL_PART} in ({PART_INDEX},{PART_SHARD})"),
-                OwnedKind::Secret => format!("{LABEL_PART} in ({PART_MATERIAL},{PART_ADMIN})"),
+                OwnedKind::Secret => format!("{LABEL_PART} in ({PART_SECRET_DATA},{PART_ADMIN})"),
                 OwnedKind::ServiceAccount
                 | OwnedKind::Role
                 | OwnedKind::RoleBinding

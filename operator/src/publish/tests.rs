@@ -43,7 +43,7 @@ impl Bench {
         config.apis = apis.iter().map(|name| api_config("shop", name)).collect();
         let plan = GatewayPlan {
             config,
-            material: Material::default(),
+            secret_data: SecretData::default(),
         };
         let publication = Publication {
             writer: &self.writer,

@@ -3,18 +3,18 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
-use tidegate_config::{GatewayConfig, Material, ObjectKey};
+use tidegate_config::{GatewayConfig, ObjectKey, SecretData};
 
 use crate::objects::{Kind, ObjectRef};
 
-/// Objects that were added, changed or removed. Changed material counts as a change of the Gateway:
+/// Objects that were added, changed or removed. Changed secret data counts as a change of the Gateway:
 /// it carries it, and which objects use it is not written anywhere.
 pub(crate) fn difference(
-    (old, old_material): (&GatewayConfig, &Material),
-    (new, new_material): (&GatewayConfig, &Material),
+    (old, old_secret_data): (&GatewayConfig, &SecretData),
+    (new, new_secret_data): (&GatewayConfig, &SecretData),
 ) -> HashSet<ObjectRef> {
     let mut changed = HashSet::new();
-    if old.settings != new.settings || old_material != new_material {
+    if old.settings != new.settings || old_secret_data != new_secret_data {
         changed.insert(ObjectRef::new(Kind::Gateway, &new.settings.key));
     }
     merge(

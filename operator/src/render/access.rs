@@ -19,7 +19,7 @@ pub(super) fn service_account(site: &Site<'_>) -> Manifest {
 /// What a Gateway's pods may reach by name.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Own<'a> {
-    /// Secrets with material.
+    /// Secrets with secret data.
     pub(crate) secrets: &'a [String],
     /// Leases by which they acknowledge.
     pub(crate) leases: &'a [String],

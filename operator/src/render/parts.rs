@@ -1,12 +1,12 @@
-//! Index, shards and material as ConfigMaps and Secrets.
+//! Index, shards and secret data as ConfigMaps and Secrets.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use tidegate_config::{
-    FORMAT_VERSION, INDEX_KEY, Index, LABEL_GATEWAY, LABEL_PART, MATERIAL_KEY, ObjectKey,
-    PART_INDEX, PART_MATERIAL, PART_SHARD, PartRef, Rendered, SHARD_KEY, index_name,
+    ConfigIndex, ConfigParts, FORMAT_VERSION, INDEX_KEY, LABEL_GATEWAY, LABEL_PART, ObjectKey,
+    PART_INDEX, PART_SECRET_DATA, PART_SHARD, PartRef, SECRET_DATA_KEY, SHARD_KEY, index_name,
 };
 
 use super::Site;
@@ -22,7 +22,7 @@ pub(crate) struct Part {
 
 impl Part {
     /// Its text in a rendered configuration.
-    pub(crate) fn text<'a>(&self, rendered: &'a Rendered) -> Option<&'a str> {
+    pub(crate) fn text<'a>(&self, rendered: &'a ConfigParts) -> Option<&'a str> {
         let parts = match self.key.kind {
             OwnedKind::Secret => &rendered.secrets,
             _ => &rendered.shards,
@@ -33,7 +33,7 @@ impl Part {
     /// Is `live` this part, whole and where pods find it?
     pub(crate) fn is_in(&self, live: &Owned, site: &Site<'_>) -> bool {
         let (data_key, part) = match self.key.kind {
-            OwnedKind::Secret => (MATERIAL_KEY, PART_MATERIAL),
+            OwnedKind::Secret => (SECRET_DATA_KEY, PART_SECRET_DATA),
             _ => (SHARD_KEY, PART_SHARD),
         };
         let labels = &live.body["metadata"]["labels"];
@@ -48,14 +48,14 @@ impl Part {
 }
 
 /// The index in an index ConfigMap, when it can be read.
-pub(crate) fn read_index(live: &Owned) -> Option<Index> {
+pub(crate) fn read_index(live: &Owned) -> Option<ConfigIndex> {
     let text = live.body["data"][INDEX_KEY].as_str()?;
-    let index: Index = serde_json::from_str(text).ok()?;
+    let index: ConfigIndex = serde_json::from_str(text).ok()?;
     (index.format == FORMAT_VERSION).then_some(index)
 }
 
 /// The parts that an index names.
-pub(crate) fn part_keys(index: &Index) -> impl Iterator<Item = Part> {
+pub(crate) fn part_keys(index: &ConfigIndex) -> impl Iterator<Item = Part> {
     let namespace = &index.gateway.namespace;
     let part = move |kind, part: &PartRef| Part {
         key: OwnedKey {
@@ -77,11 +77,11 @@ pub(crate) fn part_manifest(site: &Site<'_>, part: &Part, text: &str) -> Manifes
     let body = match part.key.kind {
         OwnedKind::Secret => {
             let secret = Secret {
-                metadata: names::metadata(site.key, name, &site.owner, Some(PART_MATERIAL)),
+                metadata: names::metadata(site.key, name, &site.owner, Some(PART_SECRET_DATA)),
                 immutable: Some(true),
                 type_: Some("Opaque".to_owned()),
                 data: Some(BTreeMap::from([(
-                    MATERIAL_KEY.to_owned(),
+                    SECRET_DATA_KEY.to_owned(),
                     ByteString(text.as_bytes().to_vec()),
                 )])),
                 ..Secret::default()
@@ -113,7 +113,7 @@ pub(crate) fn index_key(gateway: &ObjectKey) -> OwnedKey {
 }
 
 /// The index ConfigMap: the one object that makes a revision valid.
-pub(crate) fn index(site: &Site<'_>, index: &Index) -> Manifest {
+pub(crate) fn index(site: &Site<'_>, index: &ConfigIndex) -> Manifest {
     let OwnedKey { kind, key } = index_key(site.key);
     let text = serde_json::to_string_pretty(index)
         .expect("an index has text keys and no failing serializer");

@@ -1,6 +1,6 @@
 //! backendAuth: can its secrets be used?
 
-use tidegate_config::MaterialId;
+use tidegate_config::SecretDataId;
 use tidegate_config::policy::{BackendAuth, SignedJwt};
 use tidegate_keys::{KeyFamily, SecretLength, SigningKey, family_of};
 
@@ -49,6 +49,6 @@ fn signing_key(
     let length = SecretLength::allowing_short(jwt.allow_short_secret);
     SigningKey::parse(jwt.algorithm, &bytes, length)
         .map_err(|error| unusable_key(namespace, reference, &error))?;
-    references.keep(MaterialId::of_secret_ref(namespace, reference), &bytes);
+    references.keep(SecretDataId::of_secret_ref(namespace, reference), &bytes);
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use tidegate_api::Reason;
 use tidegate_config::policy::BasicAuth;
-use tidegate_config::{MaterialId, htpasswd};
+use tidegate_config::{SecretDataId, htpasswd};
 
 use crate::problem::Problem;
 use crate::references::References;
@@ -32,6 +32,6 @@ fn users(
     };
     let text = std::str::from_utf8(&bytes).map_err(|_| invalid("it is not UTF-8 text".into()))?;
     htpasswd::parse(text).map_err(|error| invalid(error.to_string()))?;
-    references.keep(MaterialId::of_secret_ref(namespace, reference), &bytes);
+    references.keep(SecretDataId::of_secret_ref(namespace, reference), &bytes);
     Ok(())
 }

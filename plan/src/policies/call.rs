@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rustls_pki_types::ServerName;
 use tidegate_api::Reason;
 use tidegate_config::policy::{ClientCredentials, Outgoing, RequestTls, Retry, SendRequests};
-use tidegate_config::{MaterialId, check_url};
+use tidegate_config::{SecretDataId, check_url};
 use url::Url;
 
 use super::{free_header, url_text};
@@ -107,7 +107,7 @@ pub(super) fn client_credentials(
     let secret = references.secret_ref(namespace, reference);
     let secret = secret.and_then(|bytes| match std::str::from_utf8(&bytes) {
         Ok(text) if !text.trim().is_empty() => {
-            references.keep(MaterialId::of_secret_ref(namespace, reference), &bytes);
+            references.keep(SecretDataId::of_secret_ref(namespace, reference), &bytes);
             Ok(())
         }
         _ => {

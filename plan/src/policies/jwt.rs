@@ -1,7 +1,7 @@
 //! validateJwt: can its keys be read, and can any token pass at all?
 
 use tidegate_api::Reason;
-use tidegate_config::MaterialId;
+use tidegate_config::SecretDataId;
 use tidegate_config::policy::{JwtKey, ValidateJwt};
 use tidegate_keys::{KeyFamily, SecretLength, VerificationKey};
 
@@ -71,7 +71,7 @@ fn parse(
             let parsed = VerificationKey::from_secret(None, &bytes, length);
             let parsed =
                 parsed.map_err(|error| super::unusable_key(namespace, reference, &error))?;
-            references.keep(MaterialId::of_secret_ref(namespace, reference), &bytes);
+            references.keep(SecretDataId::of_secret_ref(namespace, reference), &bytes);
             Ok(parsed)
         }
         (None, Some(n), Some(e)) => VerificationKey::from_rsa(None, n, e).map_err(|_| {

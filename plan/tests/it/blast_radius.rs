@@ -1,7 +1,7 @@
 //! What a broken object serves, and that nothing else changes.
 
 use serde_json::{Value, json};
-use tidegate_config::MaterialId;
+use tidegate_config::SecretDataId;
 use tidegate_plan::{Plan, Serving};
 
 use crate::support::{Builder, api_verdict, certificate, edge, key, product, served};
@@ -192,7 +192,7 @@ fn the_outcome_is_stable() {
 }
 
 #[test]
-fn material_of_a_last_good_version_stays() {
+fn secret_data_of_a_last_good_version_stays() {
     let (certificate, _) = certificate();
     let tls = json!({"backend": {"url": "wss://chat", "tls": {"caRefs": [{"kind": "Secret", "name": "ca"}]}}});
     let plan = edge()
@@ -202,9 +202,9 @@ fn material_of_a_last_good_version_stays() {
         .without_secret("ca")
         .plan();
     assert_eq!(serving(&plan), Some(Serving::LastGood));
-    let id = MaterialId::secret("shop", "ca", "ca.crt");
+    let id = SecretDataId::secret("shop", "ca", "ca.crt");
     assert_eq!(
-        plan.gateways[&key("edge")].material.get(&id),
+        plan.gateways[&key("edge")].secret_data.get(&id),
         Some(certificate.as_bytes())
     );
 }

@@ -98,8 +98,8 @@ proptest! {
         prop_assert_eq!(&found.config.settings, &expected.config.settings);
         prop_assert!(found.config.products.contains(&expected.config.products[0]));
         prop_assert!(found.config.subscriptions.contains(&expected.config.subscriptions[0]));
-        for (id, bytes) in expected.material.iter() {
-            prop_assert_eq!(found.material.get(id), Some(bytes));
+        for (id, bytes) in expected.secret_data.iter() {
+            prop_assert_eq!(found.secret_data.get(id), Some(bytes));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
-use tidegate_config::{MaterialId, ResolvedValue};
+use tidegate_config::{ResolvedValue, SecretDataId};
 
 use crate::support::{
     Builder, api_reasons, api_verdict, certificate, edge, empty, key, pair, public_key, reasons,
@@ -76,8 +76,8 @@ fn requests_of_policies_take_their_secrets_along() {
     let certified = step(json!({"clientCertificate": {"name": "client"}}));
     let plan = chat(&[oauth2("secret"), certified]);
     assert_eq!(api_reasons(&plan, "chat"), pair("Accepted", "ResolvedRefs"));
-    let material = &plan.gateways[&key("edge")].material;
-    let ids: Vec<_> = material.iter().map(|(id, _)| id.as_str()).collect();
+    let secret_data = &plan.gateways[&key("edge")].secret_data;
+    let ids: Vec<_> = secret_data.iter().map(|(id, _)| id.as_str()).collect();
     assert_eq!(
         ids,
         [
@@ -161,8 +161,8 @@ fn credentials_for_backends_take_their_secrets_along() {
     };
     let plan = chat(&[signed("ES256", "pem"), token("secret")]);
     assert_eq!(api_reasons(&plan, "chat"), pair("Accepted", "ResolvedRefs"));
-    let material = &plan.gateways[&key("edge")].material;
-    let ids: Vec<_> = material.iter().map(|(id, _)| id.as_str()).collect();
+    let secret_data = &plan.gateways[&key("edge")].secret_data;
+    let ids: Vec<_> = secret_data.iter().map(|(id, _)| id.as_str()).collect();
     assert_eq!(
         ids,
         [
@@ -256,7 +256,7 @@ fn credentials_for_backends_take_their_secrets_along() {
 }
 
 #[test]
-fn material_of_every_kind_is_found() {
+fn secret_data_of_every_kind_is_found() {
     let (certificate, private_key) = certificate();
     let public_key = public_key();
     let plan = edge()
@@ -284,7 +284,7 @@ fn material_of_every_kind_is_found() {
         .plan();
     assert_eq!(api_reasons(&plan, "chat"), pair("Accepted", "ResolvedRefs"));
     let ids: Vec<_> = plan.gateways[&key("edge")]
-        .material
+        .secret_data
         .iter()
         .map(|(id, _)| id.as_str())
         .collect();
@@ -306,7 +306,7 @@ fn material_of_every_kind_is_found() {
     assert_eq!(values["plain"], ResolvedValue::Plain("text".to_owned()));
     assert_eq!(
         values["secret"],
-        ResolvedValue::Secret(MaterialId::secret("shop", "jwt", "hmac"))
+        ResolvedValue::Secret(SecretDataId::secret("shop", "jwt", "hmac"))
     );
     let secrets: Vec<_> = plan
         .wanted_secrets
@@ -489,10 +489,10 @@ fn text_of_files_is_read_like_data_of_clusters() {
     };
     let patch = jwt(json!({"name": "jwt", "key": "hmac"}));
     let plan = edge().whole_secret("jwt", secret).api("chat", patch).plan();
-    let material = &plan.gateways[&key("edge")].material;
-    let id = MaterialId::secret("shop", "jwt", "hmac");
+    let secret_data = &plan.gateways[&key("edge")].secret_data;
+    let id = SecretDataId::secret("shop", "jwt", "hmac");
     assert_eq!(
-        material.get(&id),
+        secret_data.get(&id),
         Some(b"a secret of thirty-two bytes....".as_slice())
     );
 }
@@ -562,8 +562,8 @@ fn a_certificate_that_goes_missing_stays_as_it_was() {
     let plan = before.without_secret("one").plan();
     let gateway = &plan.gateways[&key("edge")];
     assert_eq!(gateway.config.settings.listeners.len(), 2);
-    let id = MaterialId::secret("shop", "one", "tls.key");
-    assert_eq!(gateway.material.get(&id), Some(private_key.as_bytes()));
+    let id = SecretDataId::secret("shop", "one", "tls.key");
+    assert_eq!(gateway.secret_data.get(&id), Some(private_key.as_bytes()));
     let verdict = &plan.gateway_verdicts[&key("edge")].verdict;
     assert_eq!(
         reasons(&verdict.accepted, &verdict.resolved),
@@ -601,7 +601,7 @@ fn mutual(mode: &str) -> Builder {
 #[test]
 fn authorities_of_clients_are_found_or_nobody_is_let_in() {
     let (authority, _) = certificate();
-    let id = MaterialId::secret("shop", "partners", "ca.crt");
+    let id = SecretDataId::secret("shop", "partners", "ca.crt");
     for mode in ["Optional", "Required"] {
         for (name, content, resolved) in [
             ("there", Some(authority.as_bytes()), true),
@@ -618,7 +618,7 @@ fn authorities_of_clients_are_found_or_nobody_is_let_in() {
             let auth = listener.map(|l| l.tls.as_ref().unwrap().client_auth.as_ref().unwrap());
             assert_eq!(auth.is_some(), resolved, "{mode}, {name}");
             assert_eq!(auth.map(|auth| &auth.ca), resolved.then_some(&id));
-            assert_eq!(gateway.material.get(&id).is_some(), resolved);
+            assert_eq!(gateway.secret_data.get(&id).is_some(), resolved);
             let verdict = &plan.gateway_verdicts[&key("edge")].verdict;
             assert_eq!(verdict.resolved.status, resolved, "{mode}, {name}");
             let at = "spec.listeners[1]: tls.clientCaRef: ";
@@ -637,8 +637,8 @@ fn authorities_of_clients_that_go_missing_stay_as_they_were() {
     let plan = before.served().without_secret("partners").plan();
     let gateway = &plan.gateways[&key("edge")];
     assert_eq!(gateway.config.settings.listeners.len(), 2);
-    let id = MaterialId::secret("shop", "partners", "ca.crt");
-    assert_eq!(gateway.material.get(&id), Some(authority.as_bytes()));
+    let id = SecretDataId::secret("shop", "partners", "ca.crt");
+    assert_eq!(gateway.secret_data.get(&id), Some(authority.as_bytes()));
     assert!(!plan.gateway_verdicts[&key("edge")].verdict.resolved.status);
 }
 
@@ -672,9 +672,9 @@ fn users_with_a_hash_nobody_can_check_are_named_by_line_and_block() {
         .served();
     let plan = world.plan();
     assert_eq!(served(&plan, "edge", "chat").unwrap().blocked, None);
-    let material = &plan.gateways[&key("edge")].material;
-    let id = MaterialId::secret("shop", "users", "htpasswd");
-    assert_eq!(material.get(&id), Some(good.as_bytes()));
+    let secret_data = &plan.gateways[&key("edge")].secret_data;
+    let id = SecretDataId::secret("shop", "users", "htpasswd");
+    assert_eq!(secret_data.get(&id), Some(good.as_bytes()));
 
     let plan = world
         .clone()
@@ -707,18 +707,18 @@ fn the_url_of_shared_counters_comes_from_its_secret() {
         let plan = builder.plan();
         let gateway = &plan.gateways[&key("edge")];
         let counters = gateway.config.settings.counters.clone().unwrap();
-        (counters, gateway.material.clone())
+        (counters, gateway.secret_data.clone())
     };
     let with = |url: &[u8]| {
         empty()
             .gateway("edge", counters.clone())
             .secret("counters", &[("url", url)])
     };
-    let (found, material) = config(&with(url));
+    let (found, secret_data) = config(&with(url));
     let ResolvedValue::Secret(id) = &found.url else {
         panic!("{found:?}")
     };
-    assert_eq!(material.get(id), Some(url));
+    assert_eq!(secret_data.get(id), Some(url));
     for (name, builder) in [
         ("no Secret", empty().gateway("edge", counters.clone())),
         ("no URL", with(b"counters.infra:6379")),
@@ -726,9 +726,9 @@ fn the_url_of_shared_counters_comes_from_its_secret() {
         let (broken, _) = config(&builder);
         assert_eq!(broken.on_failure, found.on_failure, "{name}");
         assert_eq!(broken.url, ResolvedValue::Plain(String::new()), "{name}");
-        let (kept, material) = config(&with(url).served().secret("counters", &[("url", b"x")]));
+        let (kept, secret_data) = config(&with(url).served().secret("counters", &[("url", b"x")]));
         assert_eq!(kept, found, "{name}");
-        assert_eq!(material.get(id), Some(url));
+        assert_eq!(secret_data.get(id), Some(url));
     }
 }
 
@@ -752,7 +752,7 @@ fn who_vouches_for_shared_counters_is_taken_along() {
     let [id] = &found.authorities[..] else {
         panic!("{found:?}")
     };
-    assert_eq!(gateway.material.get(id), Some(certificate.as_bytes()));
+    assert_eq!(gateway.secret_data.get(id), Some(certificate.as_bytes()));
     for (name, plan, expected) in [
         (
             "no such object",

@@ -158,14 +158,14 @@ impl Builder {
     pub(crate) fn served(mut self) -> Self {
         let plan = self.plan();
         self.world.previous.clear();
-        self.world.previous_material.clear();
+        self.world.previous_secret_data.clear();
         for (key, gateway) in plan.gateways {
             self.world
                 .previous
                 .insert(key.clone(), Arc::new(gateway.config));
             self.world
-                .previous_material
-                .insert(key, Arc::new(gateway.material));
+                .previous_secret_data
+                .insert(key, Arc::new(gateway.secret_data));
         }
         self
     }

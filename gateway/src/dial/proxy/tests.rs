@@ -9,13 +9,13 @@ fn config(url: &str, credentials: Option<&str>) -> BackendProxy {
     }
 }
 
-fn material(user: &str, password: &str) -> Material {
-    let mut material = Material::default();
+fn secret_data(user: &str, password: &str) -> SecretData {
+    let mut secret_data = SecretData::default();
     for (key, text) in [("username", user), ("password", password)] {
-        let id = MaterialId::secret("apps", "proxy", key);
-        material.insert(id, text.as_bytes().to_vec());
+        let id = SecretDataId::secret("apps", "proxy", key);
+        secret_data.insert(id, text.as_bytes().to_vec());
     }
-    material
+    secret_data
 }
 
 /// What the proxy was asked, and what became of its answer.
@@ -33,11 +33,11 @@ async fn asked(proxy: &Proxy, backend: &str, answer: &str) -> (String, Result<()
 
 #[tokio::test]
 async fn a_tunnel_is_asked_for_with_port_and_credentials() {
-    let material = material("gate", "wörd");
+    let secret_data = secret_data("gate", "wörd");
     let proxy = Proxy::compile(
         &config("http://proxy.test:3128/", Some("proxy")),
         "apps",
-        &material,
+        &secret_data,
     );
     let proxy = proxy.unwrap();
     assert_eq!(proxy.authority(), "proxy.test:3128");
@@ -47,7 +47,7 @@ async fn a_tunnel_is_asked_for_with_port_and_credentials() {
     let expected = "CONNECT chat.test:443 HTTP/1.1\r\nHost: chat.test:443\r\n\
         Proxy-Authorization: Basic Z2F0ZTp3w7ZyZA==\r\n\r\n";
     assert_eq!(request, expected);
-    let open = Proxy::compile(&config("http://[::1]", None), "apps", &material).unwrap();
+    let open = Proxy::compile(&config("http://[::1]", None), "apps", &secret_data).unwrap();
     assert_eq!(open.authority(), "[::1]:80");
     let (request, _) = asked(&open, "ws://[::2]:81/", ok).await;
     assert_eq!(
@@ -58,7 +58,7 @@ async fn a_tunnel_is_asked_for_with_port_and_credentials() {
 
 #[tokio::test]
 async fn the_head_of_a_proxys_answer_has_the_limit_of_answers() {
-    let proxy = Proxy::compile(&config("http://p", None), "apps", &Material::default()).unwrap();
+    let proxy = Proxy::compile(&config("http://p", None), "apps", &SecretData::default()).unwrap();
     let answer = format!("HTTP/1.1 200 OK\r\nX-A: {}\r\n\r\n", "a".repeat(2000));
     let (_, result) = asked(&proxy, "ws://b", &answer).await;
     let text = crate::chain::text_of(&result.unwrap_err());
@@ -72,9 +72,9 @@ async fn the_head_of_a_proxys_answer_has_the_limit_of_answers() {
 
 #[tokio::test]
 async fn what_is_no_tunnel_says_why_and_never_with_what() {
-    let material = material("gate", "hunter2");
-    let with = Proxy::compile(&config("http://p", Some("proxy")), "apps", &material).unwrap();
-    let without = Proxy::compile(&config("http://p", None), "apps", &material).unwrap();
+    let secret_data = secret_data("gate", "hunter2");
+    let with = Proxy::compile(&config("http://p", Some("proxy")), "apps", &secret_data).unwrap();
+    let without = Proxy::compile(&config("http://p", None), "apps", &secret_data).unwrap();
     for (proxy, answer, expected) in [
         (&with, "HTTP/1.1 407 Nope\r\n\r\n", "does not accept"),
         (&without, "HTTP/1.1 407 Nope\r\n\r\n", "wants a user name"),
@@ -112,13 +112,13 @@ fn settings_that_can_not_be_used_are_named() {
         ("http://p", "a\r\nb", "secret/apps/proxy/username"),
     ] {
         let config = config(url, Some("proxy"));
-        let error = Proxy::compile(&config, "apps", &material(user, "p")).unwrap_err();
+        let error = Proxy::compile(&config, "apps", &secret_data(user, "p")).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     }
     let missing = Proxy::compile(
         &config("http://p", Some("gone")),
         "apps",
-        &material("u", "p"),
+        &secret_data("u", "p"),
     );
     assert!(
         missing

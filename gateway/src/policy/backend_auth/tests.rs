@@ -1,23 +1,23 @@
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519};
 use serde_json::{Value, json};
-use tidegate_config::Material;
+use tidegate_config::SecretData;
 use tidegate_expr::Value as Cel;
 
 use crate::exchange::Exchange;
 use crate::policy::Services;
 use crate::policy::call::testing::{Answer, Server, json as answer};
-use crate::policy::tests::{compile_error, exchange, material, pipeline, refused, services};
+use crate::policy::tests::{compile_error, exchange, pipeline, refused, secret_data, services};
 use crate::refusal::{Origin, Reason, Refusal};
 
 async fn run(
     fields: Value,
-    material: &Material,
+    secret_data: &SecretData,
     exchange: &mut Exchange,
     services: &Services,
 ) -> Result<(), Refusal> {
     let on = json!({"inbound": [{ "backendAuth": fields }]});
-    let pipeline = pipeline(on, material, services);
+    let pipeline = pipeline(on, secret_data, services);
     pipeline.inbound(exchange, services).await
 }
 
@@ -38,7 +38,7 @@ async fn the_clients_credentials_make_way_whatever_the_header() {
     ] {
         let mut exchange = client();
         let fields = json!({"header": header, "basic": {"username": "edge", "password": "p:w"}});
-        run(fields, &Material::default(), &mut exchange, &services())
+        run(fields, &SecretData::default(), &mut exchange, &services())
             .await
             .unwrap();
         assert_eq!(sent(&exchange, header).unwrap(), "Basic ZWRnZTpwOnc=");
@@ -65,10 +65,10 @@ async fn a_token_is_kept_until_the_backend_refuses_it() {
         answer(200, &body.to_string())
     })
     .await;
-    let (services, material) = (services(), material(&[("s", "k", b"hidden")]));
+    let (services, secret_data) = (services(), secret_data(&[("s", "k", b"hidden")]));
     let mut first = client();
     for exchange in [&mut first, &mut client()] {
-        run(oauth2(&server), &material, exchange, &services)
+        run(oauth2(&server), &secret_data, exchange, &services)
             .await
             .unwrap();
         assert_eq!(sent(exchange, "authorization").unwrap(), "Bearer secret-1");
@@ -82,7 +82,7 @@ async fn a_token_is_kept_until_the_backend_refuses_it() {
         .iter()
         .for_each(|token| token.refused());
     let mut exchange = client();
-    run(oauth2(&server), &material, &mut exchange, &services)
+    run(oauth2(&server), &secret_data, &mut exchange, &services)
         .await
         .unwrap();
     assert_eq!(sent(&exchange, "authorization").unwrap(), "Bearer secret-2");
@@ -90,14 +90,14 @@ async fn a_token_is_kept_until_the_backend_refuses_it() {
 
 #[tokio::test]
 async fn without_a_token_nobody_passes() {
-    let material = material(&[("s", "k", b"hidden")]);
+    let secret_data = secret_data(&[("s", "k", b"hidden")]);
     for (name, hangup) in [("refused", false), ("no answer", true)] {
         let server = Server::start(move |_, _| match hangup {
             true => Answer::Hangup,
             false => answer(400, r#"{"error": "invalid_scope"}"#),
         })
         .await;
-        let result = run(oauth2(&server), &material, &mut client(), &services()).await;
+        let result = run(oauth2(&server), &secret_data, &mut client(), &services()).await;
         let refusal = refused(result);
         let found = (refusal.status, refusal.reason, refusal.origin);
         let expected = (502, Reason::BackendAuthFailed, Origin::Policy);
@@ -119,9 +119,9 @@ fn claims(exchange: &Exchange, algorithm: Algorithm, key: &DecodingKey) -> (Opti
 
 #[tokio::test]
 async fn signed_claims_keep_their_types_and_times_are_ours() {
-    let (services, material) = (
+    let (services, secret_data) = (
         services(),
-        material(&[("s", "k", b"0123456789abcdef0123456789abcdef")]),
+        secret_data(&[("s", "k", b"0123456789abcdef0123456789abcdef")]),
     );
     let mut exchange = client();
     exchange.set_var(
@@ -139,7 +139,7 @@ async fn signed_claims_keep_their_types_and_times_are_ours() {
             {"name": "nothing", "value": "${null}"},
         ],
     }});
-    run(fields, &material, &mut exchange, &services)
+    run(fields, &secret_data, &mut exchange, &services)
         .await
         .unwrap();
     let key = DecodingKey::from_secret(b"0123456789abcdef0123456789abcdef");
@@ -169,7 +169,7 @@ async fn each_kind_of_key_signs_with_its_algorithm_only() {
     ];
     for (of, pair) in &pairs {
         let pem = pair.serialize_pem();
-        let material = material(&[("s", "k", pem.as_bytes())]);
+        let secret_data = secret_data(&[("s", "k", pem.as_bytes())]);
         for (algorithm, _) in &pairs {
             let fields = json!({"signedJwt": {
                 "algorithm": algorithm, "secretRef": {"name": "s", "key": "k"},
@@ -179,7 +179,7 @@ async fn each_kind_of_key_signs_with_its_algorithm_only() {
                 scope: crate::policy::Scope::Api,
                 on,
                 values: &[],
-                material: &material,
+                secret_data: &secret_data,
             };
             let compiled = declared.compile(&services());
             assert_eq!(compiled.is_ok(), of == algorithm, "{of} for {algorithm}");
@@ -187,7 +187,7 @@ async fn each_kind_of_key_signs_with_its_algorithm_only() {
                 continue;
             }
             let mut exchange = client();
-            run(fields, &material, &mut exchange, &services())
+            run(fields, &secret_data, &mut exchange, &services())
                 .await
                 .unwrap();
             let public = pair.public_key_pem();

@@ -1,18 +1,18 @@
 use base64::Engine as _;
 use serde_json::{Value, json};
-use tidegate_config::Material;
+use tidegate_config::SecretData;
 
 use super::*;
 use crate::policy::Services;
-use crate::policy::tests::{compile_error, exchange, material, pipeline, services};
+use crate::policy::tests::{compile_error, exchange, pipeline, secret_data, services};
 
-fn users() -> Material {
+fn users() -> SecretData {
     let file = format!(
         "alice:{}\nbob:{{SHA}}{}\n",
         bcrypt::hash("s3same:ö", 4).unwrap(),
         STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, b"old")),
     );
-    material(&[("users", "htpasswd", file.as_bytes())])
+    secret_data(&[("users", "htpasswd", file.as_bytes())])
 }
 
 fn step(fields: Value) -> Value {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidegate_config::{Material, ObjectKey};
+use tidegate_config::{ObjectKey, SecretData};
 
 use crate::policy::tests::{exchange, pipeline, refused, services};
 use crate::policy::{Context, Pipeline, Scope, ScopePolicies, Services};
@@ -17,7 +17,7 @@ async fn found(key: &str, services: &Services) -> String {
         {"cacheLookup": {"key": key, "as": "x"}},
         {"setHeader": {"name": "x-out", "values": ["${vars.x == null ? 'nothing' : json.encode(vars.x)}"]}},
     ]});
-    let pipeline = pipeline(steps, &Material::default(), services);
+    let pipeline = pipeline(steps, &SecretData::default(), services);
     let mut exchange = exchange(&[]);
     pipeline.inbound(&mut exchange, services).await.unwrap();
     exchange.upstream.headers["x-out"]
@@ -27,7 +27,7 @@ async fn found(key: &str, services: &Services) -> String {
 }
 
 async fn run(step: Value, services: &Services) {
-    let pipeline = pipeline(json!({"inbound": [step]}), &Material::default(), services);
+    let pipeline = pipeline(json!({"inbound": [step]}), &SecretData::default(), services);
     pipeline
         .inbound(&mut exchange(&[]), services)
         .await
@@ -66,7 +66,7 @@ async fn what_one_namespace_keeps_another_one_does_not_see() {
     let context = Context {
         namespace: "others",
         object: &ObjectKey::new("others", "chat"),
-        material: &Material::default(),
+        secret_data: &SecretData::default(),
         services: &services,
     };
     let on = serde_json::from_value(on).unwrap();
@@ -88,7 +88,11 @@ async fn what_one_namespace_keeps_another_one_does_not_see() {
 async fn memory_is_bounded() {
     let services = services();
     let large = store("request.query('n')", "lists.range(5000)", "1h");
-    let pipeline = pipeline(json!({"inbound": [large]}), &Material::default(), &services);
+    let pipeline = pipeline(
+        json!({"inbound": [large]}),
+        &SecretData::default(),
+        &services,
+    );
     for n in 0..200 {
         let mut exchange = exchange(&[]);
         exchange.request.raw_query = Some(format!("n={n}"));
@@ -104,7 +108,11 @@ async fn memory_is_bounded() {
 async fn a_key_that_is_no_text_is_a_fault() {
     let services = services();
     let step = store("vars.missing", "1", "1s");
-    let pipeline = pipeline(json!({"inbound": [step]}), &Material::default(), &services);
+    let pipeline = pipeline(
+        json!({"inbound": [step]}),
+        &SecretData::default(),
+        &services,
+    );
     let refusal = refused(pipeline.inbound(&mut exchange(&[]), &services).await);
     assert_eq!(
         (refusal.status, refusal.reason),

@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use tidegate_config::Material;
+use tidegate_config::SecretData;
 
 use crate::exchange::Exchange;
 use crate::policy::Services;
@@ -9,7 +9,7 @@ use crate::refusal::{Origin, Reason, Refusal};
 
 async fn run(fields: Value, exchange: &mut Exchange, services: &Services) -> Result<(), Refusal> {
     let on = json!({"inbound": [{ "externalAuth": fields }]});
-    let pipeline = pipeline(on, &Material::default(), services);
+    let pipeline = pipeline(on, &SecretData::default(), services);
     pipeline.inbound(exchange, services).await
 }
 

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidegate_config::Material;
+use tidegate_config::SecretData;
 use tokio::time::{sleep, timeout};
 
 use super::{MAX_QUEUED, MAX_QUEUED_KIB};
@@ -39,7 +39,7 @@ async fn the_handshake_goes_on_and_the_request_arrives() {
         ("http://127.0.0.1:1/", [1, 1, 0]),
     ] {
         let on = steps(json!({"url": url, "body": "${client.ip}"}));
-        let pipeline = pipeline(on, &Material::default(), &services);
+        let pipeline = pipeline(on, &SecretData::default(), &services);
         pipeline
             .inbound(&mut exchange(&[]), &services)
             .await
@@ -56,7 +56,7 @@ async fn what_does_not_fit_is_dropped_and_counted() {
     let server = Server::start(|_, _| Answer::Silence).await;
     let services = services();
     let on = steps(json!({"url": server.url, "timeout": "200ms"}));
-    let pipeline = pipeline(on, &Material::default(), &services);
+    let pipeline = pipeline(on, &SecretData::default(), &services);
     for _ in 0..MAX_QUEUED + 7 {
         pipeline
             .inbound(&mut exchange(&[]), &services)
@@ -73,7 +73,7 @@ async fn what_takes_too_much_memory_is_dropped_and_counted() {
     let services = services();
     let body = "${vars.half}";
     let on = steps(json!({"url": server.url, "timeout": "200ms", "body": body}));
-    let pipeline = pipeline(on, &Material::default(), &services);
+    let pipeline = pipeline(on, &SecretData::default(), &services);
     // Each takes 512 KiB, and its URL some bytes.
     for _ in 0..MAX_QUEUED_KIB / 513 + 8 {
         let mut exchange = exchange(&[]);
@@ -87,7 +87,7 @@ async fn what_takes_too_much_memory_is_dropped_and_counted() {
 async fn a_fault_in_an_expression_is_one_of_the_handshake() {
     let services = services();
     let on = steps(json!({"url": "http://a/${vars.missing}"}));
-    let pipeline = pipeline(on, &Material::default(), &services);
+    let pipeline = pipeline(on, &SecretData::default(), &services);
     let refusal = refused(pipeline.inbound(&mut exchange(&[]), &services).await);
     assert_eq!(
         (refusal.status, refusal.reason),
@@ -104,7 +104,7 @@ async fn a_shutdown_waits_for_what_is_under_way() {
     let services = Services::new((control, connections), runtime, Sessions::new());
     let pipeline = pipeline(
         steps(json!({"url": server.url})),
-        &Material::default(),
+        &SecretData::default(),
         &services,
     );
     pipeline

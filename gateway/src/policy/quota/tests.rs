@@ -1,6 +1,6 @@
 use http::HeaderMap;
 use serde_json::{Value as Json, json};
-use tidegate_config::Material;
+use tidegate_config::SecretData;
 
 use crate::policy::tests::{
     answer, compile_error, exchange, pipeline, refused, services, subscribed,
@@ -9,7 +9,11 @@ use crate::policy::{Pipeline, Services};
 use crate::refusal::{Origin, Reason};
 
 fn inbound(steps: &[Json], services: &Services) -> Pipeline {
-    pipeline(json!({ "inbound": steps }), &Material::default(), services)
+    pipeline(
+        json!({ "inbound": steps }),
+        &SecretData::default(),
+        services,
+    )
 }
 
 /// How many of so many handshakes pass inbound.

@@ -1,6 +1,6 @@
 use http::HeaderMap;
 use serde_json::{Value as Json, json};
-use tidegate_config::{Material, ObjectKey};
+use tidegate_config::{ObjectKey, SecretData};
 
 use crate::exchange::Exchange;
 use crate::policy::tests::{
@@ -17,7 +17,11 @@ fn limit(fields: Json) -> Json {
 }
 
 fn inbound(steps: &[Json], services: &Services) -> Pipeline {
-    pipeline(json!({ "inbound": steps }), &Material::default(), services)
+    pipeline(
+        json!({ "inbound": steps }),
+        &SecretData::default(),
+        services,
+    )
 }
 
 /// How many of so many handshakes pass inbound.
@@ -225,7 +229,7 @@ fn of_product(steps: &[Json], services: &Services) -> Pipeline {
         scope: Scope::Product,
         on: json!({ "inbound": steps }),
         values: &[],
-        material: &Material::default(),
+        secret_data: &SecretData::default(),
     };
     Pipeline::merge(&[&declared.compile(services).unwrap()])
 }
@@ -290,7 +294,7 @@ async fn variables_tell_what_is_left_and_how_long_to_wait() {
             "inbound": [step, {"setHeader": {"name": "X-Left", "values": ["${vars.left}"]}}],
             "onError": [{"setStatus": {"status": 429, "message": "${vars.left}, ${vars.wait} s"}}],
         });
-        let pipeline = pipeline(on, &Material::default(), &services);
+        let pipeline = pipeline(on, &SecretData::default(), &services);
         let mut first: Exchange = subscribed("ishmael", "chat");
         pipeline.inbound(&mut first, &services).await.unwrap();
         assert_eq!(first.upstream.headers["x-left"], "0", "{name}");
@@ -449,7 +453,7 @@ fn of(scope: Scope, namespace: &str, step: Json, services: &Services) -> Pipelin
     let context = Context {
         namespace,
         object: &ObjectKey::new(namespace, "any"),
-        material: &Material::default(),
+        secret_data: &SecretData::default(),
         services,
     };
     let values = std::collections::BTreeMap::default();

@@ -1,11 +1,11 @@
 use serde_json::{Value, json};
-use tidegate_config::Material;
+use tidegate_config::SecretData;
 use tokio::time::Instant;
 
 use crate::exchange::Exchange;
 use crate::policy::Services;
 use crate::policy::call::testing::{Answer, Asked, Server, json as answer};
-use crate::policy::tests::{compile_error, exchange, material, pipeline, refused, services};
+use crate::policy::tests::{compile_error, exchange, pipeline, refused, secret_data, services};
 use crate::refusal::{Origin, Reason, Refusal};
 
 fn step(fields: Value) -> Value {
@@ -16,7 +16,7 @@ fn step(fields: Value) -> Value {
 }
 
 async fn run(steps: &[Value], exchange: &mut Exchange, services: &Services) -> Result<(), Refusal> {
-    let secrets = material(&[("idp", "secret", b"s3cret-of-the-client\n")]);
+    let secrets = secret_data(&[("idp", "secret", b"s3cret-of-the-client\n")]);
     let pipeline = pipeline(json!({ "inbound": steps }), &secrets, services);
     pipeline.inbound(exchange, services).await
 }
@@ -53,7 +53,7 @@ async fn the_request_is_as_described_and_the_answer_can_be_read() {
     };
     // Connections live as long as a compiled policy holds them.
     let steps = json!({"inbound": [request()]});
-    let _held = pipeline(steps, &Material::default(), &services);
+    let _held = pipeline(steps, &SecretData::default(), &services);
     for (expression, expected) in [
         ("vars.x.status", "201"),
         ("vars.x.headers['x-one']", r#"["1","2"]"#),
@@ -421,7 +421,7 @@ async fn outbound_and_on_error_ask_too() {
     let shown = json!({"setHeader": {"name": "x-out", "values": ["${vars.x.text}"]}});
     let steps = [step(json!({"url": server.url})), shown];
     let on = json!({"outbound": steps, "onError": steps});
-    let pipeline = pipeline(on, &Material::default(), &services);
+    let pipeline = pipeline(on, &SecretData::default(), &services);
     let mut good = exchange(&[]);
     let backend = crate::policy::tests::answer(101);
     pipeline
@@ -459,7 +459,7 @@ async fn a_token_is_fetched_once_and_dropped_when_it_is_not_accepted() {
         )
     };
     // Sources live as long as a compiled policy holds them.
-    let secrets = material(&[("idp", "secret", b"s3cret-of-the-client\n")]);
+    let secrets = secret_data(&[("idp", "secret", b"s3cret-of-the-client\n")]);
     let steps = json!({"inbound": [request("/a"), request("/b"), request("/no"), request("/c")]});
     let pipeline = pipeline(steps, &secrets, &services);
     pipeline

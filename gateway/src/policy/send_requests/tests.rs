@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidegate_config::Material;
+use tidegate_config::SecretData;
 
 use crate::policy::call::testing::{Answer, Server, json as answer};
 use crate::policy::tests::{compile_error, exchange, pipeline, services};
@@ -24,7 +24,7 @@ async fn read(requests: Value, wait_for: &str) -> Result<String, Refusal> {
     let more = json!({"setVariable": {"name": "b", "value": "vars.b == null ? {} : vars.b"}});
     let step = json!({"sendRequests": {"requests": requests, "waitFor": wait_for}});
     let steps = json!({"inbound": [step, nulls, more, shown]});
-    let pipeline = pipeline(steps, &Material::default(), &services);
+    let pipeline = pipeline(steps, &SecretData::default(), &services);
     let mut exchange = exchange(&[]);
     pipeline.inbound(&mut exchange, &services).await?;
     Ok(exchange.upstream.headers["x-out"]

@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use tidegate_config::Material;
+use tidegate_config::SecretData;
 
 use crate::exchange::Exchange;
 use crate::policy::tests::{answer, exchange, pipeline, refused, run_inbound, services};
@@ -93,7 +93,7 @@ async fn steps_can_not_make_what_is_sent_later_grow_without_bound() {
     ] {
         let services = services();
         let on = json!({"outbound": [step, step, step]});
-        let pipeline = pipeline(on, &Material::default(), &services);
+        let pipeline = pipeline(on, &SecretData::default(), &services);
         let result = pipeline
             .outbound(&mut half(), &answer(101), &services)
             .await;

@@ -7,7 +7,7 @@ fn scope(scope: Scope, on: Value, services: &Services) -> ScopePolicies {
         scope,
         on,
         values: &[],
-        material: &Material::default(),
+        secret_data: &SecretData::default(),
     };
     declared.compile(services).unwrap()
 }
@@ -180,7 +180,7 @@ fn the_wider_scope_stands_in_one_place() {
         scope: Scope::Api,
         on: json!({"inbound": [base(), mark("a"), base()]}),
         values: &[],
-        material: &Material::default(),
+        secret_data: &SecretData::default(),
     };
     let error = declared.compile(&services()).unwrap_err().to_string();
     assert_eq!(
@@ -241,8 +241,8 @@ fn a_broken_expression_names_its_place() {
 
 #[tokio::test]
 async fn secrets_do_not_leave_in_details_and_errors() {
-    let material = material(&[("s", "k", b"hunter2-hunter2")]);
-    let secret = ResolvedValue::Secret(MaterialId::secret("apps", "s", "k"));
+    let secret_data = secret_data(&[("s", "k", b"hunter2-hunter2")]);
+    let secret = ResolvedValue::Secret(SecretDataId::secret("apps", "s", "k"));
     let services = services();
     let declared = Declared {
         scope: Scope::Api,
@@ -255,7 +255,7 @@ async fn secrets_do_not_leave_in_details_and_errors() {
             ],
         }),
         values: &[("token", secret)],
-        material: &material,
+        secret_data: &secret_data,
     };
     let pipeline = Pipeline::merge(&[&declared.compile(&services).unwrap()]);
     let mut exchange = exchange(&[]);
@@ -273,18 +273,18 @@ async fn each_scope_sees_its_own_and_wider_values() {
     let plain = |text: &str| ResolvedValue::Plain(text.to_owned());
     let show = |name: &str| json!({"inbound": [{"setHeader": {"name": name, "values": ["${values.a} ${'b' in values}"]}}]});
     let services = services();
-    let none = Material::default();
+    let none = SecretData::default();
     let gateway = Declared {
         scope: Scope::Gateway,
         on: show("x-gateway"),
         values: &[("a", plain("wide"))],
-        material: &none,
+        secret_data: &none,
     };
     let api = Declared {
         scope: Scope::Api,
         on: show("x-api"),
         values: &[("a", plain("narrow")), ("b", plain("x"))],
-        material: &none,
+        secret_data: &none,
     };
     let pipeline = Pipeline::merge(&[
         &gateway.compile(&services).unwrap(),
@@ -307,9 +307,9 @@ fn a_missing_secret_is_named() {
         on: json!({}),
         values: &[(
             "a",
-            ResolvedValue::Secret(MaterialId::secret("apps", "s", "k")),
+            ResolvedValue::Secret(SecretDataId::secret("apps", "s", "k")),
         )],
-        material: &Material::default(),
+        secret_data: &SecretData::default(),
     };
     let error = declared.compile(&services()).unwrap_err().to_string();
     assert_eq!(error, "values.a: secret/apps/s/k is missing");
@@ -317,7 +317,7 @@ fn a_missing_secret_is_named() {
 
 async fn answered(on: Value, refusal: Refusal) -> Refusal {
     let services = services();
-    let pipeline = pipeline(on, &Material::default(), &services);
+    let pipeline = pipeline(on, &SecretData::default(), &services);
     let mut exchange = exchange(&[]);
     pipeline.on_error(&mut exchange, refusal, &services).await
 }
@@ -384,7 +384,7 @@ async fn a_return_response_is_no_error() {
         "inbound": [{"returnResponse": {"status": 410, "message": "gone"}}],
         "onError": [{"returnResponse": {"status": 500, "message": "never"}}],
     });
-    let pipeline = pipeline(on, &Material::default(), &services);
+    let pipeline = pipeline(on, &SecretData::default(), &services);
     let mut exchange = exchange(&[]);
     let refusal = refused(pipeline.inbound(&mut exchange, &services).await);
     let refusal = pipeline.on_error(&mut exchange, refusal, &services).await;
@@ -399,7 +399,7 @@ async fn outbound_reads_and_changes_the_backends_answer() {
         {"setHeader": {"name": "Server", "ifExists": "Delete"}},
         {"when": "response.status == 403", "returnResponse": {"status": 404, "message": "no such room"}},
     ]});
-    let pipeline = pipeline(on, &Material::default(), &services);
+    let pipeline = pipeline(on, &SecretData::default(), &services);
     let mut head = answer(101);
     head.headers.insert("server", HeaderValue::from_static("b"));
     let mut switched = exchange(&[]);
@@ -427,7 +427,7 @@ async fn outbound_reads_and_changes_the_backends_answer() {
 async fn a_backends_refusal_carries_what_outbound_set() {
     let services = services();
     let on = json!({"outbound": [{"setHeader": {"name": "X-A", "values": ["policy"]}}]});
-    let pipeline = pipeline(on, &Material::default(), &services);
+    let pipeline = pipeline(on, &SecretData::default(), &services);
     let mut exchange = exchange(&[]);
     pipeline
         .outbound(&mut exchange, &answer(403), &services)
@@ -463,7 +463,7 @@ async fn the_condition_of_an_include_is_asked_once_for_all_its_steps() {
         mark("outer"),
         mark("last"),
     ]});
-    let pipeline = pipeline(on, &Material::default(), &services);
+    let pipeline = pipeline(on, &SecretData::default(), &services);
     for (go, expected) in [("1", &["inner", "outer", "last"][..]), ("0", &["last"])] {
         let mut exchange = exchange(&[("x-go", go)]);
         pipeline.inbound(&mut exchange, &services).await.unwrap();

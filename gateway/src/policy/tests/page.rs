@@ -10,7 +10,7 @@ async fn examples_compile() {
     let users = b"pilot:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=";
     let key = rcgen::KeyPair::generate().expect("a P-256 key");
     let key = key.serialize_pem();
-    let material = material(&[
+    let secret_data = secret_data(&[
         ("harbour-users", "htpasswd", users),
         ("signing", "tls.key", key.as_bytes()),
     ]);
@@ -26,7 +26,7 @@ async fn examples_compile() {
             scope: Scope::Api,
             on: spec["onHandshake"].take(),
             values: &[],
-            material: &material,
+            secret_data: &secret_data,
         };
         let result = declared.compile(&services);
         assert!(result.is_ok(), "example {number}: {result:?}\n{yaml}");

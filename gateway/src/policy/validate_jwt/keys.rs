@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use futures::future::join_all;
-use tidegate_config::MaterialId;
+use tidegate_config::SecretDataId;
 use tidegate_config::policy::{self, JwtAlgorithm};
 use tidegate_keys::{SecretLength, VerificationKey};
 
@@ -174,8 +174,8 @@ fn compile_key(
 ) -> Result<VerificationKey, InvalidPolicy> {
     let compiled = match (&key.secret_key_ref, &key.n, &key.e) {
         (Some(reference), None, None) => {
-            let id = MaterialId::of_secret_ref(compiler.context.namespace, reference);
-            let bytes = compiler.context.material.get(&id).ok_or_else(|| {
+            let id = SecretDataId::of_secret_ref(compiler.context.namespace, reference);
+            let bytes = compiler.context.secret_data.get(&id).ok_or_else(|| {
                 let problem = format!("the Secret {} has no key {}", reference.name, reference.key);
                 compiler.invalid(field, problem)
             })?;

@@ -1,12 +1,12 @@
 use http::HeaderMap;
 use serde_json::{Value, json};
-use tidegate_config::Material;
+use tidegate_config::SecretData;
 
 use super::now;
 use crate::exchange::Exchange;
 use crate::jwt::tests::{SECRET, Signer, hs256, unsigned};
 use crate::policy::Services;
-use crate::policy::tests::{compile_error, exchange, material, pipeline, services};
+use crate::policy::tests::{compile_error, exchange, pipeline, secret_data, services};
 use crate::refusal::{Reason, Refusal};
 
 mod forged;
@@ -20,8 +20,8 @@ fn policy(fields: Value) -> Value {
     policy
 }
 
-fn secrets() -> Material {
-    material(&[("s", "k", SECRET)])
+fn secrets() -> SecretData {
+    secret_data(&[("s", "k", SECRET)])
 }
 
 async fn run(policy: Value, exchange: &mut Exchange) -> Result<(), Refusal> {
@@ -455,11 +455,11 @@ async fn the_tunnel_ends_with_the_first_token() {
 async fn a_key_id_chooses_the_key_and_an_unknown_one_does_not_matter() {
     let (a, b) = (Signer::p256(), Signer::p256());
     let (pem_a, pem_b) = (a.pair.public_key_pem(), b.pair.public_key_pem());
-    let material = material(&[("s", "a", pem_a.as_bytes()), ("s", "b", pem_b.as_bytes())]);
+    let secret_data = secret_data(&[("s", "a", pem_a.as_bytes()), ("s", "b", pem_b.as_bytes())]);
     let services = services();
     let key = |id: &str, key: &str| json!({"id": id, "secretKeyRef": {"name": "s", "key": key}});
     let step = json!({"validateJwt": {"keys": [key("one", "a"), key("two", "b")]}});
-    let pipeline = pipeline(json!({"inbound": [step]}), &material, &services);
+    let pipeline = pipeline(json!({"inbound": [step]}), &secret_data, &services);
     for (name, signer, id, expected) in [
         ("right id", &a, Some("one"), None),
         (
@@ -531,12 +531,12 @@ fn compiled(bytes: &[u8], more: Value) -> Result<(), String> {
         place[name] = value.clone();
     }
     policy["keys"] = json!([key]);
-    let material = material(&[("s", "k", bytes)]);
+    let secret_data = secret_data(&[("s", "k", bytes)]);
     let declared = crate::policy::tests::Declared {
         scope: crate::policy::Scope::Api,
         on: json!({"inbound": [{ "validateJwt": policy }]}),
         values: &[],
-        material: &material,
+        secret_data: &secret_data,
     };
     let compiled = declared.compile(&services());
     compiled.map(|_| ()).map_err(|error| error.to_string())
@@ -588,7 +588,7 @@ async fn a_secret_verifies_no_algorithm_that_it_is_too_short_for() {
     assert!(why.contains("it has 40 bytes, and HS512 needs 64"), "{why}");
     assert_eq!(compiled(b"x", json!({"allowShortSecret": true})), Ok(()));
     let services = services();
-    let material = material(&[("s", "k", &secret)]);
+    let secret_data = secret_data(&[("s", "k", &secret)]);
     for (allowed, algorithm, passes) in [
         (false, jsonwebtoken::Algorithm::HS256, true),
         (false, jsonwebtoken::Algorithm::HS384, false),
@@ -596,7 +596,7 @@ async fn a_secret_verifies_no_algorithm_that_it_is_too_short_for() {
     ] {
         let key = json!({"secretKeyRef": {"name": "s", "key": "k"}, "allowShortSecret": allowed});
         let steps = json!({"inbound": [{"validateJwt": {"keys": [key]}}]});
-        let pipeline = pipeline(steps, &material, &services);
+        let pipeline = pipeline(steps, &secret_data, &services);
         let header = jsonwebtoken::Header::new(algorithm);
         let key = jsonwebtoken::EncodingKey::from_secret(&secret);
         let token = jsonwebtoken::encode(&header, &claims(json!({})), &key).unwrap();

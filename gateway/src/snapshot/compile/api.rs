@@ -121,10 +121,10 @@ impl Compilation<'_> {
         let namespace = &config.key.namespace;
         let factory = &self.lasting.backend_tls;
         let backend_tls = factory
-            .compile(&config.backend_tls, namespace, self.material())
+            .compile(&config.backend_tls, namespace, self.secret_data())
             .map_err(InvalidApi::Tls)?;
         let proxy = config.backend_proxy.as_ref();
-        let proxy = proxy.map(|proxy| Proxy::compile(proxy, namespace, self.material()));
+        let proxy = proxy.map(|proxy| Proxy::compile(proxy, namespace, self.secret_data()));
         let context = self.context(&config.key);
         let on = &config.on_handshake;
         let policies = ScopePolicies::compile(Scope::Api, on, &config.values, &context)
@@ -185,7 +185,11 @@ impl Compilation<'_> {
         message: String,
     ) -> Option<Arc<Api>> {
         let factory = &self.lasting.backend_tls;
-        let plain = factory.compile(&Default::default(), &config.key.namespace, self.material());
+        let plain = factory.compile(
+            &Default::default(),
+            &config.key.namespace,
+            self.secret_data(),
+        );
         // Never dialled.
         let backend = BackendUrl::parse("ws://blocked.invalid").ok()?;
         let parts = Parts {

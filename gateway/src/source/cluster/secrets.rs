@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
-use tidegate_config::{AssembleError, MATERIAL_KEY, PartRef, sha256};
+use tidegate_config::{AssembleError, PartRef, SECRET_DATA_KEY, sha256};
 
 use crate::chain::text_of;
 use crate::gateway::Problem;
@@ -54,7 +54,7 @@ impl Secrets {
             Err(_) => return Err(unreadable(part, "the API server does not answer")),
         };
         let mut data = secret.data.unwrap_or_default();
-        let bytes = data.remove(MATERIAL_KEY).map(|bytes| bytes.0);
+        let bytes = data.remove(SECRET_DATA_KEY).map(|bytes| bytes.0);
         let text = String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default();
         if sha256(&text) != part.sha256 {
             return Err(Problem::from(&AssembleError::Hash(part.name.clone())));

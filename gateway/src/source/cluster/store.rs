@@ -6,7 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::watcher::Event;
 use tidegate_config::{
-    AssembleError, FORMAT_VERSION, INDEX_KEY, Index, ObjectKey, SHARD_KEY, index_name, sha256,
+    AssembleError, ConfigIndex, FORMAT_VERSION, INDEX_KEY, ObjectKey, SHARD_KEY, index_name, sha256,
 };
 
 use crate::gateway::Problem;
@@ -64,13 +64,13 @@ impl Store {
     }
 
     /// The index, when it is for this gateway and all shards that it names are there and right.
-    pub(super) fn index(&self, gateway: &ObjectKey) -> Result<Index, Problem> {
+    pub(super) fn index(&self, gateway: &ObjectKey) -> Result<ConfigIndex, Problem> {
         let text = self.held.as_ref().and_then(|held| held.index.as_deref());
         let text = text.ok_or_else(|| Problem {
             reason: "index_missing",
             message: format!("there is no ConfigMap {}", self.index_name),
         })?;
-        let index: Index = serde_json::from_str(text).map_err(|error| Problem {
+        let index: ConfigIndex = serde_json::from_str(text).map_err(|error| Problem {
             reason: "index_malformed",
             message: format!("ConfigMap {} cannot be read: {error}", self.index_name),
         })?;
@@ -89,7 +89,7 @@ impl Store {
     }
 
     /// The texts of the shards that `index` names, as far as they are there.
-    pub(super) fn texts(&self, index: &Index) -> HashMap<String, Arc<str>> {
+    pub(super) fn texts(&self, index: &ConfigIndex) -> HashMap<String, Arc<str>> {
         let named = index.shards.iter().filter_map(|part| {
             let found = self.shard(&part.name)?;
             Some((part.name.clone(), Arc::clone(&found.text)))
@@ -97,7 +97,7 @@ impl Store {
         named.collect()
     }
 
-    fn check_shards(&self, index: &Index) -> Result<(), AssembleError> {
+    fn check_shards(&self, index: &ConfigIndex) -> Result<(), AssembleError> {
         for part in &index.shards {
             match self.shard(&part.name) {
                 None => return Err(AssembleError::Missing(part.name.clone())),

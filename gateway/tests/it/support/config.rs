@@ -7,7 +7,7 @@ use tidegate_config::policy::OnHandshake;
 use tidegate_config::{
     ApiConfig, ApiLimits, ApiTimeouts, BackendTls, Drain, Duration, GatewayConfig, GatewayLimits,
     GatewaySettings, GatewayTimeouts, KeyNames, ListenerConfig, ListenerTlsConfig, LiveAccess,
-    Material, MaterialId, ObjectKey, OnChange, PathMatch, ProductConfig, Protocol,
+    ObjectKey, OnChange, PathMatch, ProductConfig, Protocol, SecretData, SecretDataId,
     SubscriptionConfig, SubscriptionScope, TlsVersion, UrlScheme, key_hash,
 };
 use tidegate_gateway::Update;
@@ -20,11 +20,11 @@ pub(crate) fn key(name: &str) -> ObjectKey {
     ObjectKey::new(NAMESPACE, name)
 }
 
-/// A configuration and its material, to be changed at will.
+/// A configuration and its secret data, to be changed at will.
 #[derive(Clone)]
 pub(crate) struct Config {
     pub(crate) config: GatewayConfig,
-    pub(crate) material: Material,
+    pub(crate) secret_data: SecretData,
 }
 
 impl Config {
@@ -37,7 +37,7 @@ impl Config {
                 products: Vec::new(),
                 subscriptions: Vec::new(),
             },
-            material: Material::default(),
+            secret_data: SecretData::default(),
         }
     }
 
@@ -129,10 +129,11 @@ impl Config {
 
     /// With a TLS listener `secure` that shows this certificate (chain and key in PEM).
     pub(crate) fn tls_listener(mut self, chain: &str, private_key: &str) -> Self {
-        let id = |part: &str| MaterialId::secret(NAMESPACE, "edge-tls", part);
+        let id = |part: &str| SecretDataId::secret(NAMESPACE, "edge-tls", part);
         let (crt, key) = (id("tls.crt"), id("tls.key"));
-        self.material.insert(crt.clone(), chain.as_bytes().to_vec());
-        self.material
+        self.secret_data
+            .insert(crt.clone(), chain.as_bytes().to_vec());
+        self.secret_data
             .insert(key.clone(), private_key.as_bytes().to_vec());
         self.config.settings.listeners.push(ListenerConfig {
             name: "secure".to_owned(),
@@ -158,7 +159,7 @@ impl Config {
         Update {
             revision,
             config: self.config.clone(),
-            material: self.material.clone(),
+            secret_data: self.secret_data.clone(),
         }
     }
 }

@@ -1,21 +1,24 @@
 use serde_json::json;
-use tidegate_config::{GatewayConfig, Material, MaterialId, Rendered};
+use tidegate_config::{ConfigParts, GatewayConfig, SecretData, SecretDataId};
 
 use super::*;
 use crate::render::Site;
 use crate::testing::{Server, api_config, gateway, gateway_config};
 
-fn config() -> (GatewayConfig, Material) {
+fn config() -> (GatewayConfig, SecretData) {
     let mut config = gateway_config("shop", "edge");
     config.apis = vec![api_config("shop", "chat")];
-    let mut material = Material::default();
-    material.insert(MaterialId::secret("shop", "tls", "tls.key"), vec![1, 2, 3]);
-    (config, material)
+    let mut secret_data = SecretData::default();
+    secret_data.insert(
+        SecretDataId::secret("shop", "tls", "tls.key"),
+        vec![1, 2, 3],
+    );
+    (config, secret_data)
 }
 
-fn publish(server: &Server, gateway: &ObjectKey) -> Rendered {
-    let (config, material) = config();
-    let rendered = tidegate_config::render(&config, &material, 7).unwrap();
+fn publish(server: &Server, gateway: &ObjectKey) -> ConfigParts {
+    let (config, secret_data) = config();
+    let rendered = tidegate_config::split_config(&config, &secret_data, 7).unwrap();
     let owner = self::gateway(json!({}));
     let site = Site::new(&owner, gateway, "image:1");
     let core = "/api/v1/namespaces/shop";
@@ -38,8 +41,8 @@ async fn what_was_published_is_read_back_whole() {
     assert!(recall(&server.client(), &key).await.unwrap().is_none());
     publish(&server, &key);
     let found = recall(&server.client(), &key).await.unwrap().unwrap();
-    let (config, material) = config();
-    assert!(found.has(&config, &material));
+    let (config, secret_data) = config();
+    assert!(found.has(&config, &secret_data));
     assert_eq!(found.index.revision, 7);
 }
 
@@ -54,17 +57,17 @@ async fn a_spoilt_part_costs_only_what_stood_in_it() {
         .unwrap();
     server.forget(&format!("/api/v1/namespaces/shop/configmaps/{shard}"));
     let found = recall(&server.client(), &key).await.unwrap().unwrap();
-    let (config, material) = config();
+    let (config, secret_data) = config();
     assert_eq!(found.config.settings, config.settings);
-    assert_eq!(*found.material, material);
+    assert_eq!(*found.secret_data, secret_data);
     assert!(found.config.apis.is_empty());
     assert_eq!(
         found.index, rendered.index,
         "what the index says is still known"
     );
-    let (config, material) = (found.config.as_ref().clone(), material);
+    let (config, secret_data) = (found.config.as_ref().clone(), secret_data);
     assert!(
-        !found.has(&config, &material),
+        !found.has(&config, &secret_data),
         "less than the index says is never taken for it"
     );
 }

@@ -18,7 +18,7 @@ fn added_changed_and_removed_objects_differ_and_no_others() {
         .map(|name| api_config("shop", name))
         .into();
     new.apis[1].path = "/elsewhere".to_owned();
-    let none = Material::default();
+    let none = SecretData::default();
     let changed = difference((&old, &none), (&new, &none));
     assert_eq!(
         names(&changed),
@@ -31,14 +31,14 @@ fn added_changed_and_removed_objects_differ_and_no_others() {
 }
 
 #[test]
-fn settings_and_material_are_the_gateways() {
+fn settings_and_secret_data_are_the_gateways() {
     let old = gateway_config("shop", "edge");
     let mut new = old.clone();
-    let none = Material::default();
+    let none = SecretData::default();
     assert!(difference((&old, &none), (&new, &none)).is_empty());
-    let mut some = Material::default();
+    let mut some = SecretData::default();
     some.insert(
-        tidegate_config::MaterialId::secret("shop", "tls", "tls.crt"),
+        tidegate_config::SecretDataId::secret("shop", "tls", "tls.crt"),
         vec![1],
     );
     assert_eq!(

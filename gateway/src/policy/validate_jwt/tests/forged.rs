@@ -349,7 +349,7 @@ async fn no_token_makes_a_public_key_a_secret() {
     let signer = Signer::p256();
     let pem = signer.pair.public_key_pem();
     let services = services();
-    let secrets = material(&[("s", "k", pem.as_bytes())]);
+    let secrets = secret_data(&[("s", "k", pem.as_bytes())]);
     let steps = json!({"inbound": [{ "validateJwt": policy(json!({})) }]});
     let pipeline = pipeline(steps, &secrets, &services);
     let control = signer.sign(None, &claims(json!({})));

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use tidegate_config::{Rendered, render};
+use tidegate_config::{ConfigParts, split_config};
 
 use super::*;
 use crate::update::Update;
@@ -10,13 +10,13 @@ fn gateway() -> ObjectKey {
     update(1).config.settings.key
 }
 
-fn rendered(revision: u64) -> Rendered {
+fn rendered(revision: u64) -> ConfigParts {
     let Update {
         revision,
         config,
-        material,
+        secret_data,
     } = update(revision);
-    render(&config, &material, revision).unwrap()
+    split_config(&config, &secret_data, revision).unwrap()
 }
 
 fn config_map(name: &str, key: &str, text: &str) -> ConfigMap {
@@ -26,7 +26,7 @@ fn config_map(name: &str, key: &str, text: &str) -> ConfigMap {
     object
 }
 
-fn objects(rendered: &Rendered) -> Vec<ConfigMap> {
+fn objects(rendered: &ConfigParts) -> Vec<ConfigMap> {
     let shards = rendered.shards.iter();
     let mut objects: Vec<_> = shards
         .map(|(name, text)| config_map(name, SHARD_KEY, text))
@@ -65,7 +65,7 @@ fn what_is_torn_or_corrupt_has_a_reason_and_heals() {
     let rendered = rendered(7);
     let whole = objects(&rendered);
     let (index, shard) = (whole.last().unwrap().clone(), whole[0].clone());
-    let with = |edit: &dyn Fn(&mut Index)| {
+    let with = |edit: &dyn Fn(&mut ConfigIndex)| {
         let mut edited = rendered.index.clone();
         edit(&mut edited);
         let text = serde_json::to_string(&edited).unwrap();

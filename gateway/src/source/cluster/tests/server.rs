@@ -15,7 +15,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tidegate_config::{INDEX_KEY, MATERIAL_KEY, Rendered, SHARD_KEY, index_name, render};
+use tidegate_config::{
+    ConfigParts, INDEX_KEY, SECRET_DATA_KEY, SHARD_KEY, index_name, split_config,
+};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -57,11 +59,11 @@ impl Server {
     }
 
     /// As the operator does it: Secrets, shards, then the index.
-    pub(super) fn publish(&self, update: &Update) -> Rendered {
+    pub(super) fn publish(&self, update: &Update) -> ConfigParts {
         let key = &update.config.settings.key;
-        let rendered = render(&update.config, &update.material, update.revision).unwrap();
+        let rendered = split_config(&update.config, &update.secret_data, update.revision).unwrap();
         for (name, text) in &rendered.secrets {
-            let data = json!({ MATERIAL_KEY: k8s_openapi::ByteString(text.clone().into()) });
+            let data = json!({ SECRET_DATA_KEY: k8s_openapi::ByteString(text.clone().into()) });
             let secret = json!({ "metadata": { "name": name }, "data": data });
             self.world
                 .send_modify(|world| drop(world.secrets.insert(name.clone(), secret)));

@@ -10,8 +10,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::hash::sha256;
 use crate::{
-    ApiConfig, GatewayConfig, GatewaySettings, Material, MaterialId, ObjectKey, ProductConfig,
+    ApiConfig, GatewayConfig, GatewaySettings, ObjectKey, ProductConfig, SecretData, SecretDataId,
     SubscriptionConfig,
 };
 
@@ -41,7 +42,7 @@ pub struct PartRef {
 /// What a revision consists of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Index {
+pub struct ConfigIndex {
     /// [`FORMAT_VERSION`] of the writer.
     pub format: u32,
     /// Grows with every change.
@@ -70,12 +71,12 @@ pub enum Shard {
 
 /// A configuration as index and parts.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rendered {
+pub struct ConfigParts {
     /// The index.
-    pub index: Index,
+    pub index: ConfigIndex,
     /// Name and text of every shard ConfigMap.
     pub shards: BTreeMap<String, String>,
-    /// Name and text of every material Secret.
+    /// Name and text of every Secret with secret data.
     pub secrets: BTreeMap<String, String>,
 }
 
@@ -107,12 +108,15 @@ pub enum AssembleError {
 
 /// Splits a configuration into parts. Equal input gives equal output, byte for byte.
 ///
-/// Returns the key of an object that alone exceeds [`HARD_LIMIT_BYTES`] as an error.
-pub fn render(
+/// # Errors
+///
+/// The key of an object that needs more than half of [`HARD_LIMIT_BYTES`]; the Gateway's own key
+/// when a piece of its secret data does.
+pub fn split_config(
     config: &GatewayConfig,
-    material: &Material,
+    secret_data: &SecretData,
     revision: u64,
-) -> Result<Rendered, ObjectKey> {
+) -> Result<ConfigParts, ObjectKey> {
     let gateway = &config.settings.key;
     let mut shards = BTreeMap::new();
     let settings = to_json(&config.settings);
@@ -136,28 +140,32 @@ pub fn render(
         "subscriptions",
         subscriptions.collect(),
     )?;
-    let secrets = split_material(gateway, material)?;
-    let index = Index {
+    let secrets = split_secret_data(gateway, secret_data)?;
+    let index = ConfigIndex {
         format: FORMAT_VERSION,
         revision,
         gateway: gateway.clone(),
         shards: part_refs(&shards),
         secrets: part_refs(&secrets),
     };
-    Ok(Rendered {
+    Ok(ConfigParts {
         index,
         shards,
         secrets,
     })
 }
 
-/// Puts a configuration together from an index and the parts that `shard` and `secret` give for a
-/// name.
+/// Puts a configuration together from an index and the texts of its parts, which `shard` and
+/// `secret` look up by name.
+///
+/// # Errors
+///
+/// When the index has another format, or a part is missing, altered or unreadable.
 pub fn assemble<'a>(
-    index: &Index,
+    index: &ConfigIndex,
     shard: impl Fn(&str) -> Option<&'a str>,
     secret: impl Fn(&str) -> Option<&'a str>,
-) -> Result<(GatewayConfig, Material), AssembleError> {
+) -> Result<(GatewayConfig, SecretData), AssembleError> {
     if index.format != FORMAT_VERSION {
         return Err(AssembleError::Format(index.format));
     }
@@ -171,9 +179,9 @@ pub fn assemble<'a>(
             Shard::Subscriptions(found) => subscriptions.extend(found),
         }
     }
-    let mut material = Material::default();
+    let mut secret_data = SecretData::default();
     for part in &index.secrets {
-        material.extend(read_part(part, secret(&part.name))?);
+        secret_data.extend(read_part(part, secret(&part.name))?);
     }
     apis.sort_by(|a, b| a.key.cmp(&b.key));
     products.sort_by(|a, b| a.key.cmp(&b.key));
@@ -189,7 +197,7 @@ pub fn assemble<'a>(
             products,
             subscriptions,
         },
-        material,
+        secret_data,
     ))
 }
 
@@ -228,17 +236,17 @@ fn split_kind(
     Ok(())
 }
 
-fn split_material(
+fn split_secret_data(
     gateway: &ObjectKey,
-    material: &Material,
+    secret_data: &SecretData,
 ) -> Result<BTreeMap<String, String>, ObjectKey> {
-    let entry = |(id, bytes): (&MaterialId, &[u8])| {
+    let entry = |(id, bytes): (&SecretDataId, &[u8])| {
         (
             id.to_string(),
             format!("{}:\"{}\"", to_json(id), hex::encode(bytes)),
         )
     };
-    let keyed: Vec<_> = material.iter().map(entry).collect();
+    let keyed: Vec<_> = secret_data.iter().map(entry).collect();
     if keyed
         .iter()
         .any(|(_, json)| json.len() > HARD_LIMIT_BYTES / 2)
@@ -306,11 +314,6 @@ fn part_refs(parts: &BTreeMap<String, String>) -> Vec<PartRef> {
         sha256: sha256(text),
     };
     parts.iter().map(part).collect()
-}
-
-/// The hash that an index names a part by: lower-case hexadecimal SHA-256.
-pub fn sha256(text: &str) -> String {
-    hex::encode(Sha256::digest(text.as_bytes()))
 }
 
 fn to_json<T: Serialize>(value: &T) -> String {

@@ -48,13 +48,13 @@ fn subscription(i: usize) -> SubscriptionConfig {
     }
 }
 
-fn material() -> Material {
-    let mut material = Material::default();
-    material.insert(MaterialId::secret("shop", "jwt", "key"), vec![0, 255, 7]);
-    material
+fn secret_data() -> SecretData {
+    let mut secret_data = SecretData::default();
+    secret_data.insert(SecretDataId::secret("shop", "jwt", "key"), vec![0, 255, 7]);
+    secret_data
 }
 
-fn reassemble(rendered: &Rendered) -> Result<(GatewayConfig, Material), AssembleError> {
+fn reassemble(rendered: &ConfigParts) -> Result<(GatewayConfig, SecretData), AssembleError> {
     assemble(
         &rendered.index,
         |name| rendered.shards.get(name).map(String::as_str),
@@ -66,10 +66,10 @@ fn reassemble(rendered: &Rendered) -> Result<(GatewayConfig, Material), Assemble
 fn what_is_rendered_can_be_put_together_again() {
     for subscriptions in [0, 1, 3_000] {
         let config = config(subscriptions);
-        let rendered = render(&config, &material(), 7).unwrap();
+        let rendered = split_config(&config, &secret_data(), 7).unwrap();
         assert_eq!(
             reassemble(&rendered).unwrap(),
-            (config, material()),
+            (config, secret_data()),
             "{subscriptions}"
         );
     }
@@ -78,13 +78,13 @@ fn what_is_rendered_can_be_put_together_again() {
 #[test]
 fn one_changed_object_moves_one_shard() {
     let mut config = config(3_000);
-    let before = render(&config, &material(), 7).unwrap();
+    let before = split_config(&config, &secret_data(), 7).unwrap();
     assert!(before.shards.len() > 4, "{} shards", before.shards.len());
     assert!(before.shards.values().all(|text| text.len() < 192 * 1024));
     config.subscriptions[1_234]
         .key_hashes
         .push(key_hash("another"));
-    let after = render(&config, &material(), 8).unwrap();
+    let after = split_config(&config, &secret_data(), 8).unwrap();
     let moved = after
         .shards
         .keys()
@@ -95,7 +95,7 @@ fn one_changed_object_moves_one_shard() {
 
 #[test]
 fn a_torn_configuration_is_refused_whole() {
-    let rendered = render(&config(10), &material(), 7).unwrap();
+    let rendered = split_config(&config(10), &secret_data(), 7).unwrap();
     let victim = rendered.index.shards[0].name.clone();
 
     let mut torn = rendered.clone();
@@ -112,10 +112,10 @@ fn a_torn_configuration_is_refused_whole() {
 }
 
 #[test]
-fn material_is_not_printed() {
+fn secret_data_is_not_printed() {
     assert_eq!(
-        format!("{:?}", material()),
-        "{MaterialId(\"secret/shop/jwt/key\")}"
+        format!("{:?}", secret_data()),
+        "{SecretDataId(\"secret/shop/jwt/key\")}"
     );
 }
 
@@ -124,7 +124,7 @@ fn an_object_too_large_for_any_part_is_named() {
     let mut config = config(1);
     config.subscriptions[0].display_name = "x".repeat(HARD_LIMIT_BYTES);
     assert_eq!(
-        render(&config, &material(), 1),
+        split_config(&config, &secret_data(), 1),
         Err(ObjectKey::new("shop", "sub-00000"))
     );
 }

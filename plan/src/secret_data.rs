@@ -1,27 +1,31 @@
-//! The sensitive material that one Gateway's configuration refers to.
+//! The secret data that one Gateway's configuration refers to.
 
 use tidegate_config::policy::{BackendAuth, OnHandshake, Outgoing, Policy, RequestTls};
 use tidegate_config::{
-    ApiConfig, GatewayConfig, Material, MaterialId, ResolvedValue, TrustAnchorRef,
+    ApiConfig, GatewayConfig, ResolvedValue, SecretData, SecretDataId, TrustAnchorRef,
 };
 
 use crate::backend::{PROXY_CREDENTIALS, key_pair_ids};
 
 /// Everything that a configuration refers to: as found now, or, for what is broken and serves its
 /// last good version, as it was.
-pub(crate) fn of(config: &GatewayConfig, found: &Material, before: Option<&Material>) -> Material {
-    let mut material = Material::default();
+pub(crate) fn of(
+    config: &GatewayConfig,
+    found: &SecretData,
+    before: Option<&SecretData>,
+) -> SecretData {
+    let mut secret_data = SecretData::default();
     for id in ids(config) {
         let before = || before.and_then(|before| before.get(&id));
         if let Some(bytes) = found.get(&id).or_else(before) {
             let bytes = bytes.to_vec();
-            material.insert(id, bytes);
+            secret_data.insert(id, bytes);
         }
     }
-    material
+    secret_data
 }
 
-fn ids(config: &GatewayConfig) -> Vec<MaterialId> {
+fn ids(config: &GatewayConfig) -> Vec<SecretDataId> {
     let settings = &config.settings;
     let mut ids = Vec::new();
     let tls = settings
@@ -68,7 +72,7 @@ fn of_scope<'v>(
     namespace: &str,
     on_handshake: &OnHandshake,
     values: impl Iterator<Item = &'v ResolvedValue>,
-) -> Vec<MaterialId> {
+) -> Vec<SecretDataId> {
     let mut ids: Vec<_> = values
         .filter_map(|value| match value {
             ResolvedValue::Secret(id) => Some(id.clone()),
@@ -85,18 +89,18 @@ fn of_scope<'v>(
     ids
 }
 
-fn of_policy(namespace: &str, policy: Policy<'_>) -> Vec<MaterialId> {
+fn of_policy(namespace: &str, policy: Policy<'_>) -> Vec<SecretDataId> {
     match policy {
         Policy::ValidateJwt(policy) => {
             let keys = policy.keys.iter();
             let references = keys.filter_map(|key| key.secret_key_ref.as_ref());
             references
-                .map(|reference| MaterialId::of_secret_ref(namespace, reference))
+                .map(|reference| SecretDataId::of_secret_ref(namespace, reference))
                 .chain(of_tls(namespace, policy.tls.as_ref()))
                 .collect()
         }
         Policy::BasicAuth(policy) => {
-            vec![MaterialId::of_secret_ref(
+            vec![SecretDataId::of_secret_ref(
                 namespace,
                 &policy.users_secret_ref,
             )]
@@ -115,12 +119,12 @@ fn of_policy(namespace: &str, policy: Policy<'_>) -> Vec<MaterialId> {
     }
 }
 
-fn of_backend_auth(namespace: &str, policy: &BackendAuth) -> Vec<MaterialId> {
+fn of_backend_auth(namespace: &str, policy: &BackendAuth) -> Vec<SecretDataId> {
     let client = policy.oauth2_client_credentials.as_ref();
     let secret = client.map(|client| &client.secret_ref);
     let key = policy.signed_jwt.as_ref().map(|jwt| &jwt.secret_ref);
     let secrets = secret.into_iter().chain(key);
-    let secrets = secrets.map(|reference| MaterialId::of_secret_ref(namespace, reference));
+    let secrets = secrets.map(|reference| SecretDataId::of_secret_ref(namespace, reference));
     secrets
         .chain(of_tls(namespace, policy.tls.as_ref()))
         .collect()
@@ -129,12 +133,12 @@ fn of_backend_auth(namespace: &str, policy: &BackendAuth) -> Vec<MaterialId> {
 fn of_tls<'a>(
     namespace: &'a str,
     tls: Option<&'a RequestTls>,
-) -> impl Iterator<Item = MaterialId> + 'a {
+) -> impl Iterator<Item = SecretDataId> + 'a {
     let anchors = tls.into_iter().flat_map(|tls| &tls.ca_refs);
-    anchors.map(|anchor| MaterialId::of_trust_anchor(namespace, anchor))
+    anchors.map(|anchor| SecretDataId::of_trust_anchor(namespace, anchor))
 }
 
-fn of_request(namespace: &str, request: Outgoing<'_>) -> Vec<MaterialId> {
+fn of_request(namespace: &str, request: Outgoing<'_>) -> Vec<SecretDataId> {
     let mut ids: Vec<_> = of_tls(namespace, request.tls).collect();
     let Some(auth) = request.auth else {
         return ids;
@@ -144,14 +148,14 @@ fn of_request(namespace: &str, request: Outgoing<'_>) -> Vec<MaterialId> {
         ids.extend([chain, key]);
     }
     if let Some(oauth2) = &auth.oauth2 {
-        ids.push(MaterialId::of_secret_ref(namespace, &oauth2.secret_ref));
+        ids.push(SecretDataId::of_secret_ref(namespace, &oauth2.secret_ref));
     }
     ids
 }
 
-fn of_backend(api: &ApiConfig) -> Vec<MaterialId> {
+fn of_backend(api: &ApiConfig) -> Vec<SecretDataId> {
     let namespace = &api.key.namespace;
-    let anchor = |r: &TrustAnchorRef| MaterialId::of_trust_anchor(namespace, r);
+    let anchor = |r: &TrustAnchorRef| SecretDataId::of_trust_anchor(namespace, r);
     let mut ids: Vec<_> = api.backend_tls.ca_refs.iter().map(anchor).collect();
     if let Some(name) = &api.backend_tls.client_certificate_ref {
         let (chain, key) = key_pair_ids(namespace, name);
@@ -159,7 +163,7 @@ fn of_backend(api: &ApiConfig) -> Vec<MaterialId> {
     }
     let proxy = api.backend_proxy.as_ref();
     if let Some(name) = proxy.and_then(|proxy| proxy.credentials_ref.as_deref()) {
-        ids.extend(PROXY_CREDENTIALS.map(|key| MaterialId::secret(namespace, name, key)));
+        ids.extend(PROXY_CREDENTIALS.map(|key| SecretDataId::secret(namespace, name, key)));
     }
     ids
 }

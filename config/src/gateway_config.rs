@@ -1,6 +1,6 @@
 //! What a gateway serves: one [`GatewayConfig`], with all references resolved.
 //!
-//! Nothing sensitive stands in here: keys are hashes, the rest is referenced by [`MaterialId`].
+//! Nothing sensitive stands in here: keys are hashes, the rest is referenced by [`SecretDataId`].
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::policy::OnHandshake;
 use crate::{
     ApiLimits, ApiTimeouts, BackendProxy, BackendTls, CircuitBreaker, ClientCertificates,
-    CountersConfig, Drain, GatewayLimits, GatewayTimeouts, HealthCheck, LiveAccess, MaterialId,
-    ObjectKey, OnChange, PoolMember, Protocol, ResolvedValue, Telemetry, TlsVersion,
+    CountersConfig, Drain, GatewayLimits, GatewayTimeouts, HealthCheck, LiveAccess, ObjectKey,
+    OnChange, PoolMember, Protocol, ResolvedValue, SecretDataId, Telemetry, TlsVersion,
 };
 
 /// The whole configuration of one Gateway.
@@ -97,7 +97,7 @@ const fn is_off(flag: &bool) -> bool {
 pub struct ListenerTlsConfig {
     /// Pairs of certificate chain and private key (both PEM), chosen by SNI; the first is the
     /// default.
-    pub certificates: Vec<(MaterialId, MaterialId)>,
+    pub certificates: Vec<(SecretDataId, SecretDataId)>,
     /// Oldest accepted version.
     pub min_version: TlsVersion,
     /// Set when clients are asked for certificates.
@@ -112,7 +112,7 @@ pub struct ClientAuthConfig {
     /// Optional or Required.
     pub mode: ClientCertificates,
     /// Certificates (PEM) of the authorities that are trusted.
-    pub ca: MaterialId,
+    pub ca: SecretDataId,
 }
 
 /// How a path is compared.

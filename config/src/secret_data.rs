@@ -1,11 +1,10 @@
-//! Sensitive material: referenced by id in the configuration, carried in Secrets.
+//! Secret data: referenced by id in the configuration, carried in Secrets.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::backend::{TrustAnchorKind, TrustAnchorRef};
 
@@ -37,12 +36,12 @@ pub struct ConfigMapKeyRef {
     pub key: String,
 }
 
-/// Names one piece of [`Material`]: `secret/NAMESPACE/NAME/KEY` or `configmap/NAMESPACE/NAME/KEY`.
+/// Names one piece of [`SecretData`]: `secret/NAMESPACE/NAME/KEY` or `configmap/NAMESPACE/NAME/KEY`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct MaterialId(String);
+pub struct SecretDataId(String);
 
-impl MaterialId {
+impl SecretDataId {
     /// A Secret's key.
     pub fn secret(namespace: &str, name: &str, key: &str) -> Self {
         Self(format!("secret/{namespace}/{name}/{key}"))
@@ -68,31 +67,31 @@ impl MaterialId {
     }
 }
 
-impl fmt::Display for MaterialId {
+impl fmt::Display for SecretDataId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-/// All sensitive material of one Gateway. Never printed: `Debug` shows ids only.
+/// All secret data of one Gateway. Never printed: `Debug` shows ids only.
 ///
 /// Serialised as a JSON object from id to hexadecimal bytes, which is what a Secret carries.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Material(BTreeMap<MaterialId, Vec<u8>>);
+pub struct SecretData(BTreeMap<SecretDataId, Vec<u8>>);
 
-impl Material {
+impl SecretData {
     /// The bytes of `id`, when there.
-    pub fn get(&self, id: &MaterialId) -> Option<&[u8]> {
+    pub fn get(&self, id: &SecretDataId) -> Option<&[u8]> {
         self.0.get(id).map(Vec::as_slice)
     }
 
     /// Adds or replaces one piece.
-    pub fn insert(&mut self, id: MaterialId, bytes: Vec<u8>) {
+    pub fn insert(&mut self, id: SecretDataId, bytes: Vec<u8>) {
         self.0.insert(id, bytes);
     }
 
     /// All pieces in order of their ids.
-    pub fn iter(&self) -> impl Iterator<Item = (&MaterialId, &[u8])> {
+    pub fn iter(&self) -> impl Iterator<Item = (&SecretDataId, &[u8])> {
         self.0.iter().map(|(id, bytes)| (id, bytes.as_slice()))
     }
 
@@ -112,21 +111,21 @@ impl Material {
     }
 }
 
-impl fmt::Debug for Material {
+impl fmt::Debug for SecretData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
-impl Serialize for Material {
+impl Serialize for SecretData {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(id, bytes)| (id, hex::encode(bytes))))
     }
 }
 
-impl<'de> Deserialize<'de> for Material {
+impl<'de> Deserialize<'de> for SecretData {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let texts = BTreeMap::<MaterialId, String>::deserialize(deserializer)?;
+        let texts = BTreeMap::<SecretDataId, String>::deserialize(deserializer)?;
         texts
             .into_iter()
             .map(|(id, text)| hex::decode(text).map(|bytes| (id, bytes)))
@@ -134,9 +133,4 @@ impl<'de> Deserialize<'de> for Material {
             .map(Self)
             .map_err(serde::de::Error::custom)
     }
-}
-
-/// A subscription key as configurations carry it: lower-case hexadecimal SHA-256.
-pub fn key_hash(key: &str) -> String {
-    hex::encode(Sha256::digest(key.as_bytes()))
 }
