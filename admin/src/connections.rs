@@ -1,19 +1,20 @@
-//! All connections of an admin server: so many, and who goes when there is one more.
+//! All connections of an admin server: how many there may be, and which one is closed for another.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::peer::{Peer, group};
 use crate::stream::Stream;
 
-/// Probes, scrapers, people; each takes a descriptor. What may last has fewer places than that, so
-/// that there are always connections among these that can go.
-pub(crate) const MOST: usize = 64;
+/// Probes, scrapers and people together; each connection takes a file descriptor. Limited requests are
+/// fewer than this, so that there is always a connection that can be closed.
+pub(crate) const MAX_CONNECTIONS: usize = 64;
 
 /// The connections by age.
 #[derive(Debug, Default)]
@@ -29,33 +30,33 @@ struct Table {
 struct Entry {
     peer: IpAddr,
     stream: Stream,
-    /// Is its request head not whole yet?
-    waits: bool,
-    end: Arc<Notify>,
+    /// The request head is not complete yet.
+    awaiting_head: bool,
+    close: Arc<Notify>,
 }
 
-/// A connection with a place.
+/// A connection that was admitted.
 pub(crate) struct Connection {
     pub(crate) stream: Stream,
     pub(crate) peer: Peer,
-    /// Notified when somebody else needs the place.
-    pub(crate) end: Arc<Notify>,
+    /// Notified when it has to be closed for another one.
+    pub(crate) close: Arc<Notify>,
     number: u64,
     connections: Arc<Connections>,
 }
 
 impl Connections {
-    /// A place for this connection, if need be that of one that has not said what it wants. `None`:
-    /// all of them have.
-    pub(crate) fn enter(
+    /// Admits a connection. At the limit, one that has not sent a complete request head is closed for
+    /// it; `None` when there is no such connection.
+    pub(crate) fn admit(
         self: &Arc<Self>,
         stream: TcpStream,
         peer: SocketAddr,
     ) -> Option<Connection> {
         let stream = Stream::new(stream);
-        let end = Arc::new(Notify::new());
-        let mut table = self.table();
-        if table.open.len() >= MOST && !table.evict() {
+        let close = Arc::new(Notify::new());
+        let mut table = self.0.lock();
+        if table.open.len() >= MAX_CONNECTIONS && !table.evict() {
             return None;
         }
         let number = table.next;
@@ -63,27 +64,22 @@ impl Connections {
         let entry = Entry {
             peer: group(peer.ip()),
             stream: stream.clone(),
-            waits: true,
-            end: Arc::clone(&end),
+            awaiting_head: true,
+            close: Arc::clone(&close),
         };
         table.open.insert(number, entry);
         Some(Connection {
             stream,
             peer: Peer::new(peer),
-            end,
+            close,
             number,
             connections: Arc::clone(self),
         })
     }
 
-    /// Ends a connection that waits for its head, if there is one.
+    /// Closes a connection without a complete request head; `false` when there is none.
     pub(crate) fn evict(&self) -> bool {
-        self.table().evict()
-    }
-
-    fn table(&self) -> MutexGuard<'_, Table> {
-        // Entries are put in and taken out whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().evict()
     }
 }
 
@@ -93,19 +89,19 @@ impl Table {
             return false;
         };
         if let Some(entry) = self.open.remove(&number) {
-            entry.end.notify_one();
+            entry.close.notify_one();
         }
         true
     }
 
-    /// The oldest of the peer that has most connections; never one whose bytes are there and were
-    /// not looked at yet, however busy we are.
+    /// The oldest connection of the peer that has most of them; never one that has sent bytes which were
+    /// not read yet, however busy the process is.
     fn victim(&self) -> Option<u64> {
         let mut of_peer: HashMap<IpAddr, usize> = HashMap::new();
         for entry in self.open.values() {
             *of_peer.entry(entry.peer).or_default() += 1;
         }
-        let waiting = self.open.iter().filter(|(_, entry)| entry.waits);
+        let waiting = self.open.iter().filter(|(_, entry)| entry.awaiting_head);
         let mut waiting: Vec<_> = waiting.collect();
         waiting.sort_by_key(|(number, entry)| (Reverse(of_peer.get(&entry.peer)), **number));
         let mut silent = waiting
@@ -116,17 +112,17 @@ impl Table {
 }
 
 impl Connection {
-    /// Its head is whole: it is answered, and does not have to go any more.
-    pub(crate) fn heard(&self) {
-        if let Some(entry) = self.connections.table().open.get_mut(&self.number) {
-            entry.waits = false;
+    /// The request head is complete: the connection is not closed for another one any more.
+    pub(crate) fn head_received(&self) {
+        if let Some(entry) = self.connections.0.lock().open.get_mut(&self.number) {
+            entry.awaiting_head = false;
         }
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.connections.table().open.remove(&self.number);
+        self.connections.0.lock().open.remove(&self.number);
     }
 }
 

@@ -1,18 +1,18 @@
-//! The admin servers of gateway and operator: probes, metrics, and what else their own routes say.
+//! The admin servers of gateway and operator: probes, metrics, and the routes that each of them adds.
 //!
-//! The kubelet asks `/livez` on the port that anybody in the pod network reaches, and restarts a pod
-//! that does not answer, with all its tunnels. So accepting never waits; a connection without a whole
-//! request head is closed when its place is needed, the oldest one of the peer that has most of them
-//! first; and what takes long has places of its own, some for each peer.
+//! The kubelet asks `/livez` on a port that everybody in the pod network reaches, and restarts a pod
+//! that does not answer, with all its tunnels. So accepting never waits; at the limit of connections the
+//! oldest one without a complete request head is closed, of the peer that has most of them; and requests
+//! that take long have a limit of their own, in all and for each peer.
 
 mod connections;
+mod limit;
 mod origin;
 mod peer;
-mod places;
 mod server;
 mod stream;
 
-pub use origin::{FromPage, is_json, named_safely, not_from_a_page};
+pub use limit::InFlightLimit;
+pub use origin::{BrowserRequest, is_json, refuse_pages, refuse_rebound_hosts};
 pub use peer::Peer;
-pub use places::Places;
 pub use server::{Answer, Service, Task, serve};

@@ -1,8 +1,8 @@
-//! Where a request comes from: not from a page in a browser.
+//! Refuses requests that a page in a browser sends.
 //!
-//! A browser on a machine that reaches an admin port, through `kubectl port-forward` for example, runs
-//! pages of anybody. They can post what is sent without asking first, and a name that they make lead
-//! to the loopback address (DNS rebinding) makes them read the answers as well.
+//! A browser on a machine that reaches an admin port, for example through `kubectl port-forward`, runs
+//! pages of any site. A page can send simple requests without a preflight (CSRF), and with a host name
+//! that it resolves to the loopback address it can read the answers too (DNS rebinding).
 
 use std::net::IpAddr;
 
@@ -10,45 +10,56 @@ use http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, Uri};
 
-/// Why a request is not answered.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FromPage {
-    /// It has an Origin, or says that a page made it.
+pub enum BrowserRequest {
+    /// It has an `Origin`, or its `Sec-Fetch-Site` says that a page sent it.
     Page,
-    /// It was sent to a name that could lead anywhere.
-    Name,
+    /// Its `Host` is a name that anybody's DNS could resolve to this server.
+    Host,
 }
 
-impl FromPage {
-    /// For whoever asked.
+impl BrowserRequest {
+    /// The body of the answer.
     pub fn text(self) -> &'static str {
         match self {
-            Self::Page => "pages in browsers are not answered: no Origin, Sec-Fetch-Site none\n",
-            Self::Name => "ask by an address or as localhost: no other Host is answered\n",
+            Self::Page => {
+                "requests from pages in browsers are refused: send no Origin, and no Sec-Fetch-Site but none\n"
+            }
+            Self::Host => "the Host must be an IP address or localhost\n",
         }
     }
 }
 
-/// Refuses what a page in a browser sends. Fetch §3.1: Origin is there for everything but simple
-/// reads; Fetch Metadata §2.3: `none` is a person's own.
-pub fn not_from_a_page(headers: &HeaderMap) -> Result<(), FromPage> {
+/// Refuses what a page in a browser sends. Fetch §3.1: browsers send `Origin` with everything but simple
+/// reads. Fetch Metadata §2.3: `Sec-Fetch-Site: none` is a request that the user made, not a page.
+///
+/// # Errors
+///
+/// [`BrowserRequest::Page`] when there is an `Origin`, or a `Sec-Fetch-Site` other than `none`.
+pub fn refuse_pages(headers: &HeaderMap) -> Result<(), BrowserRequest> {
     let mut sites = headers.get_all("sec-fetch-site").iter();
     if headers.contains_key(ORIGIN) || sites.any(|site| site != "none") {
-        return Err(FromPage::Page);
+        return Err(BrowserRequest::Page);
     }
     Ok(())
 }
 
-/// Refuses names that somebody's DNS could make lead here: what remains are addresses and
-/// `localhost`, which browsers never ask anybody for (RFC 6761 §6.3).
-pub fn named_safely(headers: &HeaderMap, uri: &Uri) -> Result<(), FromPage> {
+/// Refuses host names that anybody's DNS could resolve to this server. What remains are IP addresses and
+/// `localhost`, which browsers never look up (RFC 6761 §6.3).
+///
+/// # Errors
+///
+/// [`BrowserRequest::Host`] when there is not exactly one `Host`, or when it or the authority of `uri` is
+/// another name.
+pub fn refuse_rebound_hosts(headers: &HeaderMap, uri: &Uri) -> Result<(), BrowserRequest> {
     let mut hosts = headers.get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return Err(FromPage::Name);
+        return Err(BrowserRequest::Host);
     };
-    let host = Authority::try_from(host.as_bytes()).map_err(|_| FromPage::Name)?;
+    let host = Authority::try_from(host.as_bytes()).map_err(|_| BrowserRequest::Host)?;
     let is_safe = is_safe(&host) && uri.authority().is_none_or(is_safe);
-    is_safe.then_some(()).ok_or(FromPage::Name)
+    is_safe.then_some(()).ok_or(BrowserRequest::Host)
 }
 
 fn is_safe(authority: &Authority) -> bool {
@@ -58,7 +69,7 @@ fn is_safe(authority: &Authority) -> bool {
     literal.parse::<IpAddr>().is_ok() || name == "localhost" || name.ends_with(".localhost")
 }
 
-/// Does it say that its body is JSON? A page cannot send that elsewhere without asking first.
+/// Is the `Content-Type` JSON? A page cannot send that to another site without a preflight.
 pub fn is_json(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(only), None) = (types.next(), types.next()) else {
@@ -84,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_page_sends_is_told_from_what_a_person_sends() {
+    fn requests_of_pages_are_told_from_those_of_users() {
         for (fields, from_page) in [
             (&[][..], false),
             (&[("sec-fetch-site", "none")], false),
@@ -96,13 +107,13 @@ mod tests {
             (&[("sec-fetch-site", "same-origin")], true),
             (&[("sec-fetch-site", "none"), ("sec-fetch-site", "x")], true),
         ] {
-            let refused = not_from_a_page(&headers(fields)).is_err();
+            let refused = refuse_pages(&headers(fields)).is_err();
             assert_eq!(refused, from_page, "{fields:?}");
         }
     }
 
     #[test]
-    fn only_names_that_nobody_can_give_away_are_answered() {
+    fn only_hosts_that_nobody_can_rebind_are_answered() {
         let uri = |text: &'static str| Uri::from_static(text);
         for (hosts, target, safe) in [
             (&["127.0.0.1:9090"][..], "/config", true),
@@ -127,7 +138,7 @@ mod tests {
             for host in hosts {
                 headers.append(HOST, HeaderValue::from_static(host));
             }
-            let found = named_safely(&headers, &uri(target)).is_ok();
+            let found = refuse_rebound_hosts(&headers, &uri(target)).is_ok();
             assert_eq!(found, safe, "{hosts:?} {target}");
         }
     }

@@ -1,43 +1,44 @@
-//! Who asks.
+//! The client of a connection.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
-use crate::places::{Place, Places};
+use crate::limit::{InFlightGuard, InFlightLimit};
 
-/// Bits of an IPv6 address that one machine or one customer has to itself: the rest it can vary as
-/// it likes (RFC 4291 §2.5.4).
+/// Peers with the same prefix of an IPv6 address count as one: a machine chooses the other 64 bits
+/// freely (RFC 4291 §2.5.4).
 const V6_PREFIX: u32 = 64;
 
 /// The other end of one connection.
 #[derive(Clone, Debug)]
 pub struct Peer {
     address: SocketAddr,
-    /// What it asked for may need a place, until the connection ends.
-    place: Arc<OnceLock<Place>>,
+    /// Held until the connection ends, when its request is a limited one.
+    guard: Arc<OnceLock<InFlightGuard>>,
 }
 
 impl Peer {
     pub(crate) fn new(address: SocketAddr) -> Self {
         Self {
             address,
-            place: Arc::default(),
+            guard: Arc::default(),
         }
     }
 
-    /// Is it the pod or the machine itself, as `kubectl port-forward` is?
+    /// True for a loopback address: the pod or the machine itself, also through `kubectl port-forward`.
     pub fn is_local(&self) -> bool {
         self.address.ip().to_canonical().is_loopback()
     }
 
-    /// Takes one of these places until the connection ends; `false`: there is none left for this peer.
-    pub fn take(&self, places: &Places) -> bool {
-        let place = places.take(group(self.address.ip()));
-        place.is_some_and(|place| self.place.set(place).is_ok())
+    /// Counts this connection's request in `limit` until the connection ends. `false`: the limit is
+    /// reached, in all or for this peer.
+    pub fn acquire(&self, limit: &InFlightLimit) -> bool {
+        let guard = limit.acquire(group(self.address.ip()));
+        guard.is_some_and(|guard| self.guard.set(guard).is_ok())
     }
 }
 
-/// What counts as one peer.
+/// The address by which peers are counted.
 pub(crate) fn group(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),

@@ -1,4 +1,4 @@
-//! Accepts, and carries each connection to the end of its one request.
+//! Accepts connections and answers the one request of each.
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -20,36 +20,36 @@ use tokio::net::TcpListener;
 use crate::connections::{Connection, Connections};
 use crate::peer::Peer;
 
-/// A head that takes longer is not from a probe.
+/// Time for a request head: a probe sends it at once.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A whole exchange; a scrape of many series over a slow link must fit.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// Time for a whole exchange: a scrape of many series over a slow link must fit.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Room for the head of a request; hyper's least is 8 KiB.
+/// Bytes of a request head at most; hyper accepts no limit below 8 KiB.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// After an accept that failed for want of descriptors or memory: never spin.
+/// Pause after an accept that failed because no descriptor or memory was left, instead of a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What is answered.
+/// The answer to a request.
 pub type Answer = Response<Full<Bytes>>;
 
-/// Something to be run to its end by whoever owns all tasks.
+/// A task that the owner of the process's tasks runs to its end.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Who answers requests.
+/// Answers the requests of an admin server.
 pub trait Service: Send + Sync + 'static {
-    /// The answer to one request. What takes long takes a place of its own first ([`Peer::take`]).
+    /// Answers one request. One that may take long is counted first, see [`Peer::acquire`].
     fn answer(&self, request: Request<Incoming>, peer: Peer)
     -> impl Future<Output = Answer> + Send;
 }
 
-/// Answers until the future is dropped. Each connection is a task that `spawn` gets; it ends within
-/// half a minute.
+/// Serves until the future is dropped. Each connection is a task that is given to `spawn` and ends
+/// within 30 s.
 pub async fn serve<S: Service>(listener: TcpListener, service: Arc<S>, spawn: impl Fn(Task)) {
     let connections = Arc::<Connections>::default();
-    // Given up when no descriptor is left, so that a probe is answered even then.
+    // Closed when no descriptor is left, so that a probe is answered even then.
     let mut reserve = None;
     let mut exhausted = false;
     loop {
@@ -59,8 +59,8 @@ pub async fn serve<S: Service>(listener: TcpListener, service: Arc<S>, spawn: im
         match listener.accept().await {
             Ok((stream, peer)) => {
                 exhausted = false;
-                if let Some(connection) = connections.enter(stream, peer) {
-                    spawn(Box::pin(carry(connection, Arc::clone(&service))));
+                if let Some(connection) = connections.admit(stream, peer) {
+                    spawn(Box::pin(serve_connection(connection, Arc::clone(&service))));
                 }
             }
             Err(error) if is_exhaustion(&error) => {
@@ -70,13 +70,13 @@ pub async fn serve<S: Service>(listener: TcpListener, service: Arc<S>, spawn: im
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
-            // The peer was gone before we took it (accept(2): network errors).
+            // The peer closed the connection before it was accepted (accept(2): network errors).
             Err(error) => tracing::debug!("failed to accept an admin connection: {error}"),
         }
     }
 }
 
-/// No descriptor or no memory, in the process or in the system: accept(2).
+/// True when the process or the system has no descriptor or memory left: accept(2).
 fn is_exhaustion(error: &io::Error) -> bool {
     let code = error.raw_os_error();
     [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM]
@@ -84,11 +84,11 @@ fn is_exhaustion(error: &io::Error) -> bool {
         .any(|known| code == Some(*known))
 }
 
-async fn carry<S: Service>(connection: Connection, service: Arc<S>) {
-    let heard = &connection;
+async fn serve_connection<S: Service>(connection: Connection, service: Arc<S>) {
+    let admitted = &connection;
     let answer = service_fn(|request| {
-        heard.heard();
-        let (service, peer) = (Arc::clone(&service), heard.peer.clone());
+        admitted.head_received();
+        let (service, peer) = (Arc::clone(&service), admitted.peer.clone());
         async move { Ok::<_, Infallible>(service.answer(request, peer).await) }
     });
     let serving = http1::Builder::new()
@@ -98,9 +98,9 @@ async fn carry<S: Service>(connection: Connection, service: Arc<S>) {
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(connection.stream.clone()), answer);
     tokio::select! {
-        () = connection.end.notified() => {}
-        // A peer that is too slow or gone needs no answer and no log line.
-        _ = tokio::time::timeout(TIMEOUT, serving) => {}
+        () = connection.close.notified() => {}
+        // A peer that is too slow or has gone away needs no answer and no log line.
+        _ = tokio::time::timeout(EXCHANGE_TIMEOUT, serving) => {}
     }
 }
 

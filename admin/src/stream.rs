@@ -1,4 +1,4 @@
-//! A connection that the table of connections can look at while it is being served.
+//! A connection that the table of connections can inspect while it is being served.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -11,7 +11,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// The same connection, as often as it is cloned.
+/// A handle of one connection; clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Stream(Arc<TcpStream>);
 
@@ -20,8 +20,8 @@ impl Stream {
         Self(Arc::new(stream))
     }
 
-    /// Has the peer sent something that nobody has read yet? Asks the kernel: what the runtime knows
-    /// of a connection is older than the connection's last bytes.
+    /// Has the peer sent bytes that were not read yet? Asks the kernel, because the runtime learns of new
+    /// bytes later.
     pub(crate) fn has_unread(&self) -> bool {
         let mut first = [MaybeUninit::uninit(); 1];
         let peeked = SockRef::from(&*self.0).peek(&mut first);

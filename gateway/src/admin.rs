@@ -14,7 +14,9 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use tidegate_admin::{FromPage, Peer, Places, Service, is_json, named_safely, not_from_a_page};
+use tidegate_admin::{
+    BrowserRequest, InFlightLimit, Peer, Service, is_json, refuse_pages, refuse_rebound_hosts,
+};
 use tokio::net::TcpListener;
 
 use crate::admin_ports::AdminPort;
@@ -55,8 +57,8 @@ pub(crate) struct Admin {
 struct Routes {
     state: Arc<State>,
     token: Token,
-    scrapes: Places,
-    questions: Places,
+    scrapes: InFlightLimit,
+    questions: InFlightLimit,
 }
 
 impl Admin {
@@ -72,8 +74,8 @@ impl Admin {
             routes: Routes {
                 state,
                 token: Token::new(options.admin_token_file.clone()),
-                scrapes: Places::new(SCRAPES, SCRAPES_PER_PEER),
-                questions: Places::new(QUESTIONS, QUESTIONS),
+                scrapes: InFlightLimit::new(SCRAPES, SCRAPES_PER_PEER),
+                questions: InFlightLimit::new(QUESTIONS, QUESTIONS),
             },
         })
     }
@@ -106,10 +108,10 @@ impl Routes {
         if !is_read(request) {
             return not_this_method("only GET\n");
         }
-        if let Err(refused) = not_from_a_page(request.headers()) {
+        if let Err(refused) = refuse_pages(request.headers()) {
             return from_page(refused);
         }
-        if !peer.take(&self.scrapes) {
+        if !peer.acquire(&self.scrapes) {
             return busy();
         }
         let state = Arc::clone(&self.state);
@@ -127,7 +129,7 @@ impl Routes {
         if let Some(refused) = self.refusal(&request, peer).await {
             return refused;
         }
-        if !peer.take(&self.questions) {
+        if !peer.acquire(&self.questions) {
             return busy();
         }
         let state = &self.state;
@@ -149,7 +151,8 @@ impl Routes {
         peer: &Peer,
     ) -> Option<Response<Full<Bytes>>> {
         let headers = request.headers();
-        let safe = not_from_a_page(headers).and_then(|()| named_safely(headers, request.uri()));
+        let safe =
+            refuse_pages(headers).and_then(|()| refuse_rebound_hosts(headers, request.uri()));
         if let Err(refused) = safe {
             return Some(from_page(refused));
         }
@@ -203,7 +206,7 @@ fn not_this_method(text: &str) -> Response<Full<Bytes>> {
     reply(StatusCode::METHOD_NOT_ALLOWED, TEXT, text.to_owned())
 }
 
-fn from_page(refused: FromPage) -> Response<Full<Bytes>> {
+fn from_page(refused: BrowserRequest) -> Response<Full<Bytes>> {
     reply(StatusCode::FORBIDDEN, TEXT, refused.text().to_owned())
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response, StatusCode};
-use tidegate_admin::{Peer, Places, Service, not_from_a_page};
+use tidegate_admin::{InFlightLimit, Peer, Service, refuse_pages};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
@@ -62,7 +62,7 @@ pub(crate) struct Admin {
 /// The endpoints of a running server.
 struct Routes {
     admin: Admin,
-    scrapes: Places,
+    scrapes: InFlightLimit,
 }
 
 /// Failure to serve the endpoints.
@@ -86,7 +86,7 @@ impl Admin {
         let bound = listener.local_addr().map_err(failed)?;
         let routes = Arc::new(Routes {
             admin: self,
-            scrapes: Places::new(SCRAPES, SCRAPES_PER_PEER),
+            scrapes: InFlightLimit::new(SCRAPES, SCRAPES_PER_PEER),
         });
         let tasks = drain.clone();
         drain.spawn(async move {
@@ -137,9 +137,9 @@ impl Service for Routes {
         let (status, body) = match request.uri().path() {
             "/livez" => self.admin.live(),
             "/readyz" => self.admin.ready(),
-            "/metrics" => match not_from_a_page(request.headers()) {
+            "/metrics" => match refuse_pages(request.headers()) {
                 Err(page) => (StatusCode::FORBIDDEN, page.text().as_bytes().to_vec()),
-                Ok(()) if !peer.take(&self.scrapes) => {
+                Ok(()) if !peer.acquire(&self.scrapes) => {
                     let text = b"too many requests at the same time\n".to_vec();
                     (StatusCode::SERVICE_UNAVAILABLE, text)
                 }

@@ -7,19 +7,19 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::places::Places;
+use crate::limit::InFlightLimit;
 
 /// Long enough for a loaded machine: only failures wait for it.
-const LIMIT: Duration = Duration::from_secs(20);
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 struct Routes {
-    slow: Places,
+    slow: InFlightLimit,
 }
 
 impl Service for Routes {
     async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Answer {
         let text = match request.uri().path() {
-            "/slow" if !peer.take(&self.slow) => "busy",
+            "/slow" if !peer.acquire(&self.slow) => "busy",
             "/slow" => {
                 let _ = request.into_body().collect().await;
                 "done"
@@ -34,7 +34,7 @@ async fn start() -> (SocketAddr, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let routes = Arc::new(Routes {
-        slow: Places::new(2, 2),
+        slow: InFlightLimit::new(2, 2),
     });
     let mut tasks = JoinSet::new();
     tasks.spawn(serve(listener, routes, |task| {
@@ -52,7 +52,7 @@ async fn ask(address: SocketAddr, path: &str) -> String {
         stream.read_to_string(&mut answer).await?;
         Ok::<_, io::Error>(answer)
     };
-    let answer = tokio::time::timeout(LIMIT, exchange).await;
+    let answer = tokio::time::timeout(TEST_TIMEOUT, exchange).await;
     answer.expect("an answer in time").unwrap_or_default()
 }
 
@@ -67,14 +67,14 @@ async fn idle_connections_do_not_keep_a_probe_from_its_answer() {
         let answer = ask(address, "/livez").await;
         assert!(answer.ends_with("ok"), "{answer:?}");
     }
-    // The oldest were told; the youngest have their places still.
+    // The oldest connections were closed, the youngest are still open.
     let mut byte = [0];
-    let ended = tokio::time::timeout(LIMIT, idle[0].read(&mut byte)).await;
+    let ended = tokio::time::timeout(TEST_TIMEOUT, idle[0].read(&mut byte)).await;
     assert!(ended.expect("the oldest ends").is_ok_and(|read| read == 0));
 }
 
 #[tokio::test]
-async fn requests_that_take_long_leave_the_places_of_probes_alone() {
+async fn requests_that_take_long_do_not_keep_a_probe_from_its_answer() {
     let (address, _tasks) = start().await;
     let mut slow = Vec::new();
     for _ in 0..2 {
@@ -83,7 +83,7 @@ async fn requests_that_take_long_leave_the_places_of_probes_alone() {
         stream.write_all(head).await.unwrap();
         slow.push(stream);
     }
-    // Both must have been come to.
+    // Both requests must be in flight.
     while !ask(address, "/slow").await.ends_with("busy") {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -102,7 +102,7 @@ async fn requests_that_take_long_leave_the_places_of_probes_alone() {
 }
 
 #[tokio::test]
-async fn half_a_head_holds_no_place() {
+async fn half_a_head_does_not_keep_a_probe_from_its_answer() {
     let (address, _tasks) = start().await;
     let mut halves = Vec::new();
     for _ in 0..200 {
