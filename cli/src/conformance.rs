@@ -35,6 +35,7 @@ use self::recorder::Recorder;
 use self::report::{Format, Outcome, Verdict, render};
 use self::suite::{Places, cases, load};
 use crate::connect::trust;
+use crate::manifest::to_yaml;
 use crate::run::say;
 
 /// What the Gateway of the cases is called.
@@ -163,19 +164,8 @@ fn print_manifests(args: &ManifestsArgs) -> anyhow::Result<()> {
             of_case(case, &target)
         }
     };
-    say(yaml(&objects)?.trim_end());
+    say(to_yaml(&objects)?.trim_end());
     Ok(())
-}
-
-/// Objects as one YAML stream.
-pub fn yaml(objects: &[serde_json::Value]) -> anyhow::Result<String> {
-    let mut text = String::new();
-    for object in objects {
-        text.push_str("---\n");
-        text.push_str(serde_saphyr::to_string(object)?.trim_end());
-        text.push('\n');
-    }
-    Ok(text)
 }
 
 async fn run(args: &RunArgs) -> anyhow::Result<u8> {

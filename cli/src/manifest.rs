@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use serde_json::Value;
 
 use crate::finding::Finding;
@@ -159,6 +160,22 @@ pub fn parse(file: &Path, text: &str, documents: &mut Vec<Document>, findings: &
             }
         }
     }
+}
+
+/// Objects as one YAML stream; every document starts with `---`.
+///
+/// # Errors
+///
+/// When an object cannot be written as YAML.
+pub fn to_yaml(objects: &[Value]) -> anyhow::Result<String> {
+    let mut text = String::new();
+    for object in objects {
+        let document = serde_saphyr::to_string(object).context("failed to write YAML")?;
+        text.push_str("---\n");
+        text.push_str(document.trim_end());
+        text.push('\n');
+    }
+    Ok(text)
 }
 
 /// Parser messages go on with a picture of the source; a finding is one line.

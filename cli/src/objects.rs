@@ -83,6 +83,11 @@ impl Loader {
     /// which a document cannot be parsed any more, since nobody knows which one it was.
     pub fn load(&mut self, files: &[PathBuf]) -> Objects {
         let (documents, findings) = manifest::read(files);
+        self.load_documents(documents, findings)
+    }
+
+    /// The same for documents that were read already; `findings` name the files that could not be parsed.
+    pub fn load_documents(&mut self, documents: Vec<Document>, findings: Vec<Finding>) -> Objects {
         let unreadable: Vec<_> = findings
             .iter()
             .map(|finding| finding.file.clone())

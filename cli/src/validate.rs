@@ -1,6 +1,6 @@
 //! `tidegate validate`: the answer of the API server and of the operator, offline.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -10,7 +10,7 @@ use tidegate_plan::Planner;
 use crate::finding::Finding;
 use crate::keys;
 use crate::manifest;
-use crate::objects::Loader;
+use crate::objects::{Loader, Objects};
 use crate::world::{findings, world};
 
 /// Checks manifests as the API server and the operator would, without either.
@@ -24,10 +24,24 @@ pub struct ValidateArgs {
     pub paths: Vec<PathBuf>,
 }
 
-/// All findings, in order of file and line.
+/// All findings in the files, in order of file and line.
+///
+/// # Errors
+///
+/// When a directory cannot be listed.
 pub fn validate(args: &ValidateArgs) -> anyhow::Result<Vec<Finding>> {
     let files = manifest::files(&args.paths).context("failed to list the directory")?;
-    let objects = Loader::default().load(&files);
+    Ok(check(Loader::default().load(&files)))
+}
+
+/// All findings in one YAML stream, in order of line. They name `file` as their place.
+pub fn validate_text(file: &Path, text: &str) -> Vec<Finding> {
+    let (mut documents, mut findings) = (Vec::new(), Vec::new());
+    manifest::parse(file, text, &mut documents, &mut findings);
+    check(Loader::default().load_documents(documents, findings))
+}
+
+fn check(objects: Objects) -> Vec<Finding> {
     let mut world = world(&objects, jiff::Timestamp::now().as_second());
     let mut planner = Planner::default();
     // Keys that would be generated are no finding: assume them.
@@ -38,5 +52,5 @@ pub fn validate(args: &ValidateArgs) -> anyhow::Result<Vec<Finding>> {
     let mut all = findings(&planner.plan(&world), &objects);
     all.extend(objects.findings);
     all.sort();
-    Ok(all)
+    all
 }

@@ -4,23 +4,27 @@ use std::fs;
 use std::path::Path;
 
 /// Each crate and what it may depend on, of ours.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("config", &[]),
     ("admin", &[]),
     ("keys", &["config"]),
     ("expr", &["keys"]),
     ("api", &["config"]),
     ("plan", &["api", "config", "expr", "keys"]),
+    ("import", &["api", "config", "expr"]),
     ("operator", &["plan", "admin", "api", "config"]),
     ("gateway", &["admin", "config", "expr", "keys", "tcpinfo"]),
     ("tcpinfo", &[]),
-    ("cli", &["api", "config", "expr", "gateway", "plan"]),
+    (
+        "cli",
+        &["api", "config", "expr", "gateway", "import", "plan"],
+    ),
     ("e2e", &["api", "config"]),
     ("fuzz", &["expr", "gateway"]),
 ];
 
 /// Crates that must not reach the cluster or the network.
-const PURE: [&str; 4] = ["config", "keys", "expr", "plan"];
+const PURE: [&str; 5] = ["config", "keys", "expr", "plan", "import"];
 
 fn manifest(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -12,8 +12,9 @@ use tidegate_cli::conformance::play::Stage;
 use tidegate_cli::conformance::recorder::Recorder;
 use tidegate_cli::conformance::report::{Format, Outcome, Verdict, render};
 use tidegate_cli::conformance::suite::{Places, cases, load};
-use tidegate_cli::conformance::{Against, report, yaml};
+use tidegate_cli::conformance::{Against, report};
 use tidegate_cli::keys::KeyStore;
+use tidegate_cli::manifest::to_yaml;
 use tidegate_cli::standalone::{Settings, Standalone};
 use tidegate_gateway::Ports;
 
@@ -48,7 +49,7 @@ async fn outcomes() -> anyhow::Result<Vec<Outcome>> {
     };
     let objects = manifests(cases(&chapters).map(|(_, case)| case), &target);
     let directory = tempfile::tempdir()?;
-    fs::write(directory.path().join("suite.yaml"), yaml(&objects)?)?;
+    fs::write(directory.path().join("suite.yaml"), to_yaml(&objects)?)?;
     let mut standalone = Standalone::new(settings(directory.path()));
     let found = standalone.reload().await?.findings;
     let meant: Vec<_> = cases(&chapters)

@@ -1,8 +1,11 @@
 //! Cases whose objects must not be taken: looked at as `tidegate validate` does, without a gateway.
 
+use std::path::Path;
+
 use super::case::Case;
 use super::manifests::{Target, certificates, gateway, of_case};
-use crate::validate::{ValidateArgs, validate};
+use crate::manifest::to_yaml;
+use crate::validate::validate_text;
 
 /// Differences; empty when a finding has the text.
 pub(super) fn differences(case: &Case, wanted: &str) -> Vec<String> {
@@ -25,9 +28,6 @@ fn findings(case: &Case) -> anyhow::Result<Vec<String>> {
     let mut objects = certificates();
     objects.push(gateway(&[case], &target));
     objects.extend(of_case(case, &target));
-    let directory = tempfile::tempdir()?;
-    let file = directory.path().join("case.yaml");
-    std::fs::write(&file, super::yaml(&objects)?)?;
-    let found = validate(&ValidateArgs { paths: vec![file] })?;
+    let found = validate_text(Path::new("case.yaml"), &to_yaml(&objects)?);
     Ok(found.iter().map(ToString::to_string).collect())
 }

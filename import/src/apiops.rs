@@ -1,13 +1,13 @@
 //! Folders as APIOps extracts them: their files as entities.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::entity::{Entity, Place};
+use super::error::ImportError;
+use super::file::read;
 use super::finding::{Finding, Level};
 use super::json::{Kind, Node};
-use super::read_bounded;
 
 /// Folders of entities: name, type, file with the properties.
 const FOLDERS: [(&str, &str, &str); 8] = [
@@ -43,13 +43,20 @@ const OTHERS: [&str; 6] = [
     "resolvers",
 ];
 
-/// Does a folder look like one?
-pub(super) fn is_one(folder: &Path) -> bool {
+/// Whether the folder has any of the folders that APIOps writes.
+fn is_apiops(folder: &Path) -> bool {
     FOLDERS.iter().any(|(name, ..)| folder.join(name).is_dir())
 }
 
-/// All entities of a folder.
-pub(super) fn entities(root: &Path) -> io::Result<(Vec<Entity>, Vec<Finding>)> {
+type Result<T> = std::result::Result<T, ImportError>;
+
+/// All entities of a folder that APIOps wrote.
+pub(super) fn entities(root: &Path) -> Result<(Vec<Entity>, Vec<Finding>)> {
+    if !is_apiops(root) {
+        return Err(ImportError::NotApiops {
+            path: root.to_owned(),
+        });
+    }
     let mut reader = Reader::default();
     for path in children(root)? {
         let name = file_name(&path);
@@ -73,7 +80,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn folder(&mut self, folder: &Path, kind: &str, information: &str) -> io::Result<()> {
+    fn folder(&mut self, folder: &Path, kind: &str, information: &str) -> Result<()> {
         let name = file_name(folder);
         for path in children(folder)? {
             match file_name(&path).as_str() {
@@ -111,7 +118,7 @@ impl Reader {
         Ok(())
     }
 
-    fn information(&mut self, kind: &str, name: &str, path: &Path) -> io::Result<()> {
+    fn information(&mut self, kind: &str, name: &str, path: &Path) -> Result<()> {
         let Some(root) = self.json(path)? else {
             return Ok(());
         };
@@ -131,15 +138,15 @@ impl Reader {
         Ok(())
     }
 
-    fn policy(&mut self, kind: &str, names: &[&str], path: PathBuf) -> io::Result<()> {
-        let text = read_bounded(&path)?;
+    fn policy(&mut self, kind: &str, names: &[&str], path: PathBuf) -> Result<()> {
+        let text = read(&path)?;
         let text = text.trim_start_matches('\u{feff}').to_owned();
         self.entities.push(Entity::of_text(kind, names, text, path));
         Ok(())
     }
 
     /// A file with names of APIs.
-    fn links(&mut self, kind: &str, owner: &str, path: &Path) -> io::Result<()> {
+    fn links(&mut self, kind: &str, owner: &str, path: &Path) -> Result<()> {
         let Some(root) = self.json(path)? else {
             return Ok(());
         };
@@ -165,8 +172,8 @@ impl Reader {
         self.entities.push(entity);
     }
 
-    fn json(&mut self, path: &Path) -> io::Result<Option<Node>> {
-        match Node::parse(&read_bounded(path)?) {
+    fn json(&mut self, path: &Path) -> Result<Option<Node>> {
+        match Node::parse(&read(path)?) {
             Ok(node) => Ok(Some(node)),
             Err(error) => {
                 let finding = Finding::at(path, error.line, Level::Error, error.message);
@@ -194,14 +201,18 @@ fn file_name(path: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// What is in a folder, in order of names; nothing hidden.
-fn children(folder: &Path) -> io::Result<Vec<PathBuf>> {
+/// What is in a folder, in order of names, without hidden files.
+fn children(folder: &Path) -> Result<Vec<PathBuf>> {
     if !folder.is_dir() {
         return Ok(Vec::new());
     }
+    let unreadable = |source| ImportError::Read {
+        path: folder.to_owned(),
+        source,
+    };
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
         if !file_name(&path).starts_with('.') {
             found.push(path);
         }

@@ -64,7 +64,7 @@ const ALL: [&str; 55] = [
 
 #[test]
 fn the_page_says_of_each_policy_what_becomes_of_it() {
-    let page = include_str!("../../../../../docs/import.md");
+    let page = include_str!("../../../../docs/import.md");
     let table = page.split("## Policies").nth(1).unwrap();
     let table = table.split("###").next().unwrap();
     let rows: Vec<_> = table

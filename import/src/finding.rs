@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// How much it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Level {
+pub enum Level {
     /// Handshakes are refused until somebody has looked at it.
     Error,
     /// Left out; nobody gets in by it.
@@ -16,11 +16,12 @@ pub(super) enum Level {
 
 /// Something to say about a place of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Finding {
+pub struct Finding {
     pub(super) file: PathBuf,
     line: u64,
     column: u32,
-    pub(super) level: Level,
+    /// How much it matters.
+    pub level: Level,
     text: String,
 }
 
@@ -37,7 +38,7 @@ impl Finding {
     }
 
     /// A finding about a line.
-    pub(super) fn at(file: &Path, line: u64, level: Level, text: String) -> Self {
+    pub fn at(file: &Path, line: u64, level: Level, text: String) -> Self {
         Self {
             file: file.to_owned(),
             line,

@@ -23,9 +23,9 @@ use super::probe::Probe;
 use super::xml::{Unreadable, parse, protect, restore};
 use tidegate_config::policy::Section;
 
-/// Whose policies a document has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Scope {
+/// The object that a policy document belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
     /// All APIs: goes into a Gateway.
     Global,
     /// Goes into a Product.

@@ -165,7 +165,7 @@ fn backend(node: Node<'_, '_>, context: &Context) -> Result<(Made, Option<String
 }
 
 /// The scheme of a handshake.
-pub(in crate::import) fn websocket(url: &str) -> String {
+pub(crate) fn websocket(url: &str) -> String {
     match url.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => format!("ws://{rest}"),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => format!("wss://{rest}"),
@@ -225,7 +225,7 @@ fn is_empty(node: &Json) -> bool {
 }
 
 /// The backend that a document names under no condition, when it names no other one.
-pub(in crate::import) fn own_backend(text: &str) -> Option<String> {
+pub(crate) fn own_backend(text: &str) -> Option<String> {
     let protected = protect(text).ok()?;
     let document = parse(&protected).ok()?;
     let root = document.root_element();

@@ -7,27 +7,27 @@ use super::super::json::Node;
 
 /// What a document refers to by name.
 #[derive(Clone, Debug, Default)]
-pub(in crate::import) struct Context {
+pub(crate) struct Context {
     /// Properties of backends by id.
-    pub(in crate::import) backends: BTreeMap<String, Node>,
+    pub(crate) backends: BTreeMap<String, Node>,
     /// Fragments by id.
-    pub(in crate::import) fragments: BTreeMap<String, Fragment>,
+    pub(crate) fragments: BTreeMap<String, Fragment>,
     /// The backend's URL where nothing else is said, of the API whose policies these are.
-    pub(in crate::import) service_url: Option<String>,
+    pub(crate) service_url: Option<String>,
     /// The backend entity that it is made of.
-    pub(in crate::import) own_backend: Option<String>,
+    pub(crate) own_backend: Option<String>,
 }
 
 impl Context {
     /// Properties of a backend; ids have no case.
-    pub(in crate::import) fn backend(&self, id: &str) -> Option<&Node> {
+    pub(crate) fn backend(&self, id: &str) -> Option<&Node> {
         let mut all = self.backends.iter();
         let found = all.find(|(name, _)| name.eq_ignore_ascii_case(id));
         found.map(|(_, properties)| properties)
     }
 
     /// A fragment, its id as it is written where it stands.
-    pub(in crate::import) fn fragment(&self, id: &str) -> Option<(&str, &Fragment)> {
+    pub(crate) fn fragment(&self, id: &str) -> Option<(&str, &Fragment)> {
         let mut all = self.fragments.iter();
         let found = all.find(|(name, _)| name.eq_ignore_ascii_case(id));
         found.map(|(name, fragment)| (name.as_str(), fragment))
@@ -36,8 +36,8 @@ impl Context {
 
 /// A policy fragment and where it stands.
 #[derive(Clone, Debug)]
-pub(in crate::import) struct Fragment {
-    pub(in crate::import) text: String,
-    pub(in crate::import) file: PathBuf,
-    pub(in crate::import) line: u32,
+pub(crate) struct Fragment {
+    pub(crate) text: String,
+    pub(crate) file: PathBuf,
+    pub(crate) line: u32,
 }

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::import::arm;
+use crate::arm;
 
 /// The manifests of a template with these resources, and what was said.
 fn built(resources: &Value) -> (Vec<Value>, String) {

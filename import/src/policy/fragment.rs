@@ -20,17 +20,17 @@ const MAX_DEPTH: usize = 5;
 
 /// Fragments that were translated.
 #[derive(Debug, Default)]
-pub(in crate::import) struct Fragments {
+pub(crate) struct Fragments {
     names: Names,
     /// By id in lower case: the name of its object, `None` while it is being made.
     made: BTreeMap<(String, Section), Option<Made>>,
     /// PolicyFragments.
-    pub(in crate::import) objects: Vec<Value>,
+    pub(crate) objects: Vec<Value>,
 }
 
 impl Fragments {
     /// Was it included?
-    pub(in crate::import) fn has(&self, id: &str) -> bool {
+    pub(crate) fn has(&self, id: &str) -> bool {
         let id = id.to_lowercase();
         self.made.keys().any(|(made, _)| *made == id)
     }
@@ -46,7 +46,7 @@ enum Made {
 }
 
 /// A fragment that nobody includes, as a PolicyFragment for inbound.
-pub(in crate::import) fn import_fragment(
+pub(crate) fn import_fragment(
     id: &str,
     context: &Context,
     fragments: &mut Fragments,

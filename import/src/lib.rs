@@ -1,0 +1,127 @@
+//! Policies and API definitions of Azure API Management become Tidegate's steps and manifests.
+//!
+//! Policy documents (`policy`) become steps. ARM templates (`arm`) and APIOps folders (`apiops`) become
+//! entities, and `build` turns those into manifests. Conditions and values, written in C#, are parsed by
+//! `csharp` and translated to CEL by `cel`.
+//!
+//! Reads files and nothing else: no network, no clock. It does not check the manifests as a whole; whoever
+//! prints them does.
+
+mod apiops;
+mod arm;
+mod build;
+mod cel;
+mod csharp;
+mod entity;
+mod error;
+mod field;
+mod file;
+mod finding;
+mod json;
+mod policy;
+mod probe;
+mod steps;
+mod xml;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+pub use self::error::ImportError;
+pub use self::finding::{Finding, Level};
+pub use self::policy::Scope;
+
+use self::file::read;
+use self::policy::{Context, Fragment, Fragments};
+
+/// What an import produces.
+#[derive(Clone, Debug, Default)]
+pub struct Imported {
+    /// One object with the field `onHandshake` for each policy document.
+    pub blocks: Vec<Value>,
+    /// Manifests, in the order in which they are best read.
+    pub objects: Vec<Value>,
+    /// What was not translated, and what to know about the rest.
+    pub findings: Vec<Finding>,
+}
+
+/// Whether the path is a definition (an ARM template or an APIOps folder) rather than a policy document.
+pub fn is_definition(path: &Path) -> bool {
+    path.is_dir() || path.extension().is_some_and(|ending| ending == "json")
+}
+
+/// Translates policy documents, one block each. Policy fragments among them become PolicyFragment objects.
+///
+/// # Errors
+///
+/// When a file cannot be read, or two fragments have the same name.
+pub fn import_policies(files: &[PathBuf], scope: Scope) -> Result<Imported, ImportError> {
+    let (mut documents, mut context) = (Vec::new(), Context::default());
+    for file in files {
+        let text = read(file)?;
+        if policy::root_name(&text).as_deref() != Some("fragment") {
+            documents.push((file, text));
+            continue;
+        }
+        let (file, line) = (file.clone(), 1);
+        let fragment = Fragment { text, file, line };
+        let id = fragment_id(&fragment.file);
+        if context.fragments.insert(id.clone(), fragment).is_some() {
+            return Err(ImportError::DuplicateFragment { id });
+        }
+    }
+    let (mut imported, mut fragments) = (Imported::default(), Fragments::default());
+    for (file, text) in documents {
+        let findings = match policy::import(&text, scope, &context, &mut fragments) {
+            Ok((steps, findings)) => {
+                imported.blocks.push(json!({"onHandshake": steps}));
+                findings
+            }
+            Err(finding) => vec![finding],
+        };
+        let findings = findings.into_iter().map(|finding| finding.in_file(file));
+        imported.findings.extend(findings);
+    }
+    for id in context.fragments.keys() {
+        let findings = policy::import_fragment(id, &context, &mut fragments);
+        imported.findings.extend(findings);
+    }
+    imported.objects = fragments.objects;
+    Ok(imported)
+}
+
+/// `name.xml`, or `name/policy.xml` as APIOps writes it.
+fn fragment_id(file: &Path) -> String {
+    let folder = file.parent().and_then(Path::file_name);
+    let name = match file.file_stem() {
+        Some(stem) if stem == "policy" => folder.or(Some(stem)),
+        stem => stem,
+    };
+    name.unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Translates ARM templates (`*.json`) and APIOps folders, all as one service. `gateway` is the name of the
+/// Gateway that serves all APIs.
+///
+/// # Errors
+///
+/// When a file cannot be read, or a folder was not written by APIOps.
+pub fn import_definitions(paths: &[PathBuf], gateway: &str) -> Result<Imported, ImportError> {
+    let (mut entities, mut findings) = (Vec::new(), Vec::new());
+    for path in paths {
+        let found = match path.is_dir() {
+            true => apiops::entities(path)?,
+            false => arm::entities(path, &read(path)?)
+                .unwrap_or_else(|finding| (Vec::new(), vec![finding])),
+        };
+        entities.extend(found.0);
+        findings.extend(found.1);
+    }
+    let built = build::build(&entities, gateway);
+    findings.extend(built.findings);
+    Ok(Imported {
+        blocks: Vec::new(),
+        objects: built.objects,
+        findings,
+    })
+}

@@ -1,0 +1,42 @@
+//! What the API server and the planner object to.
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tidegate_api::Validator;
+use tidegate_plan::{Planner, World};
+
+/// Everything that must change before all objects are accepted.
+pub(super) fn objections(objects: &[Value]) -> Vec<String> {
+    let validator = Validator::new();
+    let (mut found, mut world) = (Vec::new(), World::default());
+    for object in objects {
+        let findings = validator.validate(object);
+        found.extend(findings.iter().map(ToString::to_string));
+        let mut object = validator.defaulted(object);
+        object["metadata"]["namespace"] = "default".into();
+        match object["kind"].as_str().unwrap() {
+            "Gateway" => world.gateways.push(typed(object)),
+            "WebSocketApi" => world.apis.push(typed(object)),
+            "PolicyFragment" => world.fragments.push(typed(object)),
+            other => panic!("no test makes a {other}"),
+        }
+    }
+    let plan = Planner::default().plan(&world);
+    let gateways = plan.gateway_verdicts.values().map(|of| &of.verdict);
+    let apis = plan.api_verdicts.values().map(|of| &of.verdict);
+    let fragments = plan.fragment_verdicts.values().map(|of| &of.verdict);
+    for verdict in gateways.chain(apis).chain(fragments) {
+        let conditions = verdict.conditions().into_iter();
+        let unmet = conditions.filter(|(_, judgement)| !judgement.status);
+        found.extend(unmet.map(|(_, judgement)| judgement.message.clone()));
+    }
+    let warnings = plan.api_verdicts.values().flat_map(|of| &of.warnings);
+    found.extend(warnings.cloned());
+    found
+}
+
+fn typed<K: DeserializeOwned>(object: Value) -> Arc<K> {
+    Arc::new(serde_json::from_value(object).unwrap())
+}
