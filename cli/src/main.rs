@@ -12,6 +12,7 @@ use tidegate_cli::explain::{ExplainArgs, explain};
 use tidegate_cli::import::{ImportArgs, import};
 use tidegate_cli::run::{RunArgs, run, say};
 use tidegate_cli::validate::{ValidateArgs, validate};
+use tidegate_config::error_chain;
 use tidegate_gateway::LogFormat;
 
 /// WebSocket API management for Kubernetes, and without.
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
     match start(&cli) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("tidegate: {error:#}");
+            eprintln!("tidegate: {}", error_chain(error.as_ref()));
             ExitCode::from(FAILED)
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use tidegate_config::error_chain;
 use tidegate_gateway::{BoundListener, Ports};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -88,7 +89,7 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
                 next_change = report.next_change;
                 shown.show(&standalone, &settings, report).await;
             }
-            Err(error) => say(&format!("not reloaded: {error:#}")),
+            Err(error) => say(&format!("not reloaded: {}", error_chain(error.as_ref()))),
         }
     }
     tokio::select! {
@@ -108,7 +109,7 @@ fn admin_token(args: &RunArgs) -> Option<PathBuf> {
             Some(path)
         }
         Err(error) => {
-            say(&format!("{error:#}"));
+            say(&error_chain(&error));
             None
         }
     }

@@ -10,6 +10,7 @@ mod close_code;
 mod counters;
 mod dependency;
 mod duration;
+mod error_chain;
 mod expression;
 mod gateway;
 mod gateway_config;
@@ -37,6 +38,7 @@ pub use counters::{
 };
 pub use dependency::{Dependency, Unreachable, shown_url};
 pub use duration::{Duration, InvalidDuration};
+pub use error_chain::{error_chain, error_chain_by};
 pub use expression::{Expression, ExpressionKind};
 pub use gateway::{
     ClientCertificates, Drain, GatewayLimits, GatewayTimeouts, Protocol, TlsVersion,

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, join};
-use tidegate_config::ObjectKey;
+use tidegate_config::{ObjectKey, error_chain};
 use tidegate_gateway::settings::{Identity, Log, Network, Settings};
 use tidegate_gateway::{
     Ack, Cluster, Directory, Feed, Gateway, LogFormat, Metrics, Options, Pod, Ports, StateDir,
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     match serve(settings, metrics) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            tracing::error!("{}", error_chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }

@@ -40,20 +40,9 @@ pub(crate) const FIELD_MANAGER: &str = "tidegate-operator";
 /// Name of the operator in Events.
 pub(crate) const CONTROLLER: &str = "tidegate.dev/operator";
 
-/// An error and all its causes in one line. The one place that prints chains.
+/// An error and all its causes in one line.
 pub fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = level(error);
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = level(cause);
-        // Some libraries repeat their cause in their own text.
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
+    tidegate_config::error_chain_by(error, level)
 }
 
 /// One error's own text. What the API server says is its message; the client would print the whole

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
+use tidegate_config::error_chain;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -46,7 +47,7 @@ pub async fn play(stage: &Stage, case: &Case) -> Vec<String> {
         let seen = act(stage, case, step, &mut kept).await;
         let lines = match seen {
             Ok(seen) => differences(step, &seen),
-            Err(error) => vec![format!("{error:#}")],
+            Err(error) => vec![error_chain(error.as_ref())],
         };
         found.extend(
             lines

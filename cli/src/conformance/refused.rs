@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use tidegate_config::error_chain;
+
 use super::case::Case;
 use super::manifests::{Target, certificates, gateway, of_case};
 use crate::manifest::to_yaml;
@@ -14,7 +16,7 @@ pub(super) fn differences(case: &Case, wanted: &str) -> Vec<String> {
         Ok(found) => vec![format!(
             "{wanted:?} is wanted in the findings, not {found:?}"
         )],
-        Err(error) => vec![format!("{error:#}")],
+        Err(error) => vec![error_chain(error.as_ref())],
     }
 }
 

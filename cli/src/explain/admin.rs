@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+use tidegate_config::error_chain;
 use tidegate_gateway::Question;
 use tidegate_gateway::trace::Trace;
 
@@ -76,7 +77,7 @@ impl Server<'_> {
             let found = match found {
                 Ok(found) => found,
                 Err(error) => {
-                    missed.push(format!("{error:#}"));
+                    missed.push(error_chain(error.as_ref()));
                     continue;
                 }
             };
