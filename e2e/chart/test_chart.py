@@ -428,7 +428,7 @@ class Metrics(unittest.TestCase):
         there = {name for name, _ in rows}
         there |= {name + end for name, type_ in rows if type_ == "histogram" for end in ("_bucket", "_count", "_sum")}
         source = (ROOT / "operator/src/metrics.rs").read_text()
-        own = re.findall(r'(?:make|self)\s*\.(\w+)\(\s*"(\w+)"', source)
+        own = re.findall(r'registrar\s*\.(\w+)\(\s*"(\w+)"', source)
         self.assertGreater(len(own), 10)
         there |= {f"tidegate_operator_{name}" for kind, name in own if not kind.startswith("process_")}
         there |= {f"tidegate_operator_{name}_bucket" for kind, name in own if kind == "histogram"}

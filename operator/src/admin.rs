@@ -1,36 +1,36 @@
-//! /livez, /readyz and /metrics.
+//! The admin server: `/livez`, `/readyz` and `/metrics`.
 //!
-//! Alive means: the pass loop turns. Ready means: every watch has listed and none is silent; a
-//! replica that does not lead is ready too, and so is one whose API server is away for a while.
+//! Live means that the reconcile loop runs. Ready means that every watch has its list, and none was without
+//! an event for too long. A replica that does not lead is ready too, and so is one whose API server is away
+//! for a while.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response, StatusCode};
+use parking_lot::Mutex;
 use tidegate_admin::{InFlightLimit, Peer, Service, refuse_pages};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use crate::drain::Drain;
-use crate::gather::{Health, RELIST};
 use crate::metrics::Metrics;
+use crate::watch::{RELIST_INTERVAL, WatchHealth};
 
-/// A loop that did not turn for this long is stuck: its longest sleep is a fraction of it, and a
-/// pass whose requests all time out stays below it.
-const STUCK: Duration = Duration::from_secs(600);
+/// The reconcile loop is stuck when it made no pass for this long: its longest sleep is a fraction of that,
+/// and a pass whose requests all time out is shorter.
+const LIVENESS_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Scrapes at a time: two Prometheus servers, and whoever looks besides.
+/// Scrapes at the same time: those of two Prometheus servers, and a few by people.
 const SCRAPES: usize = 8;
 
-/// Of those, for one address: nodes may stand before several scrapers.
+/// Scrapes at the same time of one address: several scrapers may share the address of a node.
 const SCRAPES_PER_PEER: usize = 4;
 
-/// Proof that the pass loop turns.
+/// When the reconcile loop last woke.
 #[derive(Clone, Debug)]
 pub(crate) struct Heartbeat(Arc<Mutex<Instant>>);
 
@@ -40,21 +40,18 @@ impl Heartbeat {
     }
 
     pub(crate) fn beat(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.0.lock() = Instant::now();
     }
 
     fn age(&self) -> Duration {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .elapsed()
+        self.0.lock().elapsed()
     }
 }
 
-/// What the endpoints report on.
+/// What the endpoints show.
 #[derive(Clone, Debug)]
 pub(crate) struct Admin {
-    pub(crate) health: Health,
+    pub(crate) health: WatchHealth,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) metrics: Metrics,
 }
@@ -65,7 +62,7 @@ struct Routes {
     scrapes: InFlightLimit,
 }
 
-/// Failure to serve the endpoints.
+/// The admin server could not start.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to bind the admin address {address}")]
 pub struct AdminError {
@@ -75,7 +72,11 @@ pub struct AdminError {
 }
 
 impl Admin {
-    /// Binds `address` and serves until the drain asks; returns what was bound.
+    /// Binds `address` and serves until the drain asks; returns the address that was bound.
+    ///
+    /// # Errors
+    ///
+    /// When the address could not be bound.
     pub(crate) async fn serve(
         self,
         address: SocketAddr,
@@ -102,19 +103,19 @@ impl Admin {
 
     fn live(&self) -> (StatusCode, Vec<u8>) {
         let age = self.heartbeat.age();
-        if age < STUCK {
+        if age < LIVENESS_TIMEOUT {
             return (StatusCode::OK, b"ok\n".to_vec());
         }
-        let text = format!("no pass for {} s\n", age.as_secs());
+        let text = format!("the reconcile loop made no pass for {} s\n", age.as_secs());
         (StatusCode::SERVICE_UNAVAILABLE, text.into_bytes())
     }
 
     fn ready(&self) -> (StatusCode, Vec<u8>) {
-        let obstacles = self.health.obstacles(RELIST * 2);
-        if obstacles.is_empty() {
+        let reasons = self.health.not_ready(RELIST_INTERVAL * 2);
+        if reasons.is_empty() {
             return (StatusCode::OK, b"ok\n".to_vec());
         }
-        let text = obstacles.join("\n") + "\n";
+        let text = reasons.join("\n") + "\n";
         (StatusCode::SERVICE_UNAVAILABLE, text.into_bytes())
     }
 

@@ -1,7 +1,7 @@
 //! Owns every task of the process. The only place that may spawn.
 //!
-//! Asking is all it does: a task that was asked finishes the step it is in and returns. Whoever
-//! asked decides how long to wait.
+//! It asks tasks to stop and does not abort them: a task finishes its present step and returns. The caller
+//! decides how long to wait.
 
 use std::future::Future;
 use std::time::Duration;
@@ -33,19 +33,19 @@ impl Drain {
         self.tasks.close();
     }
 
-    /// Resolves when tasks were asked to stop.
+    /// Resolves when the tasks are asked to stop.
     pub(crate) async fn asked(&self) {
         self.token.cancelled().await;
     }
 
-    /// Were tasks asked to stop?
+    /// Have the tasks been asked to stop?
     pub(crate) fn is_asked(&self) -> bool {
         self.token.is_cancelled()
     }
 
-    /// Waits until all tasks have returned, at most for `patience`. Did they?
-    pub(crate) async fn finished(&self, patience: Duration) -> bool {
-        tokio::time::timeout(patience, self.tasks.wait())
+    /// Waits until all tasks have returned, for `timeout` at most; false when some have not.
+    pub(crate) async fn finished(&self, timeout: Duration) -> bool {
+        tokio::time::timeout(timeout, self.tasks.wait())
             .await
             .is_ok()
     }

@@ -1,4 +1,4 @@
-//! Subscription keys and admin tokens: made here, and nowhere else. Pure but for the randomness.
+//! Generates subscription keys and admin tokens. Pure but for the randomness.
 
 use std::collections::BTreeMap;
 
@@ -16,38 +16,38 @@ use tidegate_api::{
 use tidegate_config::LABEL_PART;
 use tidegate_plan::KeyRequest;
 
-use crate::names::{self, PART_KEYS};
+use crate::objects::names::{self, PART_KEYS};
 
-/// 256 bits: nobody guesses it, and its hash needs no salt.
+/// Bytes of a key: 256 random bits cannot be guessed, and their hash needs no salt.
 const KEY_BYTES: usize = 32;
 
-/// The system gave no random bytes.
+/// The system has no random bytes.
 #[derive(Debug, thiserror::Error)]
-#[error("the system gives no random bytes")]
-pub(crate) struct NoRandomness(#[source] rand::rand_core::OsError);
+#[error("the system has no random bytes")]
+pub(crate) struct RandomnessError(#[source] rand::rand_core::OsError);
 
-/// A new token of an admin server.
-pub(crate) fn new_token() -> Result<ByteString, NoRandomness> {
+/// A new token for an admin server.
+pub(crate) fn new_token() -> Result<ByteString, RandomnessError> {
     new_key()
 }
 
 /// A new key: 43 characters that need no escaping in a header or a query.
-fn new_key() -> Result<ByteString, NoRandomness> {
+fn new_key() -> Result<ByteString, RandomnessError> {
     let mut bytes = [0; KEY_BYTES];
-    OsRng.try_fill_bytes(&mut bytes).map_err(NoRandomness)?;
+    OsRng.try_fill_bytes(&mut bytes).map_err(RandomnessError)?;
     Ok(ByteString(URL_SAFE_NO_PAD.encode(bytes).into_bytes()))
 }
 
-/// The Secret that a request asks to create.
+/// The new Secret that a request asks for.
 pub(crate) fn new_secret(
     request: &KeyRequest,
     subscription: &Subscription,
-) -> Result<Secret, NoRandomness> {
+) -> Result<Secret, RandomnessError> {
     let mut secret = Secret {
         metadata: ObjectMeta {
             name: Some(request.secret.name.clone()),
             namespace: Some(request.secret.namespace.clone()),
-            labels: Some(names::texts([
+            labels: Some(names::string_map([
                 (LABEL_MANAGED_BY, MANAGED_BY),
                 (LABEL_PART, PART_KEYS),
             ])),
@@ -61,8 +61,8 @@ pub(crate) fn new_secret(
     Ok(secret)
 }
 
-/// Puts the requested keys into a Secret; any other stays.
-pub(crate) fn fill(secret: &mut Secret, request: &KeyRequest) -> Result<(), NoRandomness> {
+/// Generates the requested keys of a Secret; the other one stays.
+pub(crate) fn fill(secret: &mut Secret, request: &KeyRequest) -> Result<(), RandomnessError> {
     let wanted = [
         (request.primary, PRIMARY_KEY, ANNOTATION_PRIMARY_GENERATION),
         (
@@ -83,7 +83,7 @@ pub(crate) fn fill(secret: &mut Secret, request: &KeyRequest) -> Result<(), NoRa
     Ok(())
 }
 
-/// Did the operator make this Secret, for this Subscription?
+/// Did the operator generate this Secret for this Subscription?
 pub(crate) fn is_generated(secret: &Secret, subscription: &Subscription) -> bool {
     let labels = secret.metadata.labels.as_ref();
     let managed = labels.and_then(|labels| labels.get(LABEL_MANAGED_BY));

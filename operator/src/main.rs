@@ -6,14 +6,14 @@ use clap::Parser;
 use tidegate_operator::{Settings, error_chain, run};
 use tracing_subscriber::EnvFilter;
 
-/// sysexits.h: the command was used wrongly.
+/// sysexits.h: the command was used incorrectly.
 const EX_USAGE: u8 = 64;
 
 fn main() -> ExitCode {
     let settings = match Settings::try_parse() {
         Ok(settings) => settings,
         Err(error) => {
-            // Help and version are asked for, everything else is a mistake.
+            // Help and version are no errors.
             let code = if error.use_stderr() { EX_USAGE } else { 0 };
             let _ = error.print();
             return ExitCode::from(code);
@@ -46,14 +46,14 @@ fn start_log(settings: &Settings) -> anyhow::Result<()> {
 }
 
 fn serve(settings: Settings) -> anyhow::Result<()> {
-    // More than one provider could be compiled in; this is the one that is meant.
+    // More than one provider could be compiled in; this one is used.
     if rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .is_err()
     {
         anyhow::bail!("a TLS provider is installed already");
     }
-    // A pass blocks its thread; watches, chores and probes need another.
+    // A plan blocks its thread; watches, writes and probes need another.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -1,4 +1,4 @@
-//! What Prometheus can ask. Labels are bounded: kinds, results, Gateways.
+//! Metrics for Prometheus. The values of labels are bounded: kinds, results, Gateways.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use prometheus::{
 };
 use tidegate_config::ObjectKey;
 
-/// Handles of all metrics.
+/// Handles of all metrics; clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics(Arc<Handles>);
 
@@ -17,26 +17,44 @@ pub(crate) struct Metrics(Arc<Handles>);
 struct Handles {
     registry: Registry,
     leader: IntGauge,
-    passes: Histogram,
+    pass_duration: Histogram,
+    pass_failures: IntCounter,
     objects: IntGaugeVec,
-    unreadable: IntGaugeVec,
-    watch_age: GaugeVec,
-    watch_errors: IntCounterVec,
-    status_writes: IntCounterVec,
-    applies: IntCounterVec,
-    apply_errors: IntCounterVec,
-    failures: IntCounter,
-    events: IntCounterVec,
-    revision: IntGaugeVec,
-    config_bytes: IntGaugeVec,
-    config_parts: IntGaugeVec,
-    apply_lag: GaugeVec,
-    ignored: IntGaugeVec,
-    config_seconds: CounterVec,
+    unreadable_objects: IntGaugeVec,
+    watches: WatchMetrics,
+    writes: WriteMetrics,
+    config: ConfigMetrics,
     memory: Gauge,
 }
 
-/// Size of what one Gateway's pods have to load.
+/// By watch.
+#[derive(Debug)]
+struct WatchMetrics {
+    age: GaugeVec,
+    errors: IntCounterVec,
+}
+
+/// By kind of object.
+#[derive(Debug)]
+struct WriteMetrics {
+    statuses: IntCounterVec,
+    applies: IntCounterVec,
+    apply_errors: IntCounterVec,
+    events: IntCounterVec,
+}
+
+/// By Gateway.
+#[derive(Debug)]
+struct ConfigMetrics {
+    revision: IntGaugeVec,
+    bytes: IntGaugeVec,
+    parts: IntGaugeVec,
+    apply_lag: GaugeVec,
+    ignored_acks: IntGaugeVec,
+    publish_seconds: CounterVec,
+}
+
+/// Size of the configuration that the pods of one Gateway load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ConfigSize {
     pub(crate) revision: u64,
@@ -44,62 +62,121 @@ pub(crate) struct ConfigSize {
     pub(crate) parts: usize,
 }
 
-impl Metrics {
-    /// Registers everything; fails only when a name is not valid or used twice.
-    pub(crate) fn new() -> Result<Self, prometheus::Error> {
-        let registry = Registry::new();
-        let make = Make(&registry);
-        let handles = Handles {
-            leader: make.gauge("leader", "1 when this replica leads and writes")?,
-            passes: make.histogram("pass_duration_seconds", "Duration of a pass over the index")?,
-            objects: make.gauges("objects", "Objects in the index", &["kind"])?,
-            unreadable: make.gauges(
-                "unreadable_objects",
-                "Objects that could not be deserialised",
-                &["kind"],
-            )?,
-            watch_age: make.float_gauges(
+impl WatchMetrics {
+    fn register(registrar: &Registrar<'_>) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            age: registrar.float_gauges(
                 "watch_age_seconds",
-                "Time since a watch was last heard of; every watch lists anew within 12 minutes",
+                "Time since the last event of a watch; every watch lists again within 12 minutes",
                 &["watch"],
             )?,
-            watch_errors: make.counters("watch_errors_total", "Errors of a watch", &["watch"])?,
-            status_writes: make.counters(
+            errors: registrar.counters("watch_errors_total", "Errors of a watch", &["watch"])?,
+        })
+    }
+}
+
+impl WriteMetrics {
+    fn register(registrar: &Registrar<'_>) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            statuses: registrar.counters(
                 "status_writes_total",
                 "Status writes by result: written, failed",
                 &["kind", "result"],
             )?,
-            applies: make.counters(
+            applies: registrar.counters(
                 "applies_total",
-                "Writes of owned objects by verb: create, apply, delete",
+                "Writes of objects that the operator makes, by verb: create, apply, delete",
                 &["kind", "verb"],
             )?,
-            apply_errors: make.counters(
+            apply_errors: registrar.counters(
                 "apply_errors_total",
-                "Failed writes of owned objects",
+                "Failed writes of objects that the operator makes",
                 &["kind"],
             )?,
-            failures: make.counter("pass_failures_total", "Passes that could not be finished")?,
-            events: make.counters("events_total", "Events published, by type", &["type"])?,
-            revision: make.gauges("config_revision", "Latest published revision", &["gateway"])?,
-            config_bytes: make.gauges(
+            events: registrar.counters("events_total", "Published Events by type", &["type"])?,
+        })
+    }
+}
+
+impl ConfigMetrics {
+    fn register(registrar: &Registrar<'_>) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            revision: registrar.gauges(
+                "config_revision",
+                "Latest published revision",
+                &["gateway"],
+            )?,
+            bytes: registrar.gauges(
                 "config_bytes",
                 "Size of the published configuration",
                 &["gateway"],
             )?,
-            config_parts: make.gauges(
+            parts: registrar.gauges(
                 "config_parts",
                 "ConfigMaps and Secrets of the published configuration, without the index",
                 &["gateway"],
             )?,
-            apply_lag: make.apply_lag()?,
-            ignored: make.ignored()?,
-            config_seconds: make.float_counters(
-                "config_publish_seconds_total",
-                "Time from the start of a pass to its published index",
+            apply_lag: registrar.float_gauges(
+                "config_apply_lag_seconds",
+                "Time since the oldest revision was published that a live pod has not acknowledged; \
+                 0 when all pods have",
                 &["gateway"],
             )?,
-            memory: make.process_gauge("resident_memory_bytes", "Resident memory")?,
+            ignored_acks: registrar.gauges(
+                "ignored_acknowledgements",
+                "Live Leases that do not count, because they name a revision that was never \
+                 published, or the pod belongs to another Gateway",
+                &["gateway"],
+            )?,
+            publish_seconds: registrar.float_counters(
+                "config_publish_seconds_total",
+                "Time from the start of a pass until its index was published",
+                &["gateway"],
+            )?,
+        })
+    }
+
+    /// Removes the series of a Gateway.
+    fn forget(&self, gateway: &ObjectKey) {
+        let gateway = gateway.to_string();
+        let label = [gateway.as_str()];
+        // A series that was never set is no error.
+        let _ = self.revision.remove_label_values(&label);
+        let _ = self.bytes.remove_label_values(&label);
+        let _ = self.parts.remove_label_values(&label);
+        let _ = self.apply_lag.remove_label_values(&label);
+        let _ = self.ignored_acks.remove_label_values(&label);
+        let _ = self.publish_seconds.remove_label_values(&label);
+    }
+}
+
+impl Metrics {
+    /// Registers all metrics.
+    ///
+    /// # Errors
+    ///
+    /// When a name is not valid or used twice.
+    pub(crate) fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let registrar = Registrar(&registry);
+        let handles = Handles {
+            leader: registrar.gauge("leader", "1 when this replica is the leader, which writes")?,
+            pass_duration: registrar.histogram(
+                "pass_duration_seconds",
+                "Duration of a pass, which reconciles everything",
+            )?,
+            pass_failures: registrar
+                .counter("pass_failures_total", "Passes that did not finish")?,
+            objects: registrar.gauges("objects", "Objects in the cache", &["kind"])?,
+            unreadable_objects: registrar.gauges(
+                "unreadable_objects",
+                "Objects that could not be deserialised",
+                &["kind"],
+            )?,
+            watches: WatchMetrics::register(&registrar)?,
+            writes: WriteMetrics::register(&registrar)?,
+            config: ConfigMetrics::register(&registrar)?,
+            memory: registrar.process_gauge("resident_memory_bytes", "Resident memory")?,
             registry: registry.clone(),
         };
         Ok(Self(Arc::new(handles)))
@@ -110,50 +187,51 @@ impl Metrics {
     }
 
     pub(crate) fn passed(&self, took: Duration) {
-        self.0.passes.observe(took.as_secs_f64());
+        self.0.pass_duration.observe(took.as_secs_f64());
     }
 
     pub(crate) fn pass_failed(&self) {
-        self.0.failures.inc();
+        self.0.pass_failures.inc();
     }
 
     pub(crate) fn objects(&self, kind: &str, count: usize, unreadable: usize) {
         set(&self.0.objects, kind, count);
-        set(&self.0.unreadable, kind, unreadable);
+        set(&self.0.unreadable_objects, kind, unreadable);
     }
 
     pub(crate) fn watch_age(&self, watch: &str, age: Duration) {
-        let gauge = self.0.watch_age.with_label_values(&[watch]);
+        let gauge = self.0.watches.age.with_label_values(&[watch]);
         gauge.set(age.as_secs_f64());
     }
 
     pub(crate) fn watch_failed(&self, watch: &str) {
-        self.0.watch_errors.with_label_values(&[watch]).inc();
+        self.0.watches.errors.with_label_values(&[watch]).inc();
     }
 
     pub(crate) fn status_written(&self, kind: &str, ok: bool) {
         let result = if ok { "written" } else { "failed" };
-        let counter = self.0.status_writes.with_label_values(&[kind, result]);
+        let counter = self.0.writes.statuses.with_label_values(&[kind, result]);
         counter.inc();
     }
 
     pub(crate) fn applied(&self, kind: &str, verb: &str) {
-        self.0.applies.with_label_values(&[kind, verb]).inc();
+        self.0.writes.applies.with_label_values(&[kind, verb]).inc();
     }
 
     pub(crate) fn apply_failed(&self, kind: &str) {
-        self.0.apply_errors.with_label_values(&[kind]).inc();
+        self.0.writes.apply_errors.with_label_values(&[kind]).inc();
     }
 
     pub(crate) fn event(&self, type_: &str) {
-        self.0.events.with_label_values(&[type_]).inc();
+        self.0.writes.events.with_label_values(&[type_]).inc();
     }
 
-    /// A Gateway's configuration was published, `after` the start of the pass.
+    /// The configuration of a Gateway was published this long `after` the start of the pass.
     pub(crate) fn published(&self, gateway: &ObjectKey, after: Duration) {
         let counter = self
             .0
-            .config_seconds
+            .config
+            .publish_seconds
             .with_label_values(&[&gateway.to_string()]);
         counter.inc_by(after.as_secs_f64());
     }
@@ -161,28 +239,25 @@ impl Metrics {
     pub(crate) fn config(&self, gateway: &ObjectKey, size: ConfigSize, lag: Duration) {
         let gateway = gateway.to_string();
         let revision = i64::try_from(size.revision).unwrap_or(i64::MAX);
-        self.0.revision.with_label_values(&[&gateway]).set(revision);
-        set(&self.0.config_bytes, &gateway, size.bytes);
-        set(&self.0.config_parts, &gateway, size.parts);
-        let gauge = self.0.apply_lag.with_label_values(&[&gateway]);
+        self.0
+            .config
+            .revision
+            .with_label_values(&[&gateway])
+            .set(revision);
+        set(&self.0.config.bytes, &gateway, size.bytes);
+        set(&self.0.config.parts, &gateway, size.parts);
+        let gauge = self.0.config.apply_lag.with_label_values(&[&gateway]);
         gauge.set(lag.as_secs_f64());
     }
 
-    /// How many acknowledgements for a Gateway do not count.
+    /// How many acknowledgements of a Gateway do not count.
     pub(crate) fn ignored(&self, gateway: &ObjectKey, count: usize) {
-        set(&self.0.ignored, &gateway.to_string(), count);
+        set(&self.0.config.ignored_acks, &gateway.to_string(), count);
     }
 
-    /// Forgets a Gateway that is gone.
+    /// Removes the series of a Gateway that is gone.
     pub(crate) fn forget(&self, gateway: &ObjectKey) {
-        let gateway = gateway.to_string();
-        // Removing what was never set is no error worth a word.
-        let _ = self.0.revision.remove_label_values(&[&gateway]);
-        let _ = self.0.config_bytes.remove_label_values(&[&gateway]);
-        let _ = self.0.config_parts.remove_label_values(&[&gateway]);
-        let _ = self.0.apply_lag.remove_label_values(&[&gateway]);
-        let _ = self.0.ignored.remove_label_values(&[&gateway]);
-        let _ = self.0.config_seconds.remove_label_values(&[&gateway]);
+        self.0.config.forget(gateway);
     }
 
     /// All metrics in Prometheus' text format.
@@ -212,12 +287,13 @@ fn resident_memory() -> Option<f64> {
     Some((kib * 1024) as f64)
 }
 
-/// Buckets of a pass: from nothing to do, to 50,000 objects on a busy machine.
+/// Buckets of the duration of a pass, in seconds: from nothing to do to 50,000 objects on a busy machine.
 const PASS_BUCKETS: [f64; 10] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
-struct Make<'a>(&'a Registry);
+/// Makes metrics and registers them.
+struct Registrar<'a>(&'a Registry);
 
-impl Make<'_> {
+impl Registrar<'_> {
     fn opts(name: &str, help: &str) -> Opts {
         Opts::new(name, help)
             .namespace("tidegate")
@@ -230,7 +306,7 @@ impl Make<'_> {
         Ok(metric)
     }
 
-    /// A gauge of the name that every Prometheus client uses for it.
+    /// A gauge with the name that every Prometheus client uses.
     fn process_gauge(&self, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
         let metric = Gauge::with_opts(Opts::new(name, help).namespace("process"))?;
         self.0.register(Box::new(metric.clone()))?;
@@ -285,24 +361,6 @@ impl Make<'_> {
         let metric = CounterVec::new(Self::opts(name, help), labels)?;
         self.0.register(Box::new(metric.clone()))?;
         Ok(metric)
-    }
-
-    fn apply_lag(&self) -> Result<GaugeVec, prometheus::Error> {
-        self.float_gauges(
-            "config_apply_lag_seconds",
-            "Time since the oldest revision was published that some live pod has not \
-                 acknowledged; 0 when all have",
-            &["gateway"],
-        )
-    }
-
-    fn ignored(&self) -> Result<IntGaugeVec, prometheus::Error> {
-        self.gauges(
-            "ignored_acknowledgements",
-            "Live Leases that claim a revision that was never published, or another \
-                 Gateway's pod: they count for nothing",
-            &["gateway"],
-        )
     }
 
     fn histogram(&self, name: &str, help: &str) -> Result<Histogram, prometheus::Error> {

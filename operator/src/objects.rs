@@ -1,12 +1,18 @@
-//! The custom kinds, and which object of them is meant. Pure.
+//! Kinds of objects that the operator deals with, and references to them: the custom resources, and the
+//! objects that it makes for Gateways. Pure.
+
+pub(crate) mod names;
+mod owned;
 
 use std::fmt;
 
 use tidegate_config::ObjectKey;
 
-/// A custom kind.
+pub(crate) use owned::{Manifest, Owned, OwnedKey, OwnedKind, short_hash};
+
+/// Kinds of custom resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Kind {
+pub(crate) enum CustomKind {
     Gateway,
     WebSocketApi,
     Product,
@@ -14,7 +20,7 @@ pub(crate) enum Kind {
     Subscription,
 }
 
-impl Kind {
+impl CustomKind {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Gateway => "Gateway",
@@ -26,21 +32,21 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for CustomKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-/// An object of a custom kind.
+/// Reference to a custom resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ObjectRef {
-    pub(crate) kind: Kind,
+    pub(crate) kind: CustomKind,
     pub(crate) key: ObjectKey,
 }
 
 impl ObjectRef {
-    pub(crate) fn new(kind: Kind, key: &ObjectKey) -> Self {
+    pub(crate) fn new(kind: CustomKind, key: &ObjectKey) -> Self {
         Self {
             kind,
             key: key.clone(),

@@ -1,8 +1,13 @@
-//! Brings one Gateway's objects into the cluster. Client required.
+//! Publishes one Gateway: its configuration, and the objects that run its pods. Client required.
 //!
-//! The order is the guarantee: parts first, then the right to read them, then the index, which makes
-//! the revision valid; old parts go last, when nobody can need them any more. A step that fails ends
-//! the attempt, so that an index never names what is not there.
+//! The order is the guarantee: parts first, then the right to read them, then the index, which makes the
+//! revision valid; old parts are deleted last, when no pod can need them any more. A step that fails ends the
+//! attempt, so that an index never names a part that does not exist.
+
+mod changed_objects;
+mod history;
+mod published;
+mod read_published;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -13,61 +18,73 @@ use tidegate_config::{ConfigIndex, ConfigParts, GatewayConfig, ObjectKey, Secret
 use tidegate_plan::GatewayPlan;
 use tokio::time::Instant;
 
-use crate::keys::{self, NoRandomness};
-use crate::owned::{Manifest, Owned, OwnedKey, OwnedKind};
-use crate::published::{History, Pods, Published, Retired, difference, everything, next_revision};
-use crate::render::{self, Own, Part, Site};
+use crate::keys::{self, RandomnessError};
+use crate::manifests::{self, Part, PodAccess, Target};
+use crate::objects::{Manifest, Owned, OwnedKey, OwnedKind};
+use crate::snapshot::Pods;
+use crate::watch::SharedCache;
 use crate::write::{WriteError, Writer};
+use changed_objects::{all_objects, changed_objects};
+pub(crate) use history::{Applied, History};
+pub(crate) use published::Published;
+use published::Retired;
+pub(crate) use read_published::read_published;
 
-/// Parts written at a time: a first start with 50,000 subscriptions has a few hundred.
+/// Parts that are written at the same time: 50,000 subscriptions are a few hundred parts.
 const CONCURRENCY: usize = 8;
 
-/// A part that no revision names is kept this long when pods have not all acknowledged: longer than
-/// a pod needs to start and to load the revision it found.
-const KEEP: Duration = Duration::from_secs(600);
+/// A part that the index no longer names is kept this long while a pod has not acknowledged that: longer than
+/// a pod needs to start and to load the revision that it found.
+const RETIRED_PART_RETENTION: Duration = Duration::from_secs(600);
 
 /// Why a Gateway's configuration could not be published.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PublishError {
     #[error("{0} does not fit into a ConfigMap")]
     TooLarge(ObjectKey),
-    #[error("{0} is gone and cannot be made again")]
-    Lost(OwnedKey),
+    #[error("{0} is missing and cannot be rendered again")]
+    Unrecoverable(OwnedKey),
     #[error(transparent)]
     Write(#[from] WriteError),
-    #[error("failed to make the token of the admin server")]
-    Token(#[from] NoRandomness),
+    #[error("failed to generate the token of the admin server")]
+    Token(#[from] RandomnessError),
 }
 
 impl PublishError {
-    /// The Gateway is about to be gone.
+    /// The namespace of the Gateway is being deleted.
     pub(crate) fn is_terminating(&self) -> bool {
         matches!(self, Self::Write(error) if error.is_terminating())
     }
 
+    /// The text for a status. It is the same for every attempt that fails in the same way.
     pub(crate) fn summary(&self) -> String {
         match self {
-            Self::TooLarge(_) | Self::Lost(_) | Self::Token(_) => self.to_string(),
+            Self::TooLarge(_) | Self::Unrecoverable(_) | Self::Token(_) => self.to_string(),
             Self::Write(error) => error.summary(),
         }
     }
 }
 
-/// One Gateway to publish.
+/// One Gateway that is published.
 pub(crate) struct Publication<'a> {
     pub(crate) writer: &'a Writer,
-    pub(crate) site: Site<'a>,
+    pub(crate) cache: &'a SharedCache,
+    pub(crate) target: Target<'a>,
     pub(crate) pods: &'a Pods,
-    /// Leases that its pods may write.
+    /// Names of the Leases that its pods may write.
     pub(crate) leases: Vec<String>,
-    /// Highest revision that pods, dead ones included, have acknowledged: where to go on when nothing
-    /// is published.
+    /// Highest revision that a pod acknowledged, dead pods included. While nothing is published, revisions
+    /// continue after it.
     pub(crate) acknowledged: u64,
     pub(crate) now: Instant,
 }
 
 impl Publication<'_> {
-    /// Publishes `plan`. What `published` says is true afterwards, also after an error.
+    /// Publishes `plan`, and updates `published`, which is true after an error too.
+    ///
+    /// # Errors
+    ///
+    /// The step that failed. The next pass tries again.
     pub(crate) async fn publish(
         &self,
         plan: GatewayPlan,
@@ -77,65 +94,65 @@ impl Publication<'_> {
         let index = match (&new, &*published) {
             (Some(new), _) => new.rendered.index.clone(),
             (None, Some(published)) => published.index.clone(),
-            // Nothing is published and nothing is new: there is no such Gateway.
+            // Nothing is published and nothing is new.
             (None, None) => return Ok(()),
         };
         self.ensure_parts(&index, new.as_ref(), published.as_ref())
             .await?;
         let secrets = secret_names(&index, published.as_ref());
-        let own = Own {
+        let access = PodAccess {
             secrets: &secrets,
             leases: &self.leases,
         };
-        for manifest in render::access(&self.site, own) {
+        for manifest in manifests::access_manifests(&self.target, access) {
             self.writer.apply(&manifest).await?;
         }
         self.writer
-            .apply(&render::index(&self.site, &index))
+            .apply(&manifests::index_manifest(&self.target, &index))
             .await?;
         if let Some(new) = new {
-            *published = Some(new.published(published.take(), self.now));
+            *published = Some(new.into_published(published.take(), self.now));
         }
-        // Before the pods that read it, and never in the way of what they serve.
+        // Before the pods that read it. When it fails, the pods are updated all the same.
         let token = self.ensure_admin_token().await;
         if let Some(published) = published {
-            self.run(published).await?;
+            self.apply_workload(published).await?;
         }
         token
     }
 
-    /// Makes the token of the admin server once. Whoever deletes it gets another one.
+    /// Creates the token of the admin server, unless there is one.
     async fn ensure_admin_token(&self) -> Result<(), PublishError> {
-        let key = render::admin_token_key(self.site.key);
-        let owner = &self.site.owner.uid;
-        let is_right = |live: &Owned| render::has_token(live, owner);
-        if self.writer.live(&key).is_some_and(|live| is_right(&live)) {
+        let key = manifests::admin_token_key(self.target.key);
+        let owner = &self.target.owner.uid;
+        let has_token = |live: &Owned| manifests::has_token(live, owner);
+        if self.cache.owned(&key).is_some_and(|live| has_token(&live)) {
             return Ok(());
         }
-        let manifest = render::admin_token(&self.site, &keys::new_token()?);
-        Ok(self.writer.create_once(&manifest, is_right).await?)
+        let manifest = manifests::admin_token_manifest(&self.target, &keys::new_token()?);
+        Ok(self.writer.create_unless(&manifest, has_token).await?)
     }
 
-    /// What has to be published anew; nothing when the content is what is published.
+    /// The content to publish; `None` when it is published already.
     fn new_content(
         &self,
         plan: GatewayPlan,
         published: &mut Option<Published>,
-    ) -> Result<Option<New>, PublishError> {
+    ) -> Result<Option<NewContent>, PublishError> {
         let GatewayPlan {
             config,
             secret_data,
         } = plan;
         let known = published.as_ref().map_or(0, |p| p.index.revision);
-        let seen = match live_revision(self.writer, self.site.key) {
-            // What is published decides: a pod's word must not drive revisions up.
+        let seen = match live_revision(self.cache, self.target.key) {
+            // Once something is published, pods cannot raise the revision by what they acknowledge.
             0 if known == 0 => self.acknowledged,
             live => live,
         };
-        // A revision above ours that we did not write could hold anything.
+        // A higher revision that this replica did not write may have any content.
         let overtaken = seen > known;
         if let Some(published) = published.as_ref()
-            && published.has(&config, &secret_data)
+            && published.has_content(&config, &secret_data)
             && !overtaken
         {
             return Ok(None);
@@ -148,42 +165,42 @@ impl Publication<'_> {
             && same_parts(&published.index, &rendered.index)
             && !overtaken
         {
-            published.becomes(config, secret_data, bytes);
+            published.replace_content(config, secret_data, bytes);
             return Ok(None);
         }
-        Ok(Some(New {
+        Ok(Some(NewContent {
             config,
             secret_data,
             rendered,
         }))
     }
 
-    /// Makes sure that every part is there as it should be.
+    /// Creates the parts that are missing or damaged.
     async fn ensure_parts(
         &self,
         index: &ConfigIndex,
-        new: Option<&New>,
+        new: Option<&NewContent>,
         published: Option<&Published>,
     ) -> Result<(), PublishError> {
-        let parts = render::part_keys(index);
-        let missing: Vec<Part> = parts.filter(|part| !self.is_there(part)).collect();
+        let parts = manifests::parts(index);
+        let missing: Vec<Part> = parts.filter(|part| !self.exists(part)).collect();
         if missing.is_empty() {
             return Ok(());
         }
-        let again;
+        let rendered_again;
         let rendered = match (new, published) {
             (Some(new), _) => &new.rendered,
             (None, Some(published)) => {
-                again = published.render().map_err(PublishError::TooLarge)?;
-                &again
+                rendered_again = published.split().map_err(PublishError::TooLarge)?;
+                &rendered_again
             }
             (None, None) => return Ok(()),
         };
-        let creations: Vec<_> = missing
+        let requests: Vec<_> = missing
             .iter()
             .map(|part| self.create_part(part, rendered))
             .collect();
-        futures::stream::iter(creations)
+        futures::stream::iter(requests)
             .buffer_unordered(CONCURRENCY)
             .try_collect::<Vec<()>>()
             .await?;
@@ -193,22 +210,20 @@ impl Publication<'_> {
     async fn create_part(&self, part: &Part, rendered: &ConfigParts) -> Result<(), PublishError> {
         let text = part
             .text(rendered)
-            .ok_or_else(|| PublishError::Lost(part.key.clone()))?;
-        let manifest = render::part_manifest(&self.site, part, text);
+            .ok_or_else(|| PublishError::Unrecoverable(part.key.clone()))?;
+        let manifest = manifests::part_manifest(&self.target, part, text);
         Ok(self.writer.create(&manifest).await?)
     }
 
-    fn is_there(&self, part: &Part) -> bool {
-        let index = self.writer.index.lock();
-        let store = index.owned.get(&part.key.kind);
-        let live = store.and_then(|store| store.get(&part.key.key));
-        live.is_some_and(|live| part.is_in(live, &self.site))
+    fn exists(&self, part: &Part) -> bool {
+        let live = self.cache.owned(&part.key);
+        live.is_some_and(|live| part.is_intact(&live, &self.target))
     }
 
-    /// The objects that run the pods; then removes what is no longer needed.
-    async fn run(&self, published: &mut Published) -> Result<(), PublishError> {
-        let workload = render::workload(&self.site, &published.config);
-        self.leave_replicas(&workload).await?;
+    /// Applies the objects that run the pods, then deletes what is no longer needed.
+    async fn apply_workload(&self, published: &mut Published) -> Result<(), PublishError> {
+        let workload = manifests::workload_manifests(&self.target, &published.config);
+        self.release_replicas(&workload).await?;
         for manifest in &workload {
             self.writer.apply(manifest).await?;
         }
@@ -216,19 +231,20 @@ impl Publication<'_> {
         self.prune(published, &kept).await
     }
 
-    /// The number of pods is about to be an autoscaler's. Whoever stops applying a field that nobody else has applied
-    /// removes it, and the default is one pod: all others, and their tunnels, would go.
-    async fn leave_replicas(&self, workload: &[Manifest]) -> Result<(), PublishError> {
-        let autoscaler = render::named(OwnedKind::HorizontalPodAutoscaler, self.site.key);
+    /// Keeps the number of pods when an autoscaler is about to take it over. A field that its only manager stops
+    /// applying is removed, and the default is one pod: all others would be deleted, with their tunnels.
+    async fn release_replicas(&self, workload: &[Manifest]) -> Result<(), PublishError> {
+        let autoscaler =
+            manifests::same_name_key(OwnedKind::HorizontalPodAutoscaler, self.target.key);
         let wanted = workload.iter().any(|manifest| manifest.key == autoscaler);
-        if wanted && self.writer.live(&autoscaler).is_none() {
-            let deployment = render::named(OwnedKind::Deployment, self.site.key);
-            self.writer.leave(&deployment, "replicas").await?;
+        if wanted && self.cache.owned(&autoscaler).is_none() {
+            let deployment = manifests::same_name_key(OwnedKind::Deployment, self.target.key);
+            self.writer.release_field(&deployment, "replicas").await?;
         }
         Ok(())
     }
 
-    /// Removes what this Gateway no longer needs.
+    /// Deletes what this Gateway no longer needs.
     async fn prune(
         &self,
         published: &mut Published,
@@ -247,18 +263,18 @@ impl Publication<'_> {
         published: &mut Published,
         kept: &HashSet<OwnedKey>,
     ) -> Vec<(OwnedKey, String)> {
-        let used: HashSet<OwnedKey> = render::part_keys(&published.index)
+        let used: HashSet<OwnedKey> = manifests::parts(&published.index)
             .map(|part| part.key)
             .chain([
-                render::index_key(self.site.key),
-                render::admin_token_key(self.site.key),
+                manifests::index_key(self.target.key),
+                manifests::admin_token_key(self.target.key),
             ])
             .chain(kept.iter().cloned())
-            .chain(access_keys(self.site.key))
+            .chain(access_keys(self.target.key))
             .collect();
         let mut obsolete = Vec::new();
         let mut retired = BTreeMap::new();
-        for (key, live) in self.own(&used) {
+        for (key, live) in self.owned_objects_except(&used) {
             let is_part = matches!(key.kind, OwnedKind::ConfigMap | OwnedKind::Secret);
             let fresh = Retired {
                 revision: published.index.revision,
@@ -276,42 +292,45 @@ impl Publication<'_> {
     }
 
     /// Objects of this Gateway that are not `used`.
-    fn own(&self, used: &HashSet<OwnedKey>) -> Vec<(OwnedKey, Arc<Owned>)> {
-        let index = self.writer.index.lock();
-        let mut own = Vec::new();
-        for (kind, store) in &index.owned {
+    fn owned_objects_except(&self, used: &HashSet<OwnedKey>) -> Vec<(OwnedKey, Arc<Owned>)> {
+        let cache = self.cache.lock();
+        let mut unused = Vec::new();
+        for (kind, store) in &cache.owned {
             for (key, live) in store.iter() {
                 let owned_key = OwnedKey {
                     kind: *kind,
                     key: key.clone(),
                 };
-                if key.namespace == self.site.key.namespace
-                    && live.is_owned_by(&self.site.owner.uid)
-                    && !live.is_going()
+                if key.namespace == self.target.key.namespace
+                    && live.is_owned_by(&self.target.owner.uid)
+                    && !live.is_being_deleted()
                     && !used.contains(&owned_key)
                 {
-                    own.push((owned_key, live.clone()));
+                    unused.push((owned_key, live.clone()));
                 }
             }
         }
-        own
+        unused
     }
 
-    /// Can nobody need a part that went out of use then?
+    /// True when no pod can need a part that was retired then.
     fn is_unused(&self, retired: Retired) -> bool {
-        let slowest = self.pods.slowest();
-        slowest.is_some_and(|slowest| slowest >= retired.revision)
-            || self.now.duration_since(retired.since) >= KEEP
+        let lowest = self.pods.lowest_revision();
+        lowest.is_some_and(|lowest| lowest >= retired.revision)
+            || self.now.duration_since(retired.since) >= RETIRED_PART_RETENTION
     }
 }
 
 /// Revision of a Gateway's index in the cluster; 0 when there is none that can be read.
-pub(crate) fn live_revision(writer: &Writer, gateway: &ObjectKey) -> u64 {
-    let index = writer.index.lock();
-    let OwnedKey { kind, key } = render::index_key(gateway);
-    let owned = index.owned.get(&kind).and_then(|store| store.get(&key));
-    let read = owned.and_then(|owned| render::read_index(owned));
-    read.map_or(0, |index| index.revision)
+pub(crate) fn live_revision(cache: &SharedCache, gateway: &ObjectKey) -> u64 {
+    let live = cache.owned(&manifests::index_key(gateway));
+    let index = live.and_then(|live| manifests::read_index(&live));
+    index.map_or(0, |index| index.revision)
+}
+
+/// The revision for new content: higher than every known one, so that no pod can take it for an old one.
+fn next_revision(known: [u64; 2]) -> u64 {
+    known[0].max(known[1]).saturating_add(1)
 }
 
 fn access_keys(gateway: &ObjectKey) -> impl Iterator<Item = OwnedKey> {
@@ -320,24 +339,26 @@ fn access_keys(gateway: &ObjectKey) -> impl Iterator<Item = OwnedKey> {
         OwnedKind::Role,
         OwnedKind::RoleBinding,
     ];
-    kinds.into_iter().map(|kind| render::named(kind, gateway))
+    kinds
+        .into_iter()
+        .map(|kind| manifests::same_name_key(kind, gateway))
 }
 
 /// New content of a Gateway.
-struct New {
+struct NewContent {
     config: GatewayConfig,
     secret_data: SecretData,
     rendered: ConfigParts,
 }
 
-impl New {
-    /// What is published, now that its index is.
-    fn published(self, before: Option<Published>, now: Instant) -> Published {
+impl NewContent {
+    /// What is published once the index is written.
+    fn into_published(self, before: Option<Published>, now: Instant) -> Published {
         let index = self.rendered.index.clone();
         let revision = index.revision;
         let (history, retired) = match before {
             Some(before) => {
-                let changed = difference(
+                let changed = changed_objects(
                     (&before.config, &before.secret_data),
                     (&self.config, &self.secret_data),
                 );
@@ -347,7 +368,7 @@ impl New {
             }
             None => {
                 let mut history = History::starting_at(revision);
-                history.record(revision, everything(&self.config), now);
+                history.record(revision, all_objects(&self.config), now);
                 (history, BTreeMap::new())
             }
         };
@@ -372,7 +393,7 @@ fn size(rendered: &ConfigParts) -> usize {
     texts.map(String::len).sum()
 }
 
-/// Secrets that pods may read: those of this revision, and those that a pod may still need.
+/// Names of the Secrets that pods may read: those of this revision, and those that a pod may still need.
 fn secret_names(index: &ConfigIndex, published: Option<&Published>) -> Vec<String> {
     let current = index.secrets.iter().map(|part| part.name.clone());
     let before = published.into_iter().flat_map(|published| {

@@ -1,4 +1,4 @@
-//! Puts the operator together and runs it until it is told to stop.
+//! Puts the operator together and runs it until SIGTERM or SIGINT.
 
 use std::time::Duration;
 
@@ -8,46 +8,50 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Admin, AdminError, Heartbeat};
-use crate::chores::Chores;
 use crate::drain::Drain;
-use crate::gather::{Health, Scope, SharedIndex, Sink, Waker, spawn_watches};
-use crate::lease::{Campaign, Leadership};
+use crate::leader_election::{LeaderElection, Leadership};
 use crate::metrics::Metrics;
-use crate::pass::{Installation, Pass};
+use crate::reconcile::{Context, Installation, ReconcileLoop, Reconciler};
 use crate::settings::Settings;
-use crate::turn::Loop;
+use crate::status::StatusWriter;
+use crate::watch::{SharedCache, Trigger, WatchContext, WatchHealth, WatchScope, spawn_watches};
+use crate::work_queue::{WorkQueue, Worker};
 use crate::write::Writer;
 
-/// How long writes under way may take when stopping, before the Lease is given back.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// When the operator stops: time for the writes in progress, before the Lease is released.
+const WRITES_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long everything else may take after that.
-const FAREWELL: Duration = Duration::from_secs(3);
+/// When the operator stops: time for everything else after that.
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Why the operator could not start, or ended otherwise than asked.
+/// Why the operator could not start, or did not stop in order.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Neither a kubeconfig nor a service account.
-    #[error("failed to find out how to reach the API server")]
+    /// There is neither a kubeconfig nor a service account.
+    #[error("failed to find a kubeconfig or a service account")]
     Config(#[source] Box<kube::config::InferConfigError>),
-    /// The configuration is there but cannot be used.
-    #[error("failed to make a client for the API server")]
+    /// The kubeconfig or the service account cannot be used.
+    #[error("failed to create a client for the API server")]
     Client(#[source] Box<kube::Error>),
     /// A metric's name is not valid or used twice.
     #[error("failed to register metrics")]
     Metrics(#[source] prometheus::Error),
-    /// The admin endpoint is not available.
+    /// The admin server could not start.
     #[error(transparent)]
     Admin(#[from] AdminError),
-    /// No signal can be received.
+    /// Signals cannot be received.
     #[error("failed to listen for signals")]
     Signal(#[source] std::io::Error),
-    /// Told to stop twice.
-    #[error("stopped without finishing")]
+    /// A second signal arrived.
+    #[error("stopped by a second signal before everything had finished")]
     Aborted,
 }
 
 /// Runs the operator until SIGTERM or SIGINT.
+///
+/// # Errors
+///
+/// When the operator could not start, and [`RunError::Aborted`] when a second signal arrived.
 pub async fn run(settings: Settings) -> Result<(), RunError> {
     let mut signals = Signals::new()?;
     let config = Config::infer()
@@ -56,117 +60,138 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     let client = Client::try_from(config).map_err(|error| RunError::Client(Box::new(error)))?;
     let drain = Drain::default();
     let metrics = Metrics::new().map_err(RunError::Metrics)?;
-    let health = Health::default();
     let heartbeat = Heartbeat::new();
-    let sink = Sink {
-        index: SharedIndex::default(),
-        waker: Waker::default(),
-        health: health.clone(),
+    let watches = WatchContext {
+        cache: SharedCache::default(),
+        trigger: Trigger::default(),
+        health: WatchHealth::default(),
         metrics: metrics.clone(),
     };
-    let scopes = Scope::of(&settings.watch_namespaces);
-    spawn_watches(&client, &scopes, &sink, &drain);
+    let scopes = WatchScope::of_namespaces(&settings.watch_namespaces);
+    spawn_watches(&client, &scopes, &watches, &drain);
     let admin = Admin {
-        health,
+        health: watches.health.clone(),
         heartbeat: heartbeat.clone(),
         metrics,
     };
     let bound = admin.serve(settings.admin_address, &drain).await?;
-    tracing::info!(address = %bound, "admin endpoint is up");
-    let end = CancellationToken::new();
-    let (leadership, campaign) = campaign(&client, &settings, &drain, &end);
-    let work = spawn_work(&client, &settings, (sink, heartbeat), leadership, &drain);
+    tracing::info!(address = %bound, "admin server is up");
+    let stop_election = CancellationToken::new();
+    let (leadership, election) = spawn_election(&client, &settings, &drain, &stop_election);
+    let tasks = spawn_reconciling(&client, &settings, (watches, heartbeat), leadership, &drain);
     signals.next().await;
     tracing::info!("stopping");
     tokio::select! {
-        () = stop(&drain, &end, work, campaign) => Ok(()),
+        () = stop(&drain, &stop_election, tasks, election) => Ok(()),
         () = signals.next() => Err(RunError::Aborted),
     }
 }
 
-/// Starts the election; without one this replica leads.
-fn campaign(
+/// Starts the leader election; without one this replica always leads.
+fn spawn_election(
     client: &Client,
     settings: &Settings,
     drain: &Drain,
-    end: &CancellationToken,
+    stop: &CancellationToken,
 ) -> (Leadership, Option<JoinHandle<()>>) {
     if !settings.leader_elect {
-        return (Leadership::forever(), None);
+        return (Leadership::always(), None);
     }
     let namespace = settings.lease_namespace(client.default_namespace());
     let name = &settings.lease_name;
     let identity = settings.identity();
-    tracing::info!(namespace, name, identity, "taking part in the election");
-    let (campaign, leadership) = Campaign::new(client.clone(), &namespace, name, identity);
-    let task = drain.spawn(campaign.run(end.clone()));
+    tracing::info!(
+        namespace,
+        name,
+        identity,
+        "taking part in the leader election"
+    );
+    let (election, leadership) = LeaderElection::new(client.clone(), &namespace, name, identity);
+    let task = drain.spawn(election.run(stop.clone()));
     (leadership, Some(task))
 }
 
-/// Starts the loop of passes and the chores.
-fn spawn_work(
+/// Starts the reconcile loop and the worker of its queue.
+fn spawn_reconciling(
     client: &Client,
     settings: &Settings,
-    (sink, heartbeat): (Sink, Heartbeat),
+    (watches, heartbeat): (WatchContext, Heartbeat),
     leadership: Leadership,
     drain: &Drain,
 ) -> [JoinHandle<()>; 2] {
-    let Sink {
-        index,
-        waker,
+    let WatchContext {
+        cache,
+        trigger,
         health,
         metrics,
-    } = sink;
+    } = watches;
     let writer = Writer::new(
         client.clone(),
         leadership.clone(),
-        index.clone(),
+        cache.clone(),
         metrics.clone(),
     );
-    let chores = Chores::default();
-    let replica = settings.replica();
-    let doing = chores
-        .clone()
-        .run(writer.clone(), replica, waker.clone(), drain.clone());
-    let lease_namespace = settings.lease_namespace(client.default_namespace());
-    let site = Installation {
-        image: settings.gateway_image.clone(),
-        namespaces: settings.watch_namespaces.clone(),
-        election: ObjectKey::new(lease_namespace, &settings.lease_name),
+    let queue = WorkQueue::default();
+    let worker = Worker {
+        queue: queue.clone(),
+        writer: writer.clone(),
+        statuses: StatusWriter::new(
+            client.clone(),
+            writer.clone(),
+            metrics.clone(),
+            settings.replica(),
+        ),
+        trigger: trigger.clone(),
     };
-    let turning = Loop {
-        pass: Pass::new(writer, chores, site),
-        index,
-        waker,
+    let context = Context {
+        client: client.clone(),
+        cache: cache.clone(),
+        metrics: metrics.clone(),
+        installation: installation(client, settings),
+    };
+    let reconcile_loop = ReconcileLoop {
+        reconciler: Reconciler::new(context, writer, queue),
+        cache,
+        trigger,
         health,
         heartbeat,
         leadership,
         metrics,
         drain: drain.clone(),
     };
-    [drain.spawn(doing), drain.spawn(turning.run())]
+    let worker = drain.spawn(worker.run(drain.clone()));
+    [worker, drain.spawn(reconcile_loop.run())]
 }
 
-/// Finishes what is under way, then lets the next replica lead.
+fn installation(client: &Client, settings: &Settings) -> Installation {
+    let lease_namespace = settings.lease_namespace(client.default_namespace());
+    Installation {
+        image: settings.gateway_image.clone(),
+        namespaces: settings.watch_namespaces.clone(),
+        election: ObjectKey::new(lease_namespace, &settings.lease_name),
+    }
+}
+
+/// Finishes what is in progress, then releases the Lease.
 async fn stop(
     drain: &Drain,
-    end: &CancellationToken,
-    work: [JoinHandle<()>; 2],
-    campaign: Option<JoinHandle<()>>,
+    stop_election: &CancellationToken,
+    tasks: [JoinHandle<()>; 2],
+    election: Option<JoinHandle<()>>,
 ) {
     drain.ask();
     // A task that panicked has ended too.
-    let _ = tokio::time::timeout(PATIENCE, futures::future::join_all(work)).await;
-    end.cancel();
-    if let Some(campaign) = campaign {
-        let _ = tokio::time::timeout(FAREWELL, campaign).await;
+    let _ = tokio::time::timeout(WRITES_TIMEOUT, futures::future::join_all(tasks)).await;
+    stop_election.cancel();
+    if let Some(election) = election {
+        let _ = tokio::time::timeout(STOP_TIMEOUT, election).await;
     }
-    if !drain.finished(FAREWELL).await {
+    if !drain.finished(STOP_TIMEOUT).await {
         tracing::warn!("some tasks did not end in time");
     }
 }
 
-/// The signals that ask the operator to stop.
+/// The signals that stop the operator.
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,

@@ -1,4 +1,4 @@
-//! Flags, and what follows from them. No client, no files.
+//! Command line flags, and what follows from them. Pure.
 
 use std::net::SocketAddr;
 
@@ -14,35 +14,35 @@ pub struct Settings {
     #[arg(long, env = "TIDEGATE_GATEWAY_IMAGE", default_value = default_image())]
     pub gateway_image: String,
 
-    /// Namespace of the operator, for its lease. Default: the pod's, or the kubeconfig's.
+    /// Namespace of the operator, where its Lease is. Default: that of the pod, or of the kubeconfig.
     #[arg(long, env = "POD_NAMESPACE")]
     pub namespace: Option<String>,
 
-    /// Only these namespaces (comma separated), with rights in them alone. Default: all.
+    /// Namespaces to watch, separated by commas; rights in these are enough. Default: all.
     #[arg(long, value_delimiter = ',', env = "TIDEGATE_WATCH_NAMESPACES")]
     pub watch_namespaces: Vec<String>,
 
-    /// Where /livez, /readyz and /metrics are served.
+    /// Address of /livez, /readyz and /metrics.
     #[arg(long, default_value = "0.0.0.0:8080")]
     pub admin_address: SocketAddr,
 
-    /// Elect a leader among several replicas.
+    /// Elect a leader among the replicas; false for a single replica.
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     pub leader_elect: bool,
 
-    /// Name of the Lease that the replicas elect by.
+    /// Name of the Lease of the leader election.
     #[arg(long, default_value = "tidegate-operator")]
     pub lease_name: String,
 
-    /// Namespace of that Lease. Default: the operator's.
+    /// Namespace of that Lease. Default: that of the operator.
     #[arg(long)]
     pub lease_namespace: Option<String>,
 
-    /// Name of this replica. Default: the host's.
+    /// Name of this replica. Default: the host name.
     #[arg(long, env = "POD_NAME")]
     pub pod_name: Option<String>,
 
-    /// What is logged: error, warn, info, debug, trace, or a filter such as `kube=debug,info`.
+    /// Log level: error, warn, info, debug, trace, or a filter such as `kube=debug,info`.
     #[arg(long, default_value = "info", env = "TIDEGATE_LOG_LEVEL")]
     pub log_level: String,
 
@@ -56,7 +56,7 @@ const fn default_image() -> &'static str {
 }
 
 impl Settings {
-    /// Name of this replica, as Events and logs show it.
+    /// Name of this replica in Events and logs.
     pub(crate) fn replica(&self) -> String {
         let host = || {
             std::env::var("HOSTNAME")
@@ -69,14 +69,14 @@ impl Settings {
             .unwrap_or_else(|| "tidegate-operator".to_owned())
     }
 
-    /// Name of this run in the election. Unlike the pod's name it is not reused by a restarted
-    /// container, which must not believe that it still leads.
+    /// Name of this process in the leader election. A restarted container has the same pod name, but must not
+    /// count as the leader that it was before.
     pub(crate) fn identity(&self) -> String {
-        let run: u32 = rand::rng().random();
-        format!("{}_{run:08x}", self.replica())
+        let process: u32 = rand::rng().random();
+        format!("{}_{process:08x}", self.replica())
     }
 
-    /// Where the Lease is, when the client's own namespace is `own`.
+    /// Namespace of the Lease; `own` is that of the client.
     pub(crate) fn lease_namespace(&self, own: &str) -> String {
         let given = self.lease_namespace.clone().or(self.namespace.clone());
         given.unwrap_or_else(|| own.to_owned())
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn two_runs_of_a_pod_are_two_candidates() {
+    fn a_restarted_pod_is_another_candidate() {
         let settings = parse(&["--pod-name=op-0"]);
         assert_ne!(settings.identity(), settings.identity());
         assert!(settings.identity().starts_with("op-0_"));

@@ -1,25 +1,25 @@
-//! What is said about each object. Pure: from verdicts, published revisions and acknowledgements to
-//! the status an object should have; nothing here knows what happened before, and no time stands
-//! in a status but that of a condition's last transition.
+//! The statuses of custom resources: what each should be (pure), and the one writer of them (client).
+//!
+//! A status follows from verdicts, published revisions and acknowledgements alone, never from what happened
+//! before. The only time in it is that of a condition's last transition.
 
 mod api;
 mod conditions;
 mod dependencies;
+mod events;
 mod gateway;
 mod policy_fragment;
 mod product;
 mod programmed;
-mod report;
 mod subscription;
-mod transition;
+mod update;
+mod updates;
+mod writer;
 
-pub(crate) use api::of_api;
-pub(crate) use conditions::Stamp;
-pub(crate) use dependencies::{Away, Outages, together};
-pub(crate) use gateway::{GatewayFacts, of_gateway};
-pub(crate) use policy_fragment::of_policy_fragment;
-pub(crate) use product::of_product;
-pub(crate) use programmed::{Progress, Serves};
-pub(crate) use report::{Report, Reported};
-pub(crate) use subscription::of_subscription;
-pub(crate) use transition::{Transition, transitions};
+pub(crate) use dependencies::Outages;
+pub(crate) use programmed::Progress;
+#[cfg(test)]
+pub(crate) use update::Status;
+pub(crate) use update::StatusUpdate;
+pub(crate) use updates::{StatusInputs, status_updates, unreadable_condition};
+pub(crate) use writer::StatusWriter;

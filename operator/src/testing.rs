@@ -12,8 +12,9 @@ use tidegate_config::{
 };
 use tokio::time::Instant;
 
-use crate::gather::Ack;
-use crate::published::{Pods, Published};
+use crate::publish::Published;
+use crate::snapshot::Pods;
+use crate::watch::Ack;
 
 pub(crate) use server::Server;
 
@@ -100,7 +101,7 @@ pub(crate) fn index(revision: u64, shards: &[&str]) -> ConfigIndex {
 
 pub(crate) fn published(revision: u64) -> Published {
     let config = gateway_config("shop", "edge");
-    Published::found(
+    Published::read_back(
         (config, SecretData::default()),
         (index(revision, &[]), 0),
         true,

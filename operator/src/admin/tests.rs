@@ -17,10 +17,10 @@ async fn get(address: SocketAddr, path: &str) -> String {
 }
 
 #[tokio::test]
-async fn endpoints_tell_alive_from_ready_and_why_not() {
+async fn readiness_needs_every_list_and_liveness_does_not() {
     let drain = Drain::default();
     let admin = Admin {
-        health: Health::default(),
+        health: WatchHealth::default(),
         heartbeat: Heartbeat::new(),
         metrics: Metrics::new().unwrap(),
     };
@@ -34,10 +34,10 @@ async fn endpoints_tell_alive_from_ready_and_why_not() {
     let waiting = get(address, "/readyz").await;
     assert!(waiting.starts_with("HTTP/1.1 503"), "{waiting}");
     assert!(
-        waiting.ends_with("Gateway: not listed: no answer yet\n"),
+        waiting.ends_with("Gateway: no list yet: no answer yet\n"),
         "{waiting}"
     );
-    health.heard("Gateway", true);
+    health.received("Gateway", true);
     assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 200"));
     let metrics = get(address, "/metrics").await;
     assert!(metrics.contains(r#"tidegate_operator_watch_age_seconds{watch="Gateway"}"#));
@@ -53,7 +53,7 @@ async fn endpoints_tell_alive_from_ready_and_why_not() {
 async fn idle_connections_and_scrapes_do_not_keep_probes_from_their_answer() {
     let drain = Drain::default();
     let admin = Admin {
-        health: Health::default(),
+        health: WatchHealth::default(),
         heartbeat: Heartbeat::new(),
         metrics: Metrics::new().unwrap(),
     };
@@ -72,14 +72,14 @@ async fn idle_connections_and_scrapes_do_not_keep_probes_from_their_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_loop_that_does_not_turn_is_not_alive() {
+async fn the_operator_is_not_live_when_the_loop_is_stuck() {
     let admin = Admin {
-        health: Health::default(),
+        health: WatchHealth::default(),
         heartbeat: Heartbeat::new(),
         metrics: Metrics::new().unwrap(),
     };
     assert_eq!(admin.live().0, StatusCode::OK);
-    tokio::time::advance(STUCK).await;
+    tokio::time::advance(LIVENESS_TIMEOUT).await;
     assert_eq!(admin.live().0, StatusCode::SERVICE_UNAVAILABLE);
     admin.heartbeat.beat();
     assert_eq!(admin.live().0, StatusCode::OK);

@@ -53,7 +53,7 @@ fn raising_a_generation_renews_that_key_alone() {
 }
 
 #[test]
-fn a_secret_of_somebody_else_is_not_generated() {
+fn a_secret_of_another_owner_does_not_count_as_generated() {
     let mut secret = new_secret(&request(Some(1), Some(1)), &subscription()).unwrap();
     secret.metadata.owner_references.as_mut().unwrap()[0].uid = "uid-earlier".to_owned();
     assert!(!is_generated(&secret, &subscription()));

@@ -1,8 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::gather::SharedIndex;
-use crate::lease::Leadership;
+use crate::leader_election::{LeaderElection, Leadership};
 use crate::metrics::Metrics;
 use crate::testing::{Server, api_config, gateway, gateway_config, pods};
 
@@ -11,6 +10,7 @@ const CORE: &str = "/api/v1/namespaces/shop";
 /// One Gateway `shop/edge`, published again and again.
 struct Bench {
     server: Server,
+    cache: SharedCache,
     writer: Writer,
     gateway: tidegate_api::Gateway,
     key: ObjectKey,
@@ -20,14 +20,19 @@ struct Bench {
     now: Instant,
 }
 
+fn writer(server: &Server, leadership: Leadership, cache: &SharedCache) -> Writer {
+    let metrics = Metrics::new().unwrap();
+    Writer::new(server.client(), leadership, cache.clone(), metrics)
+}
+
 impl Bench {
     fn new() -> Self {
         let server = Server::default();
-        let index = SharedIndex::default();
-        let metrics = Metrics::new().unwrap();
-        let writer = Writer::new(server.client(), Leadership::forever(), index, metrics);
+        let cache = SharedCache::default();
+        let writer = writer(&server, Leadership::always(), &cache);
         Self {
             server,
+            cache,
             writer,
             gateway: gateway(json!({})),
             key: ObjectKey::new("shop", "edge"),
@@ -47,7 +52,8 @@ impl Bench {
         };
         let publication = Publication {
             writer: &self.writer,
-            site: Site::new(&self.gateway, &self.key, "image:1"),
+            cache: &self.cache,
+            target: Target::new(&self.gateway, &self.key, "image:1"),
             pods: &self.pods,
             leases: Vec::new(),
             acknowledged: self.acknowledged,
@@ -60,16 +66,16 @@ impl Bench {
         self.published.as_ref().map_or(0, |p| p.index.revision)
     }
 
-    /// What the watch would do after somebody's change.
+    /// Does what the watch would do after somebody's change.
     fn observe(&self, kind: OwnedKind, name: &str, object: Option<Value>) {
-        let mut index = self.writer.index.lock();
-        let store = index.owned.entry(kind).or_default();
+        let mut cache = self.cache.lock();
+        let store = cache.owned.entry(kind).or_default();
         let key = ObjectKey::new("shop", name);
         store.remove(&key);
         if let Some(mut object) = object {
             object["metadata"]["resourceVersion"] = json!("1000000");
             let live = Owned::of(kind, serde_json::from_value(object).unwrap());
-            store.created(&key, "1000000", live);
+            store.store_created(&key, "1000000", live);
         }
     }
 
@@ -151,7 +157,7 @@ async fn an_index_never_names_a_part_that_could_not_be_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn old_parts_stay_until_every_pod_is_past_them() {
+async fn old_parts_stay_until_every_pod_has_a_revision_without_them() {
     let mut bench = Bench::new();
     bench.publish(&["chat"]).await.unwrap();
     let old = bench.shard("apis");
@@ -183,17 +189,22 @@ async fn without_acknowledgements_old_parts_stay_ten_minutes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_somebody_broke_is_put_right() {
+async fn damaged_and_deleted_parts_are_restored() {
     let mut bench = Bench::new();
     bench.publish(&["chat"]).await.unwrap();
     let shard = bench.shard("apis");
-    let spoil: fn(&mut Value) = |shard| shard["data"]["shard.json"] = json!("spoilt");
-    let tear: fn(&mut Value) = |index| index["data"]["index.json"] = json!("{");
+    let damage: fn(&mut Value) = |shard| shard["data"]["shard.json"] = json!("damaged");
+    let truncate: fn(&mut Value) = |index| index["data"]["index.json"] = json!("{");
     let cases = [
         ("a deleted shard", shard.as_str(), None, &["POST"][..]),
-        ("a spoilt shard", &shard, Some(spoil), &["DELETE", "POST"]),
+        ("a damaged shard", &shard, Some(damage), &["DELETE", "POST"]),
         ("a deleted index", "edge-config", None, &["PATCH"]),
-        ("a torn index", "edge-config", Some(tear), &["PATCH"]),
+        (
+            "a truncated index",
+            "edge-config",
+            Some(truncate),
+            &["PATCH"],
+        ),
     ];
     for (name, object, change, verbs) in cases {
         let path = format!("{CORE}/configmaps/{object}");
@@ -233,13 +244,13 @@ async fn a_users_object_of_the_same_name_is_left_alone() {
     let error = bench.publish(&["chat"]).await.unwrap_err();
     assert_eq!(
         error.summary(),
-        "ConfigMap shop/edge-config exists and is not Tidegate's: rename or delete it"
+        "ConfigMap shop/edge-config exists but is not managed by Tidegate: rename or delete it"
     );
     assert_eq!(bench.server.get(&path).unwrap()["data"]["mine"], "1");
 }
 
 #[tokio::test(start_paused = true)]
-async fn revisions_grow_past_everything_that_was_seen() {
+async fn a_new_revision_is_higher_than_every_known_one() {
     let mut bench = Bench::new();
     bench.acknowledged = 41;
     bench.publish(&["chat"]).await.unwrap();
@@ -262,7 +273,7 @@ async fn revisions_grow_past_everything_that_was_seen() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn switching_managed_off_removes_what_was_made_but_the_rights() {
+async fn an_unmanaged_gateway_keeps_the_rights_and_loses_the_workload() {
     let mut bench = Bench::new();
     bench.publish(&["chat"]).await.unwrap();
     bench.server.writes();
@@ -279,11 +290,11 @@ async fn switching_managed_off_removes_what_was_made_but_the_rights() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_lead_writes_nothing() {
+async fn a_replica_that_does_not_lead_writes_nothing() {
     let mut bench = Bench::new();
-    let (_, leadership) =
-        crate::lease::Campaign::new(bench.server.client(), "shop", "lease", "nobody".to_owned());
-    bench.writer.leadership = leadership;
+    let client = bench.server.client();
+    let (_, leadership) = LeaderElection::new(client, "shop", "lease", "nobody".to_owned());
+    bench.writer = writer(&bench.server, leadership, &bench.cache);
     assert!(bench.publish(&["chat"]).await.is_err());
     assert_eq!(bench.server.writes(), Vec::<String>::new());
 }
@@ -296,17 +307,15 @@ impl Bench {
         secret.map_or(Value::Null, |secret| secret["data"]["token"].clone())
     }
 
-    /// Another replica, which has seen nothing yet.
+    /// Another replica, which has an empty cache.
     fn restart(&mut self) {
-        let index = SharedIndex::default();
-        let metrics = Metrics::new().unwrap();
-        let client = self.server.client();
-        self.writer = Writer::new(client, Leadership::forever(), index, metrics);
+        self.cache = SharedCache::default();
+        self.writer = writer(&self.server, Leadership::always(), &self.cache);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_admin_servers_token_is_made_once_before_the_pods() {
+async fn the_admin_token_is_created_once_before_the_pods() {
     let mut bench = Bench::new();
     bench.publish(&["chat"]).await.unwrap();
     let writes = bench.server.writes();
@@ -335,7 +344,7 @@ async fn the_admin_servers_token_is_made_once_before_the_pods() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_deletes_the_admin_servers_token_gets_another_one() {
+async fn a_deleted_admin_token_is_created_again() {
     let mut bench = Bench::new();
     bench.publish(&["chat"]).await.unwrap();
     let token = bench.token();
@@ -347,7 +356,7 @@ async fn who_deletes_the_admin_servers_token_gets_another_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_of_an_earlier_gateway_is_replaced() {
+async fn the_admin_token_of_an_earlier_gateway_is_replaced() {
     let mut bench = Bench::new();
     bench.publish(&["chat"]).await.unwrap();
     let token = bench.token();
@@ -361,7 +370,7 @@ async fn a_secret_of_an_earlier_gateway_is_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn somebody_elses_secret_of_that_name_is_left_alone_and_holds_up_nothing() {
+async fn a_users_secret_of_the_admin_tokens_name_is_left_alone_and_blocks_nothing() {
     let mut bench = Bench::new();
     let theirs = json!({
         "apiVersion": "v1", "kind": "Secret",
@@ -374,7 +383,7 @@ async fn somebody_elses_secret_of_that_name_is_left_alone_and_holds_up_nothing()
     let error = bench.publish(&["chat"]).await.unwrap_err();
     let text = error.summary();
     assert!(
-        text.contains("Secret shop/edge-admin exists and is not Tidegate's"),
+        text.contains("Secret shop/edge-admin exists but is not managed by Tidegate"),
         "{text}"
     );
     assert_eq!(bench.token(), Value::Null);

@@ -4,36 +4,41 @@ use tidegate_api::{ApiGatewayStatus, WebSocketApi, WebSocketApiStatus};
 use tidegate_config::ObjectKey;
 use tidegate_plan::{ApiVerdict, OnGateway, Serving};
 
+use super::conditions::ConditionBuilder;
 use super::gateway::first;
-use super::{Progress, Serves, Stamp};
-use crate::objects::{Kind, ObjectRef};
+use super::programmed::{Progress, ServedOn};
+use crate::objects::{CustomKind, ObjectRef};
 
-/// Lengths of lists in the schema.
-const URLS: usize = 32;
-const PRODUCTS: usize = 64;
-const GATEWAYS: usize = 32;
-const UNRESOLVED: usize = 64;
-const LAGGING: usize = 10;
+/// Lengths of lists at most, as in the schema.
+const MAX_URLS: usize = 32;
+const MAX_PRODUCTS: usize = 64;
+const MAX_GATEWAYS: usize = 32;
+const MAX_UNRESOLVED: usize = 64;
+const MAX_LAGGING: usize = 10;
 
-pub(crate) fn of_api(
+pub(super) fn api_status(
     key: &ObjectKey,
     api: &WebSocketApi,
     verdict: &ApiVerdict,
     progress: &Progress<'_>,
-    stamp: Stamp<'_>,
+    builder: ConditionBuilder<'_>,
 ) -> WebSocketApiStatus {
-    let object = ObjectRef::new(Kind::WebSocketApi, key);
-    let served = verdict.gateways.iter().map(Serves::from);
-    let programmed = progress.judge(&object, served);
+    let object = ObjectRef::new(CustomKind::WebSocketApi, key);
+    let served = verdict.gateways.iter().map(ServedOn::from);
+    let programmed = progress.programmed(&object, served);
     let on = |on: &OnGateway| on_gateway(on, &object, api, verdict, progress);
     WebSocketApiStatus {
         observed_generation: Some(verdict.verdict.generation),
-        urls: first(&verdict.urls, URLS),
+        urls: first(&verdict.urls, MAX_URLS),
         backend: api.spec.backend.summary(),
-        products: first(&verdict.products, PRODUCTS),
-        gateways: verdict.gateways.iter().take(GATEWAYS).map(on).collect(),
-        unresolved: first(&verdict.unresolved, UNRESOLVED),
-        conditions: stamp.all_and(&verdict.verdict, &programmed, &progress.reachable(&object)),
+        products: first(&verdict.products, MAX_PRODUCTS),
+        gateways: verdict.gateways.iter().take(MAX_GATEWAYS).map(on).collect(),
+        unresolved: first(&verdict.unresolved, MAX_UNRESOLVED),
+        conditions: builder.with_dependencies(
+            &verdict.verdict,
+            &programmed,
+            &progress.reachable(&object),
+        ),
     }
 }
 
@@ -45,7 +50,7 @@ fn on_gateway(
     progress: &Progress<'_>,
 ) -> ApiGatewayStatus {
     let applied = progress.applied(&on.gateway, object);
-    // Of the last good version only the status itself may still know the generation.
+    // The generation of the last good version is only known from the status.
     let generation = match on.serving {
         Serving::Current => Some(verdict.verdict.generation),
         Serving::LastGood => known_generation(api, &on.gateway),
@@ -56,7 +61,7 @@ fn on_gateway(
         namespace: on.gateway.namespace.clone(),
         generation,
         applied: applied.summary(),
-        lagging: first(&applied.lagging, LAGGING),
+        lagging: first(&applied.lagging, MAX_LAGGING),
     }
 }
 

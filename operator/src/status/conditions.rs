@@ -1,56 +1,57 @@
-//! Conditions from judgements. Pure.
+//! Makes conditions from judgements. Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use tidegate_api::ConditionType;
 use tidegate_plan::{Judgement, Verdict};
 
-/// The API server takes 32 KiB; nobody reads more than this in a terminal.
-const MESSAGE_MAX: usize = 2048;
+/// Characters of a message at most. The API server accepts 32 KiB; nobody reads more than this in a terminal.
+const MAX_MESSAGE_LENGTH: usize = 2048;
 
 /// Makes conditions that keep the transition times of those they replace.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Stamp<'a> {
+pub(super) struct ConditionBuilder<'a> {
     /// The time of transitions that happen now.
-    pub(crate) now: &'a Time,
+    pub(super) now: &'a Time,
     /// The conditions that the object has.
-    pub(crate) live: &'a [Condition],
+    pub(super) live: &'a [Condition],
 }
 
-impl Stamp<'_> {
-    /// The three conditions of an object.
-    pub(crate) fn all(self, verdict: &Verdict, programmed: &Judgement) -> Vec<Condition> {
-        let judged = verdict.conditions();
-        let programmed = (ConditionType::Programmed, programmed);
-        judged
-            .into_iter()
-            .chain([programmed])
-            .map(|(type_, judgement)| self.one(type_, judgement, verdict.generation))
-            .collect()
+impl ConditionBuilder<'_> {
+    /// The conditions `Accepted`, `ResolvedRefs` and `Programmed`.
+    pub(super) fn with_programmed(
+        self,
+        verdict: &Verdict,
+        programmed: &Judgement,
+    ) -> Vec<Condition> {
+        let mut conditions = self.verdict_conditions(verdict);
+        let type_ = ConditionType::Programmed;
+        conditions.push(self.condition(type_, programmed, verdict.generation));
+        conditions
     }
 
-    /// The same and what its dependencies do.
-    pub(crate) fn all_and(
+    /// The same, and `DependenciesReachable`.
+    pub(super) fn with_dependencies(
         self,
         verdict: &Verdict,
         programmed: &Judgement,
         reachable: &Judgement,
     ) -> Vec<Condition> {
-        let mut conditions = self.all(verdict, programmed);
+        let mut conditions = self.with_programmed(verdict, programmed);
         let type_ = ConditionType::DependenciesReachable;
-        conditions.push(self.one(type_, reachable, verdict.generation));
+        conditions.push(self.condition(type_, reachable, verdict.generation));
         conditions
     }
 
-    /// The two conditions that need no pods.
-    pub(crate) fn judged(self, verdict: &Verdict) -> Vec<Condition> {
+    /// The conditions `Accepted` and `ResolvedRefs`, which do not depend on pods.
+    pub(super) fn verdict_conditions(self, verdict: &Verdict) -> Vec<Condition> {
         verdict
             .conditions()
             .into_iter()
-            .map(|(type_, judgement)| self.one(type_, judgement, verdict.generation))
+            .map(|(type_, judgement)| self.condition(type_, judgement, verdict.generation))
             .collect()
     }
 
-    pub(crate) fn one(
+    pub(super) fn condition(
         self,
         type_: ConditionType,
         judgement: &Judgement,
@@ -65,15 +66,15 @@ impl Stamp<'_> {
             type_: type_.as_str().to_owned(),
             status: status.to_owned(),
             reason: judgement.reason.as_str().to_owned(),
-            message: cut(&judgement.message),
+            message: truncated(&judgement.message),
             observed_generation: Some(generation),
             last_transition_time: since.clone(),
         }
     }
 }
 
-fn cut(message: &str) -> String {
-    match message.char_indices().nth(MESSAGE_MAX) {
+fn truncated(message: &str) -> String {
+    match message.char_indices().nth(MAX_MESSAGE_LENGTH) {
         None => message.to_owned(),
         Some((end, _)) => format!("{}…", &message[..end]),
     }

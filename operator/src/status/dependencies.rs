@@ -1,20 +1,20 @@
-//! The condition `DependenciesReachable`: what pods need besides their configuration and cannot
-//! reach, told of each object that names it. Pure.
+//! The condition `DependenciesReachable`: false on an object that needs something which a live pod cannot
+//! reach. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_api::Reason;
 use tidegate_config::policy::{OnHandshake, Policy};
-use tidegate_config::{Dependency, GatewayConfig, ObjectKey, Unreachable, shown_url};
-use tidegate_plan::Judgement;
+use tidegate_config::{Dependency, GatewayConfig, ObjectKey, shown_url};
+use tidegate_plan::{Judgement, Plan};
 
-use crate::objects::{Kind, ObjectRef};
-use crate::published::Pods;
+use crate::objects::{CustomKind, ObjectRef};
+use crate::snapshot::{Pods, Snapshot, UnreachableDependency};
 
-/// As many of them as a message names.
-const SHOWN: usize = 3;
+/// Outages in a message at most.
+const MAX_SHOWN: usize = 3;
 
-/// What is out of reach at the moment, by the objects that need it.
+/// Dependencies that cannot be reached, by the objects that need them.
 #[derive(Debug, Default)]
 pub(crate) struct Outages(BTreeMap<ObjectRef, Vec<Outage>>);
 
@@ -26,33 +26,44 @@ struct Outage {
 }
 
 impl Outages {
-    /// Adds what the pods of a Gateway say, whose configuration names who needs it.
-    pub(crate) fn add(&mut self, gateway: &ObjectKey, config: &GatewayConfig, pods: &Pods) {
-        let away = pods.unreachable();
-        if away.is_empty() {
+    /// What the live pods say.
+    pub(crate) fn of(snapshot: &Snapshot, plan: &Plan) -> Self {
+        let mut outages = Self::default();
+        for (key, pods) in snapshot.pods_by_gateway() {
+            if let Some(gateway) = plan.gateways.get(key) {
+                outages.add(key, &gateway.config, pods);
+            }
+        }
+        outages
+    }
+
+    /// Adds what the pods of a Gateway say. Its configuration tells which objects need it.
+    fn add(&mut self, gateway: &ObjectKey, config: &GatewayConfig, pods: &Pods) {
+        let unreachable = pods.unreachable();
+        if unreachable.is_empty() {
             return;
         }
-        let is_key_set = |away: &Away| away.dependency == Dependency::KeySet;
-        let users = if away.iter().any(is_key_set) {
+        let is_key_set = |of: &UnreachableDependency| of.dependency == Dependency::KeySet;
+        let users = if unreachable.iter().any(is_key_set) {
             users_of_key_sets(config)
         } else {
             BTreeMap::new()
         };
-        for away in &away {
+        for unreachable in &unreachable {
             let outage = Outage {
-                dependency: away.dependency,
-                text: text(gateway, away, pods.len()),
+                dependency: unreachable.dependency,
+                text: text(gateway, unreachable, pods.len()),
             };
-            let own = ObjectRef::new(Kind::Gateway, gateway);
-            let users: Vec<_> = match away.dependency {
+            let own = ObjectRef::new(CustomKind::Gateway, gateway);
+            let users: Vec<_> = match unreachable.dependency {
                 Dependency::Counters => vec![own],
                 Dependency::Backend => {
-                    let api = away.api.iter();
-                    api.map(|key| ObjectRef::new(Kind::WebSocketApi, key))
+                    let api = unreachable.api.iter();
+                    api.map(|key| ObjectRef::new(CustomKind::WebSocketApi, key))
                         .collect()
                 }
                 Dependency::KeySet => users
-                    .get(away.place.as_str())
+                    .get(unreachable.address.as_str())
                     .into_iter()
                     .flatten()
                     .cloned()
@@ -65,14 +76,17 @@ impl Outages {
     }
 
     /// The condition of an object.
-    pub(crate) fn judge(&self, object: &ObjectRef) -> Judgement {
+    pub(super) fn condition(&self, object: &ObjectRef) -> Judgement {
         let Some(outages) = self.0.get(object) else {
-            return Judgement::good(Reason::Reachable, "no pod says otherwise");
+            return Judgement::good(
+                Reason::Reachable,
+                "no pod reports an unreachable dependency",
+            );
         };
         let texts = outages.iter().map(|outage| outage.text.as_str());
-        let mut text = texts.take(SHOWN).collect::<Vec<_>>().join("; ");
-        if outages.len() > SHOWN {
-            text = format!("{text}; and {} more", outages.len() - SHOWN);
+        let mut text = texts.take(MAX_SHOWN).collect::<Vec<_>>().join("; ");
+        if outages.len() > MAX_SHOWN {
+            text = format!("{text}; and {} more", outages.len() - MAX_SHOWN);
         }
         let reason = match outages[0].dependency {
             Dependency::KeySet => Reason::KeySetUnavailable,
@@ -83,63 +97,27 @@ impl Outages {
     }
 }
 
-/// A dependency as several pods see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Away {
-    pub(crate) dependency: Dependency,
-    pub(crate) place: String,
-    /// What the first pod says.
-    pub(crate) message: String,
-    /// The earliest time that a pod says.
-    pub(crate) since: String,
-    /// Pods that cannot reach it.
-    pub(crate) pods: usize,
-    /// Whose backend it is.
-    pub(crate) api: Option<ObjectKey>,
-}
-
-/// What several pods say, together: one entry for each dependency.
-pub(crate) fn together<'a>(said: impl Iterator<Item = &'a Unreachable>) -> Vec<Away> {
-    let mut found: BTreeMap<_, Away> = BTreeMap::new();
-    for one in said {
-        let of = (one.dependency, one.place.as_str(), one.api.as_ref());
-        let away = found.entry(of).or_insert_with(|| Away {
-            dependency: one.dependency,
-            place: one.place.clone(),
-            message: one.message.clone(),
-            since: one.since.clone(),
-            pods: 0,
-            api: one.api.clone(),
-        });
-        away.pods += 1;
-        if one.since < away.since {
-            away.since.clone_from(&one.since);
-        }
-    }
-    found.into_values().collect()
-}
-
-fn text(gateway: &ObjectKey, away: &Away, total: usize) -> String {
-    let Away {
-        place,
+fn text(gateway: &ObjectKey, unreachable: &UnreachableDependency, total: usize) -> String {
+    let UnreachableDependency {
+        address,
         message,
         since,
         pods,
         ..
-    } = away;
-    let (what, effect) = match away.dependency {
-        Dependency::KeySet => ("keys at", "keys that were fetched before stay in use"),
-        Dependency::Counters => (
-            "counters at",
-            "limits hold as counters.redis.onFailure says",
+    } = unreachable;
+    let (what, effect) = match unreachable.dependency {
+        Dependency::KeySet => (
+            "the keys at",
+            "the keys that were fetched before stay in use",
         ),
+        Dependency::Counters => ("the counters at", "limits follow counters.redis.onFailure"),
         Dependency::Backend => (
             "the backend",
-            "it gets handshakes only when no other is well",
+            "it gets handshakes only when no other backend is healthy",
         ),
     };
     format!(
-        "Gateway {gateway}: {pods}/{total} pods cannot reach {what} {place} since {since} \
+        "Gateway {gateway}: {pods}/{total} pods cannot reach {what} {address} since {since} \
          ({message}); {effect}"
     )
 }
@@ -157,15 +135,23 @@ fn users_of_key_sets(config: &GatewayConfig) -> BTreeMap<&str, BTreeSet<ObjectRe
     };
     let settings = &config.settings;
     add(
-        Kind::Gateway,
+        CustomKind::Gateway,
         &settings.key,
         key_sets(&settings.on_handshake),
     );
     for api in &config.apis {
-        add(Kind::WebSocketApi, &api.key, key_sets(&api.on_handshake));
+        add(
+            CustomKind::WebSocketApi,
+            &api.key,
+            key_sets(&api.on_handshake),
+        );
     }
     for product in &config.products {
-        add(Kind::Product, &product.key, key_sets(&product.on_handshake));
+        add(
+            CustomKind::Product,
+            &product.key,
+            key_sets(&product.on_handshake),
+        );
     }
     users
 }

@@ -8,37 +8,38 @@ use tidegate_api::{
 use tidegate_config::ObjectKey;
 use tidegate_plan::{GatewayVerdict, ListenerVerdict, Serving};
 
-use super::{Progress, Serves, Stamp};
-use crate::objects::{Kind, ObjectRef};
-use crate::owned::Owned;
-use crate::published::{Pods, Published};
+use super::conditions::ConditionBuilder;
+use super::programmed::{Progress, ServedOn};
+use crate::objects::{CustomKind, ObjectRef, Owned};
+use crate::publish::Published;
+use crate::snapshot::Pods;
 
-/// Lengths of lists in the schema.
-const ADDRESSES: usize = 32;
-const LAGGING: usize = 10;
+/// Lengths of lists at most, as in the schema.
+const MAX_ADDRESSES: usize = 32;
+const MAX_LAGGING: usize = 10;
 
-/// What the status of a Gateway says besides its verdict.
+/// What the status of a Gateway shows besides its verdict.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct GatewayFacts<'a> {
-    pub(crate) published: Option<&'a Published>,
-    pub(crate) pods: &'a Pods,
-    pub(crate) service: Option<&'a Owned>,
-    pub(crate) deployment: Option<&'a Owned>,
+pub(super) struct GatewayFacts<'a> {
+    pub(super) published: Option<&'a Published>,
+    pub(super) pods: &'a Pods,
+    pub(super) service: Option<&'a Owned>,
+    pub(super) deployment: Option<&'a Owned>,
 }
 
-pub(crate) fn of_gateway(
+pub(super) fn gateway_status(
     key: &ObjectKey,
     gateway: &Gateway,
     verdict: &GatewayVerdict,
     progress: &Progress<'_>,
-    (facts, stamp): (GatewayFacts<'_>, Stamp<'_>),
+    (facts, builder): (GatewayFacts<'_>, ConditionBuilder<'_>),
 ) -> GatewayStatus {
-    let object = ObjectRef::new(Kind::Gateway, key);
-    let serves = Serves {
+    let object = ObjectRef::new(CustomKind::Gateway, key);
+    let served = ServedOn {
         gateway: key,
         serving: Serving::Current,
     };
-    let programmed = progress.judge(&object, [serves]);
+    let programmed = progress.programmed(&object, [served]);
     let live = gateway.status.as_ref();
     let live_listeners = live.map_or(&[][..], |live| &live.listeners);
     GatewayStatus {
@@ -47,41 +48,43 @@ pub(crate) fn of_gateway(
         listeners: verdict
             .listeners
             .iter()
-            .map(|verdict| listener(verdict, live_listeners, stamp))
+            .map(|verdict| listener(verdict, live_listeners, builder))
             .collect(),
         apis: Some(verdict.apis),
         pods: Some(pods(facts)),
         revision: facts.published.map(|published| published.index.revision),
-        conditions: stamp.all_and(&verdict.verdict, &programmed, &progress.reachable(&object)),
+        conditions: builder.with_dependencies(
+            &verdict.verdict,
+            &programmed,
+            &progress.reachable(&object),
+        ),
     }
 }
 
 fn listener(
     verdict: &ListenerVerdict,
     live: &[ListenerStatus],
-    stamp: Stamp<'_>,
+    builder: ConditionBuilder<'_>,
 ) -> ListenerStatus {
     let live = live.iter().find(|live| live.name == verdict.name);
     let conditions: &[Condition] = live.map_or(&[], |live| &live.conditions);
-    let stamp = Stamp {
+    let builder = ConditionBuilder {
         live: conditions,
-        ..stamp
+        ..builder
     };
     ListenerStatus {
         name: verdict.name.clone(),
         attached_apis: verdict.attached_apis,
-        conditions: stamp.judged(&verdict.verdict),
+        conditions: builder.verdict_conditions(&verdict.verdict),
     }
 }
 
 fn pods(facts: GatewayFacts<'_>) -> PodsStatus {
     let total = facts.pods.len();
-    let behind = match facts.published {
-        Some(published) => facts.pods.behind(published.index.revision),
-        None => facts.pods.behind(u64::MAX),
-    };
-    let applied = total - behind.len();
-    // Readiness is known of pods that a Deployment runs; others count as ready while they live.
+    let revision = facts.published.map(|published| published.index.revision);
+    let lagging = facts.pods.lagging(revision.unwrap_or(u64::MAX));
+    let applied = total - lagging.len();
+    // Readiness is known of the pods of a Deployment; other processes count as ready while they are live.
     let ready = match facts.deployment {
         Some(deployment) => deployment.body["status"]["readyReplicas"]
             .as_u64()
@@ -93,15 +96,15 @@ fn pods(facts: GatewayFacts<'_>) -> PodsStatus {
         ready: u32::try_from(ready).unwrap_or(u32::MAX),
         applied: u32::try_from(applied).unwrap_or(u32::MAX),
         total: u32::try_from(total).unwrap_or(u32::MAX),
-        lagging: first(&behind, LAGGING),
+        lagging: first(&lagging, MAX_LAGGING),
     }
 }
 
-/// Where clients reach the Service: the load balancer's addresses, or its name in the cluster.
+/// Addresses of the Service for clients: those of the load balancer, or the name in the cluster.
 fn addresses(service: &Owned) -> Vec<GatewayAddress> {
     let body = &service.body;
     let ingress = body["status"]["loadBalancer"]["ingress"].as_array();
-    let balanced: Vec<_> = ingress
+    let balancer: Vec<_> = ingress
         .into_iter()
         .flatten()
         .filter_map(|ingress| {
@@ -110,10 +113,10 @@ fn addresses(service: &Owned) -> Vec<GatewayAddress> {
             text("ip").map(|ip| (AddressType::IPAddress, ip)).or(named)
         })
         .map(|(type_, value)| GatewayAddress { type_, value })
-        .take(ADDRESSES)
+        .take(MAX_ADDRESSES)
         .collect();
-    if !balanced.is_empty() || body["spec"]["type"] == "LoadBalancer" {
-        return balanced;
+    if !balancer.is_empty() || body["spec"]["type"] == "LoadBalancer" {
+        return balancer;
     }
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (name, namespace) = (
@@ -126,7 +129,7 @@ fn addresses(service: &Owned) -> Vec<GatewayAddress> {
     }]
 }
 
-/// The first `count` of a list: schemas bound their length.
+/// The first `count` of a list: the schema limits its length.
 pub(super) fn first(list: &[String], count: usize) -> Vec<String> {
     list.iter().take(count).cloned().collect()
 }

@@ -1,17 +1,17 @@
-//! Status of a PolicyFragment. Pure. What becomes of it is said at the objects that include it.
+//! Status of a PolicyFragment. Pure. The objects that include it say whether it works there.
 
 use tidegate_api::PolicyFragmentStatus;
 use tidegate_plan::PolicyFragmentVerdict;
 
-use super::Stamp;
+use super::conditions::ConditionBuilder;
 
-pub(crate) fn of_policy_fragment(
+pub(super) fn policy_fragment_status(
     verdict: &PolicyFragmentVerdict,
-    stamp: Stamp<'_>,
+    builder: ConditionBuilder<'_>,
 ) -> PolicyFragmentStatus {
     PolicyFragmentStatus {
         observed_generation: Some(verdict.verdict.generation),
         users: Some(verdict.users),
-        conditions: stamp.judged(&verdict.verdict),
+        conditions: builder.verdict_conditions(&verdict.verdict),
     }
 }

@@ -4,27 +4,32 @@ use tidegate_api::ProductStatus;
 use tidegate_config::ObjectKey;
 use tidegate_plan::ProductVerdict;
 
+use super::conditions::ConditionBuilder;
 use super::gateway::first;
-use super::{Progress, Serves, Stamp};
-use crate::objects::{Kind, ObjectRef};
+use super::programmed::{Progress, ServedOn};
+use crate::objects::{CustomKind, ObjectRef};
 
-/// Length of lists in the schema.
-const APIS: usize = 1024;
+/// Length of lists at most, as in the schema.
+const MAX_APIS: usize = 1024;
 
-pub(crate) fn of_product(
+pub(super) fn product_status(
     key: &ObjectKey,
     verdict: &ProductVerdict,
     progress: &Progress<'_>,
-    stamp: Stamp<'_>,
+    builder: ConditionBuilder<'_>,
 ) -> ProductStatus {
-    let object = ObjectRef::new(Kind::Product, key);
-    let served = verdict.gateways.iter().map(Serves::from);
-    let programmed = progress.judge(&object, served);
+    let object = ObjectRef::new(CustomKind::Product, key);
+    let served = verdict.gateways.iter().map(ServedOn::from);
+    let programmed = progress.programmed(&object, served);
     ProductStatus {
         observed_generation: Some(verdict.verdict.generation),
-        resolved_apis: first(&verdict.resolved_apis, APIS),
-        unresolved_apis: first(&verdict.unresolved_apis, APIS),
+        resolved_apis: first(&verdict.resolved_apis, MAX_APIS),
+        unresolved_apis: first(&verdict.unresolved_apis, MAX_APIS),
         subscriptions: Some(verdict.subscriptions),
-        conditions: stamp.all_and(&verdict.verdict, &programmed, &progress.reachable(&object)),
+        conditions: builder.with_dependencies(
+            &verdict.verdict,
+            &programmed,
+            &progress.reachable(&object),
+        ),
     }
 }

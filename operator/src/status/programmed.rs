@@ -1,4 +1,4 @@
-//! The condition `Programmed`: what the pods say. Pure.
+//! The condition `Programmed`: whether the pods serve the latest version. Pure.
 
 use std::collections::BTreeMap;
 
@@ -6,28 +6,37 @@ use tidegate_api::Reason;
 use tidegate_config::ObjectKey;
 use tidegate_plan::{Judgement, OnGateway, Serving};
 
+use super::dependencies::Outages;
 use crate::objects::ObjectRef;
-use crate::published::{Applied, Pods, Published};
-use crate::status::Outages;
+use crate::publish::{Applied, Published};
+use crate::snapshot::Pods;
 
-/// As many names of pods as a message names.
-const NAMES_MAX: usize = 3;
+/// Names of pods in a message at most.
+const MAX_NAMES: usize = 3;
 
-/// How far every Gateway is.
-#[derive(Debug, Default)]
+/// What is published of every Gateway, and which pods serve it.
+#[derive(Debug)]
 pub(crate) struct Progress<'a> {
     outages: Outages,
-    gateways: BTreeMap<&'a ObjectKey, (Option<&'a Published>, &'a Pods, Option<&'a str>)>,
+    gateways: BTreeMap<&'a ObjectKey, GatewayProgress<'a>>,
+}
+
+#[derive(Debug)]
+struct GatewayProgress<'a> {
+    published: Option<&'a Published>,
+    pods: &'a Pods,
+    /// Why its configuration could not be published.
+    failure: Option<&'a str>,
 }
 
 /// An object on one Gateway.
 #[derive(Clone, Debug)]
-pub(crate) struct Serves<'a> {
-    pub(crate) gateway: &'a ObjectKey,
-    pub(crate) serving: Serving,
+pub(super) struct ServedOn<'a> {
+    pub(super) gateway: &'a ObjectKey,
+    pub(super) serving: Serving,
 }
 
-impl<'a> From<&'a OnGateway> for Serves<'a> {
+impl<'a> From<&'a OnGateway> for ServedOn<'a> {
     fn from(on: &'a OnGateway) -> Self {
         Self {
             gateway: &on.gateway,
@@ -37,6 +46,14 @@ impl<'a> From<&'a OnGateway> for Serves<'a> {
 }
 
 impl<'a> Progress<'a> {
+    /// `outages`: what pods cannot reach.
+    pub(crate) fn new(outages: Outages) -> Self {
+        Self {
+            outages,
+            gateways: BTreeMap::new(),
+        }
+    }
+
     /// Adds a Gateway; `failure` says why its configuration could not be published.
     pub(crate) fn add(
         &mut self,
@@ -45,43 +62,41 @@ impl<'a> Progress<'a> {
         pods: &'a Pods,
         failure: Option<&'a str>,
     ) {
-        self.gateways.insert(gateway, (published, pods, failure));
+        let progress = GatewayProgress {
+            published,
+            pods,
+            failure,
+        };
+        self.gateways.insert(gateway, progress);
     }
 
-    /// Adds what pods cannot reach.
-    pub(crate) fn with(self, outages: Outages) -> Self {
-        Self { outages, ..self }
+    /// The condition `DependenciesReachable` of an object.
+    pub(super) fn reachable(&self, object: &ObjectRef) -> Judgement {
+        self.outages.condition(object)
     }
 
-    /// Can pods reach what the policies of `object` need?
-    pub(crate) fn reachable(&self, object: &ObjectRef) -> Judgement {
-        self.outages.judge(object)
-    }
-
-    /// How far `object` is on `gateway`.
-    pub(crate) fn applied(&self, gateway: &ObjectKey, object: &ObjectRef) -> Applied {
-        match self.gateways.get(gateway) {
-            Some((Some(published), pods, _)) => pods.applied(&published.history, object),
-            Some((None, pods, _)) => Applied {
-                total: pods.len(),
-                lagging: pods.behind(u64::MAX),
-                ..Applied::default()
-            },
-            None => Applied::default(),
+    /// Which pods of `gateway` have the latest version of `object`.
+    pub(super) fn applied(&self, gateway: &ObjectKey, object: &ObjectRef) -> Applied {
+        let Some(progress) = self.gateways.get(gateway) else {
+            return Applied::default();
+        };
+        match progress.published {
+            Some(published) => published.history.applied(progress.pods, object),
+            None => Applied::by_none(progress.pods),
         }
     }
 
-    /// The condition of an object that is served on some Gateways.
-    pub(crate) fn judge<'s>(
+    /// The condition of an object that is served on these Gateways.
+    pub(super) fn programmed<'s>(
         &self,
         object: &ObjectRef,
-        serves: impl IntoIterator<Item = Serves<'s>>,
+        served_on: impl IntoIterator<Item = ServedOn<'s>>,
     ) -> Judgement {
         let mut served = 0;
-        for on in serves {
+        for on in served_on {
             served += 1;
-            if let Some(bad) = self.judge_on(&on, object) {
-                return bad;
+            if let Some(problem) = self.problem_on(&on, object) {
+                return problem;
             }
         }
         match served {
@@ -90,58 +105,60 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// An object that is served nowhere may still be served by pods that do not know yet.
+    /// An object that no Gateway serves any more may still be served by pods with an older revision.
     fn withdrawal(&self, object: &ObjectRef) -> String {
         let mut gateways = self.gateways.iter();
-        let lagging = gateways.find_map(|(gateway, (published, pods, _))| {
-            let history = &(*published)?.history;
-            // Nearly always nothing is pending, and there may be 50,000 objects to ask about.
+        let lagging = gateways.find_map(|(gateway, progress)| {
+            let history = &progress.published?.history;
+            // Usually no change is pending, and there may be 50,000 objects to check.
             let applied = history
                 .mentions(object)
-                .then(|| pods.applied(history, object))?;
+                .then(|| history.applied(progress.pods, object))?;
             let names = (!applied.lagging.is_empty()).then(|| list(&applied.lagging))?;
             Some(format!(
                 "being withdrawn from Gateway {gateway}: waiting for {names}"
             ))
         });
-        lagging.unwrap_or_else(|| "served nowhere".to_owned())
+        lagging.unwrap_or_else(|| "no Gateway serves it".to_owned())
     }
 
-    /// What keeps `object` from being programmed on one Gateway.
-    fn judge_on(&self, on: &Serves<'_>, object: &ObjectRef) -> Option<Judgement> {
+    /// Why `object` is not programmed on one Gateway; `None` when it is.
+    fn problem_on(&self, on: &ServedOn<'_>, object: &ObjectRef) -> Option<Judgement> {
         let gateway = on.gateway;
         match on.serving {
             Serving::Current => {}
             Serving::LastGood => {
                 return Some(Judgement::bad(
                     Reason::Invalid,
-                    "the last version that worked is served until this one is repaired",
+                    "the last version that worked is served until this one is fixed",
                 ));
             }
             Serving::Blocked => {
                 return Some(Judgement::bad(
                     Reason::Invalid,
-                    "every handshake is refused until its access control is repaired",
+                    "every handshake is refused until its access control is fixed",
                 ));
             }
         }
-        if let Some((_, _, Some(failure))) = self.gateways.get(gateway) {
+        let progress = self.gateways.get(gateway);
+        if let Some(failure) = progress.and_then(|progress| progress.failure) {
             let text = format!("Gateway {gateway}: {failure}");
             return Some(Judgement::bad(Reason::Pending, text));
         }
         let applied = self.applied(gateway, object);
-        judge_applied(gateway, &applied)
+        problem_of_pods(gateway, &applied)
     }
 }
 
-fn judge_applied(gateway: &ObjectKey, applied: &Applied) -> Option<Judgement> {
+/// Why not every live pod serves the latest version; `None` when every one does.
+fn problem_of_pods(gateway: &ObjectKey, applied: &Applied) -> Option<Judgement> {
     if applied.total == 0 {
         let text = format!("Gateway {gateway} has no live pod");
         return Some(Judgement::bad(Reason::NoPods, text));
     }
     if let Some((pod, why)) = applied.rejected.first() {
         let text = format!(
-            "Gateway {gateway}: {}, {pod} refused it: {why}",
+            "Gateway {gateway}: {}, {pod} rejected it: {why}",
             applied.summary()
         );
         return Some(Judgement::bad(Reason::Rejected, text));
@@ -154,15 +171,15 @@ fn judge_applied(gateway: &ObjectKey, applied: &Applied) -> Option<Judgement> {
         applied.summary(),
         list(&applied.lagging)
     );
-    if let Some(problem) = &applied.problem {
-        text = format!("{text}: {problem}");
+    if let Some(error) = &applied.error {
+        text = format!("{text}: {error}");
     }
     Some(Judgement::bad(Reason::Pending, text))
 }
 
 /// A few names, and how many more there are.
 fn list(names: &[String]) -> String {
-    let shown = names.iter().take(NAMES_MAX).cloned().collect::<Vec<_>>();
+    let shown = names.iter().take(MAX_NAMES).cloned().collect::<Vec<_>>();
     let rest = names.len() - shown.len();
     let shown = shown.join(", ");
     if rest == 0 {

@@ -4,26 +4,27 @@ use tidegate_api::{Reason, SubscriptionStatus};
 use tidegate_config::ObjectKey;
 use tidegate_plan::{Judgement, Serving, SubscriptionVerdict};
 
-use super::{Progress, Serves, Stamp};
-use crate::objects::{Kind, ObjectRef};
+use super::conditions::ConditionBuilder;
+use super::programmed::{Progress, ServedOn};
+use crate::objects::{CustomKind, ObjectRef};
 
-pub(crate) fn of_subscription(
+pub(super) fn subscription_status(
     key: &ObjectKey,
     verdict: &SubscriptionVerdict,
     progress: &Progress<'_>,
-    stamp: Stamp<'_>,
+    builder: ConditionBuilder<'_>,
 ) -> SubscriptionStatus {
-    let object = ObjectRef::new(Kind::Subscription, key);
-    let serves = |gateway| Serves {
+    let object = ObjectRef::new(CustomKind::Subscription, key);
+    let on = |gateway| ServedOn {
         gateway,
         serving: Serving::Current,
     };
-    let served = progress.judge(&object, verdict.gateways.iter().map(serves));
+    let served = progress.programmed(&object, verdict.gateways.iter().map(on));
     let programmed = if served.status && !verdict.verdict.accepted.status {
-        // One key of two, say: it opens tunnels, but this is not what was asked for.
+        // For example one key of two: it opens tunnels, but that is not what the spec asks for.
         Judgement::bad(
             Reason::Invalid,
-            "served by every pod, but for what is not accepted",
+            "served by every pod, without the part that is not accepted",
         )
     } else {
         served
@@ -33,7 +34,7 @@ pub(crate) fn of_subscription(
         state: Some(verdict.phase),
         keys: Some(verdict.keys.clone()),
         approved: verdict.approved.clone(),
-        conditions: stamp.all(&verdict.verdict, &programmed),
+        conditions: builder.with_programmed(&verdict.verdict, &programmed),
     }
 }
 

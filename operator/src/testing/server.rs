@@ -1,8 +1,7 @@
-//! An API server for tests: keeps objects in memory, notes requests, fails on demand.
+//! An API server for tests: keeps objects in memory, records requests, fails on demand.
 //!
-//! It knows what the operator relies on: versions that grow and are compared, `AlreadyExists`,
-//! preconditions on the uid, `NotFound`, immutable data. It does not merge fields as a real server does; the tests in
-//! `e2e` use one.
+//! It has what the operator relies on: resource versions, `AlreadyExists`, preconditions on the uid, `NotFound`,
+//! immutable data. It does not merge fields as a real server does; the tests in `e2e` use one.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -13,12 +12,12 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
 
-/// Objects by path, and what was asked.
+/// The server; clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct Server(Arc<Mutex<State>>);
+pub(crate) struct Server(Arc<Mutex<Contents>>);
 
 #[derive(Default)]
-struct State {
+struct Contents {
     objects: BTreeMap<String, Value>,
     version: u64,
     requests: Vec<String>,
@@ -50,7 +49,7 @@ impl Server {
         Client::new(service, "tests")
     }
 
-    /// Requests that contain `text` fail with `status` from now on.
+    /// Makes requests that contain `text` fail with `status` from now on.
     pub(crate) fn fail(&self, text: &str, status: u16) {
         self.0.lock().unwrap().failure = Some((text.to_owned(), status));
     }
@@ -59,20 +58,20 @@ impl Server {
         self.0.lock().unwrap().failure = None;
     }
 
-    /// Writes so far: method and last parts of the path.
+    /// Writes since the last call: method and last parts of the path.
     pub(crate) fn writes(&self) -> Vec<String> {
-        let mut state = self.0.lock().unwrap();
-        let requests = std::mem::take(&mut state.requests);
+        let mut contents = self.0.lock().unwrap();
+        let requests = std::mem::take(&mut contents.requests);
         let writes = requests.into_iter();
         writes
             .filter(|request| !request.starts_with("GET"))
             .collect()
     }
 
-    /// Puts an object there as somebody else would.
+    /// Puts an object into the server as somebody else would.
     pub(crate) fn put(&self, path: &str, object: Value) {
-        let mut state = self.0.lock().unwrap();
-        state.store(path, object, "uid-foreign");
+        let mut contents = self.0.lock().unwrap();
+        contents.store(path, object, "uid-foreign");
     }
 
     /// Removes an object as somebody else would.
@@ -85,7 +84,7 @@ impl Server {
     }
 
     fn answer(&self, method: &Method, path: &str, body: Value) -> (StatusCode, Value) {
-        let mut state = self.0.lock().unwrap();
+        let mut contents = self.0.lock().unwrap();
         let name = body["metadata"]["name"].as_str().unwrap_or_default();
         let target = match *method {
             Method::POST => format!("{path}/{name}"),
@@ -93,22 +92,22 @@ impl Server {
         };
         let short: Vec<_> = target.rsplit('/').take(2).collect();
         let request = format!("{method} {}/{}", short[1], short[0]);
-        state.requests.push(request.clone());
-        if let Some((text, status)) = &state.failure
+        contents.requests.push(request.clone());
+        if let Some((text, status)) = &contents.failure
             && request.contains(text)
         {
-            return refusal(*status, "told to fail");
+            return failure(*status, "told to fail");
         }
-        state.act(method, &target, body)
+        contents.act(method, &target, body)
     }
 }
 
-impl State {
+impl Contents {
     fn act(&mut self, method: &Method, path: &str, body: Value) -> (StatusCode, Value) {
         let found = self.objects.get(path).cloned();
         match (method, found) {
             (&Method::GET, Some(object)) => (StatusCode::OK, object),
-            (&Method::POST, Some(_)) => refusal(409, "exists"),
+            (&Method::POST, Some(_)) => failure(409, "exists"),
             (&Method::POST, None) => (StatusCode::CREATED, self.store(path, body, "")),
             (&Method::PATCH, Some(object)) if object["immutable"] == true => {
                 assert_eq!(object["data"], body["data"], "data of {path} is immutable");
@@ -117,7 +116,7 @@ impl State {
             (&Method::PUT, Some(object)) => {
                 let read = &body["metadata"]["resourceVersion"];
                 if *read != object["metadata"]["resourceVersion"] {
-                    return refusal(409, "changed since");
+                    return failure(409, "changed since");
                 }
                 (StatusCode::OK, self.store(path, body, ""))
             }
@@ -125,12 +124,12 @@ impl State {
             (&Method::DELETE, Some(object)) => {
                 let uid = &body["preconditions"]["uid"];
                 if !uid.is_null() && *uid != object["metadata"]["uid"] {
-                    return refusal(409, "another uid");
+                    return failure(409, "another uid");
                 }
                 self.objects.remove(path);
                 (StatusCode::OK, object)
             }
-            (_, _) => refusal(404, "not found"),
+            (_, _) => failure(404, "not found"),
         }
     }
 
@@ -151,7 +150,7 @@ impl State {
     }
 }
 
-fn refusal(code: u16, message: &str) -> (StatusCode, Value) {
+fn failure(code: u16, message: &str) -> (StatusCode, Value) {
     let reason = match code {
         404 => "NotFound",
         409 => "AlreadyExists",

@@ -1,8 +1,9 @@
-use serde_json::json;
-use tidegate_config::ObjectKey;
+use serde_json::{Value, json};
+use tidegate_api::{LABEL_MANAGED_BY, MANAGED_BY};
+use tidegate_config::{LABEL_GATEWAY, ObjectKey};
 
 use super::*;
-use crate::owned::OwnedKind;
+use crate::objects::{Manifest, Owned, OwnedKind};
 use crate::testing::Server;
 
 const PATH: &str = "/api/v1/namespaces/shop/serviceaccounts/edge";
@@ -11,8 +12,8 @@ fn writer(server: &Server) -> Writer {
     let metrics = Metrics::new().unwrap();
     Writer::new(
         server.client(),
-        Leadership::forever(),
-        SharedIndex::default(),
+        Leadership::always(),
+        SharedCache::default(),
         metrics,
     )
 }
@@ -40,7 +41,7 @@ fn ours() -> Value {
 }
 
 #[tokio::test]
-async fn an_object_that_the_watch_does_not_show_is_taken_over_only_when_it_is_ours() {
+async fn an_object_that_the_watch_does_not_deliver_is_taken_over_only_when_it_is_ours() {
     let earlier =
         json!([{ "apiVersion": "v1", "kind": "Gateway", "name": "edge", "uid": "uid-before" }]);
     let same =
@@ -67,37 +68,41 @@ async fn an_object_that_the_watch_does_not_show_is_taken_over_only_when_it_is_ou
 }
 
 #[tokio::test]
-async fn what_the_server_writes_in_another_way_is_not_applied_for_ever() {
+async fn what_the_server_writes_in_another_form_is_not_applied_again_and_again() {
     let server = Server::default();
     let writer = writer(&server);
     let wanted = manifest(&ours());
     writer.apply(&wanted).await.unwrap();
-    // As after a normalisation: what is there differs from what was asked, in the same version.
-    let version = see(&writer, "1000", |live| {
+    // As after a normalisation: the object differs from the manifest in the version that was applied.
+    let version = change_in_cache(&writer, "1000", |live| {
         live.body["metadata"]["labels"][LABEL_GATEWAY] = json!("EDGE");
     });
     server.writes();
     writer.apply(&wanted).await.unwrap();
     assert_eq!(server.writes(), Vec::<String>::new());
-    see(&writer, "1001", |live| live.version = format!("{version}0"));
+    change_in_cache(&writer, "1001", |live| live.version = format!("{version}0"));
     writer.apply(&wanted).await.unwrap();
     assert_eq!(server.writes().len(), 1, "somebody changed it since");
 }
 
-/// Changes what the index knows of the object; returns the version it had.
-fn see(writer: &Writer, resource_version: &str, change: impl FnOnce(&mut Owned)) -> String {
+/// Changes the object in the cache; returns the version that it had.
+fn change_in_cache(
+    writer: &Writer,
+    resource_version: &str,
+    change: impl FnOnce(&mut Owned),
+) -> String {
     let key = ObjectKey::new("shop", "edge");
-    let mut index = writer.index.lock();
-    let store = index.owned.entry(OwnedKind::ServiceAccount).or_default();
+    let mut cache = writer.cache.lock();
+    let store = cache.owned.entry(OwnedKind::ServiceAccount).or_default();
     let mut live = store.get(&key).unwrap().as_ref().clone();
     let version = live.version.clone();
     change(&mut live);
-    store.wrote(&key, resource_version, live);
+    store.store_updated(&key, resource_version, live);
     version
 }
 
 #[tokio::test]
-async fn deleting_what_is_gone_succeeds_and_another_object_of_the_name_stays() {
+async fn an_object_that_is_gone_counts_as_deleted_and_another_one_of_the_name_stays() {
     let server = Server::default();
     let writer = writer(&server);
     let key = manifest(&ours()).key;
@@ -115,7 +120,7 @@ fn summaries_do_not_change_from_one_attempt_to_the_next() {
     let foreign = WriteError::Foreign(key);
     assert_eq!(
         foreign.summary(),
-        "ServiceAccount shop/edge exists and is not Tidegate's: rename or delete it"
+        "ServiceAccount shop/edge exists but is not managed by Tidegate: rename or delete it"
     );
     let status = kube::core::Status::failure("no room", "Quota").with_code(403);
     let refused = WriteError::Request {

@@ -6,15 +6,15 @@ fn time(text: &str) -> Time {
 }
 
 #[test]
-fn a_transition_is_a_change_of_status_and_of_nothing_else() {
+fn only_a_change_of_status_is_a_transition() {
     let (then, now) = (time("2031-01-01T00:00:00Z"), time("2031-01-02T00:00:00Z"));
     let good = Judgement::good(tidegate_api::Reason::Accepted, "fine");
-    let stamp = Stamp {
+    let builder = ConditionBuilder {
         now: &then,
         live: &[],
     };
-    let before = [stamp.one(ConditionType::Accepted, &good, 1)];
-    let stamp = Stamp {
+    let before = [builder.condition(ConditionType::Accepted, &good, 1)];
+    let builder = ConditionBuilder {
         now: &now,
         live: &before,
     };
@@ -25,7 +25,7 @@ fn a_transition_is_a_change_of_status_and_of_nothing_else() {
         (&bad, ConditionType::Accepted, &now),
         (&good, ConditionType::ResolvedRefs, &now),
     ] {
-        let condition = stamp.one(type_, judgement, 2);
+        let condition = builder.condition(type_, judgement, 2);
         assert_eq!(
             &condition.last_transition_time, since,
             "{type_}: {judgement:?}"
@@ -35,8 +35,8 @@ fn a_transition_is_a_change_of_status_and_of_nothing_else() {
 }
 
 #[test]
-fn long_messages_are_cut_between_characters() {
-    assert_eq!(cut("kürz"), "kürz");
-    let long = cut(&"ü".repeat(5000));
-    assert_eq!(long.chars().count(), MESSAGE_MAX + 1);
+fn long_messages_are_truncated_between_characters() {
+    assert_eq!(truncated("kürz"), "kürz");
+    let long = truncated(&"ü".repeat(5000));
+    assert_eq!(long.chars().count(), MAX_MESSAGE_LENGTH + 1);
 }

@@ -4,19 +4,19 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::*;
-use crate::gather::Ack;
 use crate::testing::{api_config, gateway_config, lease};
+use crate::watch::Ack;
 
 const KEYS: &str = "https://id.example/keys";
 
 /// Live pods that cannot reach these.
 fn pods(unreachable: &[Value]) -> Pods {
-    let pod = |(number, away): (usize, &Value)| {
+    let pod = |(number, unreachable): (usize, &Value)| {
         let mut lease = lease(5, &json!([]));
         let annotations = lease.metadata.annotations.get_or_insert_default();
         annotations.insert(
             tidegate_config::ANNOTATION_UNREACHABLE.to_owned(),
-            away.to_string(),
+            unreachable.to_string(),
         );
         let ack = Ack::of(lease, None, Instant::now());
         (format!("pod-{number}"), Arc::new(ack))
@@ -51,9 +51,9 @@ fn config() -> GatewayConfig {
     config
 }
 
-fn judged(outages: &Outages, kind: Kind, name: &str) -> (bool, Reason, String) {
+fn condition(outages: &Outages, kind: CustomKind, name: &str) -> (bool, Reason, String) {
     let object = ObjectRef::new(kind, &ObjectKey::new("shop", name));
-    let judgement = outages.judge(&object);
+    let judgement = outages.condition(&object);
     (judgement.status, judgement.reason, judgement.message)
 }
 
@@ -65,59 +65,78 @@ fn outages(unreachable: &[Value]) -> Outages {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_names_a_key_set_is_told_and_nobody_else() {
+async fn a_key_set_concerns_the_objects_that_name_it_and_no_others() {
     let early = json!([key_set("2031-01-02T03:04:05Z")]);
     let late = json!([key_set("2031-01-02T03:04:09Z")]);
     let outages = outages(&[late, early, json!([])]);
-    let expected = "Gateway shop/edge: 2/3 pods cannot reach keys at https://id.example/keys since \
-                    2031-01-02T03:04:05Z (no route); keys that were fetched before stay in use";
-    for (kind, name) in [(Kind::WebSocketApi, "chat"), (Kind::Product, "bundle")] {
+    let expected = "Gateway shop/edge: 2/3 pods cannot reach the keys at https://id.example/keys since \
+                    2031-01-02T03:04:05Z (no route); the keys that were fetched before stay in use";
+    for (kind, name) in [
+        (CustomKind::WebSocketApi, "chat"),
+        (CustomKind::Product, "bundle"),
+    ] {
         let expected = (false, Reason::KeySetUnavailable, expected.to_owned());
-        assert_eq!(judged(&outages, kind, name), expected);
+        assert_eq!(condition(&outages, kind, name), expected);
     }
-    for (kind, name) in [(Kind::WebSocketApi, "news"), (Kind::Gateway, "edge")] {
-        assert_eq!(judged(&outages, kind, name).1, Reason::Reachable, "{name}");
+    for (kind, name) in [
+        (CustomKind::WebSocketApi, "news"),
+        (CustomKind::Gateway, "edge"),
+    ] {
+        assert_eq!(
+            condition(&outages, kind, name).1,
+            Reason::Reachable,
+            "{name}"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn counters_are_the_gateways_own() {
-    let away = json!([{
+async fn counters_concern_the_gateway_only() {
+    let counters = json!([{
         "dependency": "Counters", "place": "redis:6379", "message": "refused",
         "since": "2031-01-02T03:04:05Z",
     }]);
-    let outages = outages(&[away]);
-    let (status, reason, message) = judged(&outages, Kind::Gateway, "edge");
+    let outages = outages(&[counters]);
+    let (status, reason, message) = condition(&outages, CustomKind::Gateway, "edge");
     assert_eq!((status, reason), (false, Reason::CountersUnavailable));
     assert!(
-        message.contains("1/1 pods cannot reach counters at redis:6379"),
+        message.contains("1/1 pods cannot reach the counters at redis:6379"),
         "{message}"
     );
-    assert!(judged(&outages, Kind::WebSocketApi, "chat").0);
+    assert!(condition(&outages, CustomKind::WebSocketApi, "chat").0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_ill_backend_is_its_apis_own() {
-    let ill = |api: &str| {
+async fn an_unhealthy_backend_concerns_its_api_only() {
+    let unhealthy = |api: &str| {
         json!({
             "dependency": "Backend", "place": "backend:9000", "message": "answered 500",
             "since": "2031-01-02T03:04:05Z", "api": {"namespace": "shop", "name": api},
         })
     };
-    let outages = outages(&[json!([ill("chat")]), json!([ill("chat"), ill("other")])]);
-    let (status, reason, message) = judged(&outages, Kind::WebSocketApi, "chat");
+    let outages = outages(&[
+        json!([unhealthy("chat")]),
+        json!([unhealthy("chat"), unhealthy("other")]),
+    ]);
+    let (status, reason, message) = condition(&outages, CustomKind::WebSocketApi, "chat");
     assert_eq!((status, reason), (false, Reason::BackendUnhealthy));
     let expected = "2/2 pods cannot reach the backend backend:9000 since 2031-01-02T03:04:05Z";
     assert!(message.contains(expected), "{message}");
-    assert!(judged(&outages, Kind::WebSocketApi, "news").0);
-    assert!(judged(&outages, Kind::Gateway, "edge").0);
+    assert!(condition(&outages, CustomKind::WebSocketApi, "news").0);
+    assert!(condition(&outages, CustomKind::Gateway, "edge").0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_nobody_complains_all_is_well() {
+async fn without_reports_every_dependency_counts_as_reachable() {
     for said in [&[][..], &[json!([])], &[json!("nonsense")]] {
         let outages = outages(said);
-        assert!(judged(&outages, Kind::WebSocketApi, "chat").0, "{said:?}");
-        assert!(judged(&outages, Kind::Gateway, "edge").0, "{said:?}");
+        assert!(
+            condition(&outages, CustomKind::WebSocketApi, "chat").0,
+            "{said:?}"
+        );
+        assert!(
+            condition(&outages, CustomKind::Gateway, "edge").0,
+            "{said:?}"
+        );
     }
 }

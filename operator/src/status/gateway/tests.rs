@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::owned::OwnedKind;
+use crate::objects::OwnedKind;
 use crate::testing::{parse, pods as live_pods, published};
 
 fn service(spec: Value, status: Value) -> Owned {
@@ -16,7 +16,7 @@ fn service(spec: Value, status: Value) -> Owned {
 }
 
 #[test]
-fn addresses_are_those_that_clients_can_use() {
+fn addresses_are_those_that_clients_can_connect_to() {
     let balanced = json!({ "loadBalancer": { "ingress": [
         { "ip": "192.0.2.7" }, { "hostname": "lb.example.com" },
     ] } });
@@ -70,7 +70,7 @@ async fn pods_are_counted_by_the_latest_revision() {
     });
     assert_eq!(
         own.ready, 3,
-        "processes of somebody's own are ready while they live"
+        "processes outside of the cluster count as ready while they are live"
     );
     let nothing = pods(GatewayFacts {
         published: None,

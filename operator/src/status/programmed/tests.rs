@@ -2,7 +2,7 @@ use serde_json::json;
 use tidegate_api::Reason::{Invalid, NoPods, NotServed, Pending, Programmed, Rejected};
 
 use super::*;
-use crate::objects::Kind;
+use crate::objects::CustomKind;
 use crate::testing::{pods, published};
 
 fn key(name: &str) -> ObjectKey {
@@ -10,28 +10,28 @@ fn key(name: &str) -> ObjectKey {
 }
 
 fn chat() -> ObjectRef {
-    ObjectRef::new(Kind::WebSocketApi, &key("chat"))
+    ObjectRef::new(CustomKind::WebSocketApi, &key("chat"))
 }
 
-fn judge(
+fn programmed(
     published: Option<&Published>,
     pods: &Pods,
     failure: Option<&str>,
     serving: Serving,
 ) -> (bool, Reason, String) {
     let gateway = key("edge");
-    let mut progress = Progress::default();
+    let mut progress = Progress::new(Outages::default());
     progress.add(&gateway, published, pods, failure);
-    let serves = Serves {
+    let served = ServedOn {
         gateway: &gateway,
         serving,
     };
-    let judgement = progress.judge(&chat(), [serves]);
+    let judgement = progress.programmed(&chat(), [served]);
     (judgement.status, judgement.reason, judgement.message)
 }
 
 #[tokio::test(start_paused = true)]
-async fn programmed_is_what_every_live_pod_says() {
+async fn an_object_is_programmed_when_every_live_pod_serves_it() {
     let mut changed = published(5);
     changed
         .history
@@ -69,43 +69,43 @@ async fn programmed_is_what_every_live_pod_says() {
         ),
     ];
     for (name, published, revisions, reason, message) in cases {
-        let judged = judge(Some(published), &pods(revisions), None, Serving::Current);
+        let condition = programmed(Some(published), &pods(revisions), None, Serving::Current);
         assert_eq!(
-            (judged.0, judged.1),
+            (condition.0, condition.1),
             (reason == Programmed, reason),
-            "{name}: {judged:?}"
+            "{name}: {condition:?}"
         );
-        assert!(judged.2.contains(message), "{name}: {judged:?}");
+        assert!(condition.2.contains(message), "{name}: {condition:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_refuses_is_named_with_its_reason() {
-    let refusal = json!([{
+async fn a_pod_that_rejects_an_object_is_named_with_its_reason() {
+    let rejected = json!([{
         "kind": "WebSocketApi",
         "key": { "namespace": "shop", "name": "chat" },
         "generation": 2,
         "message": "bad pattern",
     }]);
-    let ack = crate::gather::Ack::of(
-        crate::testing::lease(5, &refusal),
+    let ack = crate::watch::Ack::of(
+        crate::testing::lease(5, &rejected),
         None,
         tokio::time::Instant::now(),
     );
     let pods = Pods::new(vec![("pod-r".to_owned(), std::sync::Arc::new(ack))]);
-    let judged = judge(Some(&published(5)), &pods, None, Serving::Current);
-    assert_eq!(judged.1, Rejected);
+    let condition = programmed(Some(&published(5)), &pods, None, Serving::Current);
+    assert_eq!(condition.1, Rejected);
     assert_eq!(
-        judged.2,
-        "Gateway shop/edge: 0/1, pod-r refused it: bad pattern"
+        condition.2,
+        "Gateway shop/edge: 0/1, pod-r rejected it: bad pattern"
     );
-    // An older revision's refusal says nothing about this one.
+    // A rejection of an older revision says nothing about this one.
     let mut changed = published(5);
     changed
         .history
         .record(6, [chat()].into(), tokio::time::Instant::now());
     assert_eq!(
-        judge(Some(&changed), &pods, None, Serving::Current).1,
+        programmed(Some(&changed), &pods, None, Serving::Current).1,
         Pending
     );
 }
@@ -115,28 +115,28 @@ async fn what_is_not_served_as_written_is_not_programmed() {
     let all = pods(&[5]);
     let here = published(5);
     for (serving, reason) in [(Serving::LastGood, Invalid), (Serving::Blocked, Invalid)] {
-        let judged = judge(Some(&here), &all, None, serving);
-        assert_eq!((judged.0, judged.1), (false, reason), "{serving:?}");
+        let condition = programmed(Some(&here), &all, None, serving);
+        assert_eq!((condition.0, condition.1), (false, reason), "{serving:?}");
     }
-    let failed = judge(Some(&here), &all, Some("no room"), Serving::Current);
+    let failed = programmed(Some(&here), &all, Some("no room"), Serving::Current);
     assert_eq!(
         (failed.1, failed.2.as_str()),
         (Pending, "Gateway shop/edge: no room")
     );
-    assert_eq!(judge(None, &all, None, Serving::Current).1, Pending);
+    assert_eq!(programmed(None, &all, None, Serving::Current).1, Pending);
     let mut withdrawn = published(5);
     withdrawn
         .history
         .record(6, [chat()].into(), tokio::time::Instant::now());
     let (gateway, late) = (key("edge"), pods(&[6, 5]));
-    let mut progress = Progress::default();
+    let mut progress = Progress::new(Outages::default());
     progress.add(&gateway, Some(&withdrawn), &late, None);
-    let going = progress.judge(&chat(), []);
+    let going = progress.programmed(&chat(), []);
     assert_eq!(going.reason, NotServed);
     assert_eq!(
         going.message,
         "being withdrawn from Gateway shop/edge: waiting for b"
     );
-    let nowhere = Progress::default().judge(&chat(), []);
+    let nowhere = Progress::new(Outages::default()).programmed(&chat(), []);
     assert_eq!((nowhere.status, nowhere.reason), (false, NotServed));
 }

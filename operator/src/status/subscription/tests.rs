@@ -9,7 +9,7 @@ use crate::testing::{parse, pods, published};
 fn programmed(accepted: Judgement) -> (String, String) {
     let gateway = ObjectKey::new("shop", "edge");
     let (published, pods) = (published(5), pods(&[5]));
-    let mut progress = Progress::default();
+    let mut progress = Progress::new(crate::status::Outages::default());
     progress.add(&gateway, Some(&published), &pods, None);
     let verdict = SubscriptionVerdict {
         verdict: Verdict {
@@ -23,12 +23,12 @@ fn programmed(accepted: Judgement) -> (String, String) {
         gateways: vec![gateway.clone()],
     };
     let now = parse(json!("2031-01-01T00:00:00Z"));
-    let stamp = Stamp {
+    let builder = ConditionBuilder {
         now: &now,
         live: &[],
     };
     let key = ObjectKey::new("shop", "trader");
-    let status = of_subscription(&key, &verdict, &progress, stamp);
+    let status = subscription_status(&key, &verdict, &progress, builder);
     let found = status.conditions.into_iter();
     let found = found.filter(|c| c.type_ == ConditionType::Programmed.as_str());
     let found: Vec<_> = found.map(|c| (c.status, c.reason)).collect();
@@ -36,10 +36,10 @@ fn programmed(accepted: Judgement) -> (String, String) {
 }
 
 #[test]
-fn one_bad_key_of_two_is_served_by_half_and_not_programmed() {
-    let said = |status: &str, reason: &str| (status.to_owned(), reason.to_owned());
+fn a_subscription_with_one_bad_key_of_two_is_not_programmed() {
+    let expected = |status: &str, reason: &str| (status.to_owned(), reason.to_owned());
     let good = Judgement::good(Reason::Accepted, "valid");
-    assert_eq!(programmed(good), said("True", "Programmed"));
+    assert_eq!(programmed(good), expected("True", "Programmed"));
     let bad = Judgement::bad(Reason::KeyTooShort, "secondaryKey of Secret …");
-    assert_eq!(programmed(bad), said("False", "Invalid"));
+    assert_eq!(programmed(bad), expected("False", "Invalid"));
 }

@@ -1,0 +1,89 @@
+//! Which objects differ between two configurations. Pure.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+
+use tidegate_config::{GatewayConfig, ObjectKey, SecretData};
+
+use crate::objects::{CustomKind, ObjectRef};
+
+/// Objects that were added, changed or removed. Changed secret data counts as a change of the Gateway, because
+/// no record says which objects use it.
+pub(crate) fn changed_objects(
+    (old, old_secret_data): (&GatewayConfig, &SecretData),
+    (new, new_secret_data): (&GatewayConfig, &SecretData),
+) -> HashSet<ObjectRef> {
+    let mut changed = HashSet::new();
+    if old.settings != new.settings || old_secret_data != new_secret_data {
+        changed.insert(ObjectRef::new(CustomKind::Gateway, &new.settings.key));
+    }
+    compare(
+        CustomKind::WebSocketApi,
+        &old.apis,
+        &new.apis,
+        |api| &api.key,
+        &mut changed,
+    );
+    compare(
+        CustomKind::Product,
+        &old.products,
+        &new.products,
+        |product| &product.key,
+        &mut changed,
+    );
+    compare(
+        CustomKind::Subscription,
+        &old.subscriptions,
+        &new.subscriptions,
+        |subscription| &subscription.key,
+        &mut changed,
+    );
+    changed
+}
+
+/// All objects of a configuration.
+pub(crate) fn all_objects(config: &GatewayConfig) -> HashSet<ObjectRef> {
+    let gateway = std::iter::once(ObjectRef::new(CustomKind::Gateway, &config.settings.key));
+    let apis = config
+        .apis
+        .iter()
+        .map(|api| ObjectRef::new(CustomKind::WebSocketApi, &api.key));
+    let products = config.products.iter();
+    let products = products.map(|product| ObjectRef::new(CustomKind::Product, &product.key));
+    let subscriptions = config.subscriptions.iter();
+    let subscriptions = subscriptions.map(|s| ObjectRef::new(CustomKind::Subscription, &s.key));
+    gateway
+        .chain(apis)
+        .chain(products)
+        .chain(subscriptions)
+        .collect()
+}
+
+/// Compares two lists that are sorted by key.
+fn compare<T: PartialEq>(
+    kind: CustomKind,
+    old: &[T],
+    new: &[T],
+    key: impl Fn(&T) -> &ObjectKey,
+    changed: &mut HashSet<ObjectRef>,
+) {
+    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (None, None) => return,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(old), Some(new)) => key(old).cmp(key(new)),
+        };
+        let before = if order.is_le() { old.next() } else { None };
+        let after = if order.is_ge() { new.next() } else { None };
+        if before != after
+            && let Some(object) = after.or(before)
+        {
+            changed.insert(ObjectRef::new(kind, key(object)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+use serde_json::json;
+use tidegate_config::{ConfigParts, GatewayConfig, SecretData, SecretDataId};
+
+use super::*;
+use crate::manifests::Target;
+use crate::testing::{Server, api_config, gateway, gateway_config};
+
+fn config() -> (GatewayConfig, SecretData) {
+    let mut config = gateway_config("shop", "edge");
+    config.apis = vec![api_config("shop", "chat")];
+    let mut secret_data = SecretData::default();
+    secret_data.insert(
+        SecretDataId::secret("shop", "tls", "tls.key"),
+        vec![1, 2, 3],
+    );
+    (config, secret_data)
+}
+
+fn publish(server: &Server, gateway: &ObjectKey) -> ConfigParts {
+    let (config, secret_data) = config();
+    let rendered = tidegate_config::split_config(&config, &secret_data, 7).unwrap();
+    let owner = self::gateway(json!({}));
+    let target = Target::new(&owner, gateway, "image:1");
+    let core = "/api/v1/namespaces/shop";
+    for part in manifests::parts(&rendered.index) {
+        let manifest = manifests::part_manifest(&target, &part, part.text(&rendered).unwrap());
+        let plural = part.key.kind.resource().plural;
+        server.put(
+            &format!("{core}/{plural}/{}", part.key.key.name),
+            manifest.body,
+        );
+    }
+    let index = manifests::index_manifest(&target, &rendered.index);
+    server.put(&format!("{core}/configmaps/edge-config"), index.body);
+    rendered
+}
+
+#[tokio::test]
+async fn what_was_published_is_read_back_completely() {
+    let (server, key) = (Server::default(), ObjectKey::new("shop", "edge"));
+    assert!(
+        read_published(&server.client(), &key)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    publish(&server, &key);
+    let found = read_published(&server.client(), &key)
+        .await
+        .unwrap()
+        .unwrap();
+    let (config, secret_data) = config();
+    assert!(found.has_content(&config, &secret_data));
+    assert_eq!(found.index.revision, 7);
+}
+
+#[tokio::test]
+async fn of_a_missing_part_only_its_own_content_is_lost() {
+    let (server, key) = (Server::default(), ObjectKey::new("shop", "edge"));
+    let rendered = publish(&server, &key);
+    let shard = rendered
+        .shards
+        .keys()
+        .find(|name| name.contains("apis"))
+        .unwrap();
+    server.forget(&format!("/api/v1/namespaces/shop/configmaps/{shard}"));
+    let found = read_published(&server.client(), &key)
+        .await
+        .unwrap()
+        .unwrap();
+    let (config, secret_data) = config();
+    assert_eq!(found.config.settings, config.settings);
+    assert_eq!(*found.secret_data, secret_data);
+    assert!(found.config.apis.is_empty());
+    assert_eq!(
+        found.index, rendered.index,
+        "what the index names is still known"
+    );
+    let (config, secret_data) = (found.config.as_ref().clone(), secret_data);
+    assert!(
+        !found.has_content(&config, &secret_data),
+        "incomplete content never counts as what is published"
+    );
+}
+
+#[tokio::test]
+async fn a_damaged_index_counts_as_none_and_a_failed_request_is_an_error() {
+    let (server, key) = (Server::default(), ObjectKey::new("shop", "edge"));
+    publish(&server, &key);
+    let path = "/api/v1/namespaces/shop/configmaps/edge-config";
+    server.fail("edge-config", 503);
+    assert!(read_published(&server.client(), &key).await.is_err());
+    server.recover();
+    let mut damaged = server.get(path).unwrap();
+    damaged["data"]["index.json"] = json!("{\"format\":");
+    server.put(path, damaged);
+    assert!(
+        read_published(&server.client(), &key)
+            .await
+            .unwrap()
+            .is_none()
+    );
+}

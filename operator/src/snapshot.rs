@@ -1,0 +1,237 @@
+//! The cache at one moment, as one pass sees it. Pure; objects are shared, not copied.
+
+mod leases;
+mod pods;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Resource, ResourceExt};
+use tidegate_api::{Gateway, PolicyFragment, Product, Subscription, WebSocketApi};
+use tidegate_config::ObjectKey;
+use tidegate_plan::World;
+use tokio::time::Instant;
+
+use crate::metrics::Metrics;
+use crate::objects::{CustomKind, ObjectRef};
+use crate::watch::{Cache, ReferencedObjects, Store, Unreadable};
+pub(crate) use leases::IgnoredReason;
+use leases::Leases;
+pub(crate) use pods::{Pods, UnreachableDependency};
+
+/// Processes of an unmanaged Gateway may use this many Leases, see [`Snapshot::lease_names`].
+const UNMANAGED_LEASES: u32 = 10;
+
+/// The label that every Namespace has.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+
+/// The cache at one moment.
+pub(crate) struct Snapshot {
+    pub(crate) now: Instant,
+    /// The same moment in seconds since 1970.
+    unix_now: i64,
+    pub(crate) gateways: BTreeMap<ObjectKey, Arc<Gateway>>,
+    pub(crate) apis: Vec<Arc<WebSocketApi>>,
+    pub(crate) products: Vec<Arc<Product>>,
+    pub(crate) fragments: Vec<Arc<PolicyFragment>>,
+    pub(crate) subscriptions: Vec<Arc<Subscription>>,
+    key_secrets: Vec<(ObjectKey, Arc<Secret>)>,
+    namespace_labels: BTreeMap<String, BTreeMap<String, String>>,
+    leases: Leases,
+    /// The Gateway of each pod.
+    gateway_of_pod: BTreeMap<ObjectKey, String>,
+    /// The live pods of each Gateway.
+    pods: BTreeMap<ObjectKey, Pods>,
+    no_pods: Pods,
+    pub(crate) unreadable: Vec<(ObjectRef, Unreadable)>,
+    /// Of each kind: all objects, and those that cannot be read.
+    counts: [(CustomKind, usize, usize); 5],
+}
+
+impl Snapshot {
+    pub(crate) fn of(cache: &Cache, now: Instant, namespaces: &[String]) -> Self {
+        let gateways = cache.gateways.iter();
+        let gateways = gateways.filter(|(_, gateway)| exists(gateway.as_ref()));
+        let leases = Leases::of(&cache.acks, &cache.pods, now);
+        Self {
+            now,
+            unix_now: k8s_openapi::jiff::Timestamp::now().as_second(),
+            gateways: gateways.map(|(key, g)| (key.clone(), g.clone())).collect(),
+            apis: existing(&cache.apis),
+            products: existing(&cache.products),
+            fragments: existing(&cache.fragments),
+            subscriptions: existing(&cache.subscriptions),
+            key_secrets: cache
+                .key_secrets
+                .iter()
+                .map(|(key, secret)| (key.clone(), secret.clone()))
+                .collect(),
+            namespace_labels: namespace_labels(cache, namespaces),
+            gateway_of_pod: cache
+                .pods
+                .iter()
+                .map(|(key, gateway)| (key.clone(), gateway.as_ref().clone()))
+                .collect(),
+            pods: leases.pods(),
+            leases,
+            no_pods: Pods::default(),
+            unreadable: unreadable(cache),
+            counts: [
+                count(CustomKind::Gateway, &cache.gateways),
+                count(CustomKind::WebSocketApi, &cache.apis),
+                count(CustomKind::Product, &cache.products),
+                count(CustomKind::PolicyFragment, &cache.fragments),
+                count(CustomKind::Subscription, &cache.subscriptions),
+            ],
+        }
+    }
+
+    /// The input of a plan, without what was published before.
+    pub(crate) fn world(&self, referenced: &ReferencedObjects) -> World {
+        let keys = self.key_secrets.iter().cloned();
+        World {
+            gateways: self.gateways.values().cloned().collect(),
+            apis: self.apis.clone(),
+            products: self.products.clone(),
+            fragments: self.fragments.clone(),
+            subscriptions: self.subscriptions.clone(),
+            secrets: referenced.secrets().chain(keys).collect(),
+            config_maps: referenced.config_maps(),
+            namespace_labels: self.namespace_labels.clone(),
+            now: self.unix_now,
+            ..World::default()
+        }
+    }
+
+    /// Ignores acknowledgements of revisions above the published one, which `published` returns for a
+    /// Gateway; 0 when nothing is published.
+    pub(crate) fn ignore_unpublished(&mut self, published: impl Fn(&ObjectKey) -> u64) {
+        self.leases.ignore_unpublished(published);
+        self.pods = self.leases.pods();
+    }
+
+    /// Leases that do not count, the Gateway that they name, and why.
+    pub(crate) fn ignored(&self) -> &[(ObjectKey, ObjectKey, IgnoredReason)] {
+        &self.leases.ignored
+    }
+
+    /// Leases of pods that are long gone.
+    pub(crate) fn stale_leases(&self) -> &[ObjectKey] {
+        &self.leases.stale
+    }
+
+    /// Names of the Leases that the pods of a Gateway may write: their own. The processes of an unmanaged
+    /// Gateway may have no pod, and use `NAME-0` to `NAME-9`.
+    pub(crate) fn lease_names(&self, key: &ObjectKey, gateway: &Gateway) -> Vec<String> {
+        let pods = self
+            .gateway_of_pod
+            .range(ObjectKey::new(&key.namespace, "")..);
+        let pods = pods.take_while(|(pod, _)| pod.namespace == key.namespace);
+        let own = pods.filter(|(_, owner)| **owner == key.name);
+        let mut names: BTreeSet<String> = own.map(|(pod, _)| pod.name.clone()).collect();
+        if !gateway.spec.deployment.managed {
+            let numbered = (0..UNMANAGED_LEASES).map(|number| format!("{}-{number}", key.name));
+            let free = |name: &String| {
+                let pod = ObjectKey::new(&key.namespace, name);
+                !self.gateway_of_pod.contains_key(&pod)
+            };
+            names.extend(numbered.filter(free));
+        }
+        names.into_iter().collect()
+    }
+
+    /// The live pods of a Gateway.
+    pub(crate) fn pods(&self, gateway: &ObjectKey) -> &Pods {
+        self.pods.get(gateway).unwrap_or(&self.no_pods)
+    }
+
+    /// The live pods of each Gateway that has any.
+    pub(crate) fn pods_by_gateway(&self) -> impl Iterator<Item = (&ObjectKey, &Pods)> {
+        self.pods.iter()
+    }
+
+    /// The highest revision that a pod of a Gateway acknowledged, dead pods included; 0 for none.
+    pub(crate) fn acknowledged(&self, gateway: &ObjectKey) -> u64 {
+        let acknowledged = &self.leases.acknowledged;
+        acknowledged.get(gateway).copied().unwrap_or_default()
+    }
+
+    /// Time until `at`, in seconds since 1970.
+    pub(crate) fn until(&self, at: i64) -> Duration {
+        Duration::from_secs(u64::try_from(at.saturating_sub(self.unix_now)).unwrap_or_default())
+    }
+
+    /// Sets the gauges that count objects.
+    pub(crate) fn measure(&self, metrics: &Metrics) {
+        for (kind, all, unreadable) in &self.counts {
+            metrics.objects(kind.as_str(), *all, *unreadable);
+        }
+    }
+}
+
+/// An object that is being deleted counts as gone: a finalizer does not keep it in service.
+fn exists<K: Resource>(object: &K) -> bool {
+    object.meta().deletion_timestamp.is_none()
+}
+
+fn existing<K: Resource>(store: &Store<K>) -> Vec<Arc<K>> {
+    let objects = store.iter().map(|(_, object)| object);
+    objects
+        .filter(|object| exists(object.as_ref()))
+        .cloned()
+        .collect()
+}
+
+/// Labels of namespaces. With rights in some namespaces only, the one label is known that follows from the
+/// name.
+fn namespace_labels(
+    cache: &Cache,
+    namespaces: &[String],
+) -> BTreeMap<String, BTreeMap<String, String>> {
+    let known = namespaces.iter().map(|name| {
+        let label = (NAMESPACE_NAME.to_owned(), name.clone());
+        (name.clone(), BTreeMap::from([label]))
+    });
+    let watched = cache.namespaces.iter();
+    let watched = watched.map(|(key, labels)| (key.name.clone(), labels.as_ref().clone()));
+    known.chain(watched).collect()
+}
+
+fn unreadable(cache: &Cache) -> Vec<(ObjectRef, Unreadable)> {
+    let of = |kind| {
+        move |(key, unreadable): (&ObjectKey, &Unreadable)| {
+            (ObjectRef::new(kind, key), unreadable.clone())
+        }
+    };
+    let gateways = cache.gateways.unreadable().map(of(CustomKind::Gateway));
+    let apis = cache.apis.unreadable().map(of(CustomKind::WebSocketApi));
+    let products = cache.products.unreadable().map(of(CustomKind::Product));
+    let fragments = cache
+        .fragments
+        .unreadable()
+        .map(of(CustomKind::PolicyFragment));
+    let subscriptions = cache
+        .subscriptions
+        .unreadable()
+        .map(of(CustomKind::Subscription));
+    gateways
+        .chain(apis)
+        .chain(products)
+        .chain(fragments)
+        .chain(subscriptions)
+        .collect()
+}
+
+fn count<K>(kind: CustomKind, store: &Store<K>) -> (CustomKind, usize, usize) {
+    (kind, store.len(), store.unreadable().count())
+}
+
+/// Namespace and name of an object.
+pub(crate) fn key_of<K: Resource>(object: &K) -> ObjectKey {
+    ObjectKey::new(object.namespace().unwrap_or_default(), object.name_any())
+}
+
+#[cfg(test)]
+mod tests;
