@@ -20,7 +20,7 @@ use crate::drain::Drain;
 use crate::metrics::Metrics;
 use crate::watch::{RELIST_INTERVAL, WatchHealth};
 
-/// The reconcile loop is stuck when it made no pass for this long: its longest sleep is a fraction of that,
+/// The reconcile loop is stuck when it has not woken for this long: its longest sleep is a fraction of that,
 /// and a pass whose requests all time out is shorter.
 const LIVENESS_TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -106,7 +106,7 @@ impl Admin {
         if age < LIVENESS_TIMEOUT {
             return (StatusCode::OK, b"ok\n".to_vec());
         }
-        let text = format!("the reconcile loop made no pass for {} s\n", age.as_secs());
+        let text = format!("the reconcile loop has not run for {} s\n", age.as_secs());
         (StatusCode::SERVICE_UNAVAILABLE, text.into_bytes())
     }
 

@@ -85,12 +85,12 @@ impl WriteMetrics {
             )?,
             applies: registrar.counters(
                 "applies_total",
-                "Writes of objects that the operator makes, by verb: create, apply, delete",
+                "Writes of objects that the operator creates, by verb: create, apply, delete",
                 &["kind", "verb"],
             )?,
             apply_errors: registrar.counters(
                 "apply_errors_total",
-                "Failed writes of objects that the operator makes",
+                "Failed writes of objects that the operator creates",
                 &["kind"],
             )?,
             events: registrar.counters("events_total", "Published Events by type", &["type"])?,

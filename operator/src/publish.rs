@@ -1,6 +1,6 @@
 //! Publishes one Gateway: its configuration, and the objects that run its pods. Client required.
 //!
-//! The order is the guarantee: parts first, then the right to read them, then the index, which makes the
+//! The order is the guarantee: parts first, then permission to read them, then the index, which makes the
 //! revision valid; old parts are deleted last, when no pod can need them any more. A step that fails ends the
 //! attempt, so that an index never names a part that does not exist.
 

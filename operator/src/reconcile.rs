@@ -19,10 +19,10 @@ use reconciler::{Outcome, retry_after};
 /// A pass waits this long after a change for further ones, and takes them together.
 const DEBOUNCE: Duration = Duration::from_millis(10);
 
-/// How long a change can wait that only concerns a status: nobody is served differently.
+/// How long a change of a status alone waits: it does not change what is served.
 const STATUS_DELAY: Duration = Duration::from_millis(500);
 
-/// Longest time between two passes. A pass also repairs what no event told of.
+/// Longest time between two passes. A pass also repairs what changed without an event.
 const RESYNC_INTERVAL: Duration = Duration::from_secs(180);
 
 /// How long a pass may go on when the operator stops: the next leader waits for the Lease.

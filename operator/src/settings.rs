@@ -18,7 +18,7 @@ pub struct Settings {
     #[arg(long, env = "POD_NAMESPACE")]
     pub namespace: Option<String>,
 
-    /// Namespaces to watch, separated by commas; rights in these are enough. Default: all.
+    /// Namespaces to watch, separated by commas; permissions in these are enough. Default: all.
     #[arg(long, value_delimiter = ',', env = "TIDEGATE_WATCH_NAMESPACES")]
     pub watch_namespaces: Vec<String>,
 

@@ -184,7 +184,7 @@ fn existing<K: Resource>(store: &Store<K>) -> Vec<Arc<K>> {
         .collect()
 }
 
-/// Labels of namespaces. With rights in some namespaces only, the one label is known that follows from the
+/// Labels of namespaces. With permissions in some namespaces only, the one label is known that follows from the
 /// name.
 fn namespace_labels(
     cache: &Cache,

@@ -1,7 +1,7 @@
 //! Everything that the operator knows of the cluster: one watch per kind fills one in-memory cache, and
 //! the few Secrets and ConfigMaps that objects name are read one by one. Client required.
 //!
-//! Nothing is decided here. What is watched, and which rights that needs, is written at each watch.
+//! Nothing is decided here. What is watched, and which permissions that needs, is written at each watch.
 
 mod ack;
 mod cache;

@@ -1,8 +1,8 @@
 //! The work queue: what a pass leaves to be written besides configurations, which are statuses with their
 //! Events, subscription keys, and the deletion of stale Leases. Client required by the worker.
 //!
-//! Every pass replaces the whole queue, so that only what is true now is written, and no configuration waits
-//! for 50,000 statuses.
+//! Every pass replaces the whole queue, so that nothing outdated is written, and no configuration waits for
+//! 50,000 statuses.
 
 mod subscription_keys;
 mod worker;
@@ -27,8 +27,8 @@ use crate::write::WriteError;
 
 pub(crate) use worker::Worker;
 
-/// The status of a Gateway names the revision, which every change of what it serves raises. It is written at
-/// most this often, each time with the latest one.
+/// The status of a Gateway shows its revision, which rises with every change of what it serves. It is written
+/// at most this often, each time with the latest revision.
 const GATEWAY_STATUS_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What a task is about. There is one task per key at a time. In order of urgency.

@@ -16,7 +16,7 @@ pub(super) fn service_account(target: &Target<'_>) -> Manifest {
     target.manifest(OwnedKind::ServiceAccount, &account)
 }
 
-/// The Secrets and Leases that a Gateway's pods have rights on.
+/// The Secrets and Leases that a Gateway's pods have permissions on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PodAccess<'a> {
     /// Secrets with secret data.
@@ -28,7 +28,7 @@ pub(crate) struct PodAccess<'a> {
 /// Rights to read the ConfigMaps of the namespace and exactly the Gateway's own Secrets, and to write the
 /// Leases of its own pods.
 ///
-/// RBAC cannot narrow the first further: a watch by label needs the right on all ConfigMaps of the namespace.
+/// RBAC cannot narrow the first further: a watch by label needs permission on all ConfigMaps of the namespace.
 /// The Leases are named one by one, because a namespace has other Leases too: those of other Gateways' pods,
 /// and those of leader elections. `create` can be limited to names as well: server-side apply asks for it with
 /// the name.

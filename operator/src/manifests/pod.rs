@@ -155,7 +155,7 @@ fn volumes(target: &Target<'_>) -> Vec<Volume> {
     volumes
 }
 
-/// The kubelet reads the Secret and updates the file; the pod itself has no right on it. Optional, because no
+/// The kubelet reads the Secret and updates the file; the pod itself has no permission on it. Optional, because no
 /// handshake needs it: a pod starts even while the token is being replaced.
 fn admin_volume(gateway: &str) -> Volume {
     Volume {
@@ -176,7 +176,7 @@ fn admin_volume(gateway: &str) -> Volume {
 }
 
 /// The kubelet requests the token, binds it to the pod and renews it in time: neither the operator nor the
-/// gateway needs a right for that.
+/// gateway needs a permission for that.
 fn token(audience: &str) -> VolumeProjection {
     VolumeProjection {
         service_account_token: Some(ServiceAccountTokenProjection {

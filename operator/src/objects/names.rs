@@ -56,7 +56,7 @@ pub(crate) fn metadata(
 }
 
 /// The reference that makes garbage collection delete what belongs to `owner`. It does not block the
-/// deletion of the owner, which would need rights on its finalizers.
+/// deletion of the owner, which would need permissions on its finalizers.
 pub(crate) fn owner_of<K: Resource<DynamicType = ()>>(owner: &K) -> OwnerReference {
     OwnerReference {
         api_version: K::api_version(&()).into_owned(),

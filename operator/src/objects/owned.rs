@@ -208,7 +208,7 @@ fn digest_data(kind: OwnedKind, body: &mut Value) {
     }
 }
 
-/// Hash of the decoded bytes, as for a ConfigMap; of text that is not base64 nothing, which equals no hash.
+/// Hash of the decoded bytes, as for a ConfigMap. Empty for text that is not base64: that equals no hash.
 fn hash_of_base64(text: &str) -> String {
     match base64::engine::general_purpose::STANDARD.decode(text) {
         Ok(bytes) => short_hash(&bytes),

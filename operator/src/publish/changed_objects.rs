@@ -8,7 +8,7 @@ use tidegate_config::{GatewayConfig, ObjectKey, SecretData};
 use crate::objects::{CustomKind, ObjectRef};
 
 /// Objects that were added, changed or removed. Changed secret data counts as a change of the Gateway, because
-/// no record says which objects use it.
+/// it is not recorded which objects use it.
 pub(crate) fn changed_objects(
     (old, old_secret_data): (&GatewayConfig, &SecretData),
     (new, new_secret_data): (&GatewayConfig, &SecretData),

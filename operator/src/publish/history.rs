@@ -14,7 +14,7 @@ use crate::snapshot::Pods;
 /// Changes that some live pod may not have.
 #[derive(Debug)]
 pub(crate) struct History {
-    /// Nothing is known of the revisions below: a pod with one of them has no object for sure.
+    /// Nothing is known of the revisions below: a pod with one of them may have no object's latest version.
     floor: u64,
     changes: BTreeMap<u64, Change>,
 }

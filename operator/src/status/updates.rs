@@ -33,7 +33,7 @@ pub(crate) struct StatusInputs<'a> {
     pub(crate) published: &'a BTreeMap<ObjectKey, Option<Published>>,
 }
 
-/// The statuses that differ from what they should be, but for those of unreadable objects.
+/// The statuses that have to be written, except those of unreadable objects.
 pub(crate) fn status_updates(inputs: &StatusInputs<'_>) -> BTreeMap<ObjectRef, StatusUpdate> {
     let now = Time(k8s_openapi::jiff::Timestamp::now());
     let unreadable = inputs.snapshot.unreadable.iter();

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 pub(crate) enum Urgency {
     /// No pass would act on it.
     Never,
-    /// Only a status changed. It may be wrong now, but nobody is served differently, so it can wait.
+    /// Only a status changed. It may have to be corrected, but that can wait: it does not change what is served.
     Soon,
     /// Something changed that decides what is served.
     Now,

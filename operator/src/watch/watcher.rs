@@ -43,9 +43,9 @@ const MAX_BACKOFF: Duration = Duration::from_secs(5);
 /// The namespaces of a watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum WatchScope {
-    /// All of them, with cluster-wide rights.
+    /// All of them, with cluster-wide permissions.
     Cluster,
-    /// One, with rights in that namespace.
+    /// One, with permissions in that namespace.
     Namespace(String),
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn spawn_watches(
         let api: Api<PartialObjectMeta<Pod>> = scope.api(client.clone());
         watches.spawn("Pod", api, GatewayPods, LABEL_GATEWAY);
     }
-    // With rights in some namespaces only, Namespaces cannot be read; a selector then sees the one label
+    // With permissions in some namespaces only, Namespaces cannot be read; a selector then sees the one label
     // that follows from the name.
     if scopes.contains(&WatchScope::Cluster) {
         let api: Api<PartialObjectMeta<Namespace>> = cluster_api(client.clone());
@@ -156,7 +156,7 @@ impl Watches<'_> {
         self.spawn(&kind, api, CustomObjects::<K>(PhantomData), "");
     }
 
-    /// RBAC cannot grant metadata alone, so these watches need the right to read all Secrets and ConfigMaps
+    /// RBAC cannot grant metadata alone, so these watches need permission to read all Secrets and ConfigMaps
     /// of the namespaces. The content is read only of those that an object names.
     fn secrets_and_config_maps(&self) {
         let client = self.client.clone();
