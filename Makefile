@@ -52,7 +52,7 @@ bench: ## Measures Tidegate beside nginx, HAProxy and Envoy; QUICK=1 for a short
 doc: ## Builds the documentation of the crates; a broken link is an error.
 	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --workspace --no-deps
 
-crds: ## Writes crds/, and the chart's copy, from the types in api/.
+crds: ## Writes crds/, its copy in the chart, and api/schemas/ from the types in api/.
 	cargo run $(CARGO_FLAGS) -p tidegate-api --bin crdgen
 	charts/sync-crds.sh
 

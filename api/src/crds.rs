@@ -42,6 +42,21 @@ impl Crd {
         format!("{}.yaml", self.kind.to_lowercase())
     }
 
+    /// Name of its file in `api/schemas/`.
+    pub fn schema_file_name(&self) -> String {
+        format!("{}.json", self.kind.to_lowercase())
+    }
+
+    /// Content of its file in `api/schemas/`: the schema without descriptions, which checks do not need.
+    pub fn schema_json(&self) -> String {
+        let mut schema = self.schema().clone();
+        drop_descriptions(&mut schema);
+        let text = serde_json::to_string_pretty(&schema).expect("a schema has text keys only");
+        // Short lines for diffs, without indentation: it would be three quarters of the file.
+        let lines: Vec<_> = text.lines().map(str::trim_start).collect();
+        lines.join("\n") + "\n"
+    }
+
     /// Content of its file in `crds/`.
     pub fn yaml(&self) -> String {
         let body = serde_saphyr::to_string(&self.json).expect("JSON values can be written as YAML");
@@ -58,6 +73,18 @@ pub fn crds() -> Vec<Crd> {
         Crd::of::<Subscription>(),
         Crd::of::<WebSocketApi>(),
     ]
+}
+
+/// A field of this name has an object there.
+fn drop_descriptions(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            map.retain(|name, value| name != "description" || !value.is_string());
+            map.values_mut().for_each(drop_descriptions);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_descriptions),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// Removes what the API server does not want.

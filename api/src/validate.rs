@@ -4,18 +4,32 @@
 //! decided here.
 
 mod metadata;
+mod rules;
 mod structural;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::OnceLock;
 
-use kube::core::cel::{self, CompiledSchema, compile_schema};
+use kube::core::cel;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{
-    API_VERSION, Crd, GROUP, Gateway, PolicyFragment, Product, Subscription, WebSocketApi, crds,
-};
+use self::rules::Rules;
+use self::structural::Normalized;
+use crate::{API_VERSION, GROUP, Gateway, PolicyFragment, Product, Subscription, WebSocketApi};
+
+/// The schema of a kind as `crdgen` writes it. To derive it from the type takes a hundred times as long as to
+/// parse it.
+macro_rules! kind {
+    ($file:literal, $type:ty) => {
+        Kind {
+            text: include_str!(concat!("../schemas/", $file, ".json")),
+            read: read::<$type>,
+            compiled: OnceLock::new(),
+        }
+    };
+}
 
 /// Something that must be changed before the API server takes a document.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,18 +68,25 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Checks documents of Tidegate's kinds.
+/// Checks documents of Tidegate's kinds. Compiles what the documents need, once: keep it for many documents.
 pub struct Validator {
-    kinds: BTreeMap<String, Kind>,
-    rules: cel::Validator,
+    kinds: BTreeMap<&'static str, Kind>,
+    evaluator: cel::Validator,
+}
+
+/// One kind, before it is needed.
+struct Kind {
+    /// Its schema as JSON.
+    text: &'static str,
+    read: fn(Value) -> Result<(), serde_json::Error>,
+    compiled: OnceLock<Compiled>,
 }
 
 /// What one kind is checked against.
-struct Kind {
+struct Compiled {
     schema: Value,
     constraints: jsonschema::Validator,
-    rules: CompiledSchema,
-    read: fn(Value) -> Result<(), serde_json::Error>,
+    rules: Rules,
 }
 
 impl Default for Validator {
@@ -75,14 +96,17 @@ impl Default for Validator {
 }
 
 impl Validator {
-    /// Compiles all schemas and rules; keep it for many documents.
+    /// Has compiled nothing yet.
     pub fn new() -> Self {
         Self {
-            kinds: crds()
-                .iter()
-                .map(|crd| (crd.kind.clone(), Kind::of(crd)))
-                .collect(),
-            rules: cel::Validator::new(),
+            kinds: BTreeMap::from([
+                ("Gateway", kind!("gateway", Gateway)),
+                ("PolicyFragment", kind!("policyfragment", PolicyFragment)),
+                ("Product", kind!("product", Product)),
+                ("Subscription", kind!("subscription", Subscription)),
+                ("WebSocketApi", kind!("websocketapi", WebSocketApi)),
+            ]),
+            evaluator: cel::Validator::new(),
         }
     }
 
@@ -104,9 +128,9 @@ impl Validator {
             return vec![Finding::new("apiVersion", format!("must be {API_VERSION}"))];
         }
         match self.kinds.get(kind) {
-            Some(kind) => kind.validate(document, before, &self.rules),
+            Some(kind) => kind.validate(document, before, &self.evaluator),
             None => {
-                let known: Vec<_> = self.kinds.keys().map(String::as_str).collect();
+                let known: Vec<_> = self.kinds.keys().copied().collect();
                 let message = format!("\"{kind}\" is none of {}", known.join(", "));
                 vec![Finding::new("kind", message)]
             }
@@ -119,72 +143,74 @@ impl Validator {
             .kinds
             .get(document["kind"].as_str().unwrap_or_default())
         {
-            Some(kind) => structural::normalize(&kind.schema, &without_status(document)).value,
+            Some(kind) => kind.compiled().normalize(document).value,
             None => document.clone(),
         }
     }
 }
 
 impl Kind {
-    fn of(crd: &Crd) -> Self {
-        let schema = crd.schema().clone();
-        let constraints = jsonschema::options()
-            .should_validate_formats(true)
-            .build(&structural::to_json_schema(&schema))
-            .expect("a generated schema is a valid schema: a test builds them all");
-        let read = match crd.kind.as_str() {
-            "Gateway" => read::<Gateway>,
-            "PolicyFragment" => read::<PolicyFragment>,
-            "Product" => read::<Product>,
-            "Subscription" => read::<Subscription>,
-            _ => read::<WebSocketApi>,
-        };
-        Self {
-            rules: compile_schema(&schema),
-            schema,
-            constraints,
-            read,
-        }
+    fn compiled(&self) -> &Compiled {
+        self.compiled.get_or_init(|| Compiled::of(self.text))
     }
 
-    /// Each step assumes that the ones before found nothing, as in the API server: rules on values
-    /// of the wrong type would only repeat the same complaint in worse words.
     fn validate(
         &self,
         document: &Value,
         before: Option<&Value>,
-        rules: &cel::Validator,
+        evaluator: &cel::Validator,
     ) -> Vec<Finding> {
-        let normalized = structural::normalize(&self.schema, &without_status(document));
-        let mut findings = normalized.findings;
-        findings.extend(metadata::check(&normalized.value["metadata"]));
-        findings.extend(
-            self.constraints
-                .iter_errors(&normalized.value)
-                .map(constraint),
-        );
-        if findings.is_empty() {
-            let before = before
-                .map(|before| structural::normalize(&self.schema, &without_status(before)).value);
-            let result = rules.validate_compiled(&self.rules, &normalized.value, before.as_ref());
-            let errors = result
-                .err()
-                .map(cel::ValidationErrors::into_vec)
-                .unwrap_or_default();
-            findings.extend(
-                errors
-                    .into_iter()
-                    .map(|e| Finding::new(e.field_path, e.message)),
-            );
-        }
+        let (value, mut findings) = self.compiled().check(document, before, evaluator);
         if findings.is_empty()
-            && let Err(error) = (self.read)(normalized.value)
+            && let Err(error) = (self.read)(value)
         {
             findings.push(Finding::new("", error.to_string()));
         }
         findings.sort();
         findings.dedup();
         findings
+    }
+}
+
+impl Compiled {
+    fn of(text: &str) -> Self {
+        let schema: Value = serde_json::from_str(text).expect("a generated schema is JSON");
+        let constraints = jsonschema::options()
+            .should_validate_formats(true)
+            .build(&structural::to_json_schema(&schema))
+            .expect("a generated schema is a valid schema: a test builds them all");
+        Self {
+            rules: Rules::new(&schema),
+            schema,
+            constraints,
+        }
+    }
+
+    /// The document with defaults, and what is wrong with it. Each step assumes that the ones before found
+    /// nothing, as in the API server: rules on values of the wrong type would only repeat the same complaint
+    /// in worse words.
+    fn check(
+        &self,
+        document: &Value,
+        before: Option<&Value>,
+        evaluator: &cel::Validator,
+    ) -> (Value, Vec<Finding>) {
+        let Normalized {
+            value,
+            mut findings,
+        } = self.normalize(document);
+        findings.extend(metadata::check(&value["metadata"]));
+        findings.extend(self.constraints.iter_errors(&value).map(constraint));
+        if findings.is_empty() {
+            let before = before.map(|before| self.normalize(before).value);
+            let (schema, before) = (&self.schema, before.as_ref());
+            findings.extend(self.rules.check(schema, evaluator, &value, before));
+        }
+        (value, findings)
+    }
+
+    fn normalize(&self, document: &Value) -> Normalized {
+        structural::normalize(&self.schema, &without_status(document))
     }
 }
 

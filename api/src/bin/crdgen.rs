@@ -1,13 +1,16 @@
-//! Writes `crds/*.yaml`.
+//! Writes `crds/*.yaml`, and `api/schemas/*.json` for `tidegate validate`.
 
 use std::path::PathBuf;
 use std::{fs, io};
 
 fn main() -> io::Result<()> {
-    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../crds");
-    fs::create_dir_all(&directory)?;
+    let api = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let (crds, schemas) = (api.join("../crds"), api.join("schemas"));
+    fs::create_dir_all(&crds)?;
+    fs::create_dir_all(&schemas)?;
     for crd in tidegate_api::crds() {
-        fs::write(directory.join(crd.file_name()), crd.yaml())?;
+        fs::write(crds.join(crd.file_name()), crd.yaml())?;
+        fs::write(schemas.join(crd.schema_file_name()), crd.schema_json())?;
     }
     Ok(())
 }

@@ -4,16 +4,22 @@ use super::*;
 
 #[test]
 fn checked_in_files_are_what_the_types_say() {
+    let api = Path::new(env!("CARGO_MANIFEST_DIR"));
     for crd in crds() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../crds")
-            .join(crd.file_name());
-        let found = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            found == crd.yaml(),
-            "{} differs from the types: run `cargo run -p tidegate-api --bin crdgen`",
-            path.display()
-        );
+        for (path, wanted) in [
+            (api.join("../crds").join(crd.file_name()), crd.yaml()),
+            (
+                api.join("schemas").join(crd.schema_file_name()),
+                crd.schema_json(),
+            ),
+        ] {
+            let found = std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(
+                found == wanted,
+                "{} differs from the types: run `cargo run -p tidegate-api --bin crdgen`",
+                path.display()
+            );
+        }
     }
 }
 
