@@ -1,5 +1,5 @@
-//! The token of the admin servers that `tidegate run` starts: made once, kept in the state directory,
-//! where `tidegate explain` finds it.
+//! The token of the admin servers that `tidegate run` starts. It is generated once and kept in the state
+//! directory, where `tidegate explain` finds it.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write as _};
@@ -9,30 +9,34 @@ use std::path::{Path, PathBuf};
 /// Only its owner reads it.
 const MODE: u32 = 0o600;
 
-/// Why there is no token.
+/// The token could not be read or saved.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to keep the token of the admin server in {}", path.display())]
+#[error("failed to save the token of the admin server in {}", path.display())]
 pub struct TokenError {
     path: PathBuf,
     #[source]
     source: io::Error,
 }
 
-/// Where it is in a state directory.
+/// The file with the token in a state directory.
 pub fn path(state_dir: &Path) -> PathBuf {
     state_dir.join("admin-token")
 }
 
-/// The file with the token; it is made when it is not there. Delete it to get another one.
+/// The file with the token. Creates the file if it is missing; delete it to get another token.
+///
+/// # Errors
+///
+/// When the file can be neither read nor written.
 pub fn ensure(state_dir: &Path) -> Result<PathBuf, TokenError> {
     let path = path(state_dir);
-    match keep(state_dir, &path) {
+    match create(state_dir, &path) {
         Ok(()) => Ok(path),
         Err(source) => Err(TokenError { path, source }),
     }
 }
 
-fn keep(state_dir: &Path, path: &Path) -> io::Result<()> {
+fn create(state_dir: &Path, path: &Path) -> io::Result<()> {
     match fs::read_to_string(path) {
         Ok(text) if !text.trim().is_empty() => {
             return fs::set_permissions(path, Permissions::from_mode(MODE));
@@ -50,7 +54,7 @@ fn keep(state_dir: &Path, path: &Path) -> io::Result<()> {
         .mode(MODE)
         .open(path);
     match new {
-        // 256 random bits: nobody guesses them.
+        // 256 random bits.
         Ok(mut file) => writeln!(file, "{}", hex::encode(rand::random::<[u8; 32]>())),
         // Another process was quicker.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -63,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_token_is_made_once_for_its_owner_only() {
+    fn the_token_is_generated_once_and_only_its_owner_reads_it() {
         let directory = tempfile::tempdir().unwrap();
         let state = directory.path().join("deep").join("state");
         let path = ensure(&state).unwrap();
@@ -85,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_cannot_be_written_is_told() {
+    fn a_directory_that_cannot_be_written_is_an_error() {
         let error = ensure(Path::new("/dev/null/state")).unwrap_err();
         assert!(
             error.to_string().contains("/dev/null/state/admin-token"),

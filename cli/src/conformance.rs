@@ -1,14 +1,14 @@
-//! `tidegate conformance`: does a gateway behave as documented?
+//! `tidegate conformance`: checks that a gateway behaves as documented.
 //!
-//! The cases lie in `conformance/`. `case` and `suite` read them, `manifests` says what must be
-//! served for them, `play` does what a client does against a gateway whose backend is `recorder`,
-//! `check` and `reasons` compare, `report` tells.
+//! The cases are in `conformance/`. `case` and `suite` read them, `manifests` makes the objects that the
+//! gateway must serve, `play` is the client, `recorder` is the backend, `check` and `reasons` compare, and
+//! `report` prints.
 
 pub mod case;
 mod check;
+pub mod client;
 pub mod frame;
 pub mod manifests;
-pub mod play;
 mod reasons;
 pub mod recorder;
 mod refused;
@@ -29,20 +29,20 @@ use futures::StreamExt as _;
 use url::Url;
 
 use self::case::{Case, Chapter};
+use self::client::{TestBed, run_case};
 use self::manifests::{Target, manifests, of_case};
-use self::play::{Stage, play};
 use self::recorder::Recorder;
-use self::report::{Format, Outcome, Verdict, render};
-use self::suite::{Places, cases, load};
-use crate::connect::trust;
+use self::report::{CaseResult, Format, Outcome, render};
+use self::suite::{Parameters, cases, load};
+use crate::connect::tls_config;
 use crate::manifest::to_yaml;
 use crate::run::say;
 
-/// What the Gateway of the cases is called.
+/// Default name of the Gateway.
 const GATEWAY: &str = "conformance";
 
-/// Cases at the same time: enough that waiting cases cost nothing, few enough for a small gateway.
-const AT_ONCE: usize = 16;
+/// Cases that run at the same time: many, because some wait, and few enough for a small gateway.
+const CONCURRENCY: usize = 16;
 
 /// Checks that a running gateway behaves as documented.
 #[derive(Debug, Args)]
@@ -57,9 +57,9 @@ enum Command {
     Run(Box<RunArgs>),
 }
 
-/// Prints what the gateway must serve before `run`: a Gateway and the objects of all cases.
+/// Prints the objects that the gateway must serve before `run`: a Gateway and the objects of all cases.
 ///
-/// Apply it in a namespace of its own and delete that afterwards: the keys in it are public.
+/// Apply them in a namespace of their own, and delete that namespace afterwards: their keys are public.
 #[derive(Debug, Args)]
 pub struct ManifestsArgs {
     #[command(flatten)]
@@ -67,71 +67,71 @@ pub struct ManifestsArgs {
     /// Name of the Gateway.
     #[arg(long, default_value = GATEWAY)]
     name: String,
-    /// Port of its listener.
+    /// Port of the plain listener.
     #[arg(long, default_value_t = 8080)]
     port: u16,
-    /// Port of its listener for TLS.
+    /// Port of the TLS listener.
     #[arg(long, default_value_t = 8443)]
     tls_port: u16,
-    /// You run the gateway's process, not the operator.
+    /// Set managed: false on the Gateway: you run the gateway's process, not the operator.
     #[arg(long)]
     unmanaged: bool,
-    /// Only the objects of this case, also of one whose objects must be refused.
+    /// Print the objects of this case only. Prints objects that must be rejected too.
     #[arg(long, value_name = "NAME")]
     case: Option<String>,
 }
 
-/// Plays the cases against a gateway that serves the manifests, and reports.
+/// Runs the cases against a gateway that serves the manifests, and prints a report.
 ///
-/// Brings the backend, the services and the issuer of tokens that the manifests name. Exit status:
-/// 0 all passed, 1 something failed, 2 bad arguments or no gateway.
+/// Starts the backend, the HTTP services and the token issuer that the manifests refer to. Exit status: 0
+/// when all cases passed, 1 when a case failed, 2 for bad arguments or when there is no gateway.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The gateway: ws://HOST:PORT or wss://HOST:PORT.
+    /// URL of the gateway: ws://HOST:PORT or wss://HOST:PORT.
     #[arg(long, value_name = "URL")]
     gateway: Url,
-    /// Its listener for TLS, wss://HOST:PORT: cases about TLS are then played, too.
+    /// URL of its TLS listener: wss://HOST:PORT. Without it, cases about TLS are skipped.
     #[arg(long, value_name = "URL")]
     secure_gateway: Option<Url>,
-    /// Admin address of its only pod: reasons are then compared, too.
+    /// Address of the admin server of its only pod. Without it, reasons are not checked.
     #[arg(long, value_name = "ADDRESS:PORT")]
     admin: Option<SocketAddr>,
     #[command(flatten)]
     backend: BackendArgs,
-    /// Address on which the backend listens.
+    /// Address that the backend binds.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED), value_name = "ADDRESS")]
     bind_address: IpAddr,
-    /// Namespace in which the manifests were applied.
+    /// Namespace where the manifests were applied.
     #[arg(long, default_value = "default")]
     namespace: String,
-    /// Certificates of authorities (PEM) to trust; needed for wss://.
+    /// File with CA certificates (PEM) to trust. Required for wss://.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// Only cases whose name has this text.
+    /// Run only cases whose name contains this text.
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
-    /// How to report.
+    /// Format of the report.
     #[arg(long, short, value_enum, default_value = "table")]
     output: Format,
 }
 
-/// Where gateways reach the backend that `run` brings along.
+/// Where gateways reach the backend that `run` starts.
 #[derive(Debug, Args)]
 struct BackendArgs {
-    /// Name or address by which gateways reach this machine.
+    /// Host name or address at which gateways reach this machine.
     #[arg(long, value_name = "HOST")]
     backend_host: String,
     /// Port of the backend.
     #[arg(long, default_value_t = 9100, value_name = "PORT")]
     backend_port: u16,
-    /// Port of the backend for TLS.
+    /// TLS port of the backend.
     #[arg(long, default_value_t = 9101, value_name = "PORT")]
     backend_tls_port: u16,
 }
 
 impl BackendArgs {
-    fn places(&self, gateway: &str) -> Places {
-        Places {
+    fn parameters(&self, gateway: &str) -> Parameters {
+        Parameters {
             gateway: gateway.to_owned(),
             host: self.backend_host.clone(),
             port: self.backend_port,
@@ -140,7 +140,11 @@ impl BackendArgs {
     }
 }
 
-/// Does what is asked; the exit status.
+/// Runs the command and returns the exit status.
+///
+/// # Errors
+///
+/// When the arguments are bad, the backend cannot start, or there is no gateway.
 pub async fn conformance(args: &ConformanceArgs) -> anyhow::Result<u8> {
     match &args.command {
         Command::Manifests(args) => print_manifests(args).map(|()| 0),
@@ -149,7 +153,7 @@ pub async fn conformance(args: &ConformanceArgs) -> anyhow::Result<u8> {
 }
 
 fn print_manifests(args: &ManifestsArgs) -> anyhow::Result<()> {
-    let chapters = load(&args.backend.places(&args.name))?;
+    let chapters = load(&args.backend.parameters(&args.name))?;
     let target = Target {
         gateway: args.name.clone(),
         port: args.port,
@@ -160,7 +164,7 @@ fn print_manifests(args: &ManifestsArgs) -> anyhow::Result<()> {
         None => manifests(cases(&chapters).map(|(_, case)| case), &target),
         Some(name) => {
             let mut named = cases(&chapters).filter(|(_, case)| case.name == *name);
-            let (_, case) = named.next().context("there is no case of this name")?;
+            let (_, case) = named.next().context("there is no case with this name")?;
             of_case(case, &target)
         }
     };
@@ -169,69 +173,77 @@ fn print_manifests(args: &ManifestsArgs) -> anyhow::Result<()> {
 }
 
 async fn run(args: &RunArgs) -> anyhow::Result<u8> {
-    let chapters = load(&args.backend.places(GATEWAY))?;
+    let chapters = load(&args.backend.parameters(GATEWAY))?;
     let backend = &args.backend;
     let (port, tls_port) = (backend.backend_port, backend.backend_tls_port);
     let recorder = Recorder::start(args.bind_address, port, tls_port).await?;
     let tls = match args.gateway.scheme() {
         "ws" => None,
-        "wss" => Some(trust(args.ca.as_deref().context("wss:// needs --ca")?)?),
-        other => anyhow::bail!("--gateway is ws:// or wss://, not {other}://"),
+        "wss" => Some(tls_config(
+            args.ca.as_deref().context("wss:// requires --ca")?,
+        )?),
+        other => anyhow::bail!("--gateway must be ws:// or wss://, not {other}://"),
     };
-    let stage = Stage {
+    let test_bed = TestBed {
         gateway: args.gateway.clone(),
         secure: args.secure_gateway.clone(),
         tls,
         recorder: Arc::new(recorder),
         run: rand::random(),
     };
-    let against = Against {
-        stage,
+    let subject = Subject {
+        test_bed,
         admin: args.admin,
         namespace: args.namespace.clone(),
     };
-    let outcomes = report(&chapters, &against, &args.only).await?;
+    let outcomes = report(&chapters, &subject, &args.only).await?;
     say(render(&outcomes, args.output)?.trim_end());
-    let failed = outcomes.iter().any(|o| o.result == Verdict::Failed);
+    let failed = outcomes.iter().any(|o| o.result == CaseResult::Failed);
     Ok(u8::from(failed))
 }
 
-/// What to play against.
-pub struct Against {
+/// The gateway under test.
+pub struct Subject {
     /// The gateway.
-    pub stage: Stage,
-    /// Where it tells its metrics; `None`: reasons are not compared.
+    pub test_bed: TestBed,
+    /// Its admin server; `None`: reasons are not checked.
     pub admin: Option<SocketAddr>,
     /// Namespace of the cases' APIs.
     pub namespace: String,
 }
 
-/// Plays all cases whose name has a text; what came of each, in the suite's order.
+/// Runs all cases whose name contains a text. Outcomes are in the order of the suite.
+///
+/// # Errors
+///
+/// When the metrics cannot be read.
 pub async fn report(
     chapters: &[Chapter],
-    against: &Against,
+    subject: &Subject,
     only: &str,
 ) -> anyhow::Result<Vec<Outcome>> {
     let chosen: Vec<_> = cases(chapters)
         .filter(|(_, case)| case.name.contains(only))
         .collect();
-    let before = match against.admin {
-        Some(admin) => reasons::counted(admin).await.context("no metrics")?,
+    let before = match subject.admin {
+        Some(admin) => reasons::counted(admin)
+            .await
+            .context("failed to read metrics")?,
         None => Default::default(),
     };
     let (chosen, skipped): (Vec<_>, Vec<_>) = chosen
         .into_iter()
-        .partition(|(_, case)| against.stage.secure.is_some() || !case.needs_tls());
-    let plays = chosen.iter().map(|(_, case)| one(&against.stage, case));
-    let mut found: BTreeMap<&str, Vec<String>> = futures::stream::iter(plays)
-        .buffer_unordered(AT_ONCE)
+        .partition(|(_, case)| subject.test_bed.secure.is_some() || !case.needs_tls());
+    let runs = chosen.iter().map(|(_, case)| one(&subject.test_bed, case));
+    let mut found: BTreeMap<&str, Vec<String>> = futures::stream::iter(runs)
+        .buffer_unordered(CONCURRENCY)
         .collect()
         .await;
-    if let Some(admin) = against.admin {
+    if let Some(admin) = subject.admin {
         let all: Vec<&Case> = chosen.iter().map(|(_, case)| *case).collect();
-        let after = reasons::settled(admin, &all, &against.namespace, &before).await?;
+        let after = reasons::settled(admin, &all, &subject.namespace, &before).await?;
         for case in all {
-            let more = reasons::differences(case, &against.namespace, &before, &after);
+            let more = reasons::differences(case, &subject.namespace, &before, &after);
             found.entry(&case.name).or_default().extend(more);
         }
     }
@@ -244,10 +256,10 @@ pub async fn report(
     Ok(outcomes)
 }
 
-async fn one<'a>(stage: &Stage, case: &'a Case) -> (&'a str, Vec<String>) {
+async fn one<'a>(test_bed: &TestBed, case: &'a Case) -> (&'a str, Vec<String>) {
     let differences = match &case.refused {
         Some(text) => refused::differences(case, text),
-        None => play(stage, case).await,
+        None => run_case(test_bed, case).await,
     };
     (&case.name, differences)
 }

@@ -1,4 +1,4 @@
-//! `tidegate connect`: an interactive client that shows messages, closes and refusals.
+//! `tidegate connect`: an interactive client that prints messages, Closes and refusals.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -16,14 +16,14 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 
-/// How a conversation ended; the exit status of the program.
+/// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Closed with 1000 or by us: 0.
+    /// Closed with code 1000, without a code, or by this client.
     Closed,
-    /// The handshake was refused: 1.
+    /// The handshake was refused.
     Refused,
-    /// Closed by the other side with another code, or lost: 3.
+    /// Closed by the server with another code, or lost.
     ClosedByPeer,
 }
 
@@ -38,40 +38,44 @@ impl Ending {
     }
 }
 
-/// Opens a WebSocket, sends lines from standard input, shows what comes back.
+/// Opens a WebSocket, sends each line of standard input, and prints what the server sends.
 ///
-/// Exit status: 0 closed normally, 1 handshake refused, 2 bad arguments or no connection,
-/// 3 closed by the other side with a code other than 1000, or lost.
+/// Exit status: 0 when closed normally, 1 when the handshake was refused, 2 for bad arguments or when there
+/// is no connection, 3 when the server closed with a code other than 1000 or the connection was lost.
 #[derive(Debug, Args)]
 pub struct ConnectArgs {
-    /// ws:// or wss:// URL.
+    /// URL with ws:// or wss://.
     pub url: String,
-    /// Subscription key, sent in the header Ocp-Apim-Subscription-Key.
+    /// Subscription key. It is sent in the header Ocp-Apim-Subscription-Key.
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
-    /// Header to send, for example --header 'Authorization: Bearer x'; may be repeated.
+    /// Header to send, for example --header 'Authorization: Bearer x'. Repeat it for more.
     #[arg(long = "header", value_name = "NAME: VALUE")]
     pub headers: Vec<String>,
-    /// Subprotocol to offer; may be repeated.
+    /// Subprotocol to offer. Repeat it for more.
     #[arg(long = "subprotocol", value_name = "NAME")]
     pub subprotocols: Vec<String>,
-    /// Certificates of authorities (PEM) to trust instead of the system's.
+    /// File with CA certificates (PEM) to trust instead of the system's.
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
-    /// Message to send instead of reading standard input; may be repeated. Ends after as many
-    /// answers.
+    /// Message to send instead of standard input. Repeat it for more. The client closes after as many
+    /// messages from the server.
     #[arg(long = "text", value_name = "MESSAGE")]
     pub texts: Vec<String>,
-    /// Send messages as binary.
+    /// Send binary messages instead of text messages.
     #[arg(long)]
     pub binary: bool,
 }
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// Runs the client until either side ends it.
+/// Runs the client until either side closes.
+///
+/// # Errors
+///
+/// When the arguments are bad, there is no connection, or standard input cannot be read.
 pub async fn connect(args: &ConnectArgs) -> anyhow::Result<Ending> {
-    let connector = args.ca.as_deref().map(trusting).transpose()?;
+    let connector = args.ca.as_deref().map(connector).transpose()?;
     let opened =
         tokio_tungstenite::connect_async_tls_with_config(request(args)?, None, true, connector);
     let socket = match opened.await {
@@ -83,7 +87,9 @@ pub async fn connect(args: &ConnectArgs) -> anyhow::Result<Ending> {
             show_refusal(&response);
             return Ok(Ending::Refused);
         }
-        Err(error) => return Err(error).with_context(|| format!("cannot open {}", args.url)),
+        Err(error) => {
+            return Err(error).with_context(|| format!("failed to connect to {}", args.url));
+        }
     };
     if args.texts.is_empty() {
         interactive(socket, args.binary).await
@@ -93,7 +99,11 @@ pub async fn connect(args: &ConnectArgs) -> anyhow::Result<Ending> {
 }
 
 fn request(args: &ConnectArgs) -> anyhow::Result<Request<()>> {
-    let mut request = args.url.as_str().into_client_request().context("bad URL")?;
+    let mut request = args
+        .url
+        .as_str()
+        .into_client_request()
+        .context("the URL is not valid")?;
     let headers = request.headers_mut();
     for line in &args.headers {
         let Some((name, value)) = line.split_once(':') else {
@@ -103,11 +113,13 @@ fn request(args: &ConnectArgs) -> anyhow::Result<Request<()>> {
             .trim()
             .parse()
             .with_context(|| format!("--header {line:?}"))?;
-        let value = HeaderValue::from_str(value.trim()).context("bad header value")?;
+        let value =
+            HeaderValue::from_str(value.trim()).context("the value of a header is not valid")?;
         headers.append(name, value);
     }
     if let Some(key) = &args.key {
-        let value = HeaderValue::from_str(key).context("--key has characters no header takes")?;
+        let value = HeaderValue::from_str(key)
+            .context("--key has characters that are not allowed in a header")?;
         headers.insert(tidegate_config::DEFAULT_KEY_HEADER, value);
     }
     if !args.subprotocols.is_empty() {
@@ -118,17 +130,17 @@ fn request(args: &ConnectArgs) -> anyhow::Result<Request<()>> {
     Ok(request)
 }
 
-fn trusting(file: &std::path::Path) -> anyhow::Result<Connector> {
-    Ok(Connector::Rustls(trust(file)?))
+fn connector(file: &std::path::Path) -> anyhow::Result<Connector> {
+    Ok(Connector::Rustls(tls_config(file)?))
 }
 
-/// Trust in the authorities of a PEM file.
-pub(crate) fn trust(file: &std::path::Path) -> anyhow::Result<Arc<rustls::ClientConfig>> {
+/// A TLS configuration that trusts the CA certificates in a PEM file.
+pub(crate) fn tls_config(file: &std::path::Path) -> anyhow::Result<Arc<rustls::ClientConfig>> {
     use rustls_pki_types::CertificateDer;
     use rustls_pki_types::pem::PemObject as _;
 
     let mut roots = rustls::RootCertStore::empty();
-    let read = || format!("cannot read certificates from {}", file.display());
+    let read = || format!("failed to read certificates from {}", file.display());
     for certificate in CertificateDer::pem_file_iter(file).with_context(read)? {
         roots
             .add(certificate.with_context(read)?)
@@ -140,7 +152,7 @@ pub(crate) fn trust(file: &std::path::Path) -> anyhow::Result<Arc<rustls::Client
     Ok(Arc::new(config))
 }
 
-/// Sends the given messages and waits for as many answers.
+/// Sends the given messages and waits for as many messages from the server.
 async fn scripted(mut socket: Socket, args: &ConnectArgs) -> anyhow::Result<Ending> {
     for text in &args.texts {
         socket
@@ -151,7 +163,7 @@ async fn scripted(mut socket: Socket, args: &ConnectArgs) -> anyhow::Result<Endi
     let mut answers = 0;
     while answers < args.texts.len() {
         match next(&mut socket).await? {
-            Event::Answer => answers += 1,
+            Event::Data => answers += 1,
             Event::Control => {}
             Event::End(ending) => return Ok(ending),
         }
@@ -159,7 +171,7 @@ async fn scripted(mut socket: Socket, args: &ConnectArgs) -> anyhow::Result<Endi
     close(&mut socket).await
 }
 
-/// Sends each line of standard input; at its end (Ctrl-D) closes normally.
+/// Sends each line of standard input, and closes at its end (Ctrl-D).
 async fn interactive(mut socket: Socket, binary: bool) -> anyhow::Result<Ending> {
     let mut lines = standard_input();
     loop {
@@ -178,8 +190,8 @@ async fn interactive(mut socket: Socket, binary: bool) -> anyhow::Result<Ending>
     }
 }
 
-/// Lines of standard input. Reading cannot be cancelled, so it has a thread of its own that the end
-/// of the process takes along.
+/// Lines of standard input. Reading cannot be cancelled, so a thread of its own does it until the process
+/// ends.
 fn standard_input() -> mpsc::Receiver<std::io::Result<String>> {
     let (sender, receiver) = mpsc::channel(1);
     std::thread::spawn(move || {
@@ -200,9 +212,9 @@ fn message(text: &str, binary: bool) -> Message {
     }
 }
 
-/// What the other side did.
+/// What the server sent.
 enum Event {
-    Answer,
+    Data,
     Control,
     End(Ending),
 }
@@ -287,7 +299,7 @@ fn show_message(message: &Message) -> Event {
         Message::Close(_) | Message::Frame(_) => {}
     }
     if message.is_text() || message.is_binary() {
-        Event::Answer
+        Event::Data
     } else {
         Event::Control
     }
@@ -312,7 +324,7 @@ fn show_close(frame: Option<&CloseFrame>) -> Ending {
     }
 }
 
-/// A closed standard output (`| head`) ends the showing, not the program.
+/// Prints a line. The program goes on when standard output is closed (`| head`).
 fn show(line: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }

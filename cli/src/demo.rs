@@ -1,4 +1,4 @@
-//! `tidegate demo`: one API with a key in front of an echo server, ready to try.
+//! `tidegate demo`: one API with a subscription key in front of an echo server.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -12,30 +12,34 @@ use crate::echo::EchoServer;
 use crate::keys::KeyStore;
 use crate::manifest;
 use crate::objects::{Loader, Object};
-use crate::run::{Stop, say};
+use crate::run::{StopSignal, say};
 use crate::standalone::{Settings, Standalone};
 
-/// How long the gateway may take to come up.
-const START: Duration = Duration::from_secs(10);
+/// How long the gateway may take to start.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The manifests it serves.
+/// The manifests that the demo serves.
 const MANIFESTS: &str = include_str!("demo.yaml");
 
-/// Serves an echo backend behind a gateway: one API, one product, one subscription.
+/// Runs a gateway with an echo backend: one API, one product and one subscription.
 ///
-/// Prints the URL, the key and client commands to paste. Ends with Ctrl-C.
+/// Prints the URL, the subscription key and commands to try. Stop it with Ctrl-C.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// Port on 127.0.0.1; 0: any free one.
+    /// Port on 127.0.0.1. 0 takes any free port.
     #[arg(long, default_value_t = 8080)]
     pub port: u16,
 }
 
-/// Serves until a signal asks to stop.
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+///
+/// When the port is taken, or the gateway does not start in time.
 pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
-    let mut stop = Stop::new()?;
+    let mut stop = StopSignal::new()?;
     let echo = EchoServer::start((Ipv4Addr::LOCALHOST, 0).into()).await?;
-    let directory = tempfile::tempdir().context("failed to make a directory")?;
+    let directory = tempfile::tempdir().context("failed to create a temporary directory")?;
     write_manifests(directory.path(), &echo, args.port)?;
     let keys = KeyStore::new(directory.path());
     let mut standalone = Standalone::new(Settings {
@@ -56,20 +60,18 @@ pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     if let Some(finding) = wrong.next() {
         anyhow::bail!("{finding}");
     }
-    for (_, state) in standalone.settled(START).await {
+    for (_, state) in standalone.settled(START_TIMEOUT).await {
         if let Some(error) = state.error {
-            anyhow::bail!("{error}; is the port taken? choose another one with --port");
+            anyhow::bail!("{error}; if the port is taken, choose another one with --port");
         }
     }
     let bound = standalone.bound();
-    let (_, listener) = bound
-        .first()
-        .context("the gateway did not come up in time")?;
+    let (_, listener) = bound.first().context("the gateway did not start in time")?;
     introduce(&listener.address.to_string(), &primary_key(&keys)?);
-    stop.asked().await;
+    stop.received().await;
     tokio::select! {
         () = standalone.shutdown() => {}
-        () = stop.asked() => {}
+        () = stop.received() => {}
     }
     Ok(())
 }
@@ -97,7 +99,7 @@ fn primary_key(keys: &KeyStore) -> anyhow::Result<String> {
             _ => None,
         });
     let key = secret.context("no key was generated")?;
-    String::from_utf8(key.0).context("the key is not text")
+    String::from_utf8(key.0).context("the key is not UTF-8")
 }
 
 fn introduce(address: &str, key: &str) {
@@ -112,16 +114,16 @@ Try it:
   wscat -c '{url}?{query}={key}'
   python3 -m websockets '{url}?{query}={key}'
   websocat '{url}?{query}={key}'
-In a browser's console:
+In the console of a browser:
   new WebSocket('{url}?{query}={key}').onmessage = e => console.log(e.data)
-Without the key: 401. Ctrl-C ends.",
+Without the key, the gateway answers 401. Press Ctrl-C to stop.",
         program = program(std::env::args().next()),
         header = tidegate_config::DEFAULT_KEY_HEADER,
         query = tidegate_config::DEFAULT_KEY_QUERY,
     ));
 }
 
-/// This program as it was called: nobody says that it is on the PATH.
+/// The path by which this program was started. It may not be on the PATH.
 fn program(called: Option<String>) -> String {
     let called = called.filter(|called| !called.is_empty());
     let called = called.unwrap_or_else(|| "tidegate".to_owned());

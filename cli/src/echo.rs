@@ -1,4 +1,4 @@
-//! `tidegate echo` and the demo's backend: a WebSocket server that sends back what it gets.
+//! `tidegate echo` and the backend of the demo: a WebSocket server that returns every message.
 
 use std::net::SocketAddr;
 
@@ -10,28 +10,32 @@ use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 
-use crate::run::{Stop, say};
+use crate::run::{StopSignal, say};
 
-/// Serves WebSockets that send back every message: a backend to try things with.
+/// Runs a WebSocket server that returns every message, as a backend for experiments.
 ///
-/// Prints the bound address. Ends with SIGTERM or Ctrl-C.
+/// Prints the bound address. Stop it with SIGTERM or Ctrl-C.
 #[derive(Debug, Args)]
 pub struct EchoArgs {
-    /// Address and port to listen on; port 0: any free one.
+    /// Address and port to listen on. Port 0 takes any free port.
     #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDRESS:PORT")]
     pub address: SocketAddr,
 }
 
-/// Serves until a signal asks to stop.
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+///
+/// When the address cannot be bound.
 pub async fn run_echo(args: &EchoArgs) -> anyhow::Result<()> {
-    let mut stop = Stop::new()?;
+    let mut stop = StopSignal::new()?;
     let server = EchoServer::start(args.address).await?;
     say(&format!("echo ws://{}", server.address()));
-    stop.asked().await;
+    stop.received().await;
     Ok(())
 }
 
-/// An echo server. Ends with the value.
+/// An echo server. It stops when the value is dropped.
 #[derive(Debug)]
 pub struct EchoServer {
     address: SocketAddr,
@@ -40,14 +44,18 @@ pub struct EchoServer {
 }
 
 impl EchoServer {
-    /// Binds and starts serving.
+    /// Binds the address and starts serving.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be bound.
     pub async fn start(address: SocketAddr) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("failed to bind {address} for the echo server"))?;
         let address = listener
             .local_addr()
-            .context("failed to read the echo backend's address")?;
+            .context("failed to read the address of the echo server")?;
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(listener));
         Ok(Self {
@@ -56,7 +64,7 @@ impl EchoServer {
         })
     }
 
-    /// Where it listens.
+    /// The bound address.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
@@ -87,7 +95,7 @@ async fn echo(stream: TcpStream) {
     }
 }
 
-/// Takes the first subprotocol on offer, so that clients which insist on one work.
+/// Chooses the first offered subprotocol: some clients close the connection without one.
 #[expect(clippy::result_large_err, reason = "the signature is tungstenite's")]
 fn choose_subprotocol(
     request: &Request,

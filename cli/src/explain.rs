@@ -1,4 +1,4 @@
-//! `tidegate explain`: what becomes of a handshake, step by step, and why.
+//! `tidegate explain`: what happens to a handshake, step by step, and why.
 
 mod admin;
 mod manifests;
@@ -15,60 +15,61 @@ use tidegate_gateway::trace::{Outcome, Trace};
 
 use crate::run::say;
 
-/// Shows what becomes of a handshake, step by step: route, access, policies with what they change,
-/// backend, outcome.
+/// Shows what happens to a handshake, step by step: route, access, policies and what they change, backend,
+/// outcome.
 ///
-/// Either with manifests, without any server (--dir), or with the configuration of a running gateway,
-/// through its admin port (--gateway): `kubectl port-forward pod/NAME 9090`. The backend is not asked
-/// without --dial; what policies ask themselves is asked. Nothing is counted. Secrets are shown as ***.
+/// Uses manifests (--dir), which needs no server, or the configuration of a running gateway through its admin
+/// port (--gateway): `kubectl port-forward pod/NAME 9090`. The backend is called with --dial only. HTTP calls
+/// of policies are made. No limit or quota counts the handshake. Secrets are shown as ***.
 ///
-/// A running gateway wants its token. It is taken from the state directory of `tidegate run`, or with the
-/// kubeconfig from the Secret GATEWAY-admin, by whoever may read that.
+/// A running gateway requires its token. The token is read from the state directory of `tidegate run`, or with
+/// your kubeconfig from the Secret GATEWAY-admin if you may read it.
 ///
-/// Exit status: 0 accepted, or would be if the backend agrees; 1 refused; 2 no answer.
+/// Exit status: 0 when the handshake is accepted, or would be if the backend accepts; 1 when it is refused; 2
+/// when there is no result.
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("source").required(true))]
 pub struct ExplainArgs {
-    /// ws:// or wss:// URL, as the client would write it.
+    /// URL with ws:// or wss://, as the client would use it.
     #[arg(required_unless_present = "trace", conflicts_with = "trace")]
     pub url: Option<String>,
-    /// Header that the client sends, for example -H 'Authorization: Bearer x'; may be repeated.
+    /// Header that the client sends, for example -H 'Authorization: Bearer x'. Repeat it for more.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub headers: Vec<String>,
-    /// Subscription key, put where the API reads it from.
+    /// Subscription key. It is sent where the API expects it.
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
-    /// Take the primary key of this Subscription; with --dir only.
+    /// Send the primary key of this Subscription. Only with --dir.
     #[arg(long, value_name = "[NAMESPACE/]NAME", conflicts_with_all = ["key", "gateway"])]
     pub subscription: Option<String>,
-    /// Subprotocol that the client offers; may be repeated.
+    /// Subprotocol that the client offers. Repeat it for more.
     #[arg(long = "subprotocol", value_name = "NAME")]
     pub subprotocols: Vec<String>,
-    /// The client's address.
+    /// IP address of the client.
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
     pub client: IpAddr,
-    /// File or directory with manifests; may be repeated.
+    /// File or directory with manifests. Repeat it for more.
     #[arg(long = "dir", value_name = "PATH", group = "source")]
     pub paths: Vec<PathBuf>,
-    /// Take this Gateway of the manifests. Default: the first that has a route for the URL.
+    /// Gateway of the manifests to use. Default: the first that has a route for the URL.
     #[arg(long, value_name = "[NAMESPACE/]NAME", requires = "paths")]
     pub on: Option<String>,
-    /// Where `tidegate run` keeps generated subscription keys and the token of its admin servers.
+    /// Directory where `tidegate run` keeps generated subscription keys and the token of its admin servers.
     #[arg(long, default_value = ".tidegate", value_name = "DIR")]
     pub state_dir: PathBuf,
-    /// Admin server of a running gateway, for example http://127.0.0.1:9090.
+    /// URL of a running gateway's admin server, for example http://127.0.0.1:9090.
     #[arg(long, value_name = "URL", group = "source")]
     pub gateway: Option<String>,
-    /// File with the token of that gateway, instead of looking for it.
+    /// File with the token of that gateway. Default: the token is looked up.
     #[arg(long, value_name = "FILE", requires = "gateway")]
     pub token_file: Option<PathBuf>,
-    /// Show the trace of a live handshake: the Tidegate-Trace-Id of its answer.
+    /// Show the trace of an earlier handshake. ID is the Tidegate-Trace-Id of its response.
     #[arg(long, value_name = "ID", requires = "gateway")]
     pub trace: Option<String>,
-    /// Ask the backend, too, and hang up at once.
+    /// Make the handshake with the backend too, and close the connection at once.
     #[arg(long)]
     pub dial: bool,
-    /// How to print it.
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Format,
 }
@@ -76,23 +77,28 @@ pub struct ExplainArgs {
 /// How a trace is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
-    /// As docs/traces.md describes it.
+    /// JSON as in docs/traces.md.
     Json,
 }
 
 /// Exit status of a refusal.
 const REFUSED: u8 = 1;
 
-/// Asks and prints; the exit status.
+/// Prints the trace and returns the exit status.
+///
+/// # Errors
+///
+/// When the arguments are bad, the manifests have no such Gateway, or the gateway does not answer.
 pub async fn explain(args: &ExplainArgs) -> anyhow::Result<u8> {
     let trace = ask(args).await?;
     match args.output {
         Format::Text => say(show::text(&trace).trim_end()),
         Format::Json => {
-            let json = serde_json::to_string_pretty(&trace).context("a trace is no JSON")?;
+            let json = serde_json::to_string_pretty(&trace)
+                .context("failed to write the trace as JSON")?;
             say(&json);
         }
     }
@@ -130,7 +136,7 @@ fn question(args: &ExplainArgs) -> anyhow::Result<Question> {
         headers.push(("Sec-WebSocket-Protocol".to_owned(), offer));
     }
     Ok(Question {
-        url: args.url.clone().context("which URL?")?,
+        url: args.url.clone().context("the URL is missing")?,
         headers,
         key: args.key.clone(),
         client: Some(args.client),

@@ -1,29 +1,29 @@
-//! One thing that is wrong with a manifest, as a line for people.
+//! A problem of a manifest, printed as one line.
 
 use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 
-/// What is wrong, where, and what to change.
+/// A problem of a manifest: where it is, what is wrong and what to change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
     /// The file.
     pub file: PathBuf,
-    /// Line on which the document starts, or the syntax error stands; 1 is the first.
+    /// Line of the syntax error, or else the first line of the document. Lines count from 1.
     pub line: u64,
     /// Kind, namespace and name, where known.
     pub object: Option<String>,
-    /// Path of the field, where one is to blame.
+    /// Path of the field, if one field is wrong.
     pub field: Option<String>,
     /// What is wrong and what to change.
     pub message: String,
-    /// Does everything work all the same?
+    /// The object works nevertheless.
     pub is_warning: bool,
 }
 
-/// Manifests are texts of others: nothing in them begins a line of its own or moves the cursor.
-struct Plain<'a, 'f>(&'a mut fmt::Formatter<'f>);
+/// Escapes control characters: a manifest is untrusted and must not start lines or move the cursor.
+struct Escaped<'a, 'f>(&'a mut fmt::Formatter<'f>);
 
-impl fmt::Write for Plain<'_, '_> {
+impl fmt::Write for Escaped<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         text.chars().try_for_each(|c| match c.is_control() {
             true => write!(self.0, "{}", c.escape_default()),
@@ -34,7 +34,7 @@ impl fmt::Write for Plain<'_, '_> {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut f = Plain(f);
+        let mut f = Escaped(f);
         write!(f, "{}:{}: ", self.file.display(), self.line)?;
         if let Some(object) = &self.object {
             write!(f, "{object}: ")?;

@@ -10,7 +10,7 @@ use crate::manifest;
 use crate::run::say;
 use crate::validate::validate_text;
 
-/// Translates what another product's users have.
+/// Translates the configuration of another product.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
     #[command(subcommand)]
@@ -24,37 +24,37 @@ enum From {
 
 /// Translates policies and API definitions of Azure API Management.
 ///
-/// ARM templates (also compiled from Bicep) and folders of APIOps become manifests: give all that
-/// belong together at once. Of policy documents (XML), each becomes an `onHandshake` block, to be put
-/// under `spec` of a Gateway, Product or WebSocketApi. What is not translated is listed on standard
-/// error as FILE:LINE:COLUMN: LEVEL: TEXT; where a policy could have refused a handshake, a step that
-/// refuses with 501 stands in its place. Exit status: 0 all translated, 1 something not, 2 bad
-/// arguments or a file that cannot be read.
+/// ARM templates (also those compiled from Bicep) and APIOps folders become manifests; pass all files of a
+/// service at once. Each policy document (XML) becomes an `onHandshake` block for the `spec` of a Gateway,
+/// Product or WebSocketApi. Standard error lists what is not translated as FILE:LINE:COLUMN: LEVEL: TEXT. A
+/// policy that is not translated and could refuse a handshake becomes a step that refuses with 501. Exit
+/// status: 0 when everything is translated, 1 when something is not, 2 for bad arguments or a file that
+/// cannot be read.
 #[derive(Debug, Args)]
 pub struct ApimArgs {
-    /// Policy documents (*.xml), or ARM templates (*.json) and folders of APIOps.
+    /// Policy documents (*.xml), or ARM templates (*.json) and APIOps folders.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Whose policies the documents are.
+    /// Scope of the policy documents.
     #[arg(long, value_enum, default_value = "api")]
-    scope: Owner,
-    /// Name of the Gateway that gets all APIs.
+    scope: PolicyScope,
+    /// Name of the Gateway that serves all APIs.
     #[arg(long, default_value = "imported", value_name = "NAME")]
     gateway: String,
 }
 
 /// [`Scope`] as an argument.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Owner {
-    /// All APIs: goes into a Gateway.
+enum PolicyScope {
+    /// All APIs; the block belongs in a Gateway.
     Global,
-    /// Goes into a Product.
+    /// One product; the block belongs in a Product.
     Product,
-    /// The operation onHandshake: goes into a WebSocketApi.
+    /// One API, or its operation onHandshake; the block belongs in a WebSocketApi.
     Api,
 }
 
-impl Owner {
+impl PolicyScope {
     fn scope(self) -> Scope {
         match self {
             Self::Global => Scope::Global,
@@ -65,6 +65,10 @@ impl Owner {
 }
 
 /// Translates, prints the result and its findings, and returns the exit status.
+///
+/// # Errors
+///
+/// When the arguments are bad or a file cannot be read.
 pub fn import(args: &ImportArgs) -> anyhow::Result<u8> {
     let From::Apim(args) = &args.from;
     let is_definition = |path: &&PathBuf| tidegate_import::is_definition(path);
@@ -72,7 +76,7 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<u8> {
     let findings = match definitions {
         0 => documents(args)?,
         all if all == args.paths.len() => manifests(args)?,
-        _ => bail!("give policy documents, or templates and folders, not both"),
+        _ => bail!("pass either policy documents, or templates and folders"),
     };
     for finding in &findings {
         eprintln!("{finding}");

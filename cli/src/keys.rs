@@ -21,17 +21,17 @@ pub struct KeyStore {
     directory: PathBuf,
 }
 
-/// Why keys could not be kept.
+/// A generated key could not be saved.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to write {}", path.display())]
-pub struct KeepError {
+pub struct SaveError {
     path: PathBuf,
     #[source]
     source: io::Error,
 }
 
 impl KeyStore {
-    /// Keys below `state_directory`.
+    /// Keeps keys in a directory below `state_directory`.
     pub fn new(state_directory: &Path) -> Self {
         Self {
             directory: state_directory.join("keys"),
@@ -47,21 +47,25 @@ impl KeyStore {
             .collect()
     }
 
-    /// Where the keys of `secret` are kept.
+    /// The file that keeps the keys of `secret`.
     pub fn path(&self, secret: &ObjectKey) -> PathBuf {
         self.directory
             .join(format!("{}.{}.yaml", secret.namespace, secret.name))
     }
 
-    /// Generates what is requested, changes `secret` accordingly and keeps it.
-    pub fn generate(&self, request: &KeyRequest, secret: &mut Secret) -> Result<(), KeepError> {
+    /// Generates the requested keys, sets them in `secret` and saves it.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn generate(&self, request: &KeyRequest, secret: &mut Secret) -> Result<(), SaveError> {
         fill(request, secret);
         let path = self.path(&request.secret);
-        write_private(&path, &manifest(secret)).map_err(|source| KeepError { path, source })
+        write_private(&path, &manifest(secret)).map_err(|source| SaveError { path, source })
     }
 }
 
-/// Puts the requested keys into `secret`.
+/// Generates the requested keys and sets them in `secret`, without saving it.
 pub fn fill(request: &KeyRequest, secret: &mut Secret) {
     let metadata = &mut secret.metadata;
     metadata.name = Some(request.secret.name.clone());
@@ -104,11 +108,11 @@ fn manifest(secret: &Secret) -> String {
         "metadata": secret.metadata,
         "stringData": texts,
     });
-    // JSON is YAML; the ending is what `tidegate run` looks for.
+    // JSON is YAML, and `tidegate run` reads *.yaml.
     format!("{manifest:#}\n")
 }
 
-/// Written beside and renamed, so that a crash leaves the old file or the new one.
+/// Writes another file and renames it, so that a crash leaves the old file or the new one.
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;

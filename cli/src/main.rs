@@ -15,12 +15,12 @@ use tidegate_cli::validate::{ValidateArgs, validate};
 use tidegate_config::error_chain;
 use tidegate_gateway::LogFormat;
 
-/// WebSocket API management for Kubernetes, and without.
+/// WebSocket API management, with or without Kubernetes.
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", version)]
 struct Cli {
-    /// What the gateway logs, to standard error: error, warn, info, debug, or filters such as
-    /// tidegate=debug. The access log is at info.
+    /// Log level of the gateway (error, warn, info, debug), or a filter such as tidegate=debug. Logs go to
+    /// standard error; the access log has level info.
     #[arg(
         long,
         global = true,
@@ -48,7 +48,7 @@ enum Command {
     Man(ManArgs),
 }
 
-/// Exit status for bad arguments and what else makes the command impossible.
+/// Exit status when the arguments are bad or the command cannot run.
 const FAILED: u8 = 2;
 
 fn main() -> ExitCode {

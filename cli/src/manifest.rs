@@ -1,4 +1,4 @@
-//! YAML files as Kubernetes documents: read, split, parsed; not interpreted.
+//! Reads and writes YAML files of Kubernetes objects, without interpreting them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,9 +13,9 @@ use crate::finding::Finding;
 pub struct Document {
     /// The file.
     pub file: PathBuf,
-    /// Line on which it starts; 1 is the first.
+    /// Its first line, counted from 1.
     pub line: u64,
-    /// Its content; always an object with apiVersion and kind.
+    /// Its content: an object with apiVersion and kind.
     pub value: Value,
 }
 
@@ -69,7 +69,7 @@ impl Document {
     }
 }
 
-/// Kind, namespace and name have 400 characters at most where they are right.
+/// Valid names are shorter than 400 characters in all.
 fn shortened(object: String) -> String {
     match object.char_indices().nth(400) {
         Some((end, _)) => format!("{}…", &object[..end]),
@@ -77,8 +77,12 @@ fn shortened(object: String) -> String {
     }
 }
 
-/// All files that the arguments name: files as they are, directories by their `*.yaml` and `*.yml`
-/// (not deeper), in order of their names.
+/// The files at these paths. A directory stands for its `*.yaml` and `*.yml` files in order of name, without
+/// subdirectories.
+///
+/// # Errors
+///
+/// When a directory cannot be listed.
 pub fn files(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in paths {
@@ -106,8 +110,8 @@ fn yaml_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Reads and parses files. What cannot be read or parsed becomes a finding and harms no other
-/// document.
+/// Reads and parses files. A document that cannot be read or parsed becomes a finding; the others are not
+/// affected.
 pub fn read(files: &[PathBuf]) -> (Vec<Document>, Vec<Finding>) {
     let (mut documents, mut findings) = (Vec::new(), Vec::new());
     for file in files {
@@ -178,13 +182,13 @@ pub fn to_yaml(objects: &[Value]) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Parser messages go on with a picture of the source; a finding is one line.
+/// A finding has one line; after its first line, the parser quotes the source.
 fn first_line(message: &str) -> String {
     message.lines().next().unwrap_or_default().to_owned()
 }
 
-/// The documents of a YAML stream with their first lines. A line that starts with `---` ends a
-/// document; content cannot start a line so, since it is indented or quoted.
+/// The documents of a YAML stream and their first lines. A line that starts with `---` ends a document: content
+/// cannot start a line like this, because it is indented or quoted.
 fn split(text: &str) -> Vec<(u64, String)> {
     let mut documents = vec![(1, String::new())];
     for (line, content) in (1..).zip(text.lines()) {
@@ -236,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_document_harms_no_other() {
+    fn a_broken_document_does_not_affect_others() {
         let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n---\na: b: c\n---\nx: 1\n";
         let (documents, findings) = parsed(text);
         assert_eq!(documents.len(), 1);

@@ -1,4 +1,4 @@
-//! Documents as typed objects: checked as the API server would check them, last good kept.
+//! Documents as typed objects. They are checked as the API server would; a broken one keeps its last valid version.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,7 +21,7 @@ use crate::manifest::{self, Document};
 pub struct ObjectId {
     /// The kind.
     pub kind: String,
-    /// Namespace (empty for a Namespace itself) and name.
+    /// Namespace (empty for a Namespace) and name.
     pub key: ObjectKey,
 }
 
@@ -45,25 +45,25 @@ pub enum Object {
     Namespace(BTreeMap<String, String>),
 }
 
-/// An object and where it was read.
+/// An object and its document.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The object.
     pub object: Object,
-    /// Its document.
+    /// The document that it was read from.
     pub document: Document,
 }
 
 /// All objects of some files.
 #[derive(Clone, Debug, Default)]
 pub struct Objects {
-    /// The objects, the last good version of those that are broken now.
+    /// The objects; for a broken object, its last valid version.
     pub all: BTreeMap<ObjectId, Loaded>,
-    /// What is broken.
+    /// What is wrong with the files.
     pub findings: Vec<Finding>,
 }
 
-/// Reads files again and again, and remembers what was good.
+/// Reads files repeatedly, and remembers the last valid version of each object.
 pub struct Loader {
     validator: Validator,
     last: BTreeMap<ObjectId, Loaded>,
@@ -79,8 +79,8 @@ impl Default for Loader {
 }
 
 impl Loader {
-    /// Reads files. A broken object keeps its last good version; so do all objects of a file in
-    /// which a document cannot be parsed any more, since nobody knows which one it was.
+    /// Reads files. A broken object keeps its last valid version. When a document of a file cannot be parsed,
+    /// all objects of that file do, because it is unknown which object it was.
     pub fn load(&mut self, files: &[PathBuf]) -> Objects {
         let (documents, findings) = manifest::read(files);
         self.load_documents(documents, findings)
@@ -114,7 +114,7 @@ impl Loader {
         };
         if let Some(other) = objects.all.get(&id) {
             let place = format!("{}:{}", other.document.file.display(), other.document.line);
-            let message = format!("is defined already at {place}; remove one of the two");
+            let message = format!("is already defined at {place}; remove one of the two");
             objects.findings.push(document.finding(None, message));
             return;
         }
@@ -156,7 +156,7 @@ impl Loader {
         read.map_err(|error| vec![document.finding(None, error.to_string())])
     }
 
-    /// Files have no metadata.generation: here it counts the versions of a spec.
+    /// Sets metadata.generation, which counts the versions of a spec: files do not have it.
     fn numbered(&self, id: &ObjectId, mut object: Object) -> Object {
         let last = self.last.get(id).map(|loaded| &loaded.object);
         macro_rules! number {
@@ -183,7 +183,7 @@ impl Loader {
     }
 }
 
-/// `None` for kinds that Tidegate does not read: manifests of a whole application may lie together.
+/// `None` for kinds that Tidegate does not read: a directory may hold the manifests of a whole application.
 fn identify(document: &Document, validator: &Validator) -> Option<ObjectId> {
     let is_core = document.api_version() == "v1"
         && matches!(document.kind(), "Secret" | "ConfigMap" | "Namespace");

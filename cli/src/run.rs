@@ -18,36 +18,40 @@ use crate::finding::Finding;
 use crate::keys::KeyStore;
 use crate::standalone::{Report, Settings, Standalone};
 
-/// Editors and deployment tools touch several files for one change; this groups them.
+/// Groups the events of one change: editors and deployment tools write several files.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
-/// How long to wait for a Gateway to say that it has taken over a revision before reporting.
-const SETTLE: Duration = Duration::from_secs(10);
+/// How long to wait until every Gateway has applied a revision, before printing what is known.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves every Gateway found in a directory of manifests, without a cluster.
+/// Serves every Gateway in a directory of manifests, without a cluster.
 ///
-/// Reloads on change; what is broken keeps its last good version. SIGTERM or Ctrl-C drains, a second
-/// one ends at once. Prints one line per bound address and per finding.
+/// Reloads when a file changes. A broken object keeps its last valid version. SIGTERM or Ctrl-C drains
+/// the gateways; a second one stops at once. Prints one line for each bound address and each finding.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Directory with *.yaml and *.yml files: Gateways, WebSocketApis, Products, Subscriptions,
-    /// Secrets, ConfigMaps; other kinds are left alone.
+    /// Directory with *.yaml and *.yml files. Kinds that Tidegate does not read are ignored.
     pub directory: PathBuf,
-    /// Address on which the listeners bind.
+    /// Address that the listeners bind.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED), value_name = "ADDRESS")]
     pub bind_address: IpAddr,
-    /// Address of the admin server (metrics, readiness); further Gateways take the next ports.
+    /// Address of the first Gateway's admin server (metrics, readiness). Each further Gateway takes the next
+    /// port. Without it there is no admin server.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub admin_address: Option<SocketAddr>,
-    /// Where generated subscription keys are kept, what quotas have counted, and the token of admin servers.
+    /// Directory that keeps generated subscription keys, quota counters and the token of the admin servers.
     #[arg(long, default_value = ".tidegate", value_name = "DIR")]
     pub state_dir: PathBuf,
-    /// Bind free ports instead of those in the manifests.
+    /// Bind any free ports instead of those in the manifests.
     #[arg(long)]
     pub free_ports: bool,
 }
 
-/// Serves until a signal asks to stop.
+/// Serves until SIGTERM or SIGINT, then drains.
+///
+/// # Errors
+///
+/// When the directory cannot be read or watched, or a gateway cannot start.
 pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     anyhow::ensure!(
         args.directory.is_dir(),
@@ -67,40 +71,40 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
         keys: KeyStore::new(&args.state_dir),
         quotas: Some(args.state_dir.join("quotas")),
     };
-    let mut stop = Stop::new()?;
+    let mut stop = StopSignal::new()?;
     let (_watcher, mut changes) = watch(&args.directory)?;
     let mut standalone = Standalone::new(settings.clone());
-    let mut shown = Shown::default();
+    let mut printed = Printed::default();
     let report = standalone.reload().await?;
     let mut next_change = report.next_change;
-    shown.show(&standalone, &settings, report).await;
+    printed.print(&standalone, &settings, report).await;
     loop {
         tokio::select! {
-            () = stop.asked() => break,
+            () = stop.received() => break,
             changed = changes.recv() => {
-                changed.context("the directory's watcher has died")?;
+                changed.context("the file watcher stopped")?;
                 tokio::time::sleep(DEBOUNCE).await;
                 while changes.try_recv().is_ok() {}
             }
-            () = until(next_change) => {}
+            () = sleep_until(next_change) => {}
         }
         match standalone.reload().await {
             Ok(report) => {
                 next_change = report.next_change;
-                shown.show(&standalone, &settings, report).await;
+                printed.print(&standalone, &settings, report).await;
             }
             Err(error) => say(&format!("not reloaded: {}", error_chain(error.as_ref()))),
         }
     }
     tokio::select! {
         () = standalone.shutdown() => {}
-        () = stop.asked() => {}
+        () = stop.received() => {}
     }
     Ok(())
 }
 
-/// The file with the token of the admin servers, if there are any. Without one they tell nobody, and
-/// serve as ever.
+/// The file with the token of the admin servers, if there are any. Without a token they answer nothing that
+/// needs one.
 fn admin_token(args: &RunArgs) -> Option<PathBuf> {
     args.admin_address?;
     match admin_token::ensure(&args.state_dir) {
@@ -115,24 +119,28 @@ fn admin_token(args: &RunArgs) -> Option<PathBuf> {
     }
 }
 
-/// Signals that ask to stop: SIGTERM and SIGINT.
-pub struct Stop {
+/// The signals that stop the program: SIGTERM and SIGINT.
+pub struct StopSignal {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl Stop {
-    /// Takes over the signals.
+impl StopSignal {
+    /// Installs handlers for both signals.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses a handler.
     pub fn new() -> anyhow::Result<Self> {
-        let take = |kind| signal(kind).context("failed to take over a signal");
+        let take = |kind| signal(kind).context("failed to handle a signal");
         Ok(Self {
             terminate: take(SignalKind::terminate())?,
             interrupt: take(SignalKind::interrupt())?,
         })
     }
 
-    /// Waits for the next of them.
-    pub async fn asked(&mut self) {
+    /// Waits for the next signal.
+    pub async fn received(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -140,9 +148,9 @@ impl Stop {
     }
 }
 
-/// Watches the directory, not its files: rename-style replacement changes what a name means.
+/// Watches the directory instead of its files, because a file that is replaced by a rename is another file.
 fn watch(directory: &Path) -> anyhow::Result<(RecommendedWatcher, mpsc::Receiver<()>)> {
-    // One pending notice is enough: the reload after it sees everything.
+    // One pending event is enough: the reload after it sees every change.
     let (sender, receiver) = mpsc::channel(1);
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let is_read = event.is_ok_and(|event| event.kind.is_access());
@@ -150,34 +158,34 @@ fn watch(directory: &Path) -> anyhow::Result<(RecommendedWatcher, mpsc::Receiver
             let _ = sender.try_send(());
         }
     })
-    .context("failed to make a watcher")?;
+    .context("failed to create a file watcher")?;
     let watched = watcher.watch(directory, RecursiveMode::NonRecursive);
     watched.with_context(|| format!("failed to watch {}", directory.display()))?;
     Ok((watcher, receiver))
 }
 
-async fn until(moment: Option<i64>) {
+async fn sleep_until(moment: Option<i64>) {
     let Some(moment) = moment else {
         return std::future::pending().await;
     };
     let wait = moment
         .saturating_sub(jiff::Timestamp::now().as_second())
         .max(0);
-    // One second more: at the very second, the old outcome may still hold.
+    // One second later: within that second the old result may still be right.
     tokio::time::sleep(Duration::from_secs(wait.unsigned_abs() + 1)).await;
 }
 
-/// What was printed already: only news are printed.
+/// What was printed already, so that each line is printed once.
 #[derive(Default)]
-struct Shown {
+struct Printed {
     findings: Vec<Finding>,
     bound: Vec<String>,
     errors: Vec<String>,
 }
 
-impl Shown {
-    async fn show(&mut self, standalone: &Standalone, settings: &Settings, report: Report) {
-        let states = standalone.settled(SETTLE).await;
+impl Printed {
+    async fn print(&mut self, standalone: &Standalone, settings: &Settings, report: Report) {
+        let states = standalone.settled(SETTLE_TIMEOUT).await;
         for secret in &report.generated {
             let path = settings.keys.path(secret);
             say(&format!(
@@ -185,7 +193,7 @@ impl Shown {
                 path.display()
             ));
         }
-        news(&mut self.findings, report.findings);
+        print_new(&mut self.findings, report.findings);
         let mut errors = Vec::new();
         for (gateway, state) in states {
             let rejected = state
@@ -199,7 +207,7 @@ impl Shown {
                     .map(|error| format!("Gateway {gateway}: {error}")),
             );
         }
-        news(&mut self.errors, errors);
+        print_new(&mut self.errors, errors);
         let bound = standalone.bound();
         let listeners = bound
             .iter()
@@ -207,18 +215,18 @@ impl Shown {
         let admin = standalone.admin_addresses().into_iter();
         let admin =
             admin.map(|(gateway, address)| format!("{} admin http://{address}", gateway.name));
-        news(&mut self.bound, listeners.chain(admin).collect());
+        print_new(&mut self.bound, listeners.chain(admin).collect());
     }
 }
 
-fn news<T: ToString + PartialEq>(shown: &mut Vec<T>, now: Vec<T>) {
-    for line in now.iter().filter(|line| !shown.contains(line)) {
+fn print_new<T: ToString + PartialEq>(printed: &mut Vec<T>, now: Vec<T>) {
+    for line in now.iter().filter(|line| !printed.contains(line)) {
         say(&line.to_string());
     }
-    *shown = now;
+    *printed = now;
 }
 
-/// One line per bound address, for people and for scripts.
+/// One line for a bound address: `GATEWAY/LISTENER SCHEME://ADDRESS`.
 pub fn bound_line(gateway: &str, bound: &BoundListener) -> String {
     let scheme = match bound.protocol {
         tidegate_config::Protocol::Ws => "ws",
@@ -227,7 +235,7 @@ pub fn bound_line(gateway: &str, bound: &BoundListener) -> String {
     format!("{gateway}/{} {scheme}://{}", bound.name, bound.address)
 }
 
-/// A closed standard output ends the telling, not the serving.
+/// Prints a line. The program goes on when standard output is closed.
 pub fn say(line: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }

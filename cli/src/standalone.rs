@@ -1,4 +1,4 @@
-//! Gateways without a cluster: files in, the same plan, the same gateway, in one process.
+//! Serves Gateways from files in one process, without a cluster. Planner and gateway are the same as in a cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -23,37 +23,37 @@ use crate::world::{findings, world};
 pub struct Settings {
     /// Files and directories with manifests.
     pub paths: Vec<PathBuf>,
-    /// Listeners bind here.
+    /// Address that the listeners bind.
     pub bind_address: IpAddr,
-    /// Which ports they bind.
+    /// Ports that the listeners bind.
     pub ports: Ports,
-    /// Admin server of the first Gateway; each further one takes the next port.
+    /// Address of the first Gateway's admin server; each further Gateway takes the next port.
     pub admin_address: Option<SocketAddr>,
-    /// File with the token that admin servers want to be shown; `None`: they tell nobody.
+    /// File with the token that admin servers require; `None`: they refuse every request that needs it.
     pub admin_token: Option<PathBuf>,
-    /// Where generated keys are kept.
+    /// Keeps generated subscription keys.
     pub keys: KeyStore,
-    /// Directory that keeps what quotas have counted; `None`: they start anew.
+    /// Directory that keeps quota counters; `None`: they start at zero.
     pub quotas: Option<PathBuf>,
 }
 
-/// What changed by a reload.
+/// The result of a reload.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// What is wrong now.
+    /// What is wrong with the manifests.
     pub findings: Vec<Finding>,
-    /// Secrets whose keys were generated just now.
+    /// Secrets whose keys this reload generated.
     pub generated: Vec<ObjectKey>,
-    /// Seconds since 1970 at which a reload will change something by itself.
+    /// When the next reload is due although no file changes, in seconds since 1970.
     pub next_change: Option<i64>,
 }
 
-/// All Gateways of some manifests, being served.
+/// The running Gateways of some manifests.
 pub struct Standalone {
     settings: Settings,
     loader: Loader,
     planner: Planner,
-    /// Of all admin servers here: none of the gateways may lead to one of them.
+    /// Ports of all admin servers in this process: no gateway may forward to one of them.
     admin_ports: AdminPorts,
     served: BTreeMap<ObjectKey, Served>,
 }
@@ -64,7 +64,7 @@ struct Served {
 }
 
 impl Standalone {
-    /// Serves nothing yet: the first [`reload`](Self::reload) starts it.
+    /// Serves nothing until the first [`reload`](Self::reload).
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
@@ -75,8 +75,12 @@ impl Standalone {
         }
     }
 
-    /// Reads the manifests again and serves what they say now. What is broken keeps its last good
-    /// version; a Gateway that is gone is drained.
+    /// Reads the manifests again and applies them. A broken object keeps its last valid version; a Gateway that
+    /// was removed is drained.
+    ///
+    /// # Errors
+    ///
+    /// When the files cannot be listed, a key cannot be saved, or a Gateway cannot start.
     pub async fn reload(&mut self) -> anyhow::Result<Report> {
         let mut objects = self.load()?;
         let (plan, generated) = self.plan(&mut objects)?;
@@ -100,7 +104,7 @@ impl Standalone {
         Ok(self.loader.load(&files))
     }
 
-    /// Plans; when keys have to be generated, does so and plans again with them.
+    /// Makes the plan. If keys must be generated, generates them and plans again.
     fn plan(&mut self, objects: &mut Objects) -> anyhow::Result<(Plan, Vec<ObjectKey>)> {
         let plan = self.plan_once(objects);
         if plan.key_requests.is_empty() {
@@ -158,7 +162,7 @@ impl Standalone {
             match self.served.get(&key) {
                 Some(served) => served
                     .updates
-                    .send_if_modified(|current| renew(current, plan)),
+                    .send_if_modified(|current| replace_if_changed(current, plan)),
                 None => {
                     let served = self.start(index, &key, plan).await?;
                     self.served.insert(key, served);
@@ -202,7 +206,7 @@ impl Standalone {
         Ok(Served { gateway, updates })
     }
 
-    /// Waits until every Gateway has taken over what it was given, or says that it cannot.
+    /// Waits until every Gateway has applied its configuration or reports an error, at most `limit`.
     pub async fn settled(&self, limit: Duration) -> BTreeMap<ObjectKey, Applied> {
         let mut states = BTreeMap::new();
         for (key, served) in &self.served {
@@ -213,14 +217,14 @@ impl Standalone {
                 .map_or(0, |update| update.revision);
             let mut status = served.gateway.status();
             let applied = |state: &Applied| state.revision >= revision || state.error.is_some();
-            // Out of time: what it says by now is reported all the same.
+            // At a timeout, the current state is the result.
             let _ = tokio::time::timeout(limit, status.wait_for(applied)).await;
             states.insert(key.clone(), status.borrow().clone());
         }
         states
     }
 
-    /// Every bound address.
+    /// The bound address of every listener, by Gateway.
     pub fn bound(&self) -> Vec<(ObjectKey, BoundListener)> {
         let of = |(key, served): (&ObjectKey, &Served)| {
             let key = key.clone();
@@ -234,7 +238,7 @@ impl Standalone {
         self.served.iter().flat_map(of).collect()
     }
 
-    /// Where each Gateway serves metrics and readiness, if it does.
+    /// The address of every admin server, by Gateway.
     pub fn admin_addresses(&self) -> Vec<(ObjectKey, SocketAddr)> {
         let of = |(key, served): (&ObjectKey, &Served)| {
             Some((key.clone(), served.gateway.admin_address()?))
@@ -242,7 +246,7 @@ impl Standalone {
         self.served.iter().filter_map(of).collect()
     }
 
-    /// Drains all Gateways at the same time.
+    /// Drains all Gateways concurrently.
     pub async fn shutdown(self) {
         let draining = self
             .served
@@ -252,8 +256,8 @@ impl Standalone {
     }
 }
 
-/// Puts the next revision in place when it differs from the current one.
-fn renew(current: &mut Option<Arc<Update>>, plan: GatewayPlan) -> bool {
+/// Replaces the update if the plan differs from it. Returns whether it did.
+fn replace_if_changed(current: &mut Option<Arc<Update>>, plan: GatewayPlan) -> bool {
     let revision = match current {
         Some(update) if update.config == plan.config && update.secret_data == plan.secret_data => {
             return false;

@@ -1,4 +1,4 @@
-//! `tidegate validate`: the answer of the API server and of the operator, offline.
+//! `tidegate validate`: the checks of the API server and of the operator, offline.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::manifest;
 use crate::objects::{Loader, Objects};
 use crate::world::{findings, world};
 
-/// Checks manifests as the API server and the operator would, without either.
+/// Checks manifests as the API server and the operator would, without a cluster.
 ///
-/// Prints one line per finding: file, object, field, what to change. Exit status: 0 nothing found, or
-/// only warnings, 1 something found, 2 bad arguments.
+/// Prints one line for each finding: file, object, field, what to change. Exit status: 0 when there are no
+/// findings or only warnings, 1 when there are others, 2 for bad arguments.
 #[derive(Debug, Args)]
 pub struct ValidateArgs {
     /// Files, or directories with *.yaml and *.yml files.
@@ -44,7 +44,7 @@ pub fn validate_text(file: &Path, text: &str) -> Vec<Finding> {
 fn check(objects: Objects) -> Vec<Finding> {
     let mut world = world(&objects, jiff::Timestamp::now().as_second());
     let mut planner = Planner::default();
-    // Keys that would be generated are no finding: assume them.
+    // Keys that the operator would generate are not missing.
     for request in &planner.plan(&world).key_requests {
         let secret = world.secrets.entry(request.secret.clone()).or_default();
         keys::fill(request, Arc::make_mut(secret));

@@ -1,4 +1,4 @@
-//! Loaded objects as the planner's world.
+//! Loaded objects as input of the planner, and its verdicts as findings.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tidegate_plan::{Plan, World};
 use crate::finding::Finding;
 use crate::objects::{Object, ObjectId, Objects};
 
-/// The world of these objects; what was served before is not in it yet.
+/// These objects as input of the planner, without what was served before. `now` is in seconds since 1970.
 pub fn world(objects: &Objects, now: i64) -> World {
     let mut world = World {
         now,
@@ -35,7 +35,7 @@ pub fn world(objects: &Objects, now: i64) -> World {
     world
 }
 
-/// What the plan objects to, at the documents concerned.
+/// Conditions of the plan that are false, and its warnings, each at the document of its object.
 pub fn findings(plan: &Plan, objects: &Objects) -> Vec<Finding> {
     let gateways = plan
         .gateway_verdicts

@@ -7,18 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tidegate_cli::conformance::client::TestBed;
 use tidegate_cli::conformance::manifests::{Target, manifests};
-use tidegate_cli::conformance::play::Stage;
 use tidegate_cli::conformance::recorder::Recorder;
-use tidegate_cli::conformance::report::{Format, Outcome, Verdict, render};
-use tidegate_cli::conformance::suite::{Places, cases, load};
-use tidegate_cli::conformance::{Against, report};
+use tidegate_cli::conformance::report::{CaseResult, Format, Outcome, render};
+use tidegate_cli::conformance::suite::{Parameters, cases, load};
+use tidegate_cli::conformance::{Subject, report};
 use tidegate_cli::keys::KeyStore;
 use tidegate_cli::manifest::to_yaml;
 use tidegate_cli::standalone::{Settings, Standalone};
 use tidegate_gateway::Ports;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const START_TIMEOUT: Duration = Duration::from_secs(20);
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn settings(directory: &Path) -> Settings {
@@ -35,7 +35,7 @@ fn settings(directory: &Path) -> Settings {
 
 async fn outcomes() -> anyhow::Result<Vec<Outcome>> {
     let recorder = Recorder::start(LOCALHOST, 0, 0).await?;
-    let chapters = load(&Places {
+    let chapters = load(&Parameters {
         gateway: "conformance".to_owned(),
         host: LOCALHOST.to_string(),
         port: recorder.address().port(),
@@ -62,7 +62,7 @@ async fn outcomes() -> anyhow::Result<Vec<Outcome>> {
         .filter(unmeant)
         .collect();
     anyhow::ensure!(found.is_empty(), "the suite's manifests: {found:#?}");
-    standalone.settled(PATIENCE).await;
+    standalone.settled(START_TIMEOUT).await;
     let bound = standalone.bound();
     let address = |listener: &str| {
         let mut named = bound.iter().filter(|(_, bound)| bound.name == listener);
@@ -71,8 +71,8 @@ async fn outcomes() -> anyhow::Result<Vec<Outcome>> {
             .map(|(_, bound)| bound.address)
             .context("not bound")
     };
-    let against = Against {
-        stage: Stage {
+    let subject = Subject {
+        test_bed: TestBed {
             gateway: format!("ws://{}", address("plain")?).parse()?,
             secure: Some(format!("wss://{}", address("secure")?).parse()?),
             tls: None,
@@ -82,7 +82,7 @@ async fn outcomes() -> anyhow::Result<Vec<Outcome>> {
         admin: standalone.admin_addresses().first().map(|(_, at)| *at),
         namespace: "default".to_owned(),
     };
-    let outcomes = report(&chapters, &against, "").await?;
+    let outcomes = report(&chapters, &subject, "").await?;
     standalone.shutdown().await;
     Ok(outcomes)
 }
@@ -93,7 +93,7 @@ fn a_standalone_gateway_passes_and_the_page_says_so() -> anyhow::Result<()> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Runtime::new()?;
     let outcomes = runtime.block_on(outcomes())?;
-    let failed = outcomes.iter().any(|o| o.result == Verdict::Failed);
+    let failed = outcomes.iter().any(|o| o.result == CaseResult::Failed);
     assert!(!failed, "{}", render(&outcomes, Format::Table)?);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/conformance.md");
     let page = fs::read_to_string(&path)?;

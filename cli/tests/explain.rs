@@ -35,7 +35,7 @@ fn an_example_is_explained_with_the_key_of_its_subscription() {
         "      header x-subscriber = trader",
         "      query parameter topic = sport",
         "backend   ws://news.default.svc:9000/?since=1&topic=sport",
-        "outcome   the backend would be asked (--dial asks it)",
+        "outcome   the backend would be called (--dial calls it)",
     ] {
         assert!(
             text.lines().any(|found| found == line),

@@ -1,4 +1,4 @@
-//! A case as it is written: manifests, what the client does, what must come of it.
+//! A case as written: manifests, what the client does, and what is expected.
 //!
 //! The format is described in conformance/README.md.
 
@@ -26,9 +26,9 @@ pub struct Chapter {
 pub struct Case {
     /// Unique in the suite; also name and path of its API.
     pub name: String,
-    /// What holds, as a sentence.
+    /// What is checked, as a sentence for the report.
     pub says: String,
-    /// Fields of its WebSocketApi's spec, over the suite's defaults.
+    /// Fields of its WebSocketApi's spec. They override the defaults of the suite.
     #[serde(default)]
     pub api: Map<String, Value>,
     /// Steps for the Gateway's `onHandshake`, by section; they run for this case's API only.
@@ -43,17 +43,17 @@ pub struct Case {
     /// HTTP services that policies of this case call.
     #[serde(default)]
     pub services: Vec<Service>,
-    /// The objects are taken, with a finding that has this text.
+    /// The objects are accepted, with a finding that contains this text.
     pub warns: Option<String>,
-    /// The objects are not taken; one of the findings has this text. Such a case has no steps.
+    /// The objects are rejected, with a finding that contains this text. Such a case has no steps.
     pub refused: Option<String>,
-    /// What happens, in order.
+    /// Its steps, in order.
     #[serde(default)]
     pub steps: Vec<Step>,
 }
 
 impl Case {
-    /// Has it a step over TLS?
+    /// Whether a step uses TLS.
     pub fn needs_tls(&self) -> bool {
         self.steps.iter().any(|step| step.tls.is_some())
     }
@@ -65,11 +65,11 @@ impl Case {
 pub struct Service {
     /// Its path, with a leading slash.
     pub path: String,
-    /// What it answers, call by call; the last one again and again.
+    /// Its responses, one for each call. The last one repeats.
     pub answers: Vec<ServiceAnswer>,
 }
 
-/// An answer of a service.
+/// A response of a service.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceAnswer {
@@ -84,43 +84,43 @@ pub struct ServiceAnswer {
     pub body: String,
     /// Its body, if it is JSON.
     pub json: Option<Value>,
-    /// It waits so long.
+    /// How long it waits before the response.
     #[serde(default)]
     pub delay: Duration,
 }
 
-/// One handshake and what comes of it.
+/// One handshake and what is expected of it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Step {
-    /// Close this tunnel first, which an earlier step has kept and which must be open still.
+    /// First close this tunnel. An earlier step kept it, and it must still be open.
     pub close: Option<String>,
-    /// Then wait so long.
+    /// Then wait for this time.
     #[serde(default)]
     pub wait: Duration,
-    /// A token to sign; stands in the request as `<<token>>`.
+    /// A token to sign. It replaces `<<token>>` in the request.
     pub token: Option<Token>,
-    /// What the client asks.
+    /// The handshake request.
     #[serde(default)]
     pub request: Request,
-    /// What the backend answers.
+    /// The response of the backend.
     #[serde(default)]
     pub backend: BackendScript,
-    /// What the client sends once the tunnel is open. Default: one text.
+    /// Frames that the client sends after the 101. Default: one text.
     pub send: Option<Vec<FrameText>>,
-    /// The client leaves without a Close.
+    /// The client disconnects without a Close.
     #[serde(default)]
     pub abandon: bool,
-    /// Over TLS, and as whom. Default: without TLS.
+    /// Use the TLS listener with this client certificate. Default: the plain listener.
     pub tls: Option<TlsClient>,
     /// Keep the tunnel open under this name.
     pub keep: Option<String>,
-    /// What must come of it.
+    /// What is expected.
     #[serde(default)]
     pub expect: Expect,
 }
 
-/// What the client asks.
+/// A handshake request.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
@@ -135,10 +135,10 @@ pub struct Request {
     /// Header lines.
     #[serde(default)]
     pub headers: Vec<String>,
-    /// Subprotocols on offer.
+    /// Offered subprotocols.
     #[serde(default)]
     pub subprotocols: Vec<String>,
-    /// Header lines instead of those that ask for a WebSocket.
+    /// Header lines instead of the usual ones of a WebSocket handshake.
     pub upgrade: Option<Vec<String>>,
 }
 
@@ -146,7 +146,7 @@ pub struct Request {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Token {
-    /// Which key signs it.
+    /// The key that signs it.
     #[serde(default)]
     pub key: TokenKey,
     /// Its `kid`; default: the key's name, `null` for none.
@@ -160,12 +160,12 @@ pub struct Token {
     pub expires_in: Option<i64>,
     /// Seconds from now until `nbf`.
     pub not_before: Option<i64>,
-    /// Replace the signature by another one's.
+    /// Use the signature of another token.
     #[serde(default)]
     pub forged: bool,
 }
 
-/// The suite's keys.
+/// The keys of the suite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum TokenKey {
@@ -180,7 +180,7 @@ pub enum TokenKey {
     None,
 }
 
-/// What the backend answers.
+/// The response of the backend.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BackendScript {
@@ -192,20 +192,20 @@ pub struct BackendScript {
     /// Body of an answer other than 101.
     #[serde(default)]
     pub body: String,
-    /// It waits so long before it answers.
+    /// How long it waits before the response.
     #[serde(default)]
     pub delay: Duration,
-    /// Instead of the right Sec-WebSocket-Accept.
+    /// Value of Sec-WebSocket-Accept instead of the right one.
     pub accept: Option<String>,
-    /// What it sends once the tunnel is open. After a Close it awaits the other one.
+    /// Frames that it sends after the 101. After a Close it waits for the gateway's.
     #[serde(default)]
     pub send: Vec<FrameText>,
-    /// It leaves without a Close once the tunnel is open.
+    /// It disconnects without a Close after the 101.
     #[serde(default)]
     pub abandon: bool,
 }
 
-/// What must come of a step. What is not named is not looked at.
+/// What is expected of a step. Absent fields without a default are not checked.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Expect {
@@ -213,24 +213,24 @@ pub struct Expect {
     pub status: Option<u16>,
     /// The message of the usual JSON body, whose `statusCode` must be the status.
     pub message: Option<Text>,
-    /// The body as it is.
+    /// The whole body.
     pub body: Option<Text>,
-    /// Headers of the answer; `null`: not there.
+    /// Headers of the response; `null`: absent.
     #[serde(default)]
     pub headers: BTreeMap<String, Option<Text>>,
-    /// Why it was refused, as metrics tell.
+    /// Reason of the refusal in the metrics.
     pub reason: Option<String>,
-    /// What steps add to counters, by name and labels besides the API, as metrics tell.
+    /// By how much custom counters grow, by `NAME{LABELS}` as in the metrics, without the label `api`.
     #[serde(default)]
     pub emits: BTreeMap<String, u64>,
-    /// Was the backend asked? Default: when the status is 101.
+    /// Whether the backend was called. Default: if the status is 101.
     pub asked: Option<bool>,
     /// Path and query of the backend's handshake.
     pub target: Option<Text>,
-    /// Header of the backend's handshake, all lines joined by `, `; `null`: not there.
+    /// Header of the backend's handshake, all lines joined by `, `; `null`: absent.
     #[serde(default)]
     pub backend_headers: BTreeMap<String, Option<Text>>,
-    /// What the client receives. Default: what it sent, pings as pongs.
+    /// Frames that the client receives. Default: what the backend sends, and the echo of what the client sent.
     pub frames: Option<Vec<FrameText>>,
     /// The Close that the client receives.
     pub close: Option<CloseText>,
@@ -240,13 +240,13 @@ pub struct Expect {
     pub calls: Option<Vec<Call>>,
 }
 
-/// Who a client of the secure listener is.
+/// Client certificate on the TLS listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum TlsClient {
-    /// Shows no certificate.
+    /// No certificate.
     Anonymous,
-    /// Shows the suite's.
+    /// The certificate of the suite.
     Known,
 }
 
@@ -256,7 +256,7 @@ pub enum TlsClient {
 pub enum Text {
     /// Exactly this.
     Exactly(String),
-    /// What fits the pattern.
+    /// A text that matches the pattern.
     Matching(Matching),
 }
 
@@ -278,7 +278,7 @@ pub struct CloseText {
     pub reason: Option<Text>,
 }
 
-/// A call that a service must have got.
+/// A call that a service must have received.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Call {
@@ -286,17 +286,17 @@ pub struct Call {
     pub path: Text,
     /// Its method.
     pub method: Option<String>,
-    /// Its headers; `null`: not there.
+    /// Its headers; `null`: absent.
     #[serde(default)]
     pub headers: BTreeMap<String, Option<Text>>,
     /// Its body.
     pub body: Option<Text>,
 }
 
-/// Secret of the tokens signed with [`TokenKey::Hs`], for manifests.
+/// Secret for [`TokenKey::Hs`]. Manifests contain it.
 pub const HMAC_SECRET: &str = "conformance: no secret at all, 32 bytes and more";
 
-/// Stands for: as the key is called.
+/// Placeholder for the name of the key.
 pub(super) const OWN_KID: &str = "<<own>>";
 
 fn own_kid() -> Option<String> {

@@ -1,4 +1,4 @@
-//! What was seen against what must be seen. Pure.
+//! Compares what happened in a step with what the case expects. Pure.
 
 use std::collections::BTreeMap;
 
@@ -9,28 +9,28 @@ use super::case::{Call, CloseText, Expect, Step, Text};
 use super::frame::{Frame, FrameText};
 use super::wire::Head;
 
-/// What came of a step.
+/// What happened in a step.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
-    /// The answer.
+    /// The head of the response.
     pub(super) head: Head,
     /// Its body, unless it is a 101.
     pub(super) body: String,
-    /// Does a 101 have the right Sec-WebSocket-Accept?
+    /// Whether Sec-WebSocket-Accept matches the key.
     pub(super) accepted: bool,
     /// What the client received before a Close.
     pub(super) frames: Vec<Frame>,
-    /// The Close that it received, or how it ended without.
+    /// Code and reason of the Close that the client received.
     pub(super) close: Option<(u16, String)>,
     /// The backend's handshake.
     pub(super) asked: Option<Head>,
     /// Code of the Close that the backend received.
     pub(super) backend_close: Option<u16>,
-    /// Calls of services.
+    /// Calls of HTTP services.
     pub(super) calls: Vec<SeenCall>,
 }
 
-/// A call of a service.
+/// A call of an HTTP service.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SeenCall {
     /// Method and header lines.
@@ -50,7 +50,7 @@ pub(super) fn sent(step: &Step) -> Vec<Frame> {
     }
 }
 
-/// What the client must receive before a Close; `None`: whatever comes.
+/// Frames that the client must receive before a Close; `None`: any frames.
 pub(super) fn wanted(step: &Step) -> Option<Vec<Frame>> {
     if let Some(frames) = &step.expect.frames {
         return Some(frames.iter().map(FrameText::frame).collect());
@@ -66,14 +66,14 @@ pub(super) fn wanted(step: &Step) -> Option<Vec<Frame>> {
     Some(from_backend.chain(echoed).collect())
 }
 
-/// Every difference, as a line; empty when the step came out as it must.
+/// One line for each difference; empty if everything is as expected.
 pub(super) fn differences(step: &Step, seen: &Seen) -> Vec<String> {
     let mut found = Differences::default();
     let expect = &step.expect;
     let status = expect.status.unwrap_or(101);
     if seen.head.status() != status {
         let (got, body) = (seen.head.status(), &seen.body);
-        found.say(format!("status {status} is wanted, not {got} {body}"));
+        found.say(format!("expected status {status}, got {got} {body}"));
         return found.0;
     }
     found.answer(expect, seen, status);
@@ -97,12 +97,12 @@ impl Differences {
 
     fn answer(&mut self, expect: &Expect, seen: &Seen, status: u16) {
         if status == 101 && !seen.accepted {
-            self.say("Sec-WebSocket-Accept does not fit the key".to_owned());
+            self.say("Sec-WebSocket-Accept does not match the key".to_owned());
         }
         if let Some(message) = &expect.message {
             let body: Value = serde_json::from_str(&seen.body).unwrap_or_default();
             if body["statusCode"] != status {
-                self.say(format!("statusCode {status} is wanted in {}", seen.body));
+                self.say(format!("expected statusCode {status} in {}", seen.body));
             }
             self.text("message", Some(message), body["message"].as_str());
         }
@@ -140,13 +140,13 @@ impl Differences {
             && seen.frames != wanted
         {
             let got = &seen.frames;
-            self.say(format!("frames {wanted:?} are wanted, not {got:?}"));
+            self.say(format!("expected frames {wanted:?}, got {got:?}"));
         }
         if let Some(CloseText { code, reason }) = &step.expect.close {
             match &seen.close {
-                None => self.say(format!("close code {code} is wanted, not an end without")),
+                None => self.say(format!("expected close code {code}, got no Close")),
                 Some((got, said)) if got != code => {
-                    self.say(format!("close code {code} is wanted, not {got} {said:?}"));
+                    self.say(format!("expected close code {code}, got {got} {said:?}"));
                 }
                 Some((_, said)) => {
                     if let Some(reason) = reason {
@@ -159,7 +159,9 @@ impl Differences {
             && seen.backend_close != Some(code)
         {
             let got = seen.backend_close;
-            self.say(format!("close code {code} at the backend, not {got:?}"));
+            self.say(format!(
+                "expected close code {code} at the backend, got {got:?}"
+            ));
         }
     }
 
@@ -174,7 +176,9 @@ impl Differences {
         if wanted.len() != got.len() {
             let paths: Vec<_> = got.iter().map(|call| &call.path).collect();
             let wanted = wanted.len();
-            self.say(format!("{wanted} calls of services, not {paths:?}"));
+            self.say(format!(
+                "expected {wanted} calls of services, got {paths:?}"
+            ));
             return;
         }
         for (wanted, got) in wanted.iter().zip(got) {
@@ -194,7 +198,7 @@ impl Differences {
         let fits = match (wanted, got) {
             (None, None) => true,
             (Some(Text::Exactly(wanted)), Some(got)) => wanted == got,
-            (Some(Text::Matching(wanted)), Some(got)) => fits(&wanted.matches, got),
+            (Some(Text::Matching(wanted)), Some(got)) => matches(&wanted.matches, got),
             _ => false,
         };
         if fits {
@@ -206,12 +210,12 @@ impl Differences {
             Some(Text::Matching(text)) => format!("/{}/", text.matches),
         };
         let got = got.map_or_else(|| "none".to_owned(), |got| format!("{got:?}"));
-        self.say(format!("{what}: {wanted} is wanted, not {got}"));
+        self.say(format!("{what}: expected {wanted}, got {got}"));
     }
 }
 
-/// A pattern that cannot be read fits nothing: the case fails and shows it.
-fn fits(pattern: &str, text: &str) -> bool {
+/// An invalid pattern matches nothing, so that the case fails and shows it.
+fn matches(pattern: &str, text: &str) -> bool {
     Regex::new(&format!("^(?s:{pattern})$")).is_ok_and(|pattern| pattern.is_match(text))
 }
 

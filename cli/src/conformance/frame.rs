@@ -1,4 +1,4 @@
-//! WebSocket frames byte for byte (RFC 6455 §5.2): cases decide even what no library sends.
+//! WebSocket frames byte for byte (RFC 6455 §5.2): cases send frames that no library sends.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ const CLOSE: u8 = 0x8;
 const PING: u8 = 0x9;
 const PONG: u8 = 0xA;
 
-/// A longer frame is no answer to what cases send.
+/// Longer frames are errors: no case sends them.
 const MAX_PAYLOAD: usize = 1 << 20;
 
 /// One frame, its payload unmasked.
@@ -23,7 +23,7 @@ pub struct Frame {
     payload: Vec<u8>,
 }
 
-/// A frame as cases write it. Exactly one kind.
+/// A frame as cases write it, with exactly one kind.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FrameText {
@@ -38,7 +38,7 @@ pub struct FrameText {
     fin: bool,
     #[serde(default)]
     rsv1: bool,
-    /// The payload so many times in a row.
+    /// How often the payload is repeated.
     #[serde(default = "once")]
     times: usize,
 }
@@ -95,7 +95,7 @@ impl Frame {
         }
     }
 
-    /// What an echo gives back: the same, a pong for a ping.
+    /// The frame that an echo returns: the same one, or a pong for a ping.
     pub(super) fn echoed(mut self) -> Self {
         if self.opcode == PING {
             self.opcode = PONG;
@@ -103,7 +103,7 @@ impl Frame {
         self
     }
 
-    /// Is it a Pong? Then no echo answers it.
+    /// Whether it is a pong, which no echo returns.
     pub(super) fn is_pong(&self) -> bool {
         self.opcode == PONG
     }
@@ -119,7 +119,7 @@ impl Frame {
         Some((code.unwrap_or(1005), reason))
     }
 
-    /// As it stands on the wire; masked as a client must.
+    /// Its bytes on the wire, masked if there is a mask, as a client must.
     pub(super) fn bytes(&self, mask: Option<[u8; 4]>) -> Vec<u8> {
         let mask_bit = u8::from(mask.is_some()) << 7;
         let mut bytes = vec![u8::from(self.fin) << 7 | u8::from(self.rsv1) << 6 | self.opcode];
@@ -140,7 +140,7 @@ impl Frame {
         bytes
     }
 
-    /// The first frame and its length; `None` when it is not whole yet.
+    /// The first frame and its length in bytes; `None` if it is incomplete.
     pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, TooLong> {
         let (Some(first), Some(second)) = (bytes.first(), bytes.get(1)) else {
             return Ok(None);
@@ -178,12 +178,12 @@ impl Frame {
     }
 }
 
-/// A frame that no case sends.
+/// The frame is longer than any case sends.
 #[derive(Debug, thiserror::Error)]
 #[error("a frame of more than {MAX_PAYLOAD} bytes")]
 pub(super) struct TooLong;
 
-/// For people: not the whole of a long payload.
+/// Long payloads are shortened.
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 60;

@@ -1,11 +1,11 @@
-//! From cases to the objects that a gateway must serve before they can be played.
+//! The objects that a gateway must serve before the cases can run.
 
 use serde_json::{Map, Value, json};
 
 use super::case::Case;
 use super::token;
 
-/// Name of the objects for TLS.
+/// Name of the Secret and the ConfigMap for TLS.
 const TLS: &str = "conformance-tls";
 
 /// The Gateway that the cases are for.
@@ -13,15 +13,15 @@ const TLS: &str = "conformance-tls";
 pub struct Target {
     /// Its name.
     pub gateway: String,
-    /// Port of its listener.
+    /// Port of its plain listener.
     pub port: u16,
-    /// Port of its listener for TLS.
+    /// Port of its TLS listener.
     pub tls_port: u16,
-    /// Shall the operator run its pods?
+    /// Whether the operator runs its pods.
     pub managed: bool,
 }
 
-/// The Gateway and all objects of these cases; not those that must be refused.
+/// The Gateway and all objects of these cases, except those that must be rejected.
 pub fn manifests<'a>(cases: impl Iterator<Item = &'a Case>, target: &Target) -> Vec<Value> {
     let played: Vec<_> = cases.filter(|case| case.refused.is_none()).collect();
     let of_cases = played.iter().flat_map(|case| of_case(case, target));
@@ -29,7 +29,7 @@ pub fn manifests<'a>(cases: impl Iterator<Item = &'a Case>, target: &Target) -> 
     [certificates(), vec![gateway(&played, target)], of_cases].concat()
 }
 
-/// The objects of one case: its API, unless it brings one of its own, and the rest.
+/// The objects of one case: its own, and a WebSocketApi unless it has one.
 pub fn of_case(case: &Case, target: &Target) -> Vec<Value> {
     let mut objects = vec![api(case, target)];
     objects.extend(case.objects.iter().cloned());
@@ -51,7 +51,7 @@ fn api(case: &Case, target: &Target) -> Value {
     })
 }
 
-/// The Gateway with the global steps of all cases, each for its own API only.
+/// The Gateway. Its steps are those of all cases; each runs for the API of its case only.
 pub fn gateway(cases: &[&Case], target: &Target) -> Value {
     let mut sections: Map<String, Value> = Map::new();
     for case in cases {
@@ -93,7 +93,7 @@ pub fn gateway(cases: &[&Case], target: &Target) -> Value {
     })
 }
 
-/// What the listener for TLS shows, and whom it trusts.
+/// Certificate and trusted CA of the TLS listener.
 pub fn certificates() -> Vec<Value> {
     let pair = json!({"tls.crt": token::BACKEND, "tls.key": token::BACKEND_KEY});
     vec![

@@ -1,4 +1,4 @@
-//! Why handshakes were refused, and what steps counted, as the gateway's metrics tell.
+//! Compares reasons of refusals and custom counters in the gateway's metrics with what the cases expect.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,17 +10,17 @@ use tokio::net::TcpStream;
 use super::case::Case;
 use super::wire::{Wire, within};
 
-/// Counters may follow the answer by a little.
-const SETTLE: Duration = Duration::from_secs(5);
+/// Counters may change shortly after the response.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Handshakes by API (`-`: none was found) and reason; besides, counters of policies by API and
-/// `NAME{LABELS}`, which is no reason.
+/// Counts of handshakes by API (`-`: no route) and reason, and of custom counters by API and
+/// `NAME{LABELS}`.
 pub(super) type Counts = BTreeMap<(String, String), u64>;
 
-/// What the gateway has counted so far.
+/// The current counts of the gateway.
 pub(super) async fn counted(admin: SocketAddr) -> anyhow::Result<Counts> {
-    let stream = within("the admin port", async {
+    let stream = within("connecting to the admin port", async {
         Ok(TcpStream::connect(admin).await?)
     });
     let mut wire = Wire::new(stream.await?);
@@ -64,7 +64,7 @@ fn own_counter(line: &str) -> Option<((String, String), u64)> {
     ))
 }
 
-/// The reasons and counters that a case wants, with how often.
+/// The expected reasons and counters of a case, with their counts.
 fn wanted(case: &Case) -> BTreeMap<&str, u64> {
     let mut wanted = BTreeMap::new();
     for (counter, more) in case.steps.iter().flat_map(|step| &step.expect.emits) {
@@ -76,8 +76,8 @@ fn wanted(case: &Case) -> BTreeMap<&str, u64> {
     wanted
 }
 
-/// Differences between the reasons of a case and what was counted meanwhile. Who is refused before
-/// an API is found is counted with none; there is other traffic among these.
+/// One line for each difference. Handshakes without a route are counted without an API, together with
+/// other traffic, so more of them than expected is no difference.
 pub(super) fn differences(
     case: &Case,
     namespace: &str,
@@ -95,9 +95,7 @@ pub(super) fn differences(
         let (own, nobodys) = (more(&api, reason), more("-", reason));
         if own != wanted && (own > 0 || nobodys < wanted) {
             let got = other_reasons(&api, before, after);
-            found.push(format!(
-                "{reason} is wanted {wanted} times, but counted: {got}"
-            ));
+            found.push(format!("expected {reason} {wanted} times, counted: {got}"));
         }
     }
     found
@@ -117,16 +115,16 @@ fn other_reasons(api: &str, before: &Counts, after: &Counts) -> String {
     }
 }
 
-/// The counters once they say what all these cases want, or as they are after a while.
+/// The counts as soon as they are as expected, or at a timeout as they are.
 pub(super) async fn settled(
     admin: SocketAddr,
     cases: &[&Case],
     namespace: &str,
     before: &Counts,
 ) -> anyhow::Result<Counts> {
-    let end = tokio::time::Instant::now() + SETTLE;
+    let end = tokio::time::Instant::now() + SETTLE_TIMEOUT;
     loop {
-        let after = counted(admin).await.context("no metrics")?;
+        let after = counted(admin).await.context("failed to read metrics")?;
         let agrees = |case: &&Case| differences(case, namespace, before, &after).is_empty();
         if cases.iter().all(agrees) || tokio::time::Instant::now() > end {
             return Ok(after);

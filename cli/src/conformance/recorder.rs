@@ -1,5 +1,5 @@
-//! The recording backend: WebSockets as cases script them, the HTTP services that policies call, and
-//! the issuer of tokens, on one port; WebSockets over TLS on another one.
+//! The recording backend. One port serves WebSockets as cases script them, the HTTP services that policies
+//! call, and the token issuer; another port serves WebSockets over TLS.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -15,13 +15,13 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::case::{BackendScript, Case, Service, ServiceAnswer};
 use super::check::SeenCall;
 use super::frame::{Frame, FrameText};
-use super::wire::{Head, PATIENCE, Wire};
+use super::wire::{Head, STEP_TIMEOUT, Wire};
 use super::{tls, token};
 
-/// Header by which a handshake at the backend is told from all others.
+/// Header that identifies a handshake at the backend.
 pub(super) const MARK: &str = "X-Conformance";
 
-/// The servers. They end with the value.
+/// The servers. They stop when the value is dropped.
 pub struct Recorder {
     address: SocketAddr,
     tls_address: SocketAddr,
@@ -46,7 +46,11 @@ pub(super) struct Handshake {
 }
 
 impl Recorder {
-    /// Binds and serves; `0` is any free port.
+    /// Binds the ports and starts serving. Port 0 takes any free port.
+    ///
+    /// # Errors
+    ///
+    /// When a port cannot be bound.
     pub async fn start(address: IpAddr, port: u16, tls_port: u16) -> anyhow::Result<Self> {
         let state = Arc::new(State::default());
         let mut tasks = JoinSet::new();
@@ -66,23 +70,23 @@ impl Recorder {
         })
     }
 
-    /// Where it listens.
+    /// The bound address.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where it listens for TLS.
+    /// The bound address for TLS.
     pub const fn tls_address(&self) -> SocketAddr {
         self.tls_address
     }
 
-    /// Takes over a case's services.
+    /// Serves the HTTP services of a case.
     pub(super) fn serve(&self, case: &Case) {
         let services = case.services.clone();
         lock(&self.state.services).insert(case.name.clone(), services);
     }
 
-    /// Says what is answered to the handshake with this mark.
+    /// Sets the response to the handshake with this mark.
     pub(super) fn script(&self, mark: &str, script: &BackendScript) {
         lock(&self.state.scripts).insert(mark.to_owned(), script.clone());
     }
@@ -105,7 +109,7 @@ async fn bind(address: IpAddr, port: u16) -> anyhow::Result<(TcpListener, Socket
         .with_context(|| format!("failed to bind {address}:{port} for the recording backend"))?;
     let bound = listener
         .local_addr()
-        .context("failed to read the backend's address")?;
+        .context("failed to read the address of the backend")?;
     Ok((listener, bound))
 }
 
@@ -115,7 +119,7 @@ async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<State
         tokio::select! {
             accepted = listener.accept() => if let Ok((stream, _)) = accepted {
                 let (tls, state) = (tls.clone(), Arc::clone(&state));
-                // A connection that fails is the case's concern; the client sees its own end of it.
+                // The client of the case sees when a connection fails.
                 connections.spawn(async move { let _ = connection(stream, tls, &state).await; });
             },
             Some(_) = connections.join_next() => {}
@@ -171,7 +175,7 @@ async fn web_socket(mut wire: Wire, head: Head, key: &str, state: &State) -> any
     .await
 }
 
-/// Sends what the script says, then echoes until somebody closes.
+/// Sends the frames of the script, then echoes until a Close.
 async fn tunnel(
     mut wire: Wire,
     script: &BackendScript,
@@ -237,7 +241,7 @@ async fn http(mut wire: Wire, head: Head, here: SocketAddr, state: &State) -> an
     let ServiceAnswer {
         status, headers, ..
     } = found;
-    tokio::time::sleep(found.delay.get().min(PATIENCE)).await;
+    tokio::time::sleep(found.delay.get().min(STEP_TIMEOUT)).await;
     match &found.json {
         None => answer(&mut wire, *status, headers, &found.body).await,
         Some(json) => {
@@ -248,7 +252,7 @@ async fn http(mut wire: Wire, head: Head, here: SocketAddr, state: &State) -> an
     }
 }
 
-/// The case's name and what is behind it.
+/// The name of the case and the rest of the target.
 fn split(target: &str) -> (&str, &str) {
     let target = target.trim_start_matches('/');
     let end = target.find(['/', '?']).unwrap_or(target.len());
@@ -282,7 +286,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Looks again and again until there is something, at most for [`PATIENCE`].
+/// Polls until there is a value, at most for [`STEP_TIMEOUT`].
 pub(super) async fn awaited<T>(look: impl Fn() -> Option<T>) -> Option<T> {
     const PAUSE: Duration = Duration::from_millis(20);
     let looking = async {
@@ -293,5 +297,5 @@ pub(super) async fn awaited<T>(look: impl Fn() -> Option<T>) -> Option<T> {
             }
         }
     };
-    tokio::time::timeout(PATIENCE, looking).await.ok()
+    tokio::time::timeout(STEP_TIMEOUT, looking).await.ok()
 }

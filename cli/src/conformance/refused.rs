@@ -1,4 +1,4 @@
-//! Cases whose objects must not be taken: looked at as `tidegate validate` does, without a gateway.
+//! Cases whose objects must be rejected. They are checked like `tidegate validate` does, without a gateway.
 
 use std::path::Path;
 
@@ -9,12 +9,12 @@ use super::manifests::{Target, certificates, gateway, of_case};
 use crate::manifest::to_yaml;
 use crate::validate::validate_text;
 
-/// Differences; empty when a finding has the text.
+/// One line for each difference; empty if a finding contains the text.
 pub(super) fn differences(case: &Case, wanted: &str) -> Vec<String> {
     match findings(case) {
         Ok(found) if found.iter().any(|line| line.contains(wanted)) => Vec::new(),
         Ok(found) => vec![format!(
-            "{wanted:?} is wanted in the findings, not {found:?}"
+            "expected {wanted:?} in the findings, got {found:?}"
         )],
         Err(error) => vec![error_chain(error.as_ref())],
     }

@@ -1,75 +1,79 @@
-//! What came of the cases: for people, programs and documents.
+//! Reports of the outcomes: for people, programs and documents.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-/// What came of one case.
+/// The outcome of one case.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Outcome {
-    /// Its chapter's title.
+    /// Title of its chapter.
     pub chapter: String,
     /// Its name.
     pub case: String,
-    /// What should hold.
+    /// What was checked, as a sentence.
     pub says: String,
-    /// Does it hold?
-    pub result: Verdict,
-    /// Every difference.
+    /// The result.
+    pub result: CaseResult,
+    /// One line for each difference from what is expected.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<String>,
 }
 
-/// Does a case hold?
+/// The result of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Verdict {
-    /// It does.
+pub enum CaseResult {
+    /// Everything is as expected.
     Passed,
-    /// It does not.
+    /// Something is not as expected.
     Failed,
-    /// Nobody looked: the gateway's listener for TLS was not named.
+    /// Not run, because the gateway's TLS listener was not named.
     Skipped,
 }
 
 impl Outcome {
-    /// Of a case with these differences.
+    /// The outcome of a case with these differences; without differences it has passed.
     pub fn new(chapter: &str, case: &super::case::Case, differences: Vec<String>) -> Self {
         Self {
             chapter: chapter.to_owned(),
             case: case.name.clone(),
             says: case.says.clone(),
             result: if differences.is_empty() {
-                Verdict::Passed
+                CaseResult::Passed
             } else {
-                Verdict::Failed
+                CaseResult::Failed
             },
             differences,
         }
     }
 
-    /// Of a case that is not played.
+    /// The outcome of a case that did not run.
     pub fn skipped(chapter: &str, case: &super::case::Case) -> Self {
         Self {
-            result: Verdict::Skipped,
+            result: CaseResult::Skipped,
             ..Self::new(chapter, case, Vec::new())
         }
     }
 }
 
-/// How a report is written.
+/// Format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// A line per case, failures with what differed.
+    /// One line for each case, and the differences of those that failed.
     Table,
-    /// For programs.
+    /// JSON for programs.
     Json,
-    /// For documents.
+    /// A Markdown table.
     Markdown,
 }
 
-/// The report, with a newline at its end.
+/// The report, ending in a newline.
+///
+/// # Errors
+///
+/// When JSON cannot be written.
 pub fn render(outcomes: &[Outcome], format: Format) -> serde_json::Result<String> {
     match format {
         Format::Table => Ok(table(outcomes)),
@@ -79,7 +83,7 @@ pub fn render(outcomes: &[Outcome], format: Format) -> serde_json::Result<String
 }
 
 fn summary(outcomes: &[Outcome]) -> String {
-    let passed = outcomes.iter().filter(|o| o.result == Verdict::Passed);
+    let passed = outcomes.iter().filter(|o| o.result == CaseResult::Passed);
     let (passed, all) = (passed.count(), outcomes.len());
     format!("{passed} of {all} cases passed")
 }
@@ -94,9 +98,9 @@ fn table(outcomes: &[Outcome]) -> String {
             let _ = writeln!(text, "{chapter}");
         }
         let mark = match outcome.result {
-            Verdict::Passed => "ok  ",
-            Verdict::Failed => "FAIL",
-            Verdict::Skipped => "skip",
+            CaseResult::Passed => "ok  ",
+            CaseResult::Failed => "FAIL",
+            CaseResult::Skipped => "skip",
         };
         let Outcome { case, says, .. } = outcome;
         let _ = writeln!(text, "  {mark}  {case:width$}  {says}");
@@ -120,9 +124,9 @@ fn markdown(outcomes: &[Outcome]) -> String {
             );
         }
         let result = match outcome.result {
-            Verdict::Passed => "passed".to_owned(),
-            Verdict::Skipped => "skipped".to_owned(),
-            Verdict::Failed => format!("**failed**: {}", outcome.differences.join("; ")),
+            CaseResult::Passed => "passed".to_owned(),
+            CaseResult::Skipped => "skipped".to_owned(),
+            CaseResult::Failed => format!("**failed**: {}", outcome.differences.join("; ")),
         };
         let Outcome { case, says, .. } = outcome;
         let row = format!("| `{case}` | {} | {} |", cell(says), cell(&result));
@@ -131,7 +135,7 @@ fn markdown(outcomes: &[Outcome]) -> String {
     text
 }
 
-/// What would end a cell or a row.
+/// Escapes what would end a cell or a row.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }

@@ -1,4 +1,4 @@
-//! The suite's files, embedded, with places and keys filled in.
+//! The embedded files of the suite, and values for their placeholders.
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -23,9 +23,9 @@ const CHAPTERS: [(&str, &str); 10] = [
     ("answers", include_str!("../../../conformance/answers.yaml")),
 ];
 
-/// What the cases are for, and where gateways reach what the suite brings along.
+/// Name of the Gateway, and where gateways reach the servers of the suite.
 #[derive(Clone, Debug)]
-pub struct Places {
+pub struct Parameters {
     /// Name of the Gateway.
     pub gateway: String,
     /// Host of the recording backend.
@@ -36,9 +36,13 @@ pub struct Places {
     pub tls_port: u16,
 }
 
-/// All chapters for these places.
-pub fn load(places: &Places) -> anyhow::Result<Vec<Chapter>> {
-    let known = known(places)?;
+/// All chapters, with values for all placeholders.
+///
+/// # Errors
+///
+/// When a file of the suite is not valid.
+pub fn load(parameters: &Parameters) -> anyhow::Result<Vec<Chapter>> {
+    let known = placeholders(parameters)?;
     let read = |(name, text): (&str, &str)| {
         chapter(text, &known).with_context(|| format!("conformance/{name}.yaml"))
     };
@@ -49,7 +53,7 @@ fn chapter(text: &str, known: &[(&str, String)]) -> anyhow::Result<Chapter> {
     let mut value: Value = serde_saphyr::from_str(text)?;
     let cases = value.get_mut("cases").and_then(Value::as_array_mut);
     for case in cases.context("no cases")? {
-        let name = case["name"].as_str().context("a case without name")?;
+        let name = case["name"].as_str().context("a case has no name")?;
         let backend = &known[0].1;
         let own = [
             ("case", name.to_owned()),
@@ -63,15 +67,15 @@ fn chapter(text: &str, known: &[(&str, String)]) -> anyhow::Result<Chapter> {
     Ok(serde_json::from_value(value)?)
 }
 
-/// What stands in cases for what only the caller knows.
-fn known(places: &Places) -> anyhow::Result<Vec<(&'static str, String)>> {
-    let Places { host, port, .. } = places;
+/// Names and values of the placeholders.
+fn placeholders(parameters: &Parameters) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let Parameters { host, port, .. } = parameters;
     let (modulus, exponent) = token::rsa_public()?;
     Ok(vec![
         ("backend", format!("{host}:{port}")),
-        ("tls", format!("{host}:{}", places.tls_port)),
+        ("tls", format!("{host}:{}", parameters.tls_port)),
         ("host", host.clone()),
-        ("gateway", places.gateway.clone()),
+        ("gateway", parameters.gateway.clone()),
         ("issuer", token::issuer(&format!("{host}:{port}"))),
         ("authority", token::AUTHORITY.to_owned()),
         ("client", token::CLIENT.to_owned()),
@@ -85,7 +89,7 @@ fn known(places: &Places) -> anyhow::Result<Vec<(&'static str, String)>> {
     ])
 }
 
-/// Puts known texts in the place of `<<NAME>>`; what is not known stays.
+/// Replaces the placeholders `<<NAME>>`. Unknown ones stay.
 fn fill(value: &mut Value, known: &[(&str, String)]) {
     match value {
         Value::String(text) => {

@@ -1,4 +1,4 @@
-//! Both ends of TLS with the suite's keys.
+//! TLS for servers and clients, with the keys of the suite.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use sha2::{Digest as _, Sha256};
 use super::case::TlsClient;
 use super::token::{AUTHORITY, BACKEND, BACKEND_KEY, CLIENT, CLIENT_KEY};
 
-/// What the certificate of the backend and of the gateway's secure listener is for.
+/// Name in the certificate of the backend and of the gateway's TLS listener.
 pub(super) const NAME: &str = "backend.conformance.example";
 
-/// Of the recording backend.
+/// Configuration of the recording backend.
 pub(super) fn server() -> anyhow::Result<Arc<ServerConfig>> {
     let config = ServerConfig::builder()
         .with_no_client_auth()
@@ -21,7 +21,7 @@ pub(super) fn server() -> anyhow::Result<Arc<ServerConfig>> {
     Ok(Arc::new(config))
 }
 
-/// Of a client of the secure listener.
+/// Configuration of a client of the TLS listener.
 pub(super) fn client(who: TlsClient) -> anyhow::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate(AUTHORITY)?)?;

@@ -1,4 +1,4 @@
-//! The suite's keys: tokens signed with them, and what their issuer publishes.
+//! The keys of the suite, tokens signed with them, and the documents of their issuer.
 
 use anyhow::Context as _;
 use base64::Engine as _;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::case::{HMAC_SECRET, OWN_KID, Token, TokenKey};
 
-/// Certificate of the authority that signed [`BACKEND`] and [`CLIENT`].
+/// Certificate of the CA that signed [`BACKEND`] and [`CLIENT`].
 pub(super) const AUTHORITY: &str = include_str!("../../../conformance/keys/authority.pem");
 /// Certificate of the recording backend.
 pub(super) const BACKEND: &str = include_str!("../../../conformance/keys/backend.pem");
@@ -24,12 +24,12 @@ pub(super) const ES_PUBLIC: &str = include_str!("../../../conformance/keys/es256
 const ES: &str = include_str!("../../../conformance/keys/es256.pem");
 const RS: &str = include_str!("../../../conformance/keys/rs256.pem");
 
-/// The issuer's URL; discovery document and keys lie below it.
+/// URL of the issuer. The discovery document and the keys are below it.
 pub(super) fn issuer(backend: &str) -> String {
     format!("http://{backend}/issuer")
 }
 
-/// What the issuer answers to a path below `/issuer`; `None`: nothing there.
+/// The issuer's document at a path below `/issuer`; `None`: there is none.
 pub(super) fn published(path: &str, issuer: &str) -> anyhow::Result<Option<Value>> {
     Ok(match path {
         "/.well-known/openid-configuration" => Some(json!({
@@ -45,7 +45,7 @@ pub(super) fn published(path: &str, issuer: &str) -> anyhow::Result<Option<Value
 pub(super) fn rsa_public() -> anyhow::Result<(String, String)> {
     match jwk(TokenKey::Rs)?.algorithm {
         AlgorithmParameters::RSA(key) => Ok((key.n, key.e)),
-        _ => anyhow::bail!("the RSA key is none"),
+        _ => anyhow::bail!("the key is not an RSA key"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! A connection as both ends of the suite see it: heads, bodies, frames.
+//! A connection of the client or the recording backend: heads, bodies, frames.
 
 use std::time::Duration;
 
@@ -7,23 +7,23 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::frame::Frame;
 
-/// How long anything may take before it counts as never: generous, for busy machines and clusters.
-pub(super) const PATIENCE: Duration = Duration::from_secs(15);
-/// More is no answer to what cases ask.
+/// How long each wait may take: generous, for busy machines and clusters.
+pub(super) const STEP_TIMEOUT: Duration = Duration::from_secs(15);
+/// Longer heads and bodies are errors: no case has them.
 const MAX_HEAD: usize = 64 * 1024;
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
-/// What a connection runs over.
+/// A byte stream: TCP or TLS.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// A connection with what was read too early.
+/// A connection and its read buffer.
 pub(super) struct Wire {
     stream: Box<dyn Stream>,
     read: Vec<u8>,
 }
 
-/// Start line and fields of a request or an answer.
+/// Start line and fields of a request or a response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Head {
     /// The first line.
@@ -48,7 +48,7 @@ impl Head {
         self.start.split(' ').nth(at).unwrap_or_default()
     }
 
-    /// The status of an answer; 0 when there is none.
+    /// The status of a response; 0 if there is none.
     pub(super) fn status(&self) -> u16 {
         self.word(1).parse().unwrap_or(0)
     }
@@ -74,7 +74,7 @@ impl Wire {
     }
 
     pub(super) async fn send(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        within("the peer takes bytes", async {
+        within("sending bytes", async {
             self.stream.write_all(bytes).await?;
             Ok(self.stream.flush().await?)
         })
@@ -83,14 +83,14 @@ impl Wire {
 
     /// The next head.
     pub(super) async fn head(&mut self) -> anyhow::Result<Head> {
-        within("a head", async {
+        within("receiving a head", async {
             loop {
                 if let Some(end) = find(&self.read, b"\r\n\r\n") {
                     let text = String::from_utf8_lossy(&self.read[..end]).into_owned();
                     self.read.drain(..end + 4);
                     return Ok(Head::parse(&text));
                 }
-                ensure!(self.read.len() <= MAX_HEAD, "a head without end");
+                ensure!(self.read.len() <= MAX_HEAD, "the head is too long");
                 ensure!(self.more().await? > 0, "the connection ended");
             }
         })
@@ -103,10 +103,10 @@ impl Wire {
             .get("content-length")
             .map(|length| length.parse::<usize>());
         let length = length.transpose().context("content-length")?;
-        within("a body", async {
+        within("receiving a body", async {
             match length {
                 Some(length) => {
-                    ensure!(length <= MAX_BODY, "a body of {length} bytes");
+                    ensure!(length <= MAX_BODY, "the body is too long: {length} bytes");
                     while self.read.len() < length {
                         ensure!(self.more().await? > 0, "the connection ended");
                     }
@@ -115,7 +115,7 @@ impl Wire {
                 }
                 None if head.start.starts_with("HTTP/") => {
                     while self.more().await? > 0 {
-                        ensure!(self.read.len() <= MAX_BODY, "a body without end");
+                        ensure!(self.read.len() <= MAX_BODY, "the body is too long");
                     }
                     let body = std::mem::take(&mut self.read);
                     Ok(String::from_utf8_lossy(&body).into_owned())
@@ -133,7 +133,7 @@ impl Wire {
                 self.read.drain(..length);
                 return Ok(Some(frame));
             }
-            // A reset is an end, too.
+            // A reset ends the connection, too.
             if self.more().await.unwrap_or(0) == 0 {
                 return Ok(None);
             }
@@ -145,19 +145,19 @@ impl Wire {
     }
 
     pub(super) async fn shut_down(&mut self) {
-        // The other side may be gone already.
-        let _ = tokio::time::timeout(PATIENCE, self.stream.shutdown()).await;
+        // The peer may be gone already.
+        let _ = tokio::time::timeout(STEP_TIMEOUT, self.stream.shutdown()).await;
     }
 }
 
-/// Waits for one thing, no longer than [`PATIENCE`].
+/// Waits for a result, at most for [`STEP_TIMEOUT`].
 pub(super) async fn within<T>(
     what: &str,
     awaited: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
-    match tokio::time::timeout(PATIENCE, awaited).await {
-        Ok(result) => result.with_context(|| format!("awaited: {what}")),
-        Err(_) => bail!("awaited: {what}; not within {PATIENCE:?}"),
+    match tokio::time::timeout(STEP_TIMEOUT, awaited).await {
+        Ok(result) => result.with_context(|| format!("error while {what}")),
+        Err(_) => bail!("timeout of {STEP_TIMEOUT:?} while {what}"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Asks a running gateway, through its admin server.
+//! Asks a running gateway for a trace, through its admin server.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -14,7 +14,7 @@ use tidegate_gateway::trace::Trace;
 use super::token;
 
 /// The admin server gives up after 30 s.
-const PATIENCE: Duration = Duration::from_secs(35);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(35);
 
 /// An admin server, and where its token may be.
 pub(super) struct Server<'a> {
@@ -24,9 +24,10 @@ pub(super) struct Server<'a> {
 }
 
 impl Server<'_> {
-    /// What would become of a handshake.
+    /// The trace of a handshake that is not made.
     pub(super) async fn explain(&self, question: &Question) -> anyhow::Result<Trace> {
-        let body = serde_json::to_string(question).context("the question is no JSON")?;
+        let body =
+            serde_json::to_string(question).context("failed to write the request as JSON")?;
         let client = client()?;
         let url = self.address("/explain");
         let ask = || {
@@ -36,11 +37,11 @@ impl Server<'_> {
         self.ask(ask).await
     }
 
-    /// What became of one.
+    /// The trace of an earlier handshake.
     pub(super) async fn trace(&self, id: &str) -> anyhow::Result<Trace> {
         let is_id = |c: char| c.is_ascii_alphanumeric() || c == '-';
         if !id.chars().all(is_id) {
-            bail!("{id:?} is not the id of a trace");
+            bail!("{id:?} is not a trace ID");
         }
         let client = client()?;
         let url = self.address(&format!("/traces/{id}"));
@@ -51,7 +52,7 @@ impl Server<'_> {
         format!("{}{path}", self.url.trim_end_matches('/'))
     }
 
-    /// Asks; shows the token when it is wanted.
+    /// Sends the request, with the token if the gateway requires it.
     async fn ask(&self, request: impl Fn() -> RequestBuilder) -> anyhow::Result<Trace> {
         if let Some(file) = self.token_file {
             let request = request().bearer_auth(token::in_file(file)?);
@@ -62,22 +63,22 @@ impl Server<'_> {
             return self.read(answer).await;
         }
         ensure!(
-            is_near(self.url),
-            "{} wants its token, which is looked for where nobody can listen only: over \
-             kubectl port-forward or https; or name it with --token-file",
+            is_private(self.url),
+            "{} requires its token, which is looked up for loopback addresses (kubectl port-forward) and \
+             https only; set --token-file",
             self.url
         );
         let gateway = token::realm(&answer);
-        let mut missed = Vec::new();
-        for place in [Place::StateDir, Place::Cluster] {
+        let mut failures = Vec::new();
+        for place in [TokenPlace::StateDir, TokenPlace::Cluster] {
             let found = match place {
-                Place::StateDir => token::in_state_dir(self.state_dir),
-                Place::Cluster => token::in_cluster(gateway.clone()).await,
+                TokenPlace::StateDir => token::in_state_dir(self.state_dir),
+                TokenPlace::Cluster => token::in_cluster(gateway.clone()).await,
             };
             let found = match found {
                 Ok(found) => found,
                 Err(error) => {
-                    missed.push(error_chain(error.as_ref()));
+                    failures.push(error_chain(error.as_ref()));
                     continue;
                 }
             };
@@ -85,57 +86,57 @@ impl Server<'_> {
             if answer.status() != StatusCode::UNAUTHORIZED {
                 return self.read(answer).await;
             }
-            missed.push(place.is_wrong().to_owned());
+            failures.push(place.rejection().to_owned());
         }
         bail!(
-            "{} wants its token (or name it with --token-file): {}",
+            "{} requires its token; set --token-file, or see why it was not found: {}",
             self.url,
-            missed.join("; ")
+            failures.join("; ")
         )
     }
 
     async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
         let sent = request.send().await;
-        sent.with_context(|| format!("failed to ask {}", self.url))
+        sent.with_context(|| format!("failed to query {}", self.url))
     }
 
     async fn read(&self, answer: Response) -> anyhow::Result<Trace> {
         let server = self.url;
         let status = answer.status();
         let text = answer.text().await;
-        let text = text.with_context(|| format!("failed to ask {server}"))?;
+        let text = text.with_context(|| format!("failed to query {server}"))?;
         if !status.is_success() {
-            bail!("{server} says: {}", text.trim());
+            bail!("{server} answered: {}", text.trim());
         }
         serde_json::from_str(&text)
-            .with_context(|| format!("{server} is no gateway's admin server"))
+            .with_context(|| format!("{server} is not the admin server of a gateway"))
     }
 }
 
 /// Where a token may be.
 #[derive(Clone, Copy)]
-enum Place {
+enum TokenPlace {
     StateDir,
     Cluster,
 }
 
-impl Place {
-    fn is_wrong(self) -> &'static str {
+impl TokenPlace {
+    fn rejection(self) -> &'static str {
         match self {
-            Self::StateDir => "the token in the state directory is another gateway's",
-            Self::Cluster => "the token in the Secret is not the gateway's (yet)",
+            Self::StateDir => "the token in the state directory belongs to another gateway",
+            Self::Cluster => "the gateway does not accept the token in the Secret (yet)",
         }
     }
 }
 
 fn client() -> anyhow::Result<Client> {
     // An admin port is never behind a proxy.
-    let client = Client::builder().no_proxy().timeout(PATIENCE);
-    client.build().context("failed to set up a client")
+    let client = Client::builder().no_proxy().timeout(REQUEST_TIMEOUT);
+    client.build().context("failed to create an HTTP client")
 }
 
-/// Does nobody else see what is sent there?
-fn is_near(server: &str) -> bool {
+/// Whether nobody else can read what is sent there.
+fn is_private(server: &str) -> bool {
     let Ok(url) = Url::parse(server) else {
         return false;
     };
@@ -146,10 +147,10 @@ fn is_near(server: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_near;
+    use super::is_private;
 
     #[test]
-    fn tokens_are_looked_for_where_nobody_listens() {
+    fn tokens_are_looked_up_for_private_connections_only() {
         for (server, near) in [
             ("http://127.0.0.1:9090", true),
             ("http://localhost:9090/", true),
@@ -159,7 +160,7 @@ mod tests {
             ("http://localhost.evil.example", false),
             ("nonsense", false),
         ] {
-            assert_eq!(is_near(server), near, "{server}");
+            assert_eq!(is_private(server), near, "{server}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Asks manifests: the same plan, the same gateway, nothing served.
+//! Explains with manifests: the same plan and the same gateway code, without listeners.
 
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ pub(super) async fn explain(args: &ExplainArgs, mut question: Question) -> anyho
     first.context("there is no Gateway in the manifests")
 }
 
-/// The plan of the manifests; keys that would be generated are, and forgotten again.
+/// The plan of the manifests. Missing keys are generated and not kept.
 fn plan(args: &ExplainArgs) -> anyhow::Result<(Plan, World, Vec<Finding>)> {
     let mut files = manifest::files(&args.paths).context("failed to list the manifests")?;
     files.extend(KeyStore::new(&args.state_dir).files());
@@ -86,7 +86,7 @@ fn primary_key(name: &str, plan: &Plan, world: &World) -> anyhow::Result<String>
     let secret = world.secrets.get(&secret);
     let bytes = secret.and_then(|secret| secret.data.as_ref()?.get(PRIMARY_KEY));
     let bytes = bytes.with_context(|| format!("Subscription {key} has no keys"))?;
-    String::from_utf8(bytes.0.clone()).context("its key is not text")
+    String::from_utf8(bytes.0.clone()).context("its key is not UTF-8")
 }
 
 fn is_named(key: &ObjectKey, name: &str) -> bool {

@@ -1,4 +1,4 @@
-//! A trace for people. Pure.
+//! Formats a trace for people. Pure.
 
 use std::fmt::Write as _;
 
@@ -47,7 +47,7 @@ pub(super) fn text(trace: &Trace) -> String {
         out.fields(&backend.headers);
     }
     match outcome {
-        Outcome::WouldDial => out.line("outcome", "the backend would be asked (--dial asks it)"),
+        Outcome::WouldDial => out.line("outcome", "the backend would be called (--dial calls it)"),
         Outcome::Accepted { headers } => {
             out.line("outcome", "accepted: 101");
             out.fields(headers);
@@ -62,7 +62,7 @@ struct Lines(String);
 impl Lines {
     fn line(&mut self, title: &str, text: &str) {
         let line = format!("{title:<9} {text}");
-        // A String takes everything.
+        // Writing to a String cannot fail.
         let _ = writeln!(self.0, "{}", line.trim_end());
     }
 
@@ -79,7 +79,7 @@ impl Lines {
     fn step(&mut self, step: &Step) {
         let result = match step.result {
             StepResult::Ran => "ran",
-            StepResult::Skipped => "skipped: when does not hold",
+            StepResult::Skipped => "skipped: its condition (when) is false",
             StepResult::Refused => "refused",
             StepResult::Failed => "failed",
         };
@@ -155,10 +155,10 @@ fn change_text(change: &Change) -> String {
         Target::Path => "path",
         Target::Backend => "backend",
         Target::Host => "host",
-        Target::AnswerHeader => "answer's header",
+        Target::AnswerHeader => "response header",
         Target::Status => "status",
         Target::Variable => "variable",
-        Target::Expiry => "tunnel's end",
+        Target::Expiry => "end of the tunnel",
         Target::Limit => "limit",
         Target::Note => "note",
     };
@@ -175,7 +175,7 @@ fn change_text(change: &Change) -> String {
         Action::SetIfAbsent => format!("{subject} = {after}, if there is none"),
         Action::Remove => format!("{subject} removed{was}"),
         Action::Count => format!("{subject} counts it"),
-        Action::CountLater => format!("{subject} counts it when the answer is known"),
+        Action::CountLater => format!("{subject} counts it when the response is known"),
         Action::Reserve => format!("{subject} reserves a place for the tunnel"),
     }
 }
@@ -221,7 +221,7 @@ inbound
       header x-a = 2 (was 1)
       header x-b removed (was 1)
       limit counts it
-  beta setVariable (api, fragment trial): skipped: when does not hold
+  beta setVariable (api, fragment trial): skipped: its condition (when) is false
   closed returnResponse (api): refused
       418 no (return_response, by the policy)
 outcome   refused: 418 no (return_response, by the policy)

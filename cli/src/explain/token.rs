@@ -1,5 +1,5 @@
-//! Where the token of an admin server is: in the state directory of `tidegate run`, or in the Secret
-//! that the operator makes for the Gateway, for whoever may read that.
+//! Looks up the token of an admin server: in the state directory of `tidegate run`, or in the Secret that the
+//! operator writes for the Gateway.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use tidegate_config::ObjectKey;
 
 use crate::admin_token;
 
-/// For the API server to answer.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long the API server may take to answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The one in this file.
+/// The token in this file.
 pub(super) fn in_file(path: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(path);
     let text = text.with_context(|| format!("failed to read {}", path.display()))?;
@@ -24,38 +24,39 @@ pub(super) fn in_file(path: &Path) -> anyhow::Result<String> {
     Ok(text.trim().to_owned())
 }
 
-/// The one that `tidegate run` made.
+/// The token that `tidegate run` wrote.
 pub(super) fn in_state_dir(state_dir: &Path) -> anyhow::Result<String> {
     in_file(&admin_token::path(state_dir))
 }
 
-/// The one in the cluster of the kubeconfig, of the Gateway that the answer names.
+/// The token of this Gateway, from the cluster of the kubeconfig.
 pub(super) async fn in_cluster(gateway: Option<ObjectKey>) -> anyhow::Result<String> {
-    let gateway = gateway.context("it does not say which Gateway it is")?;
+    let gateway = gateway.context("the gateway does not say which Gateway it serves")?;
     let name = format!("{}-admin", gateway.name);
     let reading = read(&gateway.namespace, &name);
-    let read = tokio::time::timeout(PATIENCE, reading).await;
-    let read = read.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer in time")));
+    let read = tokio::time::timeout(REQUEST_TIMEOUT, reading).await;
+    let read =
+        read.unwrap_or_else(|_| Err(anyhow::anyhow!("the API server did not answer in time")));
     read.with_context(|| format!("failed to read Secret {}/{name}", gateway.namespace))
 }
 
 async fn read(namespace: &str, name: &str) -> anyhow::Result<String> {
     let config = Config::infer().await.context("there is no kubeconfig")?;
-    let client = Client::try_from(config).context("failed to make a client")?;
+    let client = Client::try_from(config).context("failed to create a client")?;
     let secret = Api::<Secret>::namespaced(client, namespace)
         .get(name)
         .await?;
     let token = secret.data.as_ref().and_then(|data| data.get("token"));
-    let token = token.context("it has no key token")?;
-    String::from_utf8(token.0.clone()).context("the token is not text")
+    let token = token.context("it has no key named token")?;
+    String::from_utf8(token.0.clone()).context("the token is not UTF-8")
 }
 
-/// The Gateway whose token is wanted: `Bearer realm="NAMESPACE/NAME"`.
+/// The Gateway whose token is required: `Bearer realm="NAMESPACE/NAME"`.
 pub(super) fn realm(answer: &Response) -> Option<ObjectKey> {
     key(answer.headers().get(WWW_AUTHENTICATE)?.to_str().ok()?)
 }
 
-/// Only what can be a Gateway's name: it decides which Secret is read.
+/// Accepts only valid names, because they choose the Secret that is read.
 fn key(challenge: &str) -> Option<ObjectKey> {
     let realm = challenge
         .strip_prefix("Bearer realm=\"")?

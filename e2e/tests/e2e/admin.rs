@@ -68,7 +68,7 @@ async fn who_may_read_a_gateways_token_may_ask_it() -> anyhow::Result<()> {
     ensure!(token.len() >= 43, "{token} is short");
     let (status, said) = explain(scene.kubeconfig(), &edge).await?;
     assert_eq!(status, Some(0), "{said}");
-    assert!(said.contains("would be asked"), "{said}");
+    assert!(said.contains("would be called"), "{said}");
     ensure!(!said.contains(&token), "the token is shown: {said}");
 
     let asker = scene.kubeconfig_of("asker").await?;

@@ -113,7 +113,7 @@ async fn manifests_a_running_gateway_and_a_live_handshake_tell_the_same() -> any
         for line in [
             "header x-pass = ***",
             "closed returnResponse (api): skipped",
-            "would be asked",
+            "would be called",
         ] {
             assert!(said.contains(line), "{name}: {line} in {said}");
         }
@@ -154,7 +154,7 @@ async fn without_its_token_nobody_is_told(
     let question = [&[url, "--key", KEY][..], &elsewhere].concat();
     let (status, said) = explain(&question).await?;
     assert_eq!(status, Some(2), "{said}");
-    assert!(said.contains("wants its token"), "{said}");
+    assert!(said.contains("requires its token"), "{said}");
     let token = state.join("admin-token");
     let named = ["--token-file", token.to_str().context("the file's name")?];
     let (status, said) = explain(&[&question[..], &named].concat()).await?;

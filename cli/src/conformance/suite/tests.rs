@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 
-fn places() -> Places {
-    Places {
+fn parameters() -> Parameters {
+    Parameters {
         gateway: "conformance".to_owned(),
         host: "127.0.0.1".to_owned(),
         port: 9100,
@@ -31,7 +31,7 @@ fn every_file_of_the_suite_is_embedded() {
 
 #[test]
 fn cases_do_not_meet() {
-    let chapters = load(&places()).unwrap();
+    let chapters = load(&parameters()).unwrap();
     let mut names = BTreeSet::new();
     for (_, case) in cases(&chapters) {
         let name = &case.name;
@@ -48,7 +48,7 @@ fn cases_do_not_meet() {
 
 #[test]
 fn nothing_is_left_to_fill_in() {
-    let chapters = load(&places()).unwrap();
+    let chapters = load(&parameters()).unwrap();
     let target = crate::conformance::manifests::Target {
         gateway: "conformance".to_owned(),
         port: 8080,
@@ -110,7 +110,7 @@ fn every_field_of_every_policy_has_a_case() {
     );
     assert!(known.contains("onHandshake.inbound.validateJwt.issuers"));
     let mut seen = BTreeSet::new();
-    for (_, case) in cases(&load(&places()).unwrap()) {
+    for (_, case) in cases(&load(&parameters()).unwrap()) {
         used(&json!(case.api), "", &mut seen);
         used(&json!({"onHandshake": case.gateway}), "", &mut seen);
         for object in &case.objects {

@@ -1,4 +1,4 @@
-//! Plays cases against a gateway.
+//! The client: runs the steps of a case against a gateway.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,34 +17,34 @@ use super::recorder::{MARK, Recorder, awaited};
 use super::wire::{Wire, within};
 use super::{tls, token};
 
-/// Example of RFC 6455 §1.3: nothing here depends on it being random.
+/// The example of RFC 6455 §1.3. Nothing here depends on a random key.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-/// Longest wait for what must not come: frames behind the last wanted one, more calls.
-const SETTLE: std::time::Duration = std::time::Duration::from_millis(50);
+/// How long to wait for what must not come: frames behind the last expected one, or more calls.
+const QUIET_TIME: std::time::Duration = std::time::Duration::from_millis(50);
 
-/// A gateway to play against.
+/// The gateway, and the servers that it needs.
 #[derive(Clone)]
-pub struct Stage {
+pub struct TestBed {
     /// `ws://` or `wss://` with host and port.
     pub gateway: Url,
-    /// `wss://` of its listener for TLS, where cases about that are played.
+    /// `wss://` URL of its TLS listener; `None`: cases about TLS cannot run.
     pub secure: Option<Url>,
-    /// For `gateway`, when that is `wss://`.
+    /// For `gateway`, if that is `wss://`.
     pub tls: Option<Arc<rustls::ClientConfig>>,
-    /// What the gateway's backends are.
+    /// The backend and all other servers.
     pub recorder: Arc<Recorder>,
-    /// Unlike in other runs, for keys of limits: the gateway may remember those.
+    /// A number that differs between runs. Cases use it in keys of limits, which the gateway may remember.
     pub run: u32,
 }
 
-/// Plays a case to its end; every difference, with the number of its step.
-pub async fn play(stage: &Stage, case: &Case) -> Vec<String> {
-    stage.recorder.serve(case);
+/// Runs a case. One line for each difference, with the number of its step.
+pub async fn run_case(test_bed: &TestBed, case: &Case) -> Vec<String> {
+    test_bed.recorder.serve(case);
     let mut kept = HashMap::new();
     let mut found = Vec::new();
     for (number, step) in (1..).zip(&case.steps) {
-        let seen = act(stage, case, step, &mut kept).await;
+        let seen = act(test_bed, case, step, &mut kept).await;
         let lines = match seen {
             Ok(seen) => differences(step, &seen),
             Err(error) => vec![error_chain(error.as_ref())],
@@ -59,7 +59,7 @@ pub async fn play(stage: &Stage, case: &Case) -> Vec<String> {
 }
 
 async fn act(
-    stage: &Stage,
+    test_bed: &TestBed,
     case: &Case,
     step: &Step,
     kept: &mut HashMap<String, Wire>,
@@ -67,15 +67,15 @@ async fn act(
     if let Some(name) = &step.close {
         let wire = kept
             .remove(name)
-            .context("no tunnel of this name is kept")?;
-        part(wire).await?;
+            .context("no tunnel with this name is kept")?;
+        close(wire).await?;
     }
     tokio::time::sleep(step.wait.get()).await;
-    let past_calls = stage.recorder.calls(&case.name).len();
+    let past_calls = test_bed.recorder.calls(&case.name).len();
     let mark = format!("{}-{:08x}", case.name, rand::random::<u32>());
-    stage.recorder.script(&mark, &step.backend);
-    let mut wire = connect(stage, step.tls).await?;
-    wire.send(request(stage, case, step, &mark)?.as_bytes())
+    test_bed.recorder.script(&mark, &step.backend);
+    let mut wire = connect(test_bed, step.tls).await?;
+    wire.send(request(test_bed, case, step, &mark)?.as_bytes())
         .await?;
     let head = wire.head().await?;
     let accept = head.get("sec-websocket-accept");
@@ -85,22 +85,22 @@ async fn act(
         ..Seen::default()
     };
     if seen.head.status() == 101 {
-        converse(wire, step, &mut seen, kept).await?;
+        exchange_frames(wire, step, &mut seen, kept).await?;
     } else {
         seen.body = wire.body(&seen.head).await?;
     }
-    let at_backend = || stage.recorder.handshake(&mark);
+    let at_backend = || test_bed.recorder.handshake(&mark);
     if step.expect.backend_close.is_some() {
         seen.backend_close = awaited(|| at_backend()?.closed).await;
     }
     seen.asked = at_backend().map(|handshake| handshake.head);
-    seen.calls = calls(stage, case, step, past_calls).await;
+    seen.calls = calls(test_bed, case, step, past_calls).await;
     Ok(seen)
 }
 
-/// Calls since the step began. Some are made while nobody waits for them.
+/// Calls since the step began. The gateway makes some of them in the background.
 async fn calls(
-    stage: &Stage,
+    test_bed: &TestBed,
     case: &Case,
     step: &Step,
     past: usize,
@@ -108,18 +108,21 @@ async fn calls(
     let Some(wanted) = &step.expect.calls else {
         return Vec::new();
     };
-    let calls = || stage.recorder.calls(&case.name).split_off(past);
+    let calls = || test_bed.recorder.calls(&case.name).split_off(past);
     let all = || (calls().len() >= wanted.len()).then_some(());
-    // What is missing shows in the comparison.
+    // The comparison reports missing calls.
     let _ = awaited(all).await;
-    tokio::time::sleep(SETTLE).await;
+    tokio::time::sleep(QUIET_TIME).await;
     calls()
 }
 
-async fn connect(stage: &Stage, client: Option<TlsClient>) -> anyhow::Result<Wire> {
+async fn connect(test_bed: &TestBed, client: Option<TlsClient>) -> anyhow::Result<Wire> {
     let url = match client {
-        None => &stage.gateway,
-        Some(_) => stage.secure.as_ref().context("no secure listener")?,
+        None => &test_bed.gateway,
+        Some(_) => test_bed
+            .secure
+            .as_ref()
+            .context("--secure-gateway is missing")?,
     };
     let own = client.map(tls::client).transpose()?;
     let host = url.host_str().context("the gateway's URL has no host")?;
@@ -127,11 +130,11 @@ async fn connect(stage: &Stage, client: Option<TlsClient>) -> anyhow::Result<Wir
         .port_or_known_default()
         .context("the gateway's URL has no port")?;
     let address = (host.trim_matches(['[', ']']), port);
-    within("a connection to the gateway", async {
+    within("connecting to the gateway", async {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let name = if own.is_some() { tls::NAME } else { host };
-        let Some(config) = own.or_else(|| stage.tls.clone()) else {
+        let Some(config) = own.or_else(|| test_bed.tls.clone()) else {
             return Ok(Wire::new(stream));
         };
         let name = rustls_pki_types::ServerName::try_from(name.to_owned())?;
@@ -141,7 +144,7 @@ async fn connect(stage: &Stage, client: Option<TlsClient>) -> anyhow::Result<Wir
     .await
 }
 
-fn request(stage: &Stage, case: &Case, step: &Step, mark: &str) -> anyhow::Result<String> {
+fn request(test_bed: &TestBed, case: &Case, step: &Step, mark: &str) -> anyhow::Result<String> {
     let asked = &step.request;
     let method = asked.method.as_deref().unwrap_or("GET");
     let own_path = format!("/{}", case.name);
@@ -149,7 +152,7 @@ fn request(stage: &Stage, case: &Case, step: &Step, mark: &str) -> anyhow::Resul
     let query = asked.query.as_ref().map(|query| format!("?{query}"));
     let query = query.unwrap_or_default();
     let host = asked.host.clone();
-    let host = host.unwrap_or_else(|| stage.gateway.authority().to_owned());
+    let host = host.unwrap_or_else(|| test_bed.gateway.authority().to_owned());
     let usual = || {
         let lines = ["Connection: Upgrade", "Upgrade: websocket"].map(str::to_owned);
         let version = "Sec-WebSocket-Version: 13".to_owned();
@@ -170,12 +173,12 @@ fn request(stage: &Stage, case: &Case, step: &Step, mark: &str) -> anyhow::Resul
     let token = token.map(|token| token::sign(token, now)).transpose()?;
     Ok(text
         .replace("<<key>>", KEY)
-        .replace("<<run>>", &stage.run.to_string())
+        .replace("<<run>>", &test_bed.run.to_string())
         .replace("<<token>>", &token.unwrap_or_default()))
 }
 
-/// Sends what the step sends, and receives until it has what the step wants.
-async fn converse(
+/// Sends the frames of the step, and receives until the expected frames are there.
+async fn exchange_frames(
     mut wire: Wire,
     step: &Step,
     seen: &mut Seen,
@@ -204,7 +207,7 @@ async fn converse(
     }
     if seen.close.is_some() {
         let answer = Frame::close(1000).bytes(Some(rand::random()));
-        // Whoever has closed may be gone.
+        // After a Close, the gateway may be gone.
         let _ = wire.send(&answer).await;
         wire.shut_down().await;
         return Ok(());
@@ -214,24 +217,24 @@ async fn converse(
             kept.insert(name.clone(), wire);
             Ok(())
         }
-        None => part(wire).await,
+        None => close(wire).await,
     }
 }
 
-/// Closes a tunnel and waits for the answer, which tells that it was still open.
-async fn part(mut wire: Wire) -> anyhow::Result<()> {
+/// Closes a tunnel and waits for the gateway's Close, which shows that the tunnel was still open.
+async fn close(mut wire: Wire) -> anyhow::Result<()> {
     let close = Frame::close(1000).bytes(Some(rand::random()));
     wire.send(&close).await?;
     let answered = async {
         loop {
             let frame = wire.frame().await?.context("the connection ended")?;
             if let Some((code, reason)) = frame.closing() {
-                ensure!(code == 1000, "it was closed already: {code} {reason}");
+                ensure!(code == 1000, "it was already closed: {code} {reason}");
                 return Ok(());
             }
         }
     };
-    within("the answer to a Close", answered).await?;
+    within("waiting for the Close", answered).await?;
     wire.shut_down().await;
     Ok(())
 }
