@@ -6,6 +6,7 @@
 //! - As tunnels, from the request on: `maxConnections`, and never more than there are descriptors for, the
 //!   backends' included (`capacity`).
 
+mod accepted;
 mod capacity;
 mod pending;
 mod slot;
@@ -16,13 +17,14 @@ use std::sync::Arc;
 
 use tidegate_config::GatewayLimits;
 
-use crate::metrics::{Metrics, Rejection};
-use crate::session::{LimitKey, LimitReached, Sessions};
-use crate::snapshot::Snapshot;
+use crate::configuration::snapshot::Snapshot;
+use crate::telemetry::metrics::{Metrics, Rejection};
+pub(crate) use accepted::{Accepted, Carried};
 use capacity::Capacity;
 use pending::Pool;
 use slot::Place;
 pub(crate) use slot::{Permit, Slot, SlotGuard};
+use tidegate_tunnel::session::{LimitKey, LimitReached, Sessions};
 
 /// Connections of one address above its limit that are not closed at once: their requests are answered
 /// with 429, so that an honest client learns what is wrong. More of them would be what the limit is

@@ -4,10 +4,18 @@
 //! [`Upstream`], what the client gets besides the answer itself is [`AnswerHeaders`]. Nothing
 //! here does I/O.
 
+pub(crate) mod access;
 mod answer;
+mod backend_url;
+pub(crate) mod client_address;
+pub(crate) mod counted;
 mod credentials;
+mod dry_run;
 mod evaluation;
+pub(crate) mod hop;
 mod query;
+pub(crate) mod steps;
+pub(crate) mod upgrade;
 mod upstream;
 
 use std::net::IpAddr;
@@ -15,11 +23,13 @@ use std::sync::Arc;
 
 use tidegate_config::{ApiConfig, ObjectKey, ProductConfig, SubscriptionConfig, UrlScheme};
 
-use crate::client_certificate::ClientCertificate;
 use crate::head::RequestHead;
 use crate::tls::Demand;
+use crate::tls::client_certificate::ClientCertificate;
 
 pub(crate) use answer::{AnswerHeaders, change_headers};
+pub(crate) use backend_url::{BackendUrl, InvalidBackendUrl};
+pub(crate) use dry_run::DryRun;
 pub(crate) use evaluation::{Evaluation, ScopeValues, subprotocols};
 pub(crate) use query::{Query, decoded_pairs};
 pub(crate) use upstream::{Destination, Upstream};

@@ -9,29 +9,21 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::admin_ports::AdminPorts;
-use crate::metrics::Metrics;
+use crate::configuration::Problem;
+use crate::http_client::admin_ports::AdminPorts;
+use crate::listener::Ports;
+use crate::telemetry::metrics::Metrics;
 
+mod admin;
 mod dependencies;
+mod explain;
 mod handle;
-mod shared;
 mod state;
 mod takeover;
 
+pub use explain::{ExplainError, Explained, explain};
 pub use handle::{Gateway, StartError};
-pub(crate) use shared::Shared;
 pub(crate) use state::State;
-pub use state::{Applied, BoundListener, Problem};
-
-/// Which port a listener binds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Ports {
-    /// The one that its configuration names.
-    #[default]
-    AsConfigured,
-    /// Any free one: for tests and demos.
-    Ephemeral,
-}
 
 /// How to run a gateway; what it serves comes through the updates.
 #[derive(Debug)]

@@ -10,10 +10,14 @@ mod arrive;
 mod explain;
 mod farewell;
 mod forward;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod http2;
 mod open;
+mod question;
 mod rate;
 mod reach;
+mod shared;
 mod source;
 mod stay;
 mod traced;
@@ -30,31 +34,33 @@ use http::header::{RETRY_AFTER, SEC_WEBSOCKET_EXTENSIONS};
 use prometheus::IntGauge;
 use tokio::io::AsyncWriteExt;
 
-use crate::access;
-use crate::connections::{Permit, Slot};
-use crate::dial::{Resolver, Seat, put_field};
+use crate::backend::{Resolver, Seat};
+use crate::configuration::snapshot::Snapshot;
+use crate::connections::{Accepted, Carried, Permit, Slot};
+use crate::counters::quota::{Book, Metering};
+use crate::counters::shared_counters::Lease;
 use crate::exchange::Exchange;
-use crate::gateway::Shared;
-use crate::metrics::{Phase, Whose};
+use crate::exchange::access;
+use crate::exchange::upgrade::Key;
+use crate::head::put_field;
 use crate::policy::count_unanswered;
-use crate::quota::{Book, Metering};
-use crate::record::{Record, TunnelRecord};
 use crate::refusal::{Extent, Origin, Reason, Refusal};
-use crate::relay::{CloseCause, Meter, Relay, Tunnel, relay};
-use crate::session::{Reservation, Session, SessionInfo};
-use crate::shared_counters::Lease;
-use crate::snapshot::Snapshot;
-use crate::socket;
-use crate::trace::{self, Asked};
-use crate::transport::Transport;
-use crate::upgrade::Key;
-use crate::worker::{Accepted, Carried};
+use crate::telemetry::metrics::{Phase, Whose};
+use crate::telemetry::record::{Record, TunnelRecord};
+use crate::telemetry::trace::{self, Asked};
 use admit::{Admission, Visit};
 use arrive::{Arrival, Arrived, Coming, Departure};
 pub(crate) use explain::Explainer;
 use farewell::Passed;
 use open::Opened;
+pub use question::{InvalidQuestion, Question};
 use rate::HandshakeRate;
+pub(crate) use shared::Shared;
+use tidegate_tunnel::close_cause::CloseCause;
+use tidegate_tunnel::relay::{Meter, Relay, Tunnel, relay};
+use tidegate_tunnel::session::{Reservation, Session, SessionInfo};
+use tidegate_tunnel::socket;
+use tidegate_tunnel::transport::Transport;
 
 /// A pod that drains has a successor already: come back at once.
 const RETRY_WHEN_DRAINING: HeaderValue = HeaderValue::from_static("1");
@@ -226,7 +232,7 @@ async fn shake(
         admit::route(snapshot, port, visitor)
     });
     let visit = routed.and_then(|visit| {
-        record.route(&visit.listener, &visit.api);
+        record.route(&visit.listener, &visit.api.metrics);
         // Before any policy, those of onError as well: what they send may be what leads back.
         snapshot.hop.check(&visit.exchange.request.headers)?;
         Ok(Box::new(visit))

@@ -3,11 +3,14 @@
 
 mod http2;
 mod parse;
+pub(crate) mod proxy_header;
 mod read;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use http::{HeaderMap, HeaderName, Method};
+pub(crate) use write::put_field;
 
 pub(crate) use http2::from_http2;
 pub(crate) use parse::{host_of, parse_request, parse_response};

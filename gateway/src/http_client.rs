@@ -4,6 +4,7 @@
 //! Answers are bounded in size and time, a redirect never leads from https to http, and no request
 //! goes to a link-local or metadata address unless the Gateway says so.
 
+pub(crate) mod admin_ports;
 mod caller;
 mod guard;
 
@@ -16,7 +17,7 @@ use reqwest::redirect::{Attempt, Policy};
 use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
-use crate::admin_ports::{AdminPorts, OwnAdminServer};
+use crate::http_client::admin_ports::{AdminPorts, OwnAdminServer};
 
 pub(crate) use self::caller::{Call, CallError, Caller, Callers, Reply, place_of};
 pub(crate) use self::guard::Guard;

@@ -4,19 +4,41 @@
 
 mod accept;
 mod bind;
+pub(crate) mod worker;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use tidegate_config::Protocol;
 use tokio::task::JoinHandle;
 
-use crate::drain::Drain;
-use crate::gateway::{BoundListener, Options, Ports, Shared};
-use crate::handshake::Server;
-use crate::snapshot::Snapshot;
-use crate::worker::Workers;
+use crate::configuration::snapshot::Snapshot;
+use crate::handshake::{Server, Shared};
+use crate::listener::worker::Workers;
+use tidegate_tunnel::drain::Drain;
+
+/// Which port a listener binds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ports {
+    /// The one that its configuration names.
+    #[default]
+    AsConfigured,
+    /// Any free one: for tests and demos.
+    Ephemeral,
+}
+
+/// A listener and the address it got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundListener {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
 
 /// The sockets of all listeners.
 #[derive(Debug)]
@@ -46,17 +68,18 @@ pub(crate) struct Listening {
 }
 
 impl Listeners {
-    /// Starts the workers; binds nothing yet. `control` outlives connections.
+    /// Starts so many workers (0: as many as cores); binds nothing yet. `control` outlives connections.
     pub(crate) fn start(
-        options: &Options,
+        (bind_address, ports): (IpAddr, Ports),
+        workers: usize,
         shared: Arc<Shared>,
         control: Drain,
     ) -> io::Result<Self> {
         let server = Arc::new(Server::new(Arc::clone(&shared)));
         Ok(Self {
-            bind_address: options.bind_address,
-            ports: options.ports,
-            workers: Arc::new(Workers::start(options.workers, &server, &control)?),
+            bind_address,
+            ports,
+            workers: Arc::new(Workers::start(workers, &server, &control)?),
             shared,
             control,
             bound: BTreeMap::new(),

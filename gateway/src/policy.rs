@@ -11,7 +11,6 @@ mod cache;
 mod call;
 mod check_header;
 mod compile;
-mod counted;
 mod counting;
 mod dry_run;
 mod emit_metric;
@@ -50,32 +49,30 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use tidegate_config::{
-    Dependency, ObjectKey, ResolvedValue, SecretData, SecretDataId, Unreachable,
+    Dependency, GatewaySettings, ObjectKey, ResolvedValue, SecretData, SecretDataId, Unreachable,
 };
 use tokio::runtime::Handle;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::admin_ports::AdminPorts;
-use crate::counter::Counters;
-use crate::custom_metrics::CustomMetrics;
-use crate::drain::Drain;
-use crate::health::Ailments;
+use crate::backend::health::Ailments;
+use crate::counters::counter::Counters;
+use crate::counters::quota::{Ledger, Quotas};
+use crate::counters::shared_counters::{self, Health, SharedCounters};
+use crate::credentials::jwks::KeySets;
+use crate::credentials::password::Passwords;
 use crate::http_client::Guard;
-use crate::jwks::KeySets;
+use crate::http_client::admin_ports::AdminPorts;
 use crate::outage::Outage;
-use crate::password::Passwords;
-use crate::quota::{Ledger, Quotas};
-use crate::session::Sessions;
-use crate::shared_counters::{self, Health, SharedCounters};
-use crate::span::Exports;
-use crate::update::Update;
+use crate::telemetry::custom_metrics::CustomMetrics;
+use crate::telemetry::metrics::ServiceCounts;
+use crate::telemetry::span::Exports;
+use tidegate_tunnel::drain::Drain;
+use tidegate_tunnel::session::Sessions;
 
 pub(crate) use call::Calls;
 #[cfg(test)]
 pub(crate) use call::testing;
 pub(crate) use compile::InvalidPolicy;
-pub(crate) use counted::Counted;
-pub(crate) use dry_run::DryRun;
 pub(crate) use host_header::{HostHeader, InvalidHostHeader};
 pub(crate) use increment::count_unanswered;
 pub(crate) use notify::Notices;
@@ -158,11 +155,6 @@ impl Services {
         })
     }
 
-    /// For whoever may outlive it.
-    fn this(&self) -> Weak<Self> {
-        Weak::clone(&self.this)
-    }
-
     /// Refreshes keys and forgets idle counters, for ever. To be spawned once, through the drain;
     /// without it keys are fetched when a handshake needs them and never refreshed.
     pub(crate) async fn maintain(self: Arc<Self>) {
@@ -201,20 +193,19 @@ fn authorities(ids: &[SecretDataId], secret_data: &SecretData) -> Option<Vec<u8>
 
 impl Services {
     /// Counts together with other pods, or alone, as this configuration says.
-    pub(crate) fn share(&self, update: &Update) {
-        let settings = &update.config.settings;
+    pub(crate) fn share(&self, settings: &GatewaySettings, secret_data: &SecretData) {
         let wanted = settings.counters.as_ref().map(|counters| {
             let url = match &counters.url {
                 ResolvedValue::Plain(url) => url.clone(),
                 ResolvedValue::Secret(id) => {
-                    let bytes = update.secret_data.get(id).unwrap_or_default();
+                    let bytes = secret_data.get(id).unwrap_or_default();
                     String::from_utf8_lossy(bytes).into_owned()
                 }
             };
             shared_counters::Settings {
                 gateway: settings.key.clone(),
                 url,
-                authorities: authorities(&counters.authorities, &update.secret_data),
+                authorities: authorities(&counters.authorities, secret_data),
                 on_failure: counters.on_failure,
             }
         });
@@ -262,22 +253,18 @@ impl Services {
     }
 }
 
-/// For metrics.
-impl Services {
-    /// Do pods count together at the moment? Besides requests that worked, and that did not.
-    pub(crate) fn shared_health(&self) -> (bool, (u64, u64)) {
+impl ServiceCounts for Services {
+    fn shared_health(&self) -> (bool, (u64, u64)) {
         let up = self.shared().is_some() && self.health.is_up();
         (up, self.health.requests())
     }
 
-    /// Fetches of key sets that worked, and that did not.
-    pub(crate) fn fetch_counts(&self) -> (u64, u64) {
+    fn fetch_counts(&self) -> (u64, u64) {
         let counts = self.keys.counts();
         (counts.succeeded(), counts.failed())
     }
 
-    /// Spans that arrived, that were lost on the way, and for which there was no room.
-    pub(crate) fn span_counts(&self) -> (u64, u64, u64) {
+    fn span_counts(&self) -> (u64, u64, u64) {
         let counts = &self.spans.counts;
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
         (
@@ -287,39 +274,36 @@ impl Services {
         )
     }
 
-    /// Requests of notify: answered, failed, dropped.
-    pub(crate) fn notice_counts(&self) -> [u64; 3] {
+    fn notice_counts(&self) -> [u64; 3] {
         self.notices.counts()
     }
 
-    /// Requests of policies that were answered, and that were not.
-    pub(crate) fn call_counts(&self) -> (u64, u64) {
+    fn call_counts(&self) -> (u64, u64) {
         self.calls.counts()
     }
 
-    /// Key sets that could not be fetched when that was tried last.
-    pub(crate) fn failing_key_sets(&self) -> usize {
+    fn failing_key_sets(&self) -> usize {
         self.keys.failing()
     }
 
-    /// Keys that rate limits count at the moment.
-    pub(crate) fn limit_keys(&self) -> usize {
+    fn limit_keys(&self) -> usize {
         self.counters.keys()
     }
 
-    /// Keys that quotas count at the moment.
-    pub(crate) fn quota_keys(&self) -> usize {
+    fn quota_keys(&self) -> usize {
         self.quotas.keys()
     }
 
-    /// Keys of quotas that were forgotten because memory was full.
-    pub(crate) fn quota_keys_evicted(&self) -> u64 {
+    fn quota_keys_evicted(&self) -> u64 {
         self.quotas.evicted()
     }
 
-    /// Keys of rate limits that were forgotten because memory was full.
-    pub(crate) fn limit_keys_evicted(&self) -> u64 {
+    fn limit_keys_evicted(&self) -> u64 {
         self.counters.evicted()
+    }
+
+    fn custom_metrics(&self) -> &CustomMetrics {
+        &self.custom_metrics
     }
 }
 

@@ -5,6 +5,7 @@
 //! (after a drain, all at once) costs no signature, and an idle one costs no memory.
 
 mod client_auth;
+pub(crate) mod client_certificate;
 #[cfg(test)]
 mod tests;
 

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::pending::{Membership, Pool};
-use crate::session::{LimitKey, Reservation};
+use tidegate_tunnel::session::{LimitKey, Reservation};
 
 /// A place of an address.
 #[derive(Debug)]

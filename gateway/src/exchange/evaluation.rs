@@ -12,15 +12,16 @@ use tidegate_config::UrlScheme;
 use tidegate_expr::{TooBig, Value, Variables, from_json, mask, mask_beginning};
 use tokio::time::Instant;
 
+use super::counted::Counted;
+use super::dry_run::DryRun;
+use super::steps::Step;
 use super::{Exchange, decoded_pairs};
-use crate::client_certificate::ClientCertificate;
-use crate::policy::{Counted, DryRun};
-use crate::quota::Metered;
+use crate::counters::quota::Metered;
+use crate::counters::shared_counters::Lease;
+use crate::credentials::token_source::IssuedToken;
 use crate::refusal::Refusal;
-use crate::session::Reservation;
-use crate::shared_counters::Lease;
-use crate::token_source::IssuedToken;
-use crate::trace::Recorder;
+use crate::tls::client_certificate::ClientCertificate;
+use tidegate_tunnel::session::Reservation;
 
 /// The named values that the steps of one scope see: its own and the wider scopes'.
 #[derive(Debug)]
@@ -75,8 +76,8 @@ pub(crate) struct Evaluation {
     pub(crate) notes: Vec<String>,
     /// Set for a handshake that nobody has begun: nothing of it may count, or stay.
     pub(crate) dry_run: Option<DryRun>,
-    /// Notes what steps do, where somebody asked for it.
-    pub(crate) trace: Option<Box<Recorder>>,
+    /// What its steps did so far, where somebody asked for it.
+    pub(crate) trace: Option<Vec<Step>>,
 }
 
 impl Evaluation {

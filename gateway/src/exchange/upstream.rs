@@ -4,7 +4,7 @@ use http::HeaderMap;
 use tidegate_config::UrlScheme;
 
 use super::Query;
-use crate::dial::BackendUrl;
+use crate::exchange::BackendUrl;
 
 /// The backend's handshake as it will be sent.
 #[derive(Clone, Debug)]

@@ -9,16 +9,18 @@ use tidegate_config::Drain as Farewell;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::admin::Admin;
-use crate::drain::{Drain, DrainTrigger};
+use crate::configuration::Applied;
+use crate::configuration::snapshot::Lasting;
+use crate::configuration::state_dir::QuotaFile;
+use crate::configuration::update::Update;
+use crate::gateway::admin::Admin;
 use crate::gateway::dependencies;
 use crate::gateway::takeover::{Drains, Takeover};
-use crate::gateway::{Applied, BoundListener, Options, State};
+use crate::gateway::{Options, State};
+use crate::listener::BoundListener;
 use crate::policy::Services;
-use crate::quota::QuotaFile;
-use crate::session::Sessions;
-use crate::snapshot::Lasting;
-use crate::update::Update;
+use tidegate_tunnel::drain::{Drain, DrainTrigger};
+use tidegate_tunnel::session::Sessions;
 
 /// How often all tunnels are judged again: the backstop behind every event that got lost.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -95,7 +97,7 @@ impl Gateway {
         if let Some((admin, _)) = admin {
             supervise(&control_drain, admin.run(control_drain.clone()));
         }
-        metrics.attach(Arc::clone(&services));
+        metrics.attach(Arc::<Services>::clone(&services));
         let lasting = Lasting::new(Arc::clone(&services), metrics);
         let lasting = lasting.map_err(|source| StartError::Tls(Box::new(source)))?;
         supervise(&control_drain, Arc::clone(&services).maintain());

@@ -1,51 +1,16 @@
 //! What the gateway knows of itself: for its handle, the admin server and the acknowledgement.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
-use tidegate_config::{Protocol, Rejected, Unreachable};
 use tokio::sync::watch;
 
+use crate::configuration::Applied;
+use crate::configuration::update::Update;
 use crate::handshake::Explainer;
-use crate::metrics::Metrics;
-use crate::session::Sessions;
-use crate::trace::Traces;
-use crate::update::Update;
-
-/// Why a source cannot give its newest revision.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// Label of `tidegate_config_errors_total`; one of a closed set.
-    pub reason: &'static str,
-    /// What is wrong, for people.
-    pub message: String,
-}
-
-/// A listener and the address it got.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BoundListener {
-    /// Its name in the configuration.
-    pub name: String,
-    /// What it speaks.
-    pub protocol: Protocol,
-    /// Where it listens.
-    pub address: SocketAddr,
-}
-
-/// What the gateway serves at the moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Applied {
-    /// The revision in use; 0: none yet.
-    pub revision: u64,
-    /// Objects of it that did not compile.
-    pub rejected: Vec<Rejected>,
-    /// Is that the newest revision the source has?
-    pub synchronized: bool,
-    /// When not: why.
-    pub error: Option<String>,
-    /// What it needs besides its configuration, and cannot reach.
-    pub unreachable: Vec<Unreachable>,
-}
+use crate::listener::BoundListener;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::trace::Traces;
+use tidegate_tunnel::session::Sessions;
 
 /// Written by the takeover and the shutdown, read by everybody.
 pub(crate) struct State {

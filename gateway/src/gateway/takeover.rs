@@ -12,17 +12,20 @@ use arc_swap::ArcSwap;
 use tidegate_config::Rejected;
 use tokio::sync::watch;
 
-use crate::chain::text_of;
+use crate::backend::health::HealthChecks;
+use crate::configuration::snapshot::{Lasting, Snapshot};
+use crate::configuration::update::Update;
+use crate::configuration::{Applied, Problem};
 use crate::connections::Connections;
-use crate::drain::Drain;
-use crate::gateway::{Applied, BoundListener, Options, Problem, Shared, State};
+use crate::gateway::{Options, State};
 use crate::handshake::Explainer;
-use crate::health::HealthChecks;
+use crate::handshake::Shared;
+use crate::listener::BoundListener;
 use crate::listener::{Listeners, Listening};
-use crate::record::Recorder;
-use crate::session::Access;
-use crate::snapshot::{Lasting, Snapshot};
-use crate::update::Update;
+use crate::telemetry::record::Recorder;
+use tidegate_config::error_chain;
+use tidegate_tunnel::drain::Drain;
+use tidegate_tunnel::session::Access;
 
 /// A port that is taken is usually free again when the process before us is gone.
 const BIND_AGAIN: Duration = Duration::from_secs(2);
@@ -70,7 +73,12 @@ impl Takeover {
         let metrics = Arc::clone(&state.metrics);
         let control = drains.control.clone();
         Self {
-            health: HealthChecks::new(control, metrics, &lasting.services),
+            health: HealthChecks::new(
+                control,
+                metrics,
+                Arc::clone(&lasting.services.ailments),
+                lasting.services.guard.admin_ports(),
+            ),
             options,
             state,
             lasting,
@@ -123,8 +131,8 @@ impl Takeover {
         let swapped = match tokio::task::spawn_blocking(compile).await {
             Ok((snapshot, rejected)) => self
                 .swap(update, Arc::new(snapshot), rejected)
-                .map_err(|error| text_of(&error)),
-            Err(error) => Err(text_of(&error)),
+                .map_err(|error| error_chain(&error)),
+            Err(error) => Err(error_chain(&error)),
         };
         self.fault = swapped.err().map(|message| {
             tracing::error!("failed to take over a configuration: {message}");
@@ -144,7 +152,8 @@ impl Takeover {
         let count = rejected.len();
         let open = snapshot.settings.allow_metadata_addresses;
         self.lasting.services.guard.set_open(open);
-        self.lasting.services.share(&update);
+        let services = &self.lasting.services;
+        services.share(&snapshot.settings, &update.secret_data);
         match &mut self.running {
             Some(running) => {
                 running.shared.snapshot.store(Arc::clone(&snapshot));
@@ -153,7 +162,7 @@ impl Takeover {
             None => self.running = Some(self.begin(Arc::clone(&snapshot), rejected)?),
         }
         self.tell_as(&snapshot);
-        self.health.reconcile(&snapshot);
+        self.health.reconcile(snapshot.checked(), &snapshot.hop);
         self.state.sessions.reconcile(snapshot);
         let revision = update.revision;
         self.state.serving.send_replace(Some(update));
@@ -200,7 +209,12 @@ impl Takeover {
             shared.map_or_else(Vec::new, |shared| shared.snapshot.load().backends_out())
         });
         let control = self.drains.control.clone();
-        let listeners = Listeners::start(&self.options, Arc::clone(&shared), control)?;
+        let listeners = Listeners::start(
+            (self.options.bind_address, self.options.ports),
+            self.options.workers,
+            Arc::clone(&shared),
+            control,
+        )?;
         // Nobody else sets it, and it comes to this once.
         let _ = self
             .state

@@ -9,17 +9,17 @@ use jiff::Timestamp;
 use tidegate_config::{TlsVersion, UrlScheme};
 
 use super::{Server, forward, unix_seconds};
+use crate::backend::BodyRest;
+use crate::configuration::route::NotFound;
+use crate::configuration::snapshot::{Api, Listener, Port, Product, Snapshot};
 use crate::connections::{NoRoom, Permit, Slot};
-use crate::dial::BodyRest;
+use crate::exchange::upgrade::{self, Key};
 use crate::exchange::{AnswerHeaders, ClientInfo, Evaluation, Exchange, TlsInfo, Upstream};
 use crate::head::{RequestHead, Version};
 use crate::policy::HostHeader;
 use crate::refusal::{Origin, Reason, Refusal};
-use crate::route::NotFound;
-use crate::session::{LimitKey, LimitReached, Reservation};
-use crate::snapshot::{Api, Listener, Port, Product, Snapshot};
-use crate::transport::Transport;
-use crate::upgrade::{self, Key};
+use tidegate_tunnel::session::{LimitKey, LimitReached, Reservation};
+use tidegate_tunnel::transport::Transport;
 
 /// Tunnels live long; a place is not free again in a second.
 const RETRY_WHEN_FULL: HeaderValue = HeaderValue::from_static("5");

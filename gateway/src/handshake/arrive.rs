@@ -16,17 +16,17 @@ use tokio_rustls::LazyConfigAcceptor;
 use super::Server;
 use super::http2::{Connection, PREFACE};
 use super::source::Source;
-use crate::chain::text_of;
+use crate::configuration::snapshot::{Port, Snapshot};
 use crate::connections::Slot;
 use crate::exchange::TlsInfo;
+use crate::head::proxy_header::{self, ReadHeaderError};
 use crate::head::{HeadLimits, InvalidHead, ReadHead, ReadHeadError, RequestHead, read_request};
-use crate::metrics::Phase;
-use crate::proxy_header::{self, ReadHeaderError};
-use crate::record::Record;
 use crate::refusal::{Origin, Reason, Refusal};
-use crate::snapshot::{Port, Snapshot};
+use crate::telemetry::metrics::Phase;
+use crate::telemetry::record::Record;
 use crate::tls::H2;
-use crate::transport::Transport;
+use tidegate_config::error_chain;
+use tidegate_tunnel::transport::Transport;
 
 /// Where `handshake: 0s` means that nobody waits: a year.
 const NO_HURRY: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3600);
@@ -142,7 +142,7 @@ async fn hear(
         Ok(Ok(read)) => return Ok((client, read)),
         Ok(Err(ReadHeadError::Gone { received: 0, .. })) => return Err(Departure::Unheard),
         Ok(Err(error @ ReadHeadError::Gone { .. })) => {
-            return Err(Departure::Lost(client_gone(&text_of(&error))));
+            return Err(Departure::Lost(client_gone(&error_chain(&error))));
         }
         Ok(Err(
             ReadHeadError::Invalid(invalid) | ReadHeadError::InvalidAnswer { fault: invalid, .. },
@@ -163,13 +163,13 @@ async fn announced(
         // What a health check of a load balancer looks like.
         Ok(Err(ReadHeaderError::Gone { received: 0, .. })) => Err(Departure::Unheard),
         Ok(Err(error @ ReadHeaderError::Gone { .. })) => {
-            Err(Departure::Lost(client_gone(&text_of(&error))))
+            Err(Departure::Lost(client_gone(&error_chain(&error))))
         }
         Ok(Err(error @ ReadHeaderError::Invalid(_))) => {
             let message = "Invalid PROXY header";
             let reason = Reason::ProxyHeaderInvalid;
             let refusal = Refusal::new(400, reason, Origin::Client, message);
-            Err(Departure::Lost(refusal.detail(text_of(&error))))
+            Err(Departure::Lost(refusal.detail(error_chain(&error))))
         }
         Err(_) => Err(Departure::Lost(too_slow("the PROXY header did not come"))),
     }
@@ -223,7 +223,7 @@ async fn secure(
         Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Departure::Unheard),
         Ok(Err(error)) => {
             let refusal = Refusal::new(400, Reason::TlsFailed, Origin::Client, "TLS failed");
-            Err(Departure::Lost(refusal.detail(text_of(&error))))
+            Err(Departure::Lost(refusal.detail(error_chain(&error))))
         }
         Err(_) => Err(Departure::Lost(too_slow("TLS was not agreed on"))),
     }

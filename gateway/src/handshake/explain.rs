@@ -12,17 +12,17 @@ use url::Url;
 
 use super::admit::{self, Visit, Visitor};
 use super::open::{self, Opened};
-use super::{Server, draining, refuse};
+use super::{InvalidQuestion, Question, Server, Shared, draining, refuse};
+use crate::configuration::snapshot::{Port, Snapshot};
+use crate::exchange::DryRun;
 use crate::exchange::TlsInfo;
-use crate::explain::{InvalidQuestion, Question};
-use crate::frame::write_close;
-use crate::gateway::Shared;
+use crate::exchange::steps::{fields, outcome_of};
 use crate::head::{RequestHead, parse_request};
-use crate::policy::{DryRun, give_back};
-use crate::record::{Record, random_id};
+use crate::policy::give_back;
 use crate::refusal::Refusal;
-use crate::snapshot::{Port, Snapshot};
-use crate::trace::{self, Access, Frame, Outcome, Recorder, Route, Trace, fields, outcome_of};
+use crate::telemetry::record::{Record, random_id};
+use crate::telemetry::trace::{self, Access, Frame, Outcome, Route, Trace};
+use tidegate_tunnel::frame::write_close;
 
 /// Says what would become of handshakes.
 pub(crate) struct Explainer(Server);
@@ -97,7 +97,7 @@ impl Explainer {
             return Ok(End::Nowhere(refusal));
         }
         trace::begin(&mut visit.exchange);
-        visit.exchange.evaluation.trace = Some(Box::new(Recorder::default()));
+        visit.exchange.evaluation.trace = Some(Vec::new());
         visit.exchange.evaluation.dry_run = Some(DryRun::default());
         let admission = admit::admit(server, snapshot, &mut visit, None);
         let access = admission.is_ok().then(|| Access::of(&visit.exchange));

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 
-use crate::chain::text_of;
+use crate::backend::BodyRest;
 use crate::connections::Slot;
-use crate::dial::BodyRest;
 use crate::refusal::{Extent, LAST_CHUNK, Refusal, put_chunk};
-use crate::transport::Transport;
+use tidegate_config::error_chain;
+use tidegate_tunnel::transport::Transport;
 
 /// How long a refused client may take to read its answer and go.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -96,7 +96,7 @@ pub(super) async fn answer_with(
             }
             Err(cut) => {
                 client.abandon().await;
-                return Passed::Cut(text_of(&cut));
+                return Passed::Cut(error_chain(&cut));
             }
         }
     }

@@ -17,13 +17,13 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::arrive::{Arrival, head_limits, patience, refusal_of, too_slow};
 use super::source::Source;
 use super::{Established, Server, shake};
-use crate::chain::text_of;
+use crate::connections::Carried;
 use crate::head::from_http2;
-use crate::record::Record;
 use crate::refusal::{Origin, Reason, Refusal};
-use crate::socket;
-use crate::transport::{Counted, Http2Stream, Rewound, Transport};
-use crate::worker::Carried;
+use crate::telemetry::record::Record;
+use tidegate_config::error_chain;
+use tidegate_tunnel::socket;
+use tidegate_tunnel::transport::{Counted, Http2Stream, Rewound, Transport};
 
 /// What a client that knows of HTTP/2 begins with (RFC 9113 §3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -124,7 +124,7 @@ fn tell(record: Option<Record>, error: &h2::Error) {
         Some(record) => {
             let reason = Reason::InvalidRequest;
             let refusal = Refusal::new(400, reason, Origin::Client, "Invalid request");
-            record.refused(&refusal.detail(text_of(error)));
+            record.refused(&refusal.detail(error_chain(error)));
         }
         None => tracing::debug!(%error, "an HTTP/2 connection broke"),
     }

@@ -11,14 +11,14 @@ use tokio::time::Instant;
 use super::Server;
 use super::admit::Visit;
 use super::reach::{self, Reached};
-use crate::dial::{self, Seat, Verdict};
+use crate::backend::{self, Seat, Verdict};
 use crate::exchange::Destination;
+use crate::exchange::upgrade;
 use crate::head::ResponseHead;
-use crate::metrics::Phase;
-use crate::record::Record;
 use crate::refusal::{Body, Extent, Origin, Reason, Refusal};
-use crate::transport::Transport;
-use crate::upgrade;
+use crate::telemetry::metrics::Phase;
+use crate::telemetry::record::Record;
+use tidegate_tunnel::transport::Transport;
 
 /// Instead of no deadline at all: every wait has an end.
 const NO_HURRY: Duration = Duration::from_secs(3600);
@@ -126,7 +126,7 @@ fn passed_on(answer: ResponseHead) -> HeaderMap {
         last = name.or(last);
         if let Some(name) = last
             .as_ref()
-            .filter(|name| dial::is_passed_on(name, status))
+            .filter(|name| backend::is_passed_on(name, status))
         {
             passed.append(name, value);
         }
@@ -142,8 +142,8 @@ async fn refused(
     rest: Bytes,
 ) -> Refusal {
     // Judged before: an answer whose framing is wrong is invalid.
-    let framing = dial::body_framing(&answer).unwrap_or(dial::Framing::None);
-    let begun = dial::begin_body(backend, framing, rest, visit.api.max_answer_body).await;
+    let framing = backend::body_framing(&answer).unwrap_or(backend::Framing::None);
+    let begun = backend::begin_body(backend, framing, rest, visit.api.max_answer_body).await;
     let extent = match &begun.rest {
         None => Extent::Whole,
         Some(rest) => Extent::Begins(rest.length),

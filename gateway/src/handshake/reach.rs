@@ -13,15 +13,15 @@ use tokio::time::{Instant, timeout_at};
 use super::Server;
 use super::admit::Visit;
 use super::open::invalid_handshake;
-use crate::chain::text_of;
-use crate::dial::{self, Among, ConnectError, DialOutcome, Effect, Nobody, Seat, Turn, Verdict};
+use crate::backend::{self, Among, ConnectError, DialOutcome, Effect, Nobody, Seat, Turn, Verdict};
 use crate::exchange::Destination;
+use crate::exchange::upgrade::Key;
 use crate::head::{InvalidHead, ReadHead, ReadHeadError, ResponseHead, read_final_response};
-use crate::metrics::Phase;
-use crate::record::Record;
 use crate::refusal::{Origin, Reason, Refusal};
-use crate::transport::Transport;
-use crate::upgrade::Key;
+use crate::telemetry::metrics::Phase;
+use crate::telemetry::record::Record;
+use tidegate_config::error_chain;
+use tidegate_tunnel::transport::Transport;
 
 /// A backend that answered, whatever it said.
 pub(super) struct Reached {
@@ -109,7 +109,7 @@ fn outcome_of(reached: &Reached) -> (DialOutcome, &'static str) {
             (DialOutcome::ServerError, Reason::BackendRefused.as_str())
         }
         Verdict::Refused => (DialOutcome::Refused, ""),
-        Verdict::Invalid(dial::Fault::Status(200..)) => (DialOutcome::NoHandshake, invalid),
+        Verdict::Invalid(backend::Fault::Status(200..)) => (DialOutcome::NoHandshake, invalid),
         Verdict::Invalid(fault) if fault.is_negotiation() => (DialOutcome::BadNegotiation, invalid),
         Verdict::Invalid(_) => (DialOutcome::BrokenAnswer, invalid),
     }
@@ -234,7 +234,7 @@ async fn ask(
     let mut backend = connect(server, visit, limits).await?;
     record.phase(Phase::Connect);
     let key = Key::random();
-    let request = dial::encode_request(upstream, &key);
+    let request = backend::encode_request(upstream, &key);
     let mut received = 0;
     let max_head = visit.api.way.max_answer_head;
     let answering = exchange_heads(&mut backend, &request, max_head, &mut received);
@@ -253,7 +253,7 @@ async fn ask(
     record.phase(Phase::Backend);
     Ok(Reached {
         backend,
-        verdict: dial::judge(&answer, &key, &upstream.headers),
+        verdict: backend::judge(&answer, &key, &upstream.headers),
         answer,
         rest,
         seat: None,
@@ -266,7 +266,7 @@ async fn connect(server: &Server, visit: &Visit, limits: Limits) -> Result<Trans
     // The name is that of the API's own backend; another one has its own.
     let own_name = api.way.tls.server_name.as_ref();
     let name = own_name.filter(|_| upstream.destination() != Destination::Elsewhere);
-    let connecting = dial::connect(&server.resolver, &upstream.target, &api.way, name);
+    let connecting = backend::connect(&server.resolver, &upstream.target, &api.way, name);
     let due = limits.due(limits.connect);
     let (refusal, outcome) = match timeout_at(due.at, connecting).await {
         Ok(Ok(backend)) => return Ok(backend),
@@ -324,7 +324,7 @@ fn connect_failed(error: &ConnectError) -> (Refusal, DialOutcome) {
             DialOutcome::NoTls,
         ),
     };
-    let refusal = Refusal::new(502, reason, Origin::Backend, message).detail(text_of(error));
+    let refusal = Refusal::new(502, reason, Origin::Backend, message).detail(error_chain(error));
     (refusal, outcome)
 }
 
@@ -344,7 +344,7 @@ const fn unfinished(begun: bool) -> DialOutcome {
 
 /// An answer that could not be read; `begun`: some of it is here.
 fn unreadable(error: &ReadHeadError, begun: bool) -> Failure {
-    let detail = text_of(error);
+    let detail = error_chain(error);
     let (refusal, outcome) = match error {
         ReadHeadError::Gone { .. } => (invalid_handshake(detail), unfinished(begun)),
         ReadHeadError::InvalidAnswer { fault, .. } if is_too_large(*fault) => {

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::admit::{misdirected, not_found};
+use crate::configuration::snapshot::{Port, Snapshot, Terms};
 use crate::connections::Slot;
 use crate::exchange::TlsInfo;
 use crate::refusal::Refusal;
-use crate::snapshot::{Port, Snapshot, Terms};
 
 /// What all requests of a connection have in common.
 #[derive(Clone)]

@@ -3,8 +3,9 @@
 use super::Server;
 use super::admit::Visit;
 use super::open::Opened;
+use crate::exchange::steps::{fields, outcome_of};
 use crate::refusal::Refusal;
-use crate::trace::{Access, Asked, Frame, Outcome, Route, fields, outcome_of};
+use crate::telemetry::trace::{Access, Asked, Frame, Outcome, Route};
 
 /// Keeps the trace of an accepted handshake, and tells the client which one it is.
 pub(super) fn accepted(server: &Server, visit: &mut Visit, opened: &mut Opened, asked: Asked) {

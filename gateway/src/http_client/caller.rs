@@ -22,7 +22,7 @@ use url::Url;
 
 use super::guard::{Forbidden, Guard};
 use super::{Clients, SetupError, builder};
-use crate::drain::Drain;
+use tidegate_tunnel::drain::Drain;
 
 /// Largest answer: verdicts, tokens and addresses have a few kilobytes, and thousands of handshakes
 /// may hold one at a time.

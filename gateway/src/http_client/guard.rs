@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-use crate::admin_ports::{AdminPorts, OwnAdminServer, is_own};
+use crate::http_client::admin_ports::{AdminPorts, OwnAdminServer, is_own};
 
 /// Metadata services of clouds outside the link-local ranges: Alibaba, Azure's wire server, Oracle.
 const METADATA_V4: [Ipv4Addr; 3] = [

@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::drain::Drain;
+use tidegate_tunnel::drain::Drain;
 
 /// An HTTPS server on the loopback address that gives each request this answer.
 async fn server(answer: &'static str) -> (String, CertificateDer<'static>) {
@@ -59,7 +59,7 @@ async fn https_needs_a_trusted_certificate() {
         server("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}").await;
     assert_eq!(trusting(&[certificate]).get(&url).await.unwrap(), b"{}");
     let refused = trusting(&[]).get(&url).await.unwrap_err();
-    let text = crate::chain::text_of(&refused);
+    let text = tidegate_config::error_chain(&refused);
     assert!(text.contains("UnknownIssuer"), "{text}");
 }
 
@@ -70,7 +70,7 @@ async fn a_redirect_never_leads_from_https_to_http() {
     )
     .await;
     let refused = trusting(&[certificate]).get(&url).await.unwrap_err();
-    let text = crate::chain::text_of(&refused);
+    let text = tidegate_config::error_chain(&refused);
     assert!(text.contains("redirected from https to http"), "{text}");
 }
 
@@ -88,7 +88,7 @@ async fn a_redirect_never_leads_to_a_metadata_address() {
     )
     .await;
     let refused = trusting(&[certificate]).get(&url).await.unwrap_err();
-    let text = crate::chain::text_of(&refused);
+    let text = tidegate_config::error_chain(&refused);
     assert!(text.contains("169.254.169.254 is a link-local"), "{text}");
 }
 
@@ -127,7 +127,7 @@ async fn a_redirect_never_leads_to_an_admin_server() {
         roots.add(other).unwrap();
         client.clients = OnceLock::from(build(roots, &client.guard));
         let refused = client.get(&from).await.unwrap_err();
-        let text = crate::chain::text_of(&refused);
+        let text = tidegate_config::error_chain(&refused);
         assert!(text.contains("is the gateway's own admin server"), "{text}");
     }
 }

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::gateway::Shared;
-use crate::metrics::Rejection;
-use crate::worker::{Accepted, Workers};
+use crate::connections::Accepted;
+use crate::handshake::Shared;
+use crate::listener::worker::Workers;
+use crate::telemetry::metrics::Rejection;
 
 /// Without free descriptors, accepting again at once would only spin.
 const BREATH: Duration = Duration::from_millis(50);

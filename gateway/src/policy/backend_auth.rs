@@ -18,11 +18,11 @@ use super::call::{basic, caller, token_source};
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, expression_failed};
 use super::set_header::header_value;
-use crate::chain::text_of;
+use crate::credentials::token_source::{IssuedToken, TokenSource};
 use crate::exchange::Exchange;
 use crate::http_client::CallError;
 use crate::refusal::{Origin, Reason, Refusal};
-use crate::token_source::{IssuedToken, TokenSource};
+use tidegate_config::error_chain;
 
 /// The policy, compiled.
 #[derive(Debug)]
@@ -97,7 +97,8 @@ fn hide(value: &HeaderValue, exchange: &mut Exchange) {
 fn failed(error: &CallError) -> Refusal {
     let status = if error.is_timeout() { 504 } else { 502 };
     let message = "Authentication to the backend failed";
-    Refusal::new(status, Reason::BackendAuthFailed, Origin::Policy, message).detail(text_of(error))
+    Refusal::new(status, Reason::BackendAuthFailed, Origin::Policy, message)
+        .detail(error_chain(error))
 }
 
 fn credentials(

@@ -19,8 +19,8 @@ use tidegate_expr::from_json;
 
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::Text;
+use crate::credentials::password::{Busy, Passwords, Question};
 use crate::exchange::Exchange;
-use crate::password::{Busy, Passwords, Question};
 use crate::refusal::{Origin, Reason, Refusal};
 
 /// The policy, compiled.

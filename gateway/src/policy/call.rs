@@ -26,12 +26,12 @@ use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, expression_failed};
 use super::set_header::header_value;
 use super::url_text::UrlText;
-use crate::chain::text_of;
+use crate::credentials::token_source::{Client, TokenSource};
 use crate::exchange::Exchange;
-use crate::hop;
+use crate::exchange::hop;
 use crate::http_client::{Call, CallError, Caller, place_of};
 use crate::refusal::{Origin, Reason, Refusal};
-use crate::token_source::{Client, TokenSource};
+use tidegate_config::error_chain;
 
 pub(super) use answer::Answer;
 pub(crate) use lasting::Calls;
@@ -86,7 +86,7 @@ impl Request {
             headers.push((name, value));
         }
         let method = Method::from_bytes(outgoing.method.as_str().as_bytes());
-        let method = method.map_err(|error| compiler.invalid(at, text_of(&error)))?;
+        let method = method.map_err(|error| compiler.invalid(at, error_chain(&error)))?;
         Ok(Self {
             method,
             url: UrlText::url(&format!("{at}.url"), outgoing.url, compiler)?,
@@ -156,7 +156,7 @@ impl Request {
                 }
             }
             Ok(_) => {}
-            Err(error) => tracing::debug!(url = place, error = text_of(error), "no answer"),
+            Err(error) => tracing::debug!(url = place, error = error_chain(error), "no answer"),
         }
         answered.map(Arc::new).map_err(|error| match error {
             // What was left is not what was configured.
@@ -200,7 +200,7 @@ pub(super) fn failed(place: &str, error: &CallError) -> Refusal {
     } else {
         (502, Reason::RequestFailed, "A request of a policy failed")
     };
-    let detail = format!("{place}: {}", text_of(error));
+    let detail = format!("{place}: {}", error_chain(error));
     Refusal::new(status, reason, Origin::Policy, message).detail(detail)
 }
 
@@ -237,7 +237,7 @@ pub(super) fn caller(
     let (id, config) = tls_settings(tls, certificate, at, compiler)?;
     let callers = &compiler.context.services.calls.callers;
     let caller = callers.with(id, &config);
-    caller.map_err(|error| compiler.invalid(at, text_of(&error)))
+    caller.map_err(|error| compiler.invalid(at, error_chain(&error)))
 }
 
 /// TLS settings, and what equal ones hash to.
@@ -274,7 +274,7 @@ pub(super) fn tls_settings(
     }
     let compiled = calls.tls.compile_named(&tls, namespace, secret_data);
     let compiled =
-        compiled.map_err(|error| compiler.invalid(&format!("{at}.tls"), text_of(&error)))?;
+        compiled.map_err(|error| compiler.invalid(&format!("{at}.tls"), error_chain(&error)))?;
     Ok((id.finalize().into(), compiled))
 }
 

@@ -1,6 +1,6 @@
 //! Where limits count: in this pod, or together with the other pods as long as that works.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -8,14 +8,14 @@ use http::header::RETRY_AFTER;
 use tokio::time::Instant;
 
 use super::Services;
-use super::counted::Counted;
-use super::increment::{Count, Weight};
-use crate::counter::{self, Key, Taken};
+use super::increment::Weight;
+use crate::counters::counter::{self, Key, Taken};
+use crate::counters::quota::{self, Allowance, Book, Booked};
+use crate::counters::shared_counters::Away;
 use crate::exchange::Exchange;
-use crate::quota::{self, Allowance, Book, Booked};
+use crate::exchange::counted::{Count, Counted, Limits};
 use crate::refusal::{Origin, Reason, Refusal};
-use crate::session::LimitKey;
-use crate::shared_counters::Away;
+use tidegate_tunnel::session::LimitKey;
 
 /// It is looked once a second whether Redis is back.
 const RETRY_WHEN_AWAY: HeaderValue = HeaderValue::from_static("1");
@@ -26,6 +26,27 @@ const LEASE_BEYOND: Duration = Duration::from_secs(10);
 
 /// Instead of the time of a handshake that has no deadline.
 const LONGEST_LEASE: Duration = Duration::from_secs(3600);
+
+impl Limits for Services {
+    fn this(&self) -> Weak<dyn Limits> {
+        let this: Weak<Self> = Weak::clone(&self.this);
+        this
+    }
+
+    fn give_back_taken(&self, taken: Taken) {
+        match self.shared() {
+            Some(shared) if taken.is_shared() => shared.give_back_rate(taken),
+            _ => self.counters.give_back(taken),
+        }
+    }
+
+    fn give_back_booked(&self, booked: Booked) {
+        match self.shared() {
+            Some(shared) if booked.is_shared() => shared.give_back_quota(booked),
+            _ => self.quotas.give_back(booked),
+        }
+    }
+}
 
 impl Services {
     /// Counts a call of a rate limit, or keeps a place for it; gives what remains.
@@ -284,20 +305,6 @@ impl Services {
         }
         for booked in counted.booked.drain(..) {
             self.give_back_booked(booked);
-        }
-    }
-
-    pub(super) fn give_back_taken(&self, taken: Taken) {
-        match self.shared() {
-            Some(shared) if taken.is_shared() => shared.give_back_rate(taken),
-            _ => self.counters.give_back(taken),
-        }
-    }
-
-    pub(super) fn give_back_booked(&self, booked: Booked) {
-        match self.shared() {
-            Some(shared) if booked.is_shared() => shared.give_back_quota(booked),
-            _ => self.quotas.give_back(booked),
         }
     }
 

@@ -5,20 +5,11 @@ use std::time::Duration;
 
 use super::Services;
 use super::increment::Weight;
-use crate::counter::{self, Key, Limit};
-use crate::exchange::Exchange;
-use crate::quota::{self, Allowance};
+use crate::counters::counter::{self, Key, Limit};
+use crate::counters::quota::{self, Allowance};
+use crate::exchange::{DryRun, Exchange};
 use crate::refusal::Refusal;
-use crate::session::LimitKey;
-
-/// What a handshake that nobody has begun would have taken.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct DryRun {
-    /// Limits that would have counted it.
-    pub(crate) counted: usize,
-    /// Places among live tunnels that it would have.
-    pub(crate) reserved: usize,
-}
+use tidegate_tunnel::session::LimitKey;
 
 impl Services {
     /// What would remain of a rate limit.
@@ -114,8 +105,7 @@ mod tests {
     use serde_json::{Value, json};
     use tidegate_config::SecretData;
 
-    use super::DryRun;
-    use crate::exchange::Exchange;
+    use crate::exchange::{DryRun, Exchange};
     use crate::policy::tests::{exchange, pipeline, services};
     use crate::refusal::Reason;
 

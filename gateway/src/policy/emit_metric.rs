@@ -4,9 +4,9 @@ use tidegate_config::policy;
 
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, expression_failed};
-use crate::custom_metrics::{CustomMetrics, LONGEST_VALUE};
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
+use crate::telemetry::custom_metrics::{CustomMetrics, LONGEST_VALUE};
 
 /// The policy, compiled.
 #[derive(Debug)]

@@ -9,9 +9,8 @@ use tidegate_expr::{Stage, Value};
 use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Computed, Condition, expression_failed};
-use crate::counter::{self, Key};
 use crate::exchange::Exchange;
-use crate::quota::Allowance;
+use crate::exchange::counted::{self, Count, Deferred};
 use crate::refusal::Refusal;
 
 /// What backends and policies answer mostly: from what an increment says of each follows how much it
@@ -46,22 +45,6 @@ pub(super) struct Source<'s> {
     pub(super) of: &'static str,
     pub(super) when: Option<&'s String>,
     pub(super) by: Option<&'s String>,
-}
-
-/// What is counted when the answer is known.
-#[derive(Debug)]
-pub(crate) struct Deferred {
-    count: Count,
-    increment: Arc<Increment>,
-}
-
-/// Where a limit counts.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Count {
-    /// In a sliding window.
-    Rate(Key, counter::Limit),
-    /// In a fixed period.
-    Quota(Key, Allowance),
 }
 
 impl Increment {
@@ -109,13 +92,50 @@ impl Increment {
     /// How much the handshake counts, or may count by its answer.
     pub(super) fn now(&self, exchange: &mut Exchange) -> Result<Weight, Refusal> {
         let amount = match self.deferred {
-            true => self.at_most(exchange),
-            false => self.weight(exchange)?,
+            true => counted::Increment::at_most(self, exchange),
+            false => counted::Increment::weight(self, exchange)?,
         };
         Ok(Weight {
             amount,
             provisional: self.deferred,
         })
+    }
+
+    /// What is to be counted later, if anything is.
+    pub(super) fn later(self: &Arc<Self>, count: Count) -> Option<Deferred> {
+        self.deferred.then(|| Deferred {
+            count,
+            increment: Arc::<Self>::clone(self),
+        })
+    }
+
+    fn amount(&self, by: &Computed, exchange: &mut Exchange) -> Result<u32, Refusal> {
+        let value = by.value(exchange)?;
+        let whole = match value {
+            Value::Int(value) => u32::try_from(value).ok(),
+            Value::UInt(value) => u32::try_from(value).ok(),
+            _ => None,
+        };
+        whole.ok_or_else(|| {
+            let of = self.of;
+            expression_failed(format!(
+                "{of}.incrementBy gave no whole number from 0 to 4294967295"
+            ))
+        })
+    }
+}
+
+impl counted::Increment for Increment {
+    fn weight(&self, exchange: &mut Exchange) -> Result<u32, Refusal> {
+        if let Some(when) = &self.when
+            && !when.holds(exchange)?
+        {
+            return Ok(0);
+        }
+        let Some(by) = &self.by else {
+            return Ok(1);
+        };
+        self.amount(by, exchange)
     }
 
     /// The most that the answer may make of it, as far as can be told: a place that is too small lets
@@ -136,58 +156,8 @@ impl Increment {
         most
     }
 
-    /// What is to be counted later, if anything is.
-    pub(super) fn later(self: &Arc<Self>, count: Count) -> Option<Deferred> {
-        self.deferred.then(|| Deferred {
-            count,
-            increment: Arc::clone(self),
-        })
-    }
-
-    fn weight(&self, exchange: &mut Exchange) -> Result<u32, Refusal> {
-        if let Some(when) = &self.when
-            && !when.holds(exchange)?
-        {
-            return Ok(0);
-        }
-        let Some(by) = &self.by else {
-            return Ok(1);
-        };
-        self.amount(by, exchange)
-    }
-
-    fn amount(&self, by: &Computed, exchange: &mut Exchange) -> Result<u32, Refusal> {
-        let value = by.value(exchange)?;
-        let whole = match value {
-            Value::Int(value) => u32::try_from(value).ok(),
-            Value::UInt(value) => u32::try_from(value).ok(),
-            _ => None,
-        };
-        whole.ok_or_else(|| {
-            let of = self.of;
-            expression_failed(format!(
-                "{of}.incrementBy gave no whole number from 0 to 4294967295"
-            ))
-        })
-    }
-}
-
-impl Count {
-    /// Is it the same key? Then the handshake counts once.
-    fn is_of_key(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Rate(key, _), Self::Rate(other, _))
-            | (Self::Quota(key, _), Self::Quota(other, _)) => key == other,
-            _ => false,
-        }
-    }
-
-    /// The one that looks back for longer.
-    fn longer(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Rate(_, limit), Self::Rate(_, longer)) if limit.period < longer.period => other,
-            _ => self,
-        }
+    fn largest(&self) -> &AtomicU32 {
+        &self.largest
     }
 }
 
@@ -197,13 +167,18 @@ pub(super) async fn count_deferred(
     exchange: &mut Exchange,
     services: &Services,
 ) -> Result<(), Refusal> {
-    count(exchange, services, Increment::weight).await
+    count(exchange, services, |increment, exchange| {
+        increment.weight(exchange)
+    })
+    .await
 }
 
 /// Counts for good what waited for an answer that its client did not wait for. A guess may have been
 /// checked although its client left, so its place must not serve for the next one.
 pub(crate) async fn count_unanswered(exchange: &mut Exchange, services: &Services) {
-    let most = |increment: &Increment, exchange: &mut Exchange| Ok(increment.at_most(exchange));
+    let most = |increment: &dyn counted::Increment, exchange: &mut Exchange| {
+        Ok(increment.at_most(exchange))
+    };
     // Nobody is there for a refusal.
     let _ = count(exchange, services, most).await;
 }
@@ -211,14 +186,14 @@ pub(crate) async fn count_unanswered(exchange: &mut Exchange, services: &Service
 async fn count(
     exchange: &mut Exchange,
     services: &Services,
-    weight_of: impl Fn(&Increment, &mut Exchange) -> Result<u32, Refusal>,
+    weight_of: impl Fn(&dyn counted::Increment, &mut Exchange) -> Result<u32, Refusal>,
 ) -> Result<(), Refusal> {
     let mut result = Ok(());
     let mut counts: Vec<(Count, u32)> = Vec::new();
     for deferred in std::mem::take(&mut exchange.evaluation.counted.deferred) {
-        let weight = weight_of(&deferred.increment, exchange);
+        let weight = weight_of(&*deferred.increment, exchange);
         let weight_or_one = *weight.as_ref().unwrap_or(&1);
-        let largest = &deferred.increment.largest;
+        let largest = deferred.increment.largest();
         largest.fetch_max(weight_or_one, Ordering::Relaxed);
         let count = deferred.count;
         match counts.iter_mut().find(|(known, _)| known.is_of_key(&count)) {

@@ -13,9 +13,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::Services;
 use super::call::Request;
 use super::compile::{Compiler, InvalidPolicy};
-use crate::drain::Drain;
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
+use tidegate_tunnel::drain::Drain;
 
 /// Requests that wait or are under way, of all steps together.
 const MAX_QUEUED: usize = 1024;

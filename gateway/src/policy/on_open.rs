@@ -6,8 +6,8 @@ use super::compile::{Compiler, InvalidPolicy};
 use super::expression::Text;
 use super::size::greeting_fits;
 use crate::exchange::Exchange;
-use crate::frame::write_text;
 use crate::refusal::Refusal;
+use tidegate_tunnel::frame::write_text;
 
 /// The policy, compiled.
 #[derive(Debug)]

@@ -23,7 +23,7 @@ use super::{Services, increment};
 use crate::exchange::{Exchange, ScopeValues};
 use crate::head::ResponseHead;
 use crate::refusal::{Origin, Reason, Refusal};
-use crate::trace::Which;
+use crate::telemetry::trace::Which;
 
 /// Fields that are about one body (RFC 9110 §8, RFC 9530): with another one they would be wrong.
 const DESCRIBE_A_BODY: [HeaderName; 13] = [

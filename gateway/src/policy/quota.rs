@@ -12,11 +12,12 @@ use tidegate_config::policy;
 
 use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
-use super::increment::{Count, Increment, Source};
+use super::increment::{Increment, Source};
 use super::subject::Subject;
-use crate::counter::Key;
+use crate::counters::counter::Key;
+use crate::counters::quota::{Allowance, Exceeded, Metered, Periods, UsedUp, clock};
 use crate::exchange::Exchange;
-use crate::quota::{Allowance, Exceeded, Metered, Periods, UsedUp, clock};
+use crate::exchange::counted::Count;
 use crate::refusal::{Origin, Reason, Refusal};
 
 /// The policy, compiled.

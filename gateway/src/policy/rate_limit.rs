@@ -14,10 +14,11 @@ use tidegate_expr::Value;
 
 use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
-use super::increment::{Count, Increment, Source};
+use super::increment::{Increment, Source};
 use super::subject::Subject;
-use crate::counter::Limit;
+use crate::counters::counter::Limit;
 use crate::exchange::Exchange;
+use crate::exchange::counted::Count;
 use crate::refusal::{Origin, Reason, Refusal};
 
 /// The policy, compiled.

@@ -6,10 +6,10 @@ use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, expression_failed};
 use super::size::upstream_fits;
 use super::url_text::UrlText;
-use crate::chain::text_of;
-use crate::dial::BackendUrl;
+use crate::exchange::BackendUrl;
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
+use tidegate_config::error_chain;
 
 /// The policy, compiled.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl SetBackend {
             return Ok(Self::Rendered(text));
         };
         let url = BackendUrl::parse(url);
-        let url = url.map_err(|error| compiler.invalid("setBackend.url", text_of(&error)))?;
+        let url = url.map_err(|error| compiler.invalid("setBackend.url", error_chain(&error)))?;
         Ok(Self::Fixed(url))
     }
 
@@ -49,7 +49,7 @@ impl SetBackend {
             Self::Rendered(text) => {
                 let url = text.render(exchange)?;
                 BackendUrl::parse(&url).map_err(|error| {
-                    let error = text_of(&error);
+                    let error = error_chain(&error);
                     expression_failed(format!("setBackend.url gave \"{url}\": {error}"))
                 })?
             }

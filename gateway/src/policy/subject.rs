@@ -6,7 +6,7 @@
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::Computed;
 use super::scope::Scope;
-use crate::counter::{Key, Space};
+use crate::counters::counter::{Key, Space};
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
 

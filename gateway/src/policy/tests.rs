@@ -15,12 +15,12 @@ use tidegate_config::{
 use tokio::runtime::Handle;
 
 use super::*;
-use crate::dial::BackendUrl;
-use crate::drain::Drain;
+use crate::exchange::BackendUrl;
 use crate::exchange::{AnswerHeaders, ClientInfo, Evaluation, Exchange, Upstream};
 use crate::head::{RequestHead, ResponseHead};
 use crate::refusal::Refusal;
-use crate::session::Sessions;
+use tidegate_tunnel::drain::Drain;
+use tidegate_tunnel::session::Sessions;
 
 /// `GET /chat` from 192.0.2.7 for an API without policies of its own.
 pub(crate) fn exchange(headers: &[(&str, &str)]) -> Exchange {

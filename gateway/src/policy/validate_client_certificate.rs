@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use tidegate_config::policy::{self, CertificateIdentity, hex_digits, thumbprint_digits};
 
 use super::compile::{Compiler, InvalidPolicy};
-use crate::client_certificate::{ClientCertificate, comparable_name, comparable_serial};
 use crate::exchange::Exchange;
 use crate::refusal::{Origin, Reason, Refusal};
+use crate::tls::client_certificate::{ClientCertificate, comparable_name, comparable_serial};
 
 /// The policy, compiled.
 #[derive(Debug)]

@@ -18,8 +18,8 @@ use self::keys::Keys;
 use self::place::Place;
 use super::compile::{Compiler, InvalidPolicy, REFUSING};
 use super::expression::{Text, render_all};
+use crate::credentials::jwt::{ClaimRule, Invalid, Rules, Signed, Token, check_claims};
 use crate::exchange::Exchange;
-use crate::jwt::{ClaimRule, Invalid, Rules, Signed, Token, check_claims};
 use crate::refusal::Refusal;
 
 /// The policy, compiled.

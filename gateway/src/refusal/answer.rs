@@ -5,7 +5,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, 
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use super::{Extent, Refusal};
-use crate::dial::put_field;
+use crate::head::put_field;
 
 impl Refusal {
     /// The whole answer, head and body.

@@ -15,7 +15,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use tidegate_config::{ClientAuthConfig, ClientCertificates, SecretData};
 
 use super::{InvalidTls, certificates};
-use crate::client_certificate::{ClientCertificate, Unreadable};
+use crate::tls::client_certificate::{ClientCertificate, Unreadable};
 
 /// Tells what was demanded of a client: equal ones demand the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

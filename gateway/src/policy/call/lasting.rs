@@ -10,10 +10,10 @@ use tokio::runtime::Handle;
 
 use super::super::per_namespace::PerNamespace;
 use super::Answer;
-use crate::dial::ClientTlsFactory;
-use crate::drain::Drain;
+use crate::backend::ClientTlsFactory;
+use crate::credentials::token_source::TokenSources;
 use crate::http_client::{Callers, Guard};
-use crate::token_source::TokenSources;
+use tidegate_tunnel::drain::Drain;
 
 /// Answers that are kept, of all steps of a namespace together, in bytes as [`Answer::weight`] tells them. What
 /// was used least goes first.

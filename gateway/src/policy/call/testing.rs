@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::drain::Drain;
+use tidegate_tunnel::drain::Drain;
 
 /// A request as it came.
 #[derive(Clone, Debug)]

@@ -147,7 +147,7 @@ async fn trace_is_a_line_at_debug_and_nothing_where_nobody_reads_it() {
 async fn trace_is_noted_where_the_handshake_is_recorded() {
     let step = json!({"trace": {"message": "room ${request.params.room}", "fields": [{"name": "a", "value": "1"}]}});
     let mut recorded = exchange(&[]);
-    recorded.evaluation.trace = Some(Box::default());
+    recorded.evaluation.trace = Some(Vec::new());
     run_inbound(std::slice::from_ref(&step), &mut recorded)
         .await
         .unwrap();

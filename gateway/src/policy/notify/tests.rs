@@ -5,12 +5,13 @@ use tidegate_config::SecretData;
 use tokio::time::{sleep, timeout};
 
 use super::{MAX_QUEUED, MAX_QUEUED_KIB};
-use crate::drain::Drain;
 use crate::policy::Services;
 use crate::policy::call::testing::{Answer, Server, json as answer};
 use crate::policy::tests::{exchange, pipeline, refused, services};
 use crate::refusal::Reason;
-use crate::session::Sessions;
+use crate::telemetry::metrics::ServiceCounts as _;
+use tidegate_tunnel::drain::Drain;
+use tidegate_tunnel::session::Sessions;
 
 fn steps(fields: Value) -> Value {
     json!({"inbound": [{ "notify": fields }]})

@@ -44,7 +44,7 @@ async fn above_the_quota_is_403_with_the_time_to_wait() {
     let clock = clock.unwrap_or_else(|| panic!("{}", refusal.message));
     let headers: HeaderMap = refusal.headers.into_iter().collect();
     let seconds: u64 = headers["retry-after"].to_str().unwrap().parse().unwrap();
-    assert_eq!(clock, crate::quota::clock(seconds));
+    assert_eq!(clock, crate::counters::quota::clock(seconds));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use crate::policy::Services;
 use crate::policy::call::testing::{Answer, Asked, Server, json as answer};
 use crate::policy::tests::{compile_error, exchange, pipeline, refused, secret_data, services};
 use crate::refusal::{Origin, Reason, Refusal};
+use crate::telemetry::metrics::ServiceCounts as _;
 
 fn step(fields: Value) -> Value {
     let mut policy = json!({"as": "x"});

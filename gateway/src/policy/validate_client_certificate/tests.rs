@@ -4,10 +4,10 @@ use rcgen::{CertificateParams, DnType, KeyPair, SerialNumber, date_time_ymd};
 use rustls_pki_types::CertificateDer;
 use serde_json::{Value, json};
 
-use crate::client_certificate::ClientCertificate;
 use crate::exchange::{Exchange, TlsInfo};
 use crate::policy::tests::{compile_error, exchange, run_inbound};
 use crate::refusal::{Origin, Reason};
+use crate::tls::client_certificate::ClientCertificate;
 
 fn issued(from: i32, until: i32) -> CertificateDer<'static> {
     let mut params = CertificateParams::new(vec!["Ship.Example".to_owned()]).unwrap();

@@ -8,8 +8,8 @@ use tidegate_config::SecretDataId;
 use tidegate_config::policy::{self, JwtAlgorithm};
 use tidegate_keys::{SecretLength, VerificationKey};
 
-use crate::jwks::{KeySet, RemoteKeys, Source, Trust};
-use crate::jwt::{Invalid, Token};
+use crate::credentials::jwks::{KeySet, RemoteKeys, Source, Trust};
+use crate::credentials::jwt::{Invalid, Token};
 use crate::policy::call::tls_settings;
 use crate::policy::compile::{Compiler, InvalidPolicy};
 

@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tidegate_config::policy;
 
 use super::Failure;
+use crate::credentials::jwt::Invalid;
 use crate::exchange::{Exchange, Upstream, decoded_pairs, subprotocols};
-use crate::jwt::Invalid;
 use crate::policy::compile::{Compiler, InvalidPolicy};
 use crate::policy::expression::Text;
 

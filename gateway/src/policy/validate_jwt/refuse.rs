@@ -4,8 +4,8 @@ use http::HeaderValue;
 use http::header::WWW_AUTHENTICATE;
 
 use super::ValidateJwt;
+use crate::credentials::jwt::Invalid;
 use crate::exchange::Exchange;
-use crate::jwt::Invalid;
 use crate::refusal::{Origin, Reason, Refusal};
 
 impl ValidateJwt {

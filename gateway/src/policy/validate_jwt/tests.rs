@@ -3,8 +3,8 @@ use serde_json::{Value, json};
 use tidegate_config::SecretData;
 
 use super::now;
+use crate::credentials::jwt::tests::{SECRET, Signer, hs256, unsigned};
 use crate::exchange::Exchange;
-use crate::jwt::tests::{SECRET, Signer, hs256, unsigned};
 use crate::policy::Services;
 use crate::policy::tests::{compile_error, exchange, pipeline, secret_data, services};
 use crate::refusal::{Reason, Refusal};

@@ -1,5 +1,6 @@
 //! An identity provider that the tests run, and what policies do with it.
 
+use crate::telemetry::metrics::ServiceCounts as _;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::drain::Drain;
+use tidegate_tunnel::drain::Drain;
 
 /// Serves documents on the loopback address.
 struct Provider {

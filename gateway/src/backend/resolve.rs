@@ -1,0 +1,227 @@
+//! Names of backends to addresses, remembered for a moment.
+//!
+//! The system resolver blocks a thread and asks the network each time; a crowd that reconnects
+//! would ask for the same name thousands of times a second. When what is remembered is too old,
+//! one handshake asks again, the others go on with it; and so do all while the resolver fails.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::http_client::admin_ports::{AdminPorts, OwnAdminServer};
+
+/// Short enough that a moved Service is found within a client's patience; an address that does
+/// not answer is forgotten at once.
+const LIFETIME: Duration = Duration::from_secs(5);
+
+/// Policies may choose backends by what clients send; their names must not pile up.
+const MOST_NAMES: usize = 1024;
+
+type Names = HashMap<(String, u16), Known>;
+
+/// What is remembered of a name.
+#[derive(Clone, Debug)]
+struct Known {
+    since: Instant,
+    addresses: Arc<[SocketAddr]>,
+}
+
+/// What to do about a name.
+enum Memory {
+    Fresh(Arc<[SocketAddr]>),
+    /// Ask again; this is better than nothing.
+    Old(Arc<[SocketAddr]>),
+    Nothing,
+}
+
+/// Finds addresses.
+#[derive(Debug, Default)]
+pub(crate) struct Resolver {
+    names: Mutex<Names>,
+    turn: AtomicUsize,
+    admin_ports: AdminPorts,
+}
+
+impl Resolver {
+    /// One that leads to none of these admin servers.
+    pub(crate) fn away_from(admin_ports: &AdminPorts) -> Self {
+        Self {
+            admin_ports: admin_ports.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// May one connect there? All addresses of a name or none: who mixes an admin server in has no
+    /// good reason to.
+    pub(super) fn check(&self, addresses: &[SocketAddr]) -> Result<(), OwnAdminServer> {
+        let mut addresses = addresses.iter();
+        addresses.try_for_each(|address| self.admin_ports.check(*address))
+    }
+
+    /// Addresses of a name or address in the order to try them; never empty.
+    pub(crate) async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(address, port)]);
+        }
+        let key = (host.to_owned(), port);
+        let old = match self.recall(&key) {
+            Memory::Fresh(addresses) => return Ok(self.ordered(&addresses)),
+            Memory::Old(addresses) => Some(addresses),
+            Memory::Nothing => None,
+        };
+        match (look_up(host, port).await, old) {
+            (Ok(found), _) => {
+                let ordered = self.ordered(&found);
+                self.remember(key, found);
+                Ok(ordered)
+            }
+            (Err(_), Some(old)) => Ok(self.ordered(&old)),
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// Asks again next time.
+    pub(crate) fn forget(&self, host: &str, port: u16) {
+        self.names().remove(&(host.to_owned(), port));
+    }
+
+    fn names(&self) -> MutexGuard<'_, Names> {
+        // Entries are replaced whole: a thread that died holding the lock left none in pieces.
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recall(&self, key: &(String, u16)) -> Memory {
+        let mut names = self.names();
+        let Some(known) = names.get_mut(key) else {
+            return Memory::Nothing;
+        };
+        let addresses = Arc::clone(&known.addresses);
+        if known.since.elapsed() < LIFETIME {
+            return Memory::Fresh(addresses);
+        }
+        // For everybody but this caller, who asks.
+        known.since = Instant::now();
+        Memory::Old(addresses)
+    }
+
+    fn remember(&self, key: (String, u16), addresses: Arc<[SocketAddr]>) {
+        let mut names = self.names();
+        if names.len() >= MOST_NAMES {
+            names.retain(|_, known| known.since.elapsed() < LIFETIME);
+        }
+        if names.len() < MOST_NAMES || names.contains_key(&key) {
+            let since = Instant::now();
+            names.insert(key, Known { since, addresses });
+        }
+    }
+
+    /// The families in turn, as RFC 8305 §4 has it, beginning with the resolver's favourite; within
+    /// a family somebody else comes first each time, so that all endpoints of a headless Service
+    /// get their share.
+    fn ordered(&self, found: &[SocketAddr]) -> Vec<SocketAddr> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let v6_first = found.first().is_some_and(SocketAddr::is_ipv6);
+        let family = |v6: bool| {
+            let mut family: Vec<_> = found
+                .iter()
+                .copied()
+                .filter(|a| a.is_ipv6() == v6)
+                .collect();
+            if !family.is_empty() {
+                let by = turn % family.len();
+                family.rotate_left(by);
+            }
+            family
+        };
+        let (mut first, mut second) = (family(v6_first).into_iter(), family(!v6_first).into_iter());
+        let mut ordered = Vec::with_capacity(found.len());
+        loop {
+            let before = ordered.len();
+            ordered.extend(first.next());
+            ordered.extend(second.next());
+            if ordered.len() == before {
+                return ordered;
+            }
+        }
+    }
+}
+
+async fn look_up(host: &str, port: u16) -> io::Result<Arc<[SocketAddr]>> {
+    let found: Arc<[SocketAddr]> = tokio::net::lookup_host((host, port)).await?.collect();
+    if found.is_empty() {
+        let kind = io::ErrorKind::NotFound;
+        return Err(io::Error::new(kind, "the name has no address"));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn families_alternate_and_everybody_is_first_in_turn() {
+        let resolver = Resolver::default();
+        let found = addresses(&["[::1]:1", "[::2]:1", "1.1.1.1:1"]);
+        assert_eq!(
+            resolver.ordered(&found),
+            addresses(&["[::1]:1", "1.1.1.1:1", "[::2]:1"])
+        );
+        assert_eq!(
+            resolver.ordered(&found),
+            addresses(&["[::2]:1", "1.1.1.1:1", "[::1]:1"])
+        );
+    }
+
+    #[tokio::test]
+    async fn addresses_need_no_lookup_and_names_are_forgotten_on_demand() {
+        let resolver = Resolver::default();
+        assert_eq!(
+            resolver.resolve("::1", 7).await.unwrap(),
+            addresses(&["[::1]:7"])
+        );
+        let planted = addresses(&["192.0.2.1:7"]);
+        resolver.remember(("localhost".to_owned(), 7), planted.clone().into());
+        assert_eq!(resolver.resolve("localhost", 7).await.unwrap(), planted);
+        resolver.forget("localhost", 7);
+        let found = resolver.resolve("localhost", 7).await.unwrap();
+        assert!(
+            found.iter().all(|address| address.ip().is_loopback()),
+            "{found:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn old_addresses_are_asked_for_again_by_one_and_serve_until_then() {
+        let resolver = Resolver::default();
+        let planted = addresses(&["192.0.2.1:7"]);
+        let key = |host: &str| (host.to_owned(), 7);
+        let plant = |host: &str| {
+            resolver.remember(key(host), planted.clone().into());
+            let mut names = resolver.names();
+            names.get_mut(&key(host)).unwrap().since -= LIFETIME;
+        };
+        plant("localhost");
+        assert!(matches!(resolver.recall(&key("localhost")), Memory::Old(_)));
+        assert!(matches!(
+            resolver.recall(&key("localhost")),
+            Memory::Fresh(_)
+        ));
+        plant("localhost");
+        assert_ne!(resolver.resolve("localhost", 7).await.unwrap(), planted);
+        plant("no-such-host.invalid");
+        assert_eq!(
+            resolver.resolve("no-such-host.invalid", 7).await.unwrap(),
+            planted
+        );
+        resolver.forget("no-such-host.invalid", 7);
+        assert!(resolver.resolve("no-such-host.invalid", 7).await.is_err());
+    }
+}

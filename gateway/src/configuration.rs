@@ -1,0 +1,13 @@
+//! From the source of a configuration to what is served: a `source` yields an `update`, which is
+//! compiled to a `snapshot` with its routes; `state_dir` keeps the last good one on disk.
+
+mod applied;
+pub(crate) mod route;
+pub mod settings;
+pub(crate) mod snapshot;
+pub(crate) mod source;
+pub(crate) mod state_dir;
+pub(crate) mod update;
+
+pub use applied::Applied;
+pub use source::Problem;

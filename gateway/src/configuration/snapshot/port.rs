@@ -1,0 +1,100 @@
+//! Listeners that share a port: told apart by the name that a client asks for.
+
+use std::sync::Arc;
+
+use tidegate_config::{ListenerConfig, Protocol, UrlScheme};
+
+use super::Api;
+use crate::configuration::route::{HostTable, Router};
+use crate::tls::ServerTls;
+
+/// One listener.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) config: ListenerConfig,
+    /// Set when the protocol is WSS.
+    pub(crate) tls: Option<Arc<ServerTls>>,
+    pub(crate) router: Router<Arc<Api>>,
+}
+
+/// How connections of a port begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
+    protocol: Protocol,
+    proxy_protocol: bool,
+}
+
+/// All listeners of one port.
+#[derive(Debug)]
+pub(crate) struct Port {
+    pub(crate) protocol: Protocol,
+    /// Does every connection begin with a PROXY header?
+    pub(crate) proxy_protocol: bool,
+    /// In the order of the configuration; never empty.
+    pub(crate) listeners: Vec<Arc<Listener>>,
+    by_host: HostTable<Option<usize>>,
+}
+
+impl Port {
+    /// A port with its first listener.
+    pub(super) fn new(listener: Listener) -> Self {
+        let mut port = Self {
+            protocol: listener.config.protocol,
+            proxy_protocol: listener.config.proxy_protocol,
+            listeners: Vec::new(),
+            by_host: HostTable::default(),
+        };
+        port.add(listener);
+        port
+    }
+
+    /// How a connection has to begin.
+    pub(crate) const fn terms(&self) -> Terms {
+        Terms {
+            protocol: self.protocol,
+            proxy_protocol: self.proxy_protocol,
+        }
+    }
+
+    /// Does a connection begin the same way for this listener as for the others here?
+    pub(super) fn suits(&self, config: &ListenerConfig) -> bool {
+        self.protocol == config.protocol && self.proxy_protocol == config.proxy_protocol
+    }
+
+    /// One more listener that [`suits`](Self::suits). Of two for the same host the first answers.
+    pub(super) fn add(&mut self, listener: Listener) {
+        let at = self.listeners.len();
+        if listener.config.hostnames.is_empty() {
+            self.by_host.any().get_or_insert(at);
+        }
+        for host in &listener.config.hostnames {
+            self.by_host.entry(host).get_or_insert(at);
+        }
+        self.listeners.push(Arc::new(listener));
+    }
+
+    /// The listener for a host (lower case, without port): the most specific one only.
+    pub(crate) fn listener(&self, host: &str) -> Option<&Arc<Listener>> {
+        let at = self.by_host.matching(host).flatten().next()?;
+        self.listeners.get(*at)
+    }
+
+    /// What a client that asks for `name` is shown: the listener for that name, or the first.
+    pub(crate) fn tls(&self, name: Option<&str>) -> Option<&Arc<ServerTls>> {
+        let listener = name.and_then(|name| self.listener(&name.to_ascii_lowercase()));
+        listener.or(self.listeners.first())?.tls.as_ref()
+    }
+
+    /// May a client that has not said for whom it comes speak HTTP/2?
+    pub(crate) fn http2(&self) -> bool {
+        self.listeners.iter().any(|listener| listener.config.http2)
+    }
+
+    /// The scheme in the URL of whoever comes through here.
+    pub(crate) fn scheme(&self) -> UrlScheme {
+        match self.protocol {
+            Protocol::Ws => UrlScheme::Ws,
+            Protocol::Wss => UrlScheme::Wss,
+        }
+    }
+}

@@ -1,0 +1,495 @@
+//! What quotas have counted: calls and bytes per key in fixed periods. Outlives snapshots, and with
+//! a state directory the process.
+//!
+//! Memory is bounded: keys are hashes, keys whose period has ended go, and above a hard cap those
+//! go first that have used the least of what they may, so that a flood of new keys does not renew
+//! a quota that is used up: of the space that is above its share, so that no tenant's flood is
+//! another one's matter. Time is the wall clock, as periods are aligned to the calendar, but one that
+//! is set renews nothing (`usage`).
+
+mod ledger;
+mod lines;
+mod period;
+mod usage;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+pub(crate) use ledger::{Book, Ledger, Metered, Metering};
+pub(crate) use lines::Line;
+pub(crate) use period::{Periods, clock};
+
+use crate::counters::counter::{Key, Own, RETRY_WHEN_HELD, Space};
+use usage::{Usage, Usages};
+
+/// Enough that workers seldom wait for each other's lock.
+const SHARDS: usize = 16;
+
+/// Keys of one space in all shards: about 15 MB.
+const MAX_KEYS: usize = 100_000;
+
+/// All spaces together keep as many as so many of them may, see [`crate::counters::counter`].
+const SPACES_WORTH: usize = 2;
+
+/// When a space is full, this part of it (1/n) goes at once, so that eviction stays cheap.
+const EVICTED_PART: usize = 16;
+
+/// What is allowed in a period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Allowance {
+    pub(crate) calls: Option<u64>,
+    pub(crate) bytes: Option<u64>,
+    pub(crate) periods: Periods,
+}
+
+/// A handshake that wants to pass.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call<'a> {
+    /// Of the counted and its periods: those of other lengths are counted apart.
+    pub(crate) key: Key,
+    pub(crate) allowance: Allowance,
+    /// As how many calls it counts. One that must not count (0) still needs room for one.
+    pub(crate) weight: u32,
+    /// Only its answer tells what it counts: the weight is a place that is kept until then.
+    pub(crate) provisional: bool,
+    /// What the same handshake counted before: for the same key it counts once, with its largest
+    /// weight.
+    pub(crate) own: &'a [Booked],
+}
+
+/// What was counted for one handshake; can be given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Booked {
+    key: Key,
+    end: i64,
+    weight: u32,
+    /// Is it a place only, kept until the answer is known?
+    held: bool,
+    /// Of a place that is shared with other pods: the number of its lease.
+    lease: u64,
+    /// Is it counted together with other pods?
+    shared: bool,
+}
+
+impl Booked {
+    /// Calls that pods count together.
+    pub(crate) fn shared(key: Key, end: i64, weight: u32) -> Self {
+        Self {
+            key,
+            end,
+            weight,
+            held: false,
+            lease: 0,
+            shared: true,
+        }
+    }
+
+    /// A place that is kept in the counts that pods share.
+    pub(crate) fn leased(key: Key, lease: u64, weight: u32) -> Self {
+        Self {
+            held: true,
+            lease,
+            ..Self::shared(key, 0, weight)
+        }
+    }
+
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.held
+    }
+
+    pub(crate) fn lease(&self) -> u64 {
+        self.lease
+    }
+
+    pub(crate) fn key(&self) -> Key {
+        self.key
+    }
+
+    pub(crate) fn end(&self) -> i64 {
+        self.end
+    }
+
+    pub(crate) fn weight(&self) -> u32 {
+        self.weight
+    }
+}
+
+impl Call<'_> {
+    /// What the same handshake has of the same key, of those calls that `counts`.
+    fn own_of(&self, counts: impl Fn(&Booked) -> bool) -> Own {
+        let mut own = Own::default();
+        let all = self.own.iter().filter(|booked| booked.key == self.key);
+        for booked in all.filter(|booked| booked.held || counts(booked)) {
+            own.add(booked.weight, booked.held);
+        }
+        own
+    }
+
+    /// What the same handshake has of the same key.
+    pub(crate) fn own(&self) -> Own {
+        self.own_of(|_| true)
+    }
+
+    /// Nobody keeps more than is left: one that is the only one under way passes while there is room
+    /// for one.
+    fn weight_within(&self, used: &Usage, own: Own) -> u32 {
+        let Some(most) = self.allowance.calls.filter(|_| self.provisional) else {
+            return self.weight;
+        };
+        let counted = used.calls.saturating_sub(u64::from(own.counted));
+        let left = most.saturating_sub(counted).max(1);
+        self.weight.min(u32::try_from(left).unwrap_or(u32::MAX))
+    }
+}
+
+/// What is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UsedUp {
+    Calls,
+    Bandwidth,
+}
+
+/// There is nothing left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Exceeded {
+    pub(crate) what: UsedUp,
+    /// Until the next period; `None`: there is none.
+    pub(crate) wait: Option<Duration>,
+}
+
+/// When something is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Moment {
+    /// Milliseconds since 1970, as the wall clock says.
+    wall: i64,
+    /// Milliseconds since the start, by the clock that nobody sets.
+    since_start: i64,
+}
+
+/// All quotas of a gateway pod.
+#[derive(Debug)]
+pub(crate) struct Quotas {
+    start: Instant,
+    shards: [Mutex<Shard>; SHARDS],
+    evicted: AtomicU64,
+    /// Has anything changed since it was last written down?
+    changed: AtomicBool,
+}
+
+/// Some keys of all spaces.
+type Shard = HashMap<Space, HashMap<Key, Usages>>;
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self {
+            start: Instant::now(),
+            shards: Default::default(),
+            evicted: AtomicU64::default(),
+            changed: AtomicBool::default(),
+        }
+    }
+}
+
+impl Quotas {
+    /// Counts a call when its quota allows it.
+    pub(crate) fn take(&self, call: Call<'_>) -> Result<Option<Booked>, Exceeded> {
+        self.take_at(self.now(), call)
+    }
+
+    fn take_at(&self, now: Moment, call: Call<'_>) -> Result<Option<Booked>, Exceeded> {
+        let Call {
+            key,
+            allowance,
+            provisional,
+            ..
+        } = call;
+        let mut shard = self.shard(key);
+        let known = find(&shard, key);
+        let end = allowance.periods.end(now.wall);
+        let used = known.map_or(Usage::new(end, now), |usages| usages.of(end, now));
+        let held = known.map_or(0, |usages| usages.held);
+        let own = call.own_of(|booked| booked.end == used.end);
+        let held = held.saturating_sub(u64::from(own.held));
+        let weight = call.weight_within(&used, own);
+        check(&used, (held, own), weight, &allowance)
+            .map_err(|full| full.within(used.wait(end, now)))?;
+        let more = own.more(weight, provisional);
+        if more == 0 {
+            return Ok(None);
+        }
+        let usages = self.usages(&mut shard, key, now);
+        if provisional {
+            usages.held += u64::from(more);
+        } else {
+            let usage = usages.of_mut(end, now);
+            usage.calls = usage.calls.saturating_add(u64::from(more));
+            usage.note(&allowance);
+        }
+        Ok(Some(Booked {
+            key,
+            end: used.end,
+            weight: more,
+            held: provisional,
+            lease: 0,
+            shared: false,
+        }))
+    }
+
+    /// The answer tells what a handshake counts: `weight` more instead of the places that were kept.
+    pub(crate) fn settle(
+        &self,
+        held: &[Booked],
+        (key, allowance): (Key, &Allowance),
+        weight: u32,
+    ) -> Option<Booked> {
+        self.settle_at(self.now(), held, (key, allowance), weight)
+    }
+
+    fn settle_at(
+        &self,
+        now: Moment,
+        held: &[Booked],
+        (key, allowance): (Key, &Allowance),
+        weight: u32,
+    ) -> Option<Booked> {
+        let mut shard = self.shard(key);
+        for booked in held.iter().filter(|booked| !booked.shared) {
+            release(&mut shard, *booked);
+        }
+        if weight == 0 {
+            return None;
+        }
+        let end = allowance.periods.end(now.wall);
+        let usage = self.usages(&mut shard, key, now).of_mut(end, now);
+        usage.calls = usage.calls.saturating_add(u64::from(weight));
+        usage.note(allowance);
+        Some(Booked {
+            key,
+            end: usage.end,
+            weight,
+            held: false,
+            lease: 0,
+            shared: false,
+        })
+    }
+
+    /// Counts bytes that were relayed.
+    pub(crate) fn add_bytes(&self, key: Key, allowance: &Allowance, bytes: u64) {
+        self.add_bytes_at(self.now(), key, allowance, bytes);
+    }
+
+    /// How many bytes were relayed in this period.
+    pub(crate) fn bytes(&self, key: Key, allowance: &Allowance) -> u64 {
+        self.add_bytes_at(self.now(), key, allowance, 0)
+    }
+
+    /// Counts bytes that were relayed; says how many that makes in this period.
+    fn add_bytes_at(&self, now: Moment, key: Key, allowance: &Allowance, bytes: u64) -> u64 {
+        let end = allowance.periods.end(now.wall);
+        let mut shard = self.shard(key);
+        if bytes == 0 {
+            let known = find(&shard, key);
+            return known.map_or(0, |usages| usages.of(end, now).bytes);
+        }
+        let usage = self.usages(&mut shard, key, now).of_mut(end, now);
+        usage.bytes = usage.bytes.saturating_add(bytes);
+        usage.note(allowance);
+        usage.bytes
+    }
+
+    /// Takes back what a handshake counted, or what was kept for it.
+    pub(crate) fn give_back(&self, booked: Booked) {
+        let mut shard = self.shard(booked.key);
+        if release(&mut shard, booked) {
+            self.changed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Forgets all keys whose period has ended.
+    pub(crate) fn forget_ended(&self) {
+        self.forget_ended_at(self.now());
+    }
+
+    fn forget_ended_at(&self, now: Moment) {
+        for shard in &self.shards {
+            lock(shard).retain(|_, keys| {
+                forget(keys, now);
+                !keys.is_empty()
+            });
+        }
+    }
+
+    /// How many keys are counted at the moment.
+    pub(crate) fn keys(&self) -> usize {
+        self.shards.iter().map(|shard| keys(&lock(shard))).sum()
+    }
+
+    /// How many keys were forgotten because memory was full.
+    pub(crate) fn evicted(&self) -> u64 {
+        self.evicted.load(Ordering::Relaxed)
+    }
+
+    /// What the key has used, which is about to change.
+    fn usages<'s>(&self, shard: &'s mut Shard, key: Key, now: Moment) -> &'s mut Usages {
+        self.changed.store(true, Ordering::Relaxed);
+        if find(shard, key).is_none() {
+            let gone = make_room(shard, key.space(), now);
+            self.evicted.fetch_add(gone, Ordering::Relaxed);
+        }
+        let keys = shard.entry(key.space()).or_default();
+        keys.entry(key).or_default()
+    }
+
+    fn now(&self) -> Moment {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH);
+        let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        Moment {
+            wall: millis(wall.unwrap_or_default()),
+            since_start: millis(self.start.elapsed()),
+        }
+    }
+
+    fn shard(&self, key: Key) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[usize::from(key.bytes()[0]) % SHARDS])
+    }
+}
+
+/// Why there is no room.
+enum Full {
+    Bandwidth,
+    Calls,
+    /// There may be room as soon as the answers of other handshakes are known.
+    Held,
+}
+
+impl Full {
+    fn within(&self, wait: Option<Duration>) -> Exceeded {
+        match self {
+            Self::Bandwidth => Exceeded {
+                what: UsedUp::Bandwidth,
+                wait,
+            },
+            Self::Calls => Exceeded {
+                what: UsedUp::Calls,
+                wait,
+            },
+            Self::Held => Exceeded {
+                what: UsedUp::Calls,
+                wait: Some(wait.map_or(RETRY_WHEN_HELD, |wait| wait.min(RETRY_WHEN_HELD))),
+            },
+        }
+    }
+}
+
+/// Is there room besides what others have used, and what is kept for them?
+fn check(
+    used: &Usage,
+    (held, own): (u64, Own),
+    weight: u32,
+    allowance: &Allowance,
+) -> Result<(), Full> {
+    if allowance.bytes.is_some_and(|most| used.bytes >= most) {
+        return Err(Full::Bandwidth);
+    }
+    let Some(most) = allowance.calls else {
+        return Ok(());
+    };
+    let needed = u64::from(weight.max(own.sum()).max(1));
+    let counted = used.calls.saturating_sub(u64::from(own.counted));
+    let counted = counted.saturating_add(needed);
+    if counted.saturating_add(held) <= most {
+        return Ok(());
+    }
+    Err(if counted <= most {
+        Full::Held
+    } else {
+        Full::Calls
+    })
+}
+
+fn find(shard: &Shard, key: Key) -> Option<&Usages> {
+    shard.get(&key.space())?.get(&key)
+}
+
+/// Takes back what was counted; says whether it was.
+fn release(shard: &mut Shard, booked: Booked) -> bool {
+    let keys = shard.get_mut(&booked.key.space());
+    let Some(usages) = keys.and_then(|keys| keys.get_mut(&booked.key)) else {
+        return false;
+    };
+    let weight = u64::from(booked.weight);
+    if booked.held {
+        usages.held = usages.held.saturating_sub(weight);
+        return true;
+    }
+    let usage = usages.known_mut(booked.end);
+    usage.is_some_and(|usage| {
+        usage.calls = usage.calls.saturating_sub(weight);
+        true
+    })
+}
+
+fn keys(shard: &Shard) -> usize {
+    shard.values().map(HashMap::len).sum()
+}
+
+/// Makes room for one more key of this space; gives how many others had to go.
+fn make_room(shard: &mut Shard, space: Space, now: Moment) -> u64 {
+    let mut gone = 0;
+    if let Some(keys) = shard.get_mut(&space)
+        && keys.len() >= MAX_KEYS / SHARDS
+    {
+        forget(keys, now);
+        if keys.len() >= MAX_KEYS / SHARDS {
+            gone += evict(keys);
+        }
+    }
+    let is_full = |shard: &Shard| keys(shard) >= SPACES_WORTH * MAX_KEYS / SHARDS;
+    if is_full(shard) {
+        shard.values_mut().for_each(|keys| forget(keys, now));
+    }
+    if is_full(shard)
+        && let Some(largest) = shard.values_mut().max_by_key(|keys| keys.len())
+    {
+        gone += evict(largest);
+    }
+    gone
+}
+
+fn evict(keys: &mut HashMap<Key, Usages>) -> u64 {
+    let before = keys.len();
+    let ranks = keys.iter().map(|(key, usages)| (usages.rank(), *key));
+    let mut ranks: Vec<_> = ranks.collect();
+    if ranks.is_empty() {
+        return 0;
+    }
+    let (least, _, _) = ranks.select_nth_unstable(before / EVICTED_PART);
+    for (_, key) in least {
+        keys.remove(key);
+    }
+    (before - keys.len()) as u64
+}
+
+fn forget(keys: &mut HashMap<Key, Usages>, now: Moment) {
+    keys.retain(|_, usages| {
+        usages.forget(now);
+        !usages.is_empty()
+    });
+    if keys.capacity() > 4 * keys.len().max(16) {
+        keys.shrink_to_fit();
+    }
+}
+
+/// A panic while counting leaves at worst a wrong count, so a poisoned lock is used on.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,367 @@
+//! Tokens by client credentials (RFC 6749 §4.4): one per client, shared by all handshakes.
+//!
+//! Renewed in the background before it ends, so that nobody waits but the first. One request at a
+//! time; who waited for one that failed shares its failure instead of asking again.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tidegate_config::policy::token_file_name;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+use url::Url;
+use url::form_urlencoded::Serializer;
+
+use crate::http_client::{Call, CallError, Caller, Reply, place_of};
+use tidegate_config::error_chain;
+use tidegate_tunnel::drain::Drain;
+
+/// For one request to the token endpoint.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Life of a token whose server does not tell (RFC 6749 §5.1 only recommends that it does).
+const UNTOLD_LIFE: Duration = Duration::from_secs(300);
+
+/// Longer lives are cut: deadlines stay computable, and a revoked client is found out some day.
+const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
+
+/// A renewal that failed is tried again after this time.
+const RENEW_AGAIN: Duration = Duration::from_secs(10);
+
+/// A file is read again after this time. Kubernetes writes a new token long before the old one ends.
+const FILE_LIFE: Duration = Duration::from_secs(60);
+
+/// Who asks for tokens, and where.
+pub(crate) struct Client {
+    pub(crate) url: Url,
+    pub(crate) id: String,
+    pub(crate) secret: String,
+    /// Scopes, separated by spaces.
+    pub(crate) scope: String,
+}
+
+impl fmt::Debug for Client {
+    /// The secret is not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("url", &place_of(&self.url))
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A token that was issued.
+pub(crate) struct Token {
+    header: HeaderValue,
+    renew_at: Instant,
+    ends_at: Instant,
+}
+
+impl Token {
+    /// Value of an Authorization header.
+    pub(crate) fn header(&self) -> HeaderValue {
+        self.header.clone()
+    }
+}
+
+impl fmt::Debug for Token {
+    /// The token is not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").finish_non_exhaustive()
+    }
+}
+
+/// A token that is on its way to somebody.
+#[derive(Debug)]
+pub(crate) struct IssuedToken {
+    pub(crate) source: Arc<TokenSource>,
+    pub(crate) token: Arc<Token>,
+}
+
+impl IssuedToken {
+    /// It was not accepted there.
+    pub(crate) fn refused(&self) {
+        self.source.discard(&self.token);
+    }
+}
+
+/// All sources that some policy holds.
+#[derive(Debug)]
+pub(crate) struct TokenSources {
+    /// Has files with tokens of the service account.
+    directory: OnceLock<PathBuf>,
+    drain: Drain,
+    runtime: Handle,
+    /// Weak: with its last policy a source goes.
+    known: Mutex<HashMap<[u8; 32], Weak<TokenSource>>>,
+}
+
+/// Who issues tokens.
+enum Issuer {
+    /// A token endpoint.
+    Endpoint(Client, Arc<Caller>),
+    /// Kubernetes, which keeps the file fresh (a projected volume); none where there is no such
+    /// directory.
+    File(Option<PathBuf>),
+}
+
+/// The tokens of one client.
+pub(crate) struct TokenSource {
+    issuer: Issuer,
+    /// Where tokens come from, for logs.
+    place: String,
+    drain: Drain,
+    runtime: Handle,
+    state: Mutex<State>,
+    /// Held while a token is fetched; when and how the last fetch failed.
+    fetching: tokio::sync::Mutex<Option<(Instant, Arc<CallError>)>>,
+}
+
+impl fmt::Debug for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TokenSource").field(&self.place).finish()
+    }
+}
+
+#[derive(Default)]
+struct State {
+    token: Option<Arc<Token>>,
+    /// No renewal begins before.
+    renewal_at: Option<Instant>,
+}
+
+impl TokenSources {
+    pub(crate) fn new(drain: Drain, runtime: Handle) -> Self {
+        Self {
+            drain,
+            runtime,
+            directory: OnceLock::new(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// From here on tokens of the service account are read in this directory.
+    pub(crate) fn read_from(&self, directory: PathBuf) {
+        // The first one stays: there is one for each process.
+        let _ = self.directory.set(directory);
+    }
+
+    /// The tokens of this client, shared by all who ask for them.
+    pub(crate) fn of(&self, client: Client, caller: &Arc<Caller>) -> Arc<TokenSource> {
+        let mut id = Sha256::new();
+        for part in [
+            client.url.as_str(),
+            &client.id,
+            &client.secret,
+            &client.scope,
+        ] {
+            id.update(part.len().to_be_bytes());
+            id.update(part);
+        }
+        // Other TLS settings may lead to another server.
+        id.update((Arc::as_ptr(caller) as usize).to_be_bytes());
+        let place = place_of(&client.url);
+        let issuer = Issuer::Endpoint(client, Arc::clone(caller));
+        self.shared(id, issuer, place)
+    }
+
+    /// The service account's tokens for this audience.
+    pub(crate) fn of_service_account(&self, audience: &str) -> Arc<TokenSource> {
+        let mut id = Sha256::new();
+        id.update("service account");
+        id.update(audience);
+        let file = self.directory.get();
+        let file = file.map(|directory| directory.join(token_file_name(audience)));
+        let place = format!("the service account, for {audience}");
+        self.shared(id, Issuer::File(file), place)
+    }
+
+    fn shared(&self, id: Sha256, issuer: Issuer, place: String) -> Arc<TokenSource> {
+        let id = id.finalize().into();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(source) = known.get(&id).and_then(Weak::upgrade) {
+            return source;
+        }
+        known.retain(|_, source| source.strong_count() > 0);
+        let source = Arc::new(TokenSource {
+            issuer,
+            place,
+            drain: self.drain.clone(),
+            runtime: self.runtime.clone(),
+            state: Mutex::default(),
+            fetching: tokio::sync::Mutex::default(),
+        });
+        known.insert(id, Arc::downgrade(&source));
+        source
+    }
+}
+
+impl TokenSource {
+    /// A token that is valid for a while.
+    pub(crate) async fn token(self: &Arc<Self>) -> Result<Arc<Token>, CallError> {
+        let now = Instant::now();
+        let Some(token) = self.current(now) else {
+            return self.fetch_once(now).await;
+        };
+        if now >= token.renew_at && self.may_renew(now) {
+            let this = Arc::clone(self);
+            let renewal = async move {
+                if let Err(error) = this.fetch().await {
+                    let (url, error) = (&this.place, error_chain(&error));
+                    tracing::warn!(
+                        url,
+                        error,
+                        "failed to renew a token; the old one is still in use"
+                    );
+                }
+            };
+            self.drain.spawn_on(renewal, &self.runtime);
+        }
+        Ok(token)
+    }
+
+    /// A server did not accept this one: the next handshake fetches another.
+    pub(crate) fn discard(&self, token: &Arc<Token>) {
+        let mut state = self.state();
+        if state
+            .token
+            .as_ref()
+            .is_some_and(|known| Arc::ptr_eq(known, token))
+        {
+            state.token = None;
+        }
+    }
+
+    fn current(&self, now: Instant) -> Option<Arc<Token>> {
+        let state = self.state();
+        state.token.clone().filter(|token| now < token.ends_at)
+    }
+
+    fn may_renew(&self, now: Instant) -> bool {
+        let mut state = self.state();
+        let due = state.renewal_at.is_none_or(|at| now >= at);
+        if due {
+            state.renewal_at = Some(now + RENEW_AGAIN);
+        }
+        due
+    }
+
+    /// Waits for whoever fetches already, and asks only when that did not help.
+    async fn fetch_once(&self, asked_at: Instant) -> Result<Arc<Token>, CallError> {
+        let mut failure = self.fetching.lock().await;
+        if let Some(token) = self.current(Instant::now()) {
+            return Ok(token);
+        }
+        if let Some((at, error)) = &*failure
+            && *at >= asked_at
+        {
+            return Err(CallError::Shared(Arc::clone(error)));
+        }
+        self.fetch().await.map_err(|error| {
+            let error = Arc::new(error);
+            *failure = Some((Instant::now(), Arc::clone(&error)));
+            CallError::Shared(error)
+        })
+    }
+
+    async fn fetch(&self) -> Result<Arc<Token>, CallError> {
+        let token = match &self.issuer {
+            Issuer::Endpoint(client, caller) => caller.ask(client.request(), read).await?,
+            Issuer::File(file) => from_file(file.as_deref()).await?,
+        };
+        let token = Arc::new(token);
+        let mut state = self.state();
+        state.token = Some(Arc::clone(&token));
+        state.renewal_at = None;
+        Ok(token)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Client {
+    fn request(&self) -> Call {
+        let mut form = Serializer::new(String::new());
+        form.append_pair("grant_type", "client_credentials")
+            .append_pair("client_id", &self.id)
+            .append_pair("client_secret", &self.secret);
+        if !self.scope.is_empty() {
+            form.append_pair("scope", &self.scope);
+        }
+        let mut headers = HeaderMap::new();
+        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+        headers.insert(CONTENT_TYPE, kind);
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        Call {
+            via: None,
+            method: Method::POST,
+            url: self.url.clone(),
+            headers,
+            body: Bytes::from(form.finish()),
+            timeout: TIMEOUT,
+        }
+    }
+}
+
+/// What Kubernetes wrote there last.
+async fn from_file(file: Option<&Path>) -> Result<Token, CallError> {
+    let file = file.ok_or(CallError::NoServiceAccount)?;
+    let text = tokio::fs::read_to_string(file).await;
+    let text = text.map_err(CallError::ServiceAccount)?;
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(CallError::NoServiceAccount);
+    }
+    bearer(text, FILE_LIFE).ok_or(CallError::NoServiceAccount)
+}
+
+/// The token with this time to live; `None` when it cannot stand in a header.
+fn bearer(token: &str, life: Duration) -> Option<Token> {
+    let mut header = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
+    header.set_sensitive(true);
+    let now = Instant::now();
+    Some(Token {
+        header,
+        renew_at: now + life - (life / 5).min(Duration::from_secs(300)),
+        // It must still be valid when it arrives.
+        ends_at: now + life - (life / 10).min(Duration::from_secs(30)),
+    })
+}
+
+/// What a token endpoint answered (RFC 6749 §5).
+fn read(reply: Reply) -> Result<Token, CallError> {
+    let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    if reply.status != 200 {
+        // A code out of a small alphabet (RFC 6749 §5.2); anything else is not repeated.
+        let plain = |code: &&str| {
+            code.len() <= 64 && code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        };
+        let code = json["error"].as_str().filter(plain);
+        let code = code.map(|code| format!(", {code}")).unwrap_or_default();
+        return Err(CallError::Token(format!("answered {}{code}", reply.status)));
+    }
+    let kind = json["token_type"].as_str().unwrap_or("Bearer");
+    if !kind.eq_ignore_ascii_case("bearer") {
+        return Err(CallError::Token(
+            "issued a token that is no bearer token".to_owned(),
+        ));
+    }
+    let unusable = || CallError::Token("issued no usable access_token".to_owned());
+    let token = json["access_token"].as_str().ok_or_else(unusable)?;
+    let life = json["expires_in"].as_u64().map(Duration::from_secs);
+    let life = life.unwrap_or(UNTOLD_LIFE).min(LONGEST_LIFE);
+    bearer(token, life).ok_or_else(unusable)
+}
+
+#[cfg(test)]
+mod tests;

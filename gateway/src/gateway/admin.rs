@@ -1,0 +1,248 @@
+//! The admin server: liveness, readiness, metrics, what is being served, and what becomes of a
+//! handshake.
+//!
+//! Changes nothing, and must not be able to harm the data plane. Probes and metrics are for whoever
+//! asks. Everything else tells how access is controlled, or runs policies: that is for whoever shows
+//! the Gateway's token, from the pod's own addresses, where `kubectl port-forward` leads, so that the
+//! token never travels in the clear; and never for a page in a browser.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tidegate_admin::{
+    BrowserRequest, InFlightLimit, Peer, Service, is_json, refuse_pages, refuse_rebound_hosts,
+};
+use tokio::net::TcpListener;
+
+use crate::gateway::{Options, State};
+use crate::http_client::admin_ports::AdminPort;
+use tidegate_tunnel::drain::Drain;
+use token::{Token, Unshown};
+
+mod explain;
+mod token;
+mod view;
+
+/// Scrapes at a time: two Prometheus servers, and whoever looks besides. An answer can have
+/// megabytes, and a peer that does not read holds its place to the end of its time.
+const SCRAPES: usize = 8;
+
+/// Of those, for one address: nodes and load balancers may stand before several scrapers.
+const SCRAPES_PER_PEER: usize = 4;
+
+/// Everything that needs the token. All who ask come from one address, the pod's own.
+const QUESTIONS: usize = 8;
+
+/// Whoever comes when all places are taken finds one in a moment.
+const RETRY_WHEN_BUSY: HeaderValue = HeaderValue::from_static("1");
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// The bound server.
+pub(crate) struct Admin {
+    listener: TcpListener,
+    routes: Routes,
+    /// What the gateway asks itself does not lead here as long as this lives.
+    port: AdminPort,
+}
+
+/// What is answered.
+struct Routes {
+    state: Arc<State>,
+    token: Token,
+    scrapes: InFlightLimit,
+    questions: InFlightLimit,
+}
+
+impl Admin {
+    pub(crate) async fn bind(
+        address: SocketAddr,
+        options: &Options,
+        state: Arc<State>,
+    ) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        Ok(Self {
+            port: options.admin_ports.add(listener.local_addr()?.port()),
+            listener,
+            routes: Routes {
+                state,
+                token: Token::new(options.admin_token_file.clone()),
+                scrapes: InFlightLimit::new(SCRAPES, SCRAPES_PER_PEER),
+                questions: InFlightLimit::new(QUESTIONS, QUESTIONS),
+            },
+        })
+    }
+
+    pub(crate) fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Answers until the task is dropped.
+    pub(crate) async fn run(self, drain: Drain) {
+        let spawn = |task| drop(drain.spawn(task));
+        tidegate_admin::serve(self.listener, Arc::new(self.routes), spawn).await;
+        drop(self.port);
+    }
+}
+
+impl Service for Routes {
+    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response<Full<Bytes>> {
+        match request.uri().path() {
+            "/livez" => probe(&request, || reply(StatusCode::OK, TEXT, "ok\n".to_owned())),
+            "/readyz" => probe(&request, || ready(&self.state)),
+            "/metrics" => self.metrics(&request, &peer).await,
+            _ => self.told(request, &peer).await,
+        }
+    }
+}
+
+impl Routes {
+    async fn metrics(&self, request: &Request<Incoming>, peer: &Peer) -> Response<Full<Bytes>> {
+        if !is_read(request) {
+            return not_this_method("only GET\n");
+        }
+        if let Err(refused) = refuse_pages(request.headers()) {
+            return from_page(refused);
+        }
+        if !peer.acquire(&self.scrapes) {
+            return busy();
+        }
+        let state = Arc::clone(&self.state);
+        heavy(METRICS, move || state.metrics.render()).await
+    }
+
+    /// What is told only to whom may know.
+    async fn told(&self, request: Request<Incoming>, peer: &Peer) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
+        let is_explain = path == explain::PATH || path.starts_with(explain::TRACES);
+        if !is_explain && !matches!(path, "/config" | "/status") {
+            let paths = "/livez /readyz /metrics /config /status /explain /traces/ID\n";
+            return reply(StatusCode::NOT_FOUND, TEXT, paths.to_owned());
+        }
+        if let Some(refused) = self.refusal(&request, peer).await {
+            return refused;
+        }
+        if !peer.acquire(&self.questions) {
+            return busy();
+        }
+        let state = &self.state;
+        match request.uri().path() {
+            "/config" | "/status" if !is_read(&request) => not_this_method("only GET\n"),
+            "/status" => reply(StatusCode::OK, JSON, view::status(state)),
+            "/config" => {
+                let state = Arc::clone(state);
+                heavy(JSON, move || view::config(&state)).await
+            }
+            _ => explain::answer(request, state).await,
+        }
+    }
+
+    /// Why nothing is told.
+    async fn refusal(
+        &self,
+        request: &Request<Incoming>,
+        peer: &Peer,
+    ) -> Option<Response<Full<Bytes>>> {
+        let headers = request.headers();
+        let safe =
+            refuse_pages(headers).and_then(|()| refuse_rebound_hosts(headers, request.uri()));
+        if let Err(refused) = safe {
+            return Some(from_page(refused));
+        }
+        if !peer.is_local() {
+            let text = "only from the pod itself; kubectl port-forward leads there\n";
+            return Some(reply(StatusCode::FORBIDDEN, TEXT, text.to_owned()));
+        }
+        let unshown = self.token.check(headers).await.err()?;
+        Some(self.unshown(&unshown))
+    }
+
+    fn unshown(&self, why: &Unshown) -> Response<Full<Bytes>> {
+        let body = format!("{why}\n");
+        let Unshown::Wrong = why else {
+            return reply(StatusCode::FORBIDDEN, TEXT, body);
+        };
+        let mut response = reply(StatusCode::UNAUTHORIZED, TEXT, body);
+        // RFC 6750 §3; the realm tells `tidegate explain` whose token it is.
+        let challenge = format!("Bearer realm=\"{}\"", self.realm());
+        if let Ok(challenge) = HeaderValue::from_str(&challenge) {
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+
+    /// The Gateway, `NAMESPACE/NAME`; empty before the first configuration.
+    fn realm(&self) -> String {
+        let serving = self.state.serving.borrow();
+        let key = serving.as_ref().map(|update| &update.config.settings.key);
+        let text = key.map(ToString::to_string).unwrap_or_default();
+        text.replace(['"', '\\'], "")
+    }
+}
+
+/// Answered to whoever asks, however: the kubelet must never be told anything else.
+fn probe(
+    request: &Request<Incoming>,
+    answer: impl FnOnce() -> Response<Full<Bytes>>,
+) -> Response<Full<Bytes>> {
+    match is_read(request) {
+        true => answer(),
+        false => not_this_method("only GET\n"),
+    }
+}
+
+fn is_read(request: &Request<Incoming>) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD)
+}
+
+fn not_this_method(text: &str) -> Response<Full<Bytes>> {
+    reply(StatusCode::METHOD_NOT_ALLOWED, TEXT, text.to_owned())
+}
+
+fn from_page(refused: BrowserRequest) -> Response<Full<Bytes>> {
+    reply(StatusCode::FORBIDDEN, TEXT, refused.text().to_owned())
+}
+
+fn busy() -> Response<Full<Bytes>> {
+    let text = "too many requests at the same time\n".to_owned();
+    let mut response = reply(StatusCode::SERVICE_UNAVAILABLE, TEXT, text);
+    response.headers_mut().insert(RETRY_AFTER, RETRY_WHEN_BUSY);
+    response
+}
+
+fn ready(state: &State) -> Response<Full<Bytes>> {
+    match state.why_not_ready() {
+        None => reply(StatusCode::OK, TEXT, "ok\n".to_owned()),
+        Some(why) => reply(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{why}\n")),
+    }
+}
+
+/// With thousands of APIs these take long enough to hold up what shares the thread.
+async fn heavy(
+    content_type: HeaderValue,
+    render: impl FnOnce() -> String + Send + 'static,
+) -> Response<Full<Bytes>> {
+    match tokio::task::spawn_blocking(render).await {
+        Ok(body) => reply(StatusCode::OK, content_type, body),
+        Err(error) => {
+            let body = format!("{error}\n");
+            reply(StatusCode::INTERNAL_SERVER_ERROR, TEXT, body)
+        }
+    }
+}
+
+fn reply(status: StatusCode, content_type: HeaderValue, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(CACHE_CONTROL, no_store);
+    response
+}

@@ -1,0 +1,58 @@
+//! How log lines are written: as JSON, but for lines of the access log that are text of the
+//! Gateway's own making.
+
+use std::fmt;
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::FmtContext;
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::telemetry::record::TEXT_LINE;
+
+/// Writes text lines of the access log as they are, and leaves everything else to the format
+/// within.
+#[derive(Debug)]
+pub struct LogFormat<F>(F);
+
+impl<F> LogFormat<F> {
+    /// For [`map_event_format`](tracing_subscriber::fmt::SubscriberBuilder::map_event_format).
+    pub fn around(other: F) -> Self {
+        Self(other)
+    }
+}
+
+impl<S, N, F> FormatEvent<S, N> for LogFormat<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        if event.metadata().name() != TEXT_LINE {
+            return self.0.format_event(context, writer, event);
+        }
+        let mut line = Message(String::new());
+        event.record(&mut line);
+        writeln!(writer, "{}", line.0)
+    }
+}
+
+/// The message of an event.
+struct Message(String);
+
+impl Visit for Message {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            value.clone_into(&mut self.0);
+        }
+    }
+
+    fn record_debug(&mut self, _field: &Field, _value: &dyn fmt::Debug) {}
+}

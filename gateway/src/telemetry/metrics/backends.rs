@@ -1,0 +1,88 @@
+//! How the backends are. Which of them get no handshakes is asked of the pools at each scrape: a
+//! number that is kept beside them would go wrong with every change of the configuration.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use prometheus::{IntCounterVec, IntGaugeVec, Registry};
+use tidegate_config::ObjectKey;
+
+use super::Out;
+use crate::telemetry::metrics::forget;
+use crate::telemetry::metrics::register::{counters, gauges};
+
+type Ask = Box<dyn Fn() -> Vec<(ObjectKey, Out)> + Send + Sync>;
+
+/// What is counted about backends.
+pub(super) struct BackendMetrics {
+    pub(super) circuits_opened: IntCounterVec,
+    checks: IntCounterVec,
+    out: IntGaugeVec,
+    ask: OnceLock<Ask>,
+}
+
+impl BackendMetrics {
+    pub(super) fn register(r: &Registry) -> Self {
+        Self {
+            circuits_opened: counters(
+                r,
+                "tidegate_backend_circuits_opened_total",
+                "Times that the circuit of a backend opened",
+                &["api"],
+            ),
+            checks: counters(
+                r,
+                "tidegate_backend_health_checks_total",
+                "Active health checks",
+                &["api", "result"],
+            ),
+            out: gauges(
+                r,
+                "tidegate_backends_out",
+                "Backends that get no handshakes at the moment",
+                &["api", "reason"],
+            ),
+            ask: OnceLock::new(),
+        }
+    }
+
+    /// A check found a backend well, or not.
+    pub(super) fn checked(&self, api: &ObjectKey, well: bool) {
+        let result = if well { "succeeded" } else { "failed" };
+        let api = api.to_string();
+        self.checks.with_label_values(&[api.as_str(), result]).inc();
+    }
+
+    /// Series of APIs that are no longer served.
+    pub(super) fn forget(&self, gone: &[String]) {
+        forget(&self.circuits_opened, gone);
+        forget(&self.checks, gone);
+    }
+
+    /// Whom to ask; the first one stays.
+    pub(super) fn attach(&self, ask: Ask) {
+        let _ = self.ask.set(ask);
+    }
+
+    pub(super) fn refresh(&self) {
+        let Some(ask) = self.ask.get() else { return };
+        self.out.reset();
+        for (api, out) in ask() {
+            let api = api.to_string();
+            for (reason, count) in [
+                ("circuit_open", out.circuit_open),
+                ("unhealthy", out.unhealthy),
+                ("set_aside", out.set_aside),
+            ] {
+                let gauge = self.out.with_label_values(&[api.as_str(), reason]);
+                gauge.set(count.into());
+            }
+        }
+    }
+}
+
+impl fmt::Debug for BackendMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BackendMetrics").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,183 @@
+//! The line at the end of a handshake.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::SEC_WEBSOCKET_PROTOCOL;
+use tidegate_config::{LineField, ObjectKey};
+
+use super::seen::text;
+use super::{Fields, Line, Value};
+use crate::refusal::Refusal;
+use crate::telemetry::metrics::{HandshakeResult, Phase};
+use crate::telemetry::record::Handshake;
+use crate::telemetry::record::access_log::{Selected, Share};
+use crate::telemetry::record::lifecycle::Stage;
+
+/// The line.
+struct HandshakeLine<'a> {
+    known: &'a Handshake,
+    stage: Stage,
+    result: HandshakeResult,
+    status: u16,
+    refusal: Option<&'a Refusal>,
+    subprotocol: Option<String>,
+    took: Duration,
+}
+
+impl Handshake {
+    /// Tells that there is a tunnel, in every way.
+    pub(in crate::telemetry::record) fn accept(&self, answer: &HeaderMap) {
+        let result = HandshakeResult::Accepted;
+        self.count(result, "");
+        self.end_span(result, None);
+        let subprotocol = answer.get(SEC_WEBSOCKET_PROTOCOL);
+        let line = HandshakeLine {
+            known: self,
+            stage: Stage::Established,
+            result,
+            status: if self.seen.http == Some("2") {
+                200
+            } else {
+                101
+            },
+            refusal: None,
+            subprotocol: subprotocol.map(|value| text(value.as_bytes())),
+            took: self.started.elapsed(),
+        };
+        let log = self.recorder.log.load();
+        log.tell(self.uuid, Share::Accepted, &line);
+    }
+
+    /// Tells that there is none.
+    pub(in crate::telemetry::record) fn refuse(&self, refusal: &Refusal) {
+        let (result, share) = if refusal.reason.is_failure() {
+            (HandshakeResult::Failed, Share::Always)
+        } else {
+            (HandshakeResult::Refused, Share::Refused)
+        };
+        self.count(result, refusal.reason.as_str());
+        self.end_span(result, Some(refusal));
+        let line = HandshakeLine {
+            known: self,
+            stage: Stage::of_refusal(refusal),
+            result,
+            status: refusal.status,
+            refusal: Some(refusal),
+            subprotocol: None,
+            took: self.started.elapsed(),
+        };
+        self.recorder.log.load().tell(self.uuid, share, &line);
+    }
+
+    fn count(&self, result: HandshakeResult, reason: &'static str) {
+        let metrics = &self.recorder.metrics;
+        metrics.handshake(self.api_key(), result, reason);
+        metrics.handshake_phase(Phase::Total, self.started.elapsed());
+    }
+
+    pub(in crate::telemetry::record) fn api_key(&self) -> Option<&ObjectKey> {
+        self.api.as_ref().map(|api| &api.key)
+    }
+
+    pub(in crate::telemetry::record) fn product_key(&self) -> Option<&ObjectKey> {
+        self.product.as_ref().map(|product| &product.key)
+    }
+
+    pub(in crate::telemetry::record) fn subscription_key(&self) -> Option<&ObjectKey> {
+        self.subscription
+            .as_ref()
+            .map(|subscription| &subscription.key)
+    }
+}
+
+fn of_option(text: Option<&String>) -> Option<Value<'_>> {
+    text.map(|text| Value::Text(text))
+}
+
+impl Line for HandshakeLine<'_> {
+    fn value(&self, field: LineField) -> Option<Value<'_>> {
+        use LineField as F;
+        let Self {
+            known,
+            stage,
+            refusal,
+            ..
+        } = self;
+        let seen = &known.seen;
+        match field {
+            F::Event => Some(Value::Text("handshake")),
+            F::Name => Some(Value::Text(stage.as_str())),
+            F::From => Some(Value::Text(stage.source())),
+            F::To => Some(Value::Text(stage.destination())),
+            F::Id => Some(Value::Text(&known.id)),
+            F::Result => Some(Value::Text(self.result.as_str())),
+            F::Status => Some(Value::Number(self.status.into())),
+            F::Reason => refusal.map(|refusal| Value::Text(refusal.reason.as_str())),
+            F::Source => refusal.map(|refusal| Value::Text(refusal.origin.as_str())),
+            F::Step => of_option(refusal.and_then(|refusal| refusal.step.as_ref())),
+            F::Message => of_option(refusal.map(|refusal| &refusal.message)),
+            F::Detail => of_option(refusal.and_then(|refusal| refusal.detail.as_ref())),
+            F::Api => Value::of_object(known.api_key()),
+            F::Product => Value::of_object(known.product_key()),
+            F::Subscription => Value::of_object(known.subscription_key()),
+            F::Listener => of_option(known.listener.as_ref()),
+            F::Client => Some(Value::Shown(&known.client)),
+            F::Peer => Some(Value::Shown(&known.peer)),
+            F::Tls => known.tls.as_ref().map(|tls| Value::Text(tls.version)),
+            F::Http => seen.http.map(Value::Text),
+            F::Method => Value::of_text(seen.method()),
+            F::Host => Value::of_text(seen.host()),
+            F::Path => Value::of_text(seen.path()),
+            F::Query => of_option(seen.query.as_ref()),
+            F::UserAgent => of_option(seen.user_agent.as_ref()),
+            F::Subprotocol => of_option(self.subprotocol.as_ref()),
+            F::Backend => of_option(known.backend.as_ref()),
+            F::DurationMs => Some(Value::Millis(self.took)),
+            _ => None,
+        }
+    }
+
+    fn json(&self, selected: Selected) {
+        use LineField as F;
+        let is = Fields {
+            line: self,
+            selected,
+        };
+        tracing::info!(
+            target: "tidegate::access",
+            event = is.text(F::Event),
+            name = is.text(F::Name),
+            from = is.text(F::From),
+            to = is.text(F::To),
+            id = is.text(F::Id),
+            result = is.text(F::Result),
+            status = is.number(F::Status),
+            reason = is.text(F::Reason),
+            source = is.text(F::Source),
+            step = is.text(F::Step),
+            message = is.text(F::Message),
+            detail = is.text(F::Detail),
+            api = is.shown(F::Api),
+            product = is.shown(F::Product),
+            subscription = is.shown(F::Subscription),
+            listener = is.text(F::Listener),
+            client = is.shown(F::Client),
+            peer = is.shown(F::Peer),
+            tls = is.text(F::Tls),
+            http = is.text(F::Http),
+            method = is.text(F::Method),
+            host = is.text(F::Host),
+            path = is.text(F::Path),
+            query = is.text(F::Query),
+            user_agent = is.text(F::UserAgent),
+            subprotocol = is.text(F::Subprotocol),
+            backend = is.text(F::Backend),
+            duration_ms = is.millis(F::DurationMs),
+        );
+    }
+
+    fn is_close(&self) -> bool {
+        false
+    }
+}

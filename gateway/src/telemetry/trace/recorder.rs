@@ -1,0 +1,82 @@
+//! Notes what becomes of each step.
+
+use std::time::{Duration, Instant};
+
+use super::observe::Observed;
+use crate::exchange::Exchange;
+use crate::exchange::steps::{Step, StepResult, outcome_of};
+use crate::refusal::{Reason, Refusal};
+
+/// More than any policy document has; a bound for what fragments may multiply.
+const MOST_STEPS: usize = 1024;
+
+/// A step that has begun.
+pub(crate) struct Begun {
+    before: Observed,
+    at: Instant,
+}
+
+/// Whose step it is.
+#[derive(Clone, Copy)]
+pub(crate) struct Which<'a> {
+    pub(crate) section: &'static str,
+    pub(crate) scope: &'static str,
+    pub(crate) fragment: Option<&'a str>,
+    pub(crate) label: &'a str,
+    pub(crate) policy: &'static str,
+}
+
+impl Exchange {
+    /// To be called before a step; `None` when nobody records.
+    pub(crate) fn step_begins(&mut self) -> Option<Box<Begun>> {
+        self.evaluation.trace.as_ref()?;
+        // Whatever the step writes into what is seen here, these values must not be seen.
+        self.add_scope_secrets();
+        Some(Box::new(Begun {
+            before: Observed::of(self),
+            at: Instant::now(),
+        }))
+    }
+
+    /// To be called after it, with whether it ran.
+    pub(crate) fn step_ended(
+        &mut self,
+        begun: Option<Box<Begun>>,
+        which: Which<'_>,
+        result: &Result<bool, Refusal>,
+    ) {
+        let Some(begun) = begun else { return };
+        let elapsed = begun.at.elapsed();
+        let changes = begun.before.changes(&Observed::of(self));
+        if let Some(steps) = &mut self.evaluation.trace
+            && steps.len() < MOST_STEPS
+        {
+            steps.push(Step {
+                section: which.section.to_owned(),
+                scope: which.scope.to_owned(),
+                fragment: which.fragment.map(str::to_owned),
+                step: which.label.to_owned(),
+                policy: which.policy.to_owned(),
+                result: result_of(result),
+                changes,
+                answer: result.as_ref().err().map(outcome_of),
+                micros: micros(elapsed),
+            });
+        }
+    }
+}
+
+fn result_of(result: &Result<bool, Refusal>) -> StepResult {
+    match result {
+        Ok(true) => StepResult::Ran,
+        Ok(false) => StepResult::Skipped,
+        // An answer of its own is what the step is for.
+        Err(refusal) if refusal.reason == Reason::ReturnResponse => StepResult::Refused,
+        Err(refusal) if refusal.reason.is_failure() => StepResult::Failed,
+        Err(_) => StepResult::Refused,
+    }
+}
+
+fn micros(elapsed: Duration) -> u64 {
+    u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
+}

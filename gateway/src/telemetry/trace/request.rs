@@ -1,0 +1,54 @@
+//! Who may have a live handshake traced: who asks for it with the key of a subscription that allows
+//! it. The header is Azure API Management's, so that existing clients work unchanged.
+
+use http::{HeaderName, HeaderValue};
+
+use crate::exchange::Exchange;
+
+/// Asks for a trace, when `true`.
+const ASKS: HeaderName = HeaderName::from_static("ocp-apim-trace");
+
+/// Under which id the trace is kept.
+const TRACE_ID: HeaderName = HeaderName::from_static("tidegate-trace-id");
+
+/// Why there is none.
+const TRACE: HeaderName = HeaderName::from_static("tidegate-trace");
+
+const NOT_ALLOWED: HeaderValue = HeaderValue::from_static("not-allowed");
+
+/// What became of the question for a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Nobody asked.
+    No,
+    /// The subscription does not allow it.
+    Denied,
+    /// Steps are recorded.
+    Granted,
+}
+
+impl Asked {
+    /// What the client is told of it.
+    pub(crate) fn header(self, id: &str) -> Option<(HeaderName, HeaderValue)> {
+        match self {
+            Self::No => None,
+            Self::Denied => Some((TRACE, NOT_ALLOWED)),
+            Self::Granted => Some((TRACE_ID, HeaderValue::from_str(id).ok()?)),
+        }
+    }
+}
+
+/// Begins to record if the client asks for it and may. To be called once access is decided. The
+/// question is for us: the backend does not get it.
+pub(crate) fn begin(exchange: &mut Exchange) -> Asked {
+    match exchange.upstream.headers.remove(ASKS) {
+        Some(value) if value.as_bytes().eq_ignore_ascii_case(b"true") => {}
+        _ => return Asked::No,
+    }
+    let subscription = exchange.subscription.as_ref();
+    if !subscription.is_some_and(|subscription| subscription.allow_tracing) {
+        return Asked::Denied;
+    }
+    exchange.evaluation.trace = Some(Vec::new());
+    Asked::Granted
+}

@@ -1,0 +1,161 @@
+//! Who is live, and how they are told that it is over.
+//!
+//! Tunnels that were opened by the same right (API, listener, product, subscription, key) form a
+//! group; a new configuration is judged once per group (`right`), and only a group whose right
+//! ended is told. An order waits in the tunnel's own mailbox and wakes its task: no channel and no
+//! task per tunnel. This module decides who must go; how that is done is the relay's matter.
+
+mod hashed;
+mod limit;
+mod mailbox;
+mod registry;
+mod right;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, SystemTime};
+
+use tidegate_config::{
+    ApiConfig, CloseCode, GatewaySettings, LiveAccess, ObjectKey, ProductConfig, SubscriptionConfig,
+};
+use tokio::time::Instant;
+
+pub use limit::{LimitKey, LimitReached, Reservation};
+pub(crate) use mailbox::Order;
+pub use registry::Sessions;
+
+use crate::close_cause::CloseCause;
+use hashed::Hashed;
+use mailbox::Mailbox;
+use right::{Right, Verdict};
+
+/// What a new configuration says of live tunnels. Implemented by the snapshot.
+pub trait Access: Send + Sync {
+    /// The Gateway's own settings.
+    fn settings(&self) -> &GatewaySettings;
+    /// The API, when it is on this gateway.
+    fn api(&self, key: &ObjectKey) -> Option<&ApiConfig>;
+    /// The product, when it is published.
+    fn product(&self, key: &ObjectKey) -> Option<&ProductConfig>;
+    /// The subscription, when it is active.
+    fn subscription(&self, key: &ObjectKey) -> Option<&SubscriptionConfig>;
+}
+
+/// By what right a tunnel was opened.
+#[derive(Clone, Debug)]
+pub struct SessionInfo {
+    /// The API.
+    pub api: ObjectKey,
+    /// Its generation when the tunnel opened.
+    pub api_generation: i64,
+    /// Name of the listener that the client came through.
+    pub listener: String,
+    /// The product whose scope applied.
+    pub product: Option<ObjectKey>,
+    /// The subscription whose key was used.
+    pub subscription: Option<ObjectKey>,
+    /// Hash of that key.
+    pub key_hash: Option<String>,
+    /// When the subscription expires, in seconds since 1970.
+    pub subscription_expires_at: Option<i64>,
+    /// When the token expires, in seconds since 1970.
+    pub token_expires_at: Option<i64>,
+    /// What happens when access ends.
+    pub live_access: LiveAccess,
+}
+
+/// One tunnel's entry; carries orders to its relay. It leaves the registry on drop.
+pub struct Session {
+    sessions: Arc<Sessions>,
+    right: Arc<Hashed<Right>>,
+    mailbox: Arc<Mailbox>,
+    token_expires_at: Option<i64>,
+}
+
+impl Session {
+    /// Says whom to wake when there is news.
+    pub(crate) fn watch(&self, waker: &Waker) {
+        self.mailbox.watch(waker);
+    }
+
+    /// What has changed since the last time: the order to follow, and possibly the expiry.
+    pub(crate) fn news(&self) -> Option<Option<Order>> {
+        self.mailbox.news()
+    }
+
+    /// When token or subscription expire, whichever is first, if that matters here.
+    pub(crate) fn expiry(&self, now: Instant) -> Option<(Instant, CloseCause)> {
+        if !self.mailbox.live_access.enforce {
+            return None;
+        }
+        let token = self
+            .token_expires_at
+            .map(|at| (at, CloseCause::TokenExpired));
+        let subscription = self.mailbox.subscription_expires_at();
+        let subscription = subscription.map(|at| (at, CloseCause::SubscriptionExpired));
+        let (at, cause) = token
+            .into_iter()
+            .chain(subscription)
+            .min_by_key(|&(at, _)| at)?;
+        Some((now + until(at), cause))
+    }
+
+    /// Why this configuration does not grant the access any more that the tunnel is to be opened with.
+    pub fn revoked_by(&self, access: &dyn Access) -> Option<CloseCause> {
+        match self.right.judge(access) {
+            Verdict::Ended(cause) => Some(cause),
+            Verdict::Holds { .. } => None,
+        }
+    }
+
+    /// Whoever holds it can end the tunnel.
+    pub fn closer(&self) -> Closer {
+        Closer(Arc::clone(&self.mailbox))
+    }
+
+    /// Code for the client when its access ends.
+    pub(crate) fn close_code(&self) -> u16 {
+        self.mailbox.live_access.close_code.get()
+    }
+}
+
+/// Ends one tunnel; for whoever watches over it besides the registry.
+pub struct Closer(Arc<Mailbox>);
+
+impl Closer {
+    /// Ends the tunnel now, with the cause's own close code.
+    pub fn close(&self, cause: CloseCause, now: Instant) {
+        self.0.post(Order {
+            due: now,
+            cause,
+            code: None,
+        });
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.sessions.remove(&self.right, &self.mailbox);
+    }
+}
+
+/// How long until this second since 1970 begins.
+fn until(second: i64) -> Duration {
+    let Ok(second) = u64::try_from(second) else {
+        return Duration::ZERO;
+    };
+    // A century is as good as never, and can be added to any clock.
+    let second = Duration::from_secs(second);
+    let passed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let left = second.saturating_sub(passed.unwrap_or_default());
+    left.min(Duration::from_secs(100 * 365 * 24 * 3600))
+}
+
+/// The order of a drain that has begun.
+#[derive(Clone, Copy, Debug)]
+struct DrainPlan {
+    until: Instant,
+    code: CloseCode,
+}
