@@ -90,7 +90,10 @@ fn inherited_policies_that_never_run_on_a_handshake_are_notes() {
     let output = tidegate(&["import", "apim", "--scope", "global"], &file);
     assert_eq!(output.status.code(), Some(0));
     let found = text(&output.stderr);
-    assert!(found.contains("note: skipped for WebSocket"), "{found}");
+    assert!(
+        found.contains("note: skipped: no effect on WebSocket APIs"),
+        "{found}"
+    );
 }
 
 /// What an import of definitions prints is taken as it is.
@@ -142,7 +145,7 @@ fn a_folder_of_apiops_becomes_manifests_that_are_valid() {
             ("rest/apiInformation.json:1:1: note", "of type http"),
             (
                 "products/gold/policy.xml:1:28: note",
-                "skipped for WebSocket",
+                "skipped: no effect on WebSocket APIs",
             ),
             (
                 "policy fragments/who/policy.xml:3:3: error",

@@ -157,7 +157,7 @@ impl Reader {
                     self.link(kind, owner, name, Place { file, line });
                 }
                 None => {
-                    let text = "a name is wanted here".to_owned();
+                    let text = "a name is expected here".to_owned();
                     let finding = Finding::at(path, item.line.into(), Level::Error, text);
                     self.findings.push(finding);
                 }
@@ -191,7 +191,7 @@ impl Reader {
         } else {
             Level::Warning
         };
-        let text = "not read: it is no file that is carried over".to_owned();
+        let text = "not read: this file is not translated".to_owned();
         self.findings.push(Finding::at(path, 1, level, text));
     }
 }

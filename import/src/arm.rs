@@ -66,15 +66,15 @@ impl Reader<'_> {
             return;
         }
         let Some(kind_below) = kind.strip_prefix(SERVICE) else {
-            let text = format!("skipped: {kind} is no part of API Management");
+            let text = format!("skipped: {kind} is not part of API Management");
             self.say(node, Level::Note, text);
             return;
         };
         let own_name = self.scope.text(node.get("name"));
         let name = match (outer_name, own_name) {
             (_, None) => {
-                let text = "its name cannot be read: only parameters with defaults, variables, \
-                            and functions of texts are";
+                let text = "its name cannot be evaluated: only parameters with defaults, variables \
+                            and string functions can";
                 self.say(node, Level::Error, text.to_owned());
                 return;
             }
@@ -100,7 +100,7 @@ impl Reader<'_> {
             return true;
         }
         if node.get("copy").is_some() {
-            let text = "a copy loop is not carried over: write its resources out";
+            let text = "a copy loop is not translated: list its resources";
             self.say(node, Level::Error, text.to_owned());
             return true;
         }
@@ -115,7 +115,7 @@ impl Reader<'_> {
                 true
             }
             None => {
-                let text = "its condition is not known, and taken for true".to_owned();
+                let text = "its condition is unknown and assumed to be true".to_owned();
                 self.say(node, Level::Warning, text);
                 false
             }
@@ -127,7 +127,7 @@ impl Reader<'_> {
     fn deployment(&mut self, node: &Node, depth: usize) {
         let properties = node.get("properties");
         let Some(template) = properties.and_then(|p| p.get("template")) else {
-            let text = "a linked template is not read: give its file, too";
+            let text = "a linked template is not read: pass its file too";
             self.say(node, Level::Error, text.to_owned());
             return;
         };

@@ -111,7 +111,7 @@ struct Scope {
     statements: Rc<Cell<usize>>,
 }
 
-/// Statements as one expression: `if` becomes a choice, a local is put where it is read.
+/// Statements as one expression: `if` becomes a conditional expression, and local variables are inlined.
 fn block(statements: &[Stmt], scope: &Scope) -> Result<Cel> {
     let Some((first, rest)) = statements.split_first() else {
         return no("a block must end with return");
@@ -193,11 +193,11 @@ fn quote(text: &str) -> Result<String> {
     }
 }
 
-/// A text that is written out and has no named value in it, as a CEL literal.
+/// A literal string without named values, as a CEL literal.
 fn constant(expression: &Expr) -> Result<String> {
     match expression {
         Expr::Text(text) if !text.contains("{{") => quote(text),
-        _ => no("a text that is written out is wanted here"),
+        _ => no("a literal string is expected here"),
     }
 }
 
@@ -207,7 +207,7 @@ pub(crate) fn identifier(name: &str) -> Result<String> {
     let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     let fits = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     if !starts_well || !name.chars().all(fits) || name.len() > 63 {
-        return no(format!("the name {name:?} cannot be carried over"));
+        return no(format!("the name {name:?} cannot be translated"));
     }
     Ok(name.replace(['-', '.'], "_"))
 }
@@ -231,7 +231,7 @@ impl Scope {
         let found = self.of(expression)?;
         match found.kind {
             Kind::Text | Kind::MaybeText | Kind::Any => Ok(found.text),
-            _ => no("a text is wanted here"),
+            _ => no("a string is expected here"),
         }
     }
 

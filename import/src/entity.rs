@@ -78,7 +78,7 @@ impl Entity {
         };
         let left = self.properties.fields().iter().filter(is_left);
         let say = |(name, node): &(String, Node)| {
-            let text = format!("{} {}: {name} is not carried over", self.kind, self.name());
+            let text = format!("{} {}: {name} is not translated", self.kind, self.name());
             self.about(node, Level::Warning, text)
         };
         left.map(say).collect()

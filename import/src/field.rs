@@ -28,11 +28,11 @@ pub(super) fn template(text: &str) -> Result<String> {
             Kind::Text | Kind::MaybeText | Kind::Int | Kind::MaybeInt | Kind::Any => {
                 Ok(format!("${{{}}}", found.text))
             }
-            _ => no("a text is wanted here"),
+            _ => no("a string is expected here"),
         };
     }
     if text.contains("@(") || text.contains("@{") {
-        return no("an expression within a text is not translated");
+        return no("an expression inside a text is not translated");
     }
     let mut found = String::new();
     let mut rest = text;
@@ -80,7 +80,7 @@ fn truth(text: &str) -> Result<bool> {
 /// The text of an element.
 pub(super) fn content(node: Node<'_, '_>) -> Result<String> {
     if node.children().any(|child| child.is_element()) {
-        return no("only text is read here");
+        return no("only text is supported here");
     }
     let parts: String = node.children().filter_map(|child| child.text()).collect();
     Ok(restore(&parts))
@@ -99,7 +99,7 @@ pub(super) fn required(node: Node<'_, '_>, name: &str) -> Result<String> {
     }
 }
 
-/// A number that is written out.
+/// A literal number.
 pub(super) fn number(node: Node<'_, '_>, name: &str) -> Result<Option<u64>> {
     match optional(node, name).map(|text| text.trim().parse()) {
         None => Ok(None),

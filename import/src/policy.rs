@@ -55,7 +55,7 @@ pub(super) fn import(
     let document = parse(&protected).map_err(|error| unparsed(&error))?;
     let root = document.root_element();
     if root.tag_name().name() != "policies" {
-        let text = format!("<policies> is wanted, not <{}>", root.tag_name().name());
+        let text = format!("expected <policies>, not <{}>", root.tag_name().name());
         return Err(Finding::new(1, 1, Level::Error, text));
     }
     let mut translator = Translator {
@@ -182,7 +182,7 @@ impl Translator<'_, '_> {
         if steps.found.len() > MAX_STEPS {
             let (count, field) = (steps.found.len(), steps.section.field());
             steps.found.clear();
-            let text = format!("{field} would have {count} steps, of {MAX_STEPS}");
+            let text = format!("{field} would have {count} steps; the maximum is {MAX_STEPS}");
             self.refuse(root, steps, &text);
         }
     }

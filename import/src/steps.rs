@@ -53,16 +53,16 @@ impl From<Value> for Made {
 const INSTEAD: [(&str, &str); 5] = [
     (
         "authentication-managed-identity",
-        "there is no managed identity here: write backendAuth with oauth2ClientCredentials or \
+        "managed identities are not supported: write backendAuth with oauth2ClientCredentials or \
          serviceAccountToken",
     ),
     (
         "authentication-certificate",
-        "put the certificate into a Secret and name it in backend.tls.clientCertificateRef",
+        "put the certificate in a Secret and name it in backend.tls.clientCertificateRef",
     ),
     (
         "get-authorization-context",
-        "there is no store of authorizations here: write backendAuth with oauth2ClientCredentials",
+        "stored authorizations are not supported: write backendAuth with oauth2ClientCredentials",
     ),
     ("proxy", "set backend.proxy of the WebSocketApi"),
     (
@@ -150,7 +150,7 @@ fn text(node: Node<'_, '_>, name: &str) -> Result<Option<Value>> {
 fn plain_name(node: Node<'_, '_>) -> Result<String> {
     let name = required(node, "name")?;
     if name.starts_with('@') || name.contains("{{") {
-        return no("a name that is made by an expression is not translated");
+        return no("a name with an expression is not translated");
     }
     Ok(name)
 }

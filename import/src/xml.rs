@@ -28,7 +28,7 @@ const MAX_NODES: u32 = 200_000;
 pub(crate) enum Unreadable {
     #[error("the document is longer than 1 MiB")]
     TooLong,
-    #[error("has characters of the private use area U+E000 to U+E003")]
+    #[error("the document contains characters U+E000 to U+E003")]
     Standins,
     #[error("this expression has no end")]
     NoEnd {

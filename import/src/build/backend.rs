@@ -53,7 +53,7 @@ impl Builder<'_> {
             let name = last(service.text_of("id").unwrap_or_default()).to_owned();
             let member = self.context.backend(&name).cloned();
             let Some(url) = member.as_ref().and_then(|member| member.text_of("url")) else {
-                let text = format!("the backend {name} of the pool {id} is not imported along");
+                let text = format!("the backend {name} of the pool {id} is not imported");
                 self.say(api.finding(Level::Error, text));
                 continue;
             };

@@ -120,7 +120,7 @@ impl Builder<'_> {
             return None;
         };
         if primary.len() < MIN_KEY || secondary.len() < MIN_KEY {
-            let text = format!("keys of less than {MIN_KEY} characters are not carried over");
+            let text = format!("keys with fewer than {MIN_KEY} characters are not imported");
             self.say(entity.finding(Level::Error, text));
             return None;
         }

@@ -83,7 +83,7 @@ fn what_is_skipped_is_said() {
         ),
         (
             json!([{"type": "Microsoft.ApiManagement/service/apis", "name": "[uniqueString('X')]"}]),
-            "error: its name cannot be read",
+            "error: its name cannot be evaluated",
         ),
         (
             json!([{"type": "Microsoft.Resources/deployments", "name": "d", "properties": {}}]),
@@ -215,7 +215,7 @@ fn policies_bring_their_values_backends_and_fragments_along() {
     assert_eq!(values[0], json!({"name": "region", "value": "eu"}));
     assert_eq!(values[1]["secretKeyRef"]["key"], "the_key");
     assert!(
-        said.contains("error: put the named value the_key into the Secret"),
+        said.contains("error: add the named value the_key to the Secret"),
         "{said}"
     );
     assert!(

@@ -60,8 +60,9 @@ impl Builder<'_> {
     }
 
     fn missing(&mut self, entity: Option<&Entity>, name: &str) {
-        let text =
-            format!("put the named value {name} into the Secret {SECRET}: the export has none");
+        let text = format!(
+            "add the named value {name} to the Secret {SECRET}: its value is not in the export"
+        );
         let entity = entity.or_else(|| self.all.first());
         if let Some(entity) = entity {
             self.say(entity.finding(Level::Error, text));

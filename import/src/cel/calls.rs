@@ -105,10 +105,10 @@ impl Scope {
 
     fn of_map(&self, map: &Cel, name: &str, args: &[Expr]) -> Result<Cel> {
         let Some(Expr::Text(key)) = args.first() else {
-            return no("the name must be a text");
+            return no("the name must be a string");
         };
         if key.contains("{{") {
-            return no("a name that is made of a named value is not translated");
+            return no("a name that contains a named value is not translated");
         }
         let key = match map.kind {
             Kind::Query => quote(key)?,
@@ -127,7 +127,7 @@ impl Scope {
                 let kind = match default.kind {
                     Kind::Text => Kind::Text,
                     Kind::MaybeText | Kind::Null => Kind::MaybeText,
-                    _ => return no("the default must be a text"),
+                    _ => return no("the default must be a string"),
                 };
                 let default = default.text;
                 let text = format!("({key} in {map} ? {map}[{key}].join(\",\") : {default})");
@@ -139,7 +139,7 @@ impl Scope {
 
     fn of_variables(&self, name: &str, argument: Option<&str>, args: &[Expr]) -> Result<Cel> {
         let Some(Expr::Text(variable)) = args.first() else {
-            return no("the name of a variable must be a text");
+            return no("the name of a variable must be a string");
         };
         let variable = identifier(variable)?;
         let kind = match argument {
@@ -186,7 +186,7 @@ impl Scope {
             return None;
         }
         let [Expr::Text(claim), rest @ ..] = args else {
-            return Some(no("the name of a claim must be a text"));
+            return Some(no("the name of a claim must be a string"));
         };
         Some(quote(claim).and_then(|claim| {
             let claims = format!("{}.claims", token.text);

@@ -96,7 +96,7 @@ impl Scope {
                 [name, value] => Ok(format!("{}: {}", constant(name)?, self.json_of(value)?)),
                 _ => no("a property has one value"),
             },
-            _ => no("a JObject is made of properties that are written out"),
+            _ => no("a JObject must list its properties literally"),
         }
     }
 

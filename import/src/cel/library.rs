@@ -97,7 +97,7 @@ impl Scope {
                     format!("{}.matches({pattern})", self.text(of)?),
                 ))
             }
-            _ => no("the pattern must be a text that is written out"),
+            _ => no("the pattern must be a literal string"),
         }
     }
 

@@ -48,7 +48,7 @@ impl Scope {
     /// The variable of a function's parameter, and what its body sees.
     fn inside(&self, parameter: &str, kind: Kind) -> Result<(String, Self)> {
         if !parameter.chars().all(|c| c.is_ascii_alphanumeric()) || parameter.len() > 32 {
-            return no(format!("the name {parameter:?} cannot be carried over"));
+            return no(format!("the name {parameter:?} cannot be translated"));
         }
         let variable = format!("each_{parameter}");
         let inner = self.with(parameter, cel(kind, variable.clone()));

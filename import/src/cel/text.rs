@@ -36,7 +36,7 @@ impl Scope {
                     kind: Kind::Int,
                     ..
                 } => cel(Kind::Text, format!("{of}.substring({text})")),
-                _ => return no("a number is wanted here"),
+                _ => return no("a number is expected here"),
             },
             ("StartsWith" | "EndsWith" | "Contains" | "Equals", [with]) => {
                 comparison(of, name, &self.text(with)?)

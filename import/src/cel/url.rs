@@ -32,7 +32,7 @@ pub(super) fn of_url(of: &Cel, name: &str) -> Result<Cel> {
 pub(super) fn parsed_query(query: &Cel) -> Result<Cel> {
     match &query.part {
         Some((url, key)) if key.is_empty() => Ok(cel(Kind::UrlQuery, url.clone())),
-        _ => no("only the query of a Uri is taken apart"),
+        _ => no("only the query of a Uri can be parsed"),
     }
 }
 

@@ -99,7 +99,7 @@ impl Parser {
     pub(super) fn end(&self) -> Result<(), Unreadable> {
         match self.tokens.get(self.at) {
             None => Ok(()),
-            Some(token) => Err(Unreadable(format!("{token} is not read here"))),
+            Some(token) => Err(Unreadable(format!("{token} is not supported here"))),
         }
     }
 
@@ -251,7 +251,7 @@ impl Parser {
                 "null" => Expr::Null,
                 _ => Expr::Name(name),
             },
-            Some(token) => return Err(Unreadable(format!("{token} is not read here"))),
+            Some(token) => return Err(Unreadable(format!("{token} is not supported here"))),
             None => return Err(Unreadable("it ends too early".to_owned())),
         })
     }

@@ -98,7 +98,7 @@ fn after_space(text: &str) -> Result<&str, Unreadable> {
 }
 
 /// The pieces after `$"`, and their length with the last quote. `{{name}}` is a named value, which
-/// is put in before C# is read.
+/// is inserted before C# is parsed.
 fn interpolated(body: &str) -> Result<(Vec<Piece>, usize), Unreadable> {
     let (mut pieces, mut text) = (Vec::new(), String::new());
     let mut rest = body;
@@ -125,20 +125,24 @@ fn interpolated(body: &str) -> Result<(Vec<Piece>, usize), Unreadable> {
             }
             '{' => {
                 let Some(end) = hole(after) else {
-                    return Err(Unreadable("a text has no end".to_owned()));
+                    return Err(Unreadable("a string has no end".to_owned()));
                 };
                 pieces.push(Piece::Text(std::mem::take(&mut text)));
                 pieces.push(Piece::Hole(read(&after[..end], false)?));
                 rest = &after[end + 1..];
             }
-            '}' => return Err(Unreadable("a brace in a text is not read".to_owned())),
+            '}' => {
+                return Err(Unreadable(
+                    "a brace in a string is not supported".to_owned(),
+                ));
+            }
             c => {
                 text.push(c);
                 rest = after;
             }
         }
     }
-    Err(Unreadable("a text has no end".to_owned()))
+    Err(Unreadable("a string has no end".to_owned()))
 }
 
 fn chars_left(text: &str, skipped: usize) -> &str {
@@ -177,7 +181,9 @@ fn number(rest: &str) -> Result<(Token, usize), Unreadable> {
     let digits = &rest[..length];
     match digits.parse() {
         Ok(value) => Ok((Token::Int(value), length)),
-        Err(_) => Err(Unreadable(format!("the number {digits:?} is not read"))),
+        Err(_) => Err(Unreadable(format!(
+            "the number {digits:?} is not supported"
+        ))),
     }
 }
 
@@ -188,7 +194,7 @@ fn mark(rest: &str) -> Result<(Token, usize), Unreadable> {
         .map(|mark| (Token::Mark(mark), mark.len()))
         .ok_or_else(|| {
             let found = rest.chars().next().unwrap_or_default();
-            Unreadable(format!("{found:?} is not read"))
+            Unreadable(format!("{found:?} is not supported"))
         })
 }
 
@@ -208,7 +214,7 @@ fn quoted(body: &str, quote: char) -> Result<(String, usize), Unreadable> {
             c => text.push(c),
         }
     }
-    Err(Unreadable("a text has no end".to_owned()))
+    Err(Unreadable("a string has no end".to_owned()))
 }
 
 fn escaped(chars: &mut Peekable<Chars<'_>>) -> Result<char, Unreadable> {
@@ -217,7 +223,9 @@ fn escaped(chars: &mut Peekable<Chars<'_>>) -> Result<char, Unreadable> {
         Some('r') => Ok('\r'),
         Some('t') => Ok('\t'),
         Some(c @ ('\\' | '"' | '\'')) => Ok(c),
-        _ => Err(Unreadable("this escape in a text is not read".to_owned())),
+        _ => Err(Unreadable(
+            "this escape sequence is not supported".to_owned(),
+        )),
     }
 }
 
@@ -234,5 +242,5 @@ fn verbatim(body: &str) -> Result<(String, usize), Unreadable> {
         text.push('"');
         rest = more;
     }
-    Err(Unreadable("a text has no end".to_owned()))
+    Err(Unreadable("a string has no end".to_owned()))
 }

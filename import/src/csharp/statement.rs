@@ -31,7 +31,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Stmt>, Unreadable> {
         return Ok(vec![Stmt::Return(found)]);
     }
     let Some(block) = inner("@{", '}') else {
-        return Err(Unreadable("this is no whole expression".to_owned()));
+        return Err(Unreadable("this is not a complete expression".to_owned()));
     };
     let mut parser = Parser::new(block)?;
     let mut found = Vec::new();
@@ -70,7 +70,7 @@ impl Parser {
 
     /// With a type in front it declares.
     fn assignment(&mut self) -> Result<Stmt, Unreadable> {
-        let no = || Err(Unreadable("this statement is not read".to_owned()));
+        let no = || Err(Unreadable("this statement is not supported".to_owned()));
         let is_declared = self.word(0).is_some_and(|word| TYPES.contains(&word));
         let is_array = is_declared && self.peek(1) == Some("[") && self.peek(2) == Some("]");
         let name_at = match (is_declared, is_array) {

@@ -99,7 +99,7 @@ fn branches<'a, 'i>(node: Node<'a, 'i>) -> Result<Vec<Branch<'a, 'i>>, Unreadabl
     let mut found: Vec<Branch<'_, '_>> = Vec::new();
     for child in node.children().filter(Node::is_element) {
         if found.last().is_some_and(|last| last.condition.is_none()) {
-            return no("otherwise must be the last");
+            return no("otherwise must come last");
         }
         let condition = match child.tag_name().name() {
             "when" => {
@@ -107,7 +107,7 @@ fn branches<'a, 'i>(node: Node<'a, 'i>) -> Result<Vec<Branch<'a, 'i>>, Unreadabl
                 Some(condition(&required(child, "condition")?)?)
             }
             "otherwise" => None,
-            _ => return no("choose takes when and otherwise"),
+            _ => return no("choose may contain when and otherwise only"),
         };
         found.push(Branch {
             node: child,

@@ -42,19 +42,19 @@ impl Translator<'_, '_> {
             "include-fragment" => self.include(node, steps),
             "limit-concurrency" => self.limit_concurrency(node, steps),
             "retry" if steps.forwards.is_some() && forwards_alone(node) => {
-                let text = "left out: of a pool, the next member is asked when one fails";
+                let text = "left out: when a member of a pool fails, the next one is used";
                 self.say(node, Level::Warning, text);
                 self.forward(node, steps);
             }
             "forward-request" if steps.forwards.is_some() => {
                 if node.attributes().len() > 0 {
-                    let text = "left out: its settings are timeouts of the WebSocketApi";
+                    let text = "left out: set timeouts of the WebSocketApi instead";
                     self.say(node, Level::Warning, text);
                 }
                 self.forward(node, steps);
             }
             "base" if self.file.is_some() => {
-                self.refuse(node, steps, "base has no place in a fragment");
+                self.refuse(node, steps, "base is not allowed in a fragment");
             }
             "base" => match self.scope {
                 Scope::Global => {}
@@ -64,7 +64,7 @@ impl Translator<'_, '_> {
             "rewrite-uri" => self.rewrite(node, steps),
             "set-backend-service" => self.set_backend(node, steps),
             name if UNSUPPORTED.contains(&name) && self.scope != Scope::Api => {
-                self.say(node, Level::Note, "skipped for WebSocket, as there");
+                self.say(node, Level::Note, "skipped: no effect on WebSocket APIs");
             }
             name if UNSUPPORTED.contains(&name) => {
                 self.refuse(node, steps, "not supported on a WebSocket API");
@@ -105,7 +105,7 @@ impl Translator<'_, '_> {
     }
 
     fn leave_out(&mut self, node: Node<'_, '_>, why: &str) {
-        let text = format!("left out, which changes no handshake: {why}");
+        let text = format!("left out, without effect on handshakes: {why}");
         self.say(node, Level::Warning, &text);
     }
 
@@ -157,7 +157,7 @@ impl Translator<'_, '_> {
                 return;
             }
         };
-        let text = "limits live tunnels here, and there requests while policies run";
+        let text = "limits live tunnels here, and running requests there";
         self.say(node, Level::Warning, text);
         self.push(node, steps, step);
         self.block(node, steps);

@@ -93,7 +93,9 @@ impl Translator<'_, '_> {
         elements(node, &[])?;
         let id = required(node, "fragment-id")?;
         let Some((id, fragment)) = self.context.fragment(&id) else {
-            return no(format!("no fragment {id} is imported along with it"));
+            return no(format!(
+                "the fragment {id} is not imported together with it"
+            ));
         };
         let key = (id.to_lowercase(), section);
         match self.state.fragments.made.get(&key) {

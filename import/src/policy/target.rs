@@ -55,7 +55,7 @@ impl Target {
     }
 }
 
-/// Path of a URL that is written out.
+/// The path of a literal URL.
 fn path_of(url: &str) -> Option<String> {
     if url.contains(['@', '{', '$', '[']) {
         return None;
@@ -95,7 +95,7 @@ impl Translator<'_, '_> {
 
     pub(super) fn set_backend(&mut self, node: Node<'_, '_>, steps: &mut Steps) {
         if steps.target.is_rewritten {
-            let text = "behind rewrite-uri it would change the path here: put it in front";
+            let text = "after rewrite-uri it would change the path here: put it before";
             self.refuse(node, steps, text);
             return;
         }
@@ -136,7 +136,7 @@ fn backend(node: Node<'_, '_>, context: &Context) -> Result<(Made, Option<String
         return Ok((Made::from(step), path_of(&url)));
     };
     let Some(entity) = context.backend(&id) else {
-        return no(format!("no backend {id} is imported along with it"));
+        return no(format!("the backend {id} is not imported together with it"));
     };
     let own = context.own_backend.as_deref();
     if own.is_some_and(|own| own.eq_ignore_ascii_case(&id)) {

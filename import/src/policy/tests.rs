@@ -376,7 +376,7 @@ fn what_an_element_has_besides_refuses() {
         (&format!(r#"<wait for="most">{REQUEST}</wait>"#), "for most"),
         (
             r#"<cache-lookup-value key="k" variable-name="1st"/>"#,
-            "cannot be carried over",
+            "cannot be translated",
         ),
         (
             r#"<cache-lookup-value key="k" variable-name="v" caching-type="none"/>"#,
@@ -398,11 +398,11 @@ fn what_an_element_has_besides_refuses() {
         (r#"<rewrite-uri/>"#, "attribute template is missing"),
         (
             r#"<rewrite-uri template="/y"/><set-backend-service base-url="wss://b.example"/>"#,
-            "put it in front",
+            "put it before",
         ),
         (
             r#"<set-backend-service backend-id="nobody"/>"#,
-            "no backend nobody",
+            "the backend nobody is not imported",
         ),
         (
             r#"<set-backend-service backend-id="mtls"/>"#,
@@ -417,7 +417,7 @@ fn what_an_element_has_besides_refuses() {
         (r#"<limit-concurrency key="a" max-count="0"/>"#, "max"),
         (
             r#"<include-fragment fragment-id="nobody"/>"#,
-            "no fragment nobody",
+            "the fragment nobody is not imported",
         ),
         (
             r#"<include-fragment fragment-id="broken"/>"#,
@@ -425,11 +425,11 @@ fn what_an_element_has_besides_refuses() {
         ),
         (
             r#"<include-fragment fragment-id="based"/>"#,
-            "base has no place",
+            "base is not allowed",
         ),
         (
             r#"<validate-azure-ad-token tenant-id="common"/>"#,
-            "only one tenant",
+            "only one literal tenant",
         ),
         (
             r#"<validate-azure-ad-token tenant-id="t"><decryption-keys/></validate-azure-ad-token>"#,
@@ -437,7 +437,7 @@ fn what_an_element_has_besides_refuses() {
         ),
         (
             r#"<authentication-managed-identity resource="https://a.example"/>"#,
-            "no managed identity here",
+            "managed identities are not supported",
         ),
         (
             r#"<authentication-certificate thumbprint="ab"/>"#,
@@ -445,7 +445,7 @@ fn what_an_element_has_besides_refuses() {
         ),
         (
             r#"<get-authorization-context provider-id="a"/>"#,
-            "no store of authorizations",
+            "stored authorizations are not supported",
         ),
         (r#"<proxy url="http://p.example"/>"#, "backend.proxy"),
         (
@@ -462,11 +462,11 @@ fn what_an_element_has_besides_refuses() {
         ),
         (
             r#"<ip-filter action="allow"><address>@(context.Api.Id)</address></ip-filter>"#,
-            "no constant",
+            "only constant addresses",
         ),
         (
             r#"<check-header name="@(context.Api.Id)"/>"#,
-            "made by an expression",
+            "a name with an expression",
         ),
         (
             r#"<validate-jwt header-name="A"><issuer-signing-keys><key certificate-id="a"/></issuer-signing-keys></validate-jwt>"#,
@@ -512,7 +512,7 @@ fn what_only_watches_is_left_out_with_a_warning() {
         ),
         (
             r#"<emit-metric name="a"><dimension name="API" value="b"/></emit-metric>"#,
-            "api is taken",
+            "api is already used",
         ),
         (
             r#"<log-to-eventhub logger-id="l">a</log-to-eventhub>"#,
@@ -522,7 +522,7 @@ fn what_only_watches_is_left_out_with_a_warning() {
         let found = inbound(element);
         let is_said = found
             .said
-            .contains("warning: left out, which changes no handshake")
+            .contains("warning: left out, without effect on handshakes")
             && found.said.contains(why);
         assert!(is_said, "{element}: {}", found.said);
         assert_eq!(found.on_handshake, json!({"inherit": false}), "{element}");

@@ -40,7 +40,9 @@ pub(super) fn return_response(node: Node<'_, '_>) -> Result<Value> {
         }
     }
     let Some(code) = code else {
-        return no("an answer without set-status has status 200, which refuses no handshake");
+        return no(
+            "a response without set-status has status 200, which does not refuse a handshake",
+        );
     };
     let headers = (!headers.is_empty()).then_some(Value::Array(headers));
     let fields = [

@@ -30,7 +30,7 @@ fn outgoing(node: Node<'_, '_>, own: &[&str]) -> Result<Fields> {
     known(node, &[&["mode", "timeout"], own].concat())?;
     match optional(node, "mode").as_deref() {
         None | Some("new") => {}
-        Some(_) => return no("only mode new is translated: name the headers that are to be sent"),
+        Some(_) => return no("only mode new is translated: list the headers to send"),
     }
     let children = elements(
         node,

@@ -28,7 +28,7 @@ pub(super) fn validate_client_certificate(node: Node<'_, '_>) -> Result<Value> {
     ];
     known(node, &attributes)?;
     if flag(node, "validate-revocation")? != Some(false) {
-        return no("revocation is not checked here: say validate-revocation=\"false\"");
+        return no("revocation is not checked here: set validate-revocation=\"false\"");
     }
     if flag(node, "ignore-error")? == Some(true) {
         return no("ignore-error is not translated");

@@ -40,7 +40,7 @@ pub(super) fn ip_filter(node: Node<'_, '_>) -> Result<Value> {
             format!("{}-{}", required(child, "from")?, required(child, "to")?)
         };
         if entry.contains(['@', '{']) {
-            return no("an address that is no constant is not translated");
+            return no("only constant addresses are translated");
         }
         entries.push(entry);
     }

@@ -52,7 +52,7 @@ fn shared(node: Node<'_, '_>) -> Result<Fields> {
     };
     let (Some(calls), Some(period)) = (number(node, "calls")?, number(node, "renewal-period")?)
     else {
-        return no("calls and renewal-period must be there");
+        return no("calls and renewal-period are required");
     };
     Ok(vec![
         ("calls", Some(json!(calls))),
@@ -96,7 +96,7 @@ pub(super) fn quota_by_key(node: Node<'_, '_>) -> Result<Value> {
 
 fn quota_fields(node: Node<'_, '_>) -> Result<Fields> {
     let Some(period) = number(node, "renewal-period")? else {
-        return no("renewal-period must be there");
+        return no("renewal-period is required");
     };
     let period = match period {
         0 => "0".to_owned(),

@@ -69,7 +69,7 @@ pub(super) fn emit_metric(node: Node<'_, '_>) -> Result<Made> {
             },
         };
         if name == "api" || labels.iter().any(|label| label["name"] == name.as_str()) {
-            return no(format!("the label {name} is taken"));
+            return no(format!("the label {name} is already used"));
         }
         labels.push(json!({"name": name, "value": value}));
     }

@@ -7,122 +7,136 @@ use super::super::cel::identifier;
 use super::super::field::{elements, flag, known, number, optional, required};
 use super::{Result, no, object, plain_name, policy, some_list, templates, text};
 
+const JWT_ATTRIBUTES: [&str; 10] = [
+    "header-name",
+    "query-parameter-name",
+    "token-value",
+    "failed-validation-httpcode",
+    "failed-validation-error-message",
+    "require-scheme",
+    "require-expiration-time",
+    "require-signed-tokens",
+    "clock-skew",
+    "output-token-variable-name",
+];
+
+const JWT_ELEMENTS: [&str; 5] = [
+    "openid-config",
+    "issuer-signing-keys",
+    "audiences",
+    "issuers",
+    "required-claims",
+];
+
 pub(super) fn validate_jwt(node: Node<'_, '_>) -> Result<Value> {
-    let attributes = [
-        "header-name",
-        "query-parameter-name",
-        "token-value",
-        "failed-validation-httpcode",
-        "failed-validation-error-message",
-        "require-scheme",
-        "require-expiration-time",
-        "require-signed-tokens",
-        "clock-skew",
-        "output-token-variable-name",
-    ];
-    known(node, &attributes)?;
-    let names = [
-        "openid-config",
-        "issuer-signing-keys",
-        "audiences",
-        "issuers",
-        "required-claims",
-    ];
-    let (mut configs, mut keys, mut claims) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut audiences, mut issuers) = (Vec::new(), Vec::new());
-    for child in elements(node, &names)? {
-        match child.tag_name().name() {
-            "openid-config" => {
-                known(child, &["url"])?;
-                configs.push(required(child, "url")?);
-            }
-            "issuer-signing-keys" => keys.extend(signing_keys(child)?),
-            "audiences" => {
-                audiences.extend(templates(&elements(child, &["audience"])?, "audience")?)
-            }
-            "issuers" => issuers.extend(templates(&elements(child, &["issuer"])?, "issuer")?),
-            _ => claims.extend(required_claims(child)?),
-        }
-    }
+    known(node, &JWT_ATTRIBUTES)?;
+    let rules = Rules::of(node, &JWT_ELEMENTS)?;
     let mut fields = token_fields(node)?;
     fields.extend([
-        ("openidConfig", some_list(configs)),
-        ("keys", (!keys.is_empty()).then_some(Value::Array(keys))),
-        ("audiences", some_list(audiences)),
-        ("issuers", some_list(issuers)),
-        (
-            "requiredClaims",
-            (!claims.is_empty()).then_some(Value::Array(claims)),
-        ),
+        ("openidConfig", some_list(rules.configs)),
+        ("keys", some(rules.keys)),
+        ("audiences", some_list(rules.audiences)),
+        ("issuers", some_list(rules.issuers)),
+        ("requiredClaims", some(rules.claims)),
     ]);
     Ok(policy("validateJwt", fields))
 }
 
-/// Tokens of both versions: each has issuer and keys in a document of its own.
+const AZURE_ATTRIBUTES: [&str; 8] = [
+    "tenant-id",
+    "authentication-endpoint",
+    "header-name",
+    "query-parameter-name",
+    "token-value",
+    "failed-validation-httpcode",
+    "failed-validation-error-message",
+    "output-token-variable-name",
+];
+
+const AZURE_ELEMENTS: [&str; 4] = [
+    "client-application-ids",
+    "backend-application-ids",
+    "audiences",
+    "required-claims",
+];
+
+/// Accepts tokens of both versions. Each version has its own document with issuer and keys.
 pub(super) fn validate_azure_ad_token(node: Node<'_, '_>) -> Result<Value> {
-    let attributes = [
-        "tenant-id",
-        "authentication-endpoint",
-        "header-name",
-        "query-parameter-name",
-        "token-value",
-        "failed-validation-httpcode",
-        "failed-validation-error-message",
-        "output-token-variable-name",
-    ];
-    known(node, &attributes)?;
+    known(node, &AZURE_ATTRIBUTES)?;
+    let rules = Rules::of(node, &AZURE_ELEMENTS)?;
+    let audiences = match (rules.audiences, rules.backends) {
+        (audiences, backends) if backends.is_empty() => audiences,
+        (audiences, backends) if audiences.is_empty() => backends,
+        _ => return no("of backend-application-ids and audiences only one is translated"),
+    };
+    let mut fields = token_fields(node)?;
+    fields.extend([
+        ("openidConfig", Some(json!(azure_configs(node)?))),
+        ("audiences", some_list(audiences)),
+        ("allowedClients", some_list(rules.clients)),
+        ("requiredClaims", some(rules.claims)),
+    ]);
+    Ok(policy("validateJwt", fields))
+}
+
+/// URLs of the discovery documents of a tenant.
+fn azure_configs(node: Node<'_, '_>) -> Result<[String; 2]> {
+    const DISCOVERY: &str = ".well-known/openid-configuration";
     let tenant = required(node, "tenant-id")?;
     let is_name = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
     if !tenant.chars().all(is_name) || ["common", "organizations"].contains(&&*tenant) {
-        return no("only one tenant that is written out is translated: others have many issuers");
+        return no("only one literal tenant is translated: others have many issuers");
     }
     let endpoint = optional(node, "authentication-endpoint");
     let endpoint = endpoint.unwrap_or_else(|| "https://login.microsoftonline.com".to_owned());
     let endpoint = endpoint.trim_end_matches('/');
-    let discovery = ".well-known/openid-configuration";
-    let (mut clients, mut claims) = (Vec::new(), Vec::new());
-    let (mut backends, mut audiences) = (Vec::new(), Vec::new());
-    let names = [
-        "client-application-ids",
-        "backend-application-ids",
-        "audiences",
-        "required-claims",
-    ];
-    for child in elements(node, &names)? {
-        let ids = || templates(&elements(child, &["application-id"])?, "application-id");
-        match child.tag_name().name() {
-            "client-application-ids" => clients.extend(ids()?),
-            "backend-application-ids" => backends.extend(ids()?),
-            "audiences" => {
-                audiences.extend(templates(&elements(child, &["audience"])?, "audience")?);
-            }
-            _ => claims.extend(required_claims(child)?),
-        }
-    }
-    if !backends.is_empty() && !audiences.is_empty() {
-        return no("of backend-application-ids and audiences only one is translated");
-    }
-    audiences.extend(backends);
-    let mut fields = token_fields(node)?;
-    fields.extend([
-        (
-            "openidConfig",
-            Some(json!([
-                format!("{endpoint}/{tenant}/v2.0/{discovery}"),
-                format!("{endpoint}/{tenant}/{discovery}"),
-            ])),
-        ),
-        ("audiences", some_list(audiences)),
-        ("allowedClients", some_list(clients)),
-        (
-            "requiredClaims",
-            (!claims.is_empty()).then_some(Value::Array(claims)),
-        ),
-    ]);
-    Ok(policy("validateJwt", fields))
+    Ok([
+        format!("{endpoint}/{tenant}/v2.0/{DISCOVERY}"),
+        format!("{endpoint}/{tenant}/{DISCOVERY}"),
+    ])
 }
 
-/// What the attributes say. The token goes on to the backend, as there.
+/// What the elements of a token policy require.
+#[derive(Default)]
+struct Rules {
+    configs: Vec<String>,
+    keys: Vec<Value>,
+    audiences: Vec<String>,
+    issuers: Vec<String>,
+    claims: Vec<Value>,
+    /// Applications that may have requested the token.
+    clients: Vec<String>,
+    /// Applications that the token is for.
+    backends: Vec<String>,
+}
+
+impl Rules {
+    fn of(node: Node<'_, '_>, names: &[&str]) -> Result<Self> {
+        let mut rules = Self::default();
+        for child in elements(node, names)? {
+            let texts = |name| templates(&elements(child, &[name])?, name);
+            match child.tag_name().name() {
+                "openid-config" => {
+                    known(child, &["url"])?;
+                    rules.configs.push(required(child, "url")?);
+                }
+                "issuer-signing-keys" => rules.keys.extend(signing_keys(child)?),
+                "audiences" => rules.audiences.extend(texts("audience")?),
+                "issuers" => rules.issuers.extend(texts("issuer")?),
+                "client-application-ids" => rules.clients.extend(texts("application-id")?),
+                "backend-application-ids" => rules.backends.extend(texts("application-id")?),
+                _ => rules.claims.extend(required_claims(child)?),
+            }
+        }
+        Ok(rules)
+    }
+}
+
+fn some(values: Vec<Value>) -> Option<Value> {
+    (!values.is_empty()).then_some(Value::Array(values))
+}
+
+/// Fields from attributes. As in API Management, the token is forwarded to the backend.
 fn token_fields(node: Node<'_, '_>) -> Result<Vec<(&'static str, Option<Value>)>> {
     let plain = |name| optional(node, name).map(Value::String);
     let variable = optional(node, "output-token-variable-name")
@@ -147,7 +161,7 @@ fn token_fields(node: Node<'_, '_>) -> Result<Vec<(&'static str, Option<Value>)>
     ])
 }
 
-/// Public keys. A shared secret belongs into a Secret, which a policy document cannot give.
+/// Public keys. A shared secret belongs in a Secret, which a policy document does not have.
 fn signing_keys(node: Node<'_, '_>) -> Result<Vec<Value>> {
     let keys = elements(node, &["key"])?;
     keys.into_iter()
@@ -155,9 +169,7 @@ fn signing_keys(node: Node<'_, '_>) -> Result<Vec<Value>> {
             known(key, &["n", "e"])?;
             let id = optional(key, "id").map(Value::String);
             let (Some(n), Some(e)) = (optional(key, "n"), optional(key, "e")) else {
-                return no(
-                    "of the keys only those with n and e are translated: put others into a Secret",
-                );
+                return no("only keys with n and e are translated: put others in a Secret");
             };
             Ok(object([
                 ("id", id),

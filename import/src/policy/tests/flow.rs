@@ -168,12 +168,12 @@ fn the_backend_section_forwards_or_refuses() {
         (
             r#"<forward-request timeout="5"/>"#,
             Value::Null,
-            "warning: left out: its settings",
+            "warning: left out: set timeouts",
         ),
         (
             r#"<retry condition="true" count="2" interval="1"><forward-request/></retry>"#,
             Value::Null,
-            "warning: left out: of a pool",
+            "warning: left out: when a member of a pool fails",
         ),
         (
             "",

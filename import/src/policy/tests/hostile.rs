@@ -19,14 +19,14 @@ fn hostile_documents_end_in_a_message() {
             "1:1: error: the document is longer than 1 MiB",
         ),
         (entities, "DTD"),
-        (&deep, "error: <policies> is wanted, not <a>"),
+        (&deep, "error: expected <policies>, not <a>"),
         (&many, "nodes limit"),
         (&starts, "1:21: error: this expression has no end"),
         (
             "<policies>\n <inbound a=\"@(1\"/>",
             "2:14: error: this expression has no end",
         ),
-        ("<policies>\u{e000}</policies>", "private use"),
+        ("<policies>\u{e000}</policies>", "U+E000"),
         ("<policies>", "error: "),
     ] {
         let found = import(document, Scope::Api, &context(), &mut Fragments::default());
