@@ -9,7 +9,7 @@ help: ## Lists these commands.
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Runs a gateway with an echo backend and a ready subscription; no cluster needed.
-	cargo run $(CARGO_FLAGS) --release -p tidegate-cli -- demo
+	cargo run $(CARGO_FLAGS) --profile demo -p tidegate-cli -- demo
 
 test: lint build setup chart ## Sets up what the tests need and runs all of them (first time: 45 minutes).
 	cargo test $(CARGO_FLAGS) --workspace --no-fail-fast
