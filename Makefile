@@ -11,10 +11,8 @@ help: ## Lists these commands.
 demo: ## Runs a gateway with an echo backend and a ready subscription; no cluster needed.
 	cargo run $(CARGO_FLAGS) --profile demo -p tidegate-cli -- demo
 
-test: lint build setup chart ## Sets up what the tests need and runs all of them (first time: 45 minutes).
-	cargo test $(CARGO_FLAGS) --workspace --no-fail-fast
-	fuzz/run.sh --or-skip 20
-	e2e/node/run.sh --or-skip
+test: ## Lints and builds everything, sets up what the tests need and runs all of them (first time: 45 minutes).
+	@CARGO_FLAGS="$(CARGO_FLAGS)" .ci/test
 
 lint: ## Checks format and lints: code, dependencies, workflows, scripts.
 	cargo fmt --all --check

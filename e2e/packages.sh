@@ -16,6 +16,9 @@ debian() {
   fi
   say "installing $*"
   export DEBIAN_FRONTEND=noninteractive
-  { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@"; } </dev/null >&2 ||
-    lacks "apt-get install $* failed"
+  # One at a time: apt-get gives up when another one has its lock.
+  {
+    flock 8
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@"
+  } </dev/null >&2 8>"${TMPDIR:-/tmp}/tidegate-packages.lock" || lacks "apt-get install $* failed"
 }

@@ -6,12 +6,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 lacking=()
-if [ -z "${KUBECONFIG:-}" ]; then
-  "$here/cluster/build.sh" >/dev/null
-else
-  "$here/cluster/build.sh" kubectl >/dev/null
-fi
-"$here/helm/build.sh" >/dev/null
+# The node first: it needs the most of Kubernetes' programs, and one build of all is shorter than two.
 rc=0
 "$here/node/setup.sh" || rc=$?
 case $rc in
@@ -19,6 +14,12 @@ case $rc in
   3) lacking+=("a node of its own") ;;
   *) exit "$rc" ;;
 esac
+if [ -z "${KUBECONFIG:-}" ]; then
+  "$here/cluster/build.sh" >/dev/null
+else
+  "$here/cluster/build.sh" kubectl >/dev/null
+fi
+"$here/helm/build.sh" >/dev/null
 for client in python node nats signalr rabbitmq redis chromium; do
   rc=0
   "$here/clients/setup.sh" "$client" >/dev/null || rc=$?

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Lints what the compiler does not see: licences and sources of dependencies, workflows, shell scripts, the release
-# script. The linters come from their packages into ${TIDEGATE_CACHE:-~/.cache/tidegate}.
+# script, English. The linters come from their packages into ${TIDEGATE_CACHE:-~/.cache/tidegate}.
 #
 # A linter that a machine cannot get is named and left out; with CI=true that is an error.
 set -euo pipefail
@@ -44,7 +44,17 @@ has() { [ -x "$1" ]; }
 export PATH=$bin/python/bin:$PATH
 ! has "$bin/actionlint" || "$bin/actionlint"
 if has "$bin/python/bin/shellcheck"; then
-  find . \( -name target -o -name node_modules -o -name .git \) -prune -o -type f \( -name '*.sh' -o -path ./.ci/run \) -print0 |
+  find . \( -name target -o -name node_modules -o -name .git \) -prune -o -type f \( -name '*.sh' -o -path './.ci/*' \) -print0 |
     xargs -0 shellcheck -x --source-path=SCRIPTDIR
 fi
 python3 -B release/test_release.py 2>&1
+
+# Plain English in what users read. docs/cli.md has its words from the code.
+mapfile -t texts < <(find ./*.md docs conformance e2e examples \( -name target -o -name node_modules \) -prune -o -name '*.md' ! -name cli.md -print)
+mapfile -t -O ${#texts[@]} texts < <(find charts/tidegate/values.yaml examples -name '*.yaml')
+found=
+while IFS=$'\t' read -r pattern instead; do
+  [[ $pattern && $pattern != \#* ]] || continue
+  ! grep -nE "$pattern" "${texts[@]}" || { found=yes; say "write \"$instead\" instead"; }
+done <lint/words.txt
+[ -z "$found" ]

@@ -40,7 +40,7 @@ mod tests {
     #[error("{text}")]
     struct Level {
         text: &'static str,
-        source: Option<Box<Level>>,
+        source: Option<Box<Self>>,
     }
 
     fn chain(texts: &[&'static str]) -> Level {

@@ -28,14 +28,22 @@ if [ ${#missing[@]} -gt 0 ]; then
   # A plain build would call itself v0.0.0.
   stamp="-X $v.gitVersion=$version -X $v.gitMajor=$major -X $v.gitMinor=$minor"
   export CGO_ENABLED=0
-  say "building ${missing[*]} (Kubernetes $version; some minutes the first time)"
+  packages=()
   for name in "${missing[@]}"; do
-    package=k8s.io/kubernetes/cmd/$name
-    [ "$name" != etcd ] || package=go.etcd.io/etcd/server/v3
-    # Under a name of its own until whole: a build that was cut off leaves no half program.
-    go build -trimpath -buildvcs=false -ldflags "-s -w $stamp" -o "$bin/.$name" "$package" >&2
-    mv "$bin/.$name" "$bin/$name"
-    say "$name after $SECONDS s"
+    case $name in
+      etcd) packages+=(go.etcd.io/etcd/server/v3) ;; # its program is called server
+      *) packages+=("k8s.io/kubernetes/cmd/$name") ;;
+    esac
   done
+  say "building ${missing[*]} (Kubernetes $version; some minutes the first time)"
+  # One command, so that one program is linked while others compile. In a folder of their own until complete: an
+  # interrupted build leaves no partial program.
+  rm -rf "$bin/.new"
+  mkdir "$bin/.new"
+  go build -trimpath -buildvcs=false -ldflags "-s -w $stamp" -o "$bin/.new/" "${packages[@]}" >&2
+  [ ! -e "$bin/.new/server" ] || mv "$bin/.new/server" "$bin/.new/etcd"
+  mv "$bin/.new"/* "$bin/"
+  rmdir "$bin/.new"
+  say "${missing[*]} after $SECONDS s"
 fi
 echo "$bin"
