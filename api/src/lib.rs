@@ -34,7 +34,7 @@ pub use metadata::{Contact, License};
 pub use policy_fragment::{PolicyFragment, PolicyFragmentSpec, PolicyFragmentStatus};
 pub use product::{ApiRef, Product, ProductSpec, ProductState, ProductStatus};
 pub use subscription::{
-    Approval, ApprovedTerms, KeyStatus, KeysStatus, Scope, Subscription, SubscriptionKeys,
+    Approval, ApprovedTerms, KeyStatus, KeysStatus, ScopeRef, Subscription, SubscriptionKeys,
     SubscriptionPhase, SubscriptionSpec, SubscriptionState, SubscriptionStatus,
 };
 pub use validate::{Finding, Validator};

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 use tidegate_config::policy::FragmentStep;
 
-/// Steps that policies of the same namespace run where an includeFragment step names it.
+/// Steps that an includeFragment step runs in policies of the same namespace.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "tidegate.dev",
@@ -44,26 +44,27 @@ use tidegate_config::policy::FragmentStep;
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicyFragmentSpec {
-    /// What it is for.
+    /// Description of the fragment for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub description: Option<String>,
-    /// The steps. Each must be one that the section takes which includes it.
+    /// Steps of the fragment, 1 to 32. Each must be a step that the including section supports.
     #[schemars(extend("minItems" = 1, "maxItems" = 32))]
     pub steps: Vec<FragmentStep>,
 }
 
-/// What the operator found out about a PolicyFragment.
+/// Observed state of a PolicyFragment.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyFragmentStatus {
-    /// Generation this status is about.
+    /// Generation of the PolicyFragment that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// How many Gateways, Products and WebSocketApis include it, directly or through another one.
+    /// Number of Gateways, Products and WebSocketApis that include the fragment, directly or
+    /// through another fragment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<u32>,
-    /// Accepted, ResolvedRefs.
+    /// Conditions of the types Accepted and ResolvedRefs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(extend("maxItems" = 8))]

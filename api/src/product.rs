@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_config::NamedValue;
 use tidegate_config::policy::OnHandshake;
 
-/// A bundle of APIs that people subscribe to.
+/// A bundle of WebSocket APIs that people subscribe to.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "tidegate.dev",
@@ -64,60 +64,63 @@ use tidegate_config::policy::OnHandshake;
         .field_path(".subscriptionsLimit"),
 )]
 pub struct ProductSpec {
-    /// Name for people. Default: metadata.name.
+    /// Name that people see. Default: metadata.name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 300))]
     pub display_name: Option<String>,
-    /// What it is for.
+    /// Description of the product for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub description: Option<String>,
-    /// Terms that subscribers accept.
+    /// Text of the terms that subscribers accept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16384))]
     pub terms: Option<String>,
-    /// Published or NotPublished: then its keys open nothing. Default: Published.
+    /// Published, or NotPublished: the keys of its subscriptions then give no access. Default:
+    /// Published.
     #[serde(default)]
     pub state: ProductState,
-    /// Is a subscription key needed? False makes it an open product. Default: true.
+    /// Whether clients need a subscription key. If false, the APIs of this open product can be used
+    /// without one. Default: true.
     #[serde(default = "yes")]
     pub subscription_required: bool,
-    /// Must someone approve each subscription? Default: false.
+    /// Whether each subscription must be approved before its keys work. Default: false.
     #[serde(default)]
     pub approval_required: bool,
-    /// Subscriptions per owner. Default: as many as one likes.
+    /// Number of subscriptions that each owner may have; further ones stay inactive. Default: not
+    /// limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000000))]
     pub subscriptions_limit: Option<u32>,
-    /// WebSocketApis of the Product's namespace, by name.
+    /// WebSocketApis of its namespace that the Product contains, by name. At most 1024.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[schemars(extend("maxItems" = 1024))]
     pub apis: Vec<ApiRef>,
-    /// WebSocketApis of the Product's namespace, by labels; besides those of `apis`.
+    /// Label selector for further WebSocketApis of its namespace that the Product contains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_selector: Option<LabelSelector>,
     /// Policies of the product's scope.
     #[serde(default)]
     pub on_handshake: OnHandshake,
-    /// Named values of the product's scope.
+    /// Named values of the product's scope, read in expressions as `values.NAME`. At most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[schemars(extend("maxItems" = 64))]
     pub values: Vec<NamedValue>,
 }
 
-/// Is a product available?
+/// Whether the keys of a product's subscriptions give access.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ProductState {
-    /// Yes.
+    /// They do.
     #[default]
     Published,
-    /// No: no new subscriptions, and existing keys stop.
+    /// They do not.
     NotPublished,
 }
 
-/// An API of a product.
+/// Reference to a WebSocketApi that a product contains.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApiRef {
@@ -126,25 +129,25 @@ pub struct ApiRef {
     pub name: String,
 }
 
-/// What the operator found out about a Product.
+/// Observed state of a Product.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProductStatus {
-    /// Generation this status is about.
+    /// Generation of the Product that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Names of its APIs (the first 1024).
+    /// Names of the WebSocketApis that it contains, at most 1024.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 1024))]
     pub resolved_apis: Vec<String>,
-    /// Names in `spec.apis` that do not exist.
+    /// Names in `spec.apis` for which there is no WebSocketApi.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 1024))]
     pub unresolved_apis: Vec<String>,
-    /// How many subscriptions are active.
+    /// Number of its active subscriptions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscriptions: Option<u32>,
-    /// Accepted, ResolvedRefs, Programmed, DependenciesReachable.
+    /// Conditions of the types Accepted, ResolvedRefs, Programmed and DependenciesReachable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(extend("maxItems" = 8))]

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Keys, and what they open.
+/// Desired state of a Subscription: its keys, and what they give access to.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "tidegate.dev",
@@ -37,67 +37,69 @@ use serde::{Deserialize, Serialize};
         .message("cannot be lowered")
         .field_path(".approvalGeneration"),
     validation = Rule::new("!(has(self.approval) && self.approval == 'Approved' && has(oldSelf.approval) && oldSelf.approval == 'Approved') || self.approvalGeneration > oldSelf.approvalGeneration || (self.scope == oldSelf.scope && has(self.owner) == has(oldSelf.owner) && (!has(self.owner) || self.owner == oldSelf.owner) && (!has(oldSelf.expiresAt) || (has(self.expiresAt) && self.expiresAt <= oldSelf.expiresAt)) && (!self.allowTracing || oldSelf.allowTracing))")
-        .message("was given for other terms (scope, owner, expiresAt, allowTracing): raise approvalGeneration with them to approve them, or remove approval with them to ask for it")
+        .message("was given for other terms (scope, owner, expiresAt, allowTracing): raise approvalGeneration in the same change to approve them, or remove approval to ask for it")
         .field_path(".approval"),
 )]
 pub struct SubscriptionSpec {
-    /// Name for people. Default: metadata.name.
+    /// Name that people see. Default: metadata.name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 300))]
     pub display_name: Option<String>,
-    /// What its keys open.
-    pub scope: Scope,
-    /// Who owns it.
+    /// What the subscription's keys give access to.
+    pub scope: ScopeRef,
+    /// Owner of the subscription, for example an e-mail address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 320))]
     pub owner: Option<String>,
-    /// Active, Suspended or Cancelled. Default: Active.
+    /// Whether the keys work: Active (they do), Suspended (not for now) or Cancelled (not any
+    /// more). Default: Active.
     #[serde(default)]
     pub state: SubscriptionState,
-    /// Approved or Rejected; absent: undecided. Needed where the product requires approval. It holds
-    /// for the scope, owner, expiresAt and allowTracing that it was given for. Another scope or
-    /// owner, a later end, or tracing needs a new approval: see approvalGeneration.
+    /// Decision about a subscription whose Product requires approval: Approved or Rejected; absent:
+    /// undecided. An approval holds for the scope, owner, expiresAt and allowTracing that it was
+    /// given for. Another scope or owner, a later end, or tracing needs a new approval, see
+    /// approvalGeneration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
-    /// Raise it in the same change as scope, owner, expiresAt or allowTracing of an approved
-    /// subscription: approves the new terms. Needs the verb approve. It cannot be lowered. Default:
-    /// 1.
+    /// Raise this number together with scope, owner, expiresAt or allowTracing of an approved
+    /// subscription to approve the new terms. That needs the verb approve. It cannot be lowered.
+    /// Default: 1.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 1000000000))]
     pub approval_generation: i64,
-    /// From then on its keys are refused and its tunnels close.
+    /// Time at which the keys stop working and the tunnels are closed. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
-    /// May its handshakes ask to be traced, with the header `Ocp-Apim-Trace: true`? A trace tells how
-    /// policies treat a handshake. Default: false.
+    /// Whether clients may ask for a trace of their handshake with the header `Ocp-Apim-Trace:
+    /// true`. A trace shows what each policy did. Default: false.
     #[serde(default)]
     pub allow_tracing: bool,
-    /// Where its keys are, and how often they were renewed.
+    /// Secret that holds the keys, and how often they were renewed.
     #[serde(default)]
     pub keys: SubscriptionKeys,
 }
 
-/// What a subscription's keys open: exactly one of product, api, gateway.
+/// What a subscription's keys give access to: exactly one of product, api, gateway.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = Rule::new("(has(self.product) ? 1 : 0) + (has(self.api) ? 1 : 0) + (has(self.gateway) ? 1 : 0) == 1")
     .message("exactly one of product, api, gateway must be set"))]
-pub struct Scope {
-    /// All APIs of this Product of the namespace.
+pub struct ScopeRef {
+    /// Name of a Product of the namespace: access to all its APIs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub product: Option<String>,
-    /// This WebSocketApi of the namespace.
+    /// Name of a WebSocketApi of the namespace: access to this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub api: Option<String>,
-    /// All APIs of this Gateway of the namespace.
+    /// Name of a Gateway of the namespace: access to all its APIs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub gateway: Option<String>,
 }
 
-/// What the owner or an administrator wants.
+/// Whether the owner or an administrator wants the keys to work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SubscriptionState {
     /// Its keys work.
@@ -109,7 +111,10 @@ pub enum SubscriptionState {
     Cancelled,
 }
 
-/// Decision about a subscription that needs one.
+/// Decision about a subscription whose Product requires approval: Approved or Rejected; absent:
+/// undecided. An approval holds for the scope, owner, expiresAt and allowTracing that it was given
+/// for. Another scope or owner, a later end, or tracing needs a new approval, see
+/// approvalGeneration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Approval {
     /// Yes.
@@ -118,20 +123,22 @@ pub enum Approval {
     Rejected,
 }
 
-/// Where a subscription's keys are, and how often they were renewed.
+/// Secret that holds the keys of a subscription, and how often they were renewed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SubscriptionKeys {
-    /// Secret with `primaryKey` and `secondaryKey`. Default: NAME-keys, generated. One that exists
-    /// already is used as it is.
+    /// Name of the Secret with `primaryKey` and `secondaryKey`. A Secret that exists already is
+    /// used as it is. Default: NAME-keys, which is generated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub secret_name: Option<String>,
-    /// Raise it to renew the primary key. Default: 1.
+    /// Raise this number to renew the primary key of a generated Secret; the old key stops working
+    /// at once. Default: 1.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 1000000000))]
     pub primary_generation: i64,
-    /// Raise it to renew the secondary key. Default: 1.
+    /// Raise this number to renew the secondary key of a generated Secret; the old key stops
+    /// working at once. Default: 1.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 1000000000))]
     pub secondary_generation: i64,
@@ -147,89 +154,92 @@ impl Default for SubscriptionKeys {
     }
 }
 
-/// What the operator found out about a Subscription.
+/// Observed state of a Subscription.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SubscriptionStatus {
-    /// Generation this status is about.
+    /// Generation of the Subscription that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Where it stands. Only Active opens and keeps tunnels.
+    /// Submitted, Active, Suspended, Rejected, Cancelled or Expired. Only Active gives access and
+    /// keeps tunnels open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<SubscriptionPhase>,
-    /// Its keys.
+    /// State of the keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<KeysStatus>,
-    /// The terms that were approved; absent: it is not approved.
+    /// Terms that were approved; absent: the subscription is not approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved: Option<ApprovedTerms>,
-    /// Accepted, ResolvedRefs, Programmed.
+    /// Conditions of the types Accepted, ResolvedRefs and Programmed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(extend("maxItems" = 8))]
     pub conditions: Vec<Condition>,
 }
 
-/// What an approval was given for.
+/// Terms that an approval was given for.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ApprovedTerms {
-    /// `spec.approvalGeneration` of the approval.
+    /// `spec.approvalGeneration` at the time of the approval.
     pub generation: i64,
-    /// What its keys open.
-    pub scope: Scope,
-    /// Who owns it.
+    /// What the keys may give access to.
+    pub scope: ScopeRef,
+    /// Owner of the subscription.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// When it ends at the latest; absent: never.
+    /// Latest time at which the subscription may end; absent: it need not end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
-    /// May its handshakes ask to be traced?
+    /// Whether clients may ask for a trace of their handshake.
     #[serde(default)]
     pub allow_tracing: bool,
 }
 
-/// Where a subscription stands.
+/// State of a subscription: Submitted, Active, Suspended, Rejected, Cancelled or Expired. Only
+/// Active gives access and keeps tunnels open.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 pub enum SubscriptionPhase {
-    /// Waits for approval, or for a new one.
+    /// It waits for approval, for a new approval, or for the product to admit one more of its
+    /// owner's.
     Submitted,
     /// Its keys work.
     Active,
     /// Its keys do not work for now.
     Suspended,
-    /// Not approved.
+    /// It was not approved.
     Rejected,
-    /// Ended by its owner or an administrator.
+    /// Its owner or an administrator ended it.
     Cancelled,
-    /// Ended by time.
+    /// It ended at its expiresAt.
     Expired,
 }
 
-/// The keys of a subscription.
+/// State of the keys of a subscription.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeysStatus {
-    /// Secret that holds them.
+    /// Name of the Secret that holds the keys.
     pub secret_name: String,
-    /// The primary key.
+    /// State of the primary key; absent: it cannot be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary: Option<KeyStatus>,
-    /// The secondary key.
+    /// State of the secondary key; absent: it cannot be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secondary: Option<KeyStatus>,
 }
 
-/// One key of a subscription.
+/// State of one key of a subscription.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyStatus {
-    /// Generation of a generated key.
+    /// Generation of a generated key; absent for a key that you supplied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<i64>,
-    /// First eight hexadecimal digits of its SHA-256.
+    /// First eight hexadecimal digits of the key's SHA-256, to tell keys apart.
     pub hash_prefix: String,
 }
 

@@ -63,38 +63,39 @@ use crate::{Contact, License};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = Rule::new("self.pathMatch != 'Template' || self.path.matches('^(/([^{}/]*|[{][A-Za-z_][A-Za-z0-9_]*[}]))+$')")
-        .message("a template's braces enclose whole segments with a name in them: /rooms/{room}")
+        .message("braces in a template must enclose a name and be a whole segment: /rooms/{room}")
         .field_path(".path"),
     validation = Rule::new("self.pathMatch == 'Template' || !self.path.matches('[{}]')")
         .message("braces need pathMatch Template")
         .field_path(".path"),
     validation = Rule::new("self.pathMatch != 'Prefix' || self.path == '/' || !self.path.endsWith('/')")
-        .message("a prefix ends without a slash; it matches the path itself and everything below it")
+        .message("a prefix must not end with a slash; it matches the path itself and everything below it")
         .field_path(".path"),
 )]
 pub struct WebSocketApiSpec {
-    /// Name for people. Default: metadata.name.
+    /// Name that people see. Default: metadata.name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 300))]
     pub display_name: Option<String>,
-    /// What it is for.
+    /// Description of the API for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub description: Option<String>,
-    /// Whom to ask.
+    /// Person or team to ask about the API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<Contact>,
-    /// Under which terms it may be used.
+    /// Licence under which the API may be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<License>,
-    /// Terms of service.
+    /// URL of the terms of service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048), regex(pattern = "^https?://"))]
     pub terms_of_service_url: Option<String>,
-    /// Gateways that serve it; on any other its path is unknown.
+    /// Gateways that serve the API, at most 32. Other Gateways do not know its path.
     #[schemars(extend("maxItems" = 32))]
     pub gateways: Vec<GatewayRef>,
-    /// Host names it answers for, exact or `*.x`, lower case. None: those of the listener.
+    /// Host names at which the API is served, in lower case: exact, or with a wildcard in front
+    /// (`*.example.com`). Default: those of the listener.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         extend("maxItems" = 64),
@@ -106,30 +107,35 @@ pub struct WebSocketApiSpec {
         )
     )]
     pub hostnames: Vec<String>,
-    /// Path; case matters. Encoded letters, digits and -._~ are decoded before paths are compared
-    /// (RFC 3986 §6.2.2): `/%61` is `/a`. Unique per gateway and host.
+    /// Path of the API; upper and lower case differ. Encoded letters, digits and `-._~` are decoded
+    /// before paths are compared (RFC 3986 §6.2.2), so `/%61` is `/a`. Only one API of a Gateway
+    /// may have the same host and path.
     #[schemars(length(min = 1, max = 1024), regex(pattern = r##"^/[!"$->@-~]*$"##))]
     pub path: String,
-    /// Exact, Prefix or Template (`/rooms/{room}`, read as `request.params.room`). Default: Exact.
+    /// How the path is compared: Exact, Prefix (the path and everything below it) or Template
+    /// (`/rooms/{room}`, where the segment is read as `request.params.room`). Default: Exact.
     #[serde(default)]
     pub path_match: PathMatch,
-    /// URL schemes clients may use, as far as the listeners allow. Default: ws and wss.
+    /// URL schemes that clients may use, ws and wss, as far as the listeners offer them. Default:
+    /// both.
     #[serde(default = "both_schemes")]
     #[schemars(extend("minItems" = 1, "maxItems" = 2, "x-kubernetes-list-type" = "set"))]
     pub protocols: Vec<UrlScheme>,
-    /// Where the messages go.
+    /// Backend to which the API's handshakes and messages go.
     pub backend: Backend,
-    /// Is a subscription key needed? Default: true.
+    /// Whether clients need a subscription key. Default: true.
     #[serde(default = "yes")]
     pub subscription_required: bool,
-    /// Where clients put the key. Default: as the Gateway says.
+    /// Header and query parameter that carry the subscription key. Default: those that the Gateway
+    /// names.
     #[serde(default)]
     pub subscription_key: ApiKeyNames,
     /// Policies of the API's scope.
     #[serde(default)]
     pub on_handshake: OnHandshake,
-    /// Values of the Origin header that may connect, exact or `https://*.example.com`; others get
-    /// 403. Absent: not checked.
+    /// Values of the Origin header that may connect, exact or with a wildcard
+    /// (`https://*.example.com`). Other values get 403; a request without the header passes.
+    /// Default: the header is not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         extend("maxItems" = 64),
@@ -139,7 +145,7 @@ pub struct WebSocketApiSpec {
         )
     )]
     pub allowed_origins: Option<Vec<String>>,
-    /// Subprotocols that may pass. Absent: all.
+    /// Subprotocols that clients may use. A client that offers only others gets 400. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         extend("maxItems" = 32),
@@ -149,43 +155,45 @@ pub struct WebSocketApiSpec {
         )
     )]
     pub subprotocols: Option<Vec<String>>,
-    /// Limits of its tunnels. Default: the Gateway's.
+    /// Limits of the API's tunnels. Default: those of the Gateway.
     #[serde(default)]
     pub limits: ApiLimits,
-    /// Timeouts of its handshakes and tunnels. Default: the Gateway's.
+    /// Timeouts of the API's handshakes and tunnels. Default: those of the Gateway.
     #[serde(default)]
     pub timeouts: ApiTimeouts,
-    /// What happens to live tunnels whose access ends.
+    /// What happens to live tunnels when their access ends.
     #[serde(default)]
     pub live_access: LiveAccess,
-    /// What a change of this API does to its live tunnels: Keep or Drain. Default: Keep.
+    /// What a change of this API does to its live tunnels: Keep leaves them open, Drain closes them
+    /// with 1001, spread over the Gateway's drain window. Default: Keep.
     #[serde(default)]
     pub on_change: OnChange,
-    /// Named values of the API's scope.
+    /// Named values of the API's scope, read in expressions as `values.NAME`. At most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[schemars(extend("maxItems" = 64))]
     pub values: Vec<NamedValue>,
 }
 
-/// A Gateway that serves an API.
+/// Reference to a Gateway that serves an API.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GatewayRef {
     /// Name of the Gateway.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
-    /// Its namespace. Default: the API's. Another one must allow it (Gateway.spec.apiNamespaces).
+    /// Namespace of the Gateway. A Gateway of another namespace must allow it in its
+    /// spec.apiNamespaces. Default: the API's namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub namespace: Option<String>,
-    /// Only this listener. Default: all that fit.
+    /// Name of the only listener to use. Default: all listeners whose protocol and host names fit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 15))]
     pub listener: Option<String>,
 }
 
-/// Where an API's messages go.
+/// Backend of an API: exactly one of `url` and `pool`, and how to reach it.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
@@ -193,7 +201,7 @@ pub struct GatewayRef {
         .message("exactly one of url and pool must be set"),
 )]
 pub struct Backend {
-    /// `ws://` or `wss://` URL. A query in it stays, the client's is appended. Or `pool`.
+    /// `ws://` or `wss://` URL of the backend. A query in it is kept, and the client's is appended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 6, max = 2048),
@@ -201,26 +209,26 @@ pub struct Backend {
     )]
     #[x_kube(validation = Rule::new("isURL(self)").message("must be a URL"))]
     pub url: Option<String>,
-    /// Several backends instead of `url`: each handshake goes to the one with the fewest live
-    /// tunnels for its weight, and to the next one when that cannot be reached.
+    /// Several backends instead of `url`, 1 to 32. Each handshake goes to the one with the fewest
+    /// live tunnels for its weight, and to the next one if that cannot be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("minItems" = 1, "maxItems" = 32))]
     pub pool: Option<Vec<PoolMember>>,
-    /// Spares backends that keep failing: 503 with Retry-After while all that could be asked are
-    /// spared. Default: none is.
+    /// Stops handshakes to a backend that keeps failing. While the circuits of all backends are
+    /// open, clients get 503 with Retry-After. Default: handshakes are not stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit_breaker: Option<CircuitBreaker>,
-    /// How it is found out which backends are well. Default: a member of a pool that fails a
-    /// handshake is set aside for a while.
+    /// How unhealthy backends are detected. Default: a member of a pool is ejected for a while when
+    /// a handshake with it fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_check: Option<HealthCheck>,
-    /// HTTP proxy on the way to the backend. Default: none.
+    /// HTTP proxy between the gateway and the backend. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<BackendProxy>,
-    /// Host header towards the backend: `host`, `host:port`, or a template that gives one of them.
-    /// `${request.host}` hands the client's host on, with the port that the client named. Health
-    /// checks send the host of the URL if this is a template. TLS always uses tls.serverName or the
-    /// host of the URL. Default: host of the URL.
+    /// Host header that the backend gets: `host`, `host:port`, or a template that gives one of
+    /// them. `${request.host}` passes the client's host on, with the port that the client named.
+    /// Health checks send the host of the URL if this is a template, and TLS always uses
+    /// tls.serverName or the host of the URL. Default: host of the URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(
@@ -228,7 +236,7 @@ pub struct Backend {
             .message("must be host, host:port or a template")
     )]
     pub host_header: Option<String>,
-    /// How the backend's certificate is verified; holds for `wss://` URLs.
+    /// TLS to backends with a `wss://` URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<BackendTls>,
 }
@@ -246,74 +254,74 @@ impl Backend {
     }
 }
 
-/// Where clients put the subscription key of an API.
+/// Header and query parameter that carry the subscription key of an API.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApiKeyNames {
-    /// Name of the header. Default: the Gateway's.
+    /// Name of the header that carries the key. Default: the one that the Gateway names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 256),
         regex(pattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
     )]
     pub header: Option<String>,
-    /// Name of the query parameter. Default: the Gateway's.
+    /// Name of the query parameter that carries the key. Default: the one that the Gateway names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub query: Option<String>,
-    /// Forward the key to the backend. Default: false.
+    /// Whether the key is passed on to the backend. Default: false.
     #[serde(default)]
     pub keep: bool,
 }
 
-/// What the operator found out about a WebSocketApi.
+/// Observed state of a WebSocketApi.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WebSocketApiStatus {
-    /// Generation this status is about.
+    /// Generation of the WebSocketApi that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Where clients reach it (the first 32).
+    /// URLs at which clients reach the API, at most 32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 32))]
     pub urls: Vec<String>,
-    /// URL of the backend; of a pool, that of the first member and how many more there are.
+    /// URL of the backend; for a pool, the URL of its first member and the number of the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend: Option<String>,
-    /// Products that hold it (the first 64).
+    /// Products that contain the API, at most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 64))]
     pub products: Vec<String>,
-    /// Gateways that serve it.
+    /// State of the API at each Gateway that serves it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["namespace".into(), "name".into()]))]
     #[schemars(extend("maxItems" = 32))]
     pub gateways: Vec<ApiGatewayStatus>,
-    /// What could not be found or used (the first 64).
+    /// References that do not exist or cannot be used, at most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 64))]
     pub unresolved: Vec<String>,
-    /// Accepted, ResolvedRefs, Programmed, DependenciesReachable.
+    /// Conditions of the types Accepted, ResolvedRefs, Programmed and DependenciesReachable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(extend("maxItems" = 8))]
     pub conditions: Vec<Condition>,
 }
 
-/// A Gateway that serves an API, and how far it is.
+/// State of an API at one Gateway.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApiGatewayStatus {
     /// Name of the Gateway.
     pub name: String,
-    /// Its namespace.
+    /// Namespace of the Gateway.
     pub namespace: String,
-    /// Generation of the API that it serves.
+    /// Generation of the API that the Gateway serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<i64>,
-    /// Pods that serve it, of all: `3/3`.
+    /// Pods that serve that generation, of all live pods, for example `3/3`.
     pub applied: String,
-    /// Names of pods that do not (the first ten).
+    /// Names of pods that do not serve it yet, at most ten.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 10))]
     pub lagging: Vec<String>,

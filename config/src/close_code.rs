@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "u16", into = "u16")]
 pub struct CloseCode(u16);
 
-/// A number that no endpoint may put into a Close frame.
+/// A number that an endpoint must not put into a Close frame.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0} is not a close code that may be sent: use 1000-1003, 1007-1014 or 3000-4999")]
 pub struct InvalidCloseCode(pub u16);
@@ -21,12 +21,13 @@ impl CloseCode {
     /// 1008, "policy violation".
     pub const POLICY: Self = Self(1008);
 
-    /// The number on the wire.
+    /// The number as it is sent on the wire.
     pub const fn get(self) -> u16 {
         self.0
     }
 
-    /// May an endpoint send this number? (RFC 6455 §7.4; 1012–1014 are IANA's.)
+    /// Whether an endpoint may send this number (RFC 6455 §7.4; 1012–1014 are registered with
+    /// IANA).
     pub const fn is_sendable(code: u16) -> bool {
         matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
     }
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reserved_codes_can_not_be_configured() {
+    fn reserved_codes_cannot_be_configured() {
         for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2000, 2999, 5000] {
             assert_eq!(CloseCode::try_from(code), Err(InvalidCloseCode(code)));
         }

@@ -4,14 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::ObjectKey;
 
-/// Something outside that a pod needs.
+/// Something outside the pod that it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Dependency {
     /// Keys of tokens, at the URL of a key set or of a discovery document.
     KeySet,
     /// The server of `counters.redis`.
     Counters,
-    /// A backend that active health checks find ill.
+    /// A backend that active health checks find unhealthy.
     Backend,
 }
 
@@ -21,18 +21,18 @@ pub enum Dependency {
 pub struct Unreachable {
     /// What it is.
     pub dependency: Dependency,
-    /// Where it is, without what may be secret.
+    /// Its URL or address, without parts that may be secret.
     pub place: String,
     /// What is wrong, for people.
     pub message: String,
-    /// Since when, RFC 3339.
+    /// Since when, in RFC 3339.
     pub since: String,
-    /// The WebSocketApi, where it is the backend of one.
+    /// The WebSocketApi that the backend belongs to; absent for other dependencies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<ObjectKey>,
 }
 
-/// A URL as it may be shown: its query may hold a secret.
+/// A URL without query and fragment, which may hold a secret: as it may be printed.
 pub fn shown_url(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or(url)
 }

@@ -7,49 +7,50 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A length of time with millisecond resolution, written as in Go: `1h30m`, `10s`, `250ms`, `0`.
+/// A length of time with a resolution of milliseconds, up to about 290 years, written as in Go:
+/// `1h30m`, `10s`, `250ms`, `0`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Duration(std::time::Duration);
 
 /// Why a text is not a [`Duration`].
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InvalidDuration {
-    /// No number where one must stand, or nothing at all.
+    /// A number is missing, or the text is empty.
     #[error("\"{0}\" is not a duration: write a number and a unit, for example 10s, 1h30m, 250ms")]
     Malformed(String),
-    /// A number without `h`, `m`, `s` or `ms` behind it.
+    /// No unit `h`, `m`, `s` or `ms` follows a number.
     #[error("\"{0}\" lacks a unit: use h, m, s or ms")]
     Unit(String),
-    /// More than about 290 years.
+    /// The length is more than about 290 years.
     #[error("\"{0}\" is too long")]
     TooLong(String),
 }
 
 impl Duration {
-    /// No time at all; in most fields: off.
+    /// No time at all, which means "off" in most fields.
     pub const ZERO: Self = Self(std::time::Duration::ZERO);
 
-    /// So many seconds.
+    /// A length in seconds.
     pub const fn from_secs(seconds: u64) -> Self {
         Self(std::time::Duration::from_secs(seconds))
     }
 
-    /// So many milliseconds.
+    /// A length in milliseconds.
     pub const fn from_millis(millis: u64) -> Self {
         Self(std::time::Duration::from_millis(millis))
     }
 
-    /// The same as the standard library's type.
+    /// The length as the standard library's type, in whole milliseconds.
     pub const fn get(self) -> std::time::Duration {
         self.0
     }
 
-    /// Is it zero?
+    /// Whether the length is zero.
     pub const fn is_zero(self) -> bool {
         self.0.is_zero()
     }
 
-    /// `None` when zero: how most fields say "off".
+    /// The length, or `None` for zero, which means "off" in most fields.
     pub fn enabled(self) -> Option<std::time::Duration> {
         (!self.is_zero()).then_some(self.0)
     }

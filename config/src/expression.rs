@@ -1,6 +1,6 @@
 //! Which texts of a policy are expressions: the one list that checker and compiler share.
 
-/// How a text is read.
+/// How the text of an expression is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ExpressionKind {
     /// CEL that yields a bool.
@@ -11,17 +11,25 @@ pub enum ExpressionKind {
     Template,
 }
 
-/// One expression of a step.
+/// An expression of a policy step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expression<'a> {
-    /// Where it stands below the step, for example `setHeader.values[0]`.
+    /// Path of its field below the step, for example `setHeader.values[0]`.
     pub field: String,
-    /// How it is read.
+    /// How the text is read.
     pub kind: ExpressionKind,
-    /// The text itself.
+    /// The text of the expression.
     pub text: &'a str,
     /// May it read the backend's answer though its step runs before? Then it is evaluated after.
     pub may_wait: bool,
+}
+
+/// Data of a policy, with the texts in it that are expressions.
+pub(crate) trait HasExpressions {
+    /// Its expressions, each with the path of its field below the step. Default: none.
+    fn expressions(&self) -> Vec<Expression<'_>> {
+        Vec::new()
+    }
 }
 
 impl<'a> Expression<'a> {

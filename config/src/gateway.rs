@@ -27,80 +27,84 @@ pub enum TlsVersion {
     V1_3,
 }
 
-/// Does a listener ask its clients for certificates?
+/// Whether a listener asks its clients for certificates.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 pub enum ClientCertificates {
-    /// No.
+    /// It does not.
     #[default]
     Off,
-    /// Yes; policies decide about one that is missing or not trusted.
+    /// It does, and policies decide about a missing or untrusted one.
     Optional,
-    /// Yes; without a trusted one there is no TLS.
+    /// It does, and without a trusted one the TLS handshake fails.
     Required,
 }
 
-/// Limits of a gateway pod, and defaults for every API's limits.
+/// Limits of each gateway pod, and defaults for the limits of every API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GatewayLimits {
-    /// Tunnels and handshakes under way per pod; above it: 503. Never more than the limit of open
-    /// files allows. Default: 0, as many as that allows.
+    /// Tunnels and handshakes in progress per pod; further handshakes get 503. The pod's limit of
+    /// open files caps this number. Default: 0 (only that cap).
     #[serde(default)]
     #[schemars(range(max = 4294967295_u64))]
     pub max_connections: u32,
-    /// Connections per client address and pod, counted from the moment they are accepted, before any
-    /// request. Above it: the next eight get 429, more are closed without an answer. Default: 0
-    /// (off).
+    /// Connections per client address and pod, counted when they are accepted, before any request.
+    /// Up to eight further ones get 429, the rest are closed without an answer. Default: 0 (not
+    /// limited).
     #[serde(default)]
     #[schemars(range(max = 4294967295_u64))]
     pub max_connections_per_ip: u32,
-    /// Leading bits of an IPv6 address that count as one client for maxConnectionsPerIp. Default: 64, what
-    /// one subscriber usually has; 128 counts each address alone.
+    /// Leading bits of an IPv6 address that identify a client for maxConnectionsPerIp. 64 bits are
+    /// what one subscriber usually has; 128 count each address alone. Default: 64.
     #[serde(default = "sixty_four")]
     #[schemars(range(min = 1, max = 128))]
     pub ipv6_prefix_length: u8,
-    /// Handshakes per second and pod; above it: 503. Default: 0 (off).
+    /// Handshakes per second and pod; further ones get 503. Default: 0 (not limited).
     #[serde(default)]
     #[schemars(range(max = 4294967295_u64))]
     pub max_handshakes_per_second: u32,
-    /// Largest request head in bytes; above it: 431. Default: 16384.
+    /// Size of the largest request head in bytes; a larger one gets 431. Default: 16384.
     #[serde(default = "sixteen_kib")]
     #[schemars(range(min = 1024, max = 1048576))]
     pub max_header_bytes: u32,
-    /// Longest request URL in bytes; above it: 414. Default: 16384.
+    /// Length of the longest request URL in bytes; a longer one gets 414. Default: 16384.
     #[serde(default = "sixteen_kib")]
     #[schemars(range(min = 256, max = 1048576))]
     pub max_url_bytes: u32,
-    /// Default for every API: live tunnels per API, subscription and pod; above it: 429.
+    /// Default for every API: live tunnels per API, subscription and pod; further handshakes get
+    /// 429. Default: not limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 4294967295_u64))]
     pub max_connections_per_subscription: Option<u32>,
-    /// Default for every API: largest message in bytes; above it: Close 1009 to the sender.
+    /// Default for every API: size of the largest message in bytes; the sender of a larger one gets
+    /// Close 1009. Default: not limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 9007199254740991_u64))]
     pub max_message_bytes: Option<u64>,
-    /// Default for every API: messages per second, direction and tunnel.
+    /// Default for every API: messages per second in each direction of a tunnel. Default: not
+    /// limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages: Option<Rate>,
-    /// Default for every API: bytes per second, direction and tunnel.
+    /// Default for every API: bytes per second in each direction of a tunnel. Default: not limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<Rate>,
-    /// Default for every API: largest head of a backend's answer in bytes, also to health checks, and
-    /// of a proxy's; above it: 502. 32768, or maxHeaderBytes where that is more, unless set.
+    /// Default for every API: size of the largest head of an answer in bytes, from a backend (also
+    /// to a health check) or a proxy; a larger one gives 502. Default: 32768, or maxHeaderBytes if
+    /// that is more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1024, max = 1048576))]
     pub max_response_header_bytes: Option<u32>,
-    /// Default for every API: largest body of a backend's refusal in bytes; a longer one is cut,
-    /// and the client can see that. 1048576 unless set.
+    /// Default for every API: size of the largest body with which a backend may refuse a handshake,
+    /// in bytes; a longer one is cut so that the client can tell. Default: 1048576.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1024, max = 67108864))]
     pub max_response_body_bytes: Option<u32>,
 }
 
 impl GatewayLimits {
-    /// What an API has that sets no limits of its own.
+    /// Limits of an API that sets none of its own.
     pub fn api_defaults(&self) -> ApiLimits {
         ApiLimits {
             max_connections: None,
@@ -113,13 +117,13 @@ impl GatewayLimits {
         }
     }
 
-    /// Largest head of a backend's answer where nothing is set. An answer may repeat what the client
-    /// sent, a token or a cookie: what a request may have, the answer may have as well.
+    /// Size of the largest head of a backend's answer in bytes, where nothing is set. An answer may
+    /// repeat what the client sent, a token or a cookie, so it may be as large as a request.
     pub fn default_response_header_bytes(&self) -> u32 {
         self.max_header_bytes.max(32 * 1024)
     }
 
-    /// Largest body of a refusal where nothing is set.
+    /// Size of the largest body of a refusal in bytes, where nothing is set.
     pub const DEFAULT_RESPONSE_BODY_BYTES: u32 = 1024 * 1024;
 }
 
@@ -151,42 +155,49 @@ fn sixty_four() -> u8 {
     64
 }
 
-/// Timeouts of a gateway, and defaults for every API's timeouts.
+/// Timeout of the client's handshake, and defaults for the timeouts of every API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GatewayTimeouts {
-    /// TLS handshake and request head together; then the socket is closed. Default: 10s.
+    /// How long a client may take for the TLS handshake and the request head together; then the
+    /// connection is closed. 0: no timeout. Default: 10s.
     #[serde(default = "ten_seconds")]
     pub handshake: Duration,
-    /// Default for every API: TCP and TLS connect to the backend. 5s unless set.
+    /// Default for every API: how long the TCP and TLS connection to the backend may take; then
+    /// 504. Default: 5s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect: Option<Duration>,
-    /// Default for every API: the backend's answer to the handshake. 10s unless set.
+    /// Default for every API: how long the backend may take to answer the handshake; then 504.
+    /// Default: 10s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend_handshake: Option<Duration>,
-    /// Default for every API: from the request to its answer. 30s unless set.
+    /// Default for every API: how long the whole handshake may take, from request to answer; then
+    /// 504. Default: 30s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handshake_total: Option<Duration>,
-    /// Default for every API: no bytes in either direction. 0 (off) unless set.
+    /// Default for every API: how long a tunnel may carry no bytes in either direction; then Close
+    /// 1001 to both sides. Default: 0 (off).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle: Option<Duration>,
-    /// Default for every API: age at which a tunnel is closed. 0 (off) unless set.
+    /// Default for every API: age at which a tunnel gets Close 1001. Default: 0 (off).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_duration: Option<Duration>,
-    /// Default for every API: silence after which a side is pinged. 0 (off) unless set.
+    /// Default for every API: how long a side may be silent before the gateway pings it. Default: 0
+    /// (off).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ping_interval: Option<Duration>,
-    /// Default for every API: how long a side may be silent after a ping has left. 20s unless set.
+    /// Default for every API: how long a side may be silent after a ping was sent; then Close 1001
+    /// to both sides. Default: 20s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pong_timeout: Option<Duration>,
-    /// Default for every API: how long a peer may acknowledge no byte while bytes wait for it; 0:
-    /// off. 60s unless set.
+    /// Default for every API: how long a peer may acknowledge no byte while bytes wait for it; then
+    /// Close 1008. 0: off. Default: 60s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write_stall: Option<Duration>,
 }
 
 impl GatewayTimeouts {
-    /// What an API has that sets no timeouts of its own.
+    /// Timeouts of an API that sets none of its own.
     pub fn api_defaults(&self) -> ApiTimeouts {
         ApiTimeouts {
             connect: self.connect,
@@ -222,26 +233,27 @@ fn ten_seconds() -> Duration {
     Duration::from_secs(10)
 }
 
-/// How a gateway pod says goodbye to its tunnels.
+/// How a gateway pod closes its tunnels when it shuts down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
     "rule": "duration(has(self.window) ? self.window : '30s') + duration(has(self.closeTimeout) ? self.closeTimeout : '5s') + duration('2s') <= duration(has(self.hardStop) ? self.hardStop : '50s')",
-    "message": "hardStop must be at least window + closeTimeout + 2s: who gets its Close last needs that time to answer",
+    "message": "hardStop must be at least window + closeTimeout + 2s: the tunnel that gets its Close last needs that time to answer",
     "fieldPath": ".hardStop",
 }]))]
 pub struct Drain {
-    /// Closes are spread evenly over this time. Default: 30s.
+    /// Time over which the tunnels get their Close, spread evenly. Default: 30s.
     #[serde(default = "half_a_minute")]
     pub window: Duration,
-    /// Code of these closes. Default: 1001.
+    /// Close code that the tunnels get. Default: 1001.
     #[serde(default = "going_away")]
     pub close_code: CloseCode,
-    /// How long a peer may take to answer a Close after its delivery, in a drain and whenever else
-    /// a tunnel ends. Default: 5s.
+    /// How long a peer may take to answer a Close after it was delivered, before its connection is
+    /// cut; used whenever a tunnel ends. Default: 5s.
     #[serde(default = "five_seconds")]
     pub close_timeout: Duration,
-    /// After this long whatever is left is cut. Default: 50s.
+    /// Time after the start of the shutdown at which the remaining connections are cut, at least
+    /// window + closeTimeout + 2s. Default: 50s.
     #[serde(default = "fifty_seconds")]
     pub hard_stop: Duration,
 }

@@ -31,31 +31,31 @@ pub struct GatewayConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GatewaySettings {
-    /// The Gateway itself.
+    /// The Gateway.
     pub key: ObjectKey,
-    /// Its metadata.uid; absent without a cluster. Backends get to see a hash of it.
+    /// metadata.uid of the Gateway; absent without a cluster. Backends get a hash of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
-    /// Its metadata.generation.
+    /// metadata.generation of the Gateway.
     pub generation: i64,
-    /// Where it listens.
+    /// Its listeners.
     pub listeners: Vec<ListenerConfig>,
     /// Policies of the global scope.
     pub on_handshake: OnHandshake,
     /// Named values of the global scope.
     pub values: BTreeMap<String, ResolvedValue>,
-    /// Limits of the pod (the defaults for APIs are in each API already).
+    /// Limits of the pod. Each API carries its own with the defaults filled in.
     pub limits: GatewayLimits,
-    /// Timeouts of the pod (the defaults for APIs are in each API already).
+    /// Timeouts of the pod. Each API carries its own with the defaults filled in.
     pub timeouts: GatewayTimeouts,
-    /// How it says goodbye.
+    /// How it closes its tunnels when it shuts down.
     pub drain: Drain,
-    /// CIDRs whose X-Forwarded-For is believed.
+    /// CIDRs or addresses of proxies that are trusted to name the client's address.
     pub trusted_proxies: Vec<String>,
-    /// What it tells others.
+    /// What it reports.
     #[serde(default, skip_serializing_if = "Telemetry::is_off")]
     pub telemetry: Telemetry,
-    /// May its own requests go to link-local and metadata addresses?
+    /// Whether requests of policies may go to link-local and metadata addresses.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_metadata_addresses: bool,
     /// Set when limits count together with other pods.
@@ -73,14 +73,14 @@ pub struct ListenerConfig {
     pub port: u16,
     /// WS or WSS.
     pub protocol: Protocol,
-    /// Host names it answers for (exact or `*.x`, lower case); empty: all.
+    /// Host names that it serves (exact or `*.x`, lower case); empty: all.
     pub hostnames: Vec<String>,
-    /// Set when the protocol is WSS.
+    /// TLS; set when the protocol is WSS.
     pub tls: Option<ListenerTlsConfig>,
-    /// Does every connection begin with a PROXY header?
+    /// Whether every connection begins with a PROXY header.
     #[serde(default, skip_serializing_if = "is_off")]
     pub proxy_protocol: bool,
-    /// Is HTTP/2 spoken besides HTTP/1.1?
+    /// Whether HTTP/2 is spoken besides HTTP/1.1.
     #[serde(default, skip_serializing_if = "is_off")]
     pub http2: bool,
 }
@@ -98,20 +98,20 @@ pub struct ListenerTlsConfig {
     /// Pairs of certificate chain and private key (both PEM), chosen by SNI; the first is the
     /// default.
     pub certificates: Vec<(SecretDataId, SecretDataId)>,
-    /// Oldest accepted version.
+    /// Oldest TLS version that clients may use.
     pub min_version: TlsVersion,
     /// Set when clients are asked for certificates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_auth: Option<ClientAuthConfig>,
 }
 
-/// What a listener demands of its clients' certificates.
+/// Which client certificates a listener asks for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClientAuthConfig {
     /// Optional or Required.
     pub mode: ClientCertificates,
-    /// Certificates (PEM) of the authorities that are trusted.
+    /// Certificates (PEM) of the trusted authorities.
     pub ca: SecretDataId,
 }
 
@@ -127,7 +127,7 @@ pub enum PathMatch {
     Template,
 }
 
-/// URL schemes an API accepts.
+/// URL scheme that clients may use: ws or wss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum UrlScheme {
@@ -137,7 +137,7 @@ pub enum UrlScheme {
     Wss,
 }
 
-/// Where the subscription key is looked for, and whether the backend sees it.
+/// Names of the header and query parameter that carry the subscription key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KeyNames {
@@ -145,7 +145,7 @@ pub struct KeyNames {
     pub header: String,
     /// Name of the query parameter.
     pub query: String,
-    /// Forward the key to the backend.
+    /// Whether the key is passed on to the backend.
     pub keep: bool,
 }
 
@@ -157,39 +157,39 @@ pub struct ApiConfig {
     pub key: ObjectKey,
     /// metadata.generation this was rendered from.
     pub generation: i64,
-    /// Its display name, or its name.
+    /// Name that people see.
     pub display_name: String,
-    /// Names of the listeners it is attached to; never empty.
+    /// Names of its listeners; never empty.
     pub listeners: Vec<String>,
-    /// Host names it answers for (exact or `*.x`, lower case); empty: all of the listener's.
+    /// Host names at which it is served (exact or `*.x`, lower case); empty: those of the listener.
     pub hostnames: Vec<String>,
     /// Path with a leading `/`.
     pub path: String,
     /// How the path is compared.
     pub path_match: PathMatch,
-    /// Accepted schemes.
+    /// URL schemes that clients may use.
     pub protocols: Vec<UrlScheme>,
-    /// `ws://` or `wss://` URL of the backend; that of the first member where there is a pool.
+    /// `ws://` or `wss://` URL of the backend; for a pool, that of its first member.
     pub backend_url: String,
-    /// The backends to choose from; empty: the one at `backend_url`.
+    /// Members of the pool; empty: there is only the backend at `backend_url`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub backend_pool: Vec<PoolMember>,
-    /// When a backend is spared; `None`: never.
+    /// When handshakes to a failing backend are stopped; `None`: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit_breaker: Option<CircuitBreaker>,
-    /// How backends are watched; `None`: members of a pool by their handshakes.
+    /// How unhealthy backends are detected; `None`: members of a pool by their handshakes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_check: Option<HealthCheck>,
-    /// Stands between here and the backends; references are relative to the API's namespace.
+    /// Proxy between the gateway and the backend; references are relative to the API's namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend_proxy: Option<BackendProxy>,
-    /// Host header towards the backend; `None`: that of the URL.
+    /// Host header that the backend gets; `None`: that of the URL.
     pub host_header: Option<String>,
-    /// TLS towards the backend; references are relative to the API's namespace.
+    /// TLS to the backend; references are relative to the API's namespace.
     pub backend_tls: BackendTls,
-    /// Is a subscription key needed?
+    /// Whether clients need a subscription key.
     pub subscription_required: bool,
-    /// Where the key is looked for.
+    /// Names of the header and query parameter that carry the key.
     pub subscription_key: KeyNames,
     /// Policies of the API's scope.
     pub on_handshake: OnHandshake,
@@ -201,14 +201,14 @@ pub struct ApiConfig {
     pub limits: ApiLimits,
     /// Timeouts, all filled in.
     pub timeouts: ApiTimeouts,
-    /// What happens when access ends.
+    /// What happens to live tunnels when their access ends.
     pub live_access: LiveAccess,
-    /// What a change does to live tunnels.
+    /// What a change of the API does to its live tunnels.
     pub on_change: OnChange,
     /// Named values of the API's scope.
     pub values: BTreeMap<String, ResolvedValue>,
-    /// Set when access control is broken: every handshake is refused with this explanation in the
-    /// log (never sent to the client).
+    /// Why access control is broken; then every handshake is refused, and this text is logged,
+    /// never sent to the client.
     pub blocked: Option<String>,
 }
 
@@ -220,9 +220,9 @@ pub struct ProductConfig {
     pub key: ObjectKey,
     /// metadata.generation this was rendered from.
     pub generation: i64,
-    /// Its display name, or its name.
+    /// Name that people see.
     pub display_name: String,
-    /// No key is needed for its APIs.
+    /// Whether its APIs can be used without a key.
     pub open: bool,
     /// Names of its APIs (in its namespace) that are on this Gateway.
     pub apis: Vec<String>,
@@ -234,7 +234,7 @@ pub struct ProductConfig {
     pub blocked: Option<String>,
 }
 
-/// What a subscription's keys open.
+/// What a subscription's keys give access to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum SubscriptionScope {
@@ -254,22 +254,22 @@ pub struct SubscriptionConfig {
     pub key: ObjectKey,
     /// metadata.generation this was rendered from.
     pub generation: i64,
-    /// Its display name, or its name.
+    /// Name that people see.
     pub display_name: String,
-    /// Who owns it.
+    /// Owner of the subscription.
     pub owner: Option<String>,
-    /// What it opens.
+    /// What its keys give access to.
     pub scope: SubscriptionScope,
     /// [`key_hash`](crate::key_hash) of each valid key: primary, secondary.
     pub key_hashes: Vec<String>,
     /// Seconds since 1970 after which its keys are refused and its tunnels close.
     pub expires_at: Option<i64>,
-    /// May its handshakes ask to be traced?
+    /// Whether its clients may ask for a trace of their handshake.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_tracing: bool,
 }
 
-/// An object that a gateway pod could not take over; it serves the last version that worked.
+/// An object that a gateway pod could not take over; the pod serves the last version that worked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rejected {

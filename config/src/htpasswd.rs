@@ -8,19 +8,19 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// Each step doubles the work of a check; 12 is about a quarter of a second. Whoever may ask must
-/// not be able to occupy a gateway with one request.
+/// Highest cost of a bcrypt hash. Each step doubles the work of a check; 12 takes about a quarter
+/// of a second. Whoever may send requests must not be able to occupy a gateway with one of them.
 pub const MAX_BCRYPT_COST: u32 = 12;
 
 /// The digits of bcrypt's salt and hash.
 const BCRYPT_DIGITS: usize = 53;
 
-/// How a password is compared.
+/// A password's hash, and how it is compared.
 #[derive(Clone, PartialEq, Eq)]
 pub enum PasswordHash {
-    /// The whole text, `$2y$COST$…`.
+    /// The whole text of a bcrypt hash, `$2y$COST$…`.
     Bcrypt(String),
-    /// SHA-1 of the password.
+    /// The SHA-1 of the password.
     Sha1([u8; 20]),
 }
 
@@ -34,11 +34,11 @@ impl std::fmt::Debug for PasswordHash {
     }
 }
 
-/// A line that names no user. No part of the line is told: it may be a password.
+/// A line that names no user. It shows no part of the line, which may be a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct InvalidLine {
-    /// Counted from 1.
+    /// Number of the line, from 1.
     pub line: usize,
     /// What is wrong with it.
     pub problem: LineProblem,
@@ -47,27 +47,31 @@ pub struct InvalidLine {
 /// What is wrong with a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineProblem {
-    /// The file.
-    #[error("there is no user")]
+    /// There is no user in the file.
+    #[error("the file has no users")]
     Empty,
-    /// No `NAME:HASH`.
+    /// The line is not `NAME:HASH`.
     #[error("it must be NAME:HASH")]
     Form,
-    /// A name that occurred before.
-    #[error("the user is there already")]
+    /// The name occurred in an earlier line.
+    #[error("the user occurs twice")]
     Repeated,
-    /// Not one of the kinds.
+    /// The hash is of no supported kind.
     #[error("the hash is neither bcrypt ($2y$) nor {{SHA}}; make it with htpasswd -B")]
     Kind,
-    /// A known kind, but damaged.
+    /// The hash is of a supported kind, but not whole.
     #[error("the hash is damaged")]
     Damaged,
-    /// A bcrypt hash that takes too long.
-    #[error("the hash has bcrypt cost {0}, at most {MAX_BCRYPT_COST} is checked")]
+    /// The cost of the bcrypt hash is too high.
+    #[error("the hash has bcrypt cost {0}, and at most {MAX_BCRYPT_COST} is supported")]
     Cost(u32),
 }
 
-/// Reads a file: the hash of each user. Empty lines and those that begin with `#` are skipped.
+/// Parses a file: the hash of each user. Empty lines and lines that begin with `#` are skipped.
+///
+/// # Errors
+///
+/// The first line that names no user, or a file without users.
 pub fn parse(text: &str) -> Result<BTreeMap<String, PasswordHash>, InvalidLine> {
     let mut users = BTreeMap::new();
     for (i, line) in text.lines().enumerate() {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Namespace and name of an object, whose kind the context tells.
+/// Namespace and name of an object whose kind is known from the context.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ObjectKey {
@@ -15,7 +15,7 @@ pub struct ObjectKey {
 }
 
 impl ObjectKey {
-    /// The object `name` in `namespace`.
+    /// The key of the object `name` in `namespace`.
     pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
         Self {
             namespace: namespace.into(),

@@ -6,70 +6,72 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CloseCode, Duration};
 
-/// What happens to a sender above its rate.
+/// What happens to a sender that exceeds its rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OnExceed {
-    /// It is read no faster than the rate allows.
+    /// It is read more slowly, at the rate.
     #[default]
     Delay,
     /// It gets Close 1008.
     Close,
 }
 
-/// A token bucket: `rate` tokens a second, at most `burst` at once.
+/// A token bucket: `rate` messages or bytes per second, and at most `burst` at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rate {
-    /// Per second and direction.
+    /// Messages or bytes per second, counted apart for each direction.
     #[schemars(range(min = 1, max = 4294967295_u64))]
     pub rate: u32,
-    /// At most so many at once. Default: the rate.
+    /// Messages or bytes at once. Default: the rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 4294967295_u64))]
     pub burst: Option<u32>,
-    /// Delay (by backpressure) or Close. Default: Delay.
+    /// What happens to a sender that exceeds the rate: Delay (it is read more slowly) or Close (it
+    /// gets Close 1008). Default: Delay.
     #[serde(default)]
     pub on_exceed: OnExceed,
 }
 
-/// Limits of an API's tunnels. Absent or 0: not limited.
+/// Limits of an API's tunnels. Absent: as the Gateway says; 0: not limited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApiLimits {
-    /// Live tunnels of this API per gateway pod; above it: 503.
+    /// Live tunnels of this API per gateway pod; further handshakes get 503. Default: not limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 4294967295_u64))]
     pub max_connections: Option<u32>,
-    /// Live tunnels of this API per subscription and gateway pod; above it: 429.
+    /// Live tunnels of this API per subscription and gateway pod; further handshakes get 429.
+    /// Default: the Gateway's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 4294967295_u64))]
     pub max_connections_per_subscription: Option<u32>,
-    /// Largest message in bytes, over all its fragments, as on the wire; above it: Close 1009 to
-    /// the sender, 1001 to the other side.
+    /// Size of the largest message in bytes, over all its fragments, as sent on the wire. The
+    /// sender of a larger one gets Close 1009, the other side Close 1001. Default: the Gateway's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 9007199254740991_u64))]
     pub max_message_bytes: Option<u64>,
-    /// Messages per second and direction.
+    /// Messages per second in each direction of a tunnel. Default: the Gateway's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages: Option<Rate>,
-    /// Bytes per second and direction.
+    /// Bytes per second in each direction of a tunnel. Default: the Gateway's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<Rate>,
-    /// Largest head of a backend's answer in bytes, also to health checks, and of a proxy's; above
-    /// it: 502. Default: the Gateway's.
+    /// Size of the largest head of an answer in bytes, from a backend (also to a health check) or a
+    /// proxy; a larger one gives 502. Default: the Gateway's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1024, max = 1048576))]
     pub max_response_header_bytes: Option<u32>,
-    /// Largest body of a backend's refusal in bytes; a longer one is cut, and the client can see
-    /// that: the length is not reached, the last chunk is missing, or the stream is reset. Default:
-    /// the Gateway's.
+    /// Size of the largest body with which a backend may refuse a handshake, in bytes. A longer one
+    /// is cut so that the client can tell: the body is shorter than its length says, its last chunk
+    /// is missing, or the stream is reset. Default: the Gateway's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1024, max = 67108864))]
     pub max_response_body_bytes: Option<u32>,
 }
 
 impl ApiLimits {
-    /// These, filled up from the wider scope's.
+    /// These limits; what is absent is taken from the wider scope's.
     pub fn or(self, wider: Self) -> Self {
         Self {
             max_connections: self.max_connections.or(wider.max_connections),
@@ -89,44 +91,48 @@ impl ApiLimits {
     }
 }
 
-/// Timeouts of an API's handshakes and tunnels. 0 = off, where off makes sense.
+/// Timeouts of an API's handshakes and tunnels. Absent: as the Gateway says; 0: off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApiTimeouts {
-    /// TCP and TLS connect to the backend; then 504. Default: 5s.
+    /// How long the TCP and TLS connection to the backend may take; then 504. Default: the
+    /// Gateway's, 5s unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect: Option<Duration>,
-    /// The backend's answer to the handshake; then 504. Default: 10s.
+    /// How long the backend may take to answer the handshake; then 504. Default: the Gateway's, 10s
+    /// unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend_handshake: Option<Duration>,
-    /// From the request to its answer: policies with all their waiting, and the backend; then 504.
-    /// Default: 30s.
+    /// How long the whole handshake may take, from request to answer, with policies and backend;
+    /// then 504. Default: the Gateway's, 30s unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handshake_total: Option<Duration>,
-    /// No bytes in either direction for so long: Close 1001 to both. Default: 0 (off).
+    /// How long a tunnel may carry no bytes in either direction; then Close 1001 to both sides.
+    /// Default: the Gateway's, 0 (off) unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle: Option<Duration>,
-    /// Age at which a tunnel gets Close 1001, with up to 10 % jitter. Default: 0 (off).
+    /// Age at which a tunnel gets Close 1001, with a jitter of up to 10 %. Default: the Gateway's,
+    /// 0 (off) unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_duration: Option<Duration>,
-    /// The gateway pings a side, client or backend, from which nothing came for so long. Default: 0
-    /// (off).
+    /// How long a side, client or backend, may be silent before the gateway pings it. Default: the
+    /// Gateway's, 0 (off) unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ping_interval: Option<Duration>,
-    /// How long a peer may neither send nor acknowledge a byte after a ping has left. Then it
-    /// counts as lost: Close 1001 to both. A ping that has not left yet does not count; see
-    /// writeStall. Needs pingInterval. Default: 20s.
+    /// How long a peer may neither send nor acknowledge a byte after a ping was sent; then it
+    /// counts as lost, and both sides get Close 1001. A ping that could not be sent yet does not
+    /// count, see writeStall. Needs pingInterval. Default: the Gateway's, 20s unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pong_timeout: Option<Duration>,
-    /// How long a peer may acknowledge no byte while bytes wait for it, in the gateway or in its
-    /// kernel. Then it is closed with 1008, at most a quarter of that time later. Default: 60s; 0:
-    /// off.
+    /// How long a peer may acknowledge no byte while bytes wait for it in the gateway or its
+    /// kernel; then it gets Close 1008, at most a quarter of this time later. 0: off. Default: the
+    /// Gateway's, 60s unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write_stall: Option<Duration>,
 }
 
 impl ApiTimeouts {
-    /// What holds where nothing is set.
+    /// Timeouts where neither the API nor the Gateway sets one.
     pub const DEFAULT: Self = Self {
         connect: Some(Duration::from_secs(5)),
         backend_handshake: Some(Duration::from_secs(10)),
@@ -138,7 +144,7 @@ impl ApiTimeouts {
         write_stall: Some(Duration::from_secs(60)),
     };
 
-    /// These, filled up from the wider scope's.
+    /// These timeouts; what is absent is taken from the wider scope's.
     pub fn or(self, wider: Self) -> Self {
         Self {
             connect: self.connect.or(wider.connect),
@@ -153,14 +159,15 @@ impl ApiTimeouts {
     }
 }
 
-/// What happens to live tunnels whose access ends.
+/// What happens to live tunnels when their access ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LiveAccess {
-    /// Close tunnels when their token expires or their subscription ends. Default: true.
+    /// Whether tunnels are closed when their token expires or their subscription ends. Default:
+    /// true.
     #[serde(default = "yes")]
     pub enforce: bool,
-    /// Close code they get. Default: 1008.
+    /// Close code that tunnels get when their access ends. Default: 1008.
     #[serde(default = "policy_violation")]
     pub close_code: CloseCode,
 }
@@ -185,7 +192,7 @@ fn policy_violation() -> CloseCode {
 /// What a change of an API does to its own live tunnels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OnChange {
-    /// They live on with the configuration they started with.
+    /// They stay open with the configuration they started with.
     #[default]
     Keep,
     /// They get Close 1001, spread over the Gateway's drain window.

@@ -35,8 +35,8 @@ pub fn normalized(path: &str) -> Cow<'_, str> {
     String::from_utf8(out).map_or_else(|_| Cow::Borrowed(path), Cow::Owned)
 }
 
-/// Would some reader resolve a segment of this path to its parent or to itself? Also where the dots
-/// are encoded, once or more often, where `;parameters` follow them, and behind a backslash.
+/// Whether some reader would resolve a segment of this path to its parent or to itself: also if the
+/// dots are encoded, once or more often, followed by `;parameters`, or behind a backslash.
 pub fn has_dot_segment(path: &str) -> bool {
     let decoded = decoded(path);
     decoded
@@ -44,9 +44,9 @@ pub fn has_dot_segment(path: &str) -> bool {
         .any(is_dots)
 }
 
-/// The path as the most lenient reader would see it: decoded as often as possible, backslashes taken
-/// for slashes, without `;parameters`, control characters, dots and blanks at the ends of segments, and
-/// without empty segments. `None`: that is the same path.
+/// The path as the most lenient reader sees it: decoded as often as possible, with backslashes as
+/// slashes, without empty segments, and without `;parameters`, control characters, dots and spaces
+/// at the ends of segments. `None` if that is the same path.
 pub fn lenient_reading(path: &str) -> Option<String> {
     let is_plain = !path.contains(['%', ';', '\\', ' ']) && path.is_ascii();
     if is_plain && !path.contains("//") && !path.contains("./") && !path.ends_with('.') {
@@ -70,8 +70,8 @@ pub fn lenient_reading(path: &str) -> Option<String> {
     (out != path).then_some(out)
 }
 
-/// A segment without parameters, control characters, and dots and blanks at its end.
-/// Would some reader see nothing of these segments: slashes, blanks, parameters, encoded or not?
+/// Whether some reader would see nothing of these segments: slashes, spaces, parameters, encoded or
+/// not.
 pub(crate) fn leaves_nothing(text: &str) -> bool {
     let decoded = decoded(text);
     decoded
@@ -79,6 +79,7 @@ pub(crate) fn leaves_nothing(text: &str) -> bool {
         .all(|segment| name_of(segment).is_empty())
 }
 
+/// A segment without parameters, control characters, and dots and spaces at its end.
 fn name_of(segment: &[u8]) -> Vec<u8> {
     let end = segment.iter().position(|byte| matches!(byte, b';' | 0));
     let name = segment[..end.unwrap_or(segment.len())].iter().copied();

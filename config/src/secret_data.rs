@@ -36,23 +36,24 @@ pub struct ConfigMapKeyRef {
     pub key: String,
 }
 
-/// Names one piece of [`SecretData`]: `secret/NAMESPACE/NAME/KEY` or `configmap/NAMESPACE/NAME/KEY`.
+/// Names one piece of [`SecretData`]: `secret/NAMESPACE/NAME/KEY` or
+/// `configmap/NAMESPACE/NAME/KEY`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SecretDataId(String);
 
 impl SecretDataId {
-    /// A Secret's key.
+    /// Id of a key of a Secret.
     pub fn secret(namespace: &str, name: &str, key: &str) -> Self {
         Self(format!("secret/{namespace}/{name}/{key}"))
     }
 
-    /// What a reference in an object of `namespace` means.
+    /// Id of the key that an object of `namespace` refers to.
     pub fn of_secret_ref(namespace: &str, reference: &SecretKeyRef) -> Self {
         Self::secret(namespace, &reference.name, &reference.key)
     }
 
-    /// What a reference to trust anchors in an object of `namespace` means.
+    /// Id of the trust anchors that an object of `namespace` refers to.
     pub fn of_trust_anchor(namespace: &str, reference: &TrustAnchorRef) -> Self {
         let TrustAnchorRef { kind, name, key } = reference;
         match kind {
@@ -80,7 +81,7 @@ impl fmt::Display for SecretDataId {
 pub struct SecretData(BTreeMap<SecretDataId, Vec<u8>>);
 
 impl SecretData {
-    /// The bytes of `id`, when there.
+    /// The bytes of `id`, if they are there.
     pub fn get(&self, id: &SecretDataId) -> Option<&[u8]> {
         self.0.get(id).map(Vec::as_slice)
     }
@@ -95,17 +96,17 @@ impl SecretData {
         self.0.iter().map(|(id, bytes)| (id, bytes.as_slice()))
     }
 
-    /// Takes over all pieces of `other`.
+    /// Adds all pieces of `other`, which replace pieces of the same id.
     pub fn extend(&mut self, other: Self) {
         self.0.extend(other.0);
     }
 
-    /// How many pieces.
+    /// Number of pieces.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Is there none?
+    /// Whether there is no piece.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -2,14 +2,17 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
+use jiff::ToSpan;
+use jiff::civil::{Date, DateTime, Time};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A second in UTC from year 0 to 9999, in seconds since 1970.
+/// A second in UTC, from 0000-01-01T00:00:00Z to 9999-12-31T23:59:59Z.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(i64);
+pub struct Timestamp(DateTime);
 
 /// Why a text is not a [`Timestamp`].
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -18,79 +21,47 @@ pub struct InvalidTimestamp(String);
 
 impl Timestamp {
     /// Azure API Management's first moment: 0001-01-01T00:00:00Z, a Monday.
-    pub const FIRST: Self = Self(-62_135_596_800);
+    pub const FIRST: Self = Self(DateTime::constant(1, 1, 1, 0, 0, 0, 0));
 
-    /// Seconds since 1970.
-    pub const fn unix_seconds(self) -> i64 {
-        self.0
+    /// Seconds since 1970-01-01T00:00:00Z; negative before.
+    pub fn unix_seconds(self) -> i64 {
+        let epoch = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+        self.0.duration_since(epoch).as_secs()
     }
-}
 
-/// Days from 1970-01-01 in the Gregorian calendar, counted from a March to have leap days last. A
-/// day behind the month's last is one of the next month, so that every text of the schema's
-/// pattern is a time.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
-/// The other way.
-fn date(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let of_era = days.rem_euclid(146_097);
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let march = (5 * of_year + 2) / 153;
-    let month = if march < 10 { march + 3 } else { march - 9 };
-    let year = year + era * 400 + i64::from(month <= 2);
-    (year, month, of_year - (153 * march + 2) / 5 + 1)
+    /// Reads what the schema's pattern describes. The day may be one that its month does not have: it
+    /// is a day of the next month then, so that every text of the pattern is a time.
+    fn read(text: &str) -> Option<Self> {
+        const SHAPE: &[u8] = b"0000-00-00T00:00:00Z";
+        let fits = |(have, want): (u8, &u8)| match want {
+            b'0' => have.is_ascii_digit(),
+            other => have == *other,
+        };
+        if text.len() != SHAPE.len() || !text.bytes().zip(SHAPE).all(fits) {
+            return None;
+        }
+        let number = |at: Range<usize>| text.get(at)?.parse::<i8>().ok();
+        let year = text.get(..4)?.parse().ok()?;
+        let day = number(8..10).filter(|day| (1..=31).contains(day))?;
+        let month = Date::new(year, number(5..7)?, 1).ok()?;
+        let date = month.checked_add(i64::from(day - 1).days()).ok()?;
+        let time = Time::new(number(11..13)?, number(14..16)?, number(17..19)?, 0);
+        Some(Self(date.to_datetime(time.ok()?)))
+    }
 }
 
 impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let shape = b"0000-00-00T00:00:00Z";
-        let fits = |(have, want): (u8, &u8)| match want {
-            b'0' => have.is_ascii_digit(),
-            other => have == *other,
-        };
-        let number = |from: usize, to: usize, most: i64| {
-            let number: i64 = text.get(from..to)?.parse().ok()?;
-            (number <= most).then_some(number)
-        };
-        let read = || {
-            if text.len() != shape.len() || !text.bytes().zip(shape).all(fits) {
-                return None;
-            }
-            let (year, month) = (number(0, 4, 9999)?, number(5, 7, 12)?);
-            let day = number(8, 10, 31)?;
-            if month == 0 || day == 0 {
-                return None;
-            }
-            let (hour, minute) = (number(11, 13, 23)?, number(14, 16, 59)?);
-            let second = number(17, 19, 59)?;
-            Some(days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second)
-        };
-        read()
-            .map(Self)
-            .ok_or_else(|| InvalidTimestamp(text.to_owned()))
+        Self::read(text).ok_or_else(|| InvalidTimestamp(text.to_owned()))
     }
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (year, month, day) = date(self.0.div_euclid(86_400));
-        let second = self.0.rem_euclid(86_400);
-        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
-        )
+        // A year from 0 to 9999 has four digits.
+        write!(f, "{}Z", self.0)
     }
 }
 
@@ -139,17 +110,54 @@ mod tests {
     fn times_are_read_and_written_back() {
         for (text, seconds) in [
             ("1970-01-01T00:00:00Z", 0),
-            ("0001-01-01T00:00:00Z", Timestamp::FIRST.0),
-            ("2000-02-29T23:59:59Z", 951_868_799),
-            ("2026-11-21T16:00:00Z", 1_795_276_800),
             ("1969-12-31T23:59:59Z", -1),
+            ("0001-01-01T00:00:00Z", Timestamp::FIRST.unix_seconds()),
+            ("0001-01-01T00:00:00Z", -62_135_596_800),
+            ("0000-01-01T00:00:00Z", -62_167_219_200),
+            ("0000-02-29T12:00:00Z", -62_162_078_400),
+            ("2000-02-29T23:59:59Z", 951_868_799),
+            ("2024-02-29T00:00:00Z", 1_709_164_800),
+            ("2026-11-21T16:00:00Z", 1_795_276_800),
+            ("9999-12-31T23:59:59Z", 253_402_300_799),
         ] {
             let time: Timestamp = text.parse().unwrap();
             assert_eq!(time.unix_seconds(), seconds, "{text}");
             assert_eq!(time.to_string(), text);
         }
-        let leap: Timestamp = "2026-02-30T00:00:00Z".parse().unwrap();
-        assert_eq!(leap.to_string(), "2026-03-02T00:00:00Z");
+    }
+
+    #[test]
+    fn a_day_that_its_month_does_not_have_is_one_of_the_next_month() {
+        for (text, written) in [
+            ("2026-02-29T00:00:00Z", "2026-03-01T00:00:00Z"),
+            ("2026-02-30T00:00:00Z", "2026-03-02T00:00:00Z"),
+            ("2024-02-30T00:00:00Z", "2024-03-01T00:00:00Z"),
+            ("1900-02-29T00:00:00Z", "1900-03-01T00:00:00Z"),
+            ("2026-04-31T23:59:59Z", "2026-05-01T23:59:59Z"),
+        ] {
+            let time: Timestamp = text.parse().unwrap();
+            assert_eq!(time.to_string(), written, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_day_of_four_centuries_follows_the_one_before() {
+        let first: Timestamp = "1800-01-01T00:00:00Z".parse().unwrap();
+        let mut before = first.unix_seconds() - 86_400;
+        for year in 1800..2200 {
+            for month in 1..=12 {
+                for day in 1..=31 {
+                    let text = format!("{year:04}-{month:02}-{day:02}T00:00:00Z");
+                    let time: Timestamp = text.parse().unwrap();
+                    // Others are days of the next month.
+                    if time.to_string() == text {
+                        assert_eq!(time.unix_seconds(), before + 86_400, "{text}");
+                        before = time.unix_seconds();
+                    }
+                }
+            }
+        }
+        assert_eq!(before - first.unix_seconds(), (146_097 - 1) * 86_400);
     }
 
     #[test]
@@ -163,7 +171,20 @@ mod tests {
             "2026-00-01T00:00:00Z",
             "2026-01-32T00:00:00Z",
             "2026-01-01T24:00:00Z",
+            "2026-01-00T00:00:00Z",
+            "2026-01-01T00:60:00Z",
             "2026-01-01t00:00:00Z",
+            "2026-01-01T00:00:00z",
+            "2026-01-01 00:00:00Z",
+            // A leap second, a fraction, an offset, a fifth digit and a sign.
+            "2026-06-30T23:59:60Z",
+            "2026-01-01T00:00:00.5Z",
+            "2026-01-01T00:00:00+00",
+            "10000-01-01T00:00:00Z",
+            "-001-01-01T00:00:00Z",
+            "+026-01-01T00:00:00Z",
+            "2026-+1-01T00:00:00Z",
+            "２026-01-01T00:00:00Z",
         ] {
             let error = text.parse::<Timestamp>().unwrap_err().to_string();
             assert!(error.contains("is not a time"), "{text:?}");

@@ -10,7 +10,7 @@ use crate::path::{has_dot_segment, leaves_nothing};
 #[cfg(test)]
 mod tests;
 
-/// Why a URL may lead elsewhere.
+/// Why a URL may lead elsewhere than its author wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUrlText {
     /// Also encoded, once or more often, and with parameters behind it.
@@ -20,31 +20,32 @@ pub enum InvalidUrlText {
     #[error("a value leaves a segment of the path empty")]
     EmptySegment,
     /// URL parsers take tabs and line ends away.
-    #[error("there is a control character in it")]
+    #[error("it contains a control character")]
     Control,
     /// URL parsers take them away.
-    #[error("a blank stands at its beginning or end")]
+    #[error("it begins or ends with a space")]
     Blank,
     /// URL parsers take it for a slash.
-    #[error("there is a backslash in it")]
+    #[error("it contains a backslash")]
     Backslash,
     /// Nothing behind it is sent.
-    #[error("there is a # in it")]
+    #[error("it contains a #")]
     Fragment,
     /// What was literal in front of the path, or stood apart, would not be any more.
-    #[error("a value would change scheme, host or port")]
+    #[error("a value changes the scheme, host or port")]
     Authority,
     /// What follows the value would not be in the path any more.
-    #[error("a value ends the path with a ? before its end")]
+    #[error("a value ends the path early with a ?")]
     Query,
 }
 
-/// Checks the URL `text`, of which `values` came from expressions, from left to right; without values,
-/// what an author wrote. Whether it is a URL at all is for its parser to say.
+/// Checks the URL `text`, in which `values` are the ranges that expressions filled, from left to
+/// right; without values, the whole text is an author's. Whether it is a URL at all is for its
+/// parser to say.
 ///
 /// # Errors
 ///
-/// When a value, or its author, would have it lead elsewhere than it reads.
+/// When the URL leads elsewhere than its author wrote, by a value or by how parsers read it.
 pub fn check_url(text: &str, values: &[Range<usize>]) -> Result<(), InvalidUrlText> {
     check_characters(text)?;
     check_authority(text, values)?;
@@ -56,8 +57,8 @@ pub fn check_url(text: &str, values: &[Range<usize>]) -> Result<(), InvalidUrlTe
     check_segments(text, path..end, values)
 }
 
-/// Checks a path, with a query or without, as [`check_url`] does a URL's. Control characters, `#` and
-/// backslashes are for the caller to encode.
+/// Checks a path, with or without a query, as [`check_url`] does a URL's. Control characters, `#`
+/// and backslashes are for the caller to encode.
 ///
 /// # Errors
 ///

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ConfigMapKeyRef, SecretDataId, SecretKeyRef};
 
-/// A named value as resources declare it: exactly one of value, secretKeyRef, configMapKeyRef.
+/// A value with a name: exactly one of value, secretKeyRef, configMapKeyRef.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
@@ -13,17 +13,17 @@ use crate::{ConfigMapKeyRef, SecretDataId, SecretKeyRef};
     "message": "exactly one of value, secretKeyRef, configMapKeyRef must be set",
 }]))]
 pub struct NamedValue {
-    /// Read as `values.NAME`.
+    /// Name of the value, which expressions read as `values.NAME`.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z_][A-Za-z0-9_]*$"))]
     pub name: String,
-    /// The value itself.
+    /// The value itself, as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub value: Option<String>,
-    /// Take it from a Secret; it is masked wherever Tidegate prints.
+    /// Takes the value from a Secret; it is masked wherever Tidegate prints it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_key_ref: Option<SecretKeyRef>,
-    /// Take it from a ConfigMap.
+    /// Takes the value from a ConfigMap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map_key_ref: Option<ConfigMapKeyRef>,
 }
@@ -34,6 +34,6 @@ pub struct NamedValue {
 pub enum ResolvedValue {
     /// Plain text.
     Plain(String),
-    /// Secret text, found in the secret data.
+    /// Secret text, which the configuration's secret data holds.
     Secret(SecretDataId),
 }

@@ -28,7 +28,7 @@ fn a_definition_fits_into_an_annotation() {
     // kubectl apply keeps the whole object in an annotation, which may have 256 KiB.
     for crd in crds() {
         let bytes = crd.json.to_string().len();
-        assert!(bytes < 200 * 1024, "{} has {bytes} bytes", crd.kind);
+        assert!(bytes < 220 * 1024, "{} has {bytes} bytes", crd.kind);
     }
 }
 

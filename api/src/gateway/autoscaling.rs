@@ -4,8 +4,8 @@ use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscalerBehavior, MetricS
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// How many pods, by load. The operator makes a HorizontalPodAutoscaler and leaves the number of
-/// pods to it.
+/// Lets the number of pods follow their load. The operator creates a HorizontalPodAutoscaler, which
+/// then sets the number of pods.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
@@ -15,28 +15,28 @@ use serde::{Deserialize, Serialize};
         .message("at least one of targetCpuUtilization, targetActiveTunnels, metrics must be set"),
 )]
 pub struct Autoscaling {
-    /// So many pods at least. Default: 2.
+    /// Smallest number of pods. Default: 2.
     #[serde(default = "two")]
     #[schemars(range(min = 1, max = 1000))]
     pub min_replicas: i32,
-    /// So many pods at most.
+    /// Largest number of pods.
     #[schemars(range(min = 1, max = 1000))]
     pub max_replicas: i32,
-    /// Average use of CPU, in percent of what the pods request (resources.requests.cpu).
+    /// Average CPU use of the pods to aim at, in percent of resources.requests.cpu.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub target_cpu_utilization: Option<i32>,
-    /// Average of tunnels per pod: of the metric tidegate_tunnels_active, which an adapter has to
-    /// bring into the cluster's custom metrics.
+    /// Average number of tunnels per pod to aim at. It needs an adapter that serves the metric
+    /// tidegate_tunnels_active as a custom metric of the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000_000))]
     pub target_active_tunnels: Option<i32>,
-    /// Further metrics, as a HorizontalPodAutoscaler has them.
+    /// Further metrics to scale by, as in a HorizontalPodAutoscaler.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("minItems" = 1, "maxItems" = 16))]
     pub metrics: Vec<MetricSpec>,
-    /// How fast it goes up and down, as a HorizontalPodAutoscaler has it. Default for down: one
-    /// pod a minute, since each takes its tunnels along.
+    /// How fast the number of pods changes, as in a HorizontalPodAutoscaler. Default for scaling
+    /// down: one pod a minute, because the tunnels of a removed pod are closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behavior: Option<HorizontalPodAutoscalerBehavior>,
 }

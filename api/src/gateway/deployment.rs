@@ -17,23 +17,23 @@ use super::autoscaling::Autoscaling;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = Rule::new("!has(self.replicas) || !has(self.autoscaling)")
-        .message("replicas and autoscaling exclude each other"),
+        .message("at most one of replicas and autoscaling may be set"),
     validation = Rule::new("!has(self.autoscaling) || !has(self.autoscaling.targetCpuUtilization) || (has(self.resources) && has(self.resources.requests) && 'cpu' in self.resources.requests)")
         .message("autoscaling.targetCpuUtilization needs resources.requests.cpu"),
 )]
 pub struct Deployment {
-    /// Let the operator run the pods. False: bring your own `tidegate gateway` process. Default:
+    /// Whether the operator runs the pods. If false, you run `tidegate gateway` yourself. Default:
     /// true.
     #[serde(default = "yes")]
     pub managed: bool,
-    /// How many pods. Default: 2, unless autoscaling says how many.
+    /// Number of pods, not allowed together with autoscaling. Default: 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: Option<i32>,
-    /// How many pods, by load; instead of replicas.
+    /// Lets the number of pods follow their load, instead of replicas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<Autoscaling>,
-    /// CPU and memory of each pod.
+    /// CPU and memory that each pod requests and may use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
     /// The Service in front of the pods.
@@ -47,7 +47,7 @@ pub struct Deployment {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
     pub pod_annotations: BTreeMap<String, String>,
-    /// Labels of the nodes that may run the pods.
+    /// Labels that a node must have to run the pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
     pub node_selector: BTreeMap<String, String>,
@@ -55,10 +55,10 @@ pub struct Deployment {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 64))]
     pub tolerations: Vec<Toleration>,
-    /// Where the pods should and should not run.
+    /// Affinity rules for scheduling the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
-    /// How the pods spread. Default: over nodes and zones where possible.
+    /// How the pods spread over the cluster. Default: over nodes and zones where possible.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 16))]
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
@@ -66,20 +66,21 @@ pub struct Deployment {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub priority_class_name: Option<String>,
-    /// Conditions that others set on a pod and that it needs to be ready, for example of a load
-    /// balancer that registers pods.
+    /// Conditions that other controllers set on a pod and that must be true before it is ready, for
+    /// example those of a load balancer that registers pods.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 16))]
     pub readiness_gates: Vec<PodReadinessGate>,
-    /// How many pods may be away for maintenance. Default: maxUnavailable 1.
+    /// How many pods may be unavailable during voluntary disruptions such as the drain of a node.
+    /// Default: maxUnavailable 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_disruption_budget: Option<PodDisruptionBudgetSpec>,
-    /// Secrets for pulling the image.
+    /// Secrets with credentials for pulling the image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 16))]
     pub image_pull_secrets: Vec<ImagePullSecret>,
-    /// Audiences for which the pods get tokens of their service account: what policies may send
-    /// to backends with backendAuth.serviceAccountToken. A change replaces the pods.
+    /// Audiences for which the pods get tokens of their service account, for policies that send
+    /// them with backendAuth.serviceAccountToken. A change replaces the pods.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         extend("maxItems" = 8, "x-kubernetes-list-type" = "set"),
@@ -126,19 +127,20 @@ impl Default for Deployment {
 #[x_kube(validation = Rule::new("!has(self.externalTrafficPolicy) || self.type != 'ClusterIP'")
     .message("externalTrafficPolicy needs type LoadBalancer or NodePort"))]
 pub struct Service {
-    /// LoadBalancer, NodePort or ClusterIP. Default: ClusterIP.
+    /// Type of the Service: LoadBalancer, NodePort or ClusterIP. Default: ClusterIP.
     #[serde(default, rename = "type")]
     pub type_: ServiceType,
-    /// Annotations, for example for the cloud's load balancer.
+    /// Annotations of the Service, for example for the cloud's load balancer.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
     pub annotations: BTreeMap<String, String>,
-    /// Cluster or Local (keeps the client's address).
+    /// Which pods get traffic from outside: Cluster (any) or Local (those of the node that received
+    /// it, which keeps the client's address). Not allowed with type ClusterIP. Default: Cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_traffic_policy: Option<ServiceTrafficPolicy>,
 }
 
-/// Kind of Service.
+/// Type of a Service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ServiceType {
     /// Reachable inside the cluster.
@@ -150,7 +152,8 @@ pub enum ServiceType {
     LoadBalancer,
 }
 
-/// Which pods get traffic from outside.
+/// Which pods get traffic from outside: Cluster (any) or Local (those of the node that received it,
+/// which keeps the client's address). Not allowed with type ClusterIP. Default: Cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ServiceTrafficPolicy {
     /// Any pod.
@@ -159,21 +162,22 @@ pub enum ServiceTrafficPolicy {
     Local,
 }
 
-/// How many pods may be away for maintenance.
+/// How many pods may be unavailable during voluntary disruptions: exactly one of minAvailable and
+/// maxUnavailable.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = Rule::new("has(self.minAvailable) != has(self.maxUnavailable)")
     .message("exactly one of minAvailable, maxUnavailable must be set"))]
 pub struct PodDisruptionBudgetSpec {
-    /// So many must stay: a number or a percentage.
+    /// Number or percentage of pods that must stay available.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_available: Option<IntOrString>,
-    /// So many may go: a number or a percentage.
+    /// Number or percentage of pods that may be unavailable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_unavailable: Option<IntOrString>,
 }
 
-/// A Secret for pulling the image.
+/// Reference to a Secret with credentials for pulling the image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImagePullSecret {

@@ -5,24 +5,25 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_config::{ClientCertificates, Protocol, TlsVersion, TrustAnchorRef};
 
-/// Where a Gateway listens.
+/// A port at which a Gateway accepts clients.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = Rule::new("(self.protocol == 'WSS') == has(self.tls)")
     .message("tls must be set if protocol is WSS, and only then"))]
 pub struct Listener {
-    /// Unique name; APIs and the Service's ports refer to it.
+    /// Unique name of the listener, to which WebSocketApis and the Service's ports refer.
     #[schemars(
         length(min = 1, max = 15),
         regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
     )]
     pub name: String,
-    /// TCP port.
+    /// TCP port of the listener, 1 to 65535.
     #[schemars(range(min = 1, max = 65535))]
     pub port: u16,
-    /// WS (plain) or WSS (TLS).
+    /// What the listener speaks: WS (plain TCP) or WSS (TLS).
     pub protocol: Protocol,
-    /// Host names it answers for, exact or `*.x`, lower case. None: all.
+    /// Host names that the listener serves, in lower case: exact, or with a wildcard in front
+    /// (`*.example.com`). Default: all host names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         extend("maxItems" = 64),
@@ -34,15 +35,16 @@ pub struct Listener {
         )
     )]
     pub hostnames: Vec<String>,
-    /// TLS; only and always with WSS.
+    /// TLS of the listener. Required for WSS, not allowed for WS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<ListenerTls>,
-    /// Must every connection begin with a PROXY protocol header (version 1 or 2)? What it says of
-    /// the client is believed when the peer is one of trustedProxies. Default: false.
+    /// Whether every connection must begin with a PROXY protocol header (version 1 or 2); a
+    /// connection without one is closed. The client address in the header is trusted if the peer is
+    /// one of trustedProxies. Default: false.
     #[serde(default)]
     pub proxy_protocol: bool,
-    /// Are WebSockets accepted over HTTP/2 as well (RFC 8441)? With WSS by ALPN, with WS by prior
-    /// knowledge. Default: false.
+    /// Whether WebSockets over HTTP/2 (RFC 8441) are accepted as well: negotiated by ALPN with WSS,
+    /// by prior knowledge with WS. Default: false.
     #[serde(default)]
     pub http2: bool,
 }
@@ -53,23 +55,25 @@ pub struct Listener {
 #[x_kube(validation = Rule::new("(has(self.clientCertificates) && self.clientCertificates != 'Off') == has(self.clientCaRef)")
     .message("clientCaRef must be set if clientCertificates is Optional or Required, and only then"))]
 pub struct ListenerTls {
-    /// kubernetes.io/tls Secrets in the Gateway's namespace, chosen by SNI. The first is the
-    /// default.
+    /// kubernetes.io/tls Secrets of the Gateway's namespace with the listener's certificates, 1 to
+    /// 64. SNI selects one of them; the first is the default.
     #[schemars(extend("minItems" = 1, "maxItems" = 64))]
     pub certificate_refs: Vec<CertificateRef>,
-    /// Oldest accepted version, 1.2 or 1.3. Default: 1.2.
+    /// Oldest TLS version that clients may use, 1.2 or 1.3. Default: 1.2.
     #[serde(default)]
     pub min_version: TlsVersion,
-    /// Are clients asked for certificates? Off: no. Optional: policies decide about a missing or
-    /// untrusted one. Required: TLS fails without a trusted one. Default: Off.
+    /// Whether clients are asked for a certificate. Off: they are not. Optional: they are, and
+    /// policies decide about a missing or untrusted one. Required: without a trusted one the TLS
+    /// handshake fails. Default: Off.
     #[serde(default)]
     pub client_certificates: ClientCertificates,
-    /// Authorities whose client certificates are trusted, in the Gateway's namespace.
+    /// Certificate authorities that client certificates must come from. Required if
+    /// clientCertificates is Optional or Required, not allowed otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_ca_ref: Option<TrustAnchorRef>,
 }
 
-/// A kubernetes.io/tls Secret.
+/// Reference to a kubernetes.io/tls Secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CertificateRef {

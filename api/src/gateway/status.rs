@@ -5,50 +5,50 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the operator found out about a Gateway.
+/// Observed state of a Gateway.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayStatus {
-    /// Generation this status is about.
+    /// Generation of the Gateway that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Where clients reach it.
+    /// Addresses at which clients reach the Gateway, at most 32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 32))]
     pub addresses: Vec<GatewayAddress>,
-    /// Each listener.
+    /// State of each listener.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[schemars(extend("maxItems" = 16))]
     pub listeners: Vec<ListenerStatus>,
-    /// How many APIs it serves.
+    /// Number of WebSocketApis that the Gateway serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub apis: Option<u32>,
-    /// Its pods.
+    /// State of the Gateway's pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods: Option<PodsStatus>,
-    /// Latest revision of its configuration.
+    /// Latest revision of the Gateway's configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
-    /// Accepted, ResolvedRefs, Programmed, DependenciesReachable.
+    /// Conditions of the types Accepted, ResolvedRefs, Programmed and DependenciesReachable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(extend("maxItems" = 8))]
     pub conditions: Vec<Condition>,
 }
 
-/// An address of a Gateway.
+/// An address at which clients reach a Gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayAddress {
-    /// IPAddress or Hostname.
+    /// Type of the address: IPAddress or Hostname.
     #[serde(rename = "type")]
     pub type_: AddressType,
-    /// The address.
+    /// The IP address or host name.
     pub value: String,
 }
 
-/// Kind of address.
+/// Type of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum AddressType {
     /// An IP address.
@@ -57,34 +57,34 @@ pub enum AddressType {
     Hostname,
 }
 
-/// One listener.
+/// State of a listener.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListenerStatus {
-    /// Its name.
+    /// Name of the listener.
     pub name: String,
-    /// How many APIs it serves.
+    /// Number of WebSocketApis that the listener serves.
     pub attached_apis: u32,
-    /// Accepted, ResolvedRefs.
+    /// Conditions of the types Accepted and ResolvedRefs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(extend("maxItems" = 8))]
     pub conditions: Vec<Condition>,
 }
 
-/// The pods of a Gateway.
+/// State of a Gateway's pods.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PodsStatus {
-    /// `applied/total`, for the column.
+    /// Pods that serve the latest revision, of all live pods, for example `2/3`.
     pub summary: String,
-    /// Pods that are ready.
+    /// Number of pods that are ready.
     pub ready: u32,
-    /// Pods that serve the latest revision.
+    /// Number of pods that serve the latest revision.
     pub applied: u32,
-    /// All live pods.
+    /// Number of live pods.
     pub total: u32,
-    /// Names of pods that serve an older one (the first ten).
+    /// Names of pods that serve an older revision, at most ten.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 10))]
     pub lagging: Vec<String>,

@@ -4,10 +4,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{BasicCredentials, ClientCredentials, JwtAlgorithm, RequestTls};
+use crate::expression::HasExpressions;
 use crate::hash::sha256;
 use crate::{Duration, Expression, ExpressionKind, SecretKeyRef};
 
-/// Gives the backend credentials of the gateway. The client's `Authorization` does not get there.
+/// Sends credentials of the gateway to the backend. The client's `Authorization` does not reach it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [
@@ -17,34 +18,36 @@ use crate::{Duration, Expression, ExpressionKind, SecretKeyRef};
     },
     {
         "rule": "!has(self.tls) || has(self.oauth2ClientCredentials)",
-        "message": "tls is that of tokenUrl: it needs oauth2ClientCredentials",
+        "message": "tls is for tokenUrl, and needs oauth2ClientCredentials",
     },
 ]))]
 pub struct BackendAuth {
-    /// Header that carries the credentials. Default: Authorization.
+    /// Name of the header that carries the credentials. Default: Authorization.
     #[serde(default = "authorization")]
     #[schemars(
         length(min = 1, max = 256),
         regex(pattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
     )]
     pub header: String,
-    /// User and password.
+    /// User name and password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basic: Option<BasicCredentials>,
-    /// A token by client credentials.
+    /// Token that an OAuth 2.0 server issues for client credentials (RFC 6749 §4.4), sent as
+    /// `Authorization: Bearer`. Each pod keeps it, renews it before it expires, and drops it after
+    /// a 401.
     #[serde(
         default,
         rename = "oauth2ClientCredentials",
         skip_serializing_if = "Option::is_none"
     )]
     pub oauth2_client_credentials: Option<ClientCredentials>,
-    /// A token of the gateway pods' own service account.
+    /// Token of the service account of the gateway's pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account_token: Option<ServiceAccountToken>,
-    /// A token that the gateway signs for each handshake.
+    /// Token that the gateway signs for each handshake.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_jwt: Option<SignedJwt>,
-    /// TLS towards an `https://` tokenUrl.
+    /// TLS to an `https://` tokenUrl of oauth2ClientCredentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<RequestTls>,
 }
@@ -53,13 +56,13 @@ pub struct BackendAuth {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceAccountToken {
-    /// Whom the token is for; one of the Gateway's deployment.tokenAudiences.
+    /// Audience of the token, which must be one of the Gateway's deployment.tokenAudiences.
     #[schemars(length(min = 1, max = 256))]
     pub audience: String,
 }
 
-/// Name of the file that has the token for an audience, in the directory of such tokens: the
-/// SHA-256 of the audience, since an audience may be a URL.
+/// Name of the file with the token for an audience, in the directory of such tokens: the SHA-256 of
+/// the audience, which may be a URL.
 pub fn token_file_name(audience: &str) -> String {
     sha256(audience)
 }
@@ -68,24 +71,24 @@ pub fn token_file_name(audience: &str) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SignedJwt {
-    /// Its claims besides iat and exp.
+    /// Claims of the token besides iat and exp, at most 32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 32))]
     pub claims: Vec<SignedClaim>,
-    /// The key: for HS algorithms the secret itself, with at least the bytes of the hash (RFC 7518
-    /// §3.2: 32, 48 or 64), otherwise a private key in PEM form.
+    /// Key that signs the token: for HS algorithms an HMAC secret, with at least as many bytes as
+    /// the hash (RFC 7518 §3.2: 32, 48 or 64), otherwise a private key in PEM.
     pub secret_ref: SecretKeyRef,
-    /// Sign with an HMAC secret that is shorter than the algorithm's hash. Whoever has one token
+    /// Whether the HMAC secret may be shorter than the algorithm's hash. Anyone who has one token
     /// can guess such a secret. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_short_secret: bool,
-    /// How it is signed.
+    /// Algorithm that signs the token.
     pub algorithm: JwtAlgorithm,
-    /// Name of the key in the token's header (kid).
+    /// Id of the key in the token's header (kid). Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub key_id: Option<String>,
-    /// How long it is valid, 1s to 24h. Default: 5m.
+    /// How long the token is valid, 1s to 24h. Default: 5m.
     #[serde(default = "five_minutes")]
     #[schemars(extend("x-kubernetes-validations" = [{
         "rule": "duration(self) >= duration('1s') && duration(self) <= duration('24h')",
@@ -94,20 +97,21 @@ pub struct SignedJwt {
     pub ttl: Duration,
 }
 
-/// A claim of a token that is signed.
+/// A claim of a token that the gateway signs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SignedClaim {
-    /// Its name. iat and exp are the gateway's own.
+    /// Name of the claim. The gateway sets iat and exp itself.
     #[schemars(length(min = 1, max = 256))]
     pub name: String,
-    /// Its value. Template; one that is a single `${…}` keeps the type of what stands in it.
+    /// Value of the claim, as a template. A template that is a single `${…}` keeps the type of its
+    /// value.
     #[schemars(length(max = 4096))]
     pub value: String,
 }
 
 impl SignedJwt {
-    /// A claim that is there twice, or that is the gateway's own.
+    /// Name of a claim that occurs twice or that the gateway sets itself.
     pub fn clash(&self) -> Option<&str> {
         let mut seen = vec!["iat", "exp"];
         for claim in &self.claims {
@@ -120,8 +124,8 @@ impl SignedJwt {
     }
 }
 
-impl BackendAuth {
-    pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
+impl HasExpressions for BackendAuth {
+    fn expressions(&self) -> Vec<Expression<'_>> {
         let template = ExpressionKind::Template;
         let mut found = Vec::new();
         if let Some(basic) = &self.basic {

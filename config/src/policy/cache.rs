@@ -3,16 +3,17 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::expression::HasExpressions;
 use crate::{Duration, Expression, ExpressionKind};
 
-/// Reads what cacheStore kept. Kept per gateway pod, and apart for each namespace.
+/// Reads a value that cacheStore kept. Values are kept per gateway pod and per namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CacheLookup {
-    /// CEL: under which key.
+    /// CEL expression for the key of the value.
     #[schemars(length(min = 1, max = 4096))]
     pub key: String,
-    /// Name of the variable that gets the value; null when there is none.
+    /// Name of the variable that gets the value, or null if there is none.
     #[serde(rename = "as")]
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z_][A-Za-z0-9_]*$"))]
     pub variable: String,
@@ -22,13 +23,13 @@ pub struct CacheLookup {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CacheStore {
-    /// CEL: under which key.
+    /// CEL expression for the key of the value.
     #[schemars(length(min = 1, max = 4096))]
     pub key: String,
-    /// CEL: the value, of any type.
+    /// CEL expression for the value, which may have any type.
     #[schemars(length(min = 1, max = 4096))]
     pub value: String,
-    /// How long, 1s to 24h.
+    /// How long the value is kept, 1s to 24h.
     #[serde(rename = "for")]
     #[schemars(extend("x-kubernetes-validations" = [{
         "rule": "duration(self) >= duration('1s') && duration(self) <= duration('24h')",
@@ -37,11 +38,11 @@ pub struct CacheStore {
     pub ttl: Duration,
 }
 
-/// Forgets what cacheStore kept.
+/// Removes a value that cacheStore kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CacheRemove {
-    /// CEL: under which key.
+    /// CEL expression for the key of the value.
     #[schemars(length(min = 1, max = 4096))]
     pub key: String,
 }
@@ -50,14 +51,14 @@ fn value<'a>(field: &str, text: &'a str) -> Expression<'a> {
     Expression::new(field, ExpressionKind::Value, text)
 }
 
-impl CacheLookup {
-    pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
+impl HasExpressions for CacheLookup {
+    fn expressions(&self) -> Vec<Expression<'_>> {
         vec![value("cacheLookup.key", &self.key)]
     }
 }
 
-impl CacheStore {
-    pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
+impl HasExpressions for CacheStore {
+    fn expressions(&self) -> Vec<Expression<'_>> {
         vec![
             value("cacheStore.key", &self.key),
             value("cacheStore.value", &self.value),
@@ -65,8 +66,8 @@ impl CacheStore {
     }
 }
 
-impl CacheRemove {
-    pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
+impl HasExpressions for CacheRemove {
+    fn expressions(&self) -> Vec<Expression<'_>> {
         vec![value("cacheRemove.key", &self.key)]
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::HeaderValue;
 use crate::backend::{HostName, TrustAnchorRef};
+use crate::expression::HasExpressions;
 use crate::{Duration, Expression, ExpressionKind, SecretKeyRef};
 
 /// Method of a request.
@@ -24,7 +25,7 @@ pub enum HttpMethod {
 }
 
 impl HttpMethod {
-    /// As it stands in a request.
+    /// The method as it stands in a request, for example `GET`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -38,63 +39,65 @@ impl HttpMethod {
     }
 }
 
-/// TLS towards an `https://` URL. Chain and host name are verified unless switched off.
+/// TLS to an `https://` URL. The certificate's chain and host name are verified unless
+/// insecureSkipVerify is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RequestTls {
-    /// Authorities to trust instead of the system's.
+    /// Certificate authorities to trust instead of the system's, at most 8.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 8))]
     pub ca_refs: Vec<TrustAnchorRef>,
-    /// Name expected in the certificate. Default: host of the URL.
+    /// Name that the certificate must have. Default: host of the URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub server_name: Option<HostName>,
-    /// Accepts any certificate. For tests only: whoever is on the path can read and change all.
+    /// Whether any certificate is accepted. For tests only: anyone on the network path can then
+    /// read and change everything. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub insecure_skip_verify: bool,
 }
 
-/// User and password, sent as `Authorization: Basic` (RFC 7617).
+/// User name and password, sent as `Authorization: Basic` (RFC 7617).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BasicCredentials {
-    /// Name of the user, without a colon. Template.
+    /// Name of the user, without a colon, as a template.
     #[schemars(length(min = 1, max = 1024))]
     pub username: String,
-    /// Password, for example `${values.password}` with a secret named value. Template.
+    /// Password, as a template, for example `${values.password}` with a value from a Secret.
     #[schemars(length(max = 4096))]
     pub password: String,
 }
 
-/// A client certificate to present (mTLS).
+/// Client certificate to present (mTLS).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CertificateName {
-    /// Name of a kubernetes.io/tls Secret.
+    /// Name of a kubernetes.io/tls Secret with the certificate and its key.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 }
 
-/// A token from an OAuth 2.0 server by client credentials (RFC 6749 §4.4), sent as
+/// A token that an OAuth 2.0 server issues for client credentials (RFC 6749 §4.4), sent as
 /// `Authorization: Bearer`.
 ///
-/// Tokens are kept per gateway pod, renewed before they end, and dropped on a 401.
+/// Tokens are kept per gateway pod, renewed before they expire, and dropped after a 401.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClientCredentials {
-    /// Token endpoint.
+    /// `http://` or `https://` URL of the token endpoint.
     #[schemars(
         length(min = 8, max = 2048),
         regex(pattern = r"^https?://[^/?#\s]+[^#\s]*$")
     )]
     pub token_url: String,
-    /// The client.
+    /// Id of the client.
     #[schemars(length(min = 1, max = 1024))]
     pub client_id: String,
-    /// Its secret.
+    /// Secret of the client.
     pub secret_ref: SecretKeyRef,
-    /// Scopes to ask for.
+    /// Scopes to ask for. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         extend("maxItems" = 16),
@@ -103,7 +106,7 @@ pub struct ClientCredentials {
     pub scopes: Vec<String>,
 }
 
-/// How a request proves who sends it.
+/// Credentials of a request: exactly one of basic, clientCertificate, oauth2.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
@@ -111,13 +114,15 @@ pub struct ClientCredentials {
     "message": "exactly one of basic, clientCertificate, oauth2 must be set",
 }]))]
 pub struct RequestAuth {
-    /// User and password.
+    /// User name and password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basic: Option<BasicCredentials>,
-    /// A client certificate.
+    /// Client certificate to present (mTLS).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_certificate: Option<CertificateName>,
-    /// A token by client credentials.
+    /// Token that an OAuth 2.0 server issues for client credentials (RFC 6749 §4.4), sent as
+    /// `Authorization: Bearer`. Each pod keeps it, renews it before it expires, and drops it after
+    /// a 401.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth2: Option<ClientCredentials>,
 }
@@ -126,17 +131,19 @@ pub struct RequestAuth {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Retry {
-    /// How often at most, besides the first time.
+    /// How often the request is repeated at most, after the first try.
     #[schemars(range(min = 1, max = 50))]
     pub count: u32,
     /// Wait before the first repetition. Default: 1s.
     #[serde(default = "one_second")]
     pub interval: Duration,
-    /// When set, each wait is twice the one before, up to this one. Default: all are the same.
+    /// Longest wait. If set, each wait is twice as long as the one before, up to this. Default: all
+    /// waits are equal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_interval: Option<Duration>,
-    /// CEL (bool), asked after each try; sees the answer as `vars.NAME`, null without one. Default:
-    /// no answer, or status 408, 429, 502, 503 or 504.
+    /// CEL condition, evaluated after each try, under which the request is repeated. It reads the
+    /// answer as `vars.NAME`, which is null without an answer. Default: no answer, or status 408,
+    /// 429, 502, 503 or 504.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub when: Option<String>,
@@ -146,10 +153,10 @@ pub struct Retry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AnswerCache {
-    /// CEL: handshakes with the same key share an answer, of this step of this object.
+    /// CEL expression for the key: handshakes with the same key share the answer of this step.
     #[schemars(length(min = 1, max = 4096))]
     pub key: String,
-    /// How long, 1s to 24h.
+    /// How long an answer is kept, 1s to 24h.
     #[serde(rename = "for")]
     #[schemars(extend("x-kubernetes-validations" = [{
         "rule": "duration(self) >= duration('1s') && duration(self) <= duration('24h')",
@@ -158,7 +165,7 @@ pub struct AnswerCache {
     pub ttl: Duration,
 }
 
-/// Sends an HTTP request and keeps the answer as `vars.NAME`: status, headers, text, json.
+/// Sends an HTTP request and keeps the answer as `vars.NAME`, with status, headers, text and json.
 ///
 /// Redirects are not followed: they are answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -168,40 +175,42 @@ pub struct SendRequest {
     #[serde(rename = "as")]
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z_][A-Za-z0-9_]*$"))]
     pub variable: String,
-    /// GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS. Default: GET.
+    /// Method of the request: GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS. Default: GET.
     #[serde(default)]
     pub method: HttpMethod,
-    /// `http://` or `https://` URL. Template.
+    /// `http://` or `https://` URL, as a template.
     #[schemars(length(min = 1, max = 4096))]
     pub url: String,
     /// Headers of the request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 32))]
     pub headers: Vec<HeaderValue>,
-    /// Its body. Template.
+    /// Body of the request, as a template. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16384))]
     pub body: Option<String>,
-    /// From the connect to the end of the answer, for each try, up to 5m. Default: 10s.
+    /// How long each try may take, from the connection to the end of the answer, up to 5m. Default:
+    /// 10s.
     #[serde(default = "ten_seconds")]
     #[schemars(extend("x-kubernetes-validations" = [{
         "rule": "duration(self) > duration('0s') && duration(self) <= duration('5m')",
         "message": "timeout must be above 0s and at most 5m",
     }]))]
     pub timeout: Duration,
-    /// A request without an answer leaves null and the handshake goes on. Default: false.
+    /// Whether the handshake goes on without an answer, with the variable null. If false, it is
+    /// refused. Default: false.
     #[serde(default)]
     pub ignore_error: bool,
-    /// Send it again?
+    /// When the request is sent again. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// Keep the answer for later handshakes?
+    /// Keeps the answer for later handshakes. Default: it is not kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<AnswerCache>,
-    /// TLS of an `https://` URL.
+    /// TLS to an `https://` URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<RequestTls>,
-    /// How the request proves who sends it.
+    /// Credentials of the request. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<RequestAuth>,
 }
@@ -209,69 +218,72 @@ pub struct SendRequest {
 /// When a step with several requests goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum WaitFor {
-    /// When all are answered.
+    /// When all requests are answered.
     #[default]
     All,
-    /// When the first one is answered; the others end.
+    /// When the first one is answered; the others are cancelled.
     Any,
 }
 
-/// Sends several requests at a time.
+/// Sends several HTTP requests at the same time and keeps the answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SendRequests {
-    /// The requests, each with a variable of its own.
+    /// Requests to send, 1 to 8, each with a variable of its own.
     #[schemars(extend("minItems" = 1, "maxItems" = 8))]
     pub requests: Vec<SendRequest>,
-    /// All or Any. Default: All.
+    /// Whether the step waits for All answers or for the first (Any), which cancels the other
+    /// requests. Default: All.
     #[serde(default)]
     pub wait_for: WaitFor,
 }
 
-/// Sends an HTTP request and goes on at once, whatever comes of it.
+/// Sends an HTTP request and goes on at once. The answer is ignored, and so is a failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Notify {
-    /// GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS. Default: POST.
+    /// Method of the request: GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS. Default: POST.
     #[serde(default = "post")]
     pub method: HttpMethod,
-    /// `http://` or `https://` URL. Template.
+    /// `http://` or `https://` URL, as a template.
     #[schemars(length(min = 1, max = 4096))]
     pub url: String,
     /// Headers of the request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 32))]
     pub headers: Vec<HeaderValue>,
-    /// Its body. Template.
+    /// Body of the request, as a template. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16384))]
     pub body: Option<String>,
-    /// From the connect to the end of the answer, up to 5m. Default: 10s.
+    /// How long the request may take, from the connection to the end of the answer, up to 5m.
+    /// Default: 10s.
     #[serde(default = "ten_seconds")]
     #[schemars(extend("x-kubernetes-validations" = [{
         "rule": "duration(self) > duration('0s') && duration(self) <= duration('5m')",
         "message": "timeout must be above 0s and at most 5m",
     }]))]
     pub timeout: Duration,
-    /// TLS of an `https://` URL.
+    /// TLS to an `https://` URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<RequestTls>,
-    /// How the request proves who sends it.
+    /// Credentials of the request. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<RequestAuth>,
 }
 
-/// Asks a server whether the client may pass: 2xx lets it, any other status refuses.
+/// Asks a server whether to admit the client: with a status from 200 to 299 it is admitted, with
+/// any other it is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExternalAuth {
-    /// `http://` or `https://` URL. Template.
+    /// `http://` or `https://` URL of the server, as a template.
     #[schemars(length(min = 1, max = 4096))]
     pub url: String,
-    /// GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS. Default: GET.
+    /// Method of the request: GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS. Default: GET.
     #[serde(default)]
     pub method: HttpMethod,
-    /// Headers of the client that the server gets. Default: Authorization.
+    /// Headers of the client's request that the server gets. Default: Authorization.
     #[serde(default = "authorization")]
     #[schemars(
         extend("maxItems" = 16),
@@ -281,22 +293,24 @@ pub struct ExternalAuth {
         )
     )]
     pub send_headers: Vec<String>,
-    /// From the connect to the end of the answer, up to 5m. Default: 10s.
+    /// How long the request may take, from the connection to the end of the answer, up to 5m.
+    /// Default: 10s.
     #[serde(default = "ten_seconds")]
     #[schemars(extend("x-kubernetes-validations" = [{
         "rule": "duration(self) > duration('0s') && duration(self) <= duration('5m')",
         "message": "timeout must be above 0s and at most 5m",
     }]))]
     pub timeout: Duration,
-    /// Keeps verdicts (2xx, 401, 403) for clients with the same URL and headers, 1s to 24h.
-    /// Default: not at all.
+    /// How long an answer with status 2xx, 401 or 403 is kept for clients with the same URL and
+    /// headers, 1s to 24h. Default: it is not kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-validations" = [{
         "rule": "duration(self) >= duration('1s') && duration(self) <= duration('24h')",
         "message": "cacheFor must be between 1s and 24h",
     }]))]
     pub cache_for: Option<Duration>,
-    /// Headers of the answer that the backend gets instead of the client's.
+    /// Headers of the answer that replace the client's in the request that the backend gets.
+    /// Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         extend("maxItems" = 16),
@@ -306,12 +320,12 @@ pub struct ExternalAuth {
         )
     )]
     pub copy_headers: Vec<String>,
-    /// TLS of an `https://` URL.
+    /// TLS to an `https://` URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<RequestTls>,
 }
 
-/// What all policies that send requests say of one.
+/// What every policy that sends a request says about it.
 #[derive(Clone, Copy, Debug)]
 #[expect(missing_docs, reason = "the fields are those of the policies")]
 pub struct Outgoing<'a> {
@@ -325,7 +339,7 @@ pub struct Outgoing<'a> {
 }
 
 impl SendRequest {
-    /// The request itself.
+    /// The request itself, without variable, retry and cache.
     pub fn outgoing(&self) -> Outgoing<'_> {
         Outgoing {
             method: self.method,
@@ -351,14 +365,16 @@ impl SendRequest {
         }
         found
     }
+}
 
-    pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
+impl HasExpressions for SendRequest {
+    fn expressions(&self) -> Vec<Expression<'_>> {
         self.expressions_at("sendRequest")
     }
 }
 
-impl SendRequests {
-    pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
+impl HasExpressions for SendRequests {
+    fn expressions(&self) -> Vec<Expression<'_>> {
         let requests = self.requests.iter().enumerate();
         requests
             .flat_map(|(i, request)| request.expressions_at(&format!("sendRequests.requests[{i}]")))
@@ -367,7 +383,7 @@ impl SendRequests {
 }
 
 impl ExternalAuth {
-    /// The request itself.
+    /// The request itself, without the client's headers.
     pub fn outgoing(&self) -> Outgoing<'_> {
         Outgoing {
             method: self.method,
@@ -379,8 +395,10 @@ impl ExternalAuth {
             auth: None,
         }
     }
+}
 
-    pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
+impl HasExpressions for ExternalAuth {
+    fn expressions(&self) -> Vec<Expression<'_>> {
         self.outgoing().expressions("externalAuth")
     }
 }
@@ -398,8 +416,10 @@ impl Notify {
             auth: self.auth.as_ref(),
         }
     }
+}
 
-    pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
+impl HasExpressions for Notify {
+    fn expressions(&self) -> Vec<Expression<'_>> {
         self.outgoing().expressions("notify")
     }
 }

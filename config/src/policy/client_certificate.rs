@@ -3,75 +3,80 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Requires a client certificate, optionally one of several.
+use crate::expression::HasExpressions;
+
+/// Requires a client certificate, optionally one of several. Others get 403.
 ///
-/// The listener must ask for certificates: `tls.clientCertificates` of the Gateway.
+/// The listener must ask for certificates, see `tls.clientCertificates` of the Gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ValidateClientCertificate {
-    /// Who may pass: one of them suffices. None: everybody with a valid certificate.
+    /// Certificates that are admitted; one of these must match. Default: any valid certificate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 64))]
     pub identities: Vec<CertificateIdentity>,
-    /// Must the certificate be valid already? Default: true.
+    /// Whether the certificate must be valid already. Default: true.
     #[serde(default = "yes")]
     pub not_before: bool,
-    /// Must it be valid still? Default: true.
+    /// Whether the certificate must not have expired. Default: true.
     #[serde(default = "yes")]
     pub not_after: bool,
-    /// Must the authorities of the listener's clientCaRef vouch for it? Default: true.
+    /// Whether the certificate must come from an authority of the listener's clientCaRef. Default:
+    /// true.
     #[serde(default = "yes")]
     pub trust: bool,
 }
 
-/// A certificate that may pass: everything given here must be so.
+/// A certificate that is admitted: it must have every property that is set here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
     "rule": "has(self.thumbprint) || has(self.serialNumber) || has(self.commonName) || has(self.subject) || has(self.dnsName) || has(self.issuerSubject) || has(self.issuerThumbprint)",
-    "message": "an identity names at least one property of the certificate",
+    "message": "an identity must name at least one property of the certificate",
 }]))]
 pub struct CertificateIdentity {
-    /// SHA-1 (40 digits) or SHA-256 (64 digits) of the certificate, hexadecimal.
+    /// Hexadecimal SHA-1 (40 digits) or SHA-256 (64 digits) of the certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128), regex(pattern = "^[0-9A-Fa-f: ]+$"))]
     pub thumbprint: Option<String>,
-    /// Its serial number, hexadecimal.
+    /// Serial number of the certificate, hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128), regex(pattern = "^[0-9A-Fa-f: ]+$"))]
     pub serial_number: Option<String>,
-    /// The most specific common name of its subject.
+    /// Most specific common name of the certificate's subject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub common_name: Option<String>,
-    /// Its whole subject, as in RFC 4514: the most specific part first.
+    /// Whole subject of the certificate, as in RFC 4514: the most specific part first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub subject: Option<String>,
-    /// One of the DNS names that it is for.
+    /// One of the DNS names of the certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub dns_name: Option<String>,
-    /// Subject of who issued it.
+    /// Whole subject of the certificate's issuer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub issuer_subject: Option<String>,
-    /// SHA-1 or SHA-256 of the certificate of who issued it. The client must send that certificate,
-    /// or clientCaRef hold it.
+    /// Hexadecimal SHA-1 or SHA-256 of the issuer's certificate, which the client must send or
+    /// clientCaRef must hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128), regex(pattern = "^[0-9A-Fa-f: ]+$"))]
     pub issuer_thumbprint: Option<String>,
 }
 
+impl HasExpressions for ValidateClientCertificate {}
+
 impl CertificateIdentity {
-    /// Does it name nothing at all? It would fit every certificate.
+    /// Whether it sets no property, and so would match every certificate.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Hexadecimal digits as people write them, with colons and spaces or without, in lower case;
-/// `None` when there is something else in between, or nothing.
+/// Hexadecimal digits in lower case, from a text with or without colons and spaces. `None` if there
+/// are no digits, or anything else.
 pub fn hex_digits(text: &str) -> Option<String> {
     let digits = text.chars().filter(|c| !matches!(c, ':' | ' '));
     let digits: String = digits.map(|c| c.to_ascii_lowercase()).collect();
@@ -79,7 +84,7 @@ pub fn hex_digits(text: &str) -> Option<String> {
     all.then_some(digits)
 }
 
-/// The digits of a thumbprint: those of a SHA-1 or of a SHA-256.
+/// Digits of a thumbprint, as with [`hex_digits`]: 40 for SHA-1 or 64 for SHA-256.
 pub fn thumbprint_digits(text: &str) -> Option<String> {
     hex_digits(text).filter(|digits| matches!(digits.len(), 40 | 64))
 }

@@ -3,9 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::expression::HasExpressions;
 use crate::{Expression, ExpressionKind};
 
-/// How important a line is.
+/// Severity of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Severity {
@@ -16,14 +17,14 @@ pub enum Severity {
     Error,
 }
 
-/// A field of a line.
+/// A field of a log line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LogField {
     /// Name of the field.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z_][A-Za-z0-9_]*$"))]
     pub name: String,
-    /// Its value. Template.
+    /// Value of the field, as a template.
     #[schemars(length(max = 1024))]
     pub value: String,
 }
@@ -32,42 +33,42 @@ pub struct LogField {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Log {
-    /// The line's text. Template.
+    /// Text of the line, as a template.
     #[schemars(length(min = 1, max = 1024))]
     pub message: String,
-    /// How important it is. Default: Info.
+    /// Severity of the line: Debug, Info, Warn or Error. Default: Info.
     #[serde(default)]
     pub severity: Severity,
-    /// Further fields of the line.
+    /// Further fields of the line, at most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 16))]
     pub fields: Vec<LogField>,
 }
 
-impl Log {
-    pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
+impl HasExpressions for Log {
+    fn expressions(&self) -> Vec<Expression<'_>> {
         told("log", &self.message, &self.fields)
     }
 }
 
-/// Tells whoever follows a handshake: the trace of it, and the gateway's log at level debug.
+/// Adds an entry to the trace of the handshake, and writes it to the gateway's log at level debug.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Trace {
-    /// What to tell. Template.
+    /// Text of the entry, as a template.
     #[schemars(length(min = 1, max = 1024))]
     pub message: String,
-    /// How important it is. Default: Debug.
+    /// Severity of the entry: Debug, Info, Warn or Error. Default: Debug.
     #[serde(default = "debug")]
     pub severity: Severity,
-    /// Further fields.
+    /// Further fields of the entry, at most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 16))]
     pub fields: Vec<LogField>,
 }
 
-impl Trace {
-    pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
+impl HasExpressions for Trace {
+    fn expressions(&self) -> Vec<Expression<'_>> {
         told("trace", &self.message, &self.fields)
     }
 }

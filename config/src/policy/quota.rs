@@ -3,12 +3,15 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::expression::HasExpressions;
 use crate::{Duration, Expression, Timestamp};
 
-/// At most so many handshakes, or relayed bytes, per `period` for each subscription; then 403.
+/// Limits handshakes and relayed bytes per `period` for each subscription. Further handshakes get
+/// 403.
 ///
-/// In a Product it counts all its APIs together, in a WebSocketApi that API alone. A handshake
-/// without a subscription is not limited. Counted per pod, or together: see the Gateway's counters.
+/// In a Product all its APIs are counted together, in a WebSocketApi that API alone. Handshakes
+/// without a subscription are not limited. Counted per pod, or for all pods together with the
+/// Gateway's counters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [
@@ -22,33 +25,37 @@ use crate::{Duration, Expression, Timestamp};
     },
 ]))]
 pub struct Quota {
-    /// Handshakes allowed per period. Default: any number.
+    /// Handshakes per period. Default: not limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000000000000_u64))]
     pub calls: Option<u64>,
-    /// Kilobytes (1024 bytes) that tunnels may relay per period, both directions together.
-    /// Default: any number.
+    /// Kilobytes (1024 bytes) that tunnels may relay per period, in both directions together.
+    /// Default: not limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000000000000_u64))]
     pub bandwidth_kb: Option<u64>,
-    /// Length of a period, 1s to 87600h (10 years); 0: there is only one, which never ends.
+    /// Length of a period, 1s to 87600h (10 years), or 0 for a single period that never ends.
     #[schemars(extend("x-kubernetes-validations" = [{
         "rule": "duration(self) == duration('0s') || (duration(self) >= duration('1s') && duration(self) <= duration('87600h'))",
         "message": "period must be 0, or between 1s and 87600h",
     }]))]
     pub period: Duration,
-    /// When a period began, in UTC; all others follow from it. Default: 0001-01-01T00:00:00Z.
+    /// Start of one of the periods, in UTC, from which all others follow. Default:
+    /// 0001-01-01T00:00:00Z.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_period_start: Option<Timestamp>,
-    /// Close the live tunnels (1008) when bandwidthKb is used up. Default: false, only new
-    /// handshakes are refused.
+    /// Whether live tunnels are closed (1008) when bandwidthKb is used up. If false, only new
+    /// handshakes are refused. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub close_on_exceed: bool,
 }
 
-/// At most so many handshakes, or relayed bytes, per `period` for each value of `key`; then 403.
+/// Limits handshakes and relayed bytes per `period` for each value of `key`. Further handshakes get
+/// 403.
 ///
-/// One count per key value, period and firstPeriodStart for all Products and APIs of a namespace, and one for the Gateway's own policies. Counted per pod, or together: see the Gateway's counters.
+/// All Products and APIs of a namespace share a count per key value, period and firstPeriodStart;
+/// the Gateway's own policies have another. Counted per pod, or for all pods together with the
+/// Gateway's counters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [
@@ -62,46 +69,48 @@ pub struct Quota {
     },
 ]))]
 pub struct QuotaByKey {
-    /// CEL: what is counted, for example `jwt.claims.sub`.
+    /// CEL expression for the key, for example `jwt.claims.sub`.
     #[schemars(length(min = 1, max = 4096))]
     pub key: String,
-    /// Handshakes allowed per period. Default: any number.
+    /// Handshakes per period. Default: not limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000000000000_u64))]
     pub calls: Option<u64>,
-    /// Kilobytes (1024 bytes) that tunnels may relay per period, both directions together.
-    /// Default: any number.
+    /// Kilobytes (1024 bytes) that tunnels may relay per period, in both directions together.
+    /// Default: not limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000000000000_u64))]
     pub bandwidth_kb: Option<u64>,
-    /// Length of a period, 1s to 87600h (10 years); 0: there is only one, which never ends.
+    /// Length of a period, 1s to 87600h (10 years), or 0 for a single period that never ends.
     #[schemars(extend("x-kubernetes-validations" = [{
         "rule": "duration(self) == duration('0s') || (duration(self) >= duration('1s') && duration(self) <= duration('87600h'))",
         "message": "period must be 0, or between 1s and 87600h",
     }]))]
     pub period: Duration,
-    /// When a period began, in UTC; all others follow from it. Default: 0001-01-01T00:00:00Z.
+    /// Start of one of the periods, in UTC, from which all others follow. Default:
+    /// 0001-01-01T00:00:00Z.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_period_start: Option<Timestamp>,
-    /// CEL (bool): does this handshake count as a call? Default: yes. When it reads `response`,
-    /// it is evaluated after the answer, and the handshake takes a place of the limit until then.
-    /// Bytes always
-    /// count.
+    /// CEL condition under which a handshake counts as a call; bytes always count. If it reads
+    /// `response`, it is evaluated after the backend's answer, and until then the handshake counts.
+    /// Default: it always counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub increment_when: Option<String>,
-    /// CEL (int): as how many calls it counts. Default: 1.
+    /// CEL expression (int) for the number of calls that a handshake counts as. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub increment_by: Option<String>,
-    /// Close the live tunnels (1008) when bandwidthKb is used up. Default: false, only new
-    /// handshakes are refused.
+    /// Whether live tunnels are closed (1008) when bandwidthKb is used up. If false, only new
+    /// handshakes are refused. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub close_on_exceed: bool,
 }
 
-impl QuotaByKey {
-    pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
+impl HasExpressions for Quota {}
+
+impl HasExpressions for QuotaByKey {
+    fn expressions(&self) -> Vec<Expression<'_>> {
         let counts = (self.increment_when.as_ref(), self.increment_by.as_ref());
         Expression::of_counter("quotaByKey", &self.key, counts)
     }

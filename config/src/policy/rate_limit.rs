@@ -3,16 +3,18 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::expression::HasExpressions;
 use crate::{Duration, Expression};
 
-/// At most `calls` handshakes per `period` (a sliding window) for each subscription; then 429.
+/// Limits handshakes per `period` (a sliding window) for each subscription. Further ones get 429.
 ///
-/// In a Product it counts all its APIs together, in a WebSocketApi that API alone. A handshake
-/// without a subscription is not limited. Counted per pod, or together: see the Gateway's counters.
+/// In a Product all its APIs are counted together, in a WebSocketApi that API alone. Handshakes
+/// without a subscription are not limited. Counted per pod, or for all pods together with the
+/// Gateway's counters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RateLimit {
-    /// Handshakes allowed per period.
+    /// Handshakes per period.
     #[schemars(range(min = 1, max = 1000000))]
     pub calls: u32,
     /// Length of the sliding window, 1s to 300s.
@@ -21,30 +23,32 @@ pub struct RateLimit {
         "message": "period must be between 1s and 300s",
     }]))]
     pub period: Duration,
-    /// Header of the 429 that says after how many seconds to try again. Default: Retry-After.
+    /// Name of the header of the 429 that says after how many seconds to try again. Default:
+    /// Retry-After.
     #[serde(default = "retry_after")]
     #[schemars(
         length(min = 1, max = 256),
         regex(pattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
     )]
     pub retry_after_header: String,
-    /// Variable (`vars.NAME`) that gets the seconds to wait when the limit is exceeded. Default:
-    /// none.
+    /// Name of a variable (`vars.NAME`) that gets these seconds when the limit is exceeded.
+    /// Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z_][A-Za-z0-9_]*$"))]
     pub retry_after_variable: Option<String>,
-    /// Header of the client's answer (101 or refusal) with the calls that remain. Default: none.
+    /// Name of a header of the client's answer (101 or refusal) with the number of calls that
+    /// remain. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 256),
         regex(pattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
     )]
     pub remaining_header: Option<String>,
-    /// Variable (`vars.NAME`) that gets the calls that remain. Default: none.
+    /// Name of a variable (`vars.NAME`) that gets the number of calls that remain. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z_][A-Za-z0-9_]*$"))]
     pub remaining_variable: Option<String>,
-    /// Header of the client's answer with the calls allowed per period. Default: none.
+    /// Name of a header of the client's answer with the number of calls per period. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 256),
@@ -53,16 +57,17 @@ pub struct RateLimit {
     pub total_header: Option<String>,
 }
 
-/// At most `calls` handshakes per `period` (a sliding window) for each value of `key`; then 429.
+/// Limits handshakes per `period` (a sliding window) for each value of `key`. Further ones get 429.
 ///
-/// One counter per key value for all Products and APIs of a namespace, and one for the Gateway's own policies. Counted per pod, or together: see the Gateway's counters.
+/// All Products and APIs of a namespace share a counter per key value; the Gateway's own policies
+/// have another. Counted per pod, or for all pods together with the Gateway's counters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RateLimitByKey {
-    /// CEL: what is counted, for example `client.ip` or `jwt.claims.sub`.
+    /// CEL expression for the key, for example `client.ip` or `jwt.claims.sub`.
     #[schemars(length(min = 1, max = 4096))]
     pub key: String,
-    /// Handshakes allowed per period.
+    /// Handshakes per period.
     #[schemars(range(min = 1, max = 1000000))]
     pub calls: u32,
     /// Length of the sliding window, 1s to 300s.
@@ -71,39 +76,41 @@ pub struct RateLimitByKey {
         "message": "period must be between 1s and 300s",
     }]))]
     pub period: Duration,
-    /// CEL (bool): does this handshake count? Default: yes. When it reads `response`, it is
-    /// evaluated after the answer, and the handshake takes a place of the limit until then.
+    /// CEL condition under which a handshake counts. If it reads `response`, it is evaluated after
+    /// the backend's answer, and until then the handshake counts. Default: it always counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub increment_when: Option<String>,
-    /// CEL (int): how much it counts. Default: 1.
+    /// CEL expression (int) for how much a handshake counts. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub increment_by: Option<String>,
-    /// Header of the 429 that says after how many seconds to try again. Default: Retry-After.
+    /// Name of the header of the 429 that says after how many seconds to try again. Default:
+    /// Retry-After.
     #[serde(default = "retry_after")]
     #[schemars(
         length(min = 1, max = 256),
         regex(pattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
     )]
     pub retry_after_header: String,
-    /// Variable (`vars.NAME`) that gets the seconds to wait when the limit is exceeded. Default:
-    /// none.
+    /// Name of a variable (`vars.NAME`) that gets these seconds when the limit is exceeded.
+    /// Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z_][A-Za-z0-9_]*$"))]
     pub retry_after_variable: Option<String>,
-    /// Header of the client's answer (101 or refusal) with the calls that remain. Default: none.
+    /// Name of a header of the client's answer (101 or refusal) with the number of calls that
+    /// remain. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 256),
         regex(pattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
     )]
     pub remaining_header: Option<String>,
-    /// Variable (`vars.NAME`) that gets the calls that remain. Default: none.
+    /// Name of a variable (`vars.NAME`) that gets the number of calls that remain. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z_][A-Za-z0-9_]*$"))]
     pub remaining_variable: Option<String>,
-    /// Header of the client's answer with the calls allowed per period. Default: none.
+    /// Name of a header of the client's answer with the number of calls per period. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 256),
@@ -112,8 +119,10 @@ pub struct RateLimitByKey {
     pub total_header: Option<String>,
 }
 
-impl RateLimitByKey {
-    pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
+impl HasExpressions for RateLimit {}
+
+impl HasExpressions for RateLimitByKey {
+    fn expressions(&self) -> Vec<Expression<'_>> {
         let counts = (self.increment_when.as_ref(), self.increment_by.as_ref());
         Expression::of_counter("rateLimitByKey", &self.key, counts)
     }

@@ -3,9 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::expression::HasExpressions;
 use crate::{Expression, ExpressionKind};
 
-/// A header in a list.
+/// A header of a request or an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HeaderValue {
@@ -15,12 +16,12 @@ pub struct HeaderValue {
         regex(pattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
     )]
     pub name: String,
-    /// Its value. Template.
+    /// Value of the header, as a template.
     #[schemars(length(max = 4096))]
     pub value: String,
 }
 
-/// Ends the handshake with this answer.
+/// Ends the handshake with this answer; in onError it replaces the refusal's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
@@ -28,18 +29,19 @@ pub struct HeaderValue {
     "message": "at most one of body, message may be set",
 }]))]
 pub struct ReturnResponse {
-    /// Status, 300 or above.
+    /// Status of the answer, 300 to 599.
     #[schemars(range(min = 300, max = 599))]
     pub status: u16,
-    /// Headers of the answer.
+    /// Headers of the answer, at most 32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 32))]
     pub headers: Vec<HeaderValue>,
-    /// Body as it is. Template.
+    /// Body of the answer, as a template. Default: empty, unless there is a message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16384))]
     pub body: Option<String>,
-    /// Message in the usual JSON body `{"statusCode":…,"message":…}`. Template.
+    /// Message, as a template, for the JSON body `{"statusCode":…,"message":…}`. Not allowed
+    /// together with body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub message: Option<String>,
@@ -49,26 +51,26 @@ pub struct ReturnResponse {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SetStatus {
-    /// Status, 300 or above.
+    /// Status of the refusal, 300 to 599.
     #[schemars(range(min = 300, max = 599))]
     pub status: u16,
-    /// Message in the usual JSON body, also where the backend sent another one. Default: as it
-    /// was. Template.
+    /// Message, as a template, for the JSON body `{"statusCode":…,"message":…}`, which also
+    /// replaces a body that the backend sent. Default: the message stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub message: Option<String>,
 }
 
-impl SetStatus {
-    pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
+impl HasExpressions for SetStatus {
+    fn expressions(&self) -> Vec<Expression<'_>> {
         let text = self.message.iter();
         text.map(|text| Expression::new("setStatus.message", ExpressionKind::Template, text))
             .collect()
     }
 }
 
-impl ReturnResponse {
-    pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
+impl HasExpressions for ReturnResponse {
+    fn expressions(&self) -> Vec<Expression<'_>> {
         let mut found = Vec::new();
         for (i, header) in self.headers.iter().enumerate() {
             let field = format!("returnResponse.headers[{i}].value");

@@ -6,36 +6,37 @@ use serde::{Deserialize, Serialize};
 use super::line_field::{LineField, LineKind};
 use super::line_template::{InvalidLineTemplate, LineTemplate};
 
-/// What a gateway logs of connections.
+/// Log lines about handshakes and tunnels.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [
     {
         "rule": "!has(self.fields) || !has(self.format) || self.format == 'Json'",
-        "message": "fields go with format Json",
+        "message": "fields needs format Json",
     },
     {
         "rule": "!has(self.text) || (has(self.format) && self.format == 'Text')",
-        "message": "text goes with format Text",
+        "message": "text needs format Text",
     },
 ]))]
 pub struct AccessLog {
-    /// Json (an object in each line), Text (as `text` says) or "Off". Default: Json.
+    /// Format of the lines: Json (an object in each line), Text (as `text` says) or "Off" (no
+    /// lines). Default: Json.
     #[serde(default)]
     pub format: LogFormat,
-    /// The fields of Json lines. Default: all.
+    /// Fields of Json lines. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("minItems" = 1, "maxItems" = 40, "x-kubernetes-list-type" = "set"))]
     pub fields: Option<Vec<LineField>>,
-    /// The lines of format Text.
+    /// Templates of Text lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<TextLines>,
-    /// How many connections have lines.
+    /// Percentage of connections that are logged.
     #[serde(default)]
     pub sample_percent: LogSampling,
 }
 
-/// Form of the lines.
+/// Format of the lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum LogFormat {
     /// An object in each line.
@@ -47,43 +48,51 @@ pub enum LogFormat {
     Off,
 }
 
-/// Lines as text. `${FIELD}` stands for the value of a field, `-` when it has none, and `$${` for
-/// a literal `${`.
+/// Templates of text lines. `${FIELD}` stands for the value of a field, or `-` if it has none, and
+/// `$${` for a literal `${`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TextLines {
-    /// At the end of a handshake. Default: client, API, request, status, reason and time of it.
+    /// Line at the end of a handshake. Default: client, API, request, status, reason and duration.
     #[serde(default = "handshake_text")]
     #[schemars(length(min = 1, max = 2048), regex(pattern = "^[^\\x00-\\x1f\\x7f]*$"))]
     pub handshake: String,
-    /// At the end of a tunnel. Default: client, API, cause, close code, age and messages of it.
+    /// Line at the end of a tunnel. Default: client, API, cause, close code, duration, and numbers
+    /// of messages and bytes.
     #[serde(default = "close_text")]
     #[schemars(length(min = 1, max = 2048), regex(pattern = "^[^\\x00-\\x1f\\x7f]*$"))]
     pub close: String,
 }
 
-/// How many in a hundred connections have lines. Handshakes in which something did not work, and
-/// tunnels that ended so, always have them.
+/// Percentage of connections that are logged. Handshakes and tunnels that failed are always logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LogSampling {
-    /// Of those that were accepted: both lines or none. Default: 100.
+    /// Percentage of accepted connections that are logged, with both lines or none. Default: 100.
     #[serde(default = "super::all")]
     #[schemars(range(max = 100))]
     pub accepted: u8,
-    /// Of those that were refused. Default: 100.
+    /// Percentage of refused handshakes that are logged. Default: 100.
     #[serde(default = "super::all")]
     #[schemars(range(max = 100))]
     pub refused: u8,
 }
 
 impl TextLines {
-    /// The line at the end of a handshake, read.
+    /// The parsed template of the line at the end of a handshake.
+    ///
+    /// # Errors
+    ///
+    /// When the template is not closed, or names a field that does not exist in such lines.
     pub fn handshake_line(&self) -> Result<LineTemplate, InvalidLineTemplate> {
         LineTemplate::parse(LineKind::Handshake, &self.handshake)
     }
 
-    /// The line at the end of a tunnel, read.
+    /// The parsed template of the line at the end of a tunnel.
+    ///
+    /// # Errors
+    ///
+    /// As with [`Self::handshake_line`].
     pub fn close_line(&self) -> Result<LineTemplate, InvalidLineTemplate> {
         LineTemplate::parse(LineKind::Close, &self.close)
     }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which of the two lines of a connection.
+/// One of the two lines of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineKind {
     /// At the end of its handshake.
@@ -12,183 +12,81 @@ pub enum LineKind {
     Close,
 }
 
-/// A field of a line.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "docs/logs.md says what they hold")]
-pub enum LineField {
-    Timestamp,
-    Event,
-    Id,
-    Name,
-    From,
-    To,
-    Result,
-    Status,
-    Reason,
-    Source,
-    Step,
-    Message,
-    Detail,
-    Api,
-    Product,
-    Subscription,
-    Listener,
-    Client,
-    Peer,
-    Tls,
-    Http,
-    Method,
-    Host,
-    Path,
-    Query,
-    UserAgent,
-    Subprotocol,
-    Backend,
-    DurationMs,
-    Initiator,
-    Cause,
-    ClientCode,
-    BackendCode,
-    CloseReason,
-    FromClientMessages,
-    FromClientBytes,
-    FromBackendMessages,
-    FromBackendBytes,
+/// Makes the enum of fields, their names, and the lines that have them, from one table.
+macro_rules! line_fields {
+    ($($field:ident $name:literal in $lines:ident;)+) => {
+        /// A field of a line.
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+        )]
+        #[expect(missing_docs, reason = "docs/logs.md says what they hold")]
+        pub enum LineField {
+            $(#[serde(rename = $name)] $field,)+
+        }
+
+        impl LineField {
+            /// All fields.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$field),+];
+
+            /// The name of the field in lines and manifests.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$field => $name,)+
+                }
+            }
+
+            /// Whether the field can have a value in lines of this kind.
+            pub const fn stands_in(self, kind: LineKind) -> bool {
+                match self {
+                    $(Self::$field => line_fields!(@$lines kind),)+
+                }
+            }
+        }
+    };
+    (@both $kind:ident) => { true };
+    (@handshake $kind:ident) => { matches!($kind, LineKind::Handshake) };
+    (@close $kind:ident) => { matches!($kind, LineKind::Close) };
 }
 
-impl LineField {
-    /// All of them.
-    pub const ALL: [Self; 38] = [
-        Self::Timestamp,
-        Self::Event,
-        Self::Id,
-        Self::Name,
-        Self::From,
-        Self::To,
-        Self::Result,
-        Self::Status,
-        Self::Reason,
-        Self::Source,
-        Self::Step,
-        Self::Message,
-        Self::Detail,
-        Self::Api,
-        Self::Product,
-        Self::Subscription,
-        Self::Listener,
-        Self::Client,
-        Self::Peer,
-        Self::Tls,
-        Self::Http,
-        Self::Method,
-        Self::Host,
-        Self::Path,
-        Self::Query,
-        Self::UserAgent,
-        Self::Subprotocol,
-        Self::Backend,
-        Self::DurationMs,
-        Self::Initiator,
-        Self::Cause,
-        Self::ClientCode,
-        Self::BackendCode,
-        Self::CloseReason,
-        Self::FromClientMessages,
-        Self::FromClientBytes,
-        Self::FromBackendMessages,
-        Self::FromBackendBytes,
-    ];
-
-    /// Its name in lines and manifests.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Timestamp => "timestamp",
-            Self::Event => "event",
-            Self::Id => "id",
-            Self::Name => "name",
-            Self::From => "from",
-            Self::To => "to",
-            Self::Result => "result",
-            Self::Status => "status",
-            Self::Reason => "reason",
-            Self::Source => "source",
-            Self::Step => "step",
-            Self::Message => "message",
-            Self::Detail => "detail",
-            Self::Api => "api",
-            Self::Product => "product",
-            Self::Subscription => "subscription",
-            Self::Listener => "listener",
-            Self::Client => "client",
-            Self::Peer => "peer",
-            Self::Tls => "tls",
-            Self::Http => "http",
-            Self::Method => "method",
-            Self::Host => "host",
-            Self::Path => "path",
-            Self::Query => "query",
-            Self::UserAgent => "user_agent",
-            Self::Subprotocol => "subprotocol",
-            Self::Backend => "backend",
-            Self::DurationMs => "duration_ms",
-            Self::Initiator => "initiator",
-            Self::Cause => "cause",
-            Self::ClientCode => "client_code",
-            Self::BackendCode => "backend_code",
-            Self::CloseReason => "close_reason",
-            Self::FromClientMessages => "from_client_messages",
-            Self::FromClientBytes => "from_client_bytes",
-            Self::FromBackendMessages => "from_backend_messages",
-            Self::FromBackendBytes => "from_backend_bytes",
-        }
-    }
-
-    /// May it have a value in lines of this kind?
-    pub const fn stands_in(self, kind: LineKind) -> bool {
-        match self {
-            Self::Timestamp
-            | Self::Event
-            | Self::Id
-            | Self::Name
-            | Self::From
-            | Self::To
-            | Self::Api
-            | Self::Product
-            | Self::Subscription
-            | Self::Client
-            | Self::DurationMs => true,
-            Self::Result
-            | Self::Status
-            | Self::Reason
-            | Self::Source
-            | Self::Step
-            | Self::Message
-            | Self::Detail
-            | Self::Listener
-            | Self::Peer
-            | Self::Tls
-            | Self::Http
-            | Self::Method
-            | Self::Host
-            | Self::Path
-            | Self::Query
-            | Self::UserAgent
-            | Self::Subprotocol
-            | Self::Backend => matches!(kind, LineKind::Handshake),
-            Self::Initiator
-            | Self::Cause
-            | Self::ClientCode
-            | Self::BackendCode
-            | Self::CloseReason
-            | Self::FromClientMessages
-            | Self::FromClientBytes
-            | Self::FromBackendMessages
-            | Self::FromBackendBytes => matches!(kind, LineKind::Close),
-        }
-    }
+line_fields! {
+    Timestamp "timestamp" in both;
+    Event "event" in both;
+    Id "id" in both;
+    Name "name" in both;
+    From "from" in both;
+    To "to" in both;
+    Result "result" in handshake;
+    Status "status" in handshake;
+    Reason "reason" in handshake;
+    Source "source" in handshake;
+    Step "step" in handshake;
+    Message "message" in handshake;
+    Detail "detail" in handshake;
+    Api "api" in both;
+    Product "product" in both;
+    Subscription "subscription" in both;
+    Listener "listener" in handshake;
+    Client "client" in both;
+    Peer "peer" in handshake;
+    Tls "tls" in handshake;
+    Http "http" in handshake;
+    Method "method" in handshake;
+    Host "host" in handshake;
+    Path "path" in handshake;
+    Query "query" in handshake;
+    UserAgent "user_agent" in handshake;
+    Subprotocol "subprotocol" in handshake;
+    Backend "backend" in handshake;
+    DurationMs "duration_ms" in both;
+    Initiator "initiator" in close;
+    Cause "cause" in close;
+    ClientCode "client_code" in close;
+    BackendCode "backend_code" in close;
+    CloseReason "close_reason" in close;
+    FromClientMessages "from_client_messages" in close;
+    FromClientBytes "from_client_bytes" in close;
+    FromBackendMessages "from_backend_messages" in close;
+    FromBackendBytes "from_backend_bytes" in close;
 }
 
 #[cfg(test)]

@@ -3,30 +3,30 @@
 
 use super::line_field::{LineField, LineKind};
 
-/// A text with fields in it.
+/// A text with values of fields in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineTemplate(Vec<LinePiece>);
 
-/// A part of it.
+/// A piece of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinePiece {
-    /// Stands there as it is.
+    /// Text that is written as it is.
     Literal(String),
-    /// Its value stands there.
+    /// A field whose value is written.
     Field(LineField),
 }
 
-/// Why a text is no template of a line.
+/// Why a text is not the template of a line.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InvalidLineTemplate {
     /// `${` without `}`.
     #[error("the ${{ at position {0} is not closed")]
     Open(usize),
-    /// There is no such field.
+    /// There is no field of this name.
     #[error("there is no field \"{0}\"")]
     Unknown(String),
-    /// There is one, of other lines.
-    #[error("the field {field} stands in {other} lines only")]
+    /// The field exists only in the other kind of line.
+    #[error("the field {field} exists only in {other} lines")]
     Elsewhere {
         /// Its name.
         field: &'static str,
@@ -36,7 +36,11 @@ pub enum InvalidLineTemplate {
 }
 
 impl LineTemplate {
-    /// Reads a text of lines of this kind.
+    /// Parses the template of lines of this kind.
+    ///
+    /// # Errors
+    ///
+    /// When a `${` is not closed, or names a field that does not exist in such lines.
     pub fn parse(kind: LineKind, text: &str) -> Result<Self, InvalidLineTemplate> {
         let mut pieces = Vec::new();
         let mut literal = String::new();
@@ -66,7 +70,7 @@ impl LineTemplate {
         Ok(Self(pieces))
     }
 
-    /// Its parts, in order.
+    /// The pieces in order.
     pub fn pieces(&self) -> &[LinePiece] {
         &self.0
     }
@@ -132,12 +136,12 @@ mod tests {
             (
                 LineKind::Close,
                 "${path}",
-                "the field path stands in handshake lines only",
+                "the field path exists only in handshake lines",
             ),
             (
                 LineKind::Handshake,
                 "${cause}",
-                "the field cause stands in close lines only",
+                "the field cause exists only in close lines",
             ),
         ] {
             assert_eq!(parsed(kind, text), Err(expected.to_owned()), "{text}");
