@@ -5,6 +5,5 @@ mod call;
 pub(crate) mod names;
 mod operators;
 mod resolve;
-pub(crate) mod types;
 
 pub(crate) use resolve::{Resolved, resolve};

@@ -4,13 +4,13 @@
 //! item that `map` adds, panics on messages, and reads a field of null as `false`, which would turn
 //! `!jwt.claims.banned` into true where there is no token.
 
-pub(crate) mod budget;
 mod fold;
 mod operators;
 
 use cel::Value;
 use cel::objects::Key;
 
+use crate::budget::Budget;
 use crate::error::{EvalError, Fault};
 use crate::library::pattern::Pattern;
 use crate::library::{Call, Overload};
@@ -18,7 +18,6 @@ use crate::syntax::ast::{Binary, Unary};
 use crate::value::{as_optional, field, list, map, optional, type_name};
 use crate::variables::Variables;
 use crate::vocabulary::Variable;
-use budget::Budget;
 
 pub(crate) use fold::{Fold, FoldKind};
 

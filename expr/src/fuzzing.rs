@@ -9,8 +9,8 @@ mod tests;
 use cel::Value;
 use serde_json::json;
 
+use crate::budget::{Budget, MAX_STEPS, MAX_TEXT_BYTES};
 use crate::error::EvalError;
-use crate::evaluate::budget::{Budget, MAX_STEPS, MAX_TEXT_BYTES};
 use crate::{CompileError, Program, Stage, Template, Variables, from_json, mask};
 
 /// A text that no error may show. Nothing else has these letters.

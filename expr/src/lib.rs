@@ -8,6 +8,7 @@
 //! Values, and the functions of CEL and Kubernetes, come from the `cel` and `kube-cel` crates; why parser and
 //! evaluator are our own is said in `syntax` and `evaluate`.
 
+mod budget;
 mod check;
 mod error;
 mod evaluate;
@@ -16,8 +17,10 @@ pub mod fuzzing;
 mod library;
 mod mask;
 mod program;
+mod registry;
 mod syntax;
 mod template;
+mod types;
 mod value;
 mod variables;
 mod vocabulary;

@@ -10,9 +10,9 @@ use std::sync::LazyLock;
 use cel::Value;
 use cel::objects::Map;
 
-use crate::check::types::Type;
+use crate::budget::Budget;
 use crate::error::Fault;
-use crate::evaluate::budget::Budget;
+use crate::types::Type;
 
 mod address;
 mod convert;
@@ -30,7 +30,6 @@ mod url;
 
 use pattern::Pattern;
 
-pub(crate) use foreign::address_text;
 pub(crate) use token::{is_algorithm, problem_of_key};
 
 /// One way to call one function.
@@ -195,7 +194,7 @@ impl<'a> Call<'a> {
 }
 
 fn wrong(index: usize, wanted: &str) -> Fault {
-    Fault::new(format!("argument {} is no {wanted}", index + 1))
+    Fault::new(format!("argument {} is not a {wanted}", index + 1))
 }
 
 /// Every table. Order matters where one name has several overloads: the first that fits runs.
@@ -216,12 +215,12 @@ const TABLES: [&[Overload]; 12] = [
 
 /// Overloads by name: plain functions, and methods.
 #[derive(Default)]
-struct Index {
+struct OverloadIndex {
     functions: BTreeMap<&'static str, Vec<&'static Overload>>,
     methods: BTreeMap<&'static str, Vec<&'static Overload>>,
 }
 
-impl Index {
+impl OverloadIndex {
     fn of(&self, method: bool) -> &BTreeMap<&'static str, Vec<&'static Overload>> {
         if method {
             &self.methods
@@ -231,8 +230,8 @@ impl Index {
     }
 }
 
-static INDEX: LazyLock<Index> = LazyLock::new(|| {
-    let mut index = Index::default();
+static INDEX: LazyLock<OverloadIndex> = LazyLock::new(|| {
+    let mut index = OverloadIndex::default();
     for overload in TABLES.into_iter().flatten() {
         let kind = if overload.method {
             &mut index.methods

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use cel::Value;
 
-use crate::check::types::Type;
+use crate::budget::{Budget, MAX_STEPS};
 use crate::check::{Resolved, resolve};
 use crate::error::{CompileError, EvalError};
-use crate::evaluate::budget::{Budget, MAX_STEPS};
 use crate::evaluate::{Machine, Node};
 use crate::syntax::{MAX_SOURCE_BYTES, parse};
+use crate::types::Type;
 use crate::value::type_name;
 use crate::variables::Variables;
 use crate::vocabulary::Stage;
@@ -27,20 +27,29 @@ struct Inner {
 }
 
 impl Program {
-    /// Compiles a condition: an expression that is not obviously something else than true or false.
+    /// Compiles a condition: an expression that may give true or false.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no expression, names what does not exist in `stage`, or can never give true
+    /// or false.
     pub fn condition(source: &str, stage: Stage) -> Result<Self, CompileError> {
         let chars = characters(source)?;
         let resolved = resolve(parse(&chars, 0, chars.len())?, stage)?;
         match resolved.gives {
             Type::Bool | Type::Any => Ok(Self::new(resolved)),
             other => {
-                let message = format!("a condition must be true or false, this is {other}");
+                let message = format!("a condition must be true or false, not {other}");
                 Err(CompileError::new(resolved.node.at, message))
             }
         }
     }
 
     /// Compiles an expression of any value.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no expression, or names what does not exist in `stage`.
     pub fn value(source: &str, stage: Stage) -> Result<Self, CompileError> {
         let chars = characters(source)?;
         Self::part(&chars, 0, chars.len(), stage)
@@ -66,6 +75,11 @@ impl Program {
     }
 
     /// The value for these variables.
+    ///
+    /// # Errors
+    ///
+    /// When an operation cannot be done on the values that it meets, or the evaluation exceeds its
+    /// budget.
     pub fn evaluate(&self, vars: &Variables) -> Result<Value, EvalError> {
         let mut budget = Budget::new(MAX_STEPS);
         let value = self.evaluate_within(vars, &mut budget);
@@ -78,7 +92,11 @@ impl Program {
         weighed.map_err(|error| vars.presentable(error))
     }
 
-    /// The answer of a condition.
+    /// The answer of a condition for these variables.
+    ///
+    /// # Errors
+    ///
+    /// As with [`Self::evaluate`], and when the value is neither true nor false.
     pub fn evaluate_bool(&self, vars: &Variables) -> Result<bool, EvalError> {
         match self.evaluate(vars)? {
             Value::Bool(answer) => Ok(answer),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use cel::Value;
 
+use crate::budget::{Budget, MAX_STEPS};
 use crate::error::{CompileError, EvalError, Fault};
-use crate::evaluate::budget::{Budget, MAX_STEPS};
 use crate::program::{Program, characters};
 use crate::syntax::lexer::{Lexer, Token};
 use crate::value::{text, to_text};
@@ -27,6 +27,10 @@ enum Part {
 
 impl Template {
     /// Compiles a text; positions of errors count in the whole text.
+    ///
+    /// # Errors
+    ///
+    /// When a `${` is not closed, or an expression does not compile in `stage`.
     pub fn compile(text: &str, stage: Stage) -> Result<Self, CompileError> {
         let chars = characters(text)?;
         let part = |piece| {
@@ -43,8 +47,13 @@ impl Template {
         })
     }
 
-    /// What the author of a text wrote, with `stand_in` for the value of each expression, and where
-    /// these stand: to be checked before there are values. The expressions are not compiled.
+    /// What the author of a text wrote, with `stand_in` for the value of each expression, and the
+    /// ranges of these stand-ins: to be checked before there are values. The expressions are not
+    /// compiled.
+    ///
+    /// # Errors
+    ///
+    /// When a `${` is not closed.
     pub fn outline(
         text: &str,
         stand_in: &str,
@@ -71,12 +80,21 @@ impl Template {
     }
 
     /// The text for these variables.
+    ///
+    /// # Errors
+    ///
+    /// When an expression gives no value or one without a text form, or the whole exceeds its
+    /// budget.
     pub fn render(&self, vars: &Variables) -> Result<String, EvalError> {
         self.render_with(vars, |_| ())
     }
 
-    /// The text for these variables, and where in it the values of expressions stand, from left to
-    /// right; what is between them its author wrote.
+    /// The text for these variables, and the ranges in it that the values of expressions fill, from
+    /// left to right; what is between them its author wrote.
+    ///
+    /// # Errors
+    ///
+    /// As with [`Self::render`].
     pub fn render_marked(
         &self,
         vars: &Variables,
@@ -109,6 +127,10 @@ impl Template {
     }
 
     /// The value of a template that is a single `${…}`, with its type; otherwise the text.
+    ///
+    /// # Errors
+    ///
+    /// As with [`Self::render`].
     pub fn value(&self, vars: &Variables) -> Result<Value, EvalError> {
         match &*self.parts {
             [Part::Expression(program)] => program.evaluate(vars),
@@ -196,7 +218,7 @@ fn expression_end(chars: &[char], start: usize) -> Result<usize, CompileError> {
             (_, Token::End) => {
                 return Err(CompileError::new(
                     start,
-                    "\"${\" is never closed, for a literal one write \"$${\"",
+                    "\"${\" is not closed; for a literal one write \"$${\"",
                 ));
             }
             (_, Token::Sign("{")) => open += 1,

@@ -10,16 +10,18 @@ use cel::Value;
 use cel::objects::{Key, KeyRef, Map, OptionalValue};
 use chrono::{DateTime, FixedOffset, SecondsFormat, TimeDelta, Utc};
 
+use crate::registry::address_text;
+
 /// Why a value has no JSON or text form.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConversionError {
-    /// JSON cannot say it.
+    /// JSON cannot express it.
     #[error("{0} has no JSON form")]
     NoJson(&'static str),
     /// It cannot be printed.
     #[error("{0} has no text form")]
     NoText(&'static str),
-    /// Bytes that are no text.
+    /// Bytes that are not UTF-8 text.
     #[error("the bytes are not UTF-8 text")]
     NotUtf8,
 }
@@ -42,6 +44,10 @@ pub fn from_json(json: serde_json::Value) -> Value {
 }
 
 /// A value as JSON. Bytes become base64, timestamps and durations text, IP addresses and CIDRs text.
+///
+/// # Errors
+///
+/// When JSON cannot express the value, or a part of it.
 pub fn to_json(value: &Value) -> Result<serde_json::Value, ConversionError> {
     use serde_json::Value as Json;
     Ok(match value {
@@ -51,7 +57,7 @@ pub fn to_json(value: &Value) -> Result<serde_json::Value, ConversionError> {
         Value::UInt(u) => Json::from(*u),
         Value::Float(f) => match serde_json::Number::from_f64(*f) {
             Some(number) => Json::Number(number),
-            None => return Err(ConversionError::NoJson("a double that is no number")),
+            None => return Err(ConversionError::NoJson("a double that is not a number")),
         },
         Value::String(s) => Json::String(s.as_str().to_owned()),
         Value::Bytes(b) => Json::String(STANDARD.encode(b.as_slice())),
@@ -71,7 +77,11 @@ pub fn to_json(value: &Value) -> Result<serde_json::Value, ConversionError> {
     })
 }
 
-/// How a template prints a value: text as it is, null as nothing, lists and maps as JSON.
+/// A value as a template prints it: text as it is, null as nothing, lists and maps as JSON.
+///
+/// # Errors
+///
+/// When the value has no text form, such as bytes that are not UTF-8.
 pub fn to_text(value: &Value) -> Result<String, ConversionError> {
     match value {
         Value::Null => Ok(String::new()),
@@ -99,7 +109,7 @@ pub(crate) fn scalar_text(value: &Value) -> Option<String> {
         Value::Float(f) => Some(f.to_string()),
         Value::Timestamp(t) => Some(timestamp_text(t)),
         Value::Duration(d) => Some(duration_text(d)),
-        Value::Opaque(_) => crate::library::address_text(value),
+        Value::Opaque(_) => address_text(value),
         Value::Null
         | Value::String(_)
         | Value::Bytes(_)

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use cel::Value;
 use cel::objects::{Key, Map};
 
+use crate::budget::{BYTES_PER_STEP, weight};
 use crate::error::EvalError;
-use crate::evaluate::budget::{BYTES_PER_STEP, weight};
 use crate::mask::mask;
 use crate::value::from_time;
 use crate::vocabulary::Variable;
@@ -24,7 +24,7 @@ const MAX_VARS_WEIGHT: u64 = (MAX_VARS_BYTES / BYTES_PER_STEP) as u64;
 
 /// The variables take more than they may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the variables of the handshake grow too big")]
+#[error("the variables of the handshake are too large")]
 pub struct TooBig;
 
 /// The variables of one handshake. A variable that was never set is null.
@@ -63,7 +63,11 @@ impl Variables {
         Arc::make_mut(&mut self.vars).insert(Key::from(name), value);
     }
 
-    /// Sets `vars.NAME` to a value that a policy made, unless all of them then take too much.
+    /// Sets `vars.NAME` to a value that a policy made.
+    ///
+    /// # Errors
+    ///
+    /// When all `vars` together would take more than they may; the variable is not set then.
     pub fn keep_var(&mut self, name: &str, value: Value) -> Result<(), TooBig> {
         let others = self.weights.iter().filter(|(known, _)| *known != name);
         let others: u64 = others.map(|(_, weight)| weight).sum();

@@ -24,7 +24,7 @@ pub enum SecretLength {
 }
 
 impl SecretLength {
-    /// What `allowShortSecret` says.
+    /// The rule that `allowShortSecret` sets.
     pub const fn allowing_short(is_allowed: bool) -> Self {
         if is_allowed { Self::Any } else { Self::OfHash }
     }
@@ -33,11 +33,11 @@ impl SecretLength {
 /// Why bytes are not an HMAC secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSecret {
-    /// No byte that is more than a blank.
+    /// It has no byte other than white space.
     #[error("it is empty or blank")]
     Empty,
     /// Key material of another kind.
-    #[error("it looks like {0}, which is no HMAC secret: {advice}", advice = .0.form.advice())]
+    #[error("it looks like {0}, which is not an HMAC secret: {advice}", advice = .0.form.advice())]
     Foreign(Foreign),
     /// Text that begins with U+FEFF.
     #[error(
@@ -52,7 +52,7 @@ pub enum InvalidSecret {
     LineEnd,
     /// Fewer bytes than the hash has.
     #[error(
-        "it has {bytes} bytes, and {algorithm:?} needs {needed} or more (RFC 7518 §3.2): take a longer one"
+        "it has {bytes} bytes, and {algorithm:?} needs {needed} or more (RFC 7518 §3.2): use a longer one"
     )]
     TooShort {
         /// Length of the secret.
@@ -73,7 +73,7 @@ pub struct HmacSecret {
 }
 
 impl HmacSecret {
-    /// The bytes as they are; nothing is cut off or decoded.
+    /// Takes the bytes as they are; nothing is cut off or decoded.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl HmacSecret {
         secret.require(SHORTEST).map(|()| secret)
     }
 
-    /// Is it long enough for `algorithm`, and is that one of HMAC?
+    /// Whether `algorithm` is one of HMAC and the secret is long enough for it.
     pub fn fits(&self, algorithm: JwtAlgorithm) -> bool {
         hash_bytes(algorithm).is_some() && self.require(algorithm).is_ok()
     }

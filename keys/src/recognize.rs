@@ -111,9 +111,9 @@ impl Form {
             }
             Self::Ssh => "convert it to PEM (ssh-keygen -e -m PKCS8)",
             Self::WideText => "save it as UTF-8 without a byte order mark",
-            Self::Url => "the URL of a key set goes in jwks",
-            Self::Token => "put the key there that signs tokens",
-            _ => "a public key or certificate goes in as bare PEM",
+            Self::Url => "put the URL of a key set into jwks",
+            Self::Token => "put the key that signs tokens there",
+            _ => "put a public key or certificate there as bare PEM",
         }
     }
 }

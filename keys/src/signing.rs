@@ -20,19 +20,19 @@ use crate::verification::MIN_RSA_BITS;
 /// Why something is not a key that signs with an algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSigningKey {
-    /// Of HS algorithms.
+    /// The secret of an HS algorithm cannot be used.
     #[error(transparent)]
     Secret(#[from] InvalidSecret),
-    /// Of RS and PS algorithms.
-    #[error("it must be an RSA private key from 2048 bits in PEM")]
+    /// An RS or PS algorithm needs an RSA key.
+    #[error("it must be an RSA private key of 2048 bits or more in PEM")]
     Rsa,
-    /// Of ES256.
+    /// ES256 needs a P-256 key.
     #[error("it must be a P-256 private key in PEM (PKCS#8)")]
     P256,
-    /// Of ES384.
+    /// ES384 needs a P-384 key.
     #[error("it must be a P-384 private key in PEM (PKCS#8)")]
     P384,
-    /// Of EdDSA.
+    /// EdDSA needs an Ed25519 key.
     #[error("it must be an Ed25519 private key in PEM (PKCS#8)")]
     Ed25519,
 }
@@ -41,7 +41,7 @@ pub enum InvalidSigningKey {
 pub struct SigningKey(EncodingKey);
 
 impl SigningKey {
-    /// For HS algorithms the bytes of the secret, otherwise a private key in PEM.
+    /// Parses a key: for HS algorithms the bytes of the secret, otherwise a private key in PEM.
     ///
     /// # Errors
     ///
@@ -69,7 +69,7 @@ impl SigningKey {
         }
     }
 
-    /// For the library that signs.
+    /// The key as the signing library takes it.
     pub const fn encoding_key(&self) -> &EncodingKey {
         &self.0
     }

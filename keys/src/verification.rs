@@ -30,27 +30,27 @@ const PUBLIC: [&str; 3] = ["PUBLIC KEY", "RSA PUBLIC KEY", "CERTIFICATE"];
 /// Why something is not a key that verifies tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKey {
-    /// It is no PEM and no HMAC secret.
+    /// The bytes are neither PEM nor an HMAC secret.
     #[error(transparent)]
     Secret(#[from] InvalidSecret),
-    /// It could sign what it is to verify.
+    /// It holds a private key, which could sign what it is to verify.
     #[error("it holds a private key: put the public key or the certificate there")]
     Private,
-    /// It begins like PEM.
+    /// It begins like PEM, but holds no usable public key or certificate.
     #[error(
-        "its PEM holds no public key or certificate that can be read (RSA from 2048 bits, P-256, P-384, Ed25519)"
+        "its PEM holds no public key or certificate that can be read (RSA of 2048 bits or more, P-256, P-384, Ed25519)"
     )]
     Pem,
-    /// Of modulus or exponent.
+    /// The modulus or exponent of an RSA key is unusable.
     #[error("its RSA key is broken or has less than 2048 bits, or more than 8192")]
     Rsa,
-    /// Of the point.
+    /// The point of an EC key is unusable.
     #[error("its EC key is broken or not on P-256 or P-384")]
     Curve,
-    /// Of the point.
+    /// The point of an Ed25519 key is unusable.
     #[error("its Ed25519 key is broken")]
     Ed25519,
-    /// Of a key that is given by its numbers.
+    /// The numbers of an RSA key are not base64url.
     #[error("n or e is not base64url")]
     Components,
 }
@@ -229,13 +229,13 @@ impl VerificationKey {
         }
     }
 
-    /// Is it the key that a token's `kid` names?
+    /// Whether the key has the id that a token's `kid` names.
     pub fn has_id(&self, id: &str) -> bool {
         self.id.as_deref() == Some(id)
     }
 
-    /// May the key be used with `algorithm`? A token cannot make an RSA key an HMAC secret, nor use a
-    /// secret that is shorter than the algorithm's hash.
+    /// Whether the key may be used with `algorithm`. A token cannot turn an RSA key into an HMAC
+    /// secret, nor use a secret that is shorter than the algorithm's hash.
     pub fn fits(&self, algorithm: JwtAlgorithm) -> bool {
         self.fits_part(algorithm) && self.only.is_none_or(|only| only == algorithm)
     }
@@ -247,7 +247,7 @@ impl VerificationKey {
         }
     }
 
-    /// What keeps an HMAC secret from verifying `algorithm`, where that is all that keeps it.
+    /// Why an HMAC secret cannot verify `algorithm`, if its length is the reason.
     pub fn too_short_for(&self, algorithm: JwtAlgorithm) -> Option<InvalidSecret> {
         match &self.part {
             Part::Secret(secret, _) => secret.require(algorithm).err(),
@@ -255,7 +255,8 @@ impl VerificationKey {
         }
     }
 
-    /// Is `signature`, base64url, that of `input` by `algorithm`? Never, where the key does not fit it.
+    /// Whether `signature`, base64url, is that of `input` by `algorithm`; never, if the key does
+    /// not fit it.
     pub fn verifies(&self, input: &[u8], signature: &str, algorithm: JwtAlgorithm) -> bool {
         let (Part::Secret(_, key) | Part::Public(_, key)) = &self.part;
         self.fits(algorithm)

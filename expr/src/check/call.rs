@@ -4,13 +4,13 @@ use cel::Value;
 
 use super::names::nearest;
 use super::resolve::{Checked, Resolver, Typed, typed};
-use super::types::{Item, Type};
+use crate::budget::{Budget, MAX_FOLD_STEPS, weight};
 use crate::error::{CompileError, EvalError};
-use crate::evaluate::budget::{Budget, MAX_FOLD_STEPS, weight};
 use crate::evaluate::{Access, Fold, FoldKind, Invoke, Machine, Node, Op};
 use crate::library::pattern::{self, Pattern};
 use crate::library::{self, Overload};
-use crate::syntax::ast::{Expr, Kind};
+use crate::syntax::ast::{Expr, ExprKind};
+use crate::types::{Item, Type};
 use crate::variables::Variables;
 
 /// Bigger results of constant calls are not kept in the program; they are computed each time.
@@ -34,7 +34,7 @@ impl Resolver {
             return self.fold(at, kind, on, args);
         }
         match &on.kind {
-            Kind::Name(namespace) if self.is_namespace(namespace) => {
+            ExprKind::Name(namespace) if self.is_namespace(namespace) => {
                 let name = format!("{namespace}.{name}");
                 self.function(on.at, &name, None, args)
             }
@@ -56,7 +56,7 @@ impl Resolver {
             return Err(CompileError::new(at, message));
         };
         match arg.kind {
-            Kind::Select {
+            ExprKind::Select {
                 of,
                 field,
                 optional: false,
@@ -76,7 +76,7 @@ impl Resolver {
         };
         let mut args = args.into_iter();
         let local = match args.next().map(|arg| (arg.at, arg.kind)) {
-            Some((_, Kind::Name(name))) => name,
+            Some((_, ExprKind::Name(name))) => name,
             Some((at, _)) => return Err(not_a_name(at)),
             None => return Err(not_a_name(at)),
         };
@@ -252,7 +252,7 @@ fn literal_arguments(name: &str, args: &[Node]) -> Checked<Option<Pattern>> {
     {
         return Err(CompileError::new(
             at,
-            format!("\"{algorithm}\" is no signature algorithm"),
+            format!("\"{algorithm}\" is not a signature algorithm"),
         ));
     }
     if let ("jwt.sign", Some((at, key)), Some((_, algorithm))) = (name, literal(1), literal(2))

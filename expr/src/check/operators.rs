@@ -1,7 +1,7 @@
 //! Which operators can work on which known types, and what they give.
 
-use super::types::{Item, Type};
 use crate::syntax::ast::{Binary, Unary};
+use crate::types::{Item, Type};
 
 /// The type of the result, or why the operator can never work on these.
 pub(super) fn binary(operator: Binary, left: Type, right: Type) -> Result<Type, String> {
@@ -130,11 +130,13 @@ fn contained(left: Type, right: Type) -> Result<Type, String> {
         Type::List(item) => item.its_type(),
         Type::Map(_) | Type::Object(_) => Type::Any,
         Type::Text => {
-            return Err("\"in\" looks into a list or map, for text use contains(…)".to_owned());
+            return Err(
+                "\"in\" needs a list or map on its right; for text use contains(…)".to_owned(),
+            );
         }
         _ => {
             return Err(format!(
-                "\"in\" looks into a list or map, not into a {right}"
+                "\"in\" needs a list or map on its right, not a {right}"
             ));
         }
     };

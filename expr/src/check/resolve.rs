@@ -4,11 +4,11 @@ use cel::Value;
 
 use super::names::nearest;
 use super::operators;
-use super::types::{Item, Type};
 use crate::error::CompileError;
 use crate::evaluate::{Access, Node, Op, Select};
-use crate::syntax::ast::{Element, Entry, Expr, Kind};
-use crate::vocabulary::{Object, Stage, Variable};
+use crate::syntax::ast::{Element, Entry, Expr, ExprKind};
+use crate::types::{Item, Object, Type};
+use crate::vocabulary::{Stage, Variable};
 
 /// A checked program and what was learned about it.
 pub(crate) struct Resolved {
@@ -66,12 +66,12 @@ impl Resolver {
     pub(super) fn expression(&mut self, expr: Expr) -> Checked {
         let at = expr.at;
         match expr.kind {
-            Kind::Literal(value) => {
+            ExprKind::Literal(value) => {
                 let gives = Type::of(&value);
                 Ok(typed(at, Op::Constant(value), gives))
             }
-            Kind::Name(name) => self.name(at, &name),
-            Kind::Select {
+            ExprKind::Name(name) => self.name(at, &name),
+            ExprKind::Select {
                 of,
                 field,
                 optional,
@@ -83,13 +83,13 @@ impl Resolver {
                 };
                 self.select(at, *of, field, how)
             }
-            Kind::Index {
+            ExprKind::Index {
                 of,
                 index,
                 optional,
             } => self.index(at, *of, *index, optional),
-            Kind::Call { on, name, args } => self.call(at, on.map(|on| *on), name, args),
-            Kind::Unary(operator, operand) => {
+            ExprKind::Call { on, name, args } => self.call(at, on.map(|on| *on), name, args),
+            ExprKind::Unary(operator, operand) => {
                 let operand = self.expression(*operand)?;
                 let gives = operators::unary(operator, operand.gives)
                     .map_err(|message| CompileError::new(at, message))?;
@@ -99,18 +99,18 @@ impl Resolver {
                     gives,
                 ))
             }
-            Kind::Binary(operator, left, right) => {
+            ExprKind::Binary(operator, left, right) => {
                 let (left, right) = (self.expression(*left)?, self.expression(*right)?);
                 let gives = operators::binary(operator, left.gives, right.gives)
                     .map_err(|message| CompileError::new(at, message))?;
                 let op = Op::Binary(operator, Box::new(left.node), Box::new(right.node));
                 Ok(typed(at, op, gives))
             }
-            Kind::And(terms) => self.logic(at, "&&", terms),
-            Kind::Or(terms) => self.logic(at, "||", terms),
-            Kind::If(parts) => self.choice(at, *parts),
-            Kind::List(elements) => self.list(at, elements),
-            Kind::Map(entries) => self.map(at, entries),
+            ExprKind::And(terms) => self.logic(at, "&&", terms),
+            ExprKind::Or(terms) => self.logic(at, "||", terms),
+            ExprKind::If(parts) => self.choice(at, *parts),
+            ExprKind::List(elements) => self.list(at, elements),
+            ExprKind::Map(entries) => self.map(at, entries),
         }
     }
 
@@ -174,7 +174,7 @@ impl Resolver {
 
     fn index(&mut self, at: usize, of: Expr, index: Expr, optional: bool) -> Checked {
         // A fixed object's field may be written in brackets too.
-        if let Kind::Literal(Value::String(field)) = &index.kind {
+        if let ExprKind::Literal(Value::String(field)) = &index.kind {
             let field = field.as_str().to_owned();
             let is_object = |t: Type| matches!(t, Type::Object(_) | Type::Map(Item::Text));
             let checked = self.expression(of)?;

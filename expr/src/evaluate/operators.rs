@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use cel::Value;
 use cel::objects::KeyRef;
 
-use super::budget::Budget;
+use crate::budget::Budget;
 use crate::error::Fault;
 use crate::syntax::ast::{Binary, Unary};
 use crate::value::type_name;

@@ -1,7 +1,7 @@
 //! IP addresses, CIDRs and URLs, as in Kubernetes.
 
 use super::Overload;
-use crate::check::types::{Item, Type};
+use crate::types::{Item, Type};
 
 const TEXT: Type = Type::Text;
 

@@ -3,8 +3,8 @@
 use cel::Value;
 
 use super::{Call, Overload};
-use crate::check::types::Type;
 use crate::error::Fault;
+use crate::types::Type;
 use crate::value::{scalar_text, text, type_name};
 
 pub(super) const OVERLOADS: &[Overload] = &[

@@ -8,8 +8,8 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use cel::Value;
 
 use super::{Call, Overload};
-use crate::check::types::Type;
 use crate::error::Fault;
+use crate::types::Type;
 use crate::value::{from_json, text, to_json};
 
 const TEXT: Type = Type::Text;

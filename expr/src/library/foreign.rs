@@ -1,25 +1,20 @@
 //! Calls into the function libraries of `cel` and `kube-cel`.
 //!
-//! They register functions by name in a context that only their own evaluator can call, so a call is a small
-//! expression over variables that hold the arguments. The registry is built once and shared.
+//! A call is a small expression over variables that hold the arguments, which the libraries' own evaluator
+//! runs in their [`registry`](crate::registry).
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use cel::common::ast::{CallExpr, Expr};
-use cel::{Context, ExecutionError, IdedExpr, Value};
-use kube_cel::KubeCelExt as _;
+use cel::{ExecutionError, IdedExpr, Value};
 
 use super::{Call, Overload, Run, TABLES};
 use crate::error::Fault;
+use crate::registry::{ARGUMENTS, REGISTRY, ided};
 
 /// Arguments are copied into the library's own representation and back.
 const STEPS_PER_WEIGHT: u64 = 4;
-
-/// Names of the variables that hold the arguments; no expression can name them.
-const ARGUMENTS: [&str; 4] = ["@0", "@1", "@2", "@3"];
-
-static REGISTRY: LazyLock<Context<'static>> = LazyLock::new(|| Context::default().with_all());
 
 type Calls = BTreeMap<(&'static str, bool, usize), IdedExpr>;
 
@@ -42,10 +37,6 @@ fn call_of(overload: &Overload) -> IdedExpr {
         target,
         args,
     }))
-}
-
-fn ided(expr: Expr) -> IdedExpr {
-    IdedExpr { id: 0, expr }
 }
 
 /// Runs the function of that name in the libraries, after paying for its arguments.
@@ -75,27 +66,10 @@ fn describe(name: &str, error: ExecutionError) -> String {
     }
 }
 
-/// The text of an IP address or CIDR.
-pub(crate) fn address_text(value: &Value) -> Option<String> {
-    static TEXT: LazyLock<IdedExpr> = LazyLock::new(|| {
-        ided(Expr::Call(CallExpr {
-            func_name: "string".to_owned(),
-            target: Some(Box::new(ided(Expr::Ident(ARGUMENTS[0].to_owned())))),
-            args: Vec::new(),
-        }))
-    });
-    let mut scope = REGISTRY.new_inner_scope();
-    scope.add_variable_from_value(ARGUMENTS[0], value.clone());
-    match scope.resolve(&TEXT) {
-        Ok(Value::String(text)) => Some(text.as_str().to_owned()),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluate::budget::{Budget, MAX_STEPS};
+    use crate::budget::{Budget, MAX_STEPS};
 
     #[test]
     fn every_foreign_function_exists_in_the_registry() {
@@ -115,8 +89,8 @@ mod tests {
         let huge = Value::from(vec![0_i64; 100_000]);
         let reverse = Overload::foreign(
             "reverse",
-            &[crate::check::types::Type::LIST],
-            crate::check::types::Type::LIST,
+            &[crate::types::Type::LIST],
+            crate::types::Type::LIST,
         )
         .method();
         let mut call = Call {

@@ -3,8 +3,8 @@
 use cel::Value;
 
 use super::{Call, Overload};
-use crate::check::types::{Item, Type};
 use crate::error::Fault;
+use crate::types::{Item, Type};
 
 const LIST: Type = Type::LIST;
 

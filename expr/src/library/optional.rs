@@ -1,7 +1,7 @@
 //! Optional values: what `.?field`, `[?index]`, `first()` and `last()` give.
 
 use super::Overload;
-use crate::check::types::Type;
+use crate::types::Type;
 
 pub(super) const OVERLOADS: &[Overload] = &[
     Overload::foreign("optional.of", &[Type::Any], Type::Optional),

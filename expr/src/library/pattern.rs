@@ -5,8 +5,8 @@ use regex::{Regex, RegexBuilder};
 use regex_syntax::hir::{Hir, HirKind};
 
 use super::{Call, Overload};
-use crate::check::types::{Item, Type};
 use crate::error::Fault;
+use crate::types::{Item, Type};
 use crate::value::{list, text};
 
 const TEXT: Type = Type::Text;

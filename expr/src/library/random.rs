@@ -4,8 +4,8 @@ use aws_lc_rs::rand;
 use cel::Value;
 
 use super::{Call, Overload};
-use crate::check::types::Type;
 use crate::error::Fault;
+use crate::types::Type;
 use crate::value::text;
 
 /// Longest random text: 1,024 bytes as hex. Keys and nonces are 64 bytes at most.

@@ -3,10 +3,9 @@
 use cel::Value;
 
 use super::{Call, Overload};
-use crate::check::types::Type;
 use crate::error::Fault;
+use crate::types::{Object, Type};
 use crate::value::field;
-use crate::vocabulary::Object;
 
 const TEXT: Type = Type::Text;
 const REQUEST: Type = Type::Object(Object::Request);

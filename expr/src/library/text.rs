@@ -3,8 +3,8 @@
 use cel::Value;
 
 use super::{Call, Overload};
-use crate::check::types::{Item, Type};
 use crate::error::Fault;
+use crate::types::{Item, Type};
 
 const TEXT: Type = Type::Text;
 const INT: Type = Type::Int;
@@ -62,7 +62,7 @@ fn size(call: &mut Call<'_>) -> Result<Value, Fault> {
         Value::Bytes(bytes) => bytes.len(),
         Value::List(items) => items.len(),
         Value::Map(map) => map.map.len(),
-        _ => return Err(Fault::new("this has no size")),
+        _ => return Err(Fault::new("size: the value has none")),
     };
     Ok(Value::Int(i64::try_from(size).unwrap_or(i64::MAX)))
 }

@@ -4,8 +4,8 @@ use cel::Value;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Call, Overload};
-use crate::check::types::Type;
 use crate::error::Fault;
+use crate::types::Type;
 
 const TIME: Type = Type::Timestamp;
 const SPAN: Type = Type::Duration;

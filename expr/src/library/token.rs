@@ -9,10 +9,9 @@ use tidegate_keys::{HmacSecret, SecretLength, algorithm_named};
 
 use super::encode::BASE64URL;
 use super::{Call, Overload};
-use crate::check::types::Type;
 use crate::error::Fault;
+use crate::types::{Object, Type};
 use crate::value::{from_json, map, text, to_json};
-use crate::vocabulary::Object;
 
 const TEXT: Type = Type::Text;
 
@@ -118,7 +117,7 @@ pub(crate) fn problem_of_key(algorithm: &str, key: &str) -> Option<String> {
 
 fn unknown_algorithm(name: &str) -> Fault {
     Fault::new(format!(
-        "jwt.sign: \"{name}\" is no algorithm, use HS256, RS256, PS256, ES256 or the like"
+        "jwt.sign: \"{name}\" is not an algorithm: use HS256, RS256, PS256, ES256 or the like"
     ))
 }
 

@@ -6,10 +6,9 @@ use cel::Value;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::{Call, Overload};
-use crate::check::types::Type;
 use crate::error::Fault;
+use crate::types::{Object, Type};
 use crate::value::{map, text};
-use crate::vocabulary::Object;
 
 const TEXT: Type = Type::Text;
 

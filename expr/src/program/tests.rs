@@ -92,12 +92,12 @@ const FAILURES: &[(&str, &str, &str)] = &[
     (
         "short key",
         "jwt.sign({}, request.path + 'x', 'HS256', 1)",
-        "at 0: jwt.sign: the key: it has 3 bytes, and HS256 needs 32 or more (RFC 7518 §3.2): take a longer one",
+        "at 0: jwt.sign: the key: it has 3 bytes, and HS256 needs 32 or more (RFC 7518 §3.2): use a longer one",
     ),
     (
         "a key of another kind",
         "jwt.sign({}, json.encode({'kty': 'RSA'}), 'HS256', 1)",
-        "at 0: jwt.sign: the key: it looks like JSON, such as a JSON Web Key, which is no HMAC secret: a public key goes in as PEM, an RSA key also as n and e, a key set as a URL in jwks; of a symmetric key (kty oct) put the decoded bytes of k there",
+        "at 0: jwt.sign: the key: it looks like JSON, such as a JSON Web Key, which is not an HMAC secret: a public key goes in as PEM, an RSA key also as n and e, a key set as a URL in jwks; of a symmetric key (kty oct) put the decoded bytes of k there",
     ),
     (
         "no key",

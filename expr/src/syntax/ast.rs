@@ -7,11 +7,11 @@ use cel::Value;
 pub(crate) struct Expr {
     pub(crate) at: usize,
     pub(crate) depth: usize,
-    pub(crate) kind: Kind,
+    pub(crate) kind: ExprKind,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Kind {
+pub(crate) enum ExprKind {
     Literal(Value),
     Name(String),
     Select {

@@ -1,7 +1,7 @@
 //! Operands and the operators between them, joined by precedence without recursion.
 
 use super::MAX_DEPTH;
-use super::ast::{Binary, Expr, Kind};
+use super::ast::{Binary, Expr, ExprKind};
 use super::lexer::Token;
 use crate::error::CompileError;
 
@@ -90,12 +90,14 @@ fn join(at: usize, infix: Infix, left: Expr, right: Expr) -> Parsed<Expr> {
     match (infix, left.kind) {
         (Infix::Binary(operator), kind) => {
             let left = Box::new(Expr { kind, ..left });
-            node(at, depth, Kind::Binary(operator, left, Box::new(right)))
+            node(at, depth, ExprKind::Binary(operator, left, Box::new(right)))
         }
-        (Infix::And, Kind::And(terms)) => longer(left.at, left.depth, terms, right, Kind::And),
-        (Infix::Or, Kind::Or(terms)) => longer(left.at, left.depth, terms, right, Kind::Or),
-        (Infix::And, kind) => node(at, depth, Kind::And(vec![Expr { kind, ..left }, right])),
-        (Infix::Or, kind) => node(at, depth, Kind::Or(vec![Expr { kind, ..left }, right])),
+        (Infix::And, ExprKind::And(terms)) => {
+            longer(left.at, left.depth, terms, right, ExprKind::And)
+        }
+        (Infix::Or, ExprKind::Or(terms)) => longer(left.at, left.depth, terms, right, ExprKind::Or),
+        (Infix::And, kind) => node(at, depth, ExprKind::And(vec![Expr { kind, ..left }, right])),
+        (Infix::Or, kind) => node(at, depth, ExprKind::Or(vec![Expr { kind, ..left }, right])),
     }
 }
 
@@ -105,7 +107,7 @@ fn longer(
     depth: usize,
     mut terms: Vec<Expr>,
     term: Expr,
-    kind: fn(Vec<Expr>) -> Kind,
+    kind: fn(Vec<Expr>) -> ExprKind,
 ) -> Parsed<Expr> {
     let below = term.depth.max(depth - 1);
     terms.push(term);
@@ -113,7 +115,7 @@ fn longer(
 }
 
 /// A node one level above the deepest below it.
-pub(super) fn node(at: usize, below: usize, kind: Kind) -> Parsed<Expr> {
+pub(super) fn node(at: usize, below: usize, kind: ExprKind) -> Parsed<Expr> {
     let depth = below + 1;
     if depth > MAX_DEPTH {
         return Err(too_deep(at));

@@ -103,7 +103,7 @@ impl<'a> Lexer<'a> {
         self.at += 1;
         let name = self.take_while(|c| c.is_ascii_alphanumeric() || "_.-/ ".contains(c));
         if self.peek(0) != Some('`') || name.is_empty() {
-            let message = "a field name in backticks takes letters, digits, and _ . - / and blanks";
+            let message = "a field name in backticks may have letters, digits, _ . - / and spaces";
             return Err(CompileError::new(start, message));
         }
         self.at += 1;

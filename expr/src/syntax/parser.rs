@@ -3,7 +3,7 @@
 use cel::Value;
 
 use super::MAX_DEPTH;
-use super::ast::{Element, Entry, Expr, Kind, Unary};
+use super::ast::{Element, Entry, Expr, ExprKind, Unary};
 use super::chain::{Chain, infix, node, too_deep};
 use super::lexer::{Lexer, Token};
 use crate::error::CompileError;
@@ -103,7 +103,11 @@ impl Parser<'_> {
             self.expect(":")?;
             let otherwise = self.expression()?;
             let depth = condition.depth.max(then.depth).max(otherwise.depth);
-            node(at, depth, Kind::If(Box::new([condition, then, otherwise])))?
+            node(
+                at,
+                depth,
+                ExprKind::If(Box::new([condition, then, otherwise])),
+            )?
         } else {
             condition
         };
@@ -148,7 +152,7 @@ impl Parser<'_> {
         };
         for (at, operator) in operators.into_iter().rev() {
             let depth = expr.depth;
-            expr = node(at, depth, Kind::Unary(operator, Box::new(expr)))?;
+            expr = node(at, depth, ExprKind::Unary(operator, Box::new(expr)))?;
         }
         Ok(expr)
     }
@@ -180,7 +184,7 @@ impl Parser<'_> {
         if callable && self.stands("(") {
             let args = self.arguments()?;
             let depth = deepest(args.iter()).max(of.depth);
-            let call = Kind::Call {
+            let call = ExprKind::Call {
                 on: Some(Box::new(of)),
                 name: field,
                 args,
@@ -188,7 +192,7 @@ impl Parser<'_> {
             return node(at, depth, call);
         }
         let depth = of.depth;
-        let select = Kind::Select {
+        let select = ExprKind::Select {
             of: Box::new(of),
             field,
             optional,
@@ -203,7 +207,7 @@ impl Parser<'_> {
         let index = self.expression()?;
         self.expect("]")?;
         let depth = of.depth.max(index.depth);
-        let index = Kind::Index {
+        let index = ExprKind::Index {
             of: Box::new(of),
             index: Box::new(index),
             optional,
@@ -237,7 +241,7 @@ impl Parser<'_> {
     fn literal(&mut self, value: Value) -> Parsed<Expr> {
         let at = self.at;
         self.advance()?;
-        node(at, 0, Kind::Literal(value))
+        node(at, 0, ExprKind::Literal(value))
     }
 
     fn name(&mut self, name: String) -> Parsed<Expr> {
@@ -256,7 +260,7 @@ impl Parser<'_> {
             return node(
                 at,
                 depth,
-                Kind::Call {
+                ExprKind::Call {
                     on: None,
                     name,
                     args,
@@ -269,10 +273,10 @@ impl Parser<'_> {
         }
         if self.stands("{") {
             let message =
-                format!("messages (\"{name}{{…}}\") do not exist here, write {{\"field\": value}}");
+                format!("messages (\"{name}{{…}}\") are not supported: write {{\"field\": value}}");
             return Err(CompileError::new(at, message));
         }
-        node(at, 0, Kind::Name(name))
+        node(at, 0, ExprKind::Name(name))
     }
 
     fn arguments(&mut self) -> Parsed<Vec<Expr>> {
@@ -304,7 +308,7 @@ impl Parser<'_> {
         }
         self.expect("]")?;
         let depth = deepest(elements.iter().map(|element| &element.value));
-        node(at, depth, Kind::List(elements))
+        node(at, depth, ExprKind::List(elements))
     }
 
     fn map(&mut self) -> Parsed<Expr> {
@@ -327,7 +331,7 @@ impl Parser<'_> {
         }
         self.expect("}")?;
         let depth = deepest(entries.iter().flat_map(|entry| [&entry.key, &entry.value]));
-        node(at, depth, Kind::Map(entries))
+        node(at, depth, ExprKind::Map(entries))
     }
 }
 

@@ -55,12 +55,12 @@ fn errors_count_positions_in_the_whole_text() {
         (
             "unclosed",
             "ab ${vars.n",
-            "at 3: \"${\" is never closed, for a literal one write \"$${\"",
+            "at 3: \"${\" is not closed; for a literal one write \"$${\"",
         ),
         (
             "unclosed map",
             "${{'a': 1}",
-            "at 0: \"${\" is never closed, for a literal one write \"$${\"",
+            "at 0: \"${\" is not closed; for a literal one write \"$${\"",
         ),
         ("empty", "a${}", "at 3: the expression is empty"),
         ("blank", "a${  }", "at 5: the expression is empty"),

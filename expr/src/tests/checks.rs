@@ -275,7 +275,7 @@ const WRONG_OPERANDS: &[Case] = &[
     (
         "in text",
         "'a' in 'abc'",
-        "at 4: \"in\" looks into a list or map, for text use contains(…)",
+        "at 4: \"in\" needs a list or map on its right; for text use contains(…)",
     ),
     (
         "in a list of others",
@@ -346,12 +346,12 @@ fn constant_calls_that_always_fail_are_refused() {
         (
             "algorithm",
             "jwt.sign({}, 'key', 'HS257', 60)",
-            "at 20: \"HS257\" is no signature algorithm",
+            "at 20: \"HS257\" is not a signature algorithm",
         ),
         (
             "short key",
             "jwt.sign({}, 'key', 'HS256', 60)",
-            "at 13: jwt.sign: the key: it has 3 bytes, and HS256 needs 32 or more (RFC 7518 §3.2): take a longer one",
+            "at 13: jwt.sign: the key: it has 3 bytes, and HS256 needs 32 or more (RFC 7518 §3.2): use a longer one",
         ),
     ]);
 }
@@ -361,23 +361,23 @@ fn conditions_must_be_able_to_be_true_or_false() {
     let cases = [
         (
             "'yes'",
-            Some("at 0: a condition must be true or false, this is string"),
+            Some("at 0: a condition must be true or false, not string"),
         ),
         (
             "1",
-            Some("at 0: a condition must be true or false, this is int"),
+            Some("at 0: a condition must be true or false, not int"),
         ),
         (
             "request.header('a')",
-            Some("at 8: a condition must be true or false, this is string"),
+            Some("at 8: a condition must be true or false, not string"),
         ),
         (
             "null",
-            Some("at 0: a condition must be true or false, this is null"),
+            Some("at 0: a condition must be true or false, not null"),
         ),
         (
             "request.path + 'a'",
-            Some("at 13: a condition must be true or false, this is string"),
+            Some("at 13: a condition must be true or false, not string"),
         ),
         ("true", None),
         ("vars.flag", None),
@@ -468,7 +468,7 @@ const SYNTAX_ERRORS: &[Case] = &[
     (
         "message",
         "Foo{a: 1}",
-        "at 0: messages (\"Foo{…}\") do not exist here, write {\"field\": value}",
+        "at 0: messages (\"Foo{…}\") are not supported: write {\"field\": value}",
     ),
     (
         "reserved word",
@@ -478,7 +478,7 @@ const SYNTAX_ERRORS: &[Case] = &[
     (
         "quoted field",
         "vars.`a$`",
-        "at 5: a field name in backticks takes letters, digits, and _ . - / and blanks",
+        "at 5: a field name in backticks may have letters, digits, _ . - / and spaces",
     ),
     (
         "other languages",

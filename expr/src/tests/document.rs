@@ -69,7 +69,7 @@ fn every_field_of_every_variable_is_documented() {
             .nth(1)
             .and_then(|rest| rest.lines().next());
         let row = row.unwrap_or_else(|| panic!("{} has no row", variable.name()));
-        if let crate::check::types::Type::Object(object) = variable.its_type() {
+        if let crate::types::Type::Object(object) = variable.its_type() {
             for (field, _) in object.fields().iter().filter(|(field, _)| *field != "tls") {
                 assert!(
                     row.contains(&format!("`{field}`")),
@@ -83,7 +83,7 @@ fn every_field_of_every_variable_is_documented() {
 
 #[test]
 fn the_limits_are_documented() {
-    use crate::evaluate::budget::{MAX_STEPS, MAX_TEXT_BYTES, MAX_VALUE_DEPTH};
+    use crate::budget::{MAX_STEPS, MAX_TEXT_BYTES, MAX_VALUE_DEPTH};
     use crate::library::pattern::MAX_PATTERN_BYTES;
     use crate::syntax::{MAX_DEPTH, MAX_SOURCE_BYTES};
     use crate::variables::MAX_VARS_BYTES;

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{assert_fails, evaluate, handshake};
-use crate::evaluate::budget::MAX_TEXT_BYTES;
+use crate::budget::MAX_TEXT_BYTES;
 use crate::syntax::{MAX_DEPTH, MAX_SOURCE_BYTES};
 use crate::{EvalError, Program, Stage, Template, TooBig, Value, Variables, from_json};
 
@@ -165,7 +165,7 @@ fn expensive_evaluations_are_cut_off() {
 fn texts_cannot_grow_without_bound() {
     let mut vars = handshake();
     vars.set_var("text", Value::from("x".repeat(MAX_TEXT_BYTES)));
-    let grows = "a text or list grows too big";
+    let grows = "a text or list is too long";
     assert_fails(
         "sum",
         evaluate("vars.text + 'x'", &vars),

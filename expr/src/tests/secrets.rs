@@ -24,7 +24,7 @@ fn errors_mask_secrets() {
         (
             "algorithm",
             "jwt.sign({}, 'k', vars.secret, 1)",
-            "at 0: jwt.sign: \"***\" is no algorithm, use HS256, RS256, PS256, ES256 or the like",
+            "at 0: jwt.sign: \"***\" is not an algorithm: use HS256, RS256, PS256, ES256 or the like",
         ),
         (
             "pattern",

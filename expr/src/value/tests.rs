@@ -64,7 +64,7 @@ fn values_print_as_documented() {
 
 #[test]
 fn what_json_cannot_say_is_an_error() {
-    let nan = Err(ConversionError::NoJson("a double that is no number"));
+    let nan = Err(ConversionError::NoJson("a double that is not a number"));
     assert_eq!(to_json(&Value::Float(f64::NAN)), nan);
     assert_eq!(
         to_json(&list(vec![optional(None)])),

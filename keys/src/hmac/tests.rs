@@ -29,7 +29,7 @@ fn a_secret_has_at_least_the_bytes_of_the_hash() {
         assert_eq!(
             why.to_string(),
             format!(
-                "it has {bytes} bytes, and HS256 needs 32 or more (RFC 7518 §3.2): take a longer one"
+                "it has {bytes} bytes, and HS256 needs 32 or more (RFC 7518 §3.2): use a longer one"
             )
         );
     }

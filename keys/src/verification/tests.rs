@@ -93,7 +93,7 @@ fn what_holds_no_usable_key_is_nothing_at_all() {
         why.contains("looks like a certificate or key in DER"),
         "{why}"
     );
-    assert!(why.contains("goes in as bare PEM"), "{why}");
+    assert!(why.contains("there as bare PEM"), "{why}");
 }
 
 #[test]

@@ -105,12 +105,12 @@ async fn steps_can_not_make_what_is_sent_later_grow_without_bound() {
 async fn variables_can_not_double_for_ever() {
     let set = |name: &str, value: &str| json!({"setVariable": {"name": name, "value": value}});
     let many = (0..20).map(|i| set(&format!("v{i}"), "vars.half + 'x'"));
-    let in_all = "vars.v15: the variables of the handshake grow too big";
+    let in_all = "vars.v15: the variables of the handshake are too large";
     for (name, steps, detail) in [
         (
             "a text",
             vec![set("half", "vars.half + vars.half"); 20],
-            "at 10: a text or list grows too big",
+            "at 10: a text or list is too long",
         ),
         (
             "a list of itself",

@@ -1,11 +1,14 @@
 //! Types as far as they are known before evaluation, and the classes of values that functions take.
 
+mod object;
+
 use std::fmt;
 
 use cel::Value;
 
 use crate::value::type_name;
-use crate::vocabulary::Object;
+
+pub(crate) use object::Object;
 
 /// A type, or a class of types. Every value may also be null: that shows when it is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

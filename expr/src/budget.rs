@@ -25,7 +25,7 @@ pub(crate) const BYTES_PER_STEP: usize = 32;
 pub(crate) const MAX_VALUE_DEPTH: usize = 128;
 
 const TOO_MANY_STEPS: &str = "the expression takes too many steps";
-const TOO_LONG: &str = "a text or list grows too big";
+const TOO_LONG: &str = "a text or list is too long";
 pub(crate) const TOO_DEEP: &str = "a value is nested deeper than 128 levels";
 
 pub(crate) struct Budget {
