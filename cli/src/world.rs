@@ -40,26 +40,26 @@ pub fn findings(plan: &Plan, objects: &Objects) -> Vec<Finding> {
     let gateways = plan
         .gateway_verdicts
         .iter()
-        .map(|(k, v)| ("Gateway", k, &v.verdict));
+        .map(|(k, v)| ("Gateway", k, &v.conditions));
     let apis = plan
         .api_verdicts
         .iter()
-        .map(|(k, v)| ("WebSocketApi", k, &v.verdict));
+        .map(|(k, v)| ("WebSocketApi", k, &v.conditions));
     let products = plan
         .product_verdicts
         .iter()
-        .map(|(k, v)| ("Product", k, &v.verdict));
+        .map(|(k, v)| ("Product", k, &v.conditions));
     let fragments = plan
         .fragment_verdicts
         .iter()
-        .map(|(k, v)| ("PolicyFragment", k, &v.verdict));
+        .map(|(k, v)| ("PolicyFragment", k, &v.conditions));
     let subscriptions = plan
         .subscription_verdicts
         .iter()
-        .map(|(k, v)| ("Subscription", k, &v.verdict));
+        .map(|(k, v)| ("Subscription", k, &v.conditions));
     let mut findings = Vec::new();
     let all = gateways.chain(apis).chain(products).chain(fragments);
-    for (kind, key, verdict) in all.chain(subscriptions) {
+    for (kind, key, conditions) in all.chain(subscriptions) {
         let id = ObjectId {
             kind: kind.to_owned(),
             key: key.clone(),
@@ -67,9 +67,9 @@ pub fn findings(plan: &Plan, objects: &Objects) -> Vec<Finding> {
         let Some(loaded) = objects.all.get(&id) else {
             continue;
         };
-        for (_, judgement) in verdict.conditions() {
-            if !judgement.status {
-                findings.push(loaded.document.finding(None, judgement.message.clone()));
+        for (_, state) in conditions.each() {
+            if !state.status {
+                findings.push(loaded.document.finding(None, state.message.clone()));
             }
         }
     }

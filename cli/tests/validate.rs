@@ -209,7 +209,7 @@ fn what_works_and_should_be_looked_at_is_a_warning() {
     assert!(output.status.success(), "{lines:#?}");
     assert_eq!(lines.len(), 2, "{lines:#?}");
     let warned =
-        |line: &String| line.contains(": warning: ") && line.contains("checks access otherwise");
+        |line: &String| line.contains(": warning: ") && line.contains("checks access differently");
     assert!(lines.iter().all(warned), "{lines:#?}");
 }
 

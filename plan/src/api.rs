@@ -10,15 +10,16 @@ use tidegate_config::{ApiConfig, KeyNames, ObjectKey, PathMatch};
 
 use crate::attach::{Attached, Attachment, Gateways, attach, speaks};
 use crate::backend;
+use crate::backend_url::check_backend_url;
 use crate::expressions::Expressions;
 use crate::gateway::{GatewayDraft, names};
 use crate::index::generation_of;
-use crate::last_good::{lets_the_same_pass, serving};
-use crate::nested::WarningsOf;
-use crate::policies::{Policies, Scope};
-use crate::problem::{Problem, consequence, summary, verdict};
+use crate::last_good::{has_same_access, serving};
+use crate::nested::WarningsByApi;
+use crate::policies::{Policies, PolicyScope};
+use crate::problem::{Problem, conditions, consequence, summary};
 use crate::references::References;
-use crate::routes::{Routes, Taken};
+use crate::routes::{RouteConflict, Routes};
 use crate::urls;
 use crate::{ApiVerdict, OnGateway, Serving, World};
 
@@ -38,32 +39,36 @@ struct ApiDraft<'a> {
 
 /// Places one API on its Gateways and says what is to be said about it. APIs come oldest first:
 /// who comes first gets the route.
-pub(crate) fn place(key: &ObjectKey, api: &WebSocketApi, scene: &mut Scene<'_, '_>) -> ApiVerdict {
-    let mut draft = ApiDraft::check(key, api, scene);
+pub(crate) fn place(
+    key: &ObjectKey,
+    api: &WebSocketApi,
+    placement: &mut Placement<'_, '_>,
+) -> ApiVerdict {
+    let mut draft = ApiDraft::check(key, api, placement);
     let Attached {
         attachments,
         problems,
         unresolved,
-    } = attach(key, &api.spec, &scene.gateways, scene.world);
-    let unknown = unknown_values(&draft, &attachments, scene);
+    } = attach(key, &api.spec, &placement.gateways, placement.world);
+    let unknown = unknown_values(&draft, &attachments, placement);
     draft.problems.extend(unknown);
-    let unknown = unknown_audiences(&draft, &attachments, scene);
+    let unknown = unknown_audiences(&draft, &attachments, placement);
     draft.problems.extend(unknown);
-    let mut found = Found {
+    let mut found = Placed {
         problems: draft.problems.iter().cloned().chain(problems).collect(),
-        ..Found::default()
+        ..Placed::default()
     };
     for attachment in &attachments {
-        draft.place(attachment, scene, &mut found);
+        draft.place(attachment, placement, &mut found);
     }
-    let mut verdict = verdict(generation_of(api), &found.problems);
+    let mut conditions = conditions(generation_of(api), &found.problems);
     let worst = found.gateways.iter().map(|on| on.serving).max();
-    consequence(&mut verdict, worst);
+    consequence(&mut conditions, worst);
     ApiVerdict {
-        verdict,
+        conditions,
         warnings: Vec::new(),
         urls: found.urls.into_iter().collect(),
-        products: scene.products_of.get(key).cloned().unwrap_or_default(),
+        products: placement.products_of.get(key).cloned().unwrap_or_default(),
         unresolved,
         gateways: found.gateways,
     }
@@ -74,15 +79,19 @@ pub(crate) fn place(key: &ObjectKey, api: &WebSocketApi, scene: &mut Scene<'_, '
 fn unknown_values(
     draft: &ApiDraft<'_>,
     attachments: &[Attachment],
-    scene: &Scene<'_, '_>,
+    placement: &Placement<'_, '_>,
 ) -> Vec<Problem> {
-    let products = scene.product_values.get(draft.key).into_iter().flatten();
+    let products = placement
+        .product_values
+        .get(draft.key)
+        .into_iter()
+        .flatten();
     let own: Vec<_> = names(&draft.api.spec.values)
         .chain(products.map(String::as_str))
         .collect();
     let mut problems = Vec::new();
     for attachment in attachments {
-        let gateway = scene.gateways.get(&attachment.gateway);
+        let gateway = placement.gateways.get(&attachment.gateway);
         let global = gateway.map(|draft| draft.gateway.spec.values.as_slice());
         let there = own.iter().copied().chain(names(global.unwrap_or_default()));
         for problem in draft.policies.unknown_values(there) {
@@ -98,11 +107,11 @@ fn unknown_values(
 fn unknown_audiences(
     draft: &ApiDraft<'_>,
     attachments: &[Attachment],
-    scene: &Scene<'_, '_>,
+    placement: &Placement<'_, '_>,
 ) -> Vec<Problem> {
     let mut problems = Vec::new();
     for attachment in attachments {
-        let gateway = scene.gateways.get(&attachment.gateway);
+        let gateway = placement.gateways.get(&attachment.gateway);
         let there = gateway.map(|draft| draft.gateway.spec.deployment.token_audiences.as_slice());
         for problem in draft.policies.unknown_audiences(there.unwrap_or_default()) {
             if !problems.contains(&problem) {
@@ -114,14 +123,14 @@ fn unknown_audiences(
 }
 
 /// Everything that placing APIs reads and changes.
-pub(crate) struct Scene<'w, 'e> {
+pub(crate) struct Placement<'w, 'e> {
     pub(crate) world: &'w World,
     pub(crate) gateways: Gateways<'w>,
     pub(crate) references: References<'w>,
     pub(crate) expressions: &'e mut Expressions,
     pub(crate) routes: Routes,
     /// What the APIs placed so far are to be warned of.
-    pub(crate) warnings: WarningsOf,
+    pub(crate) warnings: WarningsByApi,
     /// What was served before, by Gateway and API.
     pub(crate) previous: BTreeMap<ObjectKey, BTreeMap<ObjectKey, &'w ApiConfig>>,
     /// Names of the products that hold an API.
@@ -132,26 +141,26 @@ pub(crate) struct Scene<'w, 'e> {
 
 /// What placing an API found out.
 #[derive(Default)]
-struct Found {
+struct Placed {
     problems: Vec<Problem>,
     urls: BTreeSet<String>,
     gateways: Vec<OnGateway>,
 }
 
 impl<'a> ApiDraft<'a> {
-    fn check(key: &'a ObjectKey, api: &'a WebSocketApi, scene: &mut Scene<'_, '_>) -> Self {
+    fn check(key: &'a ObjectKey, api: &'a WebSocketApi, placement: &mut Placement<'_, '_>) -> Self {
         let spec = &api.spec;
-        let scope = Scope {
+        let scope = PolicyScope {
             label: "api",
             namespace: &key.namespace,
             on_handshake: &spec.on_handshake,
             values: &spec.values,
         };
-        let mut policies = scope.check(&mut scene.references, scene.expressions);
+        let mut policies = scope.check(&mut placement.references, placement.expressions);
         let mut problems = policies.problems.clone();
         if let Some(text) = &spec.backend.host_header {
             let path = "spec.backend.hostHeader";
-            problems.extend(policies.add_template(text, path, scene.expressions));
+            problems.extend(policies.add_template(text, path, placement.expressions));
         }
         let path = path(&spec.path, spec.path_match);
         let unroutable = path.is_some();
@@ -161,7 +170,7 @@ impl<'a> ApiDraft<'a> {
         problems.extend(backend::check(
             &key.namespace,
             &spec.backend,
-            &mut scene.references,
+            &mut placement.references,
         ));
         Self {
             key,
@@ -173,18 +182,23 @@ impl<'a> ApiDraft<'a> {
     }
 
     /// Places the API on one Gateway: its latest version, or the last one that worked, or a block.
-    fn place(&self, attachment: &Attachment, scene: &mut Scene<'_, '_>, found: &mut Found) {
-        let Some(gateway) = scene.gateways.get_mut(&attachment.gateway) else {
+    fn place(
+        &self,
+        attachment: &Attachment,
+        placement: &mut Placement<'_, '_>,
+        found: &mut Placed,
+    ) {
+        let Some(gateway) = placement.gateways.get_mut(&attachment.gateway) else {
             return;
         };
-        let previous = scene.previous.get(&attachment.gateway);
+        let previous = placement.previous.get(&attachment.gateway);
         let previous = previous.and_then(|apis| apis.get(self.key)).copied();
         let candidates = self.candidates(gateway, previous);
         let mut conflicts = Vec::new();
         for (serving, mut config) in candidates {
             let stays = previous.is_some_and(|previous| has_same_routes(previous, &config));
             let place = (&*gateway, attachment, stays);
-            let taken = take(&mut config, place, &mut scene.routes, found);
+            let taken = take(&mut config, place, &mut placement.routes, found);
             conflicts.extend(taken);
             if config.listeners.is_empty() {
                 continue;
@@ -199,7 +213,7 @@ impl<'a> ApiDraft<'a> {
             break;
         }
         for taken in &conflicts {
-            self.tell_holder(taken, &mut scene.warnings);
+            self.tell_holder(taken, &mut placement.warnings);
             let problem = conflict(taken, &self.api.spec.path);
             if !found.problems.contains(&problem) {
                 found.problems.push(problem);
@@ -208,10 +222,10 @@ impl<'a> ApiDraft<'a> {
     }
 
     /// Whoever has a route learns that another namespace wants it.
-    fn tell_holder(&self, taken: &Taken, warnings: &mut WarningsOf) {
+    fn tell_holder(&self, taken: &RouteConflict, warnings: &mut WarningsByApi) {
         if taken.by.namespace != self.key.namespace {
             let text = format!(
-                "WebSocketApi {} asks for {} on listener {}, which overlaps its route, and is refused",
+                "WebSocketApi {} asks for {} on listener {}, which overlaps the route of this API, and is refused",
                 self.key, self.api.spec.path, taken.listener
             );
             warnings.entry(taken.by.clone()).or_default().add(text);
@@ -226,7 +240,7 @@ impl<'a> ApiDraft<'a> {
     ) -> Vec<(Serving, ApiConfig)> {
         let latest = self.config(gateway);
         let worked = previous.filter(|previous| previous.blocked.is_none());
-        let same = worked.map(|worked| lets_the_same_pass(worked, &latest));
+        let same = worked.map(|worked| has_same_access(worked, &latest));
         let last_good = worked
             .filter(|_| same == Some(true))
             .map(|worked| (Serving::LastGood, worked.clone()));
@@ -309,7 +323,7 @@ impl<'a> ApiDraft<'a> {
             config.path.clone_from(&previous.path);
             config.path_match = previous.path_match;
         }
-        if backend::check_url(&config.backend_url).is_err() {
+        if check_backend_url(&config.backend_url).is_err() {
             // Nobody is let through to it; it must merely be a URL.
             "ws://blocked.invalid/".clone_into(&mut config.backend_url);
         }
@@ -328,8 +342,8 @@ fn take(
     config: &mut ApiConfig,
     (gateway, attachment, stays): (&GatewayDraft<'_>, &Attachment, bool),
     routes: &mut Routes,
-    found: &mut Found,
-) -> Vec<Taken> {
+    found: &mut Placed,
+) -> Vec<RouteConflict> {
     config.listeners.clear();
     let mut conflicts = Vec::new();
     for position in &attachment.listeners {
@@ -366,8 +380,8 @@ fn block_with_gateway(
     }
 }
 
-fn conflict(taken: &Taken, path: &str) -> Problem {
-    let Taken {
+fn conflict(taken: &RouteConflict, path: &str) -> Problem {
+    let RouteConflict {
         by,
         listener,
         host,
@@ -381,11 +395,11 @@ fn conflict(taken: &Taken, path: &str) -> Problem {
     let text = match overlaps {
         false => format!(
             "WebSocketApi {by} was first and has the route of {path} for {host} on listener {listener}: \
-             take another path or host"
+             use another path or host"
         ),
         true => format!(
             "WebSocketApi {by} of another namespace was first, and {path} for {host} on listener \
-             {listener} overlaps its route: take another path or host, or have the Gateway allow it \
+             {listener} overlaps its route: use another path or host, or let the Gateway allow it \
              (spec.apiNamespaces.overlappingRoutes)"
         ),
     };
@@ -398,7 +412,7 @@ fn path(path: &str, path_match: PathMatch) -> Option<Problem> {
         return Some(Problem::invalid("must begin with a slash").at("spec.path"));
     }
     if has_dot_segment(path) {
-        let text = "has a segment . or .., perhaps encoded: no request reaches it";
+        let text = "has a segment . or .. (perhaps encoded), which no request can reach";
         return Some(Problem::invalid(text).at("spec.path"));
     }
     let mut names = BTreeSet::new();

@@ -5,13 +5,13 @@
 //! newest schema. It compares with the terms noted in the status when the approval was first seen.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use tidegate_api::{Approval, ApprovedTerms, Reason, Scope, Subscription, SubscriptionSpec};
+use tidegate_api::{Approval, ApprovedTerms, Reason, ScopeRef, Subscription, SubscriptionSpec};
 
 use crate::problem::Problem;
 
 /// Where an approval stands.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Standing {
+pub(crate) enum ApprovalState {
     /// Nobody approved.
     None,
     /// It covers what the spec says: these terms are to be noted.
@@ -20,7 +20,7 @@ pub(crate) enum Standing {
     Outdated(ApprovedTerms),
 }
 
-impl Standing {
+impl ApprovalState {
     pub(crate) fn of(subscription: &Subscription) -> Self {
         let spec = &subscription.spec;
         if spec.approval != Some(Approval::Approved) {
@@ -46,7 +46,7 @@ impl Standing {
             return None;
         };
         let text = format!(
-            "was given for {}: raise spec.approvalGeneration to approve what the spec says now",
+            "was given for {}: raise spec.approvalGeneration to approve the present terms",
             describe(noted)
         );
         Some(Problem::accepted(Reason::ApprovalOutdated, text).at("spec.approval"))
@@ -88,7 +88,7 @@ fn ends_in_time(approved: Option<&Time>, asked: Option<&Time>) -> bool {
 }
 
 fn describe(noted: &ApprovedTerms) -> String {
-    let Scope {
+    let ScopeRef {
         product,
         api,
         gateway,
@@ -178,47 +178,47 @@ mod tests {
             ("no end", json!({"expiresAt": null}), false),
             ("tracing", json!({"allowTracing": true}), false),
         ] {
-            let found = Standing::of(&subscription(spec.clone(), noted()));
+            let found = ApprovalState::of(&subscription(spec.clone(), noted()));
             assert_eq!(found.is_covered(), covered, "{name}");
             assert_eq!(found.problem().is_none(), covered, "{name}");
             let mut raised = spec;
             raised["approvalGeneration"] = json!(2);
-            let found = Standing::of(&subscription(raised, noted()));
+            let found = ApprovalState::of(&subscription(raised, noted()));
             assert!(found.is_covered(), "{name}, approved anew");
         }
     }
 
     #[test]
     fn what_is_noted_follows_the_approval() {
-        let first = Standing::of(&subscription(json!({}), Value::Null))
+        let first = ApprovalState::of(&subscription(json!({}), Value::Null))
             .into_terms()
             .unwrap();
         assert_eq!(first, serde_json::from_value(noted()).unwrap());
         let narrower = json!({"expiresAt": "2029-01-01T00:00:00Z"});
-        let noted_now = Standing::of(&subscription(narrower, noted()))
+        let noted_now = ApprovalState::of(&subscription(narrower, noted()))
             .into_terms()
             .unwrap();
         let back = subscription(json!({}), serde_json::to_value(noted_now).unwrap());
         assert!(
-            !Standing::of(&back).is_covered(),
+            !ApprovalState::of(&back).is_covered(),
             "what was given up is gone"
         );
         let wider = subscription(json!({"owner": "bob"}), noted());
-        let kept = Standing::of(&wider).into_terms().unwrap();
+        let kept = ApprovalState::of(&wider).into_terms().unwrap();
         assert_eq!(kept.owner.as_deref(), Some("ann"));
         for undecided in [json!({"approval": null}), json!({"approval": "Rejected"})] {
-            let found = Standing::of(&subscription(undecided, noted()));
+            let found = ApprovalState::of(&subscription(undecided, noted()));
             assert_eq!(found.into_terms(), None);
         }
     }
 
     #[test]
     fn the_message_says_what_was_approved() {
-        let found = Standing::of(&subscription(json!({"scope": {"api": "x"}}), noted()));
+        let found = ApprovalState::of(&subscription(json!({"scope": {"api": "x"}}), noted()));
         assert_eq!(
             found.problem().unwrap().message,
             "spec.approval: was given for product trial, owner ann, until 2030-01-01T00:00:00Z, \
-             without tracing: raise spec.approvalGeneration to approve what the spec says now"
+             without tracing: raise spec.approvalGeneration to approve the present terms"
         );
     }
 }

@@ -49,7 +49,7 @@ pub(crate) fn attach(
             .and_then(|draft| fitting(draft, &name, reference.listener.as_deref(), spec));
         match found {
             Ok(listeners) => chosen.entry(name).or_default().extend(listeners),
-            Err(Miss {
+            Err(NotAttached {
                 problem,
                 unresolved,
             }) => {
@@ -70,12 +70,12 @@ pub(crate) fn attach(
 }
 
 /// Why an API does not get what it names.
-struct Miss {
+struct NotAttached {
     problem: Problem,
     unresolved: Option<String>,
 }
 
-impl Miss {
+impl NotAttached {
     fn of(reason: Reason, what: String, why: &str) -> Self {
         Self {
             problem: Problem::unresolved(reason, format!("{what} {why}")),
@@ -89,10 +89,14 @@ fn find<'g, 'a>(
     name: &ObjectKey,
     gateways: &'g Gateways<'a>,
     world: &World,
-) -> Result<&'g GatewayDraft<'a>, Miss> {
+) -> Result<&'g GatewayDraft<'a>, NotAttached> {
     let what = format!("Gateway {name}");
     let Some(draft) = gateways.get(name) else {
-        return Err(Miss::of(Reason::GatewayNotFound, what, "does not exist"));
+        return Err(NotAttached::of(
+            Reason::GatewayNotFound,
+            what,
+            "does not exist",
+        ));
     };
     if consents(draft, api, world) {
         Ok(draft)
@@ -101,7 +105,7 @@ fn find<'g, 'a>(
             "does not accept APIs of namespace {}: change its spec.apiNamespaces",
             api.namespace
         );
-        Err(Miss::of(Reason::NotAllowedByGateway, what, &why))
+        Err(NotAttached::of(Reason::NotAllowedByGateway, what, &why))
     }
 }
 
@@ -133,15 +137,19 @@ fn fitting(
     gateway: &ObjectKey,
     listener: Option<&str>,
     spec: &WebSocketApiSpec,
-) -> Result<Vec<usize>, Miss> {
+) -> Result<Vec<usize>, NotAttached> {
     let named = |(_, l): &(usize, &ListenerDraft)| listener.is_none_or(|name| l.name == name);
     let named: Vec<_> = draft.listeners.iter().enumerate().filter(named).collect();
     if let ([], Some(name)) = (named.as_slice(), listener) {
         let what = format!("listener {name} of Gateway {gateway}");
-        return Err(Miss::of(Reason::GatewayNotFound, what, "does not exist"));
+        return Err(NotAttached::of(
+            Reason::GatewayNotFound,
+            what,
+            "does not exist",
+        ));
     }
     let miss = |problem| {
-        Err(Miss {
+        Err(NotAttached {
             problem,
             unresolved: None,
         })
@@ -151,8 +159,9 @@ fn fitting(
         .filter(|(_, l)| speaks(l, &spec.protocols))
         .collect();
     if speaking.is_empty() {
-        let text =
-            format!("no such listener of Gateway {gateway} speaks what spec.protocols asks for");
+        let text = format!(
+            "no listener of Gateway {gateway} that is asked for has a protocol of spec.protocols"
+        );
         return miss(Problem::accepted(Reason::NoListener, text));
     }
     let hosted: Vec<_> = speaking
@@ -160,7 +169,7 @@ fn fitting(
         .filter(|(_, l)| hostnames::intersection(&l.hostnames, &spec.hostnames).is_some())
         .collect();
     if hosted.is_empty() {
-        let text = format!("no listener of Gateway {gateway} answers for any of spec.hostnames");
+        let text = format!("no listener of Gateway {gateway} serves any of spec.hostnames");
         return miss(Problem::accepted(Reason::NoMatchingHostname, text));
     }
     let serving: Vec<_> = hosted

@@ -4,19 +4,15 @@ use std::collections::BTreeSet;
 
 use tidegate_api::{Backend, Reason};
 use tidegate_config::policy::{Policy, Section, Step};
-use tidegate_config::{BackendProxy, PoolMember, SecretDataId, TrustAnchorRef};
+use tidegate_config::{BackendProxy, PoolMember, SecretDataId};
 use tidegate_expr::Template;
 use url::Url;
 
-use crate::pem;
+use crate::backend_url::check_backend_url;
+use crate::certificates::{key_pair, trust_anchor};
 use crate::policies::Policies;
 use crate::problem::Problem;
 use crate::references::References;
-
-/// Data keys of a kubernetes.io/tls Secret.
-pub(crate) const TLS_CERTIFICATE: &str = "tls.crt";
-/// Data keys of a kubernetes.io/tls Secret.
-pub(crate) const TLS_PRIVATE_KEY: &str = "tls.key";
 
 /// Data keys of a kubernetes.io/basic-auth Secret.
 pub(crate) const PROXY_CREDENTIALS: [&str; 2] = ["username", "password"];
@@ -29,7 +25,7 @@ pub(crate) fn check(
 ) -> Vec<Problem> {
     let mut problems = Vec::new();
     if let Some(url) = &backend.url
-        && let Err(problem) = check_url(url)
+        && let Err(problem) = check_backend_url(url)
     {
         problems.push(problem.at("spec.backend.url"));
     }
@@ -91,7 +87,7 @@ fn check_proxy(
         host && url.scheme() == "http" && url.username().is_empty() && url.password().is_none()
     };
     if !url.as_ref().is_some_and(is_plain) {
-        let text = "must be http://host:port; user and password belong into credentialsRef";
+        let text = "must be http://host:port; put user and password into credentialsRef";
         return Err(Problem::invalid(text).at("spec.backend.proxy.url"));
     }
     let Some(name) = &proxy.credentials_ref else {
@@ -135,11 +131,11 @@ fn check_pool(pool: &[PoolMember]) -> Vec<Problem> {
     for (i, member) in pool.iter().enumerate() {
         let name = member.name.as_deref();
         if name.is_some_and(|name| !names.insert(name)) {
-            let problem = Problem::invalid("another member has this name already");
+            let problem = Problem::invalid("another member already has this name");
             problems.push(problem.at(&format!("spec.backend.pool[{i}].name")));
         }
         let at = format!("spec.backend.pool[{i}].url");
-        let url = match (check_url(&member.url), Url::parse(&member.url)) {
+        let url = match (check_backend_url(&member.url), Url::parse(&member.url)) {
             (Ok(()), Ok(url)) => url,
             (checked, _) => {
                 problems.extend(checked.err().map(|problem| problem.at(&at)));
@@ -148,7 +144,7 @@ fn check_pool(pool: &[PoolMember]) -> Vec<Problem> {
         };
         let first = first.get_or_insert_with(|| url.clone());
         if (url.path(), url.query()) != (first.path(), first.query()) {
-            let text = "path and query must be those of the first member";
+            let text = "path and query must be the same as those of the first member";
             problems.push(Problem::invalid(text).at(&at));
         }
         let place = (
@@ -156,7 +152,7 @@ fn check_pool(pool: &[PoolMember]) -> Vec<Problem> {
             url.port_or_known_default(),
         );
         if !places.insert(place) {
-            let text = "another member has this host and port already: give that one more weight";
+            let text = "another member already has this host and port: give that one more weight";
             problems.push(Problem::invalid(text).at(&at));
         }
     }
@@ -183,122 +179,13 @@ pub(crate) fn check_refs(policies: &Policies, backend: &Backend) -> Vec<Problem>
         }
         let text = match names().collect::<Vec<_>>().join(", ") {
             none if none.is_empty() => "no member of backend.pool has a name".to_owned(),
-            known => format!("no member of backend.pool is called \"{name}\": there are {known}"),
+            known => {
+                format!("no member of backend.pool is called \"{name}\": the names are {known}")
+            }
         };
-        let path = format!("{}.setBackend.ref", policies.places.of(section, position));
+        let path = format!("{}.setBackend.ref", policies.paths.of(section, position));
         Some(Problem::invalid(text).at(&path))
     };
     let steps = policies.on_handshake.steps();
     steps.filter_map(unknown).collect()
-}
-
-/// A `ws://` or `wss://` URL without user, password and fragment.
-pub(crate) fn check_url(text: &str) -> Result<(), Problem> {
-    let refuse = |what: &str| Err(Problem::invalid(format!("\"{text}\" {what}")));
-    let Ok(url) = Url::parse(text) else {
-        return refuse("is not a URL");
-    };
-    if !matches!(url.scheme(), "ws" | "wss") {
-        return refuse("must begin with ws:// or wss://");
-    }
-    // The parser takes `ws:///path` for the host "path".
-    if url.host_str().is_none_or(str::is_empty) || text.contains(":///") {
-        return refuse("has no host");
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        // It would be sent to nobody and stand in logs.
-        return Err(Problem::invalid(
-            "the URL must not contain a user or password: use setHeader with a secret value",
-        ));
-    }
-    if url.fragment().is_some() {
-        return refuse("must not have a fragment (RFC 6455 §3)");
-    }
-    tidegate_config::check_url(text, &[])
-        .map_err(|why| Problem::invalid(format!("\"{text}\" cannot be used: {why}")))
-}
-
-/// A kubernetes.io/tls Secret; ids of its certificate chain and private key.
-pub(crate) fn key_pair(
-    namespace: &str,
-    name: &str,
-    references: &mut References<'_>,
-) -> Result<(SecretDataId, SecretDataId), Problem> {
-    let chain = references.secret(namespace, name, TLS_CERTIFICATE)?;
-    let key = references.secret(namespace, name, TLS_PRIVATE_KEY)?;
-    let invalid = |key: &str, what: &str| {
-        let text = format!("key \"{key}\" of Secret {namespace}/{name} is not {what} in PEM");
-        Problem::unresolved(Reason::InvalidMaterial, text)
-    };
-    if !pem::is_certificates(&chain) {
-        return Err(invalid(TLS_CERTIFICATE, "a certificate chain"));
-    }
-    if !pem::is_private_key(&key) {
-        return Err(invalid(TLS_PRIVATE_KEY, "a private key"));
-    }
-    let (chain_id, key_id) = key_pair_ids(namespace, name);
-    references.keep(chain_id.clone(), &chain);
-    references.keep(key_id.clone(), &key);
-    Ok((chain_id, key_id))
-}
-
-/// Ids of certificate chain and private key of a kubernetes.io/tls Secret.
-pub(crate) fn key_pair_ids(namespace: &str, name: &str) -> (SecretDataId, SecretDataId) {
-    (
-        SecretDataId::secret(namespace, name, TLS_CERTIFICATE),
-        SecretDataId::secret(namespace, name, TLS_PRIVATE_KEY),
-    )
-}
-
-/// Certificates of authorities; the id of what was found.
-pub(crate) fn trust_anchor(
-    namespace: &str,
-    reference: &TrustAnchorRef,
-    references: &mut References<'_>,
-) -> Result<SecretDataId, Problem> {
-    let bytes = references.trust_anchor(namespace, reference)?;
-    if !pem::is_certificates(&bytes) {
-        let TrustAnchorRef { kind, name, key } = reference;
-        let text =
-            format!("key \"{key}\" of {kind:?} {namespace}/{name} is not a certificate in PEM");
-        return Err(Problem::unresolved(Reason::InvalidMaterial, text));
-    }
-    let id = SecretDataId::of_trust_anchor(namespace, reference);
-    references.keep(id.clone(), &bytes);
-    Ok(id)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_of_backends() {
-        for good in [
-            "ws://chat",
-            "wss://chat.example:8443/hub?room=1",
-            "ws://[2001:db8::1]:80/",
-        ] {
-            assert_eq!(check_url(good), Ok(()), "{good}");
-        }
-        for bad in [
-            "",
-            "chat",
-            "http://chat",
-            "ws://",
-            "ws:///path",
-            "ws://user:secret@chat",
-            "ws://chat/#part",
-            "ws://chat:99999",
-            "ws://chat/a/../b",
-            "ws://chat/a/%2e%2e;x/b",
-            "ws://chat\\b",
-            "ws://chat/a\tb",
-            " ws://chat",
-        ] {
-            assert!(check_url(bad).is_err(), "{bad}");
-        }
-        let refused = check_url("ws://user:secret@chat").unwrap_err();
-        assert!(!refused.message.contains("secret@"), "{refused:?}");
-    }
 }

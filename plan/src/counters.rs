@@ -6,7 +6,7 @@ use tidegate_config::{
     SecretKeyRef, is_counters_url, is_secure_counters_url,
 };
 
-use crate::backend;
+use crate::certificates::trust_anchor;
 use crate::problem::Problem;
 use crate::references::References;
 
@@ -42,7 +42,7 @@ pub(crate) fn resolve(
         problems.push(Problem::invalid(text).at("spec.counters.redis.caRefs"));
     }
     for (i, anchor) in redis.ca_refs.iter().enumerate() {
-        if let Err(problem) = backend::trust_anchor(&gateway.namespace, anchor, references) {
+        if let Err(problem) = trust_anchor(&gateway.namespace, anchor, references) {
             problems.push(problem.at(&format!("spec.counters.redis.caRefs[{i}]")));
         }
     }
@@ -72,8 +72,9 @@ fn from_secret(
         let is_url = std::str::from_utf8(&bytes).is_ok_and(is_counters_url);
         let SecretKeyRef { name, key, .. } = reference;
         let namespace = &gateway.namespace;
-        let text =
-            format!("key \"{key}\" of Secret {namespace}/{name} is no redis:// or rediss:// URL");
+        let text = format!(
+            "key \"{key}\" of Secret {namespace}/{name} is not a redis:// or rediss:// URL"
+        );
         is_url
             .then(|| bytes.into_owned())
             .ok_or_else(|| Problem::unresolved(Reason::InvalidMaterial, text))

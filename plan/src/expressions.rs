@@ -13,12 +13,12 @@ use tidegate_api::Reason;
 /// of a plan, and hardly any text changes between two plans.
 #[derive(Debug, Default)]
 pub(crate) struct Expressions {
-    known: HashMap<(Section, ExpressionKind, String), Known>,
+    known: HashMap<(Section, ExpressionKind, String), Checked>,
     pass: u64,
 }
 
 #[derive(Debug)]
-struct Known {
+struct Checked {
     /// What is wrong with it.
     error: Option<String>,
     /// The named values it needs, and where.
@@ -89,7 +89,7 @@ impl Expressions {
         (problem, reads.collect())
     }
 
-    fn known(&mut self, section: Section, kind: ExpressionKind, text: &str) -> &Known {
+    fn known(&mut self, section: Section, kind: ExpressionKind, text: &str) -> &Checked {
         let pass = self.pass;
         let known = self
             .known
@@ -136,7 +136,7 @@ fn stage(section: Section) -> Stage {
     }
 }
 
-fn compile(stage: Stage, kind: ExpressionKind, text: &str) -> Known {
+fn compile(stage: Stage, kind: ExpressionKind, text: &str) -> Checked {
     let compiled = match kind {
         ExpressionKind::Condition => {
             Program::condition(text, stage).map(|program| owned(program.named_values()))
@@ -152,7 +152,7 @@ fn compile(stage: Stage, kind: ExpressionKind, text: &str) -> Known {
         Ok(values) => (values, None),
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
-    Known {
+    Checked {
         error,
         values,
         seen: 0,

@@ -14,8 +14,8 @@ use crate::expressions::Expressions;
 use crate::index::generation_of;
 use crate::last_good::serving;
 use crate::listener_tls::Tls;
-use crate::policies::{Policies, Scope, is_network, same_access};
-use crate::problem::{Problem, summary, verdict};
+use crate::policies::{Policies, PolicyScope, is_network, same_access};
+use crate::problem::{Problem, conditions, summary};
 use crate::references::References;
 use crate::telemetry;
 use crate::{GatewayVerdict, ListenerVerdict, Serving, World};
@@ -52,7 +52,7 @@ pub(crate) fn check<'a>(
     expressions: &mut Expressions,
 ) -> GatewayDraft<'a> {
     let spec = &gateway.spec;
-    let scope = Scope {
+    let scope = PolicyScope {
         label: "gateway",
         namespace: &key.namespace,
         on_handshake: &spec.on_handshake,
@@ -118,10 +118,10 @@ impl GatewayDraft<'_> {
         let listener = |listener: &ListenerDraft| ListenerVerdict {
             name: listener.name.clone(),
             attached_apis: listener.attached,
-            verdict: verdict(generation, &listener.problems),
+            conditions: conditions(generation, &listener.problems),
         };
         GatewayVerdict {
-            verdict: verdict(generation, &problems),
+            conditions: conditions(generation, &problems),
             listeners: self.listeners.iter().map(listener).collect(),
             apis: u32::try_from(self.apis.len()).unwrap_or(u32::MAX),
         }
@@ -196,7 +196,7 @@ fn trusted_proxies(
         .filter(|(_, entry)| !is_network(entry));
     let found: Vec<_> = bad
         .map(|(i, entry)| {
-            let text = format!("\"{entry}\" is no address or CIDR");
+            let text = format!("\"{entry}\" is not an address or CIDR");
             Problem::invalid(text).at(&format!("spec.trustedProxies[{i}]"))
         })
         .collect();
@@ -269,7 +269,7 @@ fn conflict(listener: &Listener, earlier: &[ListenerDraft]) -> Option<Problem> {
     let text = earlier.iter().find_map(|other| {
         let (name, port) = (&other.name, other.port);
         if other.name == listener.name {
-            Some(format!("there is a listener \"{name}\" already"))
+            Some(format!("there is already a listener \"{name}\""))
         } else if other.port != listener.port {
             None
         } else if other.protocol != listener.protocol {
@@ -277,13 +277,16 @@ fn conflict(listener: &Listener, earlier: &[ListenerDraft]) -> Option<Problem> {
                 "listener \"{name}\" speaks another protocol on port {port}"
             ))
         } else if other.proxy_protocol != listener.proxy_protocol {
-            let not = if other.proxy_protocol { "" } else { "no " };
+            let expects = match other.proxy_protocol {
+                true => "expects",
+                false => "does not expect",
+            };
             Some(format!(
-                "listener \"{name}\" wants {not}PROXY headers on port {port}"
+                "listener \"{name}\" {expects} PROXY headers on port {port}"
             ))
         } else if same_host(other) {
             Some(format!(
-                "listener \"{name}\" has port {port} and the same host already"
+                "listener \"{name}\" already has port {port} and the same host"
             ))
         } else {
             None

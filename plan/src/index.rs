@@ -16,7 +16,7 @@ const DEFAULT_NAMESPACE: &str = "default";
 pub(crate) type Objects<'a, K> = BTreeMap<ObjectKey, &'a K>;
 
 /// All objects by kind and key.
-pub(crate) struct Index<'a> {
+pub(crate) struct ObjectIndex<'a> {
     pub(crate) gateways: Objects<'a, Gateway>,
     pub(crate) apis: Objects<'a, WebSocketApi>,
     pub(crate) products: Objects<'a, Product>,
@@ -25,7 +25,7 @@ pub(crate) struct Index<'a> {
     pub(crate) apis_by_namespace: BTreeMap<String, Vec<ObjectKey>>,
 }
 
-impl<'a> Index<'a> {
+impl<'a> ObjectIndex<'a> {
     pub(crate) fn new(world: &'a World) -> Self {
         let apis = by_key(&world.apis);
         let mut apis_by_namespace: BTreeMap<String, Vec<ObjectKey>> = BTreeMap::new();

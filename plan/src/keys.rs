@@ -40,7 +40,7 @@ pub(crate) fn secret_key(key: &ObjectKey, subscription: &Subscription) -> Object
 }
 
 /// Who needs keys.
-pub(crate) struct Holder<'h> {
+pub(crate) struct KeyHolder<'h> {
     pub(crate) key: &'h ObjectKey,
     pub(crate) subscription: &'h Subscription,
     /// Where its keys are.
@@ -50,18 +50,18 @@ pub(crate) struct Holder<'h> {
 }
 
 /// Reads a subscription's keys.
-pub(crate) fn read(holder: &Holder<'_>, world: &World) -> Keys {
+pub(crate) fn read(holder: &KeyHolder<'_>, world: &World) -> Keys {
     let mut keys = Keys::default();
     keys.status.secret_name.clone_from(&holder.secret.name);
     match world.secrets.get(holder.secret) {
         None => holder.missing(&mut keys),
         Some(secret) => match origin(secret, holder.subscription) {
-            Origin::Supplied => holder.supplied(&mut keys, secret),
-            Origin::Generated => holder.generated(&mut keys, secret),
-            Origin::Stale => {
+            SecretOrigin::Supplied => holder.supplied(&mut keys, secret),
+            SecretOrigin::Generated => holder.generated(&mut keys, secret),
+            SecretOrigin::Stale => {
                 let text = format!(
-                    "Secret {} belongs to a Subscription of the same name that is gone; it is \
-                     about to be removed",
+                    "Secret {} belongs to a deleted Subscription of the same name and is about to be \
+                     removed",
                     holder.secret
                 );
                 keys.problems
@@ -73,14 +73,14 @@ pub(crate) fn read(holder: &Holder<'_>, world: &World) -> Keys {
 }
 
 /// Whose a Secret is.
-enum Origin {
+enum SecretOrigin {
     Supplied,
     Generated,
     /// Generated for another subscription: the garbage collector has yet to remove it.
     Stale,
 }
 
-fn origin(secret: &Secret, subscription: &Subscription) -> Origin {
+fn origin(secret: &Secret, subscription: &Subscription) -> SecretOrigin {
     let ours = secret
         .labels()
         .get(LABEL_MANAGED_BY)
@@ -91,13 +91,13 @@ fn origin(secret: &Secret, subscription: &Subscription) -> Origin {
         .filter(|owner| owner.kind == "Subscription");
     let uid = subscription.uid();
     match (ours, owners.next()) {
-        (true, Some(owner)) if Some(&owner.uid) == uid.as_ref() => Origin::Generated,
-        (true, Some(_)) => Origin::Stale,
-        (true, None) | (false, _) => Origin::Supplied,
+        (true, Some(owner)) if Some(&owner.uid) == uid.as_ref() => SecretOrigin::Generated,
+        (true, Some(_)) => SecretOrigin::Stale,
+        (true, None) | (false, _) => SecretOrigin::Supplied,
     }
 }
 
-impl Holder<'_> {
+impl KeyHolder<'_> {
     fn missing(&self, keys: &mut Keys) {
         let spec = &self.subscription.spec.keys;
         let secret = self.secret;
@@ -248,7 +248,7 @@ pub(crate) fn make_unique(holders: &mut [(&ObjectKey, Keys)], order: &[usize]) {
     }
     for (position, owner, hash) in twice {
         let older = holders[owner].0;
-        let text = format!("Subscription {older} is older and has the same key: take another");
+        let text = format!("Subscription {older} is older and has the same key: use another one");
         let keys = &mut holders[position].1;
         keys.hashes.retain(|other| *other != hash);
         keys.problems

@@ -30,7 +30,7 @@ pub(crate) fn serving(problems: &[Problem], same_access: Option<bool>) -> Servin
 }
 
 /// Do two versions of an API let the same people pass?
-pub(crate) fn lets_the_same_pass(a: &ApiConfig, b: &ApiConfig) -> bool {
+pub(crate) fn has_same_access(a: &ApiConfig, b: &ApiConfig) -> bool {
     a.subscription_required == b.subscription_required
         && a.subscription_key == b.subscription_key
         && a.protocols == b.protocols

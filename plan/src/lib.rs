@@ -11,6 +11,8 @@ mod api;
 mod approval;
 mod attach;
 mod backend;
+mod backend_url;
+mod certificates;
 mod counters;
 mod expressions;
 mod gateway;
@@ -21,7 +23,6 @@ mod last_good;
 mod listener_tls;
 mod nested;
 mod outcome;
-mod pem;
 mod planner;
 mod policies;
 mod problem;
@@ -38,7 +39,7 @@ mod world;
 pub use outcome::{GatewayPlan, KeyRequest, Plan};
 pub use planner::{Planner, plan};
 pub use verdict::{
-    ApiVerdict, GatewayVerdict, Judgement, ListenerVerdict, OnGateway, PolicyFragmentVerdict,
-    ProductVerdict, Serving, SubscriptionVerdict, Verdict,
+    ApiVerdict, ConditionState, Conditions, GatewayVerdict, ListenerVerdict, OnGateway,
+    PolicyFragmentVerdict, ProductVerdict, Serving, SubscriptionVerdict,
 };
 pub use world::World;

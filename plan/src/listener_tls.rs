@@ -5,7 +5,7 @@ use tidegate_config::{
     ClientAuthConfig, ClientCertificates, ListenerTlsConfig, SecretData, SecretDataId,
 };
 
-use crate::backend::{key_pair, key_pair_ids, trust_anchor};
+use crate::certificates::{key_pair, key_pair_ids, trust_anchor};
 use crate::problem::Problem;
 use crate::references::References;
 

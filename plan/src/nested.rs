@@ -1,5 +1,5 @@
 //! Routes inside of others: who misses the inner one, by another spelling of its path, is the outer
-//! one's. That is no mistake, unless the outer one checks access otherwise.
+//! one's. That is no mistake, unless the outer one checks access differently.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,10 +39,10 @@ impl Warnings {
 }
 
 /// Warnings by API.
-pub(crate) type WarningsOf = BTreeMap<ObjectKey, Warnings>;
+pub(crate) type WarningsByApi = BTreeMap<ObjectKey, Warnings>;
 
 /// Looks through the routes of all Gateways.
-pub(crate) fn look(gateways: &Gateways<'_>, routes: &Routes, warnings: &mut WarningsOf) {
+pub(crate) fn look(gateways: &Gateways<'_>, routes: &Routes, warnings: &mut WarningsByApi) {
     for draft in gateways.values() {
         let mut pairs = BTreeSet::new();
         for inner in draft.apis.values() {
@@ -73,30 +73,30 @@ fn around<'d>(
         for host in hosts.into_iter().flatten() {
             let around = routes.around(&draft.settings.key, &listener.name, &host, inner);
             let around = around.into_iter().filter_map(|key| draft.apis.get(key));
-            found.extend(around.filter(|outer| lets_others_pass(inner, outer)));
+            found.extend(around.filter(|outer| admits_others(inner, outer)));
         }
     }
     found
 }
 
 /// Does one let somebody pass whom the other does not?
-fn lets_others_pass(a: &ApiConfig, b: &ApiConfig) -> bool {
+fn admits_others(a: &ApiConfig, b: &ApiConfig) -> bool {
     let open = a.blocked.is_none() && b.blocked.is_none();
     open && (a.subscription_required != b.subscription_required
         || a.allowed_origins != b.allowed_origins
         || !same_access(&a.on_handshake, &b.on_handshake))
 }
 
-fn warn(inner: &ApiConfig, outer: &ApiConfig, warnings: &mut WarningsOf) {
+fn warn(inner: &ApiConfig, outer: &ApiConfig, warnings: &mut WarningsByApi) {
     let (inside, outside) = (&inner.path, &outer.path);
     let text = format!(
-        "{inside} lies inside of {outside} of WebSocketApi {}, which checks access otherwise: a path that \
+        "{inside} lies inside {outside} of WebSocketApi {}, which checks access differently: a path that \
          only resembles {inside} goes there",
         outer.key
     );
     warnings.entry(inner.key.clone()).or_default().add(text);
     let text = format!(
-        "{inside} of WebSocketApi {}, which checks access otherwise, lies inside of {outside}: a path that \
+        "{inside} of WebSocketApi {}, which checks access differently, lies inside {outside}: a path that \
          only resembles {inside} comes here",
         inner.key
     );

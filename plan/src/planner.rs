@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use tidegate_config::{GatewayConfig, ObjectKey, ProductConfig};
 
-use crate::api::{self, Scene};
+use crate::api::{self, Placement};
 use crate::attach::Gateways;
 use crate::expressions::Expressions;
-use crate::index::{Index, oldest_first};
-use crate::nested::{self, WarningsOf};
+use crate::index::{ObjectIndex, oldest_first};
+use crate::nested::{self, WarningsByApi};
 use crate::product::{self, Products, Rendering};
 use crate::references::References;
 use crate::routes::Routes;
-use crate::subscription::{self, Judged, Surroundings};
+use crate::subscription::{self, SubscriptionContext, SubscriptionPlan};
 use crate::{GatewayPlan, OnGateway, Plan, ProductVerdict, World, gateway, policies, secret_data};
 
 /// Plans, and remembers between two plans what would only be computed again.
@@ -29,26 +29,21 @@ pub fn plan(world: &World) -> Plan {
 }
 
 impl Planner {
-    /// Plans.
+    /// Plans what every Gateway serves, and what is to be said about every object.
     pub fn plan(&mut self, world: &World) -> Plan {
         self.expressions.next_pass();
-        let index = Index::new(world);
+        let index = ObjectIndex::new(world);
         let products = product::resolve(&index);
         let mut plan = Plan::default();
 
         // 1. Gateways by themselves, then APIs onto them, the oldest first.
-        let mut scene = self.scene(world, &index, &products);
-        for (key, api) in oldest_first(&index.apis) {
-            let verdict = api::place(key, api, &mut scene);
-            plan.api_verdicts.insert(key.clone(), verdict);
-        }
-        nested::look(&scene.gateways, &scene.routes, &mut scene.warnings);
-        let Scene {
+        let placement = self.place_apis(world, &index, &products, &mut plan);
+        let Placement {
             gateways,
             mut references,
             warnings,
             ..
-        } = scene;
+        } = placement;
         note_warnings(warnings, &mut plan);
 
         // 2. Products go where their APIs are.
@@ -58,24 +53,12 @@ impl Planner {
             references: &mut references,
             expressions: &mut self.expressions,
             gateways_of: &gateways_of_api,
-            gateway_values: index
-                .gateways
-                .iter()
-                .map(|(key, gateway)| (key.clone(), gateway.spec.values.as_slice()))
-                .collect(),
-            token_audiences: index
-                .gateways
-                .iter()
-                .map(|(key, gateway)| {
-                    let audiences = &gateway.spec.deployment.token_audiences;
-                    (key.clone(), audiences.as_slice())
-                })
-                .collect(),
+            gateways: &index.gateways,
         };
         let (rendered, product_verdicts) = render_products(&products, &mut rendering);
         plan.product_verdicts = product_verdicts;
 
-        // 3. Fragments are whole wherever they are included by now.
+        // 3. Every fragment that is included has been expanded by now.
         for (key, fragment) in references.fragments.clone() {
             let verdict = policies::judge(&key, fragment, &mut references, &mut self.expressions);
             plan.fragment_verdicts.insert(key, verdict);
@@ -84,7 +67,7 @@ impl Planner {
         // 4. Subscriptions go where their scope is.
         let gateways_of_product =
             reach(plan.product_verdicts.iter().map(|(k, v)| (k, &v.gateways)));
-        let judged = subscription::judge(&Surroundings {
+        let subscriptions = subscription::plan(&SubscriptionContext {
             world,
             index: &index,
             products: &products,
@@ -93,15 +76,35 @@ impl Planner {
         });
 
         // 5. Everything together.
-        assemble(plan, gateways, rendered, judged, references)
+        assemble(plan, gateways, rendered, subscriptions, references)
     }
 
-    fn scene<'w, 'e>(
+    fn place_apis<'w, 'e>(
         &'e mut self,
         world: &'w World,
-        index: &Index<'w>,
+        index: &ObjectIndex<'w>,
         products: &Products<'_>,
-    ) -> Scene<'w, 'e> {
+        plan: &mut Plan,
+    ) -> Placement<'w, 'e> {
+        let mut placement = self.placement(world, index, products);
+        for (key, api) in oldest_first(&index.apis) {
+            let verdict = api::place(key, api, &mut placement);
+            plan.api_verdicts.insert(key.clone(), verdict);
+        }
+        nested::look(
+            &placement.gateways,
+            &placement.routes,
+            &mut placement.warnings,
+        );
+        placement
+    }
+
+    fn placement<'w, 'e>(
+        &'e mut self,
+        world: &'w World,
+        index: &ObjectIndex<'w>,
+        products: &Products<'_>,
+    ) -> Placement<'w, 'e> {
         let mut references = References::new(world);
         let mut gateways = Gateways::new();
         for (key, gateway) in &index.gateways {
@@ -117,13 +120,13 @@ impl Planner {
         };
         let previous = world.previous.iter();
         let routes = served_routes(world, index, &gateways);
-        Scene {
+        Placement {
             world,
             gateways,
             references,
             expressions: &mut self.expressions,
             routes,
-            warnings: WarningsOf::new(),
+            warnings: WarningsByApi::new(),
             previous: previous
                 .map(|(key, config)| (key.clone(), apis(config)))
                 .collect(),
@@ -134,7 +137,7 @@ impl Planner {
 }
 
 /// The routes that APIs have which still ask for their Gateway.
-fn served_routes(world: &World, index: &Index<'_>, gateways: &Gateways<'_>) -> Routes {
+fn served_routes(world: &World, index: &ObjectIndex<'_>, gateways: &Gateways<'_>) -> Routes {
     let mut routes = Routes::default();
     for (key, config) in &world.previous {
         let Some(gateway) = gateways.get(key) else {
@@ -157,11 +160,11 @@ fn served_routes(world: &World, index: &Index<'_>, gateways: &Gateways<'_>) -> R
 }
 
 /// Says in the verdicts what there is to look at.
-fn note_warnings(warnings: WarningsOf, plan: &mut Plan) {
+fn note_warnings(warnings: WarningsByApi, plan: &mut Plan) {
     for (key, warnings) in warnings {
         if let Some(verdict) = plan.api_verdicts.get_mut(&key) {
             verdict.warnings = warnings.into_texts();
-            let accepted = &mut verdict.verdict.accepted;
+            let accepted = &mut verdict.conditions.accepted;
             if accepted.status {
                 accepted.message = format!("warning: {}", verdict.warnings.join("; "));
             }
@@ -201,7 +204,7 @@ fn assemble(
     mut plan: Plan,
     gateways: Gateways<'_>,
     mut products: RenderedProducts,
-    mut judged: Judged<'_>,
+    mut subscriptions: SubscriptionPlan<'_>,
     references: References<'_>,
 ) -> Plan {
     for (key, draft) in gateways {
@@ -210,7 +213,7 @@ fn assemble(
             settings: draft.settings,
             apis: draft.apis.into_values().collect(),
             products: products.remove(&key).unwrap_or_default(),
-            subscriptions: judged.configs.remove(&key).unwrap_or_default(),
+            subscriptions: subscriptions.configs.remove(&key).unwrap_or_default(),
         };
         let before = references
             .world
@@ -226,16 +229,16 @@ fn assemble(
             },
         );
     }
-    for (product, active) in judged.active {
+    for (product, active) in subscriptions.active {
         if let Some(verdict) = plan.product_verdicts.get_mut(product) {
             verdict.subscriptions = active;
         }
     }
-    plan.subscription_verdicts = judged.verdicts;
-    plan.key_requests = judged.requests;
-    plan.next_change = judged.next_expiry;
+    plan.subscription_verdicts = subscriptions.verdicts;
+    plan.key_requests = subscriptions.requests;
+    plan.next_change = subscriptions.next_expiry;
     plan.wanted_secrets = references.wanted_secrets;
-    plan.wanted_secrets.append(&mut judged.wanted);
+    plan.wanted_secrets.append(&mut subscriptions.wanted);
     plan.wanted_config_maps = references.wanted_config_maps;
     plan
 }

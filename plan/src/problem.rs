@@ -3,7 +3,7 @@
 use tidegate_api::Reason;
 use tidegate_config::policy::Section;
 
-use crate::{Judgement, Serving, Verdict};
+use crate::{ConditionState, Conditions, Serving};
 
 /// Messages of so many problems go into a condition; the rest is counted.
 const SHOWN: usize = 3;
@@ -67,21 +67,21 @@ pub(crate) fn step_path(section: Section, position: usize) -> String {
 }
 
 /// Both conditions, from all problems of an object.
-pub(crate) fn verdict(generation: i64, problems: &[Problem]) -> Verdict {
-    Verdict {
+pub(crate) fn conditions(generation: i64, problems: &[Problem]) -> Conditions {
+    Conditions {
         generation,
-        accepted: judge(problems, Affects::Accepted, Reason::Accepted),
-        resolved: judge(problems, Affects::ResolvedRefs, Reason::ResolvedRefs),
+        accepted: state(problems, Affects::Accepted, Reason::Accepted),
+        resolved: state(problems, Affects::ResolvedRefs, Reason::ResolvedRefs),
     }
 }
 
-fn judge(problems: &[Problem], affects: Affects, good: Reason) -> Judgement {
+fn state(problems: &[Problem], affects: Affects, good: Reason) -> ConditionState {
     let mut concerned = problems.iter().filter(|p| p.affects == affects);
     match concerned.next() {
-        None => Judgement::good(good, ""),
+        None => ConditionState::good(good, ""),
         Some(first) => {
             let all: Vec<_> = problems.iter().filter(|p| p.affects == affects).collect();
-            Judgement::bad(first.reason, summary(&all))
+            ConditionState::bad(first.reason, summary(&all))
         }
     }
 }
@@ -100,15 +100,15 @@ pub(crate) fn summary(problems: &[&Problem]) -> String {
 }
 
 /// Says in both false conditions what is served meanwhile.
-pub(crate) fn consequence(verdict: &mut Verdict, worst: Option<Serving>) {
+pub(crate) fn consequence(conditions: &mut Conditions, worst: Option<Serving>) {
     let consequence = match worst {
-        Some(Serving::LastGood) => "; the last version that worked is served",
-        Some(Serving::Blocked) => "; handshakes are refused until then",
+        Some(Serving::LastGood) => "; the last working version is served until this is fixed",
+        Some(Serving::Blocked) => "; every handshake is refused until this is fixed",
         Some(Serving::Current) | None => return,
     };
-    for judgement in [&mut verdict.accepted, &mut verdict.resolved] {
-        if !judgement.status {
-            judgement.message.push_str(consequence);
+    for state in [&mut conditions.accepted, &mut conditions.resolved] {
+        if !state.status {
+            state.message.push_str(consequence);
         }
     }
 }

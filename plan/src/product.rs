@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
-use tidegate_api::{Product, ProductState, Reason};
+use tidegate_api::{Gateway, Product, ProductState, Reason};
 use tidegate_config::policy::OnHandshake;
-use tidegate_config::{GatewayConfig, NamedValue, ObjectKey, ProductConfig};
+use tidegate_config::{GatewayConfig, ObjectKey, ProductConfig};
 
 use crate::attach::matches;
 use crate::expressions::Expressions;
 use crate::gateway::names;
-use crate::index::{Index, generation_of, oldest_first};
+use crate::index::{ObjectIndex, Objects, generation_of, oldest_first};
 use crate::last_good::serving;
-use crate::policies::{Policies, Scope, same_access};
-use crate::problem::{Problem, consequence, summary, verdict};
+use crate::policies::{Policies, PolicyScope, same_access};
+use crate::problem::{Problem, conditions, consequence, summary};
 use crate::references::References;
 use crate::{OnGateway, ProductVerdict, Serving, World};
 
@@ -32,7 +32,7 @@ pub(crate) struct ProductDraft<'a> {
 pub(crate) type Products<'a> = BTreeMap<ObjectKey, ProductDraft<'a>>;
 
 /// Finds the APIs of every Product. An API can be in one open product: the older one gets it.
-pub(crate) fn resolve<'a>(index: &Index<'a>) -> Products<'a> {
+pub(crate) fn resolve<'a>(index: &ObjectIndex<'a>) -> Products<'a> {
     let mut opened: BTreeMap<ObjectKey, String> = BTreeMap::new();
     let mut drafts = Products::new();
     for (key, product) in oldest_first(&index.products) {
@@ -72,7 +72,7 @@ pub(crate) fn values_by_api(products: &Products<'_>) -> BTreeMap<ObjectKey, BTre
 }
 
 impl<'a> ProductDraft<'a> {
-    fn resolve(key: &ObjectKey, product: &'a Product, index: &Index<'a>) -> Self {
+    fn resolve(key: &ObjectKey, product: &'a Product, index: &ObjectIndex<'a>) -> Self {
         let spec = &product.spec;
         let exists = |name: &String| {
             index
@@ -112,7 +112,7 @@ impl<'a> ProductDraft<'a> {
                     opened.insert(api_key, key.name.clone());
                 }
                 Some(other) => {
-                    let text = format!("WebSocketApi {api} is in the open product {other} already");
+                    let text = format!("WebSocketApi {api} is already in the open product {other}");
                     self.problems
                         .push(Problem::accepted(Reason::Conflict, text));
                     self.opened_elsewhere.insert(api.clone());
@@ -133,10 +133,7 @@ pub(crate) struct Rendering<'r, 'w> {
     pub(crate) expressions: &'r mut Expressions,
     /// Gateways that serve an API.
     pub(crate) gateways_of: &'r BTreeMap<ObjectKey, Vec<ObjectKey>>,
-    /// Named values of each Gateway.
-    pub(crate) gateway_values: BTreeMap<ObjectKey, &'w [NamedValue]>,
-    /// Audiences for which each Gateway has tokens.
-    pub(crate) token_audiences: BTreeMap<ObjectKey, &'w [String]>,
+    pub(crate) gateways: &'r Objects<'w, Gateway>,
 }
 
 impl Rendering<'_, '_> {
@@ -148,7 +145,7 @@ impl Rendering<'_, '_> {
         draft: &ProductDraft<'_>,
     ) -> (BTreeMap<ObjectKey, ProductConfig>, ProductVerdict) {
         let spec = &draft.product.spec;
-        let scope = Scope {
+        let scope = PolicyScope {
             label: "product",
             namespace: &key.namespace,
             on_handshake: &spec.on_handshake,
@@ -176,10 +173,10 @@ impl Rendering<'_, '_> {
             .chain(&policies.problems)
             .cloned()
             .collect();
-        let mut verdict = verdict(generation_of(draft.product), &problems);
-        consequence(&mut verdict, gateways.iter().map(|on| on.serving).max());
+        let mut conditions = conditions(generation_of(draft.product), &problems);
+        consequence(&mut conditions, gateways.iter().map(|on| on.serving).max());
         let verdict = ProductVerdict {
-            verdict,
+            conditions,
             resolved_apis: draft.apis.iter().cloned().collect(),
             unresolved_apis: draft.unresolved.clone(),
             subscriptions: 0,
@@ -196,15 +193,9 @@ impl Rendering<'_, '_> {
         gateways: impl Iterator<Item = &'g ObjectKey>,
     ) -> Vec<Problem> {
         let mut problems = Vec::new();
-        for gateway in gateways {
-            let global = self
-                .gateway_values
-                .get(gateway)
-                .copied()
-                .unwrap_or_default();
-            let there = names(&draft.product.spec.values).chain(names(global));
-            let audiences = self.token_audiences.get(gateway).copied();
-            let audiences = policies.unknown_audiences(audiences.unwrap_or_default());
+        for spec in gateways.filter_map(|key| Some(&self.gateways.get(key)?.spec)) {
+            let there = names(&draft.product.spec.values).chain(names(&spec.values));
+            let audiences = policies.unknown_audiences(&spec.deployment.token_audiences);
             for problem in policies.unknown_values(there).into_iter().chain(audiences) {
                 if !problems.contains(&problem) {
                     problems.push(problem);

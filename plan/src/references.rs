@@ -3,15 +3,14 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use tidegate_api::Reason;
+use tidegate_api::{PolicyFragment, Reason};
 use tidegate_config::{
     ConfigMapKeyRef, HARD_LIMIT_BYTES, ObjectKey, SecretData, SecretDataId, SecretKeyRef,
     TrustAnchorKind, TrustAnchorRef,
 };
 
 use crate::World;
-use crate::index::by_key;
-use crate::policies::Fragments;
+use crate::index::{Objects, by_key};
 use crate::problem::Problem;
 
 /// A larger piece fits into no part of a rendered configuration: there it is hexadecimal, and one
@@ -25,7 +24,7 @@ pub(crate) struct References<'a> {
     pub(crate) wanted_config_maps: BTreeSet<ObjectKey>,
     /// Everything found and usable, of all objects.
     pub(crate) secret_data: SecretData,
-    pub(crate) fragments: Fragments<'a>,
+    pub(crate) fragments: Objects<'a, PolicyFragment>,
     /// How many objects include each fragment.
     pub(crate) users: BTreeMap<ObjectKey, u32>,
 }
@@ -138,7 +137,7 @@ fn fitting<'a>(
         return Ok(bytes);
     }
     let text = format!(
-        "key \"{key}\" of {kind} {object} has {} bytes, at most {MAX_SECRET_DATA_BYTES} can be used",
+        "key \"{key}\" of {kind} {object} has {} bytes, and at most {MAX_SECRET_DATA_BYTES} can be used",
         bytes.len()
     );
     Err(Problem::unresolved(Reason::TooLarge, text))

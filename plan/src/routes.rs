@@ -31,15 +31,15 @@ type ListenerKey = (ObjectKey, String);
 pub(crate) struct Routes {
     taken: HashMap<Route, ObjectKey>,
     /// The same, to find what overlaps.
-    given: HashMap<ListenerKey, Hosts>,
+    given: HashMap<ListenerKey, RoutesByHost>,
     /// What is served already: it stays with whoever has it, however old somebody else is that moves
     /// there.
-    served: HashMap<ListenerKey, Hosts>,
+    served: HashMap<ListenerKey, RoutesByHost>,
 }
 
 /// Somebody else has the route, or a part of it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Taken {
+pub(crate) struct RouteConflict {
     pub(crate) by: ObjectKey,
     pub(crate) listener: String,
     pub(crate) host: String,
@@ -75,11 +75,11 @@ impl Routes {
         listener: &ListenerDraft,
         api: &ApiConfig,
         stays: bool,
-    ) -> Result<Option<Vec<String>>, Taken> {
+    ) -> Result<Option<Vec<String>>, RouteConflict> {
         let Some(hosts) = hostnames::intersection(&listener.hostnames, &api.hostnames) else {
             return Ok(None);
         };
-        let taken = |by: &ObjectKey, host: &str, overlaps| Taken {
+        let taken = |by: &ObjectKey, host: &str, overlaps| RouteConflict {
             by: by.clone(),
             listener: listener.name.clone(),
             host: host.to_owned(),
@@ -147,18 +147,18 @@ fn refuses_overlaps(gateway: &GatewayDraft<'_>) -> bool {
 
 /// The routes of one listener by host.
 #[derive(Default)]
-struct Hosts(HashMap<String, Space>);
+struct RoutesByHost(HashMap<String, HostRoutes>);
 
 /// The paths of one host.
 #[derive(Default)]
-struct Space {
+struct HostRoutes {
     /// Of routes that name this host.
     at: Tree,
     /// Of routes that name this host or a narrower one.
     below: Tree,
 }
 
-impl Hosts {
+impl RoutesByHost {
     fn add(&mut self, host: &str, pattern: &Pattern<'_>, key: &Arc<ObjectKey>) {
         let space = self.0.entry(host.to_owned()).or_default();
         space.at.add(pattern, key);

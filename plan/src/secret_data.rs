@@ -1,11 +1,13 @@
 //! The secret data that one Gateway's configuration refers to.
 
-use tidegate_config::policy::{BackendAuth, OnHandshake, Outgoing, Policy, RequestTls};
+use tidegate_config::policy::OnHandshake;
 use tidegate_config::{
     ApiConfig, GatewayConfig, ResolvedValue, SecretData, SecretDataId, TrustAnchorRef,
 };
 
-use crate::backend::{PROXY_CREDENTIALS, key_pair_ids};
+use crate::backend::PROXY_CREDENTIALS;
+use crate::certificates::key_pair_ids;
+use crate::policies;
 
 /// Everything that a configuration refers to: as found now, or, for what is broken and serves its
 /// last good version, as it was.
@@ -83,72 +85,8 @@ fn of_scope<'v>(
         ids.extend(
             step.policy()
                 .into_iter()
-                .flat_map(|policy| of_policy(namespace, policy)),
+                .flat_map(|policy| policies::secret_data(namespace, policy)),
         );
-    }
-    ids
-}
-
-fn of_policy(namespace: &str, policy: Policy<'_>) -> Vec<SecretDataId> {
-    match policy {
-        Policy::ValidateJwt(policy) => {
-            let keys = policy.keys.iter();
-            let references = keys.filter_map(|key| key.secret_key_ref.as_ref());
-            references
-                .map(|reference| SecretDataId::of_secret_ref(namespace, reference))
-                .chain(of_tls(namespace, policy.tls.as_ref()))
-                .collect()
-        }
-        Policy::BasicAuth(policy) => {
-            vec![SecretDataId::of_secret_ref(
-                namespace,
-                &policy.users_secret_ref,
-            )]
-        }
-        Policy::BackendAuth(policy) => of_backend_auth(namespace, policy),
-        Policy::SendRequest(policy) => of_request(namespace, policy.outgoing()),
-        Policy::Notify(policy) => of_request(namespace, policy.outgoing()),
-        Policy::ExternalAuth(policy) => of_request(namespace, policy.outgoing()),
-        Policy::SendRequests(policy) => {
-            let requests = policy.requests.iter();
-            requests
-                .flat_map(|request| of_request(namespace, request.outgoing()))
-                .collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-fn of_backend_auth(namespace: &str, policy: &BackendAuth) -> Vec<SecretDataId> {
-    let client = policy.oauth2_client_credentials.as_ref();
-    let secret = client.map(|client| &client.secret_ref);
-    let key = policy.signed_jwt.as_ref().map(|jwt| &jwt.secret_ref);
-    let secrets = secret.into_iter().chain(key);
-    let secrets = secrets.map(|reference| SecretDataId::of_secret_ref(namespace, reference));
-    secrets
-        .chain(of_tls(namespace, policy.tls.as_ref()))
-        .collect()
-}
-
-fn of_tls<'a>(
-    namespace: &'a str,
-    tls: Option<&'a RequestTls>,
-) -> impl Iterator<Item = SecretDataId> + 'a {
-    let anchors = tls.into_iter().flat_map(|tls| &tls.ca_refs);
-    anchors.map(|anchor| SecretDataId::of_trust_anchor(namespace, anchor))
-}
-
-fn of_request(namespace: &str, request: Outgoing<'_>) -> Vec<SecretDataId> {
-    let mut ids: Vec<_> = of_tls(namespace, request.tls).collect();
-    let Some(auth) = request.auth else {
-        return ids;
-    };
-    if let Some(certificate) = &auth.client_certificate {
-        let (chain, key) = key_pair_ids(namespace, &certificate.name);
-        ids.extend([chain, key]);
-    }
-    if let Some(oauth2) = &auth.oauth2 {
-        ids.push(SecretDataId::of_secret_ref(namespace, &oauth2.secret_ref));
     }
     ids
 }

@@ -6,17 +6,17 @@ use kube::ResourceExt;
 use tidegate_api::{Approval, Reason, Subscription, SubscriptionPhase, SubscriptionState};
 use tidegate_config::{ObjectKey, SubscriptionConfig, SubscriptionScope};
 
-use crate::approval::Standing;
-use crate::index::{Index, generation_of, order_of_age};
-use crate::keys::{self, Holder, Keys};
-use crate::problem::{Problem, verdict};
+use crate::approval::ApprovalState;
+use crate::index::{ObjectIndex, generation_of, order_of_age};
+use crate::keys::{self, KeyHolder, Keys};
+use crate::problem::{Problem, conditions};
 use crate::product::{ProductDraft, Products};
 use crate::{KeyRequest, SubscriptionVerdict, World};
 
-/// What subscriptions are judged by.
-pub(crate) struct Surroundings<'s> {
+/// What subscriptions are planned by.
+pub(crate) struct SubscriptionContext<'s> {
     pub(crate) world: &'s World,
-    pub(crate) index: &'s Index<'s>,
+    pub(crate) index: &'s ObjectIndex<'s>,
     pub(crate) products: &'s Products<'s>,
     /// Gateways that serve an API.
     pub(crate) gateways_of_api: &'s BTreeMap<ObjectKey, Vec<ObjectKey>>,
@@ -26,7 +26,7 @@ pub(crate) struct Surroundings<'s> {
 
 /// What comes out for all subscriptions.
 #[derive(Default)]
-pub(crate) struct Judged<'s> {
+pub(crate) struct SubscriptionPlan<'s> {
     /// Active ones by Gateway, sorted by key.
     pub(crate) configs: BTreeMap<ObjectKey, Vec<SubscriptionConfig>>,
     pub(crate) verdicts: BTreeMap<ObjectKey, SubscriptionVerdict>,
@@ -40,91 +40,91 @@ pub(crate) struct Judged<'s> {
     pub(crate) next_expiry: Option<i64>,
 }
 
-/// One subscription while it is judged.
-struct Case<'s> {
+/// A subscription while it is planned.
+struct SubscriptionDraft<'s> {
     key: &'s ObjectKey,
     subscription: &'s Subscription,
     /// The Product of its scope, when it exists.
     product: Option<(&'s ObjectKey, &'s ProductDraft<'s>)>,
     phase: SubscriptionPhase,
-    approval: Standing,
+    approval: ApprovalState,
     problems: Vec<Problem>,
 }
 
 /// What a subscription opens, and where that is served.
-struct Target<'s> {
+struct AccessTarget<'s> {
     scope: SubscriptionScope,
     gateways: &'s [ObjectKey],
 }
 
 /// Subscriptions that count against a limit, by product and owner.
-type Places<'s> = HashMap<(&'s ObjectKey, &'s str), u32>;
+type Counts<'s> = HashMap<(&'s ObjectKey, &'s str), u32>;
 
-/// Judges all subscriptions. Places and keys are given out in order of age; everything else is done
-/// in order of keys, in which the maps are: at 50,000 sorting would take longer than judging.
-pub(crate) fn judge<'s>(around: &Surroundings<'s>) -> Judged<'s> {
-    let subscriptions: Vec<_> = around.index.subscriptions.iter().collect();
+/// Plans all subscriptions. The limits and the keys are given out in order of age; everything else is done
+/// in order of keys, in which the maps are: at 50,000 sorting would take longer than the rest.
+pub(crate) fn plan<'s>(context: &SubscriptionContext<'s>) -> SubscriptionPlan<'s> {
+    let subscriptions: Vec<_> = context.index.subscriptions.iter().collect();
     let order = order_of_age(subscriptions.iter().map(|(_, subscription)| **subscription));
-    let mut cases: Vec<_> = subscriptions
+    let mut drafts: Vec<_> = subscriptions
         .iter()
-        .map(|(key, s)| around.case(key, s))
+        .map(|(key, s)| context.draft(key, s))
         .collect();
-    limit(&mut cases, &order);
-    let secrets: Vec<_> = cases
+    limit(&mut drafts, &order);
+    let secrets: Vec<_> = drafts
         .iter()
         .map(|c| keys::secret_key(c.key, c.subscription))
         .collect();
-    let read = |(case, secret): (&Case<'s>, &ObjectKey)| {
-        let holder = Holder {
-            key: case.key,
-            subscription: case.subscription,
+    let read = |(draft, secret): (&SubscriptionDraft<'s>, &ObjectKey)| {
+        let holder = KeyHolder {
+            key: draft.key,
+            subscription: draft.subscription,
             secret,
-            alive: is_alive(case.phase),
+            alive: is_alive(draft.phase),
         };
-        (case.key, keys::read(&holder, around.world))
+        (draft.key, keys::read(&holder, context.world))
     };
-    let mut keys: Vec<_> = cases.iter().zip(&secrets).map(read).collect();
+    let mut keys: Vec<_> = drafts.iter().zip(&secrets).map(read).collect();
     keys::make_unique(&mut keys, &order);
 
-    let mut judged = Judged::default();
-    let settled = cases.into_iter().zip(keys);
-    let settled =
-        settled.map(|(case, (key, keys))| (key.clone(), around.settle(case, keys, &mut judged)));
-    judged.verdicts = settled.collect();
-    judged.requests.sort_by(|a, b| a.secret.cmp(&b.secret));
-    judged.wanted = secrets.into_iter().collect();
-    judged
+    let mut planned = SubscriptionPlan::default();
+    let settled = drafts.into_iter().zip(keys);
+    let settled = settled
+        .map(|(draft, (key, keys))| (key.clone(), context.settle(draft, keys, &mut planned)));
+    planned.verdicts = settled.collect();
+    planned.requests.sort_by(|a, b| a.secret.cmp(&b.secret));
+    planned.wanted = secrets.into_iter().collect();
+    planned
 }
 
-/// Gives out the places of products with a limit. Subscriptions without an owner stand alone.
-fn limit(cases: &mut [Case<'_>], order: &[usize]) {
-    let mut places = Places::new();
+/// Counts the subscriptions of each owner to products with a limit. Those without an owner do not count.
+fn limit(drafts: &mut [SubscriptionDraft<'_>], order: &[usize]) {
+    let mut counts = Counts::new();
     for &position in order {
-        let case = &mut cases[position];
-        if let Some((product, draft)) = case.product
-            && is_alive(case.phase)
-            && let Some(problem) = over_limit(case.subscription, product, draft, &mut places)
+        let draft = &mut drafts[position];
+        if let Some(product) = draft.product
+            && is_alive(draft.phase)
+            && let Some(problem) = over_limit(draft.subscription, product, &mut counts)
         {
-            case.problems.push(problem);
-            case.phase = SubscriptionPhase::Submitted;
+            draft.problems.push(problem);
+            draft.phase = SubscriptionPhase::Submitted;
         }
     }
 }
 
-impl<'s> Surroundings<'s> {
-    fn case(&self, key: &'s ObjectKey, subscription: &'s Subscription) -> Case<'s> {
+impl<'s> SubscriptionContext<'s> {
+    fn draft(&self, key: &'s ObjectKey, subscription: &'s Subscription) -> SubscriptionDraft<'s> {
         let name = subscription.spec.scope.product.as_ref();
         let product = name.and_then(|name| {
             let product = ObjectKey::new(&key.namespace, name);
             self.products.get_key_value(&product)
         });
-        let approval = Standing::of(subscription);
+        let approval = ApprovalState::of(subscription);
         let asks = product.is_some_and(|(_, draft)| draft.product.spec.approval_required);
         let undecided = asks && !approval.is_covered();
         let phase = self.phase(subscription, undecided);
         let waits = phase == SubscriptionPhase::Submitted;
         let problem = approval.problem().filter(|_| waits);
-        Case {
+        SubscriptionDraft {
             key,
             subscription,
             product,
@@ -153,16 +153,21 @@ impl<'s> Surroundings<'s> {
     }
 
     /// Renders what is active, and says what is to be said.
-    fn settle(&self, case: Case<'s>, keys: Keys, judged: &mut Judged<'s>) -> SubscriptionVerdict {
-        let target = self.target(&case);
-        let Case {
+    fn settle(
+        &self,
+        draft: SubscriptionDraft<'s>,
+        keys: Keys,
+        planned: &mut SubscriptionPlan<'s>,
+    ) -> SubscriptionVerdict {
+        let target = self.target(&draft);
+        let SubscriptionDraft {
             key,
             subscription,
             product,
             phase,
             approval,
             mut problems,
-        } = case;
+        } = draft;
         let active = phase == SubscriptionPhase::Active;
         let mut gateways = Vec::new();
         match target {
@@ -170,20 +175,20 @@ impl<'s> Surroundings<'s> {
             Ok(target) if active && !keys.hashes.is_empty() => {
                 gateways = target.gateways.to_vec();
                 let config = config(key, subscription, target.scope, keys.hashes);
-                judged.serve(config, target.gateways);
+                planned.serve(config, target.gateways);
             }
             Ok(_) => {}
         }
         problems.extend(keys.problems);
-        judged.requests.extend(keys.request);
+        planned.requests.extend(keys.request);
         if let (Some((product, _)), true) = (product, active) {
-            *judged.active.entry(product).or_default() += 1;
+            *planned.active.entry(product).or_default() += 1;
         }
         let expiry = expiry(subscription);
         let expiry = expiry.filter(|expiry| *expiry > self.world.now && is_alive(phase));
-        judged.next_expiry = expiry.into_iter().chain(judged.next_expiry).min();
+        planned.next_expiry = expiry.into_iter().chain(planned.next_expiry).min();
         SubscriptionVerdict {
-            verdict: verdict(generation_of(subscription), &problems),
+            conditions: conditions(generation_of(subscription), &problems),
             phase,
             approved: approval.into_terms(),
             keys: keys.status,
@@ -191,11 +196,11 @@ impl<'s> Surroundings<'s> {
         }
     }
 
-    fn target(&self, case: &Case<'s>) -> Result<Target<'s>, Problem> {
-        let sibling = |name: &str| ObjectKey::new(&case.key.namespace, name);
-        let scope = &case.subscription.spec.scope;
+    fn target(&self, draft: &SubscriptionDraft<'s>) -> Result<AccessTarget<'s>, Problem> {
+        let sibling = |name: &str| ObjectKey::new(&draft.key.namespace, name);
+        let scope = &draft.subscription.spec.scope;
         match (&scope.product, &scope.api, &scope.gateway) {
-            (Some(name), None, None) => match case.product {
+            (Some(name), None, None) => match draft.product {
                 Some((product, draft)) => self.product_target(product, draft),
                 None => {
                     let product = sibling(name);
@@ -213,7 +218,7 @@ impl<'s> Surroundings<'s> {
                     return Err(missing(Reason::ApiNotFound, "WebSocketApi", &api, "api"));
                 }
                 let gateways = self.gateways_of_api.get(&api);
-                Ok(Target {
+                Ok(AccessTarget {
                     scope: SubscriptionScope::Api(api.name),
                     gateways: gateways.map_or(&[][..], Vec::as_slice),
                 })
@@ -228,7 +233,7 @@ impl<'s> Surroundings<'s> {
                         "gateway",
                     ));
                 };
-                Ok(Target {
+                Ok(AccessTarget {
                     scope: SubscriptionScope::Gateway,
                     gateways: std::slice::from_ref(found),
                 })
@@ -244,20 +249,20 @@ impl<'s> Surroundings<'s> {
         &self,
         product: &ObjectKey,
         draft: &ProductDraft<'_>,
-    ) -> Result<Target<'s>, Problem> {
+    ) -> Result<AccessTarget<'s>, Problem> {
         if !draft.is_published() {
-            let text = format!("Product {product} is not published: its keys open nothing");
+            let text = format!("Product {product} is not published, so its keys give no access");
             return Err(Problem::accepted(Reason::NotPublished, text).at("spec.scope.product"));
         }
         let gateways = self.gateways_of_product.get(product);
-        Ok(Target {
+        Ok(AccessTarget {
             scope: SubscriptionScope::Product(product.name.clone()),
             gateways: gateways.map_or(&[][..], Vec::as_slice),
         })
     }
 }
 
-impl Judged<'_> {
+impl SubscriptionPlan<'_> {
     fn serve(&mut self, config: SubscriptionConfig, gateways: &[ObjectKey]) {
         let Some((last, others)) = gateways.split_last() else {
             return;
@@ -270,21 +275,20 @@ impl Judged<'_> {
     }
 }
 
-/// Takes one of the places that a product gives each owner.
+/// Counts one more subscription of an owner to a product with a limit.
 fn over_limit<'s>(
     subscription: &'s Subscription,
-    product: &'s ObjectKey,
-    draft: &ProductDraft<'_>,
-    places: &mut Places<'s>,
+    (product, draft): (&'s ObjectKey, &ProductDraft<'_>),
+    counts: &mut Counts<'s>,
 ) -> Option<Problem> {
     let limit = draft.product.spec.subscriptions_limit?;
     let owner = subscription.spec.owner.as_ref()?;
-    let taken = places.entry((product, owner)).or_default();
+    let taken = counts.entry((product, owner)).or_default();
     *taken += 1;
     (*taken > limit).then(|| {
         let name = &product.name;
         let text = format!(
-            "Product {name} allows {limit} subscriptions per owner, and {owner} has older ones"
+            "Product {name} allows {limit} subscriptions per owner, and {owner} has that many older ones"
         );
         Problem::accepted(Reason::LimitReached, text)
     })

@@ -3,9 +3,9 @@
 use tidegate_api::{ApprovedTerms, ConditionType, KeysStatus, Reason, SubscriptionPhase};
 use tidegate_config::ObjectKey;
 
-/// One condition: true or false, why, and what to change.
+/// State of a condition: true or false, why, and what to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Judgement {
+pub struct ConditionState {
     /// True or False.
     pub status: bool,
     /// Why.
@@ -14,8 +14,8 @@ pub struct Judgement {
     pub message: String,
 }
 
-impl Judgement {
-    /// Nothing is wrong.
+impl ConditionState {
+    /// The condition is true.
     pub fn good(reason: Reason, message: impl Into<String>) -> Self {
         Self {
             status: true,
@@ -24,7 +24,7 @@ impl Judgement {
         }
     }
 
-    /// Something is wrong.
+    /// The condition is false.
     pub fn bad(reason: Reason, message: impl Into<String>) -> Self {
         Self {
             status: false,
@@ -37,18 +37,18 @@ impl Judgement {
 /// The conditions that follow from the resources alone. `Programmed` needs the pods and is the
 /// operator's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Conditions {
     /// metadata.generation this is about.
     pub generation: i64,
     /// The object is valid and takes part.
-    pub accepted: Judgement,
+    pub accepted: ConditionState,
     /// Everything it names exists and may be used.
-    pub resolved: Judgement,
+    pub resolved: ConditionState,
 }
 
-impl Verdict {
-    /// Both conditions in the order in which they are shown.
-    pub fn conditions(&self) -> [(ConditionType, &Judgement); 2] {
+impl Conditions {
+    /// Each condition with its type, in the order in which they are shown.
+    pub fn each(&self) -> [(ConditionType, &ConditionState); 2] {
         [
             (ConditionType::Accepted, &self.accepted),
             (ConditionType::ResolvedRefs, &self.resolved),
@@ -80,7 +80,7 @@ pub struct OnGateway {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatewayVerdict {
     /// Its conditions.
-    pub verdict: Verdict,
+    pub conditions: Conditions,
     /// Its listeners in the order of the spec, those out of service included.
     pub listeners: Vec<ListenerVerdict>,
     /// How many APIs it serves.
@@ -95,14 +95,14 @@ pub struct ListenerVerdict {
     /// How many APIs it serves.
     pub attached_apis: u32,
     /// Its conditions.
-    pub verdict: Verdict,
+    pub conditions: Conditions,
 }
 
 /// What a plan says about a WebSocketApi.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiVerdict {
     /// Its conditions.
-    pub verdict: Verdict,
+    pub conditions: Conditions,
     /// What works and should be looked at all the same.
     pub warnings: Vec<String>,
     /// Where clients reach it.
@@ -119,7 +119,7 @@ pub struct ApiVerdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProductVerdict {
     /// Its conditions.
-    pub verdict: Verdict,
+    pub conditions: Conditions,
     /// Names of its APIs that exist.
     pub resolved_apis: Vec<String>,
     /// Names in `spec.apis` that do not.
@@ -134,7 +134,7 @@ pub struct ProductVerdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyFragmentVerdict {
     /// Its conditions.
-    pub verdict: Verdict,
+    pub conditions: Conditions,
     /// How many objects include it, directly or through another one.
     pub users: u32,
 }
@@ -143,7 +143,7 @@ pub struct PolicyFragmentVerdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubscriptionVerdict {
     /// Its conditions.
-    pub verdict: Verdict,
+    pub conditions: Conditions,
     /// Where it stands.
     pub phase: SubscriptionPhase,
     /// What it is approved for.

@@ -34,7 +34,7 @@ pub(crate) use choice::{Choice, Effect, Seat};
 pub(crate) enum InvalidPool {
     #[error("backend.pool[{0}].url")]
     Member(usize, #[source] InvalidBackendUrl),
-    #[error("backend.pool[{0}].url: path and query must be those of the first member")]
+    #[error("backend.pool[{0}].url: path and query must be the same as those of the first member")]
     Path(usize),
     #[error("backend.pool[{0}].weight must be 1 or more")]
     Weight(usize),

@@ -22,7 +22,7 @@ const SESSIONS: usize = 32;
 /// Why a backend's TLS settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvalidBackendTls {
-    #[error("serverName \"{0}\" is neither a DNS name nor an address")]
+    #[error("serverName \"{0}\" is neither a DNS name nor an IP address")]
     ServerName(String),
     #[error("caRefs")]
     Authority(#[source] InvalidTls),

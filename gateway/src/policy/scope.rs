@@ -162,7 +162,8 @@ fn compile_step(
     compiler: &Compiler<'_>,
 ) -> Result<Step, InvalidPolicy> {
     let policy = step.policy();
-    let policy = policy.ok_or_else(|| compiler.invalid("", "a step names exactly one policy"))?;
+    let policy =
+        policy.ok_or_else(|| compiler.invalid("", "a step must name exactly one policy"))?;
     let when = step.when().map(|source| compiler.condition("when", source));
     Ok(Step {
         label: compiler.label.clone(),

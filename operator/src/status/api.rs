@@ -28,14 +28,14 @@ pub(super) fn api_status(
     let programmed = progress.programmed(&object, served);
     let on = |on: &OnGateway| on_gateway(on, &object, api, verdict, progress);
     WebSocketApiStatus {
-        observed_generation: Some(verdict.verdict.generation),
+        observed_generation: Some(verdict.conditions.generation),
         urls: first(&verdict.urls, MAX_URLS),
         backend: api.spec.backend.summary(),
         products: first(&verdict.products, MAX_PRODUCTS),
         gateways: verdict.gateways.iter().take(MAX_GATEWAYS).map(on).collect(),
         unresolved: first(&verdict.unresolved, MAX_UNRESOLVED),
         conditions: builder.with_dependencies(
-            &verdict.verdict,
+            &verdict.conditions,
             &programmed,
             &progress.reachable(&object),
         ),
@@ -52,7 +52,7 @@ fn on_gateway(
     let applied = progress.applied(&on.gateway, object);
     // The generation of the last good version is only known from the status.
     let generation = match on.serving {
-        Serving::Current => Some(verdict.verdict.generation),
+        Serving::Current => Some(verdict.conditions.generation),
         Serving::LastGood => known_generation(api, &on.gateway),
         Serving::Blocked => None,
     };

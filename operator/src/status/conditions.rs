@@ -1,8 +1,8 @@
-//! Makes conditions from judgements. Pure.
+//! Makes conditions from states. Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use tidegate_api::ConditionType;
-use tidegate_plan::{Judgement, Verdict};
+use tidegate_plan::{ConditionState, Conditions};
 
 /// Characters of a message at most. The API server accepts 32 KiB; nobody reads more than this in a terminal.
 const MAX_MESSAGE_LENGTH: usize = 2048;
@@ -20,44 +20,44 @@ impl ConditionBuilder<'_> {
     /// The conditions `Accepted`, `ResolvedRefs` and `Programmed`.
     pub(super) fn with_programmed(
         self,
-        verdict: &Verdict,
-        programmed: &Judgement,
+        planned: &Conditions,
+        programmed: &ConditionState,
     ) -> Vec<Condition> {
-        let mut conditions = self.verdict_conditions(verdict);
+        let mut conditions = self.planned_conditions(planned);
         let type_ = ConditionType::Programmed;
-        conditions.push(self.condition(type_, programmed, verdict.generation));
+        conditions.push(self.condition(type_, programmed, planned.generation));
         conditions
     }
 
     /// The same, and `DependenciesReachable`.
     pub(super) fn with_dependencies(
         self,
-        verdict: &Verdict,
-        programmed: &Judgement,
-        reachable: &Judgement,
+        planned: &Conditions,
+        programmed: &ConditionState,
+        reachable: &ConditionState,
     ) -> Vec<Condition> {
-        let mut conditions = self.with_programmed(verdict, programmed);
+        let mut conditions = self.with_programmed(planned, programmed);
         let type_ = ConditionType::DependenciesReachable;
-        conditions.push(self.condition(type_, reachable, verdict.generation));
+        conditions.push(self.condition(type_, reachable, planned.generation));
         conditions
     }
 
     /// The conditions `Accepted` and `ResolvedRefs`, which do not depend on pods.
-    pub(super) fn verdict_conditions(self, verdict: &Verdict) -> Vec<Condition> {
-        verdict
-            .conditions()
+    pub(super) fn planned_conditions(self, planned: &Conditions) -> Vec<Condition> {
+        planned
+            .each()
             .into_iter()
-            .map(|(type_, judgement)| self.condition(type_, judgement, verdict.generation))
+            .map(|(type_, state)| self.condition(type_, state, planned.generation))
             .collect()
     }
 
     pub(super) fn condition(
         self,
         type_: ConditionType,
-        judgement: &Judgement,
+        state: &ConditionState,
         generation: i64,
     ) -> Condition {
-        let status = if judgement.status { "True" } else { "False" };
+        let status = if state.status { "True" } else { "False" };
         let before = self.live.iter().find(|c| c.type_ == type_.as_str());
         let since = before
             .filter(|before| before.status == status)
@@ -65,8 +65,8 @@ impl ConditionBuilder<'_> {
         Condition {
             type_: type_.as_str().to_owned(),
             status: status.to_owned(),
-            reason: judgement.reason.as_str().to_owned(),
-            message: truncated(&judgement.message),
+            reason: state.reason.as_str().to_owned(),
+            message: truncated(&state.message),
             observed_generation: Some(generation),
             last_transition_time: since.clone(),
         }

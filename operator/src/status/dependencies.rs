@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tidegate_api::Reason;
 use tidegate_config::policy::{OnHandshake, Policy};
 use tidegate_config::{Dependency, GatewayConfig, ObjectKey, shown_url};
-use tidegate_plan::{Judgement, Plan};
+use tidegate_plan::{ConditionState, Plan};
 
 use crate::objects::{CustomKind, ObjectRef};
 use crate::snapshot::{Pods, Snapshot, UnreachableDependency};
@@ -76,9 +76,9 @@ impl Outages {
     }
 
     /// The condition of an object.
-    pub(super) fn condition(&self, object: &ObjectRef) -> Judgement {
+    pub(super) fn condition(&self, object: &ObjectRef) -> ConditionState {
         let Some(outages) = self.0.get(object) else {
-            return Judgement::good(
+            return ConditionState::good(
                 Reason::Reachable,
                 "no pod reports an unreachable dependency",
             );
@@ -93,7 +93,7 @@ impl Outages {
             Dependency::Counters => Reason::CountersUnavailable,
             Dependency::Backend => Reason::BackendUnhealthy,
         };
-        Judgement::bad(reason, text)
+        ConditionState::bad(reason, text)
     }
 }
 

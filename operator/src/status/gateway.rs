@@ -43,7 +43,7 @@ pub(super) fn gateway_status(
     let live = gateway.status.as_ref();
     let live_listeners = live.map_or(&[][..], |live| &live.listeners);
     GatewayStatus {
-        observed_generation: Some(verdict.verdict.generation),
+        observed_generation: Some(verdict.conditions.generation),
         addresses: facts.service.map(addresses).unwrap_or_default(),
         listeners: verdict
             .listeners
@@ -54,7 +54,7 @@ pub(super) fn gateway_status(
         pods: Some(pods(facts)),
         revision: facts.published.map(|published| published.index.revision),
         conditions: builder.with_dependencies(
-            &verdict.verdict,
+            &verdict.conditions,
             &programmed,
             &progress.reachable(&object),
         ),
@@ -75,7 +75,7 @@ fn listener(
     ListenerStatus {
         name: verdict.name.clone(),
         attached_apis: verdict.attached_apis,
-        conditions: builder.verdict_conditions(&verdict.verdict),
+        conditions: builder.planned_conditions(&verdict.conditions),
     }
 }
 

@@ -10,8 +10,8 @@ pub(super) fn policy_fragment_status(
     builder: ConditionBuilder<'_>,
 ) -> PolicyFragmentStatus {
     PolicyFragmentStatus {
-        observed_generation: Some(verdict.verdict.generation),
+        observed_generation: Some(verdict.conditions.generation),
         users: Some(verdict.users),
-        conditions: builder.verdict_conditions(&verdict.verdict),
+        conditions: builder.planned_conditions(&verdict.conditions),
     }
 }

@@ -22,12 +22,12 @@ pub(super) fn product_status(
     let served = verdict.gateways.iter().map(ServedOn::from);
     let programmed = progress.programmed(&object, served);
     ProductStatus {
-        observed_generation: Some(verdict.verdict.generation),
+        observed_generation: Some(verdict.conditions.generation),
         resolved_apis: first(&verdict.resolved_apis, MAX_APIS),
         unresolved_apis: first(&verdict.unresolved_apis, MAX_APIS),
         subscriptions: Some(verdict.subscriptions),
         conditions: builder.with_dependencies(
-            &verdict.verdict,
+            &verdict.conditions,
             &programmed,
             &progress.reachable(&object),
         ),

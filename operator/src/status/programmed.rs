@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tidegate_api::Reason;
 use tidegate_config::ObjectKey;
-use tidegate_plan::{Judgement, OnGateway, Serving};
+use tidegate_plan::{ConditionState, OnGateway, Serving};
 
 use super::dependencies::Outages;
 use crate::objects::ObjectRef;
@@ -71,7 +71,7 @@ impl<'a> Progress<'a> {
     }
 
     /// The condition `DependenciesReachable` of an object.
-    pub(super) fn reachable(&self, object: &ObjectRef) -> Judgement {
+    pub(super) fn reachable(&self, object: &ObjectRef) -> ConditionState {
         self.outages.condition(object)
     }
 
@@ -91,7 +91,7 @@ impl<'a> Progress<'a> {
         &self,
         object: &ObjectRef,
         served_on: impl IntoIterator<Item = ServedOn<'s>>,
-    ) -> Judgement {
+    ) -> ConditionState {
         let mut served = 0;
         for on in served_on {
             served += 1;
@@ -100,8 +100,8 @@ impl<'a> Progress<'a> {
             }
         }
         match served {
-            0 => Judgement::bad(Reason::NotServed, self.withdrawal(object)),
-            _ => Judgement::good(Reason::Programmed, "served by every pod"),
+            0 => ConditionState::bad(Reason::NotServed, self.withdrawal(object)),
+            _ => ConditionState::good(Reason::Programmed, "served by every pod"),
         }
     }
 
@@ -123,18 +123,18 @@ impl<'a> Progress<'a> {
     }
 
     /// Why `object` is not programmed on one Gateway; `None` when it is.
-    fn problem_on(&self, on: &ServedOn<'_>, object: &ObjectRef) -> Option<Judgement> {
+    fn problem_on(&self, on: &ServedOn<'_>, object: &ObjectRef) -> Option<ConditionState> {
         let gateway = on.gateway;
         match on.serving {
             Serving::Current => {}
             Serving::LastGood => {
-                return Some(Judgement::bad(
+                return Some(ConditionState::bad(
                     Reason::Invalid,
-                    "the last version that worked is served until this one is fixed",
+                    "the last working version is served until this one is fixed",
                 ));
             }
             Serving::Blocked => {
-                return Some(Judgement::bad(
+                return Some(ConditionState::bad(
                     Reason::Invalid,
                     "every handshake is refused until its access control is fixed",
                 ));
@@ -143,7 +143,7 @@ impl<'a> Progress<'a> {
         let progress = self.gateways.get(gateway);
         if let Some(failure) = progress.and_then(|progress| progress.failure) {
             let text = format!("Gateway {gateway}: {failure}");
-            return Some(Judgement::bad(Reason::Pending, text));
+            return Some(ConditionState::bad(Reason::Pending, text));
         }
         let applied = self.applied(gateway, object);
         problem_of_pods(gateway, &applied)
@@ -151,17 +151,17 @@ impl<'a> Progress<'a> {
 }
 
 /// Why not every live pod serves the latest version; `None` when every one does.
-fn problem_of_pods(gateway: &ObjectKey, applied: &Applied) -> Option<Judgement> {
+fn problem_of_pods(gateway: &ObjectKey, applied: &Applied) -> Option<ConditionState> {
     if applied.total == 0 {
         let text = format!("Gateway {gateway} has no live pod");
-        return Some(Judgement::bad(Reason::NoPods, text));
+        return Some(ConditionState::bad(Reason::NoPods, text));
     }
     if let Some((pod, why)) = applied.rejected.first() {
         let text = format!(
             "Gateway {gateway}: {}, {pod} rejected it: {why}",
             applied.summary()
         );
-        return Some(Judgement::bad(Reason::Rejected, text));
+        return Some(ConditionState::bad(Reason::Rejected, text));
     }
     if applied.lagging.is_empty() {
         return None;
@@ -174,7 +174,7 @@ fn problem_of_pods(gateway: &ObjectKey, applied: &Applied) -> Option<Judgement> 
     if let Some(error) = &applied.error {
         text = format!("{text}: {error}");
     }
-    Some(Judgement::bad(Reason::Pending, text))
+    Some(ConditionState::bad(Reason::Pending, text))
 }
 
 /// A few names, and how many more there are.

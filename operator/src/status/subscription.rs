@@ -2,7 +2,7 @@
 
 use tidegate_api::{Reason, SubscriptionStatus};
 use tidegate_config::ObjectKey;
-use tidegate_plan::{Judgement, Serving, SubscriptionVerdict};
+use tidegate_plan::{ConditionState, Serving, SubscriptionVerdict};
 
 use super::conditions::ConditionBuilder;
 use super::programmed::{Progress, ServedOn};
@@ -20,9 +20,9 @@ pub(super) fn subscription_status(
         serving: Serving::Current,
     };
     let served = progress.programmed(&object, verdict.gateways.iter().map(on));
-    let programmed = if served.status && !verdict.verdict.accepted.status {
+    let programmed = if served.status && !verdict.conditions.accepted.status {
         // For example one key of two: it opens tunnels, but that is not what the spec asks for.
-        Judgement::bad(
+        ConditionState::bad(
             Reason::Invalid,
             "served by every pod, without the part that is not accepted",
         )
@@ -30,11 +30,11 @@ pub(super) fn subscription_status(
         served
     };
     SubscriptionStatus {
-        observed_generation: Some(verdict.verdict.generation),
+        observed_generation: Some(verdict.conditions.generation),
         state: Some(verdict.phase),
         keys: Some(verdict.keys.clone()),
         approved: verdict.approved.clone(),
-        conditions: builder.with_programmed(&verdict.verdict, &programmed),
+        conditions: builder.with_programmed(&verdict.conditions, &programmed),
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use tidegate_api::{ConditionType, Reason};
 use tidegate_config::ObjectKey;
-use tidegate_plan::{Judgement, Plan};
+use tidegate_plan::{ConditionState, Plan};
 
 use super::api::api_status;
 use super::conditions::ConditionBuilder;
@@ -56,13 +56,13 @@ pub(crate) fn unreadable_condition(unreadable: &Unreadable) -> Condition {
         "this version of the operator cannot read the object: {}",
         unreadable.error
     );
-    let judgement = Judgement::bad(Reason::Invalid, text);
+    let state = ConditionState::bad(Reason::Invalid, text);
     let now = Time(k8s_openapi::jiff::Timestamp::now());
     let builder = ConditionBuilder {
         now: &now,
         live: &[],
     };
-    builder.condition(ConditionType::Accepted, &judgement, unreadable.generation)
+    builder.condition(ConditionType::Accepted, &state, unreadable.generation)
 }
 
 fn add_gateways(inputs: &StatusInputs<'_>, updates: &mut Updates<'_>) {

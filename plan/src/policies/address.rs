@@ -5,9 +5,18 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use tidegate_config::policy::IpFilter;
 
+use super::check::{Access, Check, StepContext};
 use crate::problem::Problem;
 
-pub(super) fn check(policy: &IpFilter, path: &str) -> Vec<Problem> {
+impl Check for IpFilter {
+    const ACCESS: Access = Access::Always;
+
+    fn check(&self, step: &mut StepContext<'_, '_>) -> Vec<Problem> {
+        check(self, step.path)
+    }
+}
+
+fn check(policy: &IpFilter, path: &str) -> Vec<Problem> {
     if policy.allow.is_some() == policy.forbid.is_some() {
         return vec![Problem::invalid("exactly one of allow, forbid must be set").at(path)];
     }
@@ -20,7 +29,7 @@ pub(super) fn check(policy: &IpFilter, path: &str) -> Vec<Problem> {
         .filter(|(_, entry)| !is_entry(entry))
         .map(|(field, entry)| {
             let text = format!(
-                "\"{entry}\" is no address (10.1.2.3), range (10.0.0.1-10.0.0.9) or CIDR (10.0.0.0/8)"
+                "\"{entry}\" is not an address (10.1.2.3), range (10.0.0.1-10.0.0.9) or CIDR (10.0.0.0/8)"
             );
             Problem::invalid(text).at(&field)
         })

@@ -4,34 +4,47 @@ use tidegate_config::SecretDataId;
 use tidegate_config::policy::{BackendAuth, SignedJwt};
 use tidegate_keys::{KeyFamily, SecretLength, SigningKey, family_of};
 
-use super::{call, free_header, unusable_key};
+use super::check::{Access, Check, StepContext};
+use super::header::restricted;
+use super::{call, key};
 use crate::problem::Problem;
 use crate::references::References;
 
-pub(super) fn check(
-    namespace: &str,
-    policy: &BackendAuth,
-    path: &str,
-    references: &mut References<'_>,
-) -> Vec<Problem> {
-    let header = free_header(&policy.header, &format!("{path}.header"));
-    let mut problems: Vec<_> = header.into_iter().collect();
-    if let Some(client) = &policy.oauth2_client_credentials {
-        let at = format!("{path}.oauth2ClientCredentials");
-        problems.extend(call::client_credentials(namespace, client, &at, references));
-    }
-    problems.extend(call::tls(namespace, policy.tls.as_ref(), path, references));
-    if let Some(jwt) = &policy.signed_jwt {
-        let at = format!("{path}.signedJwt");
-        problems.extend(jwt.clash().map(|name| {
-            let text = format!("there is a claim \"{name}\" already");
-            Problem::invalid(text).at(&format!("{at}.claims"))
-        }));
-        if let Err(problem) = signing_key(namespace, jwt, references) {
-            problems.push(problem.at(&format!("{at}.secretRef")));
+impl Check for BackendAuth {
+    const ACCESS: Access = Access::Never;
+
+    fn check(&self, step: &mut StepContext<'_, '_>) -> Vec<Problem> {
+        let path = step.path;
+        let header = restricted(&self.header, &format!("{path}.header"));
+        let mut problems: Vec<_> = header.into_iter().collect();
+        if let Some(client) = &self.oauth2_client_credentials {
+            let at = format!("{path}.oauth2ClientCredentials");
+            problems.extend(call::client_credentials(client, &at, step));
         }
+        problems.extend(call::tls(self.tls.as_ref(), path, step));
+        if let Some(jwt) = &self.signed_jwt {
+            let at = format!("{path}.signedJwt");
+            problems.extend(jwt.clash().map(|name| {
+                let text = format!("there is already a claim \"{name}\"");
+                Problem::invalid(text).at(&format!("{at}.claims"))
+            }));
+            if let Err(problem) = signing_key(step.namespace, jwt, step.references) {
+                problems.push(problem.at(&format!("{at}.secretRef")));
+            }
+        }
+        problems
     }
-    problems
+
+    fn secret_data(&self, namespace: &str) -> Vec<SecretDataId> {
+        let client = self.oauth2_client_credentials.as_ref();
+        let secret = client.map(|client| &client.secret_ref);
+        let key = self.signed_jwt.as_ref().map(|jwt| &jwt.secret_ref);
+        let secrets = secret.into_iter().chain(key);
+        let secrets = secrets.map(|reference| SecretDataId::of_secret_ref(namespace, reference));
+        secrets
+            .chain(call::trust_anchors(namespace, self.tls.as_ref()))
+            .collect()
+    }
 }
 
 fn signing_key(
@@ -43,12 +56,12 @@ fn signing_key(
     let bytes = references.secret_ref(namespace, reference)?;
     if jwt.allow_short_secret && family_of(jwt.algorithm) != KeyFamily::Hmac {
         return Err(Problem::invalid(
-            "allowShortSecret is for HS256, HS384 and HS512",
+            "allowShortSecret is only for HS256, HS384 and HS512",
         ));
     }
     let length = SecretLength::allowing_short(jwt.allow_short_secret);
     SigningKey::parse(jwt.algorithm, &bytes, length)
-        .map_err(|error| unusable_key(namespace, reference, &error))?;
+        .map_err(|error| key::unusable(namespace, reference, &error))?;
     references.keep(SecretDataId::of_secret_ref(namespace, reference), &bytes);
     Ok(())
 }

@@ -4,18 +4,25 @@ use tidegate_api::Reason;
 use tidegate_config::policy::BasicAuth;
 use tidegate_config::{SecretDataId, htpasswd};
 
+use super::check::{Access, Check, StepContext};
 use crate::problem::Problem;
 use crate::references::References;
 
-pub(super) fn check(
-    namespace: &str,
-    policy: &BasicAuth,
-    path: &str,
-    references: &mut References<'_>,
-) -> Vec<Problem> {
-    let problem = users(namespace, policy, references).err();
-    let at = |problem: Problem| problem.at(&format!("{path}.usersSecretRef"));
-    problem.into_iter().map(at).collect()
+impl Check for BasicAuth {
+    const ACCESS: Access = Access::Always;
+
+    fn check(&self, step: &mut StepContext<'_, '_>) -> Vec<Problem> {
+        let problem = users(step.namespace, self, step.references).err();
+        let at = |problem: Problem| problem.at(&format!("{}.usersSecretRef", step.path));
+        problem.into_iter().map(at).collect()
+    }
+
+    fn secret_data(&self, namespace: &str) -> Vec<SecretDataId> {
+        vec![SecretDataId::of_secret_ref(
+            namespace,
+            &self.users_secret_ref,
+        )]
+    }
 }
 
 fn users(

@@ -4,23 +4,94 @@ use std::collections::BTreeSet;
 
 use rustls_pki_types::ServerName;
 use tidegate_api::Reason;
-use tidegate_config::policy::{ClientCredentials, Outgoing, RequestTls, Retry, SendRequests};
+use tidegate_config::policy::{
+    ClientCredentials, ExternalAuth, Notify, Outgoing, RequestTls, SendRequest, SendRequests,
+};
 use tidegate_config::{SecretDataId, check_url};
 use url::Url;
 
-use super::{free_header, url_text};
-use crate::backend;
+use super::check::{Access, Check, StepContext};
+use super::header::restricted;
+use super::url_template::check_author;
+use crate::certificates::{key_pair, key_pair_ids, trust_anchor};
 use crate::problem::Problem;
-use crate::references::References;
 
-pub(super) fn check(
-    namespace: &str,
-    request: Outgoing<'_>,
-    path: &str,
-    references: &mut References<'_>,
-) -> Vec<Problem> {
+impl Check for SendRequest {
+    /// Conditions of later steps read the variable.
+    const ACCESS: Access = Access::BeforeRefusal;
+
+    fn check(&self, step: &mut StepContext<'_, '_>) -> Vec<Problem> {
+        sent(self, step.path, step)
+    }
+
+    fn secret_data(&self, namespace: &str) -> Vec<SecretDataId> {
+        of_request(namespace, self.outgoing())
+    }
+}
+
+impl Check for SendRequests {
+    /// Conditions of later steps read the variables.
+    const ACCESS: Access = Access::BeforeRefusal;
+
+    fn check(&self, step: &mut StepContext<'_, '_>) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut variables = BTreeSet::new();
+        for (i, request) in self.requests.iter().enumerate() {
+            let path = format!("{}.requests[{i}]", step.path);
+            problems.extend(sent(request, &path, step));
+            if !variables.insert(&request.variable) {
+                let text = "another request of this step already sets this variable";
+                problems.push(Problem::invalid(text).at(&format!("{path}.as")));
+            }
+        }
+        problems
+    }
+
+    fn secret_data(&self, namespace: &str) -> Vec<SecretDataId> {
+        let requests = self.requests.iter();
+        requests
+            .flat_map(|request| of_request(namespace, request.outgoing()))
+            .collect()
+    }
+}
+
+impl Check for Notify {
+    const ACCESS: Access = Access::Never;
+
+    fn check(&self, step: &mut StepContext<'_, '_>) -> Vec<Problem> {
+        check(self.outgoing(), step.path, step)
+    }
+
+    fn secret_data(&self, namespace: &str) -> Vec<SecretDataId> {
+        of_request(namespace, self.outgoing())
+    }
+}
+
+impl Check for ExternalAuth {
+    const ACCESS: Access = Access::Always;
+
+    fn check(&self, step: &mut StepContext<'_, '_>) -> Vec<Problem> {
+        let path = step.path;
+        let mut problems = check(self.outgoing(), path, step);
+        for (field, names) in [
+            ("sendHeaders", &self.send_headers),
+            ("copyHeaders", &self.copy_headers),
+        ] {
+            let names = names.iter().enumerate();
+            let at = |i| format!("{path}.{field}[{i}]");
+            problems.extend(names.filter_map(|(i, name)| restricted(name, &at(i))));
+        }
+        problems
+    }
+
+    fn secret_data(&self, namespace: &str) -> Vec<SecretDataId> {
+        of_request(namespace, self.outgoing())
+    }
+}
+
+fn check(request: Outgoing<'_>, path: &str, step: &mut StepContext<'_, '_>) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let unsafe_url = || url_text(request.url, check_url);
+    let unsafe_url = || check_author(request.url, check_url);
     let url = match request.url.contains("${") {
         true => unsafe_url(),
         false => http_url(request.url).or_else(unsafe_url),
@@ -28,79 +99,64 @@ pub(super) fn check(
     problems.extend(url.map(|problem| problem.at(&format!("{path}.url"))));
     for (i, header) in request.headers.iter().enumerate() {
         let field = format!("{path}.headers[{i}].name");
-        problems.extend(free_header(&header.name, &field));
+        problems.extend(restricted(&header.name, &field));
     }
-    problems.extend(self::tls(namespace, request.tls, path, references));
+    problems.extend(self::tls(request.tls, path, step));
     let auth = request.auth;
     if let Some(certificate) = auth.and_then(|auth| auth.client_certificate.as_ref())
-        && let Err(problem) = backend::key_pair(namespace, &certificate.name, references)
+        && let Err(problem) = key_pair(step.namespace, &certificate.name, step.references)
     {
         problems.push(problem.at(&format!("{path}.auth.clientCertificate")));
     }
     if let Some(oauth2) = auth.and_then(|auth| auth.oauth2.as_ref()) {
         let path = format!("{path}.auth.oauth2");
-        problems.extend(client_credentials(namespace, oauth2, &path, references));
+        problems.extend(client_credentials(oauth2, &path, step));
     }
     problems
 }
 
-/// Several requests of one step.
-pub(super) fn several(
-    namespace: &str,
-    policy: &SendRequests,
-    path: &str,
-    references: &mut References<'_>,
-) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let mut variables = BTreeSet::new();
-    for (i, request) in policy.requests.iter().enumerate() {
-        let path = format!("{path}.requests[{i}]");
-        problems.extend(check(namespace, request.outgoing(), &path, references));
-        problems.extend(retry(request.retry.as_ref(), &path));
-        if !variables.insert(&request.variable) {
-            let text = "another request of the step has this variable already";
-            problems.push(Problem::invalid(text).at(&format!("{path}.as")));
-        }
-    }
+/// A request whose answer is kept, and the waits of its retry.
+fn sent(request: &SendRequest, path: &str, step: &mut StepContext<'_, '_>) -> Vec<Problem> {
+    let mut problems = check(request.outgoing(), path, step);
+    problems.extend(request.retry.as_ref().and_then(|retry| {
+        let longest = retry.max_interval?;
+        let text = "maxInterval must not be shorter than interval";
+        (longest < retry.interval).then(|| Problem::invalid(text).at(&format!("{path}.retry")))
+    }));
     problems
-}
-
-/// The waits of a retry.
-pub(super) fn retry(retry: Option<&Retry>, path: &str) -> Option<Problem> {
-    let retry = retry?;
-    let longest = retry.max_interval?;
-    let text = "maxInterval must not be shorter than interval";
-    (longest < retry.interval).then(|| Problem::invalid(text).at(&format!("{path}.retry")))
 }
 
 /// Whom a request trusts.
 pub(super) fn tls(
-    namespace: &str,
     tls: Option<&RequestTls>,
     path: &str,
-    references: &mut References<'_>,
+    step: &mut StepContext<'_, '_>,
 ) -> Vec<Problem> {
     let anchors = tls.into_iter().flat_map(|tls| &tls.ca_refs).enumerate();
     let problem = |(i, anchor)| {
-        let problem = backend::trust_anchor(namespace, anchor, references).err()?;
+        let problem = trust_anchor(step.namespace, anchor, step.references).err()?;
         Some(problem.at(&format!("{path}.tls.caRefs[{i}]")))
     };
     let mut problems: Vec<_> = anchors.filter_map(problem).collect();
     let name = tls.and_then(|tls| tls.server_name.as_deref());
     if let Some(name) = name.filter(|name| ServerName::try_from(*name).is_err()) {
-        let text = format!("\"{name}\" is neither a DNS name nor an address");
+        let text = format!("\"{name}\" is neither a DNS name nor an IP address");
         problems.push(Problem::invalid(text).at(&format!("{path}.tls.serverName")));
     }
     problems
 }
 
 pub(super) fn client_credentials(
-    namespace: &str,
     oauth2: &ClientCredentials,
     path: &str,
-    references: &mut References<'_>,
+    step: &mut StepContext<'_, '_>,
 ) -> Vec<Problem> {
-    let url = http_url(&oauth2.token_url).or_else(|| url_text(&oauth2.token_url, check_url));
+    let StepContext {
+        namespace,
+        references,
+        ..
+    } = step;
+    let url = http_url(&oauth2.token_url).or_else(|| check_author(&oauth2.token_url, check_url));
     let url = url.map(|problem| problem.at(&format!("{path}.tokenUrl")));
     let mut problems: Vec<_> = url.into_iter().collect();
     let reference = &oauth2.secret_ref;
@@ -120,6 +176,30 @@ pub(super) fn client_credentials(
         problems.push(problem.at(&format!("{path}.secretRef")));
     }
     problems
+}
+
+/// Ids of the trust anchors of a request.
+pub(super) fn trust_anchors<'a>(
+    namespace: &'a str,
+    tls: Option<&'a RequestTls>,
+) -> impl Iterator<Item = SecretDataId> + 'a {
+    let anchors = tls.into_iter().flat_map(|tls| &tls.ca_refs);
+    anchors.map(|anchor| SecretDataId::of_trust_anchor(namespace, anchor))
+}
+
+fn of_request(namespace: &str, request: Outgoing<'_>) -> Vec<SecretDataId> {
+    let mut ids: Vec<_> = trust_anchors(namespace, request.tls).collect();
+    let Some(auth) = request.auth else {
+        return ids;
+    };
+    if let Some(certificate) = &auth.client_certificate {
+        let (chain, key) = key_pair_ids(namespace, &certificate.name);
+        ids.extend([chain, key]);
+    }
+    if let Some(oauth2) = &auth.oauth2 {
+        ids.push(SecretDataId::of_secret_ref(namespace, &oauth2.secret_ref));
+    }
+    ids
 }
 
 /// What is wrong with an `http://` or `https://` URL.

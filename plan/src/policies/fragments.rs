@@ -13,8 +13,8 @@ use tidegate_config::policy::{IncludeFragment, OnHandshake, Section, SectionStep
 use super::check_steps;
 use crate::PolicyFragmentVerdict;
 use crate::expressions::Expressions;
-use crate::index::generation_of;
-use crate::problem::{Problem, step_path, verdict};
+use crate::index::{Objects, generation_of};
+use crate::problem::{Problem, conditions, step_path};
 use crate::references::References;
 
 /// Fragments in fragments, at most so deep: more than that nobody can follow.
@@ -24,12 +24,12 @@ const MAX_DEPTH: usize = 5;
 const MAX_STEPS: usize = 256;
 
 /// Fragments by key.
-pub(crate) type Fragments<'w> = BTreeMap<ObjectKey, &'w PolicyFragment>;
+type Fragments<'w> = Objects<'w, PolicyFragment>;
 
 /// The policies of a scope with everything that they include.
 pub(crate) struct Expanded<'s> {
     pub(crate) on_handshake: Cow<'s, OnHandshake>,
-    pub(crate) places: Places,
+    pub(crate) paths: StepPaths,
     pub(crate) problems: Vec<Problem>,
     /// The fragments that were opened.
     pub(crate) used: BTreeSet<String>,
@@ -37,9 +37,9 @@ pub(crate) struct Expanded<'s> {
 
 /// Where each step was written; empty: where it stands.
 #[derive(Debug, Default)]
-pub(crate) struct Places(BTreeMap<(Section, usize), String>);
+pub(crate) struct StepPaths(BTreeMap<(Section, usize), String>);
 
-impl Places {
+impl StepPaths {
     /// Where the step was written.
     pub(crate) fn of(&self, section: Section, position: usize) -> String {
         match self.0.get(&(section, position)) {
@@ -69,7 +69,7 @@ pub(crate) fn expand<'s>(
     };
     Expanded {
         on_handshake,
-        places: expansion.places,
+        paths: expansion.paths,
         problems: expansion.problems,
         used: expansion.used,
     }
@@ -86,7 +86,7 @@ fn alone(key: &ObjectKey, section: Section, fragments: &Fragments<'_>) -> Expand
     }
     Expanded {
         on_handshake: Cow::Owned(on_handshake),
-        places: expansion.places,
+        paths: expansion.paths,
         problems: expansion.problems,
         used: expansion.used,
     }
@@ -111,7 +111,7 @@ pub(crate) fn judge(
     });
     let best = problems.into_iter().min_by_key(Vec::len);
     PolicyFragmentVerdict {
-        verdict: verdict(generation_of(fragment), &best.unwrap_or_default()),
+        conditions: conditions(generation_of(fragment), &best.unwrap_or_default()),
         users: references.users.get(key).copied().unwrap_or_default(),
     }
 }
@@ -119,7 +119,7 @@ pub(crate) fn judge(
 struct Expansion<'f, 'w> {
     namespace: &'f str,
     fragments: &'f Fragments<'w>,
-    places: Places,
+    paths: StepPaths,
     problems: Vec<Problem>,
     used: BTreeSet<String>,
     /// Names of the fragments that are open, the outermost first.
@@ -133,7 +133,7 @@ impl<'f, 'w> Expansion<'f, 'w> {
         Self {
             namespace,
             fragments,
-            places: Places::default(),
+            paths: StepPaths::default(),
             problems: Vec::new(),
             used: BTreeSet::new(),
             open: Vec::new(),
@@ -174,7 +174,9 @@ impl<'f, 'w> Expansion<'f, 'w> {
         self.seen += 1;
         if self.seen > MAX_STEPS {
             if self.seen == MAX_STEPS + 1 {
-                let text = format!("with all fragments there are more than {MAX_STEPS} steps");
+                let text = format!(
+                    "the section has more than {MAX_STEPS} steps, those of its fragments included"
+                );
                 let problem = Problem::invalid(text).at(&path);
                 self.problems
                     .push(problem.concerning_access(decides(section)));
@@ -182,7 +184,7 @@ impl<'f, 'w> Expansion<'f, 'w> {
             return;
         }
         let at = out.len();
-        self.places.0.insert((section, at), path.clone());
+        self.paths.0.insert((section, at), path.clone());
         let include = step.include().map(|include| include.name.clone());
         out.push(step);
         let Some(name) = include else {
@@ -221,7 +223,7 @@ impl<'f, 'w> Expansion<'f, 'w> {
             return Err(Problem::invalid(text).concerning_access(decides(section)));
         }
         if self.open.len() == MAX_DEPTH {
-            let text = format!("fragments include each other more than {MAX_DEPTH} deep");
+            let text = format!("fragments are nested more than {MAX_DEPTH} deep");
             return Err(Problem::invalid(text).concerning_access(decides(section)));
         }
         let fragment = self.find(name).ok_or_else(|| {
@@ -251,7 +253,7 @@ impl<'f, 'w> Expansion<'f, 'w> {
                     self.push(section, step, path, out);
                 }
                 Err(policy) => {
-                    let text = format!("{policy} cannot stand in {}", section.field());
+                    let text = format!("{policy} is not supported in {}", section.field());
                     let problem = Problem::invalid(text).at(&path);
                     self.problems
                         .push(problem.concerning_access(decides(section)));

@@ -5,35 +5,46 @@ use tidegate_config::SecretDataId;
 use tidegate_config::policy::{JwtKey, ValidateJwt};
 use tidegate_keys::{KeyFamily, SecretLength, VerificationKey};
 
-use super::call;
+use super::check::{Access, Check, StepContext};
+use super::{call, key};
 use crate::problem::Problem;
 use crate::references::References;
 
-pub(super) fn check(
-    namespace: &str,
-    policy: &ValidateJwt,
-    path: &str,
-    references: &mut References<'_>,
-) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let mut keys = Vec::new();
-    for (i, key) in policy.keys.iter().enumerate() {
-        let at = format!("{path}.keys[{i}]");
-        match parse(namespace, key, references) {
-            Ok(parsed) => {
-                problems.extend(short_secret(&parsed, key, policy).map(|problem| problem.at(&at)));
-                keys.push(parsed);
+impl Check for ValidateJwt {
+    const ACCESS: Access = Access::Always;
+
+    fn check(&self, step: &mut StepContext<'_, '_>) -> Vec<Problem> {
+        let path = step.path;
+        let mut problems = Vec::new();
+        let mut keys = Vec::new();
+        for (i, key) in self.keys.iter().enumerate() {
+            let at = format!("{path}.keys[{i}]");
+            match parse(step.namespace, key, step.references) {
+                Ok(parsed) => {
+                    let short = short_secret(&parsed, key, self);
+                    problems.extend(short.map(|problem| problem.at(&at)));
+                    keys.push(parsed);
+                }
+                Err(problem) => problems.push(problem.at(&at)),
             }
-            Err(problem) => problems.push(problem.at(&at)),
         }
+        problems.extend(call::tls(self.tls.as_ref(), path, step));
+        problems.extend(combination(self, path));
+        if problems.is_empty() && !any_fits(self, &keys) {
+            let text = "no key fits any of the algorithms, so no token can be accepted";
+            problems.push(Problem::invalid(text).at(&format!("{path}.algorithms")));
+        }
+        problems
     }
-    problems.extend(call::tls(namespace, policy.tls.as_ref(), path, references));
-    problems.extend(combination(policy, path));
-    if problems.is_empty() && !any_fits(policy, &keys) {
-        let text = "none of the keys fits any of the algorithms: no token could pass";
-        problems.push(Problem::invalid(text).at(&format!("{path}.algorithms")));
+
+    fn secret_data(&self, namespace: &str) -> Vec<SecretDataId> {
+        let keys = self.keys.iter();
+        let references = keys.filter_map(|key| key.secret_key_ref.as_ref());
+        references
+            .map(|reference| SecretDataId::of_secret_ref(namespace, reference))
+            .chain(call::trust_anchors(namespace, self.tls.as_ref()))
+            .collect()
     }
-    problems
 }
 
 /// Fields that exclude each other or need each other.
@@ -50,7 +61,7 @@ fn combination(policy: &ValidateJwt, path: &str) -> Option<Problem> {
     let text = if given > 1 {
         "at most one of header, query, subprotocol, cookie, token may be set"
     } else if sources == 0 && policy.require_signed {
-        "say where the keys come from: openidConfig, jwks or keys"
+        "at least one of openidConfig, jwks, keys must be set"
     } else if policy.require_scheme.is_some() && given == 1 && policy.header.is_none() {
         "requireScheme needs the token in a header"
     } else {
@@ -61,16 +72,15 @@ fn combination(policy: &ValidateJwt, path: &str) -> Option<Problem> {
 
 fn parse(
     namespace: &str,
-    key: &JwtKey,
+    source: &JwtKey,
     references: &mut References<'_>,
 ) -> Result<VerificationKey, Problem> {
-    match (&key.secret_key_ref, &key.n, &key.e) {
+    match (&source.secret_key_ref, &source.n, &source.e) {
         (Some(reference), None, None) => {
             let bytes = references.secret_ref(namespace, reference)?;
-            let length = SecretLength::allowing_short(key.allow_short_secret);
+            let length = SecretLength::allowing_short(source.allow_short_secret);
             let parsed = VerificationKey::from_secret(None, &bytes, length);
-            let parsed =
-                parsed.map_err(|error| super::unusable_key(namespace, reference, &error))?;
+            let parsed = parsed.map_err(|error| key::unusable(namespace, reference, &error))?;
             references.keep(SecretDataId::of_secret_ref(namespace, reference), &bytes);
             Ok(parsed)
         }
@@ -85,7 +95,7 @@ fn parse(
 /// is no secret.
 fn short_secret(key: &VerificationKey, source: &JwtKey, policy: &ValidateJwt) -> Option<Problem> {
     if key.family() != KeyFamily::Hmac {
-        let text = "allowShortSecret is for an HMAC secret, and this is a public key";
+        let text = "allowShortSecret is only for an HMAC secret, and this is a public key";
         return source.allow_short_secret.then(|| Problem::invalid(text));
     }
     if policy

@@ -52,7 +52,7 @@ fn a_name_that_is_wrong_harms_only_itself() {
         pair("Accepted", "GatewayNotFound")
     );
     assert_eq!(api_verdict(&plan, "chat").unresolved, ["Gateway shop/gone"]);
-    let message = &api_verdict(&plan, "chat").verdict.resolved.message;
+    let message = &api_verdict(&plan, "chat").conditions.resolved.message;
     assert_eq!(
         message,
         "spec.gateways[1]: Gateway shop/gone does not exist"
@@ -95,7 +95,7 @@ fn a_gateway_says_whose_apis_it_takes() {
             .plan();
         assert_eq!(!served_names(&plan, "edge").is_empty(), taken, "{name}");
         let verdict = &plan.api_verdicts[&key(&format!("{namespace}/chat"))];
-        assert_eq!(verdict.verdict.resolved.status, taken, "{name}");
+        assert_eq!(verdict.conditions.resolved.status, taken, "{name}");
         assert_eq!(verdict.unresolved.is_empty(), taken, "{name}");
     }
 }

@@ -144,15 +144,15 @@ fn the_condition_says_what_is_served_meanwhile() {
         "${nope}",
     );
     let plan = before().api("chat", broken).plan();
-    let said = &api_verdict(&plan, "chat").verdict.accepted.message;
+    let said = &api_verdict(&plan, "chat").conditions.accepted.message;
     assert!(
-        said.ends_with("; the last version that worked is served"),
+        said.ends_with("; the last working version is served until this is fixed"),
         "{said}"
     );
     let plan = before().without_secret("jwt").plan();
-    let said = &api_verdict(&plan, "chat").verdict.resolved.message;
+    let said = &api_verdict(&plan, "chat").conditions.resolved.message;
     assert!(
-        said.ends_with("; handshakes are refused until then"),
+        said.ends_with("; every handshake is refused until this is fixed"),
         "{said}"
     );
 }
@@ -237,7 +237,7 @@ fn a_gateways_broken_policies_block_those_who_inherit_them() {
     );
     assert_eq!(served(&plan, "edge", "alone").unwrap().blocked, None);
     assert!(
-        api_verdict(&plan, "chat").verdict.accepted.status,
+        api_verdict(&plan, "chat").conditions.accepted.status,
         "the API itself is fine"
     );
 }
@@ -288,7 +288,7 @@ fn a_broken_product_never_opens_more() {
 }
 
 #[test]
-fn a_log_whose_lines_can_not_be_written_stays_what_it_was() {
+fn a_log_whose_lines_cannot_be_written_stays_what_it_was() {
     let log = |text: &str| json!({"telemetry": {"accessLog": {"format": "Text", "text": {"close": text}}}});
     let good = edge().gateway("told", log("${id}"));
     let rendered = |plan: &Plan| {
@@ -304,7 +304,7 @@ fn a_log_whose_lines_can_not_be_written_stays_what_it_was() {
         ),
         (
             "${user_agent}",
-            "the field user_agent stands in handshake lines only",
+            "the field user_agent exists only in handshake lines",
         ),
         ("${id", "the ${ at position 0 is not closed"),
     ] {
@@ -314,7 +314,7 @@ fn a_log_whose_lines_can_not_be_written_stays_what_it_was() {
         let later = good.clone().served().gateway("told", log(text)).plan();
         assert_eq!(rendered(&later).as_deref(), Some("${id}"), "{text}");
         for plan in [first, later] {
-            let verdict = &plan.gateway_verdicts[&key("told")].verdict;
+            let verdict = &plan.gateway_verdicts[&key("told")].conditions;
             assert_eq!(verdict.accepted.message, said);
         }
     }

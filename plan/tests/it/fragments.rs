@@ -76,7 +76,7 @@ fn steps_stand_where_they_are_included_and_keep_their_names() {
     assert_eq!(followers, [4, 2]);
     for name in ["inner", "outer"] {
         let found = fragment(&plan, name);
-        let said = reasons(&found.verdict.accepted, &found.verdict.resolved);
+        let said = reasons(&found.conditions.accepted, &found.conditions.resolved);
         assert_eq!(said, pair("Accepted", "ResolvedRefs"), "{name}");
         assert_eq!(found.users, 1, "{name}");
     }
@@ -104,7 +104,7 @@ fn gateways_and_products_include_fragments_of_their_namespace() {
         api_reasons(&plan, "chat"),
         pair("Accepted", "FragmentNotFound")
     );
-    let said = &api_verdict(&plan, "chat").verdict.resolved.message;
+    let said = &api_verdict(&plan, "chat").conditions.resolved.message;
     let expected = "spec.onHandshake.inbound[0].includeFragment.name: PolicyFragment shop/other does not exist";
     assert!(said.starts_with(expected), "{said}");
 }
@@ -134,7 +134,7 @@ fn what_cannot_be_included_is_said_with_its_place() {
                 .fragment("f", json!({"steps": [mark("x"), {"setStatus": {"status": 400}}]}))
                 .api("chat", inbound(&[include("f")])),
             "Invalid",
-            format!("{root} f, spec.steps[1]: setStatus cannot stand in inbound"),
+            format!("{root} f, spec.steps[1]: setStatus is not supported in inbound"),
         ),
         (
             "an expression",
@@ -148,7 +148,7 @@ fn what_cannot_be_included_is_said_with_its_place() {
             "depth",
             deep.api("chat", inbound(&[include("f0")])),
             "Invalid",
-            format!("{root} f4, spec.steps[0].includeFragment.name: fragments include each other more than 5 deep"),
+            format!("{root} f4, spec.steps[0].includeFragment.name: fragments are nested more than 5 deep"),
         ),
         (
             "too many",
@@ -156,12 +156,12 @@ fn what_cannot_be_included_is_said_with_its_place() {
                 .fragment("full", json!({ "steps": full }))
                 .api("chat", inbound(&many)),
             "Invalid",
-            "spec.onHandshake.inbound[7].includeFragment: PolicyFragment full, spec.steps[24]: with all fragments there are more than 256 steps".to_owned(),
+            "spec.onHandshake.inbound[7].includeFragment: PolicyFragment full, spec.steps[24]: the section has more than 256 steps, those of its fragments included".to_owned(),
         ),
     ] {
         let plan = world.plan();
         assert_eq!(api_reasons(&plan, "chat").0, reason, "{name}");
-        let said = &api_verdict(&plan, "chat").verdict.accepted.message;
+        let said = &api_verdict(&plan, "chat").conditions.accepted.message;
         assert!(said.starts_with(&message), "{name}: {said}");
     }
 }
@@ -200,7 +200,7 @@ fn a_fragment_by_itself_is_judged_for_the_section_that_suits_it_best() {
             "nowhere",
             "Invalid",
             "ResolvedRefs",
-            "spec.steps[0]: setStatus cannot stand in inbound",
+            "spec.steps[0]: setStatus is not supported in inbound",
         ),
         (
             "loop",
@@ -215,7 +215,7 @@ fn a_fragment_by_itself_is_judged_for_the_section_that_suits_it_best() {
             "spec.steps[0].includeFragment.name: PolicyFragment shop/gone does not exist",
         ),
     ] {
-        let verdict = &fragment(&plan, name).verdict;
+        let verdict = &fragment(&plan, name).conditions;
         let found = reasons(&verdict.accepted, &verdict.resolved);
         assert_eq!(found, pair(accepted, resolved), "{name}");
         let said = format!("{}{}", verdict.accepted.message, verdict.resolved.message);

@@ -56,7 +56,7 @@ fn hashes(plan: &Plan) -> Vec<String> {
 }
 
 fn verdict_of(plan: &Plan, name: &str) -> (String, String) {
-    let verdict = &plan.subscription_verdicts[&key(name)].verdict;
+    let verdict = &plan.subscription_verdicts[&key(name)].conditions;
     reasons(&verdict.accepted, &verdict.resolved)
 }
 

@@ -1,7 +1,7 @@
 //! Policies: what expressions and the schema cannot tell.
 
 use serde_json::{Value, json};
-use tidegate_plan::Verdict;
+use tidegate_plan::Conditions;
 
 use crate::support::{api_reasons, api_verdict, edge, empty, key, pair, reasons, served};
 
@@ -102,7 +102,7 @@ fn good_steps_are_accepted() {
         let users: &[u8] = b"ada:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n";
         let world = edge().secret("users", &[("good", users)]);
         let plan = world.api("chat", patch).plan();
-        let verdict = &api_verdict(&plan, "chat").verdict;
+        let verdict = &api_verdict(&plan, "chat").conditions;
         assert!(
             verdict.accepted.status && verdict.resolved.status,
             "{name}: {verdict:?}"
@@ -125,7 +125,7 @@ fn a_token_of_the_service_account_needs_the_consent_of_each_gateway() {
         ("not named", &["other"], false),
         ("none", &[], false),
     ] {
-        let check = |verdict: &Verdict| {
+        let check = |verdict: &Conditions| {
             assert_eq!(verdict.accepted.status, fits, "{name}: {verdict:?}");
             let place = "spec.onHandshake.inbound[0].backendAuth.serviceAccountToken.audience: ";
             let said = &verdict.accepted.message;
@@ -133,18 +133,18 @@ fn a_token_of_the_service_account_needs_the_consent_of_each_gateway() {
         };
         let world = empty().gateway("edge", deployment(there));
         let plan = world.api("chat", on.clone()).plan();
-        check(&api_verdict(&plan, "chat").verdict);
+        check(&api_verdict(&plan, "chat").conditions);
         let mut own = deployment(there);
         own["onHandshake"] = on["onHandshake"].clone();
         let plan = empty().gateway("edge", own).plan();
-        check(&plan.gateway_verdicts[&key("edge")].verdict);
+        check(&plan.gateway_verdicts[&key("edge")].conditions);
         let world = empty()
             .gateway("edge", deployment(there))
             .api("chat", json!({}));
         let mut product = on.clone();
         product["apis"] = json!([{"name": "chat"}]);
         let plan = world.product("bundle", product).plan();
-        check(&plan.product_verdicts[&key("bundle")].verdict);
+        check(&plan.product_verdicts[&key("bundle")].conditions);
     }
 }
 
@@ -199,7 +199,7 @@ fn bad_steps_are_named_by_their_place() {
             "no address",
             inbound(json!({"ipFilter": {"forbid": ["10.0.0.1", "example.com"]}})),
             "Invalid",
-            "spec.onHandshake.inbound[0].ipFilter.forbid[1]: \"example.com\" is no address",
+            "spec.onHandshake.inbound[0].ipFilter.forbid[1]: \"example.com\" is not an address",
         ),
         (
             "restricted header",
@@ -321,7 +321,7 @@ fn bad_steps_are_named_by_their_place() {
             "URL with a fragment",
             inbound(json!({"notify": {"url": "http://a/b#c"}})),
             "Invalid",
-            "spec.onHandshake.inbound[0].notify.url: there is a # in it",
+            "spec.onHandshake.inbound[0].notify.url: it contains a #",
         ),
         (
             "backend that climbs",
@@ -333,7 +333,7 @@ fn bad_steps_are_named_by_their_place() {
             "route that climbs",
             json!({"path": "/a/%2e%2e/b"}),
             "Invalid",
-            "spec.path: has a segment . or .., perhaps encoded: no request reaches it",
+            "spec.path: has a segment . or .. (perhaps encoded), which no request can reach",
         ),
         (
             "a permission for a short secret without a secret",
@@ -341,7 +341,7 @@ fn bad_steps_are_named_by_their_place() {
                 "algorithm": "ES256", "secretRef": {"name": "jwt", "key": "hmac"}, "allowShortSecret": true,
             }}})),
             "Invalid",
-            "spec.onHandshake.inbound[0].backendAuth.signedJwt.secretRef: allowShortSecret is for HS256",
+            "spec.onHandshake.inbound[0].backendAuth.signedJwt.secretRef: allowShortSecret is only for HS256",
         ),
         (
             "restricted header in an answer",
@@ -355,13 +355,13 @@ fn bad_steps_are_named_by_their_place() {
             "no policy",
             inbound(json!({"id": "empty"})),
             "Invalid",
-            "spec.onHandshake.inbound[0]: a step names exactly one policy",
+            "spec.onHandshake.inbound[0]: a step must name exactly one policy",
         ),
         (
             "base twice",
             json!({"onHandshake": {"onError": [{"base": {}}, {"base": {}}]}}),
             "Invalid",
-            "spec.onHandshake.onError[1]: base may stand only once in a section",
+            "spec.onHandshake.onError[1]: a section may have only one base step",
         ),
         (
             "weak RSA key",
@@ -375,7 +375,7 @@ fn bad_steps_are_named_by_their_place() {
                 "keys": [{"secretKeyRef": {"name": "jwt", "key": "hmac"}}], "algorithms": ["RS256", "ES256"],
             }})),
             "Invalid",
-            "spec.onHandshake.inbound[0].validateJwt.algorithms: none of the keys fits",
+            "spec.onHandshake.inbound[0].validateJwt.algorithms: no key fits",
         ),
         (
             "a scheme where there is no header",
@@ -391,13 +391,13 @@ fn bad_steps_are_named_by_their_place() {
                 json!({"emitMetric": {"name": "n", "labels": [{"name": "api", "value": "x"}]}}),
             ),
             "Invalid",
-            "spec.onHandshake.inbound[0].emitMetric.labels: there is a label \"api\" already",
+            "spec.onHandshake.inbound[0].emitMetric.labels: there is already a label \"api\"",
         ),
         (
             "metric that falls",
             inbound(json!({"emitMetric": {"name": "n", "value": "-1"}})),
             "Invalid",
-            "spec.onHandshake.inbound[0].emitMetric.value: \"-1\" is no number from 0",
+            "spec.onHandshake.inbound[0].emitMetric.value: \"-1\" is not a number of 0 or more",
         ),
         (
             "identity that fits every certificate",
@@ -405,7 +405,7 @@ fn bad_steps_are_named_by_their_place() {
                 json!({"validateClientCertificate": {"identities": [{"dnsName": "a.example"}, {}]}}),
             ),
             "Invalid",
-            "spec.onHandshake.inbound[0].validateClientCertificate.identities[1]: an identity names",
+            "spec.onHandshake.inbound[0].validateClientCertificate.identities[1]: an identity must name",
         ),
         (
             "thumbprint that is none",
@@ -413,7 +413,7 @@ fn bad_steps_are_named_by_their_place() {
                 json!({"validateClientCertificate": {"identities": [{"thumbprint": "ab:cd"}]}}),
             ),
             "Invalid",
-            "spec.onHandshake.inbound[0].validateClientCertificate.identities[0].thumbprint: \"ab:cd\" is no",
+            "spec.onHandshake.inbound[0].validateClientCertificate.identities[0].thumbprint: \"ab:cd\" is not a thumbprint",
         ),
         (
             "template with a name twice",
@@ -443,13 +443,13 @@ fn bad_steps_are_named_by_their_place() {
             "pool with another path",
             json!({"backend": {"url": null, "pool": [{"url": "ws://a/x"}, {"url": "ws://b/y"}]}}),
             "Invalid",
-            "spec.backend.pool[1].url: path and query must be those of the first member",
+            "spec.backend.pool[1].url: path and query must be the same as those of the first member",
         ),
         (
             "pool with a name twice",
             json!({"backend": {"url": null, "pool": [{"url": "ws://a", "name": "x"}, {"url": "ws://b", "name": "x"}]}}),
             "Invalid",
-            "spec.backend.pool[1].name: another member has this name already",
+            "spec.backend.pool[1].name: another member already has this name",
         ),
         (
             "a member that is not there",
@@ -458,7 +458,7 @@ fn bad_steps_are_named_by_their_place() {
                 "onHandshake": {"inbound": [{"setBackend": {"ref": "red"}}]},
             }),
             "Invalid",
-            "spec.onHandshake.inbound[0].setBackend.ref: no member of backend.pool is called \"red\": there are green",
+            "spec.onHandshake.inbound[0].setBackend.ref: no member of backend.pool is called \"red\": the names are green",
         ),
         (
             "a member without a pool",
@@ -470,7 +470,7 @@ fn bad_steps_are_named_by_their_place() {
             "pool with a member twice",
             json!({"backend": {"url": null, "pool": [{"url": "ws://a"}, {"url": "ws://A:80/"}]}}),
             "Invalid",
-            "spec.backend.pool[1].url: another member has this host and port already",
+            "spec.backend.pool[1].url: another member already has this host and port",
         ),
         (
             "key in the header that tells where a request has been",
@@ -488,7 +488,7 @@ fn bad_steps_are_named_by_their_place() {
             "value twice",
             json!({"values": [{"name": "a", "value": "1"}, {"name": "a", "value": "2"}]}),
             "Invalid",
-            "spec.values[1]: there is a value \"a\" already",
+            "spec.values[1]: there is already a value \"a\"",
         ),
         (
             "too large",
@@ -507,7 +507,7 @@ fn bad_steps_are_named_by_their_place() {
             pair(reason, "ResolvedRefs"),
             "{name}"
         );
-        let said = &api_verdict(&plan, "chat").verdict.accepted.message;
+        let said = &api_verdict(&plan, "chat").conditions.accepted.message;
         assert!(said.starts_with(message), "{name}: {said}");
         assert!(!said.contains("hidden"), "{name}: {said}");
     }
@@ -517,7 +517,7 @@ fn bad_steps_are_named_by_their_place() {
 fn an_expression_error_suggests_the_nearest_name() {
     let patch = inbound(json!({"setHeader": {"name": "X", "values": ["${clinet.ip}"]}}));
     let plan = edge().api("chat", patch).plan();
-    let said = &api_verdict(&plan, "chat").verdict.accepted.message;
+    let said = &api_verdict(&plan, "chat").conditions.accepted.message;
     assert!(said.contains("clinet") && said.contains("client"), "{said}");
 }
 
@@ -529,7 +529,7 @@ fn many_problems_are_counted() {
     let plan = edge()
         .api("chat", json!({"onHandshake": {"inbound": steps}}))
         .plan();
-    let said = &api_verdict(&plan, "chat").verdict.accepted.message;
+    let said = &api_verdict(&plan, "chat").conditions.accepted.message;
     assert!(
         said.contains("inbound[2]") && said.contains("; and 2 more"),
         "{said}"
@@ -549,16 +549,16 @@ fn gateways_and_products_are_checked_alike() {
         .product("gold", patch)
         .plan();
     for (name, verdict) in [
-        ("bad", &plan.gateway_verdicts[&key("bad")].verdict),
-        ("gold", &plan.product_verdicts[&key("gold")].verdict),
+        ("bad", &plan.gateway_verdicts[&key("bad")].conditions),
+        ("gold", &plan.product_verdicts[&key("gold")].conditions),
     ] {
         let found = reasons(&verdict.accepted, &verdict.resolved);
         assert_eq!(found, pair("InvalidExpression", "ResolvedRefs"), "{name}");
     }
-    let proxies = &plan.gateway_verdicts[&key("proxies")].verdict.accepted;
+    let proxies = &plan.gateway_verdicts[&key("proxies")].conditions.accepted;
     assert_eq!(
         proxies.message,
-        "spec.trustedProxies[1]: \"10.0.0.0/99\" is no address or CIDR"
+        "spec.trustedProxies[1]: \"10.0.0.0/99\" is not an address or CIDR"
     );
     let rendered = &plan.gateways[&key("proxies")]
         .config
@@ -640,7 +640,7 @@ fn a_named_value_must_be_there_in_one_of_the_scopes() {
         ),
     ] {
         let plan = world.plan();
-        let accepted = &api_verdict(&plan, "chat").verdict.accepted;
+        let accepted = &api_verdict(&plan, "chat").conditions.accepted;
         match expected {
             None => assert!(accepted.status, "{name}: {}", accepted.message),
             Some(expected) => {
@@ -661,8 +661,8 @@ fn wider_scopes_do_not_see_the_values_of_narrower_ones() {
         .api("chat", value("tenant"))
         .plan();
     for verdict in [
-        &plan.gateway_verdicts[&key("edge")].verdict,
-        &plan.product_verdicts[&key("gold")].verdict,
+        &plan.gateway_verdicts[&key("edge")].conditions,
+        &plan.product_verdicts[&key("gold")].conditions,
     ] {
         assert_eq!(verdict.accepted.reason.to_string(), "InvalidExpression");
         assert!(

@@ -32,7 +32,7 @@ fn a_product_holds_apis_by_name_and_by_label() {
         assert_eq!(verdict.resolved_apis, resolved, "{name}");
         assert_eq!(verdict.unresolved_apis, unresolved, "{name}");
         assert_eq!(
-            verdict.verdict.resolved.status,
+            verdict.conditions.resolved.status,
             unresolved.is_empty(),
             "{name}"
         );
@@ -81,7 +81,7 @@ fn an_unpublished_product_is_nowhere() {
     assert!(product(&plan, "edge", "gold").is_none());
     let verdict = &plan.product_verdicts[&key("gold")];
     assert_eq!(verdict.resolved_apis, ["chat"]);
-    assert!(verdict.verdict.accepted.status);
+    assert!(verdict.conditions.accepted.status);
 }
 
 #[test]
@@ -99,13 +99,13 @@ fn an_api_is_in_one_open_product() {
     assert_eq!(product(&plan, "edge", "first").unwrap().apis, ["chat"]);
     assert_eq!(product(&plan, "edge", "second").unwrap().apis, ["feed"]);
     assert_eq!(product(&plan, "edge", "closed").unwrap().apis, ["chat"]);
-    let verdict = &plan.product_verdicts[&key("second")].verdict;
+    let verdict = &plan.product_verdicts[&key("second")].conditions;
     assert_eq!(
         reasons(&verdict.accepted, &verdict.resolved),
         pair("Conflict", "ResolvedRefs")
     );
     assert_eq!(
         verdict.accepted.message,
-        "WebSocketApi chat is in the open product first already"
+        "WebSocketApi chat is already in the open product first"
     );
 }

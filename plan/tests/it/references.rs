@@ -113,7 +113,7 @@ fn requests_of_policies_take_their_secrets_along() {
             pair("Accepted", reason),
             "{name}"
         );
-        let said = &api_verdict(&plan, "chat").verdict.resolved.message;
+        let said = &api_verdict(&plan, "chat").conditions.resolved.message;
         assert!(said.contains(place), "{name}: {said}");
     }
 }
@@ -250,7 +250,7 @@ fn credentials_for_backends_take_their_secrets_along() {
             pair("Accepted", reason),
             "{name}"
         );
-        let said = &api_verdict(&plan, "chat").verdict.resolved.message;
+        let said = &api_verdict(&plan, "chat").conditions.resolved.message;
         assert!(said.contains(place), "{name}: {said}");
     }
 }
@@ -466,7 +466,7 @@ fn what_is_missing_or_unusable_is_named() {
             pair("Accepted", reason),
             "{name}"
         );
-        let said = &api_verdict(&plan, "chat").verdict.resolved.message;
+        let said = &api_verdict(&plan, "chat").conditions.resolved.message;
         assert!(said.starts_with(message), "{name}: {said}");
         assert_eq!(
             api_reasons(&plan, "other"),
@@ -537,12 +537,12 @@ fn a_missing_certificate_takes_only_itself_out_of_service() {
             "{name}"
         );
         let verdict = &plan.gateway_verdicts[&key("edge")];
-        assert_eq!(verdict.verdict.resolved.status, resolved, "{name}");
+        assert_eq!(verdict.conditions.resolved.status, resolved, "{name}");
         assert_eq!(
-            verdict.listeners[1].verdict.resolved.status, resolved,
+            verdict.listeners[1].conditions.resolved.status, resolved,
             "{name}"
         );
-        assert!(verdict.listeners[0].verdict.resolved.status, "{name}");
+        assert!(verdict.listeners[0].conditions.resolved.status, "{name}");
         assert_eq!(
             served(&plan, "edge", "chat").unwrap().listeners.len(),
             listeners,
@@ -564,7 +564,7 @@ fn a_certificate_that_goes_missing_stays_as_it_was() {
     assert_eq!(gateway.config.settings.listeners.len(), 2);
     let id = SecretDataId::secret("shop", "one", "tls.key");
     assert_eq!(gateway.secret_data.get(&id), Some(private_key.as_bytes()));
-    let verdict = &plan.gateway_verdicts[&key("edge")].verdict;
+    let verdict = &plan.gateway_verdicts[&key("edge")].conditions;
     assert_eq!(
         reasons(&verdict.accepted, &verdict.resolved),
         pair("Accepted", "SecretNotFound")
@@ -619,7 +619,7 @@ fn authorities_of_clients_are_found_or_nobody_is_let_in() {
             assert_eq!(auth.is_some(), resolved, "{mode}, {name}");
             assert_eq!(auth.map(|auth| &auth.ca), resolved.then_some(&id));
             assert_eq!(gateway.secret_data.get(&id).is_some(), resolved);
-            let verdict = &plan.gateway_verdicts[&key("edge")].verdict;
+            let verdict = &plan.gateway_verdicts[&key("edge")].conditions;
             assert_eq!(verdict.resolved.status, resolved, "{mode}, {name}");
             let at = "spec.listeners[1]: tls.clientCaRef: ";
             assert!(
@@ -639,7 +639,12 @@ fn authorities_of_clients_that_go_missing_stay_as_they_were() {
     assert_eq!(gateway.config.settings.listeners.len(), 2);
     let id = SecretDataId::secret("shop", "partners", "ca.crt");
     assert_eq!(gateway.secret_data.get(&id), Some(authority.as_bytes()));
-    assert!(!plan.gateway_verdicts[&key("edge")].verdict.resolved.status);
+    assert!(
+        !plan.gateway_verdicts[&key("edge")]
+            .conditions
+            .resolved
+            .status
+    );
 }
 
 #[test]
@@ -652,7 +657,7 @@ fn a_gateway_without_any_listener_says_so() {
         )
         .api("chat", json!({}))
         .plan();
-    let verdict = &plan.gateway_verdicts[&key("edge")].verdict;
+    let verdict = &plan.gateway_verdicts[&key("edge")].conditions;
     assert_eq!(
         reasons(&verdict.accepted, &verdict.resolved),
         pair("NoListener", "SecretNotFound")
@@ -684,7 +689,7 @@ fn users_with_a_hash_nobody_can_check_are_named_by_line_and_block() {
         api_reasons(&plan, "chat"),
         pair("Accepted", "InvalidMaterial")
     );
-    let said = &api_verdict(&plan, "chat").verdict.resolved.message;
+    let said = &api_verdict(&plan, "chat").conditions.resolved.message;
     let place = "spec.onHandshake.inbound[0].basicAuth.usersSecretRef: key \"htpasswd\" of Secret shop/users: line 2: the hash is neither bcrypt";
     assert!(said.starts_with(place), "{said}");
     assert!(!said.contains("bob") && !said.contains("apr1"), "{said}");
@@ -765,7 +770,7 @@ fn who_vouches_for_shared_counters_is_taken_along() {
             "caRefs: caRefs need a rediss:// URL",
         ),
     ] {
-        let verdict = &plan.gateway_verdicts[&key("edge")].verdict;
+        let verdict = &plan.gateway_verdicts[&key("edge")].conditions;
         let said = format!("{} {}", verdict.accepted.message, verdict.resolved.message);
         let expected = format!("spec.counters.redis.{expected}");
         assert!(said.contains(&expected), "{name}: {said}");

@@ -40,7 +40,7 @@ fn a_large_world_is_planned_whole() {
     assert!(
         plan.api_verdicts
             .values()
-            .all(|v| v.verdict.accepted.status)
+            .all(|v| v.conditions.accepted.status)
     );
 }
 

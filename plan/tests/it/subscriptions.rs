@@ -28,7 +28,7 @@ fn shop() -> Builder {
 }
 
 fn verdict_of(plan: &Plan, name: &str) -> (String, String) {
-    let verdict = &plan.subscription_verdicts[&key(name)].verdict;
+    let verdict = &plan.subscription_verdicts[&key(name)].conditions;
     reasons(&verdict.accepted, &verdict.resolved)
 }
 

@@ -10,7 +10,7 @@ use kube::ResourceExt;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tidegate_config::{ApiConfig, ObjectKey, ProductConfig, SubscriptionConfig};
-use tidegate_plan::{ApiVerdict, Judgement, Plan, World, plan};
+use tidegate_plan::{ApiVerdict, ConditionState, Plan, World, plan};
 
 /// Namespace of everything that names no other.
 pub(crate) const NAMESPACE: &str = "shop";
@@ -279,12 +279,12 @@ pub(crate) fn api_verdict<'p>(plan: &'p Plan, name: &str) -> &'p ApiVerdict {
 }
 
 /// Both conditions as text: `Accepted`, or the reason why not.
-pub(crate) fn reasons(accepted: &Judgement, resolved: &Judgement) -> (String, String) {
+pub(crate) fn reasons(accepted: &ConditionState, resolved: &ConditionState) -> (String, String) {
     (accepted.reason.to_string(), resolved.reason.to_string())
 }
 
 pub(crate) fn api_reasons(plan: &Plan, name: &str) -> (String, String) {
-    let verdict = &api_verdict(plan, name).verdict;
+    let verdict = &api_verdict(plan, name).conditions;
     reasons(&verdict.accepted, &verdict.resolved)
 }
 

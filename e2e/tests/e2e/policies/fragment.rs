@@ -97,7 +97,7 @@ async fn a_fragment_in_the_wrong_section_or_in_itself_is_refused() -> anyhow::Re
     for (policies, reason) in [
         (
             json!({"outbound": [{"includeFragment": {"name": "check"}}]}),
-            "checkHeader cannot stand in outbound",
+            "checkHeader is not supported in outbound",
         ),
         (
             json!({"outbound": [], "inbound": [{"includeFragment": {"name": "loop"}}]}),

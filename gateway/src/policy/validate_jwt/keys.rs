@@ -71,7 +71,7 @@ impl Keys {
             .map(|source| sets.at(source, tls.as_ref()))
             .collect();
         if own.is_empty() && remote.is_empty() && policy.require_signed {
-            let problem = "say where the keys come from: openidConfig, jwks or keys";
+            let problem = "at least one of openidConfig, jwks, keys must be set";
             return Err(compiler.invalid("validateJwt", problem));
         }
         Ok(Self {

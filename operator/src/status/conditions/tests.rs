@@ -8,7 +8,7 @@ fn time(text: &str) -> Time {
 #[test]
 fn only_a_change_of_status_is_a_transition() {
     let (then, now) = (time("2031-01-01T00:00:00Z"), time("2031-01-02T00:00:00Z"));
-    let good = Judgement::good(tidegate_api::Reason::Accepted, "fine");
+    let good = ConditionState::good(tidegate_api::Reason::Accepted, "fine");
     let builder = ConditionBuilder {
         now: &then,
         live: &[],
@@ -18,18 +18,15 @@ fn only_a_change_of_status_is_a_transition() {
         now: &now,
         live: &before,
     };
-    let other = Judgement::good(tidegate_api::Reason::Accepted, "other words");
-    let bad = Judgement::bad(tidegate_api::Reason::Invalid, "no");
-    for (judgement, type_, since) in [
+    let other = ConditionState::good(tidegate_api::Reason::Accepted, "other words");
+    let bad = ConditionState::bad(tidegate_api::Reason::Invalid, "no");
+    for (state, type_, since) in [
         (&other, ConditionType::Accepted, &then),
         (&bad, ConditionType::Accepted, &now),
         (&good, ConditionType::ResolvedRefs, &now),
     ] {
-        let condition = builder.condition(type_, judgement, 2);
-        assert_eq!(
-            &condition.last_transition_time, since,
-            "{type_}: {judgement:?}"
-        );
+        let condition = builder.condition(type_, state, 2);
+        assert_eq!(&condition.last_transition_time, since, "{type_}: {state:?}");
         assert_eq!(condition.observed_generation, Some(2));
     }
 }

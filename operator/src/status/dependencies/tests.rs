@@ -53,8 +53,8 @@ fn config() -> GatewayConfig {
 
 fn condition(outages: &Outages, kind: CustomKind, name: &str) -> (bool, Reason, String) {
     let object = ObjectRef::new(kind, &ObjectKey::new("shop", name));
-    let judgement = outages.condition(&object);
-    (judgement.status, judgement.reason, judgement.message)
+    let state = outages.condition(&object);
+    (state.status, state.reason, state.message)
 }
 
 fn outages(unreachable: &[Value]) -> Outages {

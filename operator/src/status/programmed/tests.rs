@@ -26,8 +26,8 @@ fn programmed(
         gateway: &gateway,
         serving,
     };
-    let judgement = progress.programmed(&chat(), [served]);
-    (judgement.status, judgement.reason, judgement.message)
+    let state = progress.programmed(&chat(), [served]);
+    (state.status, state.reason, state.message)
 }
 
 #[tokio::test(start_paused = true)]

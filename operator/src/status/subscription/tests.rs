@@ -1,21 +1,21 @@
 use serde_json::json;
 use tidegate_api::{ConditionType, SubscriptionPhase};
-use tidegate_plan::Verdict;
+use tidegate_plan::Conditions;
 
 use super::*;
 use crate::testing::{parse, pods, published};
 
 /// Status and reason of the condition `Programmed`.
-fn programmed(accepted: Judgement) -> (String, String) {
+fn programmed(accepted: ConditionState) -> (String, String) {
     let gateway = ObjectKey::new("shop", "edge");
     let (published, pods) = (published(5), pods(&[5]));
     let mut progress = Progress::new(crate::status::Outages::default());
     progress.add(&gateway, Some(&published), &pods, None);
     let verdict = SubscriptionVerdict {
-        verdict: Verdict {
+        conditions: Conditions {
             generation: 3,
             accepted,
-            resolved: Judgement::good(Reason::ResolvedRefs, ""),
+            resolved: ConditionState::good(Reason::ResolvedRefs, ""),
         },
         phase: SubscriptionPhase::Active,
         approved: None,
@@ -38,8 +38,8 @@ fn programmed(accepted: Judgement) -> (String, String) {
 #[test]
 fn a_subscription_with_one_bad_key_of_two_is_not_programmed() {
     let expected = |status: &str, reason: &str| (status.to_owned(), reason.to_owned());
-    let good = Judgement::good(Reason::Accepted, "valid");
+    let good = ConditionState::good(Reason::Accepted, "valid");
     assert_eq!(programmed(good), expected("True", "Programmed"));
-    let bad = Judgement::bad(Reason::KeyTooShort, "secondaryKey of Secret …");
+    let bad = ConditionState::bad(Reason::KeyTooShort, "secondaryKey of Secret …");
     assert_eq!(programmed(bad), expected("False", "Invalid"));
 }

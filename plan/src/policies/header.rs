@@ -1,0 +1,21 @@
+//! Headers that policies set.
+
+use tidegate_config::policy::is_restricted_header;
+
+use crate::problem::Problem;
+
+/// What is wrong with a header that a policy sets.
+pub(super) fn restricted(name: &str, path: &str) -> Option<Problem> {
+    let text = format!("{name} belongs to the handshake and cannot be set by a policy");
+    is_restricted_header(name).then(|| Problem::invalid(text).at(path))
+}
+
+/// The same for the headers in several fields.
+pub(super) fn restricted_in<const N: usize>(
+    names: [(&'static str, Option<&String>); N],
+    path: &str,
+) -> Vec<Problem> {
+    let named =
+        |(field, name): (&str, Option<&String>)| restricted(name?, &format!("{path}.{field}"));
+    names.into_iter().filter_map(named).collect()
+}
