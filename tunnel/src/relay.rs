@@ -1,4 +1,4 @@
-//! Carries bytes between a client and its backend until one of them, or we, say goodbye.
+//! Carries bytes between a client and its backend until one of them, or the gateway, closes.
 //!
 //! One hand-written future per tunnel. It follows frame headers in both directions (`frame`,
 //! `scan`), so it knows where a frame of our own may stand, and passes everything else through as
@@ -15,8 +15,8 @@
 
 mod backlog;
 mod bucket;
+mod close_codes;
 mod ending;
-mod farewell;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod leg;
@@ -42,7 +42,7 @@ pub use rules::Rules;
 
 use crate::close_cause::CloseCause;
 use crate::frame::Tracker;
-use crate::session::{Order, Session};
+use crate::session::{Command, Session};
 use crate::transport::{Transport, Wire};
 use ending::Ending;
 use leg::Leg;
@@ -101,7 +101,7 @@ pub fn relay<T: Wire>(tunnel: Tunnel<T>) -> Relay<T> {
         moved: now,
         retire_at: timer::retirement(&rules, now),
         expiry: tunnel.session.expiry(now),
-        order: None,
+        command: None,
         ending: None,
         waker: None,
         alarm: Alarm::default(),
@@ -123,10 +123,10 @@ pub struct Relay<T> {
     retire_at: Option<Instant>,
     /// When its token or subscription expires.
     expiry: Option<(Instant, CloseCause)>,
-    order: Option<Order>,
+    command: Option<Command>,
     /// Boxed: most of a tunnel's life there is none.
     ending: Option<Box<Ending>>,
-    /// The waker that the mailbox and the alarm know.
+    /// The waker that the control channel and the alarm know.
     waker: Option<Waker>,
     alarm: Alarm,
     /// The alarm was set, or not needed, when it was last calm.
@@ -137,7 +137,7 @@ pub struct Relay<T> {
 }
 
 /// What one poll works with.
-struct Turn<'a, 'b> {
+struct Round<'a, 'b> {
     cx: &'a mut Context<'b>,
     now: Instant,
     /// Sides that had nothing to read: they wake the task when they have.
@@ -149,44 +149,49 @@ impl<T: Wire> Future for Relay<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         let this = self.get_mut();
-        let mut turn = Turn {
+        let mut round = Round {
             now: Instant::now(),
             cx,
             silent: [false; 2],
         };
-        let new_waker = this.notice_waker(turn.cx);
-        let news = this.read_news(turn.now);
+        let new_waker = this.notice_waker(round.cx);
+        let poll_command = this.take_command(round.now);
         // Otherwise no row of the table can be due: most polls need not look.
-        if new_waker || news || this.alarm.is_due(turn.now) {
-            this.fire_timers(turn.now);
+        if new_waker || poll_command || this.alarm.is_due(round.now) {
+            this.fire_timers(round.now);
         }
         if this.is_over() {
-            return Poll::Ready(this.outcome(turn.now));
+            return Poll::Ready(this.outcome(round.now));
         }
         let before = this.counts();
         let waited = this.waits();
-        let tired = BUFFER.with_borrow_mut(|scratch| this.run(&mut turn, scratch));
+        let tired = BUFFER.with_borrow_mut(|scratch| this.run(&mut round, scratch));
         this.report(&before);
         if this.is_over() {
-            return Poll::Ready(this.outcome(turn.now));
+            return Poll::Ready(this.outcome(round.now));
         }
         // From one calm moment to the next, times only move forward: most polls need not look. A
         // tunnel that never comes to rest has its timers like any other.
         let was_calm = this.calm;
         let began = (0..2).any(|leg| this.waits()[leg] && !waited[leg]);
         this.calm = this.is_calm();
-        if began || !(this.calm && was_calm) || new_waker || news || this.alarm.is_due(turn.now) {
-            this.set_alarm(&mut turn, new_waker);
+        if began
+            || !(this.calm && was_calm)
+            || new_waker
+            || poll_command
+            || this.alarm.is_due(round.now)
+        {
+            this.set_alarm(&mut round, new_waker);
         }
         if tired {
-            turn.cx.waker().wake_by_ref();
+            round.cx.waker().wake_by_ref();
         }
         Poll::Pending
     }
 }
 
 impl<T: Wire> Relay<T> {
-    /// Tells the mailbox whom to wake. Tasks keep their waker, so this happens once.
+    /// Registers the task with the control channel. Tasks keep their waker, so this happens once.
     fn notice_waker(&mut self, cx: &Context<'_>) -> bool {
         if let Some(waker) = &self.waker
             && waker.will_wake(cx.waker())
@@ -198,35 +203,35 @@ impl<T: Wire> Relay<T> {
         true
     }
 
-    /// Reads the mailbox; an order to cut leaves no time for anything else.
-    fn read_news(&mut self, now: Instant) -> bool {
-        let Some(order) = self.session.news() else {
+    /// Reads the control channel; a command to cut is executed at once.
+    fn take_command(&mut self, now: Instant) -> bool {
+        let Some(command) = self.session.poll_command() else {
             return false;
         };
         self.expiry = self.session.expiry(now);
-        self.order = order;
-        if order.is_some_and(|order| order.cause == CloseCause::Cut) {
+        self.command = command;
+        if command.is_some_and(|command| command.cause == CloseCause::Cut) {
             self.cut(now);
         }
         true
     }
 
     /// Moves what can be moved; says whether there is more than one poll's share.
-    fn run(&mut self, turn: &mut Turn<'_, '_>, scratch: &mut [u8]) -> bool {
+    fn run(&mut self, round: &mut Round<'_, '_>, scratch: &mut [u8]) -> bool {
         for _ in 0..ROUNDS {
             let was_ending = self.ending.is_some();
             let mut progress = false;
             for side in [Side::Client, Side::Backend] {
-                progress |= self.leg(side).deliver(turn.cx, turn.now);
-                progress |= self.inject(turn, side);
-                progress |= self.pump(turn, side, scratch);
+                progress |= self.leg(side).deliver(round.cx, round.now);
+                progress |= self.inject(round, side);
+                progress |= self.pump(round, side, scratch);
             }
             for leg in &mut self.legs {
                 let was_ready = leg.is_ready();
-                leg.flush(turn.cx, turn.now);
+                leg.flush(round.cx, round.now);
                 progress |= !was_ready && leg.is_ready();
             }
-            self.part(turn);
+            self.shut_legs(round);
             progress |= was_ending != self.ending.is_some();
             // Another round would ask sockets once more that have nothing left to tell.
             if !progress || self.is_over() {

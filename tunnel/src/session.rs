@@ -1,15 +1,15 @@
 //! Who is live, and how they are told that it is over.
 //!
-//! Tunnels that were opened by the same right (API, listener, product, subscription, key) form a
-//! group; a new configuration is judged once per group (`right`), and only a group whose right
-//! ended is told. An order waits in the tunnel's own mailbox and wakes its task: no channel and no
+//! Tunnels that were opened by the same grant (API, listener, product, subscription, key) form a
+//! group; a new configuration is judged once per group (`grant`), and only a group whose access is
+//! revoked is closed. A command waits in the tunnel's own `control` and wakes its task: no queue and no
 //! task per tunnel. This module decides who must go; how that is done is the relay's matter.
 
+mod control;
+mod grant;
 mod hashed;
 mod limit;
-mod mailbox;
 mod registry;
-mod right;
 #[cfg(test)]
 mod tests;
 
@@ -22,14 +22,14 @@ use tidegate_config::{
 };
 use tokio::time::Instant;
 
+pub(crate) use control::Command;
 pub use limit::{LimitKey, LimitReached, Reservation};
-pub(crate) use mailbox::Order;
 pub use registry::Sessions;
 
 use crate::close_cause::CloseCause;
+use control::ControlChannel;
+use grant::{AccessGrant, Verdict};
 use hashed::Hashed;
-use mailbox::Mailbox;
-use right::{Right, Verdict};
 
 /// What a new configuration says of live tunnels. Implemented by the snapshot.
 pub trait Access: Send + Sync {
@@ -43,7 +43,7 @@ pub trait Access: Send + Sync {
     fn subscription(&self, key: &ObjectKey) -> Option<&SubscriptionConfig>;
 }
 
-/// By what right a tunnel was opened.
+/// What a tunnel was opened with.
 #[derive(Clone, Debug)]
 pub struct SessionInfo {
     /// The API.
@@ -69,31 +69,31 @@ pub struct SessionInfo {
 /// One tunnel's entry; carries orders to its relay. It leaves the registry on drop.
 pub struct Session {
     sessions: Arc<Sessions>,
-    right: Arc<Hashed<Right>>,
-    mailbox: Arc<Mailbox>,
+    grant: Arc<Hashed<AccessGrant>>,
+    control: Arc<ControlChannel>,
     token_expires_at: Option<i64>,
 }
 
 impl Session {
-    /// Says whom to wake when there is news.
+    /// Registers the task to wake when there is a command.
     pub(crate) fn watch(&self, waker: &Waker) {
-        self.mailbox.watch(waker);
+        self.control.watch(waker);
     }
 
-    /// What has changed since the last time: the order to follow, and possibly the expiry.
-    pub(crate) fn news(&self) -> Option<Option<Order>> {
-        self.mailbox.news()
+    /// What has changed since the last call: the command to execute, and possibly the expiry.
+    pub(crate) fn poll_command(&self) -> Option<Option<Command>> {
+        self.control.poll_command()
     }
 
     /// When token or subscription expire, whichever is first, if that matters here.
     pub(crate) fn expiry(&self, now: Instant) -> Option<(Instant, CloseCause)> {
-        if !self.mailbox.live_access.enforce {
+        if !self.control.live_access.enforce {
             return None;
         }
         let token = self
             .token_expires_at
             .map(|at| (at, CloseCause::TokenExpired));
-        let subscription = self.mailbox.subscription_expires_at();
+        let subscription = self.control.subscription_expires_at();
         let subscription = subscription.map(|at| (at, CloseCause::SubscriptionExpired));
         let (at, cause) = token
             .into_iter()
@@ -104,7 +104,7 @@ impl Session {
 
     /// Why this configuration does not grant the access any more that the tunnel is to be opened with.
     pub fn revoked_by(&self, access: &dyn Access) -> Option<CloseCause> {
-        match self.right.judge(access) {
+        match self.grant.judge(access) {
             Verdict::Ended(cause) => Some(cause),
             Verdict::Holds { .. } => None,
         }
@@ -112,22 +112,22 @@ impl Session {
 
     /// Whoever holds it can end the tunnel.
     pub fn closer(&self) -> Closer {
-        Closer(Arc::clone(&self.mailbox))
+        Closer(Arc::clone(&self.control))
     }
 
     /// Code for the client when its access ends.
     pub(crate) fn close_code(&self) -> u16 {
-        self.mailbox.live_access.close_code.get()
+        self.control.live_access.close_code.get()
     }
 }
 
 /// Ends one tunnel; for whoever watches over it besides the registry.
-pub struct Closer(Arc<Mailbox>);
+pub struct Closer(Arc<ControlChannel>);
 
 impl Closer {
     /// Ends the tunnel now, with the cause's own close code.
     pub fn close(&self, cause: CloseCause, now: Instant) {
-        self.0.post(Order {
+        self.0.post(Command {
             due: now,
             cause,
             code: None,
@@ -137,7 +137,7 @@ impl Closer {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.sessions.remove(&self.right, &self.mailbox);
+        self.sessions.remove(&self.grant, &self.control);
     }
 }
 
@@ -153,7 +153,7 @@ fn until(second: i64) -> Duration {
     left.min(Duration::from_secs(100 * 365 * 24 * 3600))
 }
 
-/// The order of a drain that has begun.
+/// A drain that has begun.
 #[derive(Clone, Copy, Debug)]
 struct DrainPlan {
     until: Instant,

@@ -62,7 +62,7 @@ pub trait Wire: AsyncRead + AsyncWrite + Unpin {
     }
 
     /// Must it be shut although its peer has ended, because that says more than closing it does?
-    fn has_farewell(&self) -> bool {
+    fn has_close_notify(&self) -> bool {
         true
     }
 
@@ -96,7 +96,7 @@ impl Wire for Transport {
         }
     }
 
-    fn has_farewell(&self) -> bool {
+    fn has_close_notify(&self) -> bool {
         !matches!(self, Self::Plain(_))
     }
 

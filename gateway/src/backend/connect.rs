@@ -164,7 +164,7 @@ where
 async fn open(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    socket::watch(SockRef::from(&stream))?;
+    socket::keep_alive(SockRef::from(&stream))?;
     Ok(stream)
 }
 

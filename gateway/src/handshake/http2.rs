@@ -75,7 +75,7 @@ pub(super) async fn serve(server: Arc<Server>, connection: Connection, carried: 
         record,
     } = connection;
     if let Some(socket) = transport.socket() {
-        socket::hold_little(socket);
+        socket::limit_unsent(socket);
     }
     let settings = Arc::clone(&server.shared.snapshot.load().settings);
     let handshake = builder(&settings).handshake(Rewound::new(ahead, transport));

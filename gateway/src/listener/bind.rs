@@ -39,7 +39,7 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
         socket.set_only_v6(false)?;
     }
     socket.set_tcp_nodelay(true)?;
-    tidegate_tunnel::socket::watch(SockRef::from(&socket))?;
+    tidegate_tunnel::socket::keep_alive(SockRef::from(&socket))?;
     socket.set_nonblocking(true)?;
     Ok(socket)
 }

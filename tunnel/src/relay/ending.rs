@@ -8,23 +8,23 @@
 //! Time runs for a peer from when it has what it was sent, the Close included. Until then only one thing
 //! ends it: that it takes nothing (docs/gateway.md has the table).
 //!
-//! The server closes first (RFC 6455 §7.1.1): a backend that has said goodbye is given that moment to
+//! The server closes first (RFC 6455 §7.1.1): a backend whose Close came is given that moment to
 //! do so before our side is shut, so that no port of ours is kept in TIME_WAIT for it.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::leg::{Goodbye, Leg, QUARTERS};
+use super::leg::{Incoming, Leg, Outgoing, PendingClose, Ping, QUARTERS};
 use super::outcome::{Outcome, Side};
-use super::{Relay, Turn};
+use super::{Relay, Round};
 use crate::close_cause::CloseCause;
 use crate::frame::{self, Close, Violation};
-use crate::socket::UNHEARD;
+use crate::socket::USER_TIMEOUT;
 use crate::transport::Wire;
 
 /// How long a peer may take to close its socket after we shut ours. Two seconds are several round
-/// trips of a bad mobile network; who is slower may see a reset after a complete goodbye.
+/// trips of a bad mobile network; a slower peer may see a reset after a complete closing handshake.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// How often it is looked whether a peer still takes what waits for it: at most a second late is
@@ -33,7 +33,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// What is read and dropped of both peers between two looks: little work, and within `closeTimeout` more
 /// than is on its way in most kernels when a Close reaches its sender, so that the answer is found behind.
-const MOST_IGNORED: usize = 8 * 1024 * 1024;
+const MAX_DISCARDED: usize = 8 * 1024 * 1024;
 
 /// A tunnel that is on its way out.
 pub(super) struct Ending {
@@ -45,7 +45,7 @@ pub(super) struct Ending {
     look_at: Option<Instant>,
     /// Since when it is as strict as it is.
     since: Instant,
-    /// Nobody has a right to more than what was taken for it: see [`CloseCause::is_strict`].
+    /// A peer that takes nothing has `closeTimeout` only: see [`CloseCause::is_strict`].
     strict: bool,
     /// How long a peer may take nothing of what waits for it.
     stall: Duration,
@@ -53,14 +53,14 @@ pub(super) struct Ending {
     /// that takes its time.
     frames_until: Instant,
     /// Read and dropped since the last look.
-    ignored: usize,
+    discarded: usize,
     /// Nobody is waited for any more but the sockets.
     lingering: bool,
     over: bool,
 }
 
 /// Where a peer stands with what it was sent.
-enum Taking {
+enum Progress {
     /// It does not have everything.
     Pending,
     /// It has had everything since then at the latest.
@@ -81,17 +81,17 @@ impl Ending {
     }
 
     /// Looks what became of what was sent to `leg`; gives it up when it takes nothing.
-    fn attend<T: Wire>(&self, leg: &mut Leg<T>, now: Instant) -> Taking {
-        if leg.broken {
-            return Taking::Idle;
+    fn check_delivery<T: Wire>(&self, leg: &mut Leg<T>, now: Instant) -> Progress {
+        if leg.is_broken() {
+            return Progress::Idle;
         }
-        let told = leg.close_sent || leg.mute;
+        let told = leg.outgoing.is_told();
         let look = leg.look(now);
         // As long as the other one still speaks, some bytes are always on their way.
         let pending = if told { look.pending } else { !leg.is_ready() };
         if !pending {
             let taken = look.taken_at.filter(|_| told);
-            return taken.map_or(Taking::Idle, Taking::Done);
+            return taken.map_or(Progress::Idle, Progress::Done);
         }
         let since = leg.waiting.unwrap_or(now);
         let since = if self.strict {
@@ -100,10 +100,10 @@ impl Ending {
             since
         };
         if now < since + self.stall {
-            return Taking::Pending;
+            return Progress::Pending;
         }
         leg.abandon();
-        Taking::Idle
+        Progress::Idle
     }
 }
 
@@ -130,18 +130,17 @@ impl<T: Wire> Relay<T> {
                 leg.look(now);
             }
         }
-        let farewell = cause.farewell(offender, code);
+        let codes = cause.close_codes(offender, code);
         for side in [Side::Client, Side::Backend] {
             let leg = self.leg(side);
-            leg.wants_ping = false;
+            if leg.ping == Ping::Wanted {
+                leg.ping = Ping::Idle;
+            }
             leg.resume_at = None;
-            leg.goodbye = farewell.to(side).map(|code| Goodbye {
-                code: Some(code),
-                reason: cause.text(),
-            });
+            leg.say_close(codes.to(side), cause.text());
         }
         let (strict, close_timeout) = (cause.is_strict(), self.rules.close_timeout);
-        let stall = self.patience(strict);
+        let stall = self.stall_limit(strict);
         self.ending = Some(Box::new(Ending {
             cause,
             reason: cause.text().to_owned(),
@@ -150,16 +149,16 @@ impl<T: Wire> Relay<T> {
             since: now,
             strict,
             stall,
-            frames_until: now + self.patience(false).max(close_timeout),
-            ignored: 0,
+            frames_until: now + self.stall_limit(false).max(close_timeout),
+            discarded: 0,
             lingering: false,
             over: false,
         }));
     }
 
     /// How long a peer may take nothing while the tunnel ends.
-    fn patience(&self, strict: bool) -> Duration {
-        let stall = self.rules.write_stall.unwrap_or(UNHEARD);
+    fn stall_limit(&self, strict: bool) -> Duration {
+        let stall = self.rules.write_stall.unwrap_or(USER_TIMEOUT);
         if strict {
             stall.min(self.rules.close_timeout)
         } else {
@@ -167,12 +166,12 @@ impl<T: Wire> Relay<T> {
         }
     }
 
-    /// Ends the tunnel by order or age. One that is ending already, for reasons that leave its peers all
+    /// Ends the tunnel by command or age. One that is ending already, for reasons that leave its peers all
     /// the time that they need, is told to pass on nothing more.
-    pub(super) fn obey(&mut self, cause: CloseCause, code: Option<u16>, now: Instant) {
+    pub(super) fn execute(&mut self, cause: CloseCause, code: Option<u16>, now: Instant) {
         let close_timeout = self.rules.close_timeout;
-        let stall = self.patience(cause.is_strict());
-        let frames_until = now + self.patience(false).max(close_timeout);
+        let stall = self.stall_limit(cause.is_strict());
+        let frames_until = now + self.stall_limit(false).max(close_timeout);
         let Some(ending) = &mut self.ending else {
             return self.begin_with(cause, None, code, now);
         };
@@ -181,33 +180,26 @@ impl<T: Wire> Relay<T> {
         ending.stall = ending.stall.min(stall);
         ending.frames_until = frames_until;
         ending.deadline = ending.deadline.min(now + close_timeout);
-        let farewell = cause.farewell(None, code);
+        let codes = cause.close_codes(None, code);
         for side in [Side::Client, Side::Backend] {
-            let leg = self.leg(side);
-            let silent = leg.close_sent || leg.mute || leg.broken || leg.goodbye.is_some();
-            if let Some(code) = farewell.to(side).filter(|_| !silent) {
-                leg.goodbye = Some(Goodbye {
-                    code: Some(code),
-                    reason: cause.text(),
-                });
-            }
+            self.leg(side).say_close(codes.to(side), cause.text());
         }
     }
 
     /// Is what is read only to be dropped, and was enough of it dropped for now?
-    pub(super) fn has_ignored_enough(&self) -> bool {
+    pub(super) fn has_discarded_enough(&self) -> bool {
         let ending = self.ending.as_ref();
-        ending.is_some_and(|ending| ending.ignored >= MOST_IGNORED)
+        ending.is_some_and(|ending| ending.discarded >= MAX_DISCARDED)
     }
 
     /// Bytes were read that go nowhere.
-    pub(super) fn ignore(&mut self, count: usize) {
+    pub(super) fn discard(&mut self, count: usize) {
         if let Some(ending) = &mut self.ending {
-            ending.ignored += count;
+            ending.discarded += count;
         }
     }
 
-    /// Ends it now, without a goodbye.
+    /// Ends it now, without a Close.
     pub(super) fn cut(&mut self, now: Instant) {
         self.begin(CloseCause::Cut, None, now);
         if let Some(ending) = &mut self.ending {
@@ -218,10 +210,10 @@ impl<T: Wire> Relay<T> {
     /// `side` sent a Close.
     pub(super) fn on_close(&mut self, side: Side, close: Close, passed_on: bool, now: Instant) {
         let (from, to) = self.pair(side);
-        from.close_received = true;
+        from.incoming = Incoming::Closed;
         from.code = from.code.or(close.code);
         if passed_on {
-            to.close_sent = true;
+            to.outgoing = Outgoing::Closed;
             to.code = to.code.or(close.code);
         }
         if self.ending.is_none() {
@@ -239,7 +231,7 @@ impl<T: Wire> Relay<T> {
 
     /// Nothing more comes from `side`.
     pub(super) fn on_ended(&mut self, side: Side, now: Instant) {
-        if self.leg(side).close_received {
+        if self.leg(side).incoming.has_closed() {
             return;
         }
         self.begin(
@@ -250,23 +242,21 @@ impl<T: Wire> Relay<T> {
             None,
             now,
         );
-        let from = self.leg(side);
-        from.mute = true;
-        from.goodbye = None;
+        self.leg(side).mute();
         self.answer_for(side);
     }
 
     /// `side` sent what RFC 6455 does not allow.
     pub(super) fn on_violation(&mut self, side: Side, violation: Violation, now: Instant) {
-        self.leg(side).garbled = true;
+        self.leg(side).incoming = Incoming::Garbled;
         if self.ending.is_some() {
             self.answer_for(side);
             return;
         }
         self.begin(CloseCause::ProtocolViolation, Some(side), now);
         self.give_reason(violation.text().to_owned());
-        if let Some(goodbye) = &mut self.leg(side).goodbye {
-            goodbye.reason = violation.text();
+        if let Outgoing::Closing(close) = &mut self.leg(side).outgoing {
+            close.reason = violation.text();
         }
     }
 
@@ -279,8 +269,8 @@ impl<T: Wire> Relay<T> {
     /// `side` will not answer the Close of the other one: we do, with its own code.
     fn answer_for(&mut self, side: Side) {
         let (_, other) = self.pair(side);
-        if other.close_received && !other.close_sent && !other.mute {
-            other.goodbye = Some(Goodbye {
+        if other.incoming.has_closed() && !other.outgoing.is_told() {
+            other.outgoing = Outgoing::Closing(PendingClose {
                 code: other.code,
                 reason: "",
             });
@@ -288,38 +278,43 @@ impl<T: Wire> Relay<T> {
     }
 
     /// Writes frames of our own for `side` if one may stand here; says whether one did.
-    pub(super) fn inject(&mut self, turn: &mut Turn<'_, '_>, side: Side) -> bool {
+    pub(super) fn inject(&mut self, round: &mut Round<'_, '_>, side: Side) -> bool {
         let tag = self.tag;
         let (leg, other) = self.pair(side);
-        if leg.goodbye.is_none() && !leg.wants_ping {
+        let close = match leg.outgoing {
+            Outgoing::Closing(close) => Some(close),
+            _ => None,
+        };
+        if close.is_none() && leg.ping != Ping::Wanted {
             return false;
         }
         if !other.scanner.tracker.at_boundary() {
-            // The rest of the frame will never come, or there is nobody to take it.
-            if other.ended || leg.broken {
-                leg.goodbye = None;
-                leg.mute = true;
+            // The rest of the frame will never come.
+            if other.incoming.has_ended() {
+                leg.mute();
             }
             return false;
         }
         let mask = (side == Side::Backend).then(rand::random);
         let mut frame = Vec::new();
-        if let Some(goodbye) = leg.goodbye.take() {
-            frame::write_close(&mut frame, goodbye.code, goodbye.reason, mask);
-            leg.close_sent = true;
-            leg.code = leg.code.or(goodbye.code);
+        if let Some(close) = close {
+            frame::write_close(&mut frame, close.code, close.reason, mask);
+            leg.outgoing = Outgoing::Closed;
+            leg.code = leg.code.or(close.code);
         } else {
             frame::write_ping(&mut frame, tag, mask);
             leg.scanner.pings = leg.scanner.pings.saturating_add(1);
-            leg.pinged_at = Some(turn.now);
+            leg.ping = Ping::Sent {
+                since: round.now,
+                left: false,
+            };
         }
-        leg.wants_ping = false;
-        leg.send(turn.cx, &frame, turn.now);
+        leg.send(round.cx, &frame, round.now);
         true
     }
 
     /// While the tunnel is ending: shuts the legs that are done with.
-    pub(super) fn part(&mut self, turn: &mut Turn<'_, '_>) {
+    pub(super) fn shut_legs(&mut self, round: &mut Round<'_, '_>) {
         let Some(ending) = &mut self.ending else {
             return;
         };
@@ -328,19 +323,22 @@ impl<T: Wire> Relay<T> {
             if !leg.was_told_all() || !(ending.lingering || leg.has_said_all()) {
                 all = false;
             } else if *side == Side::Client || !leg.will_end() {
-                leg.shutdown(turn.cx);
+                leg.shutdown(round.cx);
             }
         }
         if all && !ending.lingering {
             ending.lingering = true;
-            ending.deadline = ending.deadline.min(turn.now + LINGER);
+            ending.deadline = ending.deadline.min(round.now + LINGER);
         }
-        if ending.ignored >= MOST_IGNORED {
-            ending.look_at.get_or_insert(turn.now + LOOK);
+        if ending.discarded >= MAX_DISCARDED {
+            ending.look_at.get_or_insert(round.now + LOOK);
         }
         // What has left is the kernels' business; what has not would be lost with this process.
-        let parted = self.legs.iter().all(|leg| leg.shut && leg.ended);
-        if parted && !self.legs.iter_mut().any(|leg| leg.look(turn.now).unsent) {
+        let parted = self
+            .legs
+            .iter()
+            .all(|leg| leg.is_shut() && leg.incoming.has_ended());
+        if parted && !self.legs.iter_mut().any(|leg| leg.look(round.now).unsent) {
             ending.over = true;
         }
     }
@@ -351,7 +349,7 @@ impl<T: Wire> Relay<T> {
         let Some(ending) = &mut self.ending else {
             return;
         };
-        ending.ignored = 0;
+        ending.discarded = 0;
         ending.look_at = None;
         let time = if ending.lingering {
             LINGER
@@ -360,10 +358,10 @@ impl<T: Wire> Relay<T> {
         };
         let mut pending = false;
         for leg in &mut self.legs {
-            match ending.attend(leg, now) {
-                Taking::Pending => pending = true,
-                Taking::Done(at) => ending.deadline = ending.deadline.max(at + time),
-                Taking::Idle => {}
+            match ending.check_delivery(leg, now) {
+                Progress::Pending => pending = true,
+                Progress::Done(at) => ending.deadline = ending.deadline.max(at + time),
+                Progress::Idle => {}
             }
         }
         if pending {
@@ -388,7 +386,7 @@ impl<T: Wire> Relay<T> {
         self.answer_for(Side::Backend);
         self.give_up_frames();
         for leg in &mut self.legs {
-            leg.mute |= leg.goodbye.is_none();
+            leg.give_up_answer();
         }
     }
 
@@ -396,9 +394,9 @@ impl<T: Wire> Relay<T> {
     fn give_up_frames(&mut self) {
         for side in [Side::Client, Side::Backend] {
             let (leg, other) = self.pair(side);
-            if leg.goodbye.is_some() && !other.scanner.tracker.at_boundary() {
-                leg.goodbye = None;
-                leg.mute = true;
+            let waits = matches!(leg.outgoing, Outgoing::Closing(_));
+            if waits && !other.scanner.tracker.at_boundary() {
+                leg.mute();
             }
         }
     }

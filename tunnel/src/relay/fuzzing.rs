@@ -24,7 +24,7 @@ const TAG: u64 = u64::from_be_bytes(*b"tidegate");
 const PINGS: u8 = 2;
 
 /// Most of a partial frame that is kept: a header and the payload of a control frame.
-const MOST_HELD: usize = 14 + 125;
+const MAX_HELD: usize = 14 + 125;
 
 /// A small limit is one that a fuzzer reaches.
 const MAX_MESSAGE: u64 = 1000;
@@ -151,7 +151,7 @@ fn told<'a>(setup: Setup, pieces: impl Iterator<Item = &'a [u8]>) -> Told {
             break;
         }
         held.drain(..done);
-        assert!(held.len() < MOST_HELD, "{} bytes are kept", held.len());
+        assert!(held.len() < MAX_HELD, "{} bytes are kept", held.len());
     }
     Told {
         passed,

@@ -1,5 +1,5 @@
 //! One leg of a tunnel: a side as the one who sends (read, scanned, passed to the other leg) and as
-//! the one who receives (written, flushed, told goodbye). Only here are sockets touched.
+//! the one who receives (written, flushed, closed). Only here are sockets touched.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,7 +13,7 @@ use crate::transport::Wire;
 
 /// Our Close for a side, until the frame before it ends.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Goodbye {
+pub(super) struct PendingClose {
     /// `None`: an empty Close.
     pub(super) code: Option<u16>,
     pub(super) reason: &'static str,
@@ -24,7 +24,7 @@ pub(super) const QUARTERS: u8 = 4;
 
 /// What a leg's socket says of what was written to it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
+pub(super) struct DeliveryReport {
     /// More was taken since the last look.
     pub(super) progress: bool,
     /// Not everything was taken.
@@ -37,12 +37,68 @@ pub(super) struct Look {
     acknowledged_at: Option<Instant>,
 }
 
-/// One leg. The flags say what has happened; nothing here decides what follows.
+/// A side as the one who sends: what has come of its stream so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Incoming {
+    /// Frames come.
+    Open,
+    /// It broke the protocol: its bytes mean nothing any more.
+    Garbled,
+    /// Its Close came.
+    Closed,
+    /// Its stream ended without a Close.
+    Lost,
+    /// Its stream ended behind its Close.
+    Finished,
+}
+
+/// A side as the one who receives: what may still be written to it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Outgoing {
+    /// Frames.
+    Open,
+    /// Our Close, as soon as the frame before it ends.
+    Closing(PendingClose),
+    /// A Close went to it (into `output` at least): nothing may follow (RFC 6455 §5.5.1).
+    Closed,
+    /// It gets no Close: no frame boundary came in time, or the peer is gone.
+    Mute,
+    /// Nothing can be written any more.
+    Broken,
+    /// Our side of the connection is shut.
+    Shut,
+}
+
+/// Bytes that were written, but may wait in a TLS session or an HTTP/2 stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unflushed {
+    Nothing,
+    Something,
+    /// Something that found no room when it was flushed.
+    Stuck,
+}
+
+/// Where our ping to a side stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ping {
+    Idle,
+    /// To be written at the next frame boundary.
+    Wanted,
+    /// Nothing came after it, nor was anything taken, since then.
+    Sent {
+        since: Instant,
+        /// It has left this machine, as far as we know.
+        left: bool,
+    },
+}
+
+/// One leg. The states say what has happened; nothing here decides what follows.
 #[derive(Debug)]
 pub(super) struct Leg<T> {
     io: T,
 
     // As the one who sends.
+    pub(super) incoming: Incoming,
     pub(super) scanner: Scanner,
     /// Read, but not passed on.
     pub(super) input: Backlog,
@@ -54,24 +110,13 @@ pub(super) struct Leg<T> {
     pub(super) resume_at: Option<Instant>,
     /// Last bytes of any kind, or the last moment when it was `blocked`.
     pub(super) heard: Instant,
-    /// Since when nothing came after our ping, nor was anything taken.
-    pub(super) pinged_at: Option<Instant>,
-    /// It has left this machine, as far as we know.
-    ping_left: bool,
-    pub(super) wants_ping: bool,
-    /// Its Close came.
-    pub(super) close_received: bool,
-    /// It broke the protocol: its bytes mean nothing any more.
-    pub(super) garbled: bool,
-    /// No more bytes come.
-    pub(super) ended: bool,
+    pub(super) ping: Ping,
 
     // As the one who receives.
+    pub(super) outgoing: Outgoing,
     /// Taken for it, but not by it.
     pub(super) output: Backlog,
-    unflushed: bool,
-    /// What is unflushed finds no room.
-    held: bool,
+    unflushed: Unflushed,
     /// Since when something is on the way to it, here or in the kernel, of which it was not seen to
     /// take any. `None`: it has taken everything, as far as we know.
     pub(super) waiting: Option<Instant>,
@@ -79,47 +124,29 @@ pub(super) struct Leg<T> {
     pub(super) quarters: u8,
     /// What it had taken when its socket was last asked, as far as fits: that it changes is enough.
     taken: u32,
-    pub(super) goodbye: Option<Goodbye>,
-    /// A Close went to it (into `output` at least).
-    pub(super) close_sent: bool,
-    /// It gets no Close: nobody there, or no frame boundary.
-    pub(super) mute: bool,
-    /// Nothing can be written any more.
-    pub(super) broken: bool,
-    /// Our side of the connection is shut.
-    pub(super) shut: bool,
 
     /// Code of the first Close in either direction.
     pub(super) code: Option<u16>,
 }
 
 impl<T: Wire> Leg<T> {
-    pub(super) fn new(io: T, scanner: Scanner, ahead: &[u8], now: Instant) -> Self {
+    pub(super) fn new(io: T, scanner: Scanner, read_ahead: &[u8], now: Instant) -> Self {
         Self {
             io,
+            incoming: Incoming::Open,
             scanner,
-            input: Backlog::from(ahead),
+            input: Backlog::from(read_ahead),
             partial: false,
             blocked: false,
             resume_at: None,
             heard: now,
-            pinged_at: None,
-            ping_left: false,
-            wants_ping: false,
-            close_received: false,
-            garbled: false,
-            ended: false,
+            ping: Ping::Idle,
+            outgoing: Outgoing::Open,
             output: Backlog::default(),
-            unflushed: false,
-            held: false,
+            unflushed: Unflushed::Nothing,
             waiting: None,
             quarters: 0,
             taken: 0,
-            goodbye: None,
-            close_sent: false,
-            mute: false,
-            broken: false,
-            shut: false,
             code: None,
         }
     }
@@ -135,7 +162,7 @@ impl<T: Wire> Leg<T> {
         let fresh = buf.filled().len();
         self.input.clear();
         if read.is_err() || fresh == 0 {
-            self.ended = true;
+            self.incoming = self.incoming.ended();
             return Poll::Ready(0);
         }
         Poll::Ready(held + fresh)
@@ -144,29 +171,29 @@ impl<T: Wire> Leg<T> {
     /// Bytes came.
     pub(super) fn hear(&mut self, now: Instant) {
         self.heard = now;
-        self.pinged_at = None;
-        self.ping_left = false;
-        self.wants_ping = false;
+        self.ping = Ping::Idle;
     }
 
     /// While it is not read, its silence says nothing: what counts from it begins again after.
     pub(super) fn set_blocked(&mut self, blocked: bool, now: Instant) {
         if self.blocked && !blocked {
             self.heard = now;
-            self.pinged_at = self.pinged_at.map(|_| now);
+            if let Ping::Sent { since, .. } = &mut self.ping {
+                *since = now;
+            }
         }
         self.blocked = blocked;
     }
 
     /// Has taken everything: more may be read for it.
     pub(super) fn is_ready(&self) -> bool {
-        self.broken || (self.output.is_empty() && !self.held)
+        self.is_broken() || (self.output.is_empty() && self.unflushed != Unflushed::Stuck)
     }
 
     /// Does it neither hold nor wait for anything on its own?
     pub(super) fn is_calm(&self) -> bool {
-        let waits = self.blocked || self.wants_ping || !self.is_ready();
-        !waits && self.resume_at.or(self.pinged_at).is_none()
+        let waits = self.blocked || self.ping != Ping::Idle || !self.is_ready();
+        !waits && self.resume_at.is_none()
     }
 
     /// Something was written, or is to be: its way begins now unless it goes on.
@@ -183,9 +210,9 @@ impl<T: Wire> Leg<T> {
     }
 
     /// Asks the socket what was taken: one system call.
-    pub(super) fn look(&mut self, now: Instant) -> Look {
+    pub(super) fn look(&mut self, now: Instant) -> DeliveryReport {
         let backlog = !self.is_ready();
-        let delivery = if self.broken {
+        let delivery = if self.is_broken() {
             None
         } else {
             self.io.delivery()
@@ -195,7 +222,7 @@ impl<T: Wire> Leg<T> {
             if !backlog {
                 self.waiting = None;
             }
-            return Look {
+            return DeliveryReport {
                 progress: false,
                 pending: backlog,
                 unsent: backlog,
@@ -208,14 +235,16 @@ impl<T: Wire> Leg<T> {
         let at = now.checked_sub(delivery.quiet).unwrap_or(self.heard);
         if progress {
             self.taken = taken;
-            self.pinged_at = self.pinged_at.map(|since| since.max(at));
+            if let Ping::Sent { since, .. } = &mut self.ping {
+                *since = at.max(*since);
+            }
             self.note_taking(now);
         }
         let pending = backlog || !delivery.complete;
         if !pending {
             self.waiting = None;
         }
-        Look {
+        DeliveryReport {
             progress,
             pending,
             unsent: backlog || delivery.unsent,
@@ -237,16 +266,18 @@ impl<T: Wire> Leg<T> {
     /// not, the time begins again.
     pub(super) fn is_unresponsive(&mut self, now: Instant) -> bool {
         let look = self.look(now);
+        let Ping::Sent { since, left } = &mut self.ping else {
+            return false;
+        };
         if look.unsent {
             // What does not leave is for `writeStall` to judge.
-            self.pinged_at = Some(now);
-            self.ping_left = false;
+            (*since, *left) = (now, false);
             return false;
         }
-        if !self.ping_left {
-            self.ping_left = true;
+        if !*left {
+            *left = true;
             // Room for it came with an acknowledgement.
-            self.pinged_at = self.pinged_at.max(look.acknowledged_at);
+            *since = look.acknowledged_at.map_or(*since, |at| at.max(*since));
             return false;
         }
         !look.progress
@@ -260,12 +291,11 @@ impl<T: Wire> Leg<T> {
         }
     }
 
-    /// It takes nothing any more: nobody waits for it.
+    /// It takes nothing any more: it is given up.
     pub(super) fn abandon(&mut self) {
         self.io.abandon();
-        self.broken = true;
-        self.ended = true;
-        self.goodbye = None;
+        self.outgoing = Outgoing::Broken;
+        self.incoming = self.incoming.ended();
         self.output.clear();
         self.waiting = None;
     }
@@ -283,14 +313,14 @@ impl<T: Wire> Leg<T> {
     /// As [`send`](Self::send), for bytes behind which this side is shut in the same round.
     pub(super) fn send_last(&mut self, cx: &mut Context<'_>, bytes: &[u8], now: Instant) {
         let mut sent = 0;
-        if self.output.is_empty() && !self.broken {
+        if self.output.is_empty() && !self.is_broken() {
             match Pin::new(&mut self.io).poll_write_last(cx, bytes) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(count)) if count > 0 => {
                     sent = count;
-                    self.unflushed = true;
+                    self.note_unflushed();
                 }
-                Poll::Ready(_) => self.broken = true,
+                Poll::Ready(_) => self.outgoing = Outgoing::Broken,
             }
         }
         self.keep(&bytes[sent..]);
@@ -298,7 +328,7 @@ impl<T: Wire> Leg<T> {
     }
 
     fn keep(&mut self, rest: &[u8]) {
-        if !self.broken && !rest.is_empty() {
+        if !self.is_broken() && !rest.is_empty() {
             self.output.push(rest);
         }
     }
@@ -312,7 +342,7 @@ impl<T: Wire> Leg<T> {
         let sent = self.write(cx, output.as_slice());
         self.output = output;
         self.output.take(sent);
-        if self.broken {
+        if self.is_broken() {
             self.output.clear();
         }
         if sent > 0 {
@@ -323,14 +353,14 @@ impl<T: Wire> Leg<T> {
 
     fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> usize {
         let mut sent = 0;
-        while !self.broken && sent < bytes.len() {
+        while !self.is_broken() && sent < bytes.len() {
             match Pin::new(&mut self.io).poll_write(cx, &bytes[sent..]) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(more)) if more > 0 => {
                     sent += more;
-                    self.unflushed = true;
+                    self.note_unflushed();
                 }
-                Poll::Ready(_) => self.broken = true,
+                Poll::Ready(_) => self.outgoing = Outgoing::Broken,
             }
         }
         sent
@@ -338,54 +368,119 @@ impl<T: Wire> Leg<T> {
 
     /// Pushes out what a TLS session may hold: nothing may wait there for the next burst.
     pub(super) fn flush(&mut self, cx: &mut Context<'_>, now: Instant) {
-        if !self.unflushed || self.broken {
+        if self.unflushed == Unflushed::Nothing || self.is_broken() {
             return;
         }
         match Pin::new(&mut self.io).poll_flush(cx) {
             Poll::Pending => {
-                self.held = true;
+                self.unflushed = Unflushed::Stuck;
                 self.await_taking(now);
                 return;
             }
-            Poll::Ready(Ok(())) => self.unflushed = false,
-            Poll::Ready(Err(_)) => self.broken = true,
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(_)) => self.outgoing = Outgoing::Broken,
         }
-        if self.held {
-            self.held = false;
+        if self.unflushed == Unflushed::Stuck {
             self.note_taking(now);
         }
+        self.unflushed = Unflushed::Nothing;
     }
 
     pub(super) fn shutdown(&mut self, cx: &mut Context<'_>) {
-        if self.broken || (self.ended && !self.io.has_farewell()) {
-            self.shut = true;
+        if self.is_shut() {
+            return;
         }
-        if !self.shut && Pin::new(&mut self.io).poll_shutdown(cx).is_ready() {
-            self.shut = true;
+        let nobody_waits = self.incoming.has_ended() && !self.io.has_close_notify();
+        if nobody_waits || Pin::new(&mut self.io).poll_shutdown(cx).is_ready() {
+            self.outgoing = Outgoing::Shut;
         }
     }
 
-    /// Went away without a Close, as far as reading tells.
-    pub(super) fn is_lost(&self) -> bool {
-        self.ended && !self.close_received
+    /// It gets a Close with this code, unless it was told, or is being told, something already.
+    pub(super) fn say_close(&mut self, code: Option<u16>, reason: &'static str) {
+        if code.is_some() && matches!(self.outgoing, Outgoing::Open) {
+            self.outgoing = Outgoing::Closing(PendingClose { code, reason });
+        }
+    }
+
+    /// Its answer is not waited for any more. A Close for which no frame boundary came yet stays.
+    pub(super) fn give_up_answer(&mut self) {
+        let answered = self.incoming.has_closed() && matches!(self.outgoing, Outgoing::Closed);
+        if !answered && !matches!(self.outgoing, Outgoing::Closing(_)) {
+            self.mute();
+        }
+    }
+
+    /// It gets no Close of ours any more.
+    pub(super) fn mute(&mut self) {
+        match self.outgoing {
+            Outgoing::Open | Outgoing::Closing(_) | Outgoing::Closed => {
+                self.outgoing = Outgoing::Mute;
+            }
+            Outgoing::Mute | Outgoing::Broken | Outgoing::Shut => {}
+        }
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(self.outgoing, Outgoing::Broken)
+    }
+
+    /// Nothing can be or need be written to the connection any more.
+    pub(super) fn is_shut(&self) -> bool {
+        matches!(self.outgoing, Outgoing::Broken | Outgoing::Shut)
     }
 
     /// Both Closes are through, so its own end is next.
     pub(super) fn will_end(&self) -> bool {
-        self.close_sent && self.close_received && !self.ended && !self.broken
+        self.incoming == Incoming::Closed && matches!(self.outgoing, Outgoing::Closed)
     }
 
     /// Nothing needs to be said to it any more.
     pub(super) fn was_told_all(&self) -> bool {
-        self.broken
-            || (self.goodbye.is_none()
-                && (self.close_sent || self.mute)
-                && self.output.is_empty()
-                && !self.unflushed)
+        match self.outgoing {
+            Outgoing::Open | Outgoing::Closing(_) => false,
+            Outgoing::Closed | Outgoing::Mute => {
+                self.output.is_empty() && self.unflushed == Unflushed::Nothing
+            }
+            Outgoing::Broken | Outgoing::Shut => true,
+        }
     }
 
     /// Nothing needs to be heard from it any more.
     pub(super) fn has_said_all(&self) -> bool {
-        self.close_received || self.garbled || self.ended || self.mute
+        self.incoming != Incoming::Open || matches!(self.outgoing, Outgoing::Mute)
+    }
+
+    fn note_unflushed(&mut self) {
+        if self.unflushed == Unflushed::Nothing {
+            self.unflushed = Unflushed::Something;
+        }
+    }
+}
+
+impl Incoming {
+    /// The same stream at its end.
+    const fn ended(self) -> Self {
+        match self {
+            Self::Closed | Self::Finished => Self::Finished,
+            Self::Open | Self::Garbled | Self::Lost => Self::Lost,
+        }
+    }
+
+    /// No more bytes come.
+    pub(super) const fn has_ended(self) -> bool {
+        matches!(self, Self::Lost | Self::Finished)
+    }
+
+    /// Its Close came.
+    pub(super) const fn has_closed(self) -> bool {
+        matches!(self, Self::Closed | Self::Finished)
+    }
+}
+
+impl Outgoing {
+    /// It was told that the tunnel ends, or never will be.
+    pub(super) const fn is_told(&self) -> bool {
+        !matches!(self, Self::Open | Self::Closing(_))
     }
 }

@@ -2,16 +2,22 @@
 
 use std::task::Poll;
 
+use super::leg::{Incoming, Outgoing};
 use super::scan::{Stop, Want};
-use super::{Relay, Side, Turn};
+use super::{Relay, Round, Side};
 use crate::transport::Wire;
 
 impl<T: Wire> Relay<T> {
     /// Takes what `side` has sent and passes it on; says whether anything happened.
-    pub(super) fn pump(&mut self, turn: &mut Turn<'_, '_>, side: Side, scratch: &mut [u8]) -> bool {
+    pub(super) fn pump(
+        &mut self,
+        round: &mut Round<'_, '_>,
+        side: Side,
+        scratch: &mut [u8],
+    ) -> bool {
         let want = self.want(side);
         let (from, to) = self.pair(side);
-        if from.ended {
+        if from.incoming.has_ended() {
             return false;
         }
         let waits = match want {
@@ -19,32 +25,32 @@ impl<T: Wire> Relay<T> {
             Want::Rest | Want::Boundary => !to.is_ready(),
             Want::Answer | Want::Nothing => false,
         };
-        from.set_blocked(waits, turn.now);
+        from.set_blocked(waits, round.now);
         if waits {
             return false;
         }
         if !from.input.is_empty() && !from.partial {
-            return self.pump_input(turn, side);
+            return self.pump_input(round, side);
         }
-        if turn.silent[side as usize] || (!want.passes_on() && self.has_ignored_enough()) {
+        if round.silent[side as usize] || (!want.passes_on() && self.has_discarded_enough()) {
             return false;
         }
         let from = self.leg(side);
-        match from.read(turn.cx, scratch) {
+        match from.read(round.cx, scratch) {
             Poll::Pending => {
-                turn.silent[side as usize] = true;
+                round.silent[side as usize] = true;
                 false
             }
             Poll::Ready(0) => {
-                self.on_ended(side, turn.now);
+                self.on_ended(side, round.now);
                 true
             }
             Poll::Ready(read) => {
-                from.hear(turn.now);
+                from.hear(round.now);
                 if !want.passes_on() {
-                    self.ignore(read);
+                    self.discard(read);
                 }
-                let taken = self.pass(turn, side, &scratch[..read]);
+                let taken = self.pass(round, side, &scratch[..read]);
                 self.leg(side).input.push(&scratch[taken..read]);
                 true
             }
@@ -52,9 +58,9 @@ impl<T: Wire> Relay<T> {
     }
 
     /// As [`pump`](Self::pump), for what was read before.
-    fn pump_input(&mut self, turn: &mut Turn<'_, '_>, side: Side) -> bool {
+    fn pump_input(&mut self, round: &mut Round<'_, '_>, side: Side) -> bool {
         let mut input = std::mem::take(&mut self.leg(side).input);
-        let taken = self.pass(turn, side, input.as_slice());
+        let taken = self.pass(round, side, input.as_slice());
         input.take(taken);
         let from = self.leg(side);
         from.input = input;
@@ -62,23 +68,23 @@ impl<T: Wire> Relay<T> {
     }
 
     /// Passes on what may be passed on from the front of `data`; says how much is done with.
-    fn pass(&mut self, turn: &mut Turn<'_, '_>, side: Side, data: &[u8]) -> usize {
+    fn pass(&mut self, round: &mut Round<'_, '_>, side: Side, data: &[u8]) -> usize {
         let mut done = 0;
         self.leg(side).partial = false;
         loop {
             let want = self.want(side);
             let rest = &data[done..];
             let from = &mut self.legs[side as usize];
-            let scan = from.scanner.scan(rest, want, &self.rules, turn.now);
+            let scan = from.scanner.scan(rest, want, &self.rules, round.now);
             if want.passes_on() && scan.taken > 0 {
-                self.moved = turn.now;
+                self.moved = round.now;
                 let last = side == Side::Backend && matches!(scan.stop, Stop::Close(_));
                 let to = self.leg(side.other());
                 // `part` shuts the client's leg once both Closes are through.
-                if last && to.close_received {
-                    to.send_last(turn.cx, &rest[..scan.taken], turn.now);
+                if last && to.incoming.has_closed() {
+                    to.send_last(round.cx, &rest[..scan.taken], round.now);
                 } else {
-                    to.send(turn.cx, &rest[..scan.taken], turn.now);
+                    to.send(round.cx, &rest[..scan.taken], round.now);
                 }
             }
             done += scan.taken;
@@ -94,15 +100,15 @@ impl<T: Wire> Relay<T> {
                 }
                 Stop::Skip(size) => done += size,
                 Stop::Close(close) => {
-                    self.on_close(side, close, want.passes_on(), turn.now);
+                    self.on_close(side, close, want.passes_on(), round.now);
                     return data.len();
                 }
                 Stop::Violation(violation) => {
-                    self.on_violation(side, violation, turn.now);
+                    self.on_violation(side, violation, round.now);
                     return data.len();
                 }
                 Stop::Exceeded(cause) => {
-                    self.begin(cause, Some(side), turn.now);
+                    self.begin(cause, Some(side), round.now);
                     return done;
                 }
             }
@@ -117,16 +123,13 @@ impl<T: Wire> Relay<T> {
     fn want(&mut self, side: Side) -> Want {
         let ending = self.ending.is_some();
         let (from, to) = self.pair(side);
-        if from.close_received || from.garbled {
-            Want::Nothing
-        } else if to.close_sent || to.mute || to.broken || to.is_lost() {
-            Want::Answer
-        } else if to.goodbye.is_some() {
-            Want::Boundary
-        } else if ending {
-            Want::Rest
-        } else {
-            Want::Relay
+        match (from.incoming, to.outgoing) {
+            (Incoming::Closed | Incoming::Finished | Incoming::Garbled, _) => Want::Nothing,
+            _ if to.incoming == Incoming::Lost => Want::Answer,
+            (_, Outgoing::Closing(_)) => Want::Boundary,
+            (_, Outgoing::Open) if ending => Want::Rest,
+            (_, Outgoing::Open) => Want::Relay,
+            _ => Want::Answer,
         }
     }
 }

@@ -50,7 +50,7 @@ fn lax() -> Rules {
 
 fn info() -> SessionInfo {
     SessionInfo {
-        api: ObjectKey::new("shop", "orders"),
+        api: ObjectKey::new("shop", "commands"),
         api_generation: 1,
         listener: "ws".to_owned(),
         product: None,

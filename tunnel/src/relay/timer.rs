@@ -12,10 +12,10 @@ use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::ending::Ending;
-use super::leg::{Leg, QUARTERS};
+use super::leg::{Leg, Ping, QUARTERS};
 use super::outcome::Side;
 use super::rules::Rules;
-use super::{Relay, Turn};
+use super::{Relay, Round};
 use crate::close_cause::CloseCause;
 use crate::transport::Wire;
 
@@ -41,8 +41,8 @@ impl Alarm {
 /// A row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Timer {
-    /// An order of the session is due.
-    Order,
+    /// A command of the session is due.
+    Command,
     /// Token or subscription.
     Expiry,
     MaxDuration,
@@ -72,7 +72,7 @@ impl<T: Wire> Relay<T> {
         let rules = &*self.rules;
         let ending = self.ending.as_deref();
         let open = |time: Option<Instant>| time.filter(|_| ending.is_none());
-        let orders = |time: Option<Instant>| {
+        let commands = |time: Option<Instant>| {
             time.filter(|_| ending.is_none_or(|ending| !ending.is_strict()))
         };
         let [client, backend] = &self.legs;
@@ -83,15 +83,20 @@ impl<T: Wire> Relay<T> {
             Some(leg.waiting? + quarter * u32::from(leg.quarters + 1))
         };
         let ping = |leg: &Leg<T>| {
-            let waits = !leg.blocked && !leg.wants_ping && leg.pinged_at.is_none();
+            let waits = !leg.blocked && leg.ping == Ping::Idle;
             Some(leg.heard + rules.ping_interval.filter(|_| waits)?)
         };
-        let pong =
-            |leg: &Leg<T>| Some(leg.pinged_at.filter(|_| !leg.blocked)? + rules.pong_timeout);
+        let pong = |leg: &Leg<T>| match leg.ping {
+            Ping::Sent { since, .. } if !leg.blocked => Some(since + rules.pong_timeout),
+            _ => None,
+        };
         [
-            (Timer::Order, orders(self.order.map(|order| order.due))),
-            (Timer::Expiry, orders(self.expiry.map(|(at, _)| at))),
-            (Timer::MaxDuration, orders(self.retire_at)),
+            (
+                Timer::Command,
+                commands(self.command.map(|command| command.due)),
+            ),
+            (Timer::Expiry, commands(self.expiry.map(|(at, _)| at))),
+            (Timer::MaxDuration, commands(self.retire_at)),
             (Timer::Idle, open(idle)),
             (Timer::WriteStall(Side::Client), open(stall(client))),
             (Timer::WriteStall(Side::Backend), open(stall(backend))),
@@ -107,7 +112,7 @@ impl<T: Wire> Relay<T> {
 
     /// Are there no rows but those that stay, or move forward with what happens?
     pub(super) fn is_calm(&self) -> bool {
-        self.ending.is_none() && self.order.is_none() && self.legs.iter().all(Leg::is_calm)
+        self.ending.is_none() && self.command.is_none() && self.legs.iter().all(Leg::is_calm)
     }
 
     fn next_timer(&self) -> Option<(Timer, Instant)> {
@@ -130,20 +135,20 @@ impl<T: Wire> Relay<T> {
 
     fn fire(&mut self, timer: Timer, now: Instant) {
         match timer {
-            Timer::Order => {
-                if let Some(order) = self.order.take() {
-                    self.obey(order.cause, order.code, now);
+            Timer::Command => {
+                if let Some(command) = self.command.take() {
+                    self.execute(command.cause, command.code, now);
                 }
             }
             Timer::Expiry => {
                 if let Some((_, cause)) = self.expiry.take() {
                     let code = self.session.close_code();
-                    self.obey(cause, Some(code), now);
+                    self.execute(cause, Some(code), now);
                 }
             }
             Timer::MaxDuration => {
                 self.retire_at = None;
-                self.obey(CloseCause::MaxDuration, None, now);
+                self.execute(CloseCause::MaxDuration, None, now);
             }
             Timer::Idle if self.legs.iter_mut().any(|leg| leg.is_taking(now)) => self.moved = now,
             Timer::Idle => self.begin(CloseCause::Idle, None, now),
@@ -152,7 +157,7 @@ impl<T: Wire> Relay<T> {
                     self.begin(CloseCause::WriteStall, Some(side), now);
                 }
             }
-            Timer::Ping(side) => self.leg(side).wants_ping = true,
+            Timer::Ping(side) => self.leg(side).ping = Ping::Wanted,
             Timer::Pong(side) => {
                 if self.leg(side).is_unresponsive(now) {
                     self.begin(CloseCause::PongTimeout, Some(side), now);
@@ -164,7 +169,7 @@ impl<T: Wire> Relay<T> {
     }
 
     /// Has the task woken when the next row is due.
-    pub(super) fn set_alarm(&mut self, turn: &mut Turn<'_, '_>, new_waker: bool) {
+    pub(super) fn set_alarm(&mut self, round: &mut Round<'_, '_>, new_waker: bool) {
         let Some((_, at)) = self.next_timer() else {
             // Most tunnels that are quiet wait for nothing, and then keep no timer.
             self.alarm = Alarm::default();
@@ -173,7 +178,7 @@ impl<T: Wire> Relay<T> {
         let alarm = &mut self.alarm;
         let set = alarm
             .set_to
-            .is_some_and(|set_to| set_to <= at && set_to > turn.now);
+            .is_some_and(|set_to| set_to <= at && set_to > round.now);
         if set && !new_waker {
             return;
         }
@@ -184,10 +189,10 @@ impl<T: Wire> Relay<T> {
         }
         // Unconstrained: with its budget used up, the timer would not take note of the waker.
         if Pin::new(&mut unconstrained(sleep.as_mut()))
-            .poll(turn.cx)
+            .poll(round.cx)
             .is_ready()
         {
-            turn.cx.waker().wake_by_ref();
+            round.cx.waker().wake_by_ref();
         }
     }
 }

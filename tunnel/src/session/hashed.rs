@@ -29,7 +29,7 @@ impl<K: Hash> Hashed<K> {
 
 impl<K> Hashed<K> {
     /// One of `count` parts, chosen by other bits than a map goes by.
-    pub(super) const fn part(&self, count: usize) -> usize {
+    pub(super) const fn shut_legs(&self, count: usize) -> usize {
         (self.hash >> 32) as usize % count
     }
 }
@@ -78,7 +78,7 @@ mod tests {
         let map: HashMap<_, _, ByHash> = (0..1000).map(|n| (Arc::new(key(n)), n)).collect();
         assert!((0..1000).all(|n| map.get(&key(n)) == Some(&n)));
         assert_eq!(map.get(&key(1000)), None);
-        let parts: Vec<usize> = (0..1000).map(|n| key(n).part(4)).collect();
+        let parts: Vec<usize> = (0..1000).map(|n| key(n).shut_legs(4)).collect();
         assert!((0..4).all(|part| parts.contains(&part)), "keys are spread");
     }
 }

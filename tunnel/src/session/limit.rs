@@ -79,7 +79,7 @@ type Shard = HashMap<Arc<Hashed<LimitKey>>, u32, ByHash>;
 impl Counts {
     fn shard(&self, key: &Hashed<LimitKey>) -> MutexGuard<'_, Shard> {
         // A count is one number: it is whole even if a thread died holding the lock.
-        self.shards[key.part(SHARDS)]
+        self.shards[key.shut_legs(SHARDS)]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }

@@ -10,10 +10,10 @@ use std::time::{Duration, SystemTime};
 use tidegate_config::CloseCode;
 use tokio::time::Instant;
 
+use super::control::{Command, ControlChannel};
+use super::grant::{AccessGrant, Verdict};
 use super::hashed::{ByHash, Hashed};
 use super::limit::{self, LimitKey, LimitReached, Reservation};
-use super::mailbox::{Mailbox, Order};
-use super::right::{Right, Verdict};
 use super::{Access, DrainPlan, Session, SessionInfo};
 use crate::close_cause::CloseCause;
 
@@ -24,15 +24,15 @@ const SHARDS: usize = 32;
 /// Wall clock and monotonic clock may part by this much before expiries are computed anew.
 const CLOCK_SLACK: Duration = Duration::from_secs(1);
 
-/// The tunnels of one right.
-type Group = HashMap<u64, Arc<Mailbox>>;
+/// The tunnels of one grant.
+type Group = HashMap<u64, Arc<ControlChannel>>;
 
 /// The groups of some rights.
-type Shard = HashMap<Arc<Hashed<Right>>, Group, ByHash>;
+type Shard = HashMap<Arc<Hashed<AccessGrant>>, Group, ByHash>;
 
 /// What holds for those who come later, too.
 #[derive(Default)]
-struct Standing {
+struct StickyState {
     access: Option<Arc<dyn Access>>,
     drain: Option<DrainPlan>,
     cut: bool,
@@ -68,7 +68,7 @@ pub struct Sessions {
     pub(super) counts: limit::Counts,
     hasher: RandomState,
     shards: [Mutex<Shard>; SHARDS],
-    standing: Mutex<Standing>,
+    sticky: Mutex<StickyState>,
     /// When tunnels looked at the wall clock last: all expiries are computed from then on or later.
     clocks: Mutex<Clocks>,
     live: AtomicUsize,
@@ -88,7 +88,7 @@ impl Sessions {
             counts: limit::Counts::default(),
             hasher: RandomState::default(),
             shards: Default::default(),
-            standing: Mutex::default(),
+            sticky: Mutex::default(),
             clocks: Mutex::new(Clocks::now()),
             live: AtomicUsize::default(),
             next_id: AtomicU64::default(),
@@ -113,65 +113,65 @@ impl Sessions {
     /// Enters a tunnel; it leaves when the guard is dropped.
     pub fn register(self: &Arc<Self>, info: &SessionInfo) -> Session {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let mailbox = Arc::new(Mailbox::new(
+        let control = Arc::new(ControlChannel::new(
             id,
             info.api_generation,
             info.live_access,
             info.subscription_expires_at,
         ));
-        let right = self.enter(Right::from(info), &mailbox);
-        self.catch_up(&right, &mailbox);
+        let grant = self.enter(AccessGrant::from(info), &control);
+        self.catch_up(&grant, &control);
         Session {
             sessions: Arc::clone(self),
-            right,
-            mailbox,
+            grant,
+            control,
             token_expires_at: info.token_expires_at,
         }
     }
 
-    fn enter(&self, right: Right, mailbox: &Arc<Mailbox>) -> Arc<Hashed<Right>> {
-        let right = Hashed::new(right, &self.hasher);
-        let mut shard = self.shard(&right);
-        let known = shard.get_key_value(&right).map(|(known, _)| known.clone());
-        let right = known.unwrap_or_else(|| Arc::new(right));
-        let group = shard.entry(Arc::clone(&right)).or_default();
-        group.insert(mailbox.id, Arc::clone(mailbox));
+    fn enter(&self, grant: AccessGrant, control: &Arc<ControlChannel>) -> Arc<Hashed<AccessGrant>> {
+        let grant = Hashed::new(grant, &self.hasher);
+        let mut shard = self.shard(&grant);
+        let known = shard.get_key_value(&grant).map(|(known, _)| known.clone());
+        let grant = known.unwrap_or_else(|| Arc::new(grant));
+        let group = shard.entry(Arc::clone(&grant)).or_default();
+        group.insert(control.id, Arc::clone(control));
         self.live.fetch_add(1, Ordering::Relaxed);
-        right
+        grant
     }
 
     /// Tells a new tunnel what was said to all while its handshake was under way: it was decided
     /// by a configuration that may be gone. Entered first and told then, it misses nothing.
-    fn catch_up(&self, right: &Right, mailbox: &Mailbox) {
-        let standing = self.standing();
-        let (access, drain, cut) = (standing.access.clone(), standing.drain, standing.cut);
-        drop(standing);
+    fn catch_up(&self, grant: &AccessGrant, control: &ControlChannel) {
+        let sticky = self.sticky();
+        let (access, drain, cut) = (sticky.access.clone(), sticky.drain, sticky.cut);
+        drop(sticky);
         let now = Instant::now();
         if let Some(access) = access {
-            let verdict = right.judge(&*access);
-            if tell(mailbox, verdict, now) {
-                mailbox.post(changed(now));
+            let verdict = grant.judge(&*access);
+            if tell(control, verdict, now) {
+                control.post(changed(now));
             }
         }
         if let Some(plan) = drain {
             let left = plan.until.saturating_duration_since(now);
-            mailbox.post(drained(now + left.mul_f64(rand::random()), plan.code));
+            control.post(drained(now + left.mul_f64(rand::random()), plan.code));
         }
         if cut {
-            mailbox.post(cut_now(now));
+            control.post(cut_now(now));
         }
     }
 
-    /// Closes exactly the tunnels whose access ended with this configuration, and those of changed
-    /// APIs that ask for it.
+    /// Closes exactly the tunnels whose access ended with this configuration (a revoked or rotated key, an
+    /// ended subscription or product, a removed API), and those of changed APIs that ask for it.
     pub fn reconcile(&self, access: Arc<dyn Access>) {
-        self.standing().access = Some(Arc::clone(&access));
+        self.sticky().access = Some(Arc::clone(&access));
         let now = Instant::now();
         let mut changed_ones = Vec::new();
         for shard in &self.shards {
-            for (right, group) in &*lock(shard) {
-                let verdict = right.judge(&*access);
-                let outdated = group.values().filter(|mailbox| tell(mailbox, verdict, now));
+            for (grant, group) in &*lock(shard) {
+                let verdict = grant.judge(&*access);
+                let outdated = group.values().filter(|control| tell(control, verdict, now));
                 changed_ones.extend(outdated.cloned());
             }
         }
@@ -182,7 +182,7 @@ impl Sessions {
     /// Judges all tunnels again by the last configuration. To be called once a minute: a backstop,
     /// nothing depends on it.
     pub fn sweep(&self) {
-        let access = self.standing().access.clone();
+        let access = self.sticky().access.clone();
         if let Some(access) = access {
             self.reconcile(access);
         }
@@ -202,8 +202,8 @@ impl Sessions {
         }
         *clocks = now;
         drop(clocks);
-        for mailbox in self.all() {
-            mailbox.nudge();
+        for control in self.all() {
+            control.wake();
         }
     }
 
@@ -211,15 +211,15 @@ impl Sessions {
     pub fn drain(&self, window: Duration, code: CloseCode) {
         let now = Instant::now();
         let until = now + window;
-        self.standing().drain = Some(DrainPlan { until, code });
+        self.sticky().drain = Some(DrainPlan { until, code });
         spread(&self.all(), now, window, |due| drained(due, code));
     }
 
     /// Cuts all tunnels, and those that still come, at once.
     pub fn cut(&self) {
-        self.standing().cut = true;
-        for mailbox in self.all() {
-            mailbox.post(cut_now(Instant::now()));
+        self.sticky().cut = true;
+        for control in self.all() {
+            control.post(cut_now(Instant::now()));
         }
     }
 
@@ -228,21 +228,21 @@ impl Sessions {
         self.live.load(Ordering::Relaxed)
     }
 
-    /// Is nobody there?
+    /// Is no tunnel open?
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    pub(super) fn remove(&self, right: &Hashed<Right>, mailbox: &Mailbox) {
-        let mut shard = self.shard(right);
-        let Some(group) = shard.get_mut(right) else {
+    pub(super) fn remove(&self, grant: &Hashed<AccessGrant>, control: &ControlChannel) {
+        let mut shard = self.shard(grant);
+        let Some(group) = shard.get_mut(grant) else {
             return;
         };
-        if group.remove(&mailbox.id).is_some() {
+        if group.remove(&control.id).is_some() {
             self.live.fetch_sub(1, Ordering::Relaxed);
         }
         if group.is_empty() {
-            shard.remove(right);
+            shard.remove(grant);
         }
     }
 
@@ -251,7 +251,7 @@ impl Sessions {
         self.shards.iter().map(|shard| lock(shard).len()).sum()
     }
 
-    fn all(&self) -> Vec<Arc<Mailbox>> {
+    fn all(&self) -> Vec<Arc<ControlChannel>> {
         let mut all = Vec::with_capacity(self.len());
         for shard in &self.shards {
             for group in lock(shard).values() {
@@ -261,12 +261,12 @@ impl Sessions {
         all
     }
 
-    fn shard(&self, right: &Hashed<Right>) -> MutexGuard<'_, Shard> {
-        lock(&self.shards[right.part(SHARDS)])
+    fn shard(&self, grant: &Hashed<AccessGrant>) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[grant.shut_legs(SHARDS)])
     }
 
-    fn standing(&self) -> MutexGuard<'_, Standing> {
-        lock(&self.standing)
+    fn sticky(&self) -> MutexGuard<'_, StickyState> {
+        lock(&self.sticky)
     }
 }
 
@@ -275,23 +275,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Tells a tunnel what its right is worth; says whether it belongs to an API that has changed and
+/// Tells a tunnel whether its access is still granted; says whether it belongs to an API that has changed and
 /// wants its tunnels to go.
-fn tell(mailbox: &Mailbox, verdict: Verdict, now: Instant) -> bool {
-    let live_access = mailbox.live_access;
+fn tell(control: &ControlChannel, verdict: Verdict, now: Instant) -> bool {
+    let live_access = control.live_access;
     match verdict {
         Verdict::Holds {
             subscription_expires_at,
             only_generation,
         } => {
-            mailbox.set_subscription_expiry(subscription_expires_at);
-            only_generation.is_some_and(|generation| generation != mailbox.api_generation)
+            control.set_subscription_expiry(subscription_expires_at);
+            only_generation.is_some_and(|generation| generation != control.api_generation)
         }
         Verdict::Ended(cause) => {
             // An API that is not here any more is no matter of access.
             let gone = cause == CloseCause::ApiRemoved;
             if gone || live_access.enforce {
-                mailbox.post(Order {
+                control.post(Command {
                     due: now,
                     cause,
                     code: (!gone).then_some(live_access.close_code.get()),
@@ -302,32 +302,37 @@ fn tell(mailbox: &Mailbox, verdict: Verdict, now: Instant) -> bool {
     }
 }
 
-/// Gives each of them an order, due evenly over `window`.
-fn spread(all: &[Arc<Mailbox>], now: Instant, window: Duration, order: impl Fn(Instant) -> Order) {
-    for (place, mailbox) in all.iter().enumerate() {
+/// Posts a command to each of them, due evenly over `window`.
+fn spread(
+    all: &[Arc<ControlChannel>],
+    now: Instant,
+    window: Duration,
+    command: impl Fn(Instant) -> Command,
+) {
+    for (place, control) in all.iter().enumerate() {
         let share = place as f64 / all.len() as f64;
-        mailbox.post(order(now + window.mul_f64(share)));
+        control.post(command(now + window.mul_f64(share)));
     }
 }
 
-fn changed(due: Instant) -> Order {
-    Order {
+fn changed(due: Instant) -> Command {
+    Command {
         due,
         cause: CloseCause::ApiChanged,
         code: None,
     }
 }
 
-fn drained(due: Instant, code: CloseCode) -> Order {
-    Order {
+fn drained(due: Instant, code: CloseCode) -> Command {
+    Command {
         due,
         cause: CloseCause::Drain,
         code: Some(code.get()),
     }
 }
 
-fn cut_now(now: Instant) -> Order {
-    Order {
+fn cut_now(now: Instant) -> Command {
+    Command {
         due: now,
         cause: CloseCause::Cut,
         code: None,

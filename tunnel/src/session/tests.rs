@@ -8,7 +8,7 @@ use tidegate_config::{
     ListenerConfig, OnChange, PathMatch, Protocol, SubscriptionScope, UrlScheme,
 };
 
-use super::right::Verdict;
+use super::grant::Verdict;
 use super::*;
 
 /// A configuration as simple as can be: what is not listed is not there.
@@ -130,24 +130,24 @@ fn subscription(name: &str, scope: SubscriptionScope) -> SubscriptionConfig {
     }
 }
 
-/// APIs `orders` and `stock`, product `all` with both, and a subscription of each scope.
+/// APIs `commands` and `stock`, product `all` with both, and a subscription of each scope.
 fn world() -> World {
     World {
         settings: settings(),
-        apis: vec![api("orders"), api("stock")],
-        products: vec![product("all", &["orders", "stock"])],
+        apis: vec![api("commands"), api("stock")],
+        products: vec![product("all", &["commands", "stock"])],
         subscriptions: vec![
             subscription("ann", SubscriptionScope::Product("all".to_owned())),
-            subscription("bob", SubscriptionScope::Api("orders".to_owned())),
+            subscription("bob", SubscriptionScope::Api("commands".to_owned())),
             subscription("eve", SubscriptionScope::Gateway),
         ],
     }
 }
 
-/// A tunnel to `orders` without a key.
+/// A tunnel to `commands` without a key.
 fn keyless() -> SessionInfo {
     SessionInfo {
-        api: key("orders"),
+        api: key("commands"),
         api_generation: 1,
         listener: "ws".to_owned(),
         product: None,
@@ -159,7 +159,7 @@ fn keyless() -> SessionInfo {
     }
 }
 
-/// A tunnel to `orders` with the first key of a subscription.
+/// A tunnel to `commands` with the first key of a subscription.
 fn with_key_of(name: &str) -> SessionInfo {
     SessionInfo {
         product: (name == "ann").then(|| key("all")),
@@ -286,7 +286,7 @@ fn a_right_is_judged_by_the_configuration() {
     for (name, info, change, expected) in cases {
         let mut world = world();
         change(&mut world);
-        let cause = match Right::from(info).judge(&world) {
+        let cause = match AccessGrant::from(info).judge(&world) {
             Verdict::Holds { .. } => None,
             Verdict::Ended(cause) => Some(cause),
         };
@@ -300,12 +300,12 @@ fn names_of_another_namespace_are_other_objects() {
     world.subscriptions[1].key = ObjectKey::new("other", "bob");
     let mut info = with_key_of("bob");
     info.subscription = Some(ObjectKey::new("other", "bob"));
-    let verdict = Right::from(&info).judge(&world);
+    let verdict = AccessGrant::from(&info).judge(&world);
     assert_eq!(verdict, Verdict::Ended(CloseCause::SubscriptionEnded));
 }
 
-fn order(session: &Session) -> Option<Order> {
-    session.mailbox.news().flatten()
+fn command(session: &Session) -> Option<Command> {
+    session.control.poll_command().flatten()
 }
 
 #[tokio::test(start_paused = true)]
@@ -316,13 +316,13 @@ async fn only_the_tunnels_whose_access_ended_are_told() {
     let mut new = world();
     new.subscriptions.retain(|found| found.key.name != "ann");
     sessions.reconcile(Arc::new(new));
-    let expected = Order {
+    let expected = Command {
         due: Instant::now(),
         cause: CloseCause::SubscriptionEnded,
         code: Some(1008),
     };
-    assert_eq!(order(&ann), Some(expected));
-    assert_eq!(order(&bob), None);
+    assert_eq!(command(&ann), Some(expected));
+    assert_eq!(command(&bob), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -332,7 +332,7 @@ async fn an_order_wakes_the_tunnel() {
     let told = poll_fn(|cx| {
         session.watch(cx.waker());
         session
-            .news()
+            .poll_command()
             .map_or(std::task::Poll::Pending, std::task::Poll::Ready)
     });
     let end = async {
@@ -344,8 +344,13 @@ async fn an_order_wakes_the_tunnel() {
     };
     let told = async { tokio::join!(told, end).0 };
     let told = tokio::time::timeout(Duration::from_secs(1), told).await;
-    let order = told.expect("nobody was woken").expect("there is no order");
-    assert_eq!((order.cause, order.code), (CloseCause::ApiRemoved, None));
+    let command = told
+        .expect("nobody was woken")
+        .expect("there is no command");
+    assert_eq!(
+        (command.cause, command.code),
+        (CloseCause::ApiRemoved, None)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -357,11 +362,11 @@ async fn ended_access_does_not_matter_where_it_is_not_enforced() {
     let mut new = world();
     new.products.clear();
     sessions.reconcile(Arc::new(new.clone()));
-    assert_eq!(order(&session), None);
+    assert_eq!(command(&session), None);
     new.apis.clear();
     sessions.reconcile(Arc::new(new));
     assert_eq!(
-        order(&session).map(|order| order.cause),
+        command(&session).map(|command| command.cause),
         Some(CloseCause::ApiRemoved),
         "an API that is gone cannot be served"
     );
@@ -375,7 +380,7 @@ async fn a_tunnel_whose_handshake_was_overtaken_by_a_configuration_is_told() {
     sessions.reconcile(Arc::new(new));
     let session = sessions.register(&with_key_of("ann"));
     assert_eq!(
-        order(&session).map(|order| order.cause),
+        command(&session).map(|command| command.cause),
         Some(CloseCause::SubscriptionEnded)
     );
 }
@@ -394,24 +399,24 @@ async fn tunnels_of_a_changed_api_go_over_the_window_when_it_says_so() {
     let start = Instant::now();
     let mut due: Vec<_> = old
         .iter()
-        .map(|session| order(session).expect("not told"))
-        .inspect(|order| assert_eq!(order.cause, CloseCause::ApiChanged))
-        .map(|order| (order.due - start).as_secs())
+        .map(|session| command(session).expect("not told"))
+        .inspect(|command| assert_eq!(command.cause, CloseCause::ApiChanged))
+        .map(|command| (command.due - start).as_secs())
         .collect();
     due.sort_unstable();
     assert_eq!(due, [0, 3, 6, 9, 12, 15, 18, 21, 24, 27]);
-    assert_eq!(order(&other), None);
+    assert_eq!(command(&other), None);
     // Those of the new generation stay, and nobody's time is put off by a further change.
     let mut young = keyless();
     young.api_generation = 2;
     let young = sessions.register(&young);
     tokio::time::advance(Duration::from_secs(10)).await;
     sessions.reconcile(Arc::new(new));
-    assert_eq!(order(&young), None);
+    assert_eq!(command(&young), None);
     for session in &old {
-        let order = session.mailbox.news().flatten();
-        let later = order.is_some_and(|order| order.due - start > Duration::from_secs(27));
-        assert!(!later, "put off: {order:?}");
+        let command = session.control.poll_command().flatten();
+        let later = command.is_some_and(|command| command.due - start > Duration::from_secs(27));
+        assert!(!later, "put off: {command:?}");
     }
 }
 
@@ -423,12 +428,15 @@ async fn a_tunnel_that_comes_during_a_drain_goes_within_the_window() {
     sessions.drain(Duration::from_secs(30), code);
     for _ in 0..10 {
         let session = sessions.register(&keyless());
-        let order = order(&session).expect("not told");
-        assert_eq!((order.cause, order.code), (CloseCause::Drain, Some(1012)));
-        assert!(order.due - start <= Duration::from_secs(30));
+        let command = command(&session).expect("not told");
+        assert_eq!(
+            (command.cause, command.code),
+            (CloseCause::Drain, Some(1012))
+        );
+        assert!(command.due - start <= Duration::from_secs(30));
     }
     tokio::time::advance(Duration::from_secs(100)).await;
-    let late = order(&sessions.register(&keyless())).expect("not told");
+    let late = command(&sessions.register(&keyless())).expect("not told");
     assert_eq!(late.due, Instant::now());
 }
 
@@ -439,7 +447,7 @@ async fn the_sooner_order_stands_and_a_cut_beats_all() {
     sessions.cut();
     sessions.drain(Duration::ZERO, CloseCode::GOING_AWAY);
     assert_eq!(
-        order(&session).map(|order| order.cause),
+        command(&session).map(|command| command.cause),
         Some(CloseCause::Cut)
     );
 
@@ -451,7 +459,7 @@ async fn the_sooner_order_stands_and_a_cut_beats_all() {
     new.products.clear();
     tokio::time::advance(Duration::from_secs(1)).await;
     sessions.reconcile(Arc::new(new));
-    let mut causes = [&first, &second].map(|session| order(session).unwrap().cause);
+    let mut causes = [&first, &second].map(|session| command(session).unwrap().cause);
     causes.sort_by_key(|&cause| cause.as_str());
     // One was due already, the other would have been due in 15 seconds.
     assert_eq!(causes, [CloseCause::Drain, CloseCause::ProductEnded]);
@@ -469,16 +477,20 @@ async fn a_new_expiry_of_the_subscription_reaches_its_tunnels() {
     let mut new = world();
     new.subscriptions[2].expires_at = Some(1);
     sessions.reconcile(Arc::new(new));
-    assert_eq!(session.news(), Some(None), "news without an order");
+    assert_eq!(
+        session.poll_command(),
+        Some(None),
+        "a wake-up without a command"
+    );
     assert_eq!(
         session.expiry(now),
         Some((now, CloseCause::SubscriptionExpired))
     );
     sessions.reconcile(Arc::new(world()));
-    assert_eq!(session.news(), Some(None));
+    assert_eq!(session.poll_command(), Some(None));
     assert_eq!(cause(&session), Some(CloseCause::TokenExpired));
     sessions.reconcile(Arc::new(world()));
-    assert_eq!(session.news(), None, "nothing is new");
+    assert_eq!(session.poll_command(), None, "nothing is new");
 }
 
 #[tokio::test(start_paused = true)]
@@ -486,7 +498,7 @@ async fn tunnels_look_at_a_clock_that_was_set_from_the_first_moment_on() {
     let sessions = Sessions::new();
     let session = sessions.register(&keyless());
     sessions.watch_clock();
-    assert_eq!(session.news(), None, "clocks ran evenly");
+    assert_eq!(session.poll_command(), None, "clocks ran evenly");
     for (name, seconds) in [
         ("forward, before anything else happened", 7200),
         ("back again", 0),
@@ -495,9 +507,9 @@ async fn tunnels_look_at_a_clock_that_was_set_from_the_first_moment_on() {
         ("by little", 3),
     ] {
         sessions.set_clock(seconds);
-        assert_eq!(session.news(), Some(None), "{name}");
+        assert_eq!(session.poll_command(), Some(None), "{name}");
         sessions.set_clock(seconds);
-        assert_eq!(session.news(), None, "{name}: nothing is new");
+        assert_eq!(session.poll_command(), None, "{name}: nothing is new");
     }
 }
 
@@ -509,11 +521,11 @@ async fn a_clock_that_drifts_away_is_noticed_some_day() {
     for _ in 0..2 {
         tokio::time::advance(Duration::from_millis(400)).await;
         sessions.watch_clock();
-        assert_eq!(session.news(), None);
+        assert_eq!(session.poll_command(), None);
     }
     tokio::time::advance(Duration::from_millis(400)).await;
     sessions.watch_clock();
-    assert_eq!(session.news(), Some(None));
+    assert_eq!(session.poll_command(), Some(None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -537,8 +549,8 @@ fn a_session_leaves_nothing_behind() {
     let first = sessions.register(&with_key_of("ann"));
     let second = sessions.register(&with_key_of("ann"));
     assert!(
-        Arc::ptr_eq(&first.right, &second.right),
-        "one right, one group"
+        Arc::ptr_eq(&first.grant, &second.grant),
+        "one grant, one group"
     );
     assert_eq!(sessions.len(), 2);
     drop(first);
@@ -552,9 +564,9 @@ fn a_session_leaves_nothing_behind() {
 fn a_limit_gives_out_its_places_and_takes_them_back() {
     let sessions = Sessions::new();
     let ip = LimitKey::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let api = LimitKey::Api(key("orders"));
+    let api = LimitKey::Api(key("commands"));
     let ann = LimitKey::Subscription {
-        api: key("orders"),
+        api: key("commands"),
         subscription: key("ann"),
     };
     for limit in [ip, api, ann, LimitKey::Total] {
@@ -618,7 +630,7 @@ async fn fifty_thousand_tunnels_are_judged_at_once() {
     sessions.reconcile(Arc::new(world()));
     let told = live
         .iter()
-        .filter(|session| order(session).is_some())
+        .filter(|session| command(session).is_some())
         .count();
     // Those with key hash eve-0 are not in the configuration.
     assert_eq!(told, (0..50_000).filter(|at| at % 5000 % 3 == 0).count());

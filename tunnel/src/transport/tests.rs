@@ -97,7 +97,7 @@ async fn tunnel_of(
             close_timeout: Duration::from_millis(500),
         }),
         session: Sessions::new().register(&SessionInfo {
-            api: ObjectKey::new("shop", "orders"),
+            api: ObjectKey::new("shop", "commands"),
             api_generation: 1,
             listener: "wss".to_owned(),
             product: None,

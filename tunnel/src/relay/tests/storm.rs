@@ -159,7 +159,7 @@ fn beginning(heard: &[u8], sent: &[u8], masked: bool) -> Result<(), (usize, Vec<
     }
 }
 
-async fn storm(rules: Rules, scripts: [Vec<Act>; 2], pauses: [u64; 2], orders: u64) {
+async fn storm(rules: Rules, scripts: [Vec<Act>; 2], pauses: [u64; 2], commands: u64) {
     let setup = Setup {
         rules,
         pipe: 1000,
@@ -179,7 +179,7 @@ async fn storm(rules: Rules, scripts: [Vec<Act>; 2], pauses: [u64; 2], orders: u
             listen(client_in, pauses[0]),
             listen(backend_in, pauses[1]),
             async {
-                sleep(Duration::from_secs(orders)).await;
+                sleep(Duration::from_secs(commands)).await;
                 sessions.drain(Duration::from_secs(1), CloseCode::GOING_AWAY);
             }
         )
@@ -213,13 +213,13 @@ proptest! {
         rules in any_rules(),
         scripts in [prop::collection::vec(act(), 0..12), prop::collection::vec(act(), 0..12)],
         pauses in [0..100_u64, 0..100_u64],
-        orders in 0..200_u64,
+        commands in 0..200_u64,
     ) {
         tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
             .build()
             .unwrap()
-            .block_on(storm(rules, scripts, pauses, orders));
+            .block_on(storm(rules, scripts, pauses, commands));
     }
 }

@@ -1,4 +1,5 @@
-//! By what right a tunnel is open, and whether a configuration still grants it. Pure.
+//! The access that a tunnel was opened with (API, listener, product, subscription, key), and whether a
+//! configuration still grants it. A revoked key, an ended subscription or a removed API ends here. Pure.
 
 use tidegate_config::{ObjectKey, OnChange, SubscriptionConfig, SubscriptionScope};
 
@@ -7,7 +8,7 @@ use crate::close_cause::CloseCause;
 
 /// What tunnels of a group have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Right {
+pub(super) struct AccessGrant {
     pub(super) api: ObjectKey,
     pub(super) listener: String,
     pub(super) product: Option<ObjectKey>,
@@ -15,7 +16,7 @@ pub(super) struct Right {
     pub(super) key_hash: Option<String>,
 }
 
-impl From<&SessionInfo> for Right {
+impl From<&SessionInfo> for AccessGrant {
     fn from(info: &SessionInfo) -> Self {
         Self {
             api: info.api.clone(),
@@ -27,7 +28,7 @@ impl From<&SessionInfo> for Right {
     }
 }
 
-/// What a configuration says of a right.
+/// What a configuration says of a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It is still granted.
@@ -41,7 +42,7 @@ pub(super) enum Verdict {
     Ended(CloseCause),
 }
 
-impl Right {
+impl AccessGrant {
     /// Judges by a configuration.
     pub(super) fn judge(&self, access: &dyn Access) -> Verdict {
         let Some(api) = access.api(&self.api) else {

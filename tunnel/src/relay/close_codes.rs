@@ -13,12 +13,12 @@ const BAD_GATEWAY: u16 = 1014;
 
 /// The Close for each side; `None`: it gets none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Farewell {
+pub(super) struct CloseCodes {
     pub(super) client: Option<u16>,
     pub(super) backend: Option<u16>,
 }
 
-impl Farewell {
+impl CloseCodes {
     const fn both(client: u16, backend: u16) -> Self {
         Self {
             client: Some(client),
@@ -37,22 +37,22 @@ impl Farewell {
 impl CloseCause {
     /// What each side is told. `offender` is who broke a rule; `code` is the configured one of a
     /// drain and of ended access.
-    pub(super) fn farewell(self, offender: Option<Side>, code: Option<u16>) -> Farewell {
+    pub(super) fn close_codes(self, offender: Option<Side>, code: Option<u16>) -> CloseCodes {
         let blame = |blamed: u16, other: u16| match offender {
-            Some(Side::Backend) => Farewell::both(other, blamed),
-            Some(Side::Client) | None => Farewell::both(blamed, other),
+            Some(Side::Backend) => CloseCodes::both(other, blamed),
+            Some(Side::Client) | None => CloseCodes::both(blamed, other),
         };
         match self {
-            // A peer's own Close is passed through, and there is nobody to tell when time is up.
-            Self::ClientClosed | Self::BackendClosed | Self::Cut => Farewell {
+            // A peer's own Close is passed through, and when time is up both sockets are cut.
+            Self::ClientClosed | Self::BackendClosed | Self::Cut => CloseCodes {
                 client: None,
                 backend: None,
             },
-            Self::ClientLost => Farewell {
+            Self::ClientLost => CloseCodes {
                 client: None,
                 backend: Some(GOING_AWAY),
             },
-            Self::BackendLost => Farewell {
+            Self::BackendLost => CloseCodes {
                 client: Some(BAD_GATEWAY),
                 backend: None,
             },
@@ -61,20 +61,20 @@ impl CloseCause {
             | Self::PongTimeout
             | Self::Drain
             | Self::ApiChanged
-            | Self::ApiRemoved => Farewell::both(code.unwrap_or(GOING_AWAY), GOING_AWAY),
+            | Self::ApiRemoved => CloseCodes::both(code.unwrap_or(GOING_AWAY), GOING_AWAY),
             Self::TokenExpired
             | Self::SubscriptionExpired
             | Self::SubscriptionEnded
             | Self::KeyRotated
             | Self::ProductEnded
-            | Self::QuotaExceeded => Farewell::both(code.unwrap_or(POLICY), GOING_AWAY),
+            | Self::QuotaExceeded => CloseCodes::both(code.unwrap_or(POLICY), GOING_AWAY),
             Self::MessageTooBig => blame(TOO_BIG, GOING_AWAY),
             Self::MessageRate | Self::ByteRate | Self::WriteStall => blame(POLICY, GOING_AWAY),
             Self::ProtocolViolation if offender == Some(Side::Backend) => {
-                Farewell::both(BAD_GATEWAY, PROTOCOL_ERROR)
+                CloseCodes::both(BAD_GATEWAY, PROTOCOL_ERROR)
             }
-            Self::ProtocolViolation => Farewell::both(PROTOCOL_ERROR, GOING_AWAY),
-            Self::Fault => Farewell::both(INTERNAL, INTERNAL),
+            Self::ProtocolViolation => CloseCodes::both(PROTOCOL_ERROR, GOING_AWAY),
+            Self::Fault => CloseCodes::both(INTERNAL, INTERNAL),
         }
     }
 
@@ -207,10 +207,10 @@ mod tests {
     #[test]
     fn every_cause_has_its_codes() {
         for &(cause, offender, code, client, backend) in TABLE {
-            let farewell = cause.farewell(offender, code);
+            let codes = cause.close_codes(offender, code);
             assert_eq!(
-                farewell,
-                Farewell { client, backend },
+                codes,
+                CloseCodes { client, backend },
                 "{cause:?} {offender:?}"
             );
             for code in [client, backend].into_iter().flatten() {

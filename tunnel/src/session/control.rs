@@ -11,41 +11,41 @@ use crate::close_cause::CloseCause;
 
 /// Ends a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Order {
+pub(crate) struct Command {
     /// Not before then.
     pub(crate) due: Instant,
-    /// [`CloseCause::Cut`] is obeyed without a goodbye.
+    /// [`CloseCause::Cut`] is executed without a Close.
     pub(crate) cause: CloseCause,
     /// Code for the client, where it is configured.
     pub(crate) code: Option<u16>,
 }
 
-impl Order {
+impl Command {
     fn goes_before(&self, other: &Self) -> bool {
-        let cuts = |order: &Self| order.cause == CloseCause::Cut;
+        let cuts = |command: &Self| command.cause == CloseCause::Cut;
         cuts(self) || (!cuts(other) && self.due < other.due)
     }
 }
 
 #[derive(Default)]
-struct Letter {
-    order: Option<Order>,
+struct Pending {
+    command: Option<Command>,
     subscription_expires_at: Option<i64>,
     /// Whom to wake. It stays when it was woken: the relay says it once, and more may follow.
     waker: Option<Waker>,
 }
 
-/// One tunnel's mailbox, and what the registry needs to know of the tunnel.
-pub(super) struct Mailbox {
+/// One tunnel's control channel, and what the registry needs to know of the tunnel.
+pub(super) struct ControlChannel {
     pub(super) id: u64,
     pub(super) api_generation: i64,
     pub(super) live_access: LiveAccess,
-    letter: Mutex<Letter>,
+    pending: Mutex<Pending>,
     /// So that a relay, which looks at each poll, need not take the lock.
     fresh: AtomicBool,
 }
 
-impl Mailbox {
+impl ControlChannel {
     pub(super) fn new(
         id: u64,
         api_generation: i64,
@@ -56,8 +56,8 @@ impl Mailbox {
             id,
             api_generation,
             live_access,
-            letter: Mutex::new(Letter {
-                order: None,
+            pending: Mutex::new(Pending {
+                command: None,
                 subscription_expires_at,
                 waker: None,
             }),
@@ -65,56 +65,59 @@ impl Mailbox {
         }
     }
 
-    fn letter(&self) -> MutexGuard<'_, Letter> {
+    fn pending(&self) -> MutexGuard<'_, Pending> {
         // Plain values: whole even if a thread died holding the lock.
-        self.letter.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves an order; the sooner one stands.
-    pub(super) fn post(&self, order: Order) {
-        let mut letter = self.letter();
-        if letter.order.is_some_and(|known| !order.goes_before(&known)) {
+    /// Posts a command; of two the earlier one stays.
+    pub(super) fn post(&self, command: Command) {
+        let mut pending = self.pending();
+        if pending
+            .command
+            .is_some_and(|known| !command.goes_before(&known))
+        {
             return;
         }
-        letter.order = Some(order);
-        drop(letter);
-        self.nudge();
+        pending.command = Some(command);
+        drop(pending);
+        self.wake();
     }
 
     pub(super) fn set_subscription_expiry(&self, at: Option<i64>) {
-        let mut letter = self.letter();
-        if letter.subscription_expires_at == at {
+        let mut pending = self.pending();
+        if pending.subscription_expires_at == at {
             return;
         }
-        letter.subscription_expires_at = at;
-        drop(letter);
-        self.nudge();
+        pending.subscription_expires_at = at;
+        drop(pending);
+        self.wake();
     }
 
     /// Has the tunnel look at the clock again.
-    pub(super) fn nudge(&self) {
+    pub(super) fn wake(&self) {
         self.fresh.store(true, Ordering::Release);
-        let waker = self.letter().waker.clone();
+        let waker = self.pending().waker.clone();
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 
-    /// To be called before [`news`](Self::news): what is posted afterwards wakes `waker`.
+    /// To be called before [`poll_command`](Self::poll_command): what is posted afterwards wakes `waker`.
     pub(super) fn watch(&self, waker: &Waker) {
-        self.letter().waker = Some(waker.clone());
+        self.pending().waker = Some(waker.clone());
     }
 
-    pub(super) fn news(&self) -> Option<Option<Order>> {
+    pub(super) fn poll_command(&self) -> Option<Option<Command>> {
         if !self.fresh.load(Ordering::Acquire) {
             return None;
         }
-        // Before the letter is read: what is posted after this makes news again.
+        // Before the command is read: what is posted after this sets the flag again.
         self.fresh.store(false, Ordering::Release);
-        Some(self.letter().order)
+        Some(self.pending().command)
     }
 
     pub(super) fn subscription_expires_at(&self) -> Option<i64> {
-        self.letter().subscription_expires_at
+        self.pending().subscription_expires_at
     }
 }
