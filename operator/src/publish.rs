@@ -42,7 +42,7 @@ const RETIRED_PART_RETENTION: Duration = Duration::from_secs(600);
 pub(crate) enum PublishError {
     #[error("{0} does not fit into a ConfigMap")]
     TooLarge(ObjectKey),
-    #[error("{0} is missing and cannot be rendered again")]
+    #[error("{0} is missing, and its content is not known")]
     Unrecoverable(OwnedKey),
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -92,7 +92,7 @@ impl Publication<'_> {
     ) -> Result<(), PublishError> {
         let new = self.new_content(plan, published)?;
         let index = match (&new, &*published) {
-            (Some(new), _) => new.rendered.index.clone(),
+            (Some(new), _) => new.parts.index.clone(),
             (None, Some(published)) => published.index.clone(),
             // Nothing is published and nothing is new.
             (None, None) => return Ok(()),
@@ -158,11 +158,11 @@ impl Publication<'_> {
             return Ok(None);
         }
         let revision = next_revision([known, seen]);
-        let rendered = tidegate_config::split_config(&config, &secret_data, revision)
+        let parts = tidegate_config::split_config(&config, &secret_data, revision)
             .map_err(PublishError::TooLarge)?;
-        let bytes = size(&rendered);
+        let bytes = size(&parts);
         if let Some(published) = published.as_mut()
-            && same_parts(&published.index, &rendered.index)
+            && same_parts(&published.index, &parts.index)
             && !overtaken
         {
             published.replace_content(config, secret_data, bytes);
@@ -171,7 +171,7 @@ impl Publication<'_> {
         Ok(Some(NewContent {
             config,
             secret_data,
-            rendered,
+            parts,
         }))
     }
 
@@ -182,23 +182,23 @@ impl Publication<'_> {
         new: Option<&NewContent>,
         published: Option<&Published>,
     ) -> Result<(), PublishError> {
-        let parts = manifests::parts(index);
-        let missing: Vec<Part> = parts.filter(|part| !self.exists(part)).collect();
+        let named = manifests::parts(index);
+        let missing: Vec<Part> = named.filter(|part| !self.exists(part)).collect();
         if missing.is_empty() {
             return Ok(());
         }
-        let rendered_again;
-        let rendered = match (new, published) {
-            (Some(new), _) => &new.rendered,
+        let split_again;
+        let parts = match (new, published) {
+            (Some(new), _) => &new.parts,
             (None, Some(published)) => {
-                rendered_again = published.split().map_err(PublishError::TooLarge)?;
-                &rendered_again
+                split_again = published.split().map_err(PublishError::TooLarge)?;
+                &split_again
             }
             (None, None) => return Ok(()),
         };
         let requests: Vec<_> = missing
             .iter()
-            .map(|part| self.create_part(part, rendered))
+            .map(|part| self.create_part(part, parts))
             .collect();
         futures::stream::iter(requests)
             .buffer_unordered(CONCURRENCY)
@@ -207,9 +207,9 @@ impl Publication<'_> {
         Ok(())
     }
 
-    async fn create_part(&self, part: &Part, rendered: &ConfigParts) -> Result<(), PublishError> {
+    async fn create_part(&self, part: &Part, parts: &ConfigParts) -> Result<(), PublishError> {
         let text = part
-            .text(rendered)
+            .text(parts)
             .ok_or_else(|| PublishError::Unrecoverable(part.key.clone()))?;
         let manifest = manifests::part_manifest(&self.target, part, text);
         Ok(self.writer.create(&manifest).await?)
@@ -276,11 +276,12 @@ impl Publication<'_> {
         let mut retired = BTreeMap::new();
         for (key, live) in self.owned_objects_except(&used) {
             let is_part = matches!(key.kind, OwnedKind::ConfigMap | OwnedKind::Secret);
-            let fresh = Retired {
+            let retired_now = Retired {
                 revision: published.index.revision,
                 since: self.now,
             };
-            let since = published.retired.get(&key).copied().unwrap_or(fresh);
+            let known = published.retired.get(&key).copied();
+            let since = known.unwrap_or(retired_now);
             if is_part && !self.is_unused(since) {
                 retired.insert(key, since);
             } else {
@@ -348,13 +349,13 @@ fn access_keys(gateway: &ObjectKey) -> impl Iterator<Item = OwnedKey> {
 struct NewContent {
     config: GatewayConfig,
     secret_data: SecretData,
-    rendered: ConfigParts,
+    parts: ConfigParts,
 }
 
 impl NewContent {
     /// What is published once the index is written.
     fn into_published(self, before: Option<Published>, now: Instant) -> Published {
-        let index = self.rendered.index.clone();
+        let index = self.parts.index.clone();
         let revision = index.revision;
         let (history, retired) = match before {
             Some(before) => {
@@ -373,7 +374,7 @@ impl NewContent {
             }
         };
         Published {
-            bytes: size(&self.rendered),
+            bytes: size(&self.parts),
             config: Arc::new(self.config),
             secret_data: Arc::new(self.secret_data),
             index,
@@ -388,8 +389,8 @@ fn same_parts(a: &ConfigIndex, b: &ConfigIndex) -> bool {
     a.format == b.format && a.shards == b.shards && a.secrets == b.secrets
 }
 
-fn size(rendered: &ConfigParts) -> usize {
-    let texts = rendered.shards.values().chain(rendered.secrets.values());
+fn size(parts: &ConfigParts) -> usize {
+    let texts = parts.shards.values().chain(parts.secrets.values());
     texts.map(String::len).sum()
 }
 

@@ -1,4 +1,4 @@
-//! The rendered configuration as ConfigMaps and Secrets: index, shards and secret data.
+//! The parts of a configuration as ConfigMaps and Secrets: index, shards and secret data.
 
 use std::collections::BTreeMap;
 
@@ -20,13 +20,13 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// Its text in a rendered configuration.
-    pub(crate) fn text<'a>(&self, rendered: &'a ConfigParts) -> Option<&'a str> {
-        let parts = match self.key.kind {
-            OwnedKind::Secret => &rendered.secrets,
-            _ => &rendered.shards,
+    /// Its text in the parts of a configuration.
+    pub(crate) fn text<'a>(&self, parts: &'a ConfigParts) -> Option<&'a str> {
+        let texts = match self.key.kind {
+            OwnedKind::Secret => &parts.secrets,
+            _ => &parts.shards,
         };
-        parts.get(&self.key.key.name).map(String::as_str)
+        texts.get(&self.key.key.name).map(String::as_str)
     }
 
     /// Is `live` this part, unchanged, and with the labels by which pods find it?

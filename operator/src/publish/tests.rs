@@ -8,7 +8,7 @@ use crate::testing::{Server, api_config, gateway, gateway_config, pods};
 const CORE: &str = "/api/v1/namespaces/shop";
 
 /// One Gateway `shop/edge`, published again and again.
-struct Bench {
+struct Fixture {
     server: Server,
     cache: SharedCache,
     writer: Writer,
@@ -25,7 +25,7 @@ fn writer(server: &Server, leadership: Leadership, cache: &SharedCache) -> Write
     Writer::new(server.client(), leadership, cache.clone(), metrics)
 }
 
-impl Bench {
+impl Fixture {
     fn new() -> Self {
         let server = Server::default();
         let cache = SharedCache::default();
@@ -88,9 +88,9 @@ impl Bench {
 
 #[tokio::test(start_paused = true)]
 async fn parts_come_first_then_rights_then_the_index_then_pods() {
-    let mut bench = Bench::new();
-    bench.publish(&["chat"]).await.unwrap();
-    let writes = bench.server.writes();
+    let mut fixture = Fixture::new();
+    fixture.publish(&["chat"]).await.unwrap();
+    let writes = fixture.server.writes();
     let position = |text: &str| {
         writes
             .iter()
@@ -108,80 +108,80 @@ async fn parts_come_first_then_rights_then_the_index_then_pods() {
         position("PATCH poddisruptionbudgets/edge"),
     ];
     assert!(order.is_sorted(), "{writes:?}");
-    assert_eq!(bench.revision(), 1);
+    assert_eq!(fixture.revision(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn equal_content_writes_nothing() {
-    let mut bench = Bench::new();
-    bench.publish(&["chat"]).await.unwrap();
-    bench.server.writes();
-    bench.publish(&["chat"]).await.unwrap();
-    assert_eq!(bench.server.writes(), Vec::<String>::new());
-    assert_eq!(bench.revision(), 1);
+    let mut fixture = Fixture::new();
+    fixture.publish(&["chat"]).await.unwrap();
+    fixture.server.writes();
+    fixture.publish(&["chat"]).await.unwrap();
+    assert_eq!(fixture.server.writes(), Vec::<String>::new());
+    assert_eq!(fixture.revision(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_change_moves_one_shard_and_the_index() {
-    let mut bench = Bench::new();
-    bench.publish(&["chat"]).await.unwrap();
-    bench.server.writes();
-    bench.publish(&["chat", "news"]).await.unwrap();
-    let writes = bench.server.writes();
+    let mut fixture = Fixture::new();
+    fixture.publish(&["chat"]).await.unwrap();
+    fixture.server.writes();
+    fixture.publish(&["chat", "news"]).await.unwrap();
+    let writes = fixture.server.writes();
     assert_eq!(writes.len(), 2, "{writes:?}");
     assert!(writes[0].starts_with("POST configmaps/edge-config-apis-0-"));
     assert_eq!(writes[1], "PATCH configmaps/edge-config");
-    assert_eq!(bench.revision(), 2);
+    assert_eq!(fixture.revision(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_index_never_names_a_part_that_could_not_be_written() {
-    let mut bench = Bench::new();
-    bench.publish(&["chat"]).await.unwrap();
-    bench.server.writes();
-    bench.server.fail("POST configmaps", 500);
-    assert!(bench.publish(&["chat", "news"]).await.is_err());
-    let writes = bench.server.writes();
+    let mut fixture = Fixture::new();
+    fixture.publish(&["chat"]).await.unwrap();
+    fixture.server.writes();
+    fixture.server.fail("POST configmaps", 500);
+    assert!(fixture.publish(&["chat", "news"]).await.is_err());
+    let writes = fixture.server.writes();
     assert!(
         !writes.iter().any(|write| write.ends_with("/edge-config")),
         "{writes:?}"
     );
     assert_eq!(
-        bench.revision(),
+        fixture.revision(),
         1,
         "the old revision is still what is published"
     );
-    bench.server.recover();
-    bench.publish(&["chat", "news"]).await.unwrap();
-    assert_eq!(bench.revision(), 2);
+    fixture.server.recover();
+    fixture.publish(&["chat", "news"]).await.unwrap();
+    assert_eq!(fixture.revision(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn old_parts_stay_until_every_pod_has_a_revision_without_them() {
-    let mut bench = Bench::new();
-    bench.publish(&["chat"]).await.unwrap();
-    let old = bench.shard("apis");
+    let mut fixture = Fixture::new();
+    fixture.publish(&["chat"]).await.unwrap();
+    let old = fixture.shard("apis");
     let path = format!("{CORE}/configmaps/{old}");
-    bench.pods = pods(&[1, 1]);
-    bench.publish(&["news"]).await.unwrap();
+    fixture.pods = pods(&[1, 1]);
+    fixture.publish(&["news"]).await.unwrap();
     for (revisions, there) in [(&[1, 1][..], true), (&[2, 1], true), (&[2, 2], false)] {
-        bench.pods = pods(revisions);
-        bench.publish(&["news"]).await.unwrap();
-        assert_eq!(bench.server.get(&path).is_some(), there, "{revisions:?}");
+        fixture.pods = pods(revisions);
+        fixture.publish(&["news"]).await.unwrap();
+        assert_eq!(fixture.server.get(&path).is_some(), there, "{revisions:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_acknowledgements_old_parts_stay_ten_minutes() {
-    let mut bench = Bench::new();
-    bench.publish(&["chat"]).await.unwrap();
-    let path = format!("{CORE}/configmaps/{}", bench.shard("apis"));
-    bench.publish(&["news"]).await.unwrap();
+    let mut fixture = Fixture::new();
+    fixture.publish(&["chat"]).await.unwrap();
+    let path = format!("{CORE}/configmaps/{}", fixture.shard("apis"));
+    fixture.publish(&["news"]).await.unwrap();
     for (seconds, there) in [(599, true), (1, false)] {
-        bench.now += Duration::from_secs(seconds);
-        bench.publish(&["news"]).await.unwrap();
+        fixture.now += Duration::from_secs(seconds);
+        fixture.publish(&["news"]).await.unwrap();
         assert_eq!(
-            bench.server.get(&path).is_some(),
+            fixture.server.get(&path).is_some(),
             there,
             "after {seconds} s more"
         );
@@ -190,9 +190,9 @@ async fn without_acknowledgements_old_parts_stay_ten_minutes() {
 
 #[tokio::test(start_paused = true)]
 async fn damaged_and_deleted_parts_are_restored() {
-    let mut bench = Bench::new();
-    bench.publish(&["chat"]).await.unwrap();
-    let shard = bench.shard("apis");
+    let mut fixture = Fixture::new();
+    fixture.publish(&["chat"]).await.unwrap();
+    let shard = fixture.shard("apis");
     let damage: fn(&mut Value) = |shard| shard["data"]["shard.json"] = json!("damaged");
     let truncate: fn(&mut Value) = |index| index["data"]["index.json"] = json!("{");
     let cases = [
@@ -208,79 +208,79 @@ async fn damaged_and_deleted_parts_are_restored() {
     ];
     for (name, object, change, verbs) in cases {
         let path = format!("{CORE}/configmaps/{object}");
-        let good = bench.server.get(&path).unwrap();
+        let good = fixture.server.get(&path).unwrap();
         let seen = change.map(|change| {
             let mut seen = good.clone();
             change(&mut seen);
             seen
         });
         if seen.is_none() {
-            bench.server.forget(&path);
+            fixture.server.forget(&path);
         }
-        bench.observe(OwnedKind::ConfigMap, object, seen);
-        bench.server.writes();
-        bench.publish(&["chat"]).await.unwrap();
+        fixture.observe(OwnedKind::ConfigMap, object, seen);
+        fixture.server.writes();
+        fixture.publish(&["chat"]).await.unwrap();
         let verbs = verbs.iter();
         let expected: Vec<_> = verbs
             .map(|verb| format!("{verb} configmaps/{object}"))
             .collect();
-        assert_eq!(bench.server.writes(), expected, "{name}");
-        let now = bench.server.get(&path).unwrap();
+        assert_eq!(fixture.server.writes(), expected, "{name}");
+        let now = fixture.server.get(&path).unwrap();
         assert_eq!(now["data"], good["data"], "{name}");
-        assert_eq!(bench.revision(), 1, "{name}: the content is the same");
+        assert_eq!(fixture.revision(), 1, "{name}: the content is the same");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_users_object_of_the_same_name_is_left_alone() {
-    let mut bench = Bench::new();
+    let mut fixture = Fixture::new();
     let path = format!("{CORE}/configmaps/edge-config");
     let users = json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": { "namespace": "shop", "name": "edge-config" },
         "data": { "mine": "1" },
     });
-    bench.server.put(&path, users);
-    let error = bench.publish(&["chat"]).await.unwrap_err();
+    fixture.server.put(&path, users);
+    let error = fixture.publish(&["chat"]).await.unwrap_err();
     assert_eq!(
         error.summary(),
         "ConfigMap shop/edge-config exists but is not managed by Tidegate: rename or delete it"
     );
-    assert_eq!(bench.server.get(&path).unwrap()["data"]["mine"], "1");
+    assert_eq!(fixture.server.get(&path).unwrap()["data"]["mine"], "1");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_new_revision_is_higher_than_every_known_one() {
-    let mut bench = Bench::new();
-    bench.acknowledged = 41;
-    bench.publish(&["chat"]).await.unwrap();
+    let mut fixture = Fixture::new();
+    fixture.acknowledged = 41;
+    fixture.publish(&["chat"]).await.unwrap();
     assert_eq!(
-        bench.revision(),
+        fixture.revision(),
         42,
         "pods of an earlier Gateway of this name had 41"
     );
-    let mut raised = bench
+    let mut raised = fixture
         .server
         .get(&format!("{CORE}/configmaps/edge-config"))
         .unwrap();
     let text = raised["data"]["index.json"].as_str().unwrap();
     raised["data"]["index.json"] = json!(text.replace("42", "90"));
-    bench.observe(OwnedKind::ConfigMap, "edge-config", Some(raised));
-    bench.publish(&["chat"]).await.unwrap();
-    assert_eq!(bench.revision(), 91, "somebody wrote 90 by hand");
-    bench.publish(&["chat"]).await.unwrap();
-    assert_eq!(bench.revision(), 91);
+    fixture.observe(OwnedKind::ConfigMap, "edge-config", Some(raised));
+    fixture.publish(&["chat"]).await.unwrap();
+    assert_eq!(fixture.revision(), 91, "somebody wrote 90 by hand");
+    fixture.publish(&["chat"]).await.unwrap();
+    assert_eq!(fixture.revision(), 91);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_unmanaged_gateway_keeps_the_rights_and_loses_the_workload() {
-    let mut bench = Bench::new();
-    bench.publish(&["chat"]).await.unwrap();
-    bench.server.writes();
-    bench.gateway = gateway(json!({ "deployment": { "managed": false } }));
-    bench.publish(&["chat"]).await.unwrap();
+    let mut fixture = Fixture::new();
+    fixture.publish(&["chat"]).await.unwrap();
+    fixture.server.writes();
+    fixture.gateway = gateway(json!({ "deployment": { "managed": false } }));
+    fixture.publish(&["chat"]).await.unwrap();
     assert_eq!(
-        bench.server.writes(),
+        fixture.server.writes(),
         [
             "DELETE deployments/edge",
             "DELETE services/edge",
@@ -291,17 +291,17 @@ async fn an_unmanaged_gateway_keeps_the_rights_and_loses_the_workload() {
 
 #[tokio::test(start_paused = true)]
 async fn a_replica_that_does_not_lead_writes_nothing() {
-    let mut bench = Bench::new();
-    let client = bench.server.client();
+    let mut fixture = Fixture::new();
+    let client = fixture.server.client();
     let (_, leadership) = LeaderElection::new(client, "shop", "lease", "nobody".to_owned());
-    bench.writer = writer(&bench.server, leadership, &bench.cache);
-    assert!(bench.publish(&["chat"]).await.is_err());
-    assert_eq!(bench.server.writes(), Vec::<String>::new());
+    fixture.writer = writer(&fixture.server, leadership, &fixture.cache);
+    assert!(fixture.publish(&["chat"]).await.is_err());
+    assert_eq!(fixture.server.writes(), Vec::<String>::new());
 }
 
 const TOKEN: &str = "POST secrets/edge-admin";
 
-impl Bench {
+impl Fixture {
     fn token(&self) -> Value {
         let secret = self.server.get(&format!("{CORE}/secrets/edge-admin"));
         secret.map_or(Value::Null, |secret| secret["data"]["token"].clone())
@@ -316,81 +316,81 @@ impl Bench {
 
 #[tokio::test(start_paused = true)]
 async fn the_admin_token_is_created_once_before_the_pods() {
-    let mut bench = Bench::new();
-    bench.publish(&["chat"]).await.unwrap();
-    let writes = bench.server.writes();
+    let mut fixture = Fixture::new();
+    fixture.publish(&["chat"]).await.unwrap();
+    let writes = fixture.server.writes();
     let position = |text: &str| writes.iter().position(|write| write == text);
     assert!(
         position(TOKEN) < position("PATCH deployments/edge"),
         "{writes:?}"
     );
     assert!(position(TOKEN).is_some(), "{writes:?}");
-    let token = bench.token();
+    let token = fixture.token();
     assert!(
         token.as_str().is_some_and(|token| token.len() > 40),
         "{token}"
     );
-    let secret = bench
+    let secret = fixture
         .server
         .get(&format!("{CORE}/secrets/edge-admin"))
         .unwrap();
     assert_eq!(secret["metadata"]["ownerReferences"][0]["uid"], "uid-edge");
     assert_eq!(secret["metadata"]["labels"]["tidegate.dev/part"], "admin");
     for _ in 0..2 {
-        bench.restart();
-        bench.publish(&["chat", "news"]).await.unwrap();
-        assert_eq!(bench.token(), token, "a restart changes nothing");
+        fixture.restart();
+        fixture.publish(&["chat", "news"]).await.unwrap();
+        assert_eq!(fixture.token(), token, "a restart changes nothing");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_deleted_admin_token_is_created_again() {
-    let mut bench = Bench::new();
-    bench.publish(&["chat"]).await.unwrap();
-    let token = bench.token();
-    bench.server.forget(&format!("{CORE}/secrets/edge-admin"));
-    bench.observe(OwnedKind::Secret, "edge-admin", None);
-    bench.publish(&["chat"]).await.unwrap();
-    assert!(bench.token().is_string());
-    assert_ne!(bench.token(), token);
+    let mut fixture = Fixture::new();
+    fixture.publish(&["chat"]).await.unwrap();
+    let token = fixture.token();
+    fixture.server.forget(&format!("{CORE}/secrets/edge-admin"));
+    fixture.observe(OwnedKind::Secret, "edge-admin", None);
+    fixture.publish(&["chat"]).await.unwrap();
+    assert!(fixture.token().is_string());
+    assert_ne!(fixture.token(), token);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_admin_token_of_an_earlier_gateway_is_replaced() {
-    let mut bench = Bench::new();
-    bench.publish(&["chat"]).await.unwrap();
-    let token = bench.token();
+    let mut fixture = Fixture::new();
+    fixture.publish(&["chat"]).await.unwrap();
+    let token = fixture.token();
     let path = format!("{CORE}/secrets/edge-admin");
-    let mut secret = bench.server.get(&path).unwrap();
+    let mut secret = fixture.server.get(&path).unwrap();
     secret["metadata"]["ownerReferences"][0]["uid"] = json!("uid-before");
-    bench.server.put(&path, secret);
-    bench.restart();
-    bench.publish(&["chat"]).await.unwrap();
-    assert_ne!(bench.token(), token);
+    fixture.server.put(&path, secret);
+    fixture.restart();
+    fixture.publish(&["chat"]).await.unwrap();
+    assert_ne!(fixture.token(), token);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_users_secret_of_the_admin_tokens_name_is_left_alone_and_blocks_nothing() {
-    let mut bench = Bench::new();
+    let mut fixture = Fixture::new();
     let theirs = json!({
         "apiVersion": "v1", "kind": "Secret",
         "metadata": { "namespace": "shop", "name": "edge-admin" },
         "data": { "password": "aHVudGVyMg==" },
     });
-    bench
+    fixture
         .server
         .put(&format!("{CORE}/secrets/edge-admin"), theirs);
-    let error = bench.publish(&["chat"]).await.unwrap_err();
+    let error = fixture.publish(&["chat"]).await.unwrap_err();
     let text = error.summary();
     assert!(
         text.contains("Secret shop/edge-admin exists but is not managed by Tidegate"),
         "{text}"
     );
-    assert_eq!(bench.token(), Value::Null);
-    let writes = bench.server.writes();
+    assert_eq!(fixture.token(), Value::Null);
+    let writes = fixture.server.writes();
     assert!(
         writes.iter().any(|write| write == "PATCH deployments/edge"),
         "{writes:?}"
     );
-    assert_eq!(bench.revision(), 1);
+    assert_eq!(fixture.revision(), 1);
 }

@@ -13,14 +13,14 @@ const GROUP: &str = "/apis/tidegate.dev/v1alpha1/namespaces/shop";
 const SECRETS: &str = "/api/v1/namespaces/shop/secrets";
 
 /// A queue and its worker, against a server.
-struct Bench {
+struct Fixture {
     server: Server,
     queue: WorkQueue,
     drain: Drain,
     trigger: Trigger,
 }
 
-impl Bench {
+impl Fixture {
     fn start() -> Self {
         let server = Server::default();
         let metrics = Metrics::new().unwrap();
@@ -94,17 +94,17 @@ fn status(conditions: serde_json::Value) -> (TaskKey, Task) {
 
 #[tokio::test(start_paused = true)]
 async fn keys_are_generated_before_the_status_of_their_subscription_is_written() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     let both = BTreeMap::from([keys(false, Some(1), Some(1)), status(json!([]))]);
-    assert_eq!(bench.process(both).await, ["POST secrets/trader-keys"]);
+    assert_eq!(fixture.process(both).await, ["POST secrets/trader-keys"]);
     let then = BTreeMap::from([status(json!([]))]);
-    assert_eq!(bench.process(then).await, ["PATCH trader/status"]);
-    bench.drain.ask();
+    assert_eq!(fixture.process(then).await, ["PATCH trader/status"]);
+    fixture.drain.ask();
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_status_of_a_gateway_is_written_at_most_twice_a_second_and_the_last_one_counts() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     let object = ObjectRef::new(CustomKind::Gateway, &ObjectKey::new("shop", "edge"));
     let update = |revision: u64| {
         let update = StatusUpdate {
@@ -117,47 +117,50 @@ async fn the_status_of_a_gateway_is_written_at_most_twice_a_second_and_the_last_
     };
     let mut writes = 0;
     for revision in 1..=100 {
-        bench.queue.replace(update(revision));
+        fixture.queue.replace(update(revision));
         tokio::time::sleep(Duration::from_millis(10)).await;
-        writes += bench.server.writes().len();
+        writes += fixture.server.writes().len();
     }
     assert_eq!(writes, 2, "in one second");
-    bench.process(update(101)).await;
-    let status = bench
+    fixture.process(update(101)).await;
+    let status = fixture
         .server
         .get(&format!("{GROUP}/gateways/edge/status"))
         .unwrap();
     assert_eq!(status["status"]["revision"], 101);
-    bench.drain.ask();
+    fixture.drain.ask();
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_status_of_a_subscription_whose_keys_failed_is_written() {
-    let bench = Bench::start();
-    bench.server.fail("secrets/trader-keys", 500);
+    let fixture = Fixture::start();
+    fixture.server.fail("secrets/trader-keys", 500);
     let both = || BTreeMap::from([keys(false, Some(1), Some(1)), status(json!([]))]);
-    assert_eq!(bench.process(both()).await, ["POST secrets/trader-keys"]);
-    let again = bench.process(both()).await;
+    assert_eq!(fixture.process(both()).await, ["POST secrets/trader-keys"]);
+    let again = fixture.process(both()).await;
     assert!(
         again.contains(&"PATCH trader/status".to_owned()),
         "{again:?}"
     );
-    let woken = tokio::time::timeout(Duration::from_secs(5), bench.trigger.soon()).await;
+    let woken = tokio::time::timeout(Duration::from_secs(5), fixture.trigger.soon()).await;
     assert!(woken.is_ok(), "a pass has to ask again");
-    bench.drain.ask();
+    fixture.drain.ask();
 }
 
 #[tokio::test(start_paused = true)]
 async fn only_the_requested_key_changes_and_only_in_a_generated_secret() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     let path = format!("{SECRETS}/trader-keys");
-    bench
+    fixture
         .process(BTreeMap::from([keys(false, Some(1), Some(1))]))
         .await;
-    let before = bench.server.get(&path).unwrap();
+    let before = fixture.server.get(&path).unwrap();
     let renewal = || BTreeMap::from([keys(true, Some(2), None)]);
-    assert_eq!(bench.process(renewal()).await, ["PUT secrets/trader-keys"]);
-    let after = bench.server.get(&path).unwrap();
+    assert_eq!(
+        fixture.process(renewal()).await,
+        ["PUT secrets/trader-keys"]
+    );
+    let after = fixture.server.get(&path).unwrap();
     assert_ne!(before["data"]["primaryKey"], after["data"]["primaryKey"]);
     assert_eq!(
         before["data"]["secondaryKey"],
@@ -165,15 +168,15 @@ async fn only_the_requested_key_changes_and_only_in_a_generated_secret() {
     );
     let mut users = after.clone();
     users["metadata"]["ownerReferences"] = json!([]);
-    bench.server.put(&path, users);
-    assert_eq!(bench.process(renewal()).await, Vec::<String>::new());
-    bench.drain.ask();
+    fixture.server.put(&path, users);
+    assert_eq!(fixture.process(renewal()).await, Vec::<String>::new());
+    fixture.drain.ask();
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_status_of_an_unreadable_object_is_written_once() {
-    let bench = Bench::start();
-    bench.server.put(
+    let fixture = Fixture::start();
+    fixture.server.put(
         &format!("{GROUP}/products/odd/status"),
         json!({ "metadata": { "name": "odd", "namespace": "shop" } }),
     );
@@ -191,7 +194,7 @@ async fn the_status_of_an_unreadable_object_is_written_once() {
         let task = Task::Unreadable(unreadable, Box::new(condition));
         BTreeMap::from([(TaskKey::Status(object), task)])
     };
-    let first = bench.process(unreadable("bad")).await;
+    let first = fixture.process(unreadable("bad")).await;
     assert_eq!(
         first
             .iter()
@@ -204,12 +207,23 @@ async fn the_status_of_an_unreadable_object_is_written_once() {
         first.iter().any(|write| write.contains("POST events/odd")),
         "{first:?}"
     );
-    assert_eq!(bench.process(unreadable("bad")).await, Vec::<String>::new());
-    assert!(!bench.process(unreadable("bad otherwise")).await.is_empty());
-    bench.process(BTreeMap::new()).await;
+    assert_eq!(
+        fixture.process(unreadable("bad")).await,
+        Vec::<String>::new()
+    );
     assert!(
-        !bench.process(unreadable("bad otherwise")).await.is_empty(),
+        !fixture
+            .process(unreadable("bad otherwise"))
+            .await
+            .is_empty()
+    );
+    fixture.process(BTreeMap::new()).await;
+    assert!(
+        !fixture
+            .process(unreadable("bad otherwise"))
+            .await
+            .is_empty(),
         "it was readable between"
     );
-    bench.drain.ask();
+    fixture.drain.ask();
 }

@@ -18,21 +18,21 @@ fn config() -> (GatewayConfig, SecretData) {
 
 fn publish(server: &Server, gateway: &ObjectKey) -> ConfigParts {
     let (config, secret_data) = config();
-    let rendered = tidegate_config::split_config(&config, &secret_data, 7).unwrap();
+    let parts = tidegate_config::split_config(&config, &secret_data, 7).unwrap();
     let owner = self::gateway(json!({}));
     let target = Target::new(&owner, gateway, "image:1");
     let core = "/api/v1/namespaces/shop";
-    for part in manifests::parts(&rendered.index) {
-        let manifest = manifests::part_manifest(&target, &part, part.text(&rendered).unwrap());
+    for part in manifests::parts(&parts.index) {
+        let manifest = manifests::part_manifest(&target, &part, part.text(&parts).unwrap());
         let plural = part.key.kind.resource().plural;
         server.put(
             &format!("{core}/{plural}/{}", part.key.key.name),
             manifest.body,
         );
     }
-    let index = manifests::index_manifest(&target, &rendered.index);
+    let index = manifests::index_manifest(&target, &parts.index);
     server.put(&format!("{core}/configmaps/edge-config"), index.body);
-    rendered
+    parts
 }
 
 #[tokio::test]
@@ -57,8 +57,8 @@ async fn what_was_published_is_read_back_completely() {
 #[tokio::test]
 async fn of_a_missing_part_only_its_own_content_is_lost() {
     let (server, key) = (Server::default(), ObjectKey::new("shop", "edge"));
-    let rendered = publish(&server, &key);
-    let shard = rendered
+    let parts = publish(&server, &key);
+    let shard = parts
         .shards
         .keys()
         .find(|name| name.contains("apis"))
@@ -73,7 +73,7 @@ async fn of_a_missing_part_only_its_own_content_is_lost() {
     assert_eq!(*found.secret_data, secret_data);
     assert!(found.config.apis.is_empty());
     assert_eq!(
-        found.index, rendered.index,
+        found.index, parts.index,
         "what the index names is still known"
     );
     let (config, secret_data) = (found.config.as_ref().clone(), secret_data);

@@ -13,7 +13,7 @@ const GROUP: &str = "/apis/tidegate.dev/v1alpha1/namespaces/shop";
 const SECRETS: &str = "/api/v1/namespaces/shop/secrets";
 
 /// The operator without watches: the test fills the cache as the watches would.
-struct Bench {
+struct Fixture {
     server: Server,
     cache: SharedCache,
     reconciler: Reconciler,
@@ -21,7 +21,7 @@ struct Bench {
     version: u64,
 }
 
-impl Bench {
+impl Fixture {
     fn new() -> Self {
         let server = Server::default();
         let cache = SharedCache::default();
@@ -153,12 +153,12 @@ fn condition(status: &Value, type_: &str) -> String {
     found.unwrap()["reason"].as_str().unwrap().to_owned()
 }
 
-async fn settled() -> Bench {
-    let mut bench = Bench::new();
-    bench.put_in_cache::<Gateway>("edge", gateway(), Value::Null);
-    bench.put_in_cache::<WebSocketApi>("chat", api(), Value::Null);
-    bench.put_in_cache::<Subscription>("trader", subscription(), Value::Null);
-    let first = bench.reconcile().await;
+async fn settled() -> Fixture {
+    let mut fixture = Fixture::new();
+    fixture.put_in_cache::<Gateway>("edge", gateway(), Value::Null);
+    fixture.put_in_cache::<WebSocketApi>("chat", api(), Value::Null);
+    fixture.put_in_cache::<Subscription>("trader", subscription(), Value::Null);
+    let first = fixture.reconcile().await;
     assert!(
         first.contains(&"POST secrets/trader-keys".to_owned()),
         "{first:?}"
@@ -167,20 +167,20 @@ async fn settled() -> Bench {
         !first.contains(&"PATCH trader/status".to_owned()),
         "{first:?}"
     );
-    let second = bench.reconcile().await;
+    let second = fixture.reconcile().await;
     assert!(
         second.contains(&"PATCH trader/status".to_owned()),
         "{second:?}"
     );
-    bench.observe_statuses();
-    bench
+    fixture.observe_statuses();
+    fixture
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_pass_without_a_change_writes_nothing() {
-    let mut bench = settled().await;
-    assert_eq!(bench.reconcile().await, Vec::<String>::new());
-    let chat = bench.status("websocketapis", "chat");
+    let mut fixture = settled().await;
+    assert_eq!(fixture.reconcile().await, Vec::<String>::new());
+    let chat = fixture.status("websocketapis", "chat");
     assert_eq!(condition(&chat, "Accepted"), "Accepted");
     assert_eq!(condition(&chat, "Programmed"), "NoPods");
     assert_eq!(chat["gateways"][0]["applied"], "0/0");
@@ -188,9 +188,9 @@ async fn a_second_pass_without_a_change_writes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn programmed_follows_from_the_acknowledgement_of_the_pod() {
-    let mut bench = settled().await;
-    bench.put_pod_in_cache(2);
-    let writes = bench.reconcile().await;
+    let mut fixture = settled().await;
+    fixture.put_pod_in_cache(2);
+    let writes = fixture.reconcile().await;
     assert!(
         writes.contains(&"PATCH chat/status".to_owned()),
         "{writes:?}"
@@ -200,41 +200,41 @@ async fn programmed_follows_from_the_acknowledgement_of_the_pod() {
         ("websocketapis", "chat"),
         ("subscriptions", "trader"),
     ] {
-        let status = bench.status(plural, name);
+        let status = fixture.status(plural, name);
         assert_eq!(condition(&status, "Programmed"), "Programmed", "{name}");
     }
-    assert_eq!(bench.status("gateways", "edge")["pods"]["summary"], "1/1");
+    assert_eq!(fixture.status("gateways", "edge")["pods"]["summary"], "1/1");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_leader_reads_back_what_is_published_and_writes_nothing() {
-    let mut bench = settled().await;
-    bench.put_pod_in_cache(2);
-    bench.reconcile().await;
-    bench.observe_statuses();
-    assert_eq!(bench.reconcile().await, Vec::<String>::new());
-    bench.reconciler.reset();
-    assert_eq!(bench.reconcile().await, Vec::<String>::new());
+    let mut fixture = settled().await;
+    fixture.put_pod_in_cache(2);
+    fixture.reconcile().await;
+    fixture.observe_statuses();
+    assert_eq!(fixture.reconcile().await, Vec::<String>::new());
+    fixture.reconciler.reset();
+    assert_eq!(fixture.reconcile().await, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pass_that_cannot_read_back_what_is_published_writes_nothing() {
-    let mut bench = settled().await;
-    bench.reconciler.reset();
-    bench.server.fail("GET configmaps/edge-config", 500);
-    assert!(bench.reconciler.reconcile().await.is_err());
-    assert_eq!(bench.server.writes(), Vec::<String>::new());
+    let mut fixture = settled().await;
+    fixture.reconciler.reset();
+    fixture.server.fail("GET configmaps/edge-config", 500);
+    assert!(fixture.reconciler.reconcile().await.is_err());
+    assert_eq!(fixture.server.writes(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_key_secret_is_created_again() {
-    let mut bench = settled().await;
+    let mut fixture = settled().await;
     let path = format!("{SECRETS}/trader-keys");
-    let before = bench.server.get(&path).unwrap();
-    bench.server.forget(&path);
+    let before = fixture.server.get(&path).unwrap();
+    fixture.server.forget(&path);
     let key = ObjectKey::new("shop", "trader-keys");
-    bench.cache.lock().key_secrets.remove(&key);
-    bench.reconcile().await;
-    let after = bench.server.get(&path).unwrap();
+    fixture.cache.lock().key_secrets.remove(&key);
+    fixture.reconcile().await;
+    let after = fixture.server.get(&path).unwrap();
     assert_ne!(before["data"], after["data"]);
 }
