@@ -14,7 +14,7 @@ use tokio_rustls::TlsConnector;
 use crate::wire;
 
 /// No answer on loopback takes as long.
-const PATIENCE: Duration = Duration::from_secs(20);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Any connection.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin {}
@@ -44,12 +44,12 @@ impl Target {
 
     /// A WebSocket whose messages will have `size` bytes; 0: it will be flooded.
     pub(crate) async fn open(&self, size: usize) -> anyhow::Result<Box<dyn Io>> {
-        timeout(PATIENCE, self.shake(size))
+        timeout(HANDSHAKE_TIMEOUT, self.handshake(size))
             .await
             .with_context(|| format!("no WebSocket from {} in time", self.address))?
     }
 
-    async fn shake(&self, size: usize) -> anyhow::Result<Box<dyn Io>> {
+    async fn handshake(&self, size: usize) -> anyhow::Result<Box<dyn Io>> {
         let socket = TcpStream::connect(self.address).await?;
         socket.set_nodelay(true)?;
         let mut stream: Box<dyn Io> = match &self.tls {
@@ -84,7 +84,7 @@ pub(crate) async fn close(mut stream: Box<dyn Io>) -> anyhow::Result<()> {
     stream.write_all(&wire::CLIENT_CLOSE).await?;
     stream.flush().await?;
     let mut answer = [0; wire::SERVER_CLOSE.len()];
-    let read = timeout(PATIENCE, stream.read_exact(&mut answer)).await;
+    let read = timeout(HANDSHAKE_TIMEOUT, stream.read_exact(&mut answer)).await;
     read.context("no Close in time")?.context("no Close")?;
     anyhow::ensure!(answer == wire::SERVER_CLOSE, "another answer than a Close");
     Ok(())

@@ -26,7 +26,7 @@ const WINDOW: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Longer than any end may take: what has no Close by then has none.
-const PATIENCE: Duration = Duration::from_secs(90);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// What the clients of one end have seen.
 pub(crate) struct Ends {
@@ -74,7 +74,7 @@ async fn closes(tunnels: Vec<Box<dyn Io>>, start: Instant, due: u16) -> anyhow::
     };
     let mut waits = stream::iter(tunnels)
         .map(|tunnel| async move {
-            let code = timeout(PATIENCE, close_of(tunnel)).await;
+            let code = timeout(CLOSE_TIMEOUT, close_of(tunnel)).await;
             (code, start.elapsed())
         })
         .buffer_unordered(ends.tunnels);

@@ -181,7 +181,7 @@ async fn pace_one(
 }
 
 /// Connect, 101, Close, its answer: over and over.
-pub(crate) async fn shake(target: &Target, time: Duration, pid: u32) -> anyhow::Result<Work> {
+pub(crate) async fn handshake(target: &Target, time: Duration, pid: u32) -> anyhow::Result<Work> {
     shake_until(target, Instant::now() + WARM_UP).await?;
     let (before, start) = (process::cpu(pid)?, Instant::now());
     let count = shake_until(target, start + time).await?;

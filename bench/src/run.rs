@@ -181,7 +181,7 @@ impl Run<'_> {
 
     async fn handshakes(&mut self) -> anyhow::Result<()> {
         for peer in &self.peers {
-            let work = load::shake(&peer.plain, self.effort.time, peer.pid()).await?;
+            let work = load::handshake(&peer.plain, self.effort.time, peer.pid()).await?;
             self.samples.add(&row::SHAKE_CPU, peer.kind, work.cost());
             self.samples.add(&row::SHAKE_RATE, peer.kind, work.rate());
         }
@@ -219,7 +219,7 @@ impl Run<'_> {
                     headers: headers.clone(),
                     ..peer.plain.clone()
                 };
-                let work = load::shake(&target, self.effort.time, peer.pid()).await?;
+                let work = load::handshake(&target, self.effort.time, peer.pid()).await?;
                 self.samples.add(row, peer.kind, work.cost() - arithmetic);
             }
         }

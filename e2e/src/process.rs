@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use crate::keeper;
-use crate::wait::{PATIENCE, eventually};
+use crate::wait::{WAIT_TIMEOUT, eventually};
 
 /// Lines of each log that are shown.
 const SHOWN: usize = 60;
@@ -67,7 +67,7 @@ impl Process {
         find: impl Fn(&str) -> Option<T>,
     ) -> anyhow::Result<T> {
         let awaited = format!("{}: a line with {what}", self.name);
-        eventually(&awaited, PATIENCE, async || {
+        eventually(&awaited, WAIT_TIMEOUT, async || {
             let ended = self.child.try_wait()?;
             let printed = self.stdout() + &self.stderr();
             match (printed.lines().find_map(&find), ended) {

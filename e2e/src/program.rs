@@ -11,7 +11,7 @@ use crate::http;
 use crate::metrics::Scrape;
 use crate::paths;
 use crate::process::Process;
-use crate::wait::{PATIENCE, eventually};
+use crate::wait::{WAIT_TIMEOUT, eventually};
 
 /// A command line of one of our programs, arguments still to come.
 pub fn command(name: &str) -> anyhow::Result<Command> {
@@ -130,7 +130,7 @@ impl Gateway {
         value: f64,
     ) -> anyhow::Result<()> {
         let what = format!("{name} {labels:?} is {value}");
-        eventually(&what, PATIENCE, async || {
+        eventually(&what, WAIT_TIMEOUT, async || {
             let found = self.metrics().await?.value(name, labels)?;
             ensure!(found == value, "it is {found}");
             Ok(())
@@ -150,7 +150,7 @@ impl Gateway {
 async fn ready(process: &mut Process, admin: SocketAddr) -> anyhow::Result<()> {
     eventually(
         &format!("/readyz of {admin} says yes"),
-        PATIENCE,
+        WAIT_TIMEOUT,
         async || {
             ensure!(process.is_running(), "the process has ended");
             let (status, body) = http::get(admin, "/readyz").await?;

@@ -15,7 +15,7 @@ use crate::kubectl::Kubectl;
 use crate::namespace::{Condition, Namespace};
 use crate::paths;
 use crate::program::{Gateway, GatewayOptions, Operator};
-use crate::wait::{PATIENCE, eventually};
+use crate::wait::{WAIT_TIMEOUT, eventually};
 
 /// A namespace of the shared cluster, watched by the shared operator.
 pub struct Scene {
@@ -147,7 +147,7 @@ spec:
     pub async fn keys(&self, subscription: &str) -> anyhow::Result<(String, String)> {
         let name = format!("{subscription}-keys");
         let what = format!("keys in Secret {name}");
-        eventually(&what, PATIENCE, async || {
+        eventually(&what, WAIT_TIMEOUT, async || {
             Ok((
                 self.namespace.secret(&name, "primaryKey").await?,
                 self.namespace.secret(&name, "secondaryKey").await?,
@@ -162,7 +162,7 @@ spec:
         let options = &served.plan.options;
         let name = format!("{}-admin", options.gateway);
         let what = format!("the token in Secret {name}");
-        let token = eventually(&what, PATIENCE, async || {
+        let token = eventually(&what, WAIT_TIMEOUT, async || {
             self.namespace.secret(&name, "token").await
         })
         .await?;
@@ -260,7 +260,7 @@ impl Served {
     pub async fn saved(&self, text: &str) -> anyhow::Result<()> {
         let state = &self.plan.options.state;
         let what = format!("{text} in a file below {}", state.display());
-        eventually(&what, PATIENCE, async || {
+        eventually(&what, WAIT_TIMEOUT, async || {
             ensure!(holds(state, text)?, "not yet");
             Ok(())
         })
@@ -270,7 +270,7 @@ impl Served {
     /// Waits until a handshake gets this status; 101 for a tunnel.
     pub async fn answers(&self, target: &str, status: u16) -> anyhow::Result<()> {
         let what = format!("{target} answers {status}");
-        eventually(&what, PATIENCE, async || {
+        eventually(&what, WAIT_TIMEOUT, async || {
             let got = self.request(target).send().await?.status();
             ensure!(got == status, "it answers {got}");
             Ok(())

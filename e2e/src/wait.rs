@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long anything local may take before it counts as never: generous, for busy machines.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -47,13 +47,13 @@ pub async fn throughout(
     Ok(())
 }
 
-/// Waits for one thing, no longer than [`PATIENCE`].
+/// Waits for one thing, no longer than [`WAIT_TIMEOUT`].
 pub async fn within<T>(
     what: &str,
     awaited: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
-    match timeout(PATIENCE, awaited).await {
+    match timeout(WAIT_TIMEOUT, awaited).await {
         Ok(result) => result.with_context(|| format!("awaited: {what}")),
-        Err(_) => bail!("awaited: {what}; not within {PATIENCE:?}"),
+        Err(_) => bail!("awaited: {what}; not within {WAIT_TIMEOUT:?}"),
     }
 }

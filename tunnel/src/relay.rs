@@ -85,7 +85,7 @@ pub struct Tunnel<T = Transport> {
 pub fn relay<T: Wire>(tunnel: Tunnel<T>) -> Relay<T> {
     let now = Instant::now();
     let rules = tunnel.rules;
-    // Nobody else's pong carries it, as far as 64 random bits can tell.
+    // 64 random bits, so that only a pong to our ping carries it.
     let tag = rand::random();
     let scanner = |masked| {
         let tracker = Tracker::new(masked, tunnel.extensions);

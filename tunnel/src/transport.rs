@@ -166,9 +166,9 @@ impl AsyncWrite for Transport {
 }
 
 /// Gives of what was read ahead as much as there is room for; says how much.
-fn take_ahead(ahead: &mut Bytes, buf: &mut ReadBuf<'_>) -> usize {
-    let count = ahead.len().min(buf.remaining());
-    buf.put_slice(&ahead[..count]);
-    ahead.advance(count);
+fn take_read_ahead(read_ahead: &mut Bytes, buf: &mut ReadBuf<'_>) -> usize {
+    let count = read_ahead.len().min(buf.remaining());
+    buf.put_slice(&read_ahead[..count]);
+    read_ahead.advance(count);
     count
 }

@@ -7,7 +7,7 @@ use tidegate_e2e::backend::Echo;
 use tidegate_e2e::http;
 use tidegate_e2e::program::command;
 use tidegate_e2e::scene::{Scene, Served};
-use tidegate_e2e::wait::{PATIENCE, eventually};
+use tidegate_e2e::wait::{WAIT_TIMEOUT, eventually};
 
 /// May read one Secret, and nothing else.
 const ASKER: &str = "
@@ -131,7 +131,7 @@ async fn a_token_lasts_until_somebody_deletes_it() -> anyhow::Result<()> {
     );
 
     scene.kubectl().delete(&["secret/edge-admin"]).await?;
-    let another = eventually("another token", PATIENCE, async || {
+    let another = eventually("another token", WAIT_TIMEOUT, async || {
         let another = scene.namespace().secret("edge-admin", "token").await?;
         ensure!(another != token, "it is the old one");
         Ok(another)

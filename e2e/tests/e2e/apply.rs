@@ -8,7 +8,7 @@ use tidegate_e2e::backend::Echo;
 use tidegate_e2e::namespace::Condition;
 use tidegate_e2e::scene::{Scene, open_api};
 use tidegate_e2e::tls::Authority;
-use tidegate_e2e::wait::{PATIENCE, eventually, throughout};
+use tidegate_e2e::wait::{WAIT_TIMEOUT, eventually, throughout};
 
 #[tokio::test]
 async fn an_api_is_served_where_it_is_assigned_and_nowhere_else() -> anyhow::Result<()> {
@@ -73,7 +73,7 @@ async fn gateway_says(
     pointer: &str,
     value: &Value,
 ) -> anyhow::Result<()> {
-    eventually(what, PATIENCE, async || {
+    eventually(what, WAIT_TIMEOUT, async || {
         let status = scene.status("Gateway", "edge").await?;
         ensure!(status.pointer(pointer) == Some(value), "{status}");
         Ok(())
@@ -245,7 +245,7 @@ async fn a_tls_listener_takes_over_a_new_certificate_without_a_drop() -> anyhow:
     edge.request("/api").open().await?.echo("plain").await?;
 
     scene.apply(&secret(&new)?).await?;
-    eventually("the new certificate is shown", PATIENCE, async || {
+    eventually("the new certificate is shown", WAIT_TIMEOUT, async || {
         request(&new)?.open().await?.echo("renewed").await
     })
     .await?;

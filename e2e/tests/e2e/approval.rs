@@ -7,7 +7,7 @@ use tidegate_e2e::backend::Echo;
 use tidegate_e2e::cluster::Cluster;
 use tidegate_e2e::program::Operator;
 use tidegate_e2e::scene::{Scene, Served};
-use tidegate_e2e::wait::{PATIENCE, eventually};
+use tidegate_e2e::wait::{WAIT_TIMEOUT, eventually};
 
 const HEADER: &str = "ocp-apim-subscription-key";
 
@@ -81,7 +81,7 @@ impl Market {
             ];
             scene.kubectl().run(&arguments).await?;
         }
-        eventually("the rights have come", PATIENCE, async || {
+        eventually("the rights have come", WAIT_TIMEOUT, async || {
             for user in [CONSUMER, APPROVER] {
                 let may = ["auth", "can-i", "patch", "wssub", "--as", user];
                 scene.kubectl().run(&may).await?;
@@ -122,7 +122,7 @@ impl Market {
         let patch = json!({ "spec": decision }).to_string();
         let attempt = ["patch", "wssub/mine", "--type", "merge", "-p", &patch];
         let attempt = [&attempt[..], &["--as", CONSUMER, "--dry-run=server"]].concat();
-        eventually("a consumer may not approve", PATIENCE, async || {
+        eventually("a consumer may not approve", WAIT_TIMEOUT, async || {
             let said = self.scene.kubectl().run(&attempt).await.err();
             let said = said.context("it was taken")?.to_string();
             ensure!(said.contains("may not set spec.approval"), "{said}");
@@ -133,19 +133,23 @@ impl Market {
 
     async fn opens(&self, api: &str, status: u16) -> anyhow::Result<()> {
         let (key, _) = self.scene.keys("mine").await?;
-        eventually(&format!("/{api} answers {status}"), PATIENCE, async || {
-            let request = self.edge.request(&format!("/{api}")).header(HEADER, &key);
-            let found = request.send().await?.status();
-            ensure!(found == status, "it answers {found}");
-            Ok(())
-        })
+        eventually(
+            &format!("/{api} answers {status}"),
+            WAIT_TIMEOUT,
+            async || {
+                let request = self.edge.request(&format!("/{api}")).header(HEADER, &key);
+                let found = request.send().await?.status();
+                ensure!(found == status, "it answers {found}");
+                Ok(())
+            },
+        )
         .await
     }
 
     async fn state(&self, wanted: &str) -> anyhow::Result<()> {
         eventually(
             &format!("the subscription is {wanted}"),
-            PATIENCE,
+            WAIT_TIMEOUT,
             async || {
                 let object = self.scene.namespace().get("Subscription", "mine").await?;
                 let status = &object["status"];
@@ -268,7 +272,7 @@ async fn each_guard_of_an_approval_holds_without_the_others() -> anyhow::Result<
 
     // Neither rule nor policy: the operator compares with what was approved.
     let moved = json!({"scope": {"product": "payments"}});
-    eventually("the rule is gone", PATIENCE, async || {
+    eventually("the rule is gone", WAIT_TIMEOUT, async || {
         let moved = market.patch(CONSUMER, moved.clone()).await;
         moved.map_err(anyhow::Error::msg)
     })

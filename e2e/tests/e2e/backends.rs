@@ -9,7 +9,7 @@ use tidegate_e2e::backend::{Backend, Echo};
 use tidegate_e2e::namespace::Condition;
 use tidegate_e2e::process::Process;
 use tidegate_e2e::third_party::{node, set_up};
-use tidegate_e2e::wait::{PATIENCE, eventually};
+use tidegate_e2e::wait::{WAIT_TIMEOUT, eventually};
 
 use crate::examples::example;
 use crate::stage::{EchoStage, echo_stage, stage};
@@ -230,7 +230,7 @@ async fn example_pool() -> anyhow::Result<()> {
     let request = served[0].request("/chat?shard=green");
     request.open().await?.echo("to green").await?;
     assert_eq!(asked(&green, "/hub?shard=green"), 1);
-    eventually("a health check of each", PATIENCE, async || {
+    eventually("a health check of each", WAIT_TIMEOUT, async || {
         let each = [&blue, &green, &spare];
         ensure!(each.iter().all(|echo| asked(echo, "/hub") > 0), "not yet");
         Ok(())

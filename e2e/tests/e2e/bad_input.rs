@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use tidegate_e2e::scene::{Scene, open_api};
-use tidegate_e2e::wait::{PATIENCE, eventually};
+use tidegate_e2e::wait::{WAIT_TIMEOUT, eventually};
 
 use crate::stage::{EchoStage, echo_stage};
 
@@ -14,7 +14,7 @@ async fn complains(
     words: &[&str],
 ) -> anyhow::Result<()> {
     let what = format!("{kind}/{name} complains about {words:?}");
-    eventually(&what, PATIENCE, async || {
+    eventually(&what, WAIT_TIMEOUT, async || {
         let status = scene.status(kind, name).await?;
         let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
         let found = conditions.iter().any(|condition| {

@@ -4,7 +4,7 @@
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use tidegate_e2e::http::{HttpServer, Response};
-use tidegate_e2e::wait::{PATIENCE, eventually};
+use tidegate_e2e::wait::{WAIT_TIMEOUT, eventually};
 
 use crate::stage::{EchoStage, echo_stage};
 
@@ -12,7 +12,7 @@ impl EchoStage {
     /// The handshakes refused for this reason: counted, and the last one's line in the access log.
     pub(crate) async fn told(&self, reason: &str) -> anyhow::Result<Value> {
         let what = format!("{reason} in metrics and log");
-        eventually(&what, PATIENCE, async || {
+        eventually(&what, WAIT_TIMEOUT, async || {
             let scrape = self.edge.gateway.metrics().await?;
             scrape.value("tidegate_handshakes_total", &[("reason", reason)])?;
             let log = self.edge.gateway.process.stdout();
@@ -224,7 +224,7 @@ async fn several_are_asked_at_a_time_and_one_without_waiting() -> anyhow::Result
         .await?;
     let got = stage.backend_header(stage.request(""), "x-got").await?;
     assert_eq!(got, ["/a true"]);
-    eventually("the notification", PATIENCE, async || {
+    eventually("the notification", WAIT_TIMEOUT, async || {
         let told = server.requests();
         let told = told.iter().find(|request| request.head.target() == "/told");
         let told = told.context("nobody was told")?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use tidegate_e2e::program::command;
 use tidegate_e2e::scene::Scene;
-use tidegate_e2e::wait::{PATIENCE, eventually};
+use tidegate_e2e::wait::{WAIT_TIMEOUT, eventually};
 
 /// APIs of cases about what is not served.
 const NOT_SERVED: [&str; 1] = ["upgrade-unassigned"];
@@ -43,7 +43,7 @@ async fn output(mut command: Command) -> anyhow::Result<(bool, String)> {
 /// Waits until every object of a kind is in force, but those of states that keep them out.
 async fn in_force(scene: &Scene, kind: &str, but: &[&str]) -> anyhow::Result<()> {
     let what = format!("every {kind} is Programmed");
-    eventually(&what, PATIENCE, async || {
+    eventually(&what, WAIT_TIMEOUT, async || {
         let mut waiting = Vec::new();
         for object in scene.namespace().list(kind).await? {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();

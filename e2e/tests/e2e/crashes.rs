@@ -8,7 +8,7 @@ use tidegate_e2e::backend::Echo;
 use tidegate_e2e::client::Request;
 use tidegate_e2e::scene::open_api;
 use tidegate_e2e::standalone::Standalone;
-use tidegate_e2e::wait::{PATIENCE, eventually};
+use tidegate_e2e::wait::{WAIT_TIMEOUT, eventually};
 
 /// An API behind a key whose holder may connect so often, ever.
 async fn metered(calls: u32) -> anyhow::Result<(Echo, Standalone)> {
@@ -61,7 +61,7 @@ async fn a_killed_gateway_keeps_its_keys_and_renews_no_quota() -> anyhow::Result
                 .await?;
         }
         // A crash loses what was counted since the last writing, so this one waits for it.
-        eventually("the calls to be written down", PATIENCE, async || {
+        eventually("the calls to be written down", WAIT_TIMEOUT, async || {
             let calls = counted(&gateway)?;
             ensure!(calls == 2 * kill, "{calls} calls");
             Ok(())
@@ -84,7 +84,7 @@ async fn a_full_disk_is_told_and_harms_no_client() -> anyhow::Result<()> {
     let quotas = gateway.state().join("quotas");
     std::fs::create_dir_all(&quotas)?;
     symlink("/dev/full", quotas.join("default.edge.new"))?;
-    eventually("a line about the disk", PATIENCE, async || {
+    eventually("a line about the disk", WAIT_TIMEOUT, async || {
         Request::new(&url)
             .open()
             .await?

@@ -15,7 +15,7 @@ use tidegate_e2e::process::Process;
 use tidegate_e2e::third_party::set_up;
 use tidegate_e2e::tls::Authority;
 use tidegate_e2e::token::{Signer, key_set};
-use tidegate_e2e::wait::{PATIENCE, eventually};
+use tidegate_e2e::wait::{WAIT_TIMEOUT, eventually};
 
 use crate::stage::{EchoStage, echo_stage};
 
@@ -83,7 +83,7 @@ async fn keys_that_can_not_be_fetched_are_told_and_those_at_hand_stay_in_use() -
 
     away.store(false, Ordering::Relaxed);
     stage.reachable("WebSocketApi", "api", "True").await?;
-    eventually("the metric", PATIENCE, async || {
+    eventually("the metric", WAIT_TIMEOUT, async || {
         let scrape = stage.edge.gateway.metrics().await?;
         let failing = scrape.value("tidegate_key_sets_failing", &[])?;
         ensure!(failing == 0.0, "{failing}");
@@ -140,7 +140,7 @@ async fn counters_are_shared_over_tls_and_their_absence_is_told() -> anyhow::Res
     let ahab = || stage.request("?who=ahab");
     ahab().open().await?.echo("counted there").await?;
     // A machine that is busy may make the server look away for a moment.
-    eventually("the limit", PATIENCE, async || {
+    eventually("the limit", WAIT_TIMEOUT, async || {
         ahab().refused_with(429).await?;
         Ok(())
     })

@@ -4,7 +4,7 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use tidegate_e2e::backend::Echo;
 use tidegate_e2e::scene::{Scene, open_api};
-use tidegate_e2e::wait::{PATIENCE, eventually};
+use tidegate_e2e::wait::{WAIT_TIMEOUT, eventually};
 
 use crate::apply::object;
 
@@ -33,7 +33,7 @@ async fn a_managed_gateway_gets_all_that_its_pods_need() -> anyhow::Result<()> {
         "RoleBinding",
     ] {
         let what = format!("a {kind} for the gateway");
-        eventually(&what, PATIENCE, async || {
+        eventually(&what, WAIT_TIMEOUT, async || {
             let objects = scene.namespace().list(kind).await?;
             let owned = |object: &Value| {
                 let owner = &object["metadata"]["ownerReferences"][0];
@@ -61,7 +61,7 @@ async fn the_number_of_pods_stays_what_it_is_under_an_autoscaler() -> anyhow::Re
     };
     let replicas = async |number: i64, marked: &str| {
         let what = format!("{number} pods, marked {marked:?}");
-        eventually(&what, PATIENCE, async || {
+        eventually(&what, WAIT_TIMEOUT, async || {
             let spec = scene.namespace().get("Deployment", "edge").await?["spec"].clone();
             let mark = spec["template"]["metadata"]["annotations"]["mark"].as_str();
             let got = (spec["replicas"].as_i64(), mark.unwrap_or_default());
@@ -79,7 +79,7 @@ async fn the_number_of_pods_stays_what_it_is_under_an_autoscaler() -> anyhow::Re
     assert!(refusal.contains("may be set"), "{refusal}");
 
     deploy(json!({"replicas": null, "autoscaling": autoscaling})).await?;
-    eventually("an autoscaler", PATIENCE, async || {
+    eventually("an autoscaler", WAIT_TIMEOUT, async || {
         let spec = &scene
             .namespace()
             .get("HorizontalPodAutoscaler", "edge")
@@ -98,7 +98,7 @@ async fn the_number_of_pods_stays_what_it_is_under_an_autoscaler() -> anyhow::Re
 
     deploy(json!({"replicas": 4, "autoscaling": null})).await?;
     replicas(4, "scaled").await?;
-    eventually("no autoscaler", PATIENCE, async || {
+    eventually("no autoscaler", WAIT_TIMEOUT, async || {
         let left = scene.namespace().list("HorizontalPodAutoscaler").await?;
         ensure!(left.is_empty(), "{left:?}");
         Ok(())
@@ -142,7 +142,7 @@ async fn the_rights_of_a_gateways_pods_suffice_and_are_no_more() -> anyhow::Resu
 /// Names of the pods of a Gateway, which the Deployment makes and nobody runs.
 async fn pods_of(scene: &Scene, gateway: &str) -> anyhow::Result<Vec<String>> {
     let selector = format!("tidegate.dev/gateway={gateway}");
-    eventually(&format!("pods of {gateway}"), PATIENCE, async || {
+    eventually(&format!("pods of {gateway}"), WAIT_TIMEOUT, async || {
         let get = ["get", "pods", "-l", &selector, "-o", "name"];
         let names = scene.kubectl().run(&get).await?;
         let names: Vec<_> = names
@@ -213,7 +213,7 @@ async fn pods_may_write_the_leases_of_their_own_gateway_only() -> anyhow::Result
     write(&lies, &apply).await?.map_err(anyhow::Error::msg)?;
     let patch = json!({"spec": {"trustedProxies": ["10.0.0.0/8"]}});
     scene.kubectl().patch("wsgw/edge", &patch).await?;
-    eventually("the lie is told", PATIENCE, async || {
+    eventually("the lie is told", WAIT_TIMEOUT, async || {
         let status = scene.status("Gateway", "edge").await?;
         let revision = status["revision"].as_u64().context("no revision")?;
         ensure!(revision < 100, "{status}");
@@ -231,7 +231,7 @@ async fn pods_may_write_the_leases_of_their_own_gateway_only() -> anyhow::Result
 
 async fn account_of(scene: &Scene, gateway: &str) -> anyhow::Result<String> {
     let what = format!("a Deployment with a ServiceAccount for {gateway}");
-    eventually(&what, PATIENCE, async || {
+    eventually(&what, WAIT_TIMEOUT, async || {
         let deployments = scene.namespace().list("Deployment").await?;
         let account = deployments.iter().find_map(|deployment| {
             let ours = deployment["metadata"]["labels"]["tidegate.dev/gateway"] == gateway;

@@ -11,7 +11,7 @@ use tidegate_e2e::http::{HttpServer, Response};
 use tidegate_e2e::scene::{Scene, Served};
 use tidegate_e2e::tls::Authority;
 use tidegate_e2e::token::Signer;
-use tidegate_e2e::wait::{PATIENCE, eventually};
+use tidegate_e2e::wait::{WAIT_TIMEOUT, eventually};
 use tidegate_e2e::wire::{Upgrade, Wire};
 
 /// Provoked by stories of their own, or by nothing that a process can be made to do on purpose.
@@ -334,7 +334,7 @@ async fn provoke(edge: &Served, case: &Case) -> anyhow::Result<()> {
 }
 
 async fn logged(edge: &Served, case: &Case) -> anyhow::Result<()> {
-    eventually("a line in the access log", PATIENCE, async || {
+    eventually("a line in the access log", WAIT_TIMEOUT, async || {
         let log = edge.gateway.process.stdout();
         let records = log
             .lines()
@@ -420,11 +420,15 @@ async fn a_full_or_hurried_gateway_says_when_to_come_back() -> anyhow::Result<()
     drop(only);
     full.answers("/a", 101).await?;
 
-    eventually("more handshakes than one a second", PATIENCE, async || {
-        let refused = hurried.request("/b").refused_with(503).await?;
-        ensure!(refused.header("retry-after").is_some(), "{refused:?}");
-        Ok(())
-    })
+    eventually(
+        "more handshakes than one a second",
+        WAIT_TIMEOUT,
+        async || {
+            let refused = hurried.request("/b").refused_with(503).await?;
+            ensure!(refused.header("retry-after").is_some(), "{refused:?}");
+            Ok(())
+        },
+    )
     .await
 }
 

@@ -8,7 +8,7 @@ use tidegate_e2e::backend::Echo;
 use tidegate_e2e::cluster::Cluster;
 use tidegate_e2e::program::Operator;
 use tidegate_e2e::scene::{Scene, Served, open_api};
-use tidegate_e2e::wait::{PATIENCE, eventually};
+use tidegate_e2e::wait::{WAIT_TIMEOUT, eventually};
 
 use crate::stage::echo_stage;
 
@@ -67,7 +67,7 @@ async fn without_an_operator_gateways_serve_and_its_successor_takes_over() -> an
     // A standby waits; the leader leaves in order; the standby takes over.
     let standby = Operator::start(cluster.kubeconfig()).await?;
     operator.process.terminate()?;
-    let status = operator.process.ended(PATIENCE).await?;
+    let status = operator.process.ended(WAIT_TIMEOUT).await?;
     assert!(status.success(), "the operator ended with {status}");
     edge.request("/api").open().await?.echo("no matter").await?;
     scene
@@ -115,7 +115,7 @@ async fn keeps_the_last_good(scene: &Scene, edge: &Served) -> anyhow::Result<()>
     let status: serde_json::Value = serde_json::from_str(&body)?;
     assert_eq!(status["synchronized"], false, "{status}");
     assert!(status["error"].is_string(), "{status}");
-    eventually("the pod's Lease says it", PATIENCE, async || {
+    eventually("the pod's Lease says it", WAIT_TIMEOUT, async || {
         let lease = scene.namespace().get("Lease", "edge-0").await?;
         let error = &lease["metadata"]["annotations"]["tidegate.dev/config-error"];
         ensure!(error.is_string(), "{lease}");
@@ -197,7 +197,7 @@ async fn configuration_that_was_meddled_with_is_not_served_and_is_repaired() -> 
     ensure!(names.len() > 1, "an index and shards: {names:?}");
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     scene.kubectl().delete(&names).await?;
-    eventually("the operator writes them again", PATIENCE, async || {
+    eventually("the operator writes them again", WAIT_TIMEOUT, async || {
         let maps = scene.namespace().list("ConfigMap").await?;
         let back = maps
             .iter()
@@ -236,7 +236,7 @@ async fn a_connection_is_told_of_in_the_access_log() -> anyhow::Result<()> {
     let wrong_key = "/api?subscription-key=do-not-log-this";
     stage.edge.request(wrong_key).refused_with(401).await?;
     let what = "a line for the opening, one for the close, and one for each refusal";
-    eventually(what, PATIENCE, async || {
+    eventually(what, WAIT_TIMEOUT, async || {
         let process = &stage.edge.gateway.process;
         let log = process.stdout() + &process.stderr();
         let lines = log.lines().filter(|line| line.contains("tidegate::access"));

@@ -14,7 +14,7 @@ use tidegate_e2e::process::Process;
 use tidegate_e2e::program::command;
 use tidegate_e2e::scene::open_api;
 use tidegate_e2e::third_party::{node, python, run, set_up};
-use tidegate_e2e::wait::{PATIENCE, eventually};
+use tidegate_e2e::wait::{WAIT_TIMEOUT, eventually};
 
 fn tree() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -154,7 +154,7 @@ spec:
         let url = format!("ws://{}{target}", self.address);
         eventually(
             &format!("{target} answers {status}"),
-            PATIENCE,
+            WAIT_TIMEOUT,
             async || {
                 let got = Request::new(&url).send().await?.status();
                 ensure!(got == status, "it answers {got}");

@@ -8,7 +8,7 @@ use tidegate_e2e::backend::Echo;
 use tidegate_e2e::process::Process;
 use tidegate_e2e::scene::Scene;
 use tidegate_e2e::third_party::{python, set_up};
-use tidegate_e2e::wait::{PATIENCE, eventually};
+use tidegate_e2e::wait::{WAIT_TIMEOUT, eventually};
 use tokio_tungstenite::tungstenite::Message;
 
 const TELEMETRY: &str = r#"  telemetry:
@@ -44,7 +44,7 @@ async fn lines_and_labels_are_what_the_gateway_asks_for() -> anyhow::Result<()> 
         "told 127.0.0.1 \"GET /nowhere?-\" 404 route_not_found".to_owned(),
     ];
     expected.sort();
-    eventually("the lines, in this form", PATIENCE, async || {
+    eventually("the lines, in this form", WAIT_TIMEOUT, async || {
         let log = edge.gateway.process.stdout();
         let lines = log.lines().filter(|line| line.starts_with("told "));
         let mut lines: Vec<_> = lines.collect();
@@ -98,7 +98,7 @@ async fn spans_are_what_opentelemetry_defines() -> anyhow::Result<()> {
     let mut client = request.open().await?;
     client.echo("hello").await?;
     client.send(Message::Close(None)).await?;
-    let told = eventually("both spans", PATIENCE, async || {
+    let told = eventually("both spans", WAIT_TIMEOUT, async || {
         let told = spans(&receiver)?;
         ensure!(told.len() == 2, "{told:#?}");
         Ok(told)

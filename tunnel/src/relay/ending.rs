@@ -54,7 +54,7 @@ pub(super) struct Ending {
     frames_until: Instant,
     /// Read and dropped since the last look.
     discarded: usize,
-    /// Nobody is waited for any more but the sockets.
+    /// Only for the sockets to close is waited now.
     lingering: bool,
     over: bool,
 }

@@ -144,7 +144,7 @@ fn told<'a>(setup: Setup, pieces: impl Iterator<Item = &'a [u8]>) -> Told {
                 Stop::Violation(_) => break Some(End::Violation),
                 Stop::Exceeded(CloseCause::MessageTooBig) => break Some(End::TooBig),
                 Stop::End | Stop::Hold => break None,
-                other => unreachable!("{other:?} without a rate or a goodbye"),
+                other => unreachable!("{other:?} without a rate or a Close"),
             }
         };
         if end.is_some() {

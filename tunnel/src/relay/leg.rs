@@ -169,7 +169,7 @@ impl<T: Wire> Leg<T> {
     }
 
     /// Bytes came.
-    pub(super) fn hear(&mut self, now: Instant) {
+    pub(super) fn note_bytes(&mut self, now: Instant) {
         self.heard = now;
         self.ping = Ping::Idle;
     }

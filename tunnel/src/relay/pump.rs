@@ -46,7 +46,7 @@ impl<T: Wire> Relay<T> {
                 true
             }
             Poll::Ready(read) => {
-                from.hear(round.now);
+                from.note_bytes(round.now);
                 if !want.passes_on() {
                     self.discard(read);
                 }

@@ -173,7 +173,7 @@ type Change = fn(&mut World);
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn a_right_is_judged_by_the_configuration() {
+fn a_grant_is_judged_by_the_configuration() {
     use CloseCause as C;
     let cases: &[(&str, SessionInfo, Change, Option<C>)] = &[
         ("nothing changed, no key", keyless(), |_| (), None),
@@ -326,7 +326,7 @@ async fn only_the_tunnels_whose_access_ended_are_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_wakes_the_tunnel() {
+async fn a_command_wakes_the_tunnel() {
     let sessions = Sessions::new();
     let session = sessions.register(&with_key_of("ann"));
     let told = poll_fn(|cx| {
@@ -441,7 +441,7 @@ async fn a_tunnel_that_comes_during_a_drain_goes_within_the_window() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_sooner_order_stands_and_a_cut_beats_all() {
+async fn the_earlier_command_stays_and_a_cut_beats_all() {
     let sessions = Sessions::new();
     let session = sessions.register(&with_key_of("ann"));
     sessions.cut();

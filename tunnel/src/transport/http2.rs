@@ -16,7 +16,7 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Response};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Delivery, take_ahead};
+use super::{Delivery, take_read_ahead};
 
 /// What is asked for to see how much room the peer gives: a window's worth.
 const PROBE: usize = 64 * 1024;
@@ -51,7 +51,7 @@ pub struct Http2Stream {
     send: Option<SendStream<Counted>>,
     receive: RecvStream,
     /// Received, but not read.
-    ahead: Bytes,
+    read_ahead: Bytes,
     /// Bytes that the connection was given, and how many of them have gone to its socket.
     given: u64,
     gone: Arc<AtomicU64>,
@@ -68,7 +68,7 @@ impl Http2Stream {
             respond,
             send: None,
             receive,
-            ahead: Bytes::new(),
+            read_ahead: Bytes::new(),
             given: 0,
             gone: Arc::default(),
             wanted: 0,
@@ -152,14 +152,14 @@ impl AsyncRead for Http2Stream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        while this.ahead.is_empty() {
+        while this.read_ahead.is_empty() {
             match ready!(this.receive.poll_data(cx)) {
-                Some(Ok(data)) => this.ahead = data,
+                Some(Ok(data)) => this.read_ahead = data,
                 Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
                 None => return Poll::Ready(Ok(())),
             }
         }
-        let count = take_ahead(&mut this.ahead, buf);
+        let count = take_read_ahead(&mut this.read_ahead, buf);
         // Fails for a stream that is over, which the next read tells.
         let _ = this.receive.flow_control().release_capacity(count);
         Poll::Ready(Ok(()))

@@ -7,19 +7,22 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Transport, take_ahead};
+use super::{Transport, take_read_ahead};
 
 /// Gives what was read once more, then goes on.
 #[derive(Debug)]
 pub struct Rewound {
-    ahead: Bytes,
+    read_ahead: Bytes,
     transport: Transport,
 }
 
 impl Rewound {
     /// `transport`, with bytes that were read of it already.
-    pub fn new(ahead: Bytes, transport: Transport) -> Self {
-        Self { ahead, transport }
+    pub fn new(read_ahead: Bytes, transport: Transport) -> Self {
+        Self {
+            read_ahead,
+            transport,
+        }
     }
 }
 
@@ -30,10 +33,10 @@ impl AsyncRead for Rewound {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.ahead.is_empty() {
+        if this.read_ahead.is_empty() {
             return Pin::new(&mut this.transport).poll_read(cx, buf);
         }
-        take_ahead(&mut this.ahead, buf);
+        take_read_ahead(&mut this.read_ahead, buf);
         Poll::Ready(Ok(()))
     }
 }

@@ -1,7 +1,7 @@
 //! Policies that count: rates, quotas, live tunnels.
 
 use serde_json::json;
-use tidegate_e2e::wait::{PATIENCE, eventually};
+use tidegate_e2e::wait::{WAIT_TIMEOUT, eventually};
 
 use crate::stage::echo_stage;
 
@@ -122,7 +122,7 @@ async fn limit_connections_counts_live_tunnels_by_key() -> anyhow::Result<()> {
     assert_eq!(refused.message()?, "Too many connections for this key");
     let _other = stage.request("?user=b").open().await?;
     drop(first);
-    eventually("the place of the lost tunnel", PATIENCE, async || {
+    eventually("the place of the lost tunnel", WAIT_TIMEOUT, async || {
         stage.request("?user=a").open().await.map(drop)
     })
     .await

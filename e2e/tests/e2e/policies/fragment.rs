@@ -18,9 +18,9 @@ fn mark(value: &str) -> Value {
 
 /// Waits until the backend gets these marks.
 async fn marked(stage: &EchoStage, query: &str, marks: &str) -> anyhow::Result<()> {
-    use tidegate_e2e::wait::{PATIENCE, eventually};
+    use tidegate_e2e::wait::{WAIT_TIMEOUT, eventually};
     let what = format!("the backend gets {marks}");
-    eventually(&what, PATIENCE, async || {
+    eventually(&what, WAIT_TIMEOUT, async || {
         let got = stage.backend_header(stage.request(query), "x-mark").await?;
         anyhow::ensure!(got.join(",").replace(' ', "") == marks, "{got:?}");
         Ok(())
@@ -111,7 +111,7 @@ async fn a_fragment_in_the_wrong_section_or_in_itself_is_refused() -> anyhow::Re
             .patch(object, &patch(policies))
             .await?;
         let what = format!("the API says: {reason}");
-        tidegate_e2e::wait::eventually(&what, tidegate_e2e::wait::PATIENCE, async || {
+        tidegate_e2e::wait::eventually(&what, tidegate_e2e::wait::WAIT_TIMEOUT, async || {
             let said = stage.scene.condition(api, "Accepted", "False").await?;
             anyhow::ensure!(said.message.contains(reason), "{}", said.message);
             Ok(())

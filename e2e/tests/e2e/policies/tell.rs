@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use tidegate_e2e::frame::Frame;
-use tidegate_e2e::wait::{PATIENCE, eventually};
+use tidegate_e2e::wait::{WAIT_TIMEOUT, eventually};
 
 use crate::stage::{echo_stage, stage};
 
@@ -17,7 +17,7 @@ async fn trace_is_not_in_the_log_unless_it_is_important() -> anyhow::Result<()> 
         ]))
         .await?;
     stage.request("").open().await?;
-    eventually("the line of the step", PATIENCE, async || {
+    eventually("the line of the step", WAIT_TIMEOUT, async || {
         let log = stage.edge.gateway.process.stdout();
         ensure!(log.contains("loud /api"), "{log}");
         ensure!(!log.contains("quiet"), "{log}");
@@ -85,7 +85,7 @@ async fn log_writes_a_line_without_the_clients_credentials() -> anyhow::Result<(
     let request = stage.request("?room=blue");
     let request = request.header("authorization", "Bearer do-not-log-this");
     request.open().await?;
-    eventually("the line of the step", PATIENCE, async || {
+    eventually("the line of the step", WAIT_TIMEOUT, async || {
         let log = stage.edge.gateway.process.stdout();
         let lines = log
             .lines()

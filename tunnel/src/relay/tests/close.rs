@@ -116,7 +116,7 @@ async fn the_client_is_answered_when_the_backend_just_hangs_up_on_its_close() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_backend_that_said_goodbye_may_close_first_for_a_moment() {
+async fn a_backend_that_sent_its_close_may_close_first_for_a_moment() {
     let mut bench = Bench::start();
     bench.client.close(1000, "").await;
     bench.backend.expect_close().await;

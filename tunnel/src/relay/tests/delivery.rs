@@ -195,7 +195,7 @@ async fn the_time_for_a_pong_begins_when_the_ping_has_left() {
         took = wait => took,
         () = speak(&mut lines.backend) => 0,
     };
-    // At most one more `pongTimeout` until it was noticed, and what the goodbye takes.
+    // At most one more `pongTimeout` until it was noticed, and what the closing handshake takes.
     assert!((20..=50).contains(&took), "{took} s");
     assert_eq!(cause(lines.relay).await, CloseCause::PongTimeout);
 }
@@ -295,7 +295,7 @@ async fn a_tunnel_whose_kernel_delivers_is_not_idle() {
 /// How a tunnel comes to its end.
 #[derive(Clone, Copy, Debug)]
 enum End {
-    /// The other peer says goodbye.
+    /// The other peer sends a Close.
     Close,
     /// The other peer is gone.
     Lost,
@@ -390,7 +390,7 @@ async fn an_answer_has_its_time_from_when_the_close_was_delivered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_ends_what_a_close_leaves_time() {
+async fn a_command_ends_what_a_close_leaves_time() {
     let mut info = info();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     info.token_expires_at = Some(now.unwrap().as_secs() as i64 + 60);
@@ -424,9 +424,9 @@ async fn an_order_ends_what_a_close_leaves_time() {
         heard = timeout(LONG, read) => heard.expect("it goes on for ever"),
         () = flood => Vec::new(),
     };
-    let goodbye = frame(CLOSE, &close_payload(1008, "token expired"), None);
+    let close = frame(CLOSE, &close_payload(1008, "token expired"), None);
     assert!(
-        heard.ends_with(&goodbye),
+        heard.ends_with(&close),
         "no Close behind {} bytes",
         heard.len()
     );
@@ -483,7 +483,7 @@ async fn a_tunnel_that_never_rests_has_its_timers_all_the_same() {
         session: Sessions::new().register(&info()),
         meter: None,
     });
-    // Nobody but this test makes time pass: each poll finds more to do than it may.
+    // Time passes only when this test says so: each poll finds more to do than it may.
     for second in 0..90 {
         if let Poll::Ready(outcome) = futures::poll!(&mut relay) {
             assert_eq!(outcome.cause, CloseCause::MaxDuration);

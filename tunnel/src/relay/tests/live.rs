@@ -130,7 +130,7 @@ async fn a_cut_during_a_close_keeps_the_cause_of_the_close() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_order_reaches_a_quiet_tunnel_and_not_the_first_alone() {
+async fn every_command_reaches_a_quiet_tunnel_and_not_the_first_alone() {
     const HOUR: Duration = Duration::from_secs(3600);
     let (tunnel, mut client, mut backend, sessions) = Setup::default().tunnel(Arc::default());
     let closer = tunnel.session.closer();
