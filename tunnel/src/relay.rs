@@ -142,6 +142,9 @@ struct Round<'a, 'b> {
     now: Instant,
     /// Sides that had nothing to read: they wake the task when they have.
     silent: [bool; 2],
+    /// What a side had sent before this poll. `None`: it has sent nothing since, so most polls copy the
+    /// counts of one side only.
+    before: [Option<Counts>; 2],
 }
 
 impl<T: Wire> Future for Relay<T> {
@@ -153,6 +156,7 @@ impl<T: Wire> Future for Relay<T> {
             now: Instant::now(),
             cx,
             silent: [false; 2],
+            before: [None; 2],
         };
         let new_waker = this.notice_waker(round.cx);
         let poll_command = this.take_command(round.now);
@@ -163,10 +167,9 @@ impl<T: Wire> Future for Relay<T> {
         if this.is_over() {
             return Poll::Ready(this.outcome(round.now));
         }
-        let before = this.counts();
         let waited = this.waits();
         let tired = BUFFER.with_borrow_mut(|scratch| this.run(&mut round, scratch));
-        this.report(&before);
+        this.report(&round.before);
         if this.is_over() {
             return Poll::Ready(this.outcome(round.now));
         }
@@ -265,11 +268,13 @@ impl<T: Wire> Relay<T> {
     }
 
     /// Tells the meter what was passed on since `before`.
-    fn report(&self, before: &[Counts; 2]) {
+    fn report(&self, before: &[Option<Counts>; 2]) {
         let Some(meter) = &self.meter else { return };
         for side in [Side::Client, Side::Backend] {
+            let Some(before) = &before[side as usize] else {
+                continue;
+            };
             let counts = &self.legs[side as usize].scanner.counts;
-            let before = &before[side as usize];
             if counts != before {
                 meter.passed(side, &counts.since(before));
             }

@@ -70,7 +70,10 @@ impl<T: Wire> Relay<T> {
     /// Passes on what may be passed on from the front of `data`; says how much is done with.
     fn pass(&mut self, round: &mut Round<'_, '_>, side: Side, data: &[u8]) -> usize {
         let mut done = 0;
-        self.leg(side).partial = false;
+        let from = self.leg(side);
+        from.partial = false;
+        let counts = from.scanner.counts;
+        round.before[side as usize].get_or_insert(counts);
         loop {
             let want = self.want(side);
             let rest = &data[done..];
