@@ -14,6 +14,7 @@ use tidegate_config::policy;
 use tidegate_expr::{Value, to_json};
 use tidegate_keys::{SecretLength, SigningKey, library_name};
 
+use super::Services;
 use super::call::{basic, caller, token_source};
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, expression_failed};
@@ -59,7 +60,7 @@ impl BackendAuth {
         })
     }
 
-    pub(super) async fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+    pub(super) async fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let value = match &self.credentials {
             Credentials::Basic { username, password } => basic(username, password, exchange)?,
             Credentials::Token(source) => {

@@ -17,6 +17,7 @@ use tidegate_config::htpasswd::{self, PasswordHash};
 use tidegate_config::policy;
 use tidegate_expr::from_json;
 
+use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::Text;
 use crate::credentials::password::{Busy, Passwords, Question};
@@ -73,8 +74,9 @@ impl BasicAuth {
     pub(super) async fn run(
         &self,
         exchange: &mut Exchange,
-        passwords: &Passwords,
+        services: &Services,
     ) -> Result<(), Refusal> {
+        let passwords = &services.passwords;
         let mut lines = exchange.request.headers.get_all(AUTHORIZATION).iter();
         let (first, second) = (lines.next(), lines.next());
         let Some(line) = first else {

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use tidegate_config::policy;
 use tidegate_expr::{Value, to_json};
 
+use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Computed, expression_failed, keep};
 use super::per_namespace::PerNamespace;
@@ -106,7 +107,7 @@ impl CacheLookup {
         })
     }
 
-    pub(super) async fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+    pub(super) async fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let key = self.place.key(exchange)?;
         let kept = self.place.values.get(&key).await;
         let value = kept.map_or(Value::Null, |kept| kept.value);
@@ -134,7 +135,7 @@ impl CacheStore {
         })
     }
 
-    pub(super) async fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+    pub(super) async fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let key = self.place.key(exchange)?;
         let value = self.value.value(exchange)?;
         let kept = Kept {
@@ -164,7 +165,7 @@ impl CacheRemove {
         Ok(Self { place })
     }
 
-    pub(super) async fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+    pub(super) async fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let key = self.place.key(exchange)?;
         if !exchange.evaluation.is_dry_run() {
             self.place.values.invalidate(&key).await;

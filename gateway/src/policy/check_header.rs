@@ -3,6 +3,7 @@
 use http::HeaderName;
 use tidegate_config::policy;
 
+use super::Services;
 use super::compile::{Compiler, InvalidPolicy, REFUSING};
 use super::expression::{Text, render_all};
 use crate::exchange::Exchange;
@@ -35,7 +36,7 @@ impl CheckHeader {
         })
     }
 
-    pub(super) fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+    pub(super) fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let lines = exchange.request.headers.get_all(&self.header).iter();
         let lines: Vec<_> = lines
             .map(|line| String::from_utf8_lossy(line.as_bytes()))

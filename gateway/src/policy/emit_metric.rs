@@ -2,11 +2,12 @@
 
 use tidegate_config::policy;
 
+use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, expression_failed};
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
-use crate::telemetry::custom_metrics::{CustomMetrics, LONGEST_VALUE};
+use crate::telemetry::custom_metrics::LONGEST_VALUE;
 
 /// The policy, compiled.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ impl EmitMetric {
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
         if let Some(name) = policy.clash() {
-            let problem = format!("there is a label \"{name}\" already");
+            let problem = format!("there is already a label \"{name}\"");
             return Err(compiler.invalid("emitMetric.labels", problem));
         }
         let labels = policy.labels.iter().enumerate().map(|(i, label)| {
@@ -40,11 +41,7 @@ impl EmitMetric {
         })
     }
 
-    pub(super) fn run(
-        &self,
-        exchange: &mut Exchange,
-        metrics: &CustomMetrics,
-    ) -> Result<(), Refusal> {
+    pub(super) fn run(&self, exchange: &mut Exchange, services: &Services) -> Result<(), Refusal> {
         let value = amount(&self.value.render(exchange)?).map_err(expression_failed)?;
         exchange.add_credentials();
         let mut labels = Vec::with_capacity(self.labels.len());
@@ -56,6 +53,7 @@ impl EmitMetric {
             ));
         }
         if !exchange.evaluation.is_dry_run() {
+            let metrics = &services.custom_metrics;
             metrics.add(&self.name, &exchange.api.key, labels, value);
         }
         Ok(())

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName};
 use sha2::{Digest, Sha256};
 use tidegate_config::policy;
 
+use super::Services;
 use super::call::{Answer, AnswerKey, Answers, KeptAnswer, Request, answers, failed};
 use super::compile::{Compiler, InvalidPolicy};
 use crate::exchange::Exchange;
@@ -60,7 +61,7 @@ impl ExternalAuth {
         })
     }
 
-    pub(super) async fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+    pub(super) async fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let mut call = self.request.render(exchange)?;
         for name in &self.send {
             for value in exchange.request.headers.get_all(name) {

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use tidegate_config::policy;
 
+use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
 use crate::exchange::Exchange;
 use crate::refusal::{Origin, Reason, Refusal};
@@ -49,7 +50,7 @@ impl IpFilter {
         })
     }
 
-    pub(super) fn run(&self, exchange: &Exchange) -> Result<(), Refusal> {
+    pub(super) fn run(&self, exchange: &Exchange, _: &Services) -> Result<(), Refusal> {
         let listed = self.contains(exchange.client.ip);
         let reason = match (self.allow, listed) {
             (true, true) | (false, false) => return Ok(()),

@@ -6,6 +6,7 @@ mod tests;
 use serde_json::{Map, Value};
 use tidegate_config::policy::{self, LogField, Severity};
 
+use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::Text;
 use crate::exchange::Exchange;
@@ -65,7 +66,7 @@ impl Log {
         })
     }
 
-    pub(super) fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+    pub(super) fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let noted = self.trace && exchange.evaluation.trace.is_some();
         let read = is_read(self.severity);
         if self.trace && !noted && !read {

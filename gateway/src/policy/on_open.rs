@@ -2,6 +2,7 @@
 
 use tidegate_config::policy;
 
+use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::Text;
 use super::size::greeting_fits;
@@ -27,7 +28,7 @@ impl OnOpen {
 
     /// It goes where the client's messages go, in front of them: the relay counts it and holds it
     /// to the API's limits as if the client had sent it.
-    pub(super) fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+    pub(super) fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let text = self.send_text.render(exchange)?;
         write_text(&mut exchange.evaluation.greeting, &text, rand::random());
         exchange.note(text.into_owned());

@@ -273,7 +273,7 @@ async fn run_step(
     if let Some(action) = &step.action {
         let deadline = exchange.evaluation.deadline;
         let running = action.run(exchange, services);
-        match deadline.filter(|_| action.waits()) {
+        match deadline.filter(|_| action.asks()) {
             None => running.await?,
             Some(deadline) => timeout_at(deadline, running)
                 .await

@@ -33,15 +33,18 @@ pub(super) struct Quota {
 
 impl Quota {
     /// quota.
-    pub(super) fn by_subscription(policy: &policy::Quota, compiler: &Compiler<'_>) -> Self {
+    pub(super) fn by_subscription(
+        policy: &policy::Quota,
+        compiler: &Compiler<'_>,
+    ) -> Result<Self, InvalidPolicy> {
         let periods = Periods::new(policy.period, policy.first_period_start);
-        Self {
+        Ok(Self {
             subject: Subject::subscription(compiler),
             allowance: allowance(policy.calls, policy.bandwidth_kb, periods),
             periods: periods.id(),
             increment: Arc::default(),
             close: policy.close_on_exceed,
-        }
+        })
     }
 
     /// quotaByKey.

@@ -5,6 +5,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue};
 use tidegate_config::policy;
 
+use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::Text;
 use super::set_header::header_value;
@@ -60,8 +61,12 @@ impl ReturnResponse {
         })
     }
 
+    pub(super) fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
+        Err(self.answer(exchange)?)
+    }
+
     /// The answer, or the refusal that rendering it ended in.
-    pub(super) fn run(&self, exchange: &mut Exchange) -> Result<Refusal, Refusal> {
+    fn answer(&self, exchange: &mut Exchange) -> Result<Refusal, Refusal> {
         let mut headers = Vec::with_capacity(self.headers.len());
         for (name, text) in &self.headers {
             headers.push((name.clone(), header_value(name, &text.render(exchange)?)?));

@@ -3,6 +3,7 @@
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tidegate_config::policy;
 
+use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::expression_failed;
 use super::size::upstream_fits;
@@ -49,7 +50,7 @@ impl RewritePath {
         })
     }
 
-    pub(super) fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+    pub(super) fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let text = self.path.render(exchange)?;
         if let Some(problem) = problem_of(&text) {
             return Err(expression_failed(format!("rewritePath.path: {problem}")));

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use tidegate_config::policy;
 use tidegate_expr::Value;
 
+use super::Services;
 use super::call::{Answer, AnswerKey, Answers, KeptAnswer, Request, Retry, answers, failed};
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Computed, keep};
@@ -86,7 +87,7 @@ impl SendRequest {
         })
     }
 
-    pub(super) async fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+    pub(super) async fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let asked = self.ask(&Mutex::new(&mut *exchange)).await;
         let value = match asked {
             Ok(answer) | Err(Miss::Passing(answer)) => answer.value.clone(),

@@ -7,6 +7,7 @@ use futures::stream::FuturesUnordered;
 use tidegate_config::policy::{self, WaitFor};
 use tidegate_expr::Value;
 
+use super::Services;
 use super::call::failed;
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::keep;
@@ -34,7 +35,7 @@ impl SendRequests {
                 .iter()
                 .any(|other| other.variable() == compiled.variable())
             {
-                let problem = "another request of the step has this variable already";
+                let problem = "another request of this step already sets this variable";
                 return Err(compiler.invalid(&format!("{at}.as"), problem));
             }
             requests.push(compiled);
@@ -45,7 +46,7 @@ impl SendRequests {
         })
     }
 
-    pub(super) async fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+    pub(super) async fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let shared = Mutex::new(exchange);
         let values = self.values(&shared).await?;
         let exchange = shared.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -2,6 +2,7 @@
 
 use tidegate_config::{PoolMember, policy};
 
+use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, expression_failed};
 use super::size::upstream_fits;
@@ -43,7 +44,7 @@ impl SetBackend {
         Ok(Self::Fixed(url))
     }
 
-    pub(super) fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+    pub(super) fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let url = match self {
             Self::Fixed(url) => url.clone(),
             Self::Rendered(text) => {

@@ -3,6 +3,7 @@
 use http::{HeaderName, HeaderValue};
 use tidegate_config::policy::{self, IfExists, Section};
 
+use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, expression_failed, render_all};
 use super::size::{answer_fits, upstream_fits};
@@ -32,7 +33,7 @@ impl SetHeader {
         })
     }
 
-    pub(super) fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+    pub(super) fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let values = render_all(&self.values, exchange)?;
         let values = values.iter().map(|value| header_value(&self.name, value));
         let values = values.collect::<Result<Vec<_>, _>>()?;

@@ -2,6 +2,7 @@
 
 use tidegate_config::policy::{self, IfExists};
 
+use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, render_all};
 use super::size::upstream_fits;
@@ -28,7 +29,7 @@ impl SetQueryParameter {
         })
     }
 
-    pub(super) fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+    pub(super) fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let values = render_all(&self.values, exchange)?;
         exchange
             .upstream

@@ -2,6 +2,7 @@
 
 use tidegate_config::policy;
 
+use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::Text;
 use crate::exchange::Exchange;
@@ -25,7 +26,7 @@ impl SetStatus {
         })
     }
 
-    pub(super) fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+    pub(super) fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let message = self
             .message
             .as_ref()

@@ -2,6 +2,7 @@
 
 use tidegate_config::policy;
 
+use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Computed, keep};
 use crate::exchange::Exchange;
@@ -25,7 +26,7 @@ impl SetVariable {
         })
     }
 
-    pub(super) fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+    pub(super) fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let value = self.value.value(exchange)?;
         keep(exchange, &self.name, value)
     }

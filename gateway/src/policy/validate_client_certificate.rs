@@ -6,6 +6,7 @@ mod tests;
 use jiff::Timestamp;
 use tidegate_config::policy::{self, CertificateIdentity, hex_digits, thumbprint_digits};
 
+use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
 use crate::exchange::Exchange;
 use crate::refusal::{Origin, Reason, Refusal};
@@ -50,7 +51,7 @@ impl ValidateClientCertificate {
         })
     }
 
-    pub(super) fn run(&self, exchange: &Exchange) -> Result<(), Refusal> {
+    pub(super) fn run(&self, exchange: &Exchange, _: &Services) -> Result<(), Refusal> {
         let Some(certificate) = exchange.client.certificate() else {
             return Err(refusal(Reason::ClientCertificateMissing, "is missing"));
         };
@@ -94,7 +95,7 @@ impl Identity {
         field: &str,
     ) -> Result<Self, InvalidPolicy> {
         if identity.is_empty() {
-            let problem = "an identity names at least one property of the certificate";
+            let problem = "an identity must name at least one property of the certificate";
             return Err(compiler.invalid(field, problem));
         }
         let read = |name: &str, text: &Option<String>, read: fn(&str) -> Option<String>| {

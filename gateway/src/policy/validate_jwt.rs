@@ -16,6 +16,7 @@ use tidegate_config::policy::{JwtAlgorithm, Match};
 
 use self::keys::Keys;
 use self::place::Place;
+use super::Services;
 use super::compile::{Compiler, InvalidPolicy, REFUSING};
 use super::expression::{Text, render_all};
 use crate::credentials::jwt::{ClaimRule, Invalid, Rules, Signed, Token, check_claims};
@@ -105,7 +106,7 @@ impl ValidateJwt {
         })
     }
 
-    pub(super) async fn run(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+    pub(super) async fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         match self.validate(exchange).await {
             Ok(()) => Ok(()),
             Err(Failure::Refused(refusal)) => Err(refusal),
