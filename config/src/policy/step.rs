@@ -63,7 +63,7 @@ pub(super) fn exactly_one(keys: &[&str]) -> Value {
         .collect();
     json!([{
         "rule": format!("{} == 1", count.join(" + ")),
-        "message": format!("a step names exactly one policy of: {}", keys.join(", ")),
+        "message": format!("a step must name exactly one policy of: {}", keys.join(", ")),
     }])
 }
 

@@ -125,7 +125,7 @@ mod tests {
         ] {
             let error = compile_error(json!({"emitMetric": {"name": "n", "labels": labels}}));
             assert!(
-                error.contains(&format!("a label \"{name}\" already")),
+                error.contains(&format!("already a label \"{name}\"")),
                 "{error}"
             );
         }

@@ -97,7 +97,7 @@ fn what_an_author_writes_is_checked_when_compiled() {
         ),
         (
             json!({"sendRequest": {"as": "r", "url": "http://a/b#${request.id}"}}),
-            "sendRequest.url: there is a #",
+            "sendRequest.url: it contains a #",
         ),
         (
             json!({"setBackend": {"url": "ws://a/%2e%2e/${request.id}"}}),

@@ -173,7 +173,7 @@ async fn the_log_says_whose_certificate_was_refused() {
 #[test]
 fn what_fits_everything_or_nothing_is_refused() {
     for (identity, problem) in [
-        (json!({}), "names at least one property"),
+        (json!({}), "must name at least one property"),
         (
             json!({"thumbprint": "ab"}),
             "thumbprint: is not hexadecimal",

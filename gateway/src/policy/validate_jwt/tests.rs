@@ -503,7 +503,7 @@ fn keys_that_can_not_verify_are_named() {
             json!({"keys": [{"n": "AA"}]}),
             "keys[0]: set either secretKeyRef or both n and e",
         ),
-        (json!({}), "say where the keys come from"),
+        (json!({}), "at least one of openidConfig, jwks, keys"),
         (
             json!({"query": "a", "cookie": "b", "requireSigned": false}),
             "at most one of header, query",
