@@ -15,10 +15,13 @@ mod resolve;
 mod tls;
 
 pub(crate) use answer::{Fault, Verdict, is_passed_on, judge};
-pub(crate) use body::{Framing, Rest as BodyRest, begin as begin_body, framing as body_framing};
-pub(crate) use connect::{ConnectError, Way, connect};
+pub(crate) use body::{BodyRest, Framing, begin as begin_body, framing as body_framing};
+pub(crate) use connect::{ConnectError, ConnectOptions, connect};
 pub(crate) use outcome::DialOutcome;
-pub(crate) use pool::{Among, Effect, InvalidPool, Nobody, Patient, Pool, Rules, Seat, Turn};
+pub(crate) use pool::{
+    Candidates, Effect, HealthHandle, HealthRules, InFlightGuard, InvalidPool, NoBackend, Pool,
+    Transition,
+};
 pub(crate) use proxy::{InvalidProxy, Proxy, ProxyError};
 pub(crate) use request::encode as encode_request;
 pub(crate) use resolve::Resolver;

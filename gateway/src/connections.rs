@@ -1,10 +1,10 @@
-//! Client connections from their accept on. What somebody has who says nothing is counted as well:
+//! Limits on client connections, from the accept on: a silent connection is counted too.
 //!
-//! - By address, from the accept: `maxConnectionsPerIp`. Behind a trusted proxy the client is known later,
-//!   with the PROXY header or the request; then it is counted then.
-//! - All together, as long as they have asked for nothing that was granted (`pending`).
-//! - As tunnels, from the request on: `maxConnections`, and never more than there are descriptors for, the
-//!   backends' included (`capacity`).
+//! - By address, from the accept: `maxConnectionsPerIp`. Behind a trusted proxy the address is known, and
+//!   counted, with the PROXY header or the request.
+//! - All together, until a request is admitted (`pending`).
+//! - As tunnels, from the request on: `maxConnections`, and never more than the file descriptors suffice for,
+//!   including the backends' (`capacity`).
 
 mod accepted;
 mod capacity;
@@ -19,22 +19,21 @@ use tidegate_config::GatewayLimits;
 
 use crate::configuration::snapshot::Snapshot;
 use crate::telemetry::metrics::{Metrics, Rejection};
-pub(crate) use accepted::{Accepted, Carried};
+pub(crate) use accepted::{Accepted, LoadGuard};
 use capacity::Capacity;
-use pending::Pool;
-use slot::Place;
+use pending::PendingConnections;
+use slot::AddressPermit;
 pub(crate) use slot::{Permit, Slot, SlotGuard};
 use tidegate_tunnel::session::{LimitKey, LimitReached, Sessions};
 
-/// Connections of one address above its limit that are not closed at once: their requests are answered
-/// with 429, so that an honest client learns what is wrong. More of them would be what the limit is
-/// against.
+/// Connections of one address above its limit that are not closed at once: their requests get 429, so that an
+/// honest client learns what is wrong. Further ones are closed, or the limit would not limit anything.
 const ANSWERED_ABOVE_LIMIT: u32 = 8;
 
 /// All connections of a gateway.
 pub(crate) struct Connections {
-    pool: Arc<Pool>,
-    /// Tunnels that there are descriptors for.
+    pool: Arc<PendingConnections>,
+    /// Tunnels that the file descriptors suffice for; `None`: no limit is known.
     capacity: Option<u32>,
     sessions: Arc<Sessions>,
     metrics: Arc<Metrics>,
@@ -43,9 +42,9 @@ pub(crate) struct Connections {
 /// Why a request gets no tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoRoom {
-    /// The pod has as many as it may.
+    /// The pod has reached its limit.
     Gateway { max: u32 },
-    /// The client's address has.
+    /// The client's address has reached its limit.
     Address,
 }
 
@@ -58,65 +57,69 @@ impl fmt::Debug for Connections {
 }
 
 impl Connections {
-    /// None yet; they will be carried by so many threads.
+    /// No connections yet; `workers` threads will serve them.
     pub(crate) fn new(sessions: Arc<Sessions>, metrics: Arc<Metrics>, workers: usize) -> Self {
         let Capacity { tunnels, pending } = Capacity::of_process(workers);
         Self {
-            pool: Arc::new(Pool::new(pending)),
+            pool: Arc::new(PendingConnections::new(pending)),
             capacity: tunnels,
             sessions,
             metrics,
         }
     }
 
-    /// Takes a connection on that was accepted from `peer`; `None`: its address has too many.
+    /// Counts a connection that was accepted from `peer`; `None`: its address has too many.
     pub(crate) fn accept(&self, snapshot: &Snapshot, peer: SocketAddr) -> Option<SlotGuard> {
         let peer = peer.ip().to_canonical();
         let limits = &snapshot.settings.limits;
         let source = source_of(peer, limits.ipv6_prefix_length);
-        let place = if snapshot.trusted_proxies.contains(peer) {
+        let address_permit = if snapshot.trusted_proxies.contains(peer) {
             None
         } else {
-            Some(self.place(source, limits)?)
+            Some(self.address_permit(source, limits)?)
         };
-        let slot = Arc::new(Slot::new(Arc::clone(&self.pool), source, place));
+        let slot = Arc::new(Slot::new(Arc::clone(&self.pool), source, address_permit));
         if self.pool.enter(&slot, source) {
             self.metrics.connection_rejected(Rejection::MadeRoom);
         }
         Some(SlotGuard::new(slot))
     }
 
-    /// A trusted proxy has said who connects. False: that address has too many connections.
+    /// Counts the connection for the client that a trusted proxy named. False: that address has too many
+    /// connections.
     pub(crate) fn name(&self, slot: &Arc<Slot>, snapshot: &Snapshot, client: IpAddr) -> bool {
         let client = client.to_canonical();
         if snapshot.trusted_proxies.contains(client) {
-            // Another proxy: its request will tell.
+            // Another proxy: the request will name the client.
             return true;
         }
         let limits = &snapshot.settings.limits;
         let source = source_of(client, limits.ipv6_prefix_length);
-        let Some(place) = self.place(source, limits) else {
+        let Some(address_permit) = self.address_permit(source, limits) else {
             return false;
         };
-        slot.rename(source, place);
+        slot.rename(source, address_permit);
         true
     }
 
-    fn place(&self, source: IpAddr, limits: &GatewayLimits) -> Option<Place> {
+    fn address_permit(&self, source: IpAddr, limits: &GatewayLimits) -> Option<AddressPermit> {
         let max = limits.max_connections_per_ip;
         if let Ok(within) = self.sessions.reserve(LimitKey::Ip(source), Some(max)) {
-            return Some(Place::Within(within));
+            return Some(AddressPermit::Within(within));
         }
         let key = LimitKey::AboveIp(source);
         let above = self.sessions.reserve(key, Some(ANSWERED_ABOVE_LIMIT));
         if above.is_err() {
             self.metrics.connection_rejected(Rejection::AddressLimit);
         }
-        above.ok().map(Place::Above)
+        above.ok().map(AddressPermit::Above)
     }
 
-    /// Lets a request of `client` go on to a tunnel. It came over the connection of `slot`; without one it
-    /// is counted by itself.
+    /// Admits a request of `client` as a tunnel. It came over the connection of `slot`; without a slot it is
+    /// counted separately.
+    ///
+    /// # Errors
+    /// [`NoRoom`]: the pod or the address has reached its limit.
     pub(crate) fn permit(
         &self,
         slot: Option<&Arc<Slot>>,
@@ -126,13 +129,13 @@ impl Connections {
         let total = self.sessions.reserve(LimitKey::Total, self.max(limits));
         let total = total.map_err(|LimitReached { max }| NoRoom::Gateway { max })?;
         let key = LimitKey::Ip(source_of(client, limits.ipv6_prefix_length));
-        let own = slot.and_then(|slot| slot.take_place(&key));
+        let own = slot.and_then(|slot| slot.take_address_permit(&key));
         let address = match own {
-            Some(place) => place,
+            Some(address_permit) => address_permit,
             None => {
                 let max = Some(limits.max_connections_per_ip);
-                let place = self.sessions.reserve(key, max);
-                place.map_err(|_| NoRoom::Address)?
+                let address_permit = self.sessions.reserve(key, max);
+                address_permit.map_err(|_| NoRoom::Address)?
             }
         };
         if let Some(slot) = slot {
@@ -141,7 +144,10 @@ impl Connections {
         Ok(Permit::new(total, address, slot.cloned()))
     }
 
-    /// Would a request of `client` get a permit now?
+    /// Checks whether a request of `client` would get a permit now.
+    ///
+    /// # Errors
+    /// [`NoRoom`]: the pod or the address has reached its limit.
     pub(crate) fn has_room(&self, limits: &GatewayLimits, client: IpAddr) -> Result<(), NoRoom> {
         let is_full = |key: &LimitKey, max: u32| max > 0 && self.sessions.count(key) >= max;
         let max = self.max(limits).unwrap_or_default();
@@ -155,13 +161,13 @@ impl Connections {
         Ok(())
     }
 
-    /// Tunnels at a time.
+    /// Highest number of tunnels; `None`: no limit.
     fn max(&self, limits: &GatewayLimits) -> Option<u32> {
         let configured = Some(limits.max_connections).filter(|max| *max > 0);
         configured.into_iter().chain(self.capacity).min()
     }
 
-    /// Somebody else has taken the last descriptor: one of those that wait has to go.
+    /// No file descriptor is left: closes one of the pending connections.
     pub(crate) fn make_room(&self) {
         if self.pool.make_room() {
             self.metrics.connection_rejected(Rejection::MadeRoom);
@@ -169,7 +175,7 @@ impl Connections {
     }
 }
 
-/// What counts as one client: an IPv4 address, or as many leading bits of an IPv6 address.
+/// What counts as one client: an IPv4 address, or the first `ipv6_prefix_length` bits of an IPv6 address.
 fn source_of(address: IpAddr, ipv6_prefix_length: u8) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,

@@ -1,7 +1,7 @@
-//! A running gateway, for the binary and for whoever embeds it.
+//! A running gateway, for the binary and for embedders.
 //!
-//! What it serves comes through a channel; everything here happens on the caller's runtime and
-//! never on a worker: taking over configurations, listening, the admin server, the way down.
+//! Its configurations come through a channel. Everything here runs on the caller's runtime, never on a
+//! worker: applying configurations, listening, the admin server, the shutdown.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -15,17 +15,17 @@ use crate::listener::Ports;
 use crate::telemetry::metrics::Metrics;
 
 mod admin;
+mod config_applier;
 mod dependencies;
 mod explain;
 mod handle;
 mod state;
-mod takeover;
 
 pub use explain::{ExplainError, Explained, explain};
 pub use handle::{Gateway, StartError};
-pub(crate) use state::State;
+pub(crate) use state::GatewayState;
 
-/// How to run a gateway; what it serves comes through the updates.
+/// How to run a gateway; its configurations come through the updates.
 #[derive(Debug)]
 pub struct Options {
     /// Listeners bind here.
@@ -34,21 +34,20 @@ pub struct Options {
     pub ports: Ports,
     /// Where the admin server listens; `None`: nowhere.
     pub admin_address: Option<SocketAddr>,
-    /// File with the token that the admin server wants from whoever asks for more than probes and
-    /// metrics; read again for every such request. `None`: nobody is told.
+    /// File with the token that the admin server requires for everything except probes and metrics; read again
+    /// for every such request. `None`: those requests are refused.
     pub admin_token_file: Option<PathBuf>,
-    /// Ports of the admin servers of this process, which nothing that this gateway asks may lead to.
+    /// Ports of the admin servers of this process; policies and backends cannot connect to them.
     pub admin_ports: AdminPorts,
-    /// Threads that carry connections; 0: as many as cores.
+    /// Threads that serve connections; 0: one per core.
     pub workers: usize,
-    /// Where it counts.
+    /// Where it counts its metrics.
     pub metrics: Arc<Metrics>,
-    /// File that keeps what quotas have counted over a restart; `None`: they start anew.
+    /// File that keeps the counts of quotas over a restart; `None`: they start at 0.
     pub quota_file: Option<PathBuf>,
-    /// Directory with tokens of the pod's service account, one file for each audience; `None`: it
-    /// has none.
+    /// Directory with tokens of the pod's service account, one file per audience; `None`: there are none.
     pub token_directory: Option<PathBuf>,
-    /// What the source complains about, when there is a source that can.
+    /// Problems of the configuration's source, if the source reports any.
     pub problems: Option<watch::Receiver<Option<Problem>>>,
 }
 

@@ -1,14 +1,14 @@
 //! One handshake from the accepted socket to the tunnel, or to the refusal.
 //!
-//! The order is that of `docs/architecture.md`: `arrive` (PROXY header, TLS, request head), `admit`
+//! The order is that of `docs/architecture.md`: `receive` (PROXY header, TLS, request head), `admit`
 //! (route, upgrade, limits, access), `open` (inbound policies, backend, outbound policies), the 101
-//! (200 over HTTP/2). The client gets none that the backend did not give, and the backend no byte of
-//! the client's before that. This module holds no policy of its own: it asks the others in turn.
+//! (200 over HTTP/2). The client gets a 101 only if the backend gave one, and the backend gets the
+//! client's bytes only after that. This module contains no policies: it calls the other modules in turn.
 
 mod admit;
-mod arrive;
+mod connection_info;
+mod dial;
 mod explain;
-mod farewell;
 mod forward;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -16,11 +16,12 @@ mod http2;
 mod open;
 mod question;
 mod rate;
-mod reach;
+mod receive;
+mod send_refusal;
 mod shared;
-mod source;
-mod stay;
+mod timeouts;
 mod traced;
+mod while_connected;
 
 use std::io;
 use std::pin::pin;
@@ -34,27 +35,28 @@ use http::header::{RETRY_AFTER, SEC_WEBSOCKET_EXTENSIONS};
 use prometheus::IntGauge;
 use tokio::io::AsyncWriteExt;
 
-use crate::backend::{Resolver, Seat};
+use crate::backend::{InFlightGuard, Resolver};
 use crate::configuration::snapshot::Snapshot;
-use crate::connections::{Accepted, Carried, Permit, Slot};
-use crate::counters::quota::{Book, Metering};
+use crate::connections::{Accepted, LoadGuard, Permit, SlotGuard};
+use crate::counters::quota::{ByteCounts, TunnelBytes};
 use crate::counters::shared_counters::Lease;
 use crate::exchange::Exchange;
 use crate::exchange::access;
 use crate::exchange::upgrade::Key;
-use crate::head::put_field;
+use crate::head::{RequestHead, put_field};
 use crate::policy::count_unanswered;
 use crate::refusal::{Extent, Origin, Reason, Refusal};
-use crate::telemetry::metrics::{Phase, Whose};
+use crate::telemetry::metrics::{MessageLabels, Phase};
 use crate::telemetry::record::{Record, TunnelRecord};
-use crate::telemetry::trace::{self, Asked};
-use admit::{Admission, Visit};
-use arrive::{Arrival, Arrived, Coming, Departure};
+use crate::telemetry::trace::{self, TraceRequested};
+use admit::{Admission, IncomingRequest, RoutedRequest};
+use connection_info::ConnectionInfo;
 pub(crate) use explain::Explainer;
-use farewell::Passed;
-use open::Opened;
+use open::BackendAccepted;
 pub use question::{InvalidQuestion, Question};
 use rate::HandshakeRate;
+use receive::{NotReceived, Received};
+use send_refusal::Passed;
 pub(crate) use shared::Shared;
 use tidegate_tunnel::close_cause::CloseCause;
 use tidegate_tunnel::relay::{Meter, Relay, Tunnel, relay};
@@ -62,10 +64,10 @@ use tidegate_tunnel::session::{Reservation, Session, SessionInfo};
 use tidegate_tunnel::socket;
 use tidegate_tunnel::transport::Transport;
 
-/// A pod that drains has a successor already: come back at once.
+/// A draining pod already has a successor: the client can retry at once.
 const RETRY_WHEN_DRAINING: HeaderValue = HeaderValue::from_static("1");
 
-/// Long enough for the current second's handshakes to be through.
+/// Long enough for the handshakes of the current second to be decided.
 const RETRY_WHEN_BUSY: HeaderValue = HeaderValue::from_static("2");
 
 /// What all connections of a gateway share.
@@ -77,7 +79,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// To be made once per gateway.
+    /// Create one per gateway.
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let admin_ports = shared.services.guard.admin_ports();
         Self {
@@ -91,53 +93,76 @@ impl Server {
 /// A connection in the gauge until dropped.
 struct Active(IntGauge);
 
-/// An accepted handshake. Always boxed: moved by value, it would stand in the task's memory as often
-/// as it is moved, for as long as the tunnel lives.
-struct Established {
+/// An open tunnel. Always boxed: moved by value, it would stand in the task's memory as often as it is
+/// moved, for as long as the tunnel lives.
+struct OpenTunnel {
     relay: Relay<Transport>,
     record: TunnelRecord,
-    /// Held until the tunnel ends.
-    permit: Option<Permit>,
-    places: Vec<Reservation>,
-    leases: Vec<Lease>,
-    seat: Option<Seat>,
-    /// Books its bytes until it ends.
-    metering: Option<Metering>,
+    held: Held,
 }
 
-impl Established {
-    /// Carries the tunnel to its end.
+/// What a tunnel holds until its end.
+#[expect(dead_code, reason = "held, not read")]
+struct Held {
+    permit: Option<Permit>,
+    reservations: Vec<Reservation>,
+    leases: Vec<Lease>,
+    in_flight: Option<InFlightGuard>,
+    /// Counts its bytes for quotas.
+    tunnel_bytes: Option<TunnelBytes>,
+}
+
+impl OpenTunnel {
+    /// Runs the tunnel to its end.
     async fn run(mut self: Box<Self>) {
         let outcome = (&mut self.relay).await;
         let Self {
             relay,
             record,
-            permit,
-            places,
-            leases,
-            seat,
-            metering,
+            held,
         } = *self;
-        // Whoever sees the end of the connection finds everything told and free.
+        // When the peers see the connection end, it is already recorded and its permits are free.
         record.closed(&outcome);
-        drop((permit, places, leases, seat, metering));
+        drop(held);
         drop(relay);
     }
 }
 
-/// What a connection has become.
-enum Guest {
-    Tunnel(Box<Established>),
+/// What a connection has become after its first request, or instead of it.
+enum Served {
+    Tunnel(Box<OpenTunnel>),
     Http2(Arc<Server>, Box<http2::Connection>),
 }
 
-/// Carries one connection to its end.
-pub(crate) fn serve(
+/// Serves one accepted connection to its end.
+pub(crate) fn serve_connection(
     server: Arc<Server>,
     accepted: Accepted,
-    carried: Carried,
+    load_guard: LoadGuard,
 ) -> impl Future<Output = ()> + Send {
     let active = Active::new(&server.shared.metrics.connections_active);
+    // Boxed, because a handshake's state is large and must not live on in an idle tunnel's task.
+    let beginning = Box::pin(begin(server, accepted));
+    async move {
+        let (slot, served) = beginning.await;
+        match served {
+            Some(Served::Tunnel(tunnel)) => {
+                drop(slot);
+                tunnel.run().await;
+            }
+            Some(Served::Http2(server, connection)) => {
+                Box::pin(http2::serve(server, *connection, load_guard.clone())).await;
+                drop(slot);
+            }
+            None => drop(slot),
+        }
+        drop((active, load_guard));
+    }
+}
+
+/// Reads the first request of a connection and decides it. `None`: there is no tunnel, and the record
+/// says why.
+async fn begin(server: Arc<Server>, accepted: Accepted) -> (SlotGuard, Option<Served>) {
     let Accepted {
         socket,
         peer,
@@ -145,113 +170,90 @@ pub(crate) fn serve(
         slot: guard,
         at,
     } = accepted;
-    let coming = Coming {
-        socket,
-        peer,
-        port,
-        at,
-        slot: Arc::clone(guard.slot()),
-    };
-    // Boxed, because a handshake's state is large and must not live on in an idle tunnel's task.
-    let greeting = Box::pin(greet(server, coming));
-    async move {
-        match greeting.await {
-            Some(Guest::Tunnel(established)) => {
-                drop(guard);
-                established.run().await;
-            }
-            Some(Guest::Http2(server, connection)) => {
-                Box::pin(http2::serve(server, *connection, carried.clone())).await;
-                drop(guard);
-            }
-            None => drop(guard),
-        }
-        drop((active, carried));
-    }
-}
-
-/// The beginning of a connection: `None` when nothing comes of it, which the record has told then.
-async fn greet(server: Arc<Server>, coming: Coming) -> Option<Guest> {
-    let mut record = Record::begin(&server.shared.recorder, coming.peer, coming.at);
-    let slot = Arc::clone(&coming.slot);
-    let arrived = tokio::select! {
+    let slot = Arc::clone(guard.slot());
+    let mut record = Record::begin(&server.shared.recorder, peer, at);
+    let connection = ConnectionInfo::new(peer, port, Arc::clone(&slot));
+    let received = tokio::select! {
         biased;
-        arrived = arrive::arrive(&server, coming, &mut record) => arrived,
-        () = slot.evicted() => Err(Departure::Unheard),
+        received = receive::receive_request(&server, (socket, at), connection, &mut record) => received,
+        () = slot.evicted() => Err(NotReceived::Closed),
     };
-    let refused = match arrived {
-        Ok(Arrived::Request(arrival)) => {
-            // Whoever was accepted under an older configuration has no right to it.
+    let served = match received {
+        Ok(Received::Request(request)) => {
+            let (client, head) = *request;
+            // The connection may be older than the configuration that decides its request.
             let snapshot = server.shared.snapshot.load_full();
-            let established = shake(&server, &snapshot, *arrival, record).await;
-            return established.map(Guest::Tunnel);
+            let tunnel = handshake(&server, &snapshot, client, head, record).await;
+            tunnel.map(Served::Tunnel)
         }
-        Ok(Arrived::Http2(mut connection)) => {
+        Ok(Received::Http2(mut connection)) => {
             connection.record = Some(record);
-            return Some(Guest::Http2(server, connection));
+            Some(Served::Http2(server, connection))
         }
-        Err(refused) => refused,
-    };
-    match refused {
-        Departure::Unheard => record.unheard(),
-        Departure::Lost(refusal) => record.refused(&refusal),
-        Departure::Refused(client, refusal) => {
+        Err(NotReceived::Closed) => {
+            record.closed_without_request();
+            None
+        }
+        Err(NotReceived::Lost(refusal)) => {
             record.refused(&refusal);
-            farewell::answer(client, &slot, &refusal).await;
+            None
         }
-    }
-    None
+        Err(NotReceived::Refused(client, refusal)) => {
+            record.refused(&refusal);
+            send_refusal::send(client, &slot, &refusal).await;
+            None
+        }
+    };
+    (guard, served)
 }
 
-/// The handshake: `None` when there is no tunnel, which the record has told then.
-async fn shake(
+/// The client's leg, where it comes from, and its bytes behind the request head.
+struct Client {
+    leg: Transport,
+    connection: ConnectionInfo,
+    read_ahead: BytesMut,
+}
+
+/// Decides one request. `None`: there is no tunnel, and the record says why.
+async fn handshake(
     server: &Server,
     snapshot: &Snapshot,
-    arrival: Arrival,
+    mut client: Client,
+    head: RequestHead,
     mut record: Record,
-) -> Option<Box<Established>> {
-    let Arrival {
-        client,
-        source,
-        request,
-        rest,
-    } = arrival;
-    let peer = source.peer(snapshot);
-    let address = snapshot.trusted_proxies.client(peer, &request.headers);
-    record.request(&request, address.ip());
-    let slot = Arc::clone(&source.slot);
-    let routed = ready(server, snapshot).and_then(|()| {
-        let port = source.port(snapshot)?;
-        let visitor = admit::Visitor {
-            id: record.id().to_owned(),
-            request,
-            peer,
-            address,
-            tls: source.tls,
-        };
-        admit::route(snapshot, port, visitor)
-    });
-    let visit = routed.and_then(|visit| {
-        record.route(&visit.listener, &visit.api.metrics);
-        // Before any policy, those of onError as well: what they send may be what leads back.
-        snapshot.hop.check(&visit.exchange.request.headers)?;
-        Ok(Box::new(visit))
-    });
-    let mut visit = match visit {
-        Ok(visit) => visit,
+) -> Option<Box<OpenTunnel>> {
+    let connection = &mut client.connection;
+    let peer = connection.peer(snapshot);
+    let address = snapshot.trusted_proxies.client(peer, &head.headers);
+    record.request(&head, address.ip());
+    let incoming = IncomingRequest {
+        id: record.id().to_owned(),
+        request: head,
+        peer,
+        address,
+        tls: connection.tls.take(),
+    };
+    let routed = ready(server, snapshot)
+        .and_then(|()| connection.port(snapshot))
+        .and_then(|port| admit::route(snapshot, port, incoming))
+        .and_then(|routed| {
+            record.route(&routed.listener, &routed.api.metrics);
+            // Before any policy, those of onError as well: what they send may be what leads back.
+            snapshot.hop.check(&routed.exchange.request.headers)?;
+            Ok(Box::new(routed))
+        });
+    match routed {
+        Ok(mut routed) => {
+            join_trace(snapshot, &mut routed.exchange, &mut record);
+            decide(server, snapshot, routed, client, record).await
+        }
         Err(refusal) => {
             record.refused(&refusal);
-            farewell::answer(client, &slot, &refusal).await;
-            return None;
+            let slot = &client.connection.slot;
+            send_refusal::send(client.leg, slot, &refusal).await;
+            None
         }
-    };
-    join_trace(snapshot, &mut visit.exchange, &mut record);
-    let client = Client {
-        leg: client,
-        early: BytesMut::from(rest),
-        slot,
-    };
-    decide(server, snapshot, visit, client, record).await
+    }
 }
 
 /// Makes the handshake part of a trace, where spans go anywhere.
@@ -262,7 +264,7 @@ fn join_trace(snapshot: &Snapshot, exchange: &mut Exchange, record: &mut Record)
     }
 }
 
-/// Does the gateway take on handshakes at all right now?
+/// Does the gateway accept new handshakes now?
 fn ready(server: &Server, snapshot: &Snapshot) -> Result<(), Refusal> {
     draining(server)?;
     let limit = snapshot.settings.limits.max_handshakes_per_second;
@@ -286,31 +288,24 @@ fn draining(server: &Server) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The client's leg, and what came over it ahead of time.
-struct Client {
-    leg: Transport,
-    early: BytesMut,
-    slot: Arc<Slot>,
-}
-
 /// From the route to the tunnel.
 async fn decide(
     server: &Server,
     snapshot: &Snapshot,
-    mut visit: Box<Visit>,
+    mut routed: Box<RoutedRequest>,
     mut client: Client,
     mut record: Record,
-) -> Option<Box<Established>> {
-    let mut asked = Asked::No;
+) -> Option<Box<OpenTunnel>> {
+    let mut asked = TraceRequested::No;
     let mut admission = None;
-    let opened = match admit::admit(server, snapshot, &mut visit, Some(&client.slot)) {
+    let opened = match admit::admit(server, snapshot, &mut routed, Some(&client.connection.slot)) {
         Err(refusal) => Err(refusal),
         Ok(admitted) => {
             admission = Some(admitted);
-            record.access(&visit.exchange);
-            asked = trace::begin(&mut visit.exchange);
-            let opening = pin!(open::open(server, &mut visit, &mut record));
-            stay::while_connected(&mut client.leg, &mut client.early, opening)
+            record.access(&routed.exchange);
+            asked = trace::begin(&mut routed.exchange);
+            let opening = pin!(open::open(server, &mut routed, &mut record));
+            while_connected::while_connected(&mut client.leg, &mut client.read_ahead, opening)
                 .await
                 .unwrap_or_else(|gone| Err(gone.into()))
         }
@@ -318,58 +313,61 @@ async fn decide(
     let opened = opened.and_then(|opened| {
         let admission = admission.as_ref();
         let key_hash = admission.and_then(|admission| admission.key_hash.clone());
-        Ok((opened, enter(server, snapshot, &visit, key_hash)?))
+        Ok((opened, enter(server, snapshot, &routed, key_hash)?))
     });
     match opened {
         Ok((mut opened, session)) => {
-            traced::accepted(server, &mut visit, &mut opened, asked);
+            traced::accepted(server, &mut routed, &mut opened, asked);
             let granted = (admission?, opened, session);
-            establish(server, visit, client, granted, record).await
+            establish(server, routed, client, granted, record).await
         }
         Err(refusal) if refusal.reason == Reason::ClientGone => {
-            // Who does not wait for the answer has asked all the same.
+            // The handshake counts, although the client did not wait for the answer.
             let services = &server.shared.services;
-            Box::pin(count_unanswered(&mut visit.exchange, services)).await;
+            Box::pin(count_unanswered(&mut routed.exchange, services)).await;
             record.refused(&refusal);
             None
         }
         Err(refusal) => {
-            // Free before the farewell, which waits for the client.
-            visit.exchange.evaluation.places.clear();
-            visit.exchange.evaluation.leases.clear();
-            let mut refusal = Box::pin(refuse(server, &mut visit, refusal)).await;
-            // What a policy tells the client on purpose need not stand in the log.
+            // Released before the answer is sent: sending waits for the client.
+            routed.exchange.evaluation.reservations.clear();
+            routed.exchange.evaluation.leases.clear();
+            let mut refusal = Box::pin(refuse(server, &mut routed, refusal)).await;
+            // A policy may put secrets into the client's message on purpose; the log must not have them.
             let mut logged = refusal.clone();
-            logged.message = visit.exchange.masked(&logged.message);
-            traced::refused(server, &mut visit, &mut refusal, asked);
+            logged.message = routed.exchange.masked(&logged.message);
+            traced::refused(server, &mut routed, &mut refusal, asked);
             record.refused(&logged);
-            farewell(visit, client, refusal, admission).await;
+            refuse_client(routed, client, refusal, admission).await;
             None
         }
     }
 }
 
-/// Gives the client its refusal. A body that still comes from the backend is a connection like
-/// others, and keeps its places; anybody else's are free at once.
-async fn farewell(
-    visit: Box<Visit>,
+/// Sends the client its refusal. While a body still comes from the backend, the connection keeps its
+/// permits; otherwise they are released first.
+async fn refuse_client(
+    routed: Box<RoutedRequest>,
     client: Client,
     refusal: Refusal,
     admission: Option<Admission>,
 ) {
-    let Client { leg, slot, .. } = client;
-    let Visit {
+    let Client {
+        leg, connection, ..
+    } = client;
+    let slot = connection.slot;
+    let RoutedRequest {
         api,
         exchange,
         body,
         ..
-    } = *visit;
+    } = *routed;
     let is_whole = refusal.extent() == Extent::Whole;
     let Some(body) = body.filter(|_| !is_whole) else {
         drop((admission, exchange));
-        return farewell::answer(leg, &slot, &refusal).await;
+        return send_refusal::send(leg, &slot, &refusal).await;
     };
-    let passing = Box::pin(farewell::answer_with(leg, &refusal, body));
+    let passing = Box::pin(send_refusal::send_with_body(leg, &refusal, body));
     if let Passed::Cut(why) = passing.await {
         tracing::warn!(
             api = %api.config.key,
@@ -382,29 +380,31 @@ async fn farewell(
     drop(admission);
 }
 
-/// What the client is answered, with what onError makes of it.
-async fn refuse(server: &Server, visit: &mut Visit, refusal: Refusal) -> Refusal {
+/// Runs the onError policies and gives the client's answer.
+async fn refuse(server: &Server, routed: &mut RoutedRequest, refusal: Refusal) -> Refusal {
     let services = &server.shared.services;
-    let Visit {
+    let RoutedRequest {
         api,
         product,
         exchange,
         ..
-    } = visit;
+    } = routed;
     let pipeline = api.pipeline_in(product.as_deref());
     pipeline.on_error(exchange, refusal, services).await
 }
 
-/// Enters the tunnel, unless its access was revoked while policies and the backend were asked. Entered
-/// before that is looked at, and before the answer: whatever is said to tunnels from now on reaches it.
+/// Registers the session, unless its access was revoked while policies and the backend were asked. The
+/// session is registered before that check and before the 101, so no later revocation misses it. A tunnel
+/// whose key is revoked later is closed by `Sessions::reconcile` (`tunnel/src/session/registry.rs`), which
+/// `gateway::config_applier` calls with every new configuration.
 fn enter(
     server: &Server,
     snapshot: &Snapshot,
-    visit: &Visit,
+    routed: &RoutedRequest,
     key_hash: Option<String>,
 ) -> Result<Session, Refusal> {
     let sessions = &server.shared.sessions;
-    let session = sessions.register(&session_info(visit, key_hash));
+    let session = sessions.register(&session_info(routed, key_hash));
     let current = server.shared.snapshot.load();
     if std::ptr::eq(&**current, snapshot) {
         return Ok(session);
@@ -414,114 +414,123 @@ fn enter(
         Some(CloseCause::ApiRemoved) => Err(admit::not_found(
             "the API or its listener was removed during the handshake",
         )),
-        Some(cause) => Err(access::revoked(&visit.api.config, &visit.exchange.request)
-            .detail(format!("{} during the handshake", cause.as_str()))),
+        Some(cause) => Err(
+            access::revoked(&routed.api.config, &routed.exchange.request)
+                .detail(format!("{} during the handshake", cause.as_str())),
+        ),
     }
 }
 
 /// Answers the client.
 async fn establish(
     server: &Server,
-    mut visit: Box<Visit>,
+    mut routed: Box<RoutedRequest>,
     client: Client,
-    (admission, opened, session): (Admission, Opened, Session),
+    (admission, opened, session): (Admission, BackendAccepted, Session),
     mut record: Record,
-) -> Option<Box<Established>> {
-    let Client { mut leg, early, .. } = client;
-    let Opened {
-        backend,
-        rest,
+) -> Option<Box<OpenTunnel>> {
+    let Client {
+        mut leg,
+        read_ahead,
+        ..
+    } = client;
+    let BackendAccepted {
+        leg: backend,
         answer,
-        seat,
     } = opened;
     let Admission {
         key,
         permit,
-        mut places,
+        mut reservations,
         ..
     } = admission;
-    places.append(&mut visit.exchange.evaluation.places);
+    reservations.append(&mut routed.exchange.evaluation.reservations);
     record.phase(Phase::Outbound);
     let record = record.accepted(&answer)?;
     if accept(&mut leg, key.as_ref(), &answer).await.is_err() {
         record.lost();
         return None;
     }
-    for socket in [leg.socket(), backend.socket()].into_iter().flatten() {
-        socket::allow_stall(socket, visit.api.rules.write_stall);
+    for socket in [leg.socket(), backend.transport.socket()]
+        .into_iter()
+        .flatten()
+    {
+        socket::allow_stall(socket, routed.api.rules.write_stall);
     }
-    let (meter, metering) = meters(server, &mut visit, &session);
+    let (meter, tunnel_bytes) = meters(server, &mut routed, &session);
     let tunnel = Tunnel {
         client: leg,
-        backend,
+        backend: backend.transport,
         from_client: behind(
-            std::mem::take(&mut visit.exchange.evaluation.greeting),
-            early,
+            std::mem::take(&mut routed.exchange.evaluation.greeting),
+            read_ahead,
         ),
-        from_backend: rest,
+        from_backend: backend.read_ahead,
         extensions: answer.contains_key(SEC_WEBSOCKET_EXTENSIONS),
-        rules: Arc::clone(&visit.api.rules),
+        rules: Arc::clone(&routed.api.rules),
         session,
         meter: Some(meter),
     };
-    Some(Box::new(Established {
+    Some(Box::new(OpenTunnel {
         relay: relay(tunnel),
         record,
-        permit,
-        places,
-        leases: std::mem::take(&mut visit.exchange.evaluation.leases),
-        seat,
-        metering,
+        held: Held {
+            permit,
+            reservations,
+            leases: std::mem::take(&mut routed.exchange.evaluation.leases),
+            in_flight: backend.in_flight,
+            tunnel_bytes,
+        },
     }))
 }
 
-/// Where the tunnel counts: for metrics always, for quotas where there are any.
+/// Counts the tunnel's messages and bytes: for metrics always, for quotas if the handshake passed any.
 fn meters(
     server: &Server,
-    visit: &mut Visit,
+    routed: &mut RoutedRequest,
     session: &Session,
-) -> (Arc<dyn Meter>, Option<Metering>) {
+) -> (Arc<dyn Meter>, Option<TunnelBytes>) {
     let Shared {
         metrics, services, ..
     } = &*server.shared;
-    let meter = metrics.meter(&visit.api.metrics, || whose(visit));
-    let metered = std::mem::take(&mut visit.exchange.evaluation.metered);
-    if metered.is_empty() {
+    let meter = metrics.meter(&routed.api.metrics, || message_labels(routed));
+    let byte_quotas = std::mem::take(&mut routed.exchange.evaluation.byte_quotas);
+    if byte_quotas.is_empty() {
         return (meter, None);
     }
-    let book: Arc<dyn Book> = Arc::clone(services) as _;
-    let ledger = &services.ledger;
-    let (entry, meter) = ledger.open(book, metered, meter, session.closer());
+    let byte_counts: Arc<dyn ByteCounts> = Arc::clone(services) as _;
+    let byte_accounting = &services.byte_accounting;
+    let (entry, meter) = byte_accounting.open(byte_counts, byte_quotas, meter, session.closer());
     (meter, Some(entry))
 }
 
-/// What comes to the backend as the client's: our own words first.
-fn behind(greeting: Vec<u8>, early: BytesMut) -> Bytes {
-    if greeting.is_empty() {
-        return early.freeze();
+/// The first bytes for the backend: the frames of onOpen, then what was read ahead of the client.
+fn behind(serving: Vec<u8>, read_ahead: BytesMut) -> Bytes {
+    if serving.is_empty() {
+        return read_ahead.freeze();
     }
-    let mut all = greeting;
-    all.extend_from_slice(&early);
+    let mut all = serving;
+    all.extend_from_slice(&read_ahead);
     all.into()
 }
 
-fn whose(visit: &Visit) -> Whose {
-    let Visit { api, exchange, .. } = visit;
+fn message_labels(routed: &RoutedRequest) -> MessageLabels {
+    let RoutedRequest { api, exchange, .. } = routed;
     let subscription = exchange.subscription.as_ref();
-    Whose {
+    MessageLabels {
         api: api.config.key.clone(),
         product: exchange.product.as_ref().map(|product| product.key.clone()),
         subscription: subscription.map(|subscription| subscription.key.clone()),
     }
 }
 
-fn session_info(visit: &Visit, key_hash: Option<String>) -> SessionInfo {
-    let Visit {
+fn session_info(routed: &RoutedRequest, key_hash: Option<String>) -> SessionInfo {
+    let RoutedRequest {
         listener,
         api,
         exchange,
         ..
-    } = visit;
+    } = routed;
     let subscription = exchange.subscription.as_ref();
     SessionInfo {
         api: api.config.key.clone(),

@@ -5,6 +5,7 @@ mod http2;
 mod parse;
 pub(crate) mod proxy_header;
 mod read;
+mod scan;
 #[cfg(test)]
 mod tests;
 mod write;

@@ -3,10 +3,10 @@
 //! The tree is the algorithm. Modules use each other in one direction only, in the order of
 //! `docs/architecture.md`, which a test holds.
 //!
-//! `head` reads what a peer says; a `refusal` is the answer to a handshake that may not pass. The
-//! `configuration` is compiled whole and swapped whole. A `listener` accepts; the `handshake` asks in
-//! turn: access (`exchange`), inbound `policy`, the `backend`, outbound `policy`; then the tunnel,
-//! which is a crate of its own. `telemetry` tells of every connection exactly once. `gateway` runs it.
+//! `head` reads heads of requests and answers; a `refusal` is the answer to a handshake that is not allowed.
+//! The `configuration` is compiled and swapped as a whole. A `listener` accepts; the `handshake` runs in turn:
+//! access (`exchange`), inbound `policy`, the `backend`, outbound `policy`; then the tunnel, which is a crate of
+//! its own. `telemetry` records every connection exactly once. `gateway` runs it all.
 //!
 //! HTTP/1.1 heads are read by `httparse` on our own sockets, on both legs, and not by an HTTP
 //! library: a connection carries one request, nothing is pooled or reused, limits are exact, the

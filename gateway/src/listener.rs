@@ -1,6 +1,5 @@
-//! Ports: bound when a configuration names them first, kept while any names them, closed with the
-//! first that does not. What is spoken on a port is the snapshot's matter, so certificates, host
-//! names and APIs change without a socket being touched.
+//! Ports: bound when a configuration first names them, closed when one no longer does. The snapshot decides
+//! what is spoken on a port, so certificates, host names and APIs change without touching a socket.
 
 mod accept;
 mod bind;
@@ -29,7 +28,7 @@ pub enum Ports {
     Ephemeral,
 }
 
-/// A listener and the address it got.
+/// A listener and the address that it is bound to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoundListener {
     /// Its name in the configuration.
@@ -59,7 +58,7 @@ struct Bound {
     accepting: Vec<JoinHandle<()>>,
 }
 
-/// What came of a snapshot's listeners.
+/// The result of binding a snapshot's listeners.
 #[derive(Debug, Default)]
 pub(crate) struct Listening {
     pub(crate) bound: Vec<BoundListener>,
@@ -68,7 +67,10 @@ pub(crate) struct Listening {
 }
 
 impl Listeners {
-    /// Starts so many workers (0: as many as cores); binds nothing yet. `control` outlives connections.
+    /// Starts `workers` threads (0: one per core); binds nothing yet. `control` outlives connections.
+    ///
+    /// # Errors
+    /// A thread or its runtime cannot be started.
     pub(crate) fn start(
         (bind_address, ports): (IpAddr, Ports),
         workers: usize,
@@ -86,8 +88,8 @@ impl Listeners {
         })
     }
 
-    /// Binds what is new, closes what is gone. A port that cannot be bound is tried again with
-    /// the next call, and stands in nobody's way. To be called on a runtime, after the swap.
+    /// Binds new ports and closes those that are gone. A port that cannot be bound is tried again with the next
+    /// call and does not affect the others. Call it on a runtime, after the snapshot was swapped.
     pub(crate) fn reconcile(&mut self, snapshot: &Snapshot) -> Listening {
         self.bound
             .retain(|port, _| snapshot.ports.contains_key(port));

@@ -22,13 +22,13 @@ use tracing_subscriber::EnvFilter;
 /// EX_USAGE of sysexits.h: restarting will not help.
 const EXIT_USAGE: u8 = 64;
 
-/// Accepting, watching and taking over; connections have threads of their own.
+/// For accepting, watching and applying configurations; connections have threads of their own.
 const CONTROL_THREADS: usize = 2;
 
-/// Log lines that wait to be written: some seconds of handshakes at full speed, some megabytes.
+/// Log lines that wait to be written: a few seconds of handshakes at full speed, some megabytes.
 const LOG_LINES: usize = 16 * 1024;
 
-/// Every failed request is an error to kube's client; whoever asked says it, and less often.
+/// kube's client logs every failed request as an error; the callers log it less often.
 const KUBE_NOISE: &str = "kube_client::client::builder=off";
 
 /// Below the state directory, which others may use too.
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(error) => {
             let is_mistake = error.use_stderr();
-            // Nowhere to complain when stdout and stderr are closed.
+            // Fails only when stdout and stderr are closed.
             let _ = error.print();
             return ExitCode::from(if is_mistake { EXIT_USAGE } else { 0 });
         }
@@ -59,8 +59,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Lines are written by a thread of their own: whoever reads them slowly must not hold up
-/// connections. What does not fit into its queue is dropped and counted.
+/// A thread of its own writes the lines, so that a slow reader does not delay connections. Lines that do not
+/// fit into its queue are dropped and counted.
 fn start_log(settings: &Log, metrics: &Metrics) -> WorkerGuard {
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(LOG_LINES)
@@ -84,7 +84,7 @@ fn start_log(settings: &Log, metrics: &Metrics) -> WorkerGuard {
 }
 
 fn serve(settings: Settings, metrics: Arc<Metrics>) -> anyhow::Result<()> {
-    // Fails only when one is installed already, and then there is one.
+    // Fails only if a provider is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
@@ -111,7 +111,7 @@ async fn run(settings: Settings, metrics: Arc<Metrics>) -> anyhow::Result<()> {
     if let Some(address) = gateway.admin_address() {
         tracing::info!(%address, "admin server listening");
     }
-    let source = Source::choose(settings, feed, &gateway).await?;
+    let source = ConfigSource::choose(settings, feed, &gateway).await?;
     until_stopped(gateway, source, stop).await;
     Ok(())
 }
@@ -126,7 +126,7 @@ fn options(network: &Network) -> Options {
     }
 }
 
-/// `::` takes IPv4 too, but nodes may have IPv6 switched off.
+/// `::` includes IPv4, but a node may have IPv6 disabled.
 fn all_addresses() -> IpAddr {
     let v6 = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
     match TcpListener::bind((v6, 0)) {
@@ -135,13 +135,13 @@ fn all_addresses() -> IpAddr {
     }
 }
 
-/// What feeds the gateway, and who is told.
-struct Source {
+/// Where configurations come from, and how they are acknowledged.
+struct ConfigSource {
     follow: BoxFuture<'static, ()>,
     ack: Option<Ack>,
 }
 
-impl Source {
+impl ConfigSource {
     async fn choose(settings: Settings, feed: Feed, gateway: &Gateway) -> anyhow::Result<Self> {
         if let Some(dir) = settings.files.config_dir {
             return Ok(Self {
@@ -178,10 +178,10 @@ fn identity(identity: Identity) -> anyhow::Result<(ObjectKey, Pod)> {
     Ok((key, Pod { name, uid: pod_uid }))
 }
 
-/// Serves until a signal, then drains; a second signal cuts. The source is followed all the while:
-/// what is revoked during a drain is revoked.
-async fn until_stopped(gateway: Gateway, source: Source, mut stop: Stop) {
-    let Source { follow, ack } = source;
+/// Serves until a signal, then drains; a second signal cuts. The source is followed until the end, so that
+/// access can be revoked during a drain.
+async fn until_stopped(gateway: Gateway, source: ConfigSource, mut stop: Stop) {
+    let ConfigSource { follow, ack } = source;
     let mut follow = pin!(follow.then(|()| pending::<()>()));
     let acknowledge = async {
         match &ack {

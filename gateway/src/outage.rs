@@ -1,23 +1,22 @@
-//! Since when something is out of reach, and why.
-
-use std::sync::{Mutex, MutexGuard, PoisonError};
+//! Since when a dependency is unreachable, and why.
 
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 
 /// Longest message, in bytes: it goes into a Lease, and from there into conditions.
 const LONGEST: usize = 256;
 
-/// Something is out of reach.
+/// A dependency is unreachable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Outage {
     /// In whole seconds.
     pub(crate) since: Timestamp,
-    /// What was wrong when it began: a status that changed with each attempt would tell nothing new.
+    /// The error when it began: a status that changed with each attempt would tell nothing new.
     pub(crate) message: String,
 }
 
 impl Outage {
-    /// One that begins now.
+    /// An outage that begins now.
     pub(crate) fn begins(message: &str) -> Self {
         let end = message.floor_char_boundary(LONGEST);
         Self {
@@ -27,28 +26,28 @@ impl Outage {
     }
 }
 
-/// Knows of an outage from its beginning to its end.
+/// Tracks an outage from its beginning to its end.
 #[derive(Debug, Default)]
-pub(crate) struct Watchman(Mutex<Option<Outage>>);
+pub(crate) struct OutageTracker(Mutex<Option<Outage>>);
 
-impl Watchman {
-    /// It is within reach.
+impl OutageTracker {
+    /// The dependency works.
     pub(crate) fn worked(&self) {
         *self.held() = None;
     }
 
-    /// It is out of reach, for this reason.
+    /// The dependency failed for this reason.
     pub(crate) fn failed(&self, message: &str) {
         self.held().get_or_insert_with(|| Outage::begins(message));
     }
 
-    /// What is wrong at the moment.
+    /// The current outage.
     pub(crate) fn outage(&self) -> Option<Outage> {
         self.held().clone()
     }
 
     fn held(&self) -> MutexGuard<'_, Option<Outage>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
@@ -58,7 +57,7 @@ mod tests {
 
     #[test]
     fn an_outage_is_told_as_it_began() {
-        let watchman = Watchman::default();
+        let watchman = OutageTracker::default();
         assert_eq!(watchman.outage(), None);
         watchman.failed("no route");
         let first = watchman.outage().unwrap();

@@ -54,9 +54,9 @@ use tidegate_config::{
 use tokio::runtime::Handle;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::backend::health::Ailments;
+use crate::backend::health::UnhealthyBackends;
 use crate::counters::counter::Counters;
-use crate::counters::quota::{Ledger, Quotas};
+use crate::counters::quota::{ByteAccounting, Quotas};
 use crate::counters::shared_counters::{self, Health, SharedCounters};
 use crate::credentials::jwks::KeySets;
 use crate::credentials::password::Passwords;
@@ -100,10 +100,10 @@ pub(crate) struct Services {
     pub(crate) counters: Counters,
     pub(crate) quotas: Arc<Quotas>,
     /// Of the tunnels whose bytes quotas count.
-    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) byte_accounting: Arc<ByteAccounting>,
     pub(crate) sessions: Arc<Sessions>,
     /// What active health checks found.
-    pub(crate) ailments: Arc<Ailments>,
+    pub(crate) unhealthy: Arc<UnhealthyBackends>,
     /// Set while the Gateway's pods count together.
     shared: ArcSwapOption<SharedCounters>,
     health: Arc<Health>,
@@ -137,7 +137,7 @@ impl Services {
             this: Weak::clone(this),
             passwords: Passwords::new(runtime.clone()),
             spans: Exports::new(drain.clone(), runtime.clone(), admin_ports.clone()),
-            ailments: Arc::default(),
+            unhealthy: Arc::default(),
             shared: ArcSwapOption::empty(),
             health: Arc::default(),
             drain: drain.clone(),
@@ -150,7 +150,7 @@ impl Services {
             guard,
             counters: Counters::new(),
             quotas: Arc::default(),
-            ledger: Arc::default(),
+            byte_accounting: Arc::default(),
             sessions,
         })
     }
@@ -175,12 +175,12 @@ impl Services {
 
 impl Services {
     /// Books what tunnels relay, for ever. To be spawned once, through the drain.
-    pub(crate) async fn book(self: Arc<Self>) {
+    pub(crate) async fn account_forever(self: Arc<Self>) {
         let mut ticks = interval(BOOKING);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.book_bytes().await;
+            self.account_bytes().await;
         }
     }
 }
@@ -244,7 +244,7 @@ impl Services {
                 tell(Dependency::Counters, shared.settings.place(), outage)
             }),
         );
-        let ill = self.ailments.all().into_iter();
+        let ill = self.unhealthy.all().into_iter();
         found.extend(ill.map(|((api, backend), outage)| Unreachable {
             api: Some(api),
             ..tell(Dependency::Backend, backend, outage)

@@ -24,14 +24,14 @@ use reader::Reader;
 const START: usize = 64 * 1024;
 
 /// How long the start may take once the head is there; then the client gets what there is.
-const START_PATIENCE: Duration = Duration::from_secs(2);
+const BODY_START_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long the backend may be silent in the middle of a body.
-const STALL: Duration = Duration::from_secs(10);
+const BODY_STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A whole body, however steadily it comes: the handshake has been refused, and nothing of the API
 /// bounds what is left of it.
-const TOTAL: Duration = Duration::from_secs(60);
+const BODY_TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How a body says where it ends (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,15 +59,15 @@ pub(crate) enum Cut {
 
 /// What is here of a body.
 #[derive(Debug)]
-pub(crate) struct Begun<S> {
+pub(crate) struct BodyStart<S> {
     pub(crate) bytes: Bytes,
     /// `None`: that is all of it.
-    pub(crate) rest: Option<Box<Rest<S>>>,
+    pub(crate) remainder: Option<Box<BodyRest<S>>>,
 }
 
 /// What is still to come of a body, and from where.
 #[derive(Debug)]
-pub(crate) struct Rest<S> {
+pub(crate) struct BodyRest<S> {
     stream: S,
     reader: Reader,
     /// Of the whole body, where the backend said so.
@@ -119,19 +119,19 @@ pub(crate) fn framing(answer: &ResponseHead) -> Result<Framing, &'static str> {
 pub(crate) async fn begin<S: AsyncRead + Unpin>(
     mut stream: S,
     framing: Framing,
-    ahead: Bytes,
+    read_ahead: Bytes,
     limit: u64,
-) -> Begun<S> {
-    let mut reader = Reader::new(framing, ahead);
-    let deadline = Instant::now() + START_PATIENCE;
+) -> BodyStart<S> {
+    let mut reader = Reader::new(framing, read_ahead);
+    let deadline = Instant::now() + BODY_START_TIMEOUT;
     let mut bytes = BytesMut::new();
     let mut cut = None;
     while bytes.len() < START {
         match timeout_at(deadline, reader.next(&mut stream)).await {
             Ok(Ok(Some(piece))) => bytes.extend_from_slice(&piece),
             Ok(Ok(None)) if bytes.len() as u64 <= limit => {
-                let (bytes, rest) = (bytes.freeze(), None);
-                return Begun { bytes, rest };
+                let (bytes, remainder) = (bytes.freeze(), None);
+                return BodyStart { bytes, remainder };
             }
             Ok(Ok(None)) => break,
             Ok(Err(why)) => {
@@ -150,22 +150,22 @@ pub(crate) async fn begin<S: AsyncRead + Unpin>(
         Framing::Length(length) => Some(length),
         _ => None,
     };
-    let rest = Rest {
+    let remainder = BodyRest {
         stream,
         reader,
         length,
         limit,
         left: limit - bytes.len() as u64,
-        deadline: Instant::now() + TOTAL,
+        deadline: Instant::now() + BODY_TOTAL_TIMEOUT,
         cut,
     };
-    Begun {
+    BodyStart {
         bytes: bytes.freeze(),
-        rest: Some(Box::new(rest)),
+        remainder: Some(Box::new(remainder)),
     }
 }
 
-impl<S: AsyncRead + Unpin> Rest<S> {
+impl<S: AsyncRead + Unpin> BodyRest<S> {
     /// Is it clear already that the body is too large?
     pub(crate) fn exceeds(&self) -> Option<Cut> {
         let is_known = self.length.is_some_and(|length| length > self.limit);
@@ -177,7 +177,7 @@ impl<S: AsyncRead + Unpin> Rest<S> {
         if let Some(cut) = self.cut.take() {
             return Err(cut);
         }
-        let due = self.deadline.min(Instant::now() + STALL);
+        let due = self.deadline.min(Instant::now() + BODY_STALL_TIMEOUT);
         let reading = timeout_at(due, self.reader.next(&mut self.stream));
         let Some(mut piece) = reading.await.unwrap_or(Err(Cut::Late))? else {
             return Ok(None);

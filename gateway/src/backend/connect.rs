@@ -46,7 +46,7 @@ pub(crate) enum ConnectError {
 
 /// How an API's backends are reached.
 #[derive(Clone, Debug)]
-pub(crate) struct Way {
+pub(crate) struct ConnectOptions {
     pub(crate) tls: ClientTls,
     pub(crate) proxy: Option<Proxy>,
     /// Largest head of an answer in bytes, a proxy's too.
@@ -57,10 +57,10 @@ pub(crate) struct Way {
 pub(crate) async fn connect(
     resolver: &Resolver,
     url: &BackendUrl,
-    way: &Way,
+    connect_options: &ConnectOptions,
     server_name: Option<&ServerName<'static>>,
 ) -> Result<Transport, ConnectError> {
-    let socket = match &way.proxy {
+    let socket = match &connect_options.proxy {
         None => open_tcp(resolver, &url.host, url.port)
             .await
             .map_err(|failure| match failure {
@@ -68,7 +68,15 @@ pub(crate) async fn connect(
                 TcpFailure::Connect(error) => ConnectError::Connect(url.authority(), error),
                 TcpFailure::Forbidden(own) => ConnectError::Forbidden(url.authority(), own),
             })?,
-        Some(proxy) => Box::pin(open_through(proxy, resolver, url, way.max_answer_head)).await?,
+        Some(proxy) => {
+            Box::pin(open_through(
+                proxy,
+                resolver,
+                url,
+                connect_options.max_answer_head,
+            ))
+            .await?
+        }
     };
     if url.scheme == UrlScheme::Ws {
         return Ok(Transport::Plain(socket));
@@ -78,7 +86,7 @@ pub(crate) async fn connect(
         None => ServerName::try_from(url.host.clone())
             .map_err(|_| ConnectError::Name(url.host.clone()))?,
     };
-    let connector = TlsConnector::from(std::sync::Arc::clone(&way.tls.config));
+    let connector = TlsConnector::from(std::sync::Arc::clone(&connect_options.tls.config));
     let stream = Box::pin(connector.connect(name, socket)).await;
     let stream = stream.map_err(|error| ConnectError::Tls(url.authority(), error))?;
     Ok(Transport::TlsClient(Box::new(stream)))

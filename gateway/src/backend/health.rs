@@ -4,13 +4,14 @@
 mod check;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use tidegate_config::{ActiveHealthCheck, ApiConfig, ObjectKey};
 use tokio::task::JoinHandle;
 
-use crate::backend::{Patient, Pool, Resolver, Way};
+use crate::backend::{ConnectOptions, HealthHandle, Pool, Resolver};
 use crate::exchange::BackendUrl;
 use crate::exchange::hop::Hop;
 use crate::http_client::admin_ports::AdminPorts;
@@ -20,10 +21,10 @@ use check::check;
 use tidegate_tunnel::drain::Drain;
 
 /// The first checks of all backends of a gateway are spread over this time.
-const FIRST_ROUND: Duration = Duration::from_secs(1);
+const FIRST_CHECK_SPREAD: Duration = Duration::from_secs(1);
 
 /// API, host and port.
-type Place = (ObjectKey, String, u16);
+type MemberKey = (ObjectKey, String, u16);
 
 /// The checks that run.
 #[derive(Debug)]
@@ -31,8 +32,8 @@ pub(crate) struct HealthChecks {
     drain: Drain,
     metrics: Arc<Metrics>,
     resolver: Arc<Resolver>,
-    ailments: Arc<Ailments>,
-    running: HashMap<Place, Running>,
+    unhealthy: Arc<UnhealthyBackends>,
+    running: HashMap<MemberKey, Running>,
 }
 
 /// One API whose backends are checked.
@@ -41,7 +42,7 @@ pub(crate) struct Target {
     pub(crate) api: Arc<ApiConfig>,
     pub(crate) rule: ActiveHealthCheck,
     pub(crate) pool: Arc<Pool>,
-    pub(crate) way: Way,
+    pub(crate) connect_options: ConnectOptions,
     /// The Host header that the checks send; none: the backend's own name.
     pub(crate) host: Option<String>,
 }
@@ -51,40 +52,40 @@ struct Running {
     target: Arc<Target>,
     /// Host and port of the backend.
     authority: String,
-    patient: Patient,
+    health: HealthHandle,
     task: JoinHandle<()>,
 }
 
 /// The backends that checks find ill, and why: by API and authority.
 #[derive(Debug, Default)]
-pub(crate) struct Ailments(Mutex<BTreeMap<(ObjectKey, String), Outage>>);
+pub(crate) struct UnhealthyBackends(Mutex<BTreeMap<(ObjectKey, String), Outage>>);
 
-impl Ailments {
+impl UnhealthyBackends {
     /// All of them at the moment.
     pub(crate) fn all(&self) -> BTreeMap<(ObjectKey, String), Outage> {
         self.held().clone()
     }
 
-    fn fell_ill(&self, api: &ObjectKey, backend: String, why: &str) {
+    fn mark_unhealthy(&self, api: &ObjectKey, backend: String, why: &str) {
         let of = (api.clone(), backend);
         self.held().insert(of, Outage::begins(why));
     }
 
-    fn recovered(&self, api: &ObjectKey, backend: String) {
+    fn mark_healthy(&self, api: &ObjectKey, backend: String) {
         self.held().remove(&(api.clone(), backend));
     }
 
     fn held(&self) -> MutexGuard<'_, BTreeMap<(ObjectKey, String), Outage>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
 /// One backend and how it is checked.
-struct Round {
-    ailments: Arc<Ailments>,
+struct Checker {
+    unhealthy: Arc<UnhealthyBackends>,
     target: Arc<Target>,
     url: BackendUrl,
-    patient: Patient,
+    health: HealthHandle,
     resolver: Arc<Resolver>,
     metrics: Arc<Metrics>,
     /// A check that leads back to the Gateway must not pass for a client.
@@ -96,11 +97,11 @@ impl HealthChecks {
     pub(crate) fn new(
         drain: Drain,
         metrics: Arc<Metrics>,
-        ailments: Arc<Ailments>,
+        unhealthy: Arc<UnhealthyBackends>,
         admin_ports: &AdminPorts,
     ) -> Self {
         Self {
-            ailments,
+            unhealthy,
             drain,
             metrics,
             resolver: Arc::new(Resolver::away_from(admin_ports)),
@@ -113,26 +114,26 @@ impl HealthChecks {
         let mut before = std::mem::take(&mut self.running);
         for target in targets {
             let target = Arc::new(target);
-            for (url, patient) in target.pool.patients() {
-                let place = (target.api.key.clone(), url.host.clone(), url.port);
-                let running = match before.remove(&place) {
+            for (url, health) in target.pool.health_handles() {
+                let member_key = (target.api.key.clone(), url.host.clone(), url.port);
+                let running = match before.remove(&member_key) {
                     // The same configuration object: nothing has changed.
                     Some(running) if Arc::ptr_eq(&running.target.api, &target.api) => running,
                     replaced => {
                         if let Some(running) = replaced {
                             running.task.abort();
                         }
-                        self.start(&target, url, patient, hop)
+                        self.start(&target, url, health, hop)
                     }
                 };
-                self.running.insert(place, running);
+                self.running.insert(member_key, running);
             }
         }
         for ended in before.into_values() {
             ended.task.abort();
-            ended.patient.forget();
+            ended.health.forget();
             let api = &ended.target.api.key;
-            self.ailments.recovered(api, ended.authority);
+            self.unhealthy.mark_healthy(api, ended.authority);
         }
     }
 
@@ -140,14 +141,14 @@ impl HealthChecks {
         &self,
         target: &Arc<Target>,
         url: &BackendUrl,
-        patient: Patient,
+        health: HealthHandle,
         hop: &Hop,
     ) -> Running {
-        let round = Round {
-            ailments: Arc::clone(&self.ailments),
+        let checker = Checker {
+            unhealthy: Arc::clone(&self.unhealthy),
             target: Arc::clone(target),
             url: url.clone(),
-            patient: patient.clone(),
+            health: health.clone(),
             resolver: Arc::clone(&self.resolver),
             metrics: Arc::clone(&self.metrics),
             hop: hop.clone(),
@@ -156,29 +157,29 @@ impl HealthChecks {
         let task = self.drain.spawn(async move {
             tokio::select! {
                 () = until.insisted() => {}
-                () = round.run() => {}
+                () = checker.run() => {}
             }
         });
         Running {
             authority: url.authority(),
             target: Arc::clone(target),
-            patient,
+            health,
             task,
         }
     }
 }
 
-impl Round {
+impl Checker {
     /// For ever.
     async fn run(self) {
         loop {
-            let due = self.patient.due().unwrap_or_else(|| {
-                let first = Instant::now() + FIRST_ROUND.mul_f32(rand::random());
-                self.patient.set_due(first);
+            let due = self.health.due().unwrap_or_else(|| {
+                let first = Instant::now() + FIRST_CHECK_SPREAD.mul_f32(rand::random());
+                self.health.set_due(first);
                 first
             });
             tokio::time::sleep_until(due.into()).await;
-            self.patient
+            self.health
                 .set_due(Instant::now() + self.target.rule.interval.get());
             let checking = check(&self.target, &self.url, &self.resolver, &self.hop);
             let checked = tokio::time::timeout(self.target.rule.timeout.get(), checking).await;
@@ -189,20 +190,20 @@ impl Round {
 
     fn note(&self, result: Result<(), String>) {
         let key = &self.target.api.key;
-        let well = result.is_ok();
-        self.metrics.health_check(key, well);
-        if !self.patient.found(well, &self.target.rule) {
+        let healthy = result.is_ok();
+        self.metrics.health_check(key, healthy);
+        if !self.health.found(healthy, &self.target.rule) {
             return;
         }
         let backend = self.url.authority();
         match result {
             Ok(()) => {
-                tracing::info!(api = %key, backend, "a backend is well again");
-                self.ailments.recovered(key, backend);
+                tracing::info!(api = %key, backend, "a backend is healthy again");
+                self.unhealthy.mark_healthy(key, backend);
             }
             Err(why) => {
-                tracing::warn!(api = %key, backend, why, "a backend is not well");
-                self.ailments.fell_ill(key, backend, &why);
+                tracing::warn!(api = %key, backend, why, "a backend is not healthy");
+                self.unhealthy.mark_unhealthy(key, backend, &why);
             }
         }
     }

@@ -5,29 +5,30 @@
 //! and the others stay away until that went well. Being set aside, or ill, is advice: when all are,
 //! they are tried nevertheless. An open circuit is not.
 
-mod absence;
 mod breaker;
 mod checked;
 mod choice;
+mod outlier;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use tidegate_config::{ApiConfig, CircuitBreaker, PassiveHealthCheck, PoolMember};
 
 use crate::exchange::{BackendUrl, InvalidBackendUrl};
-use crate::telemetry::metrics::Out;
-use absence::Absence;
+use crate::telemetry::metrics::UnavailableBackends;
 use breaker::Breaker;
 use checked::Checked;
 use choice::Attempt;
+use outlier::OutlierState;
 
-pub(crate) use breaker::Turn;
-pub(crate) use checked::Patient;
-pub(crate) use choice::{Choice, Effect, Seat};
+pub(crate) use breaker::Transition;
+pub(crate) use checked::HealthHandle;
+pub(crate) use choice::{Choice, Effect, InFlightGuard};
 
 /// Why a pool cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +43,7 @@ pub(crate) enum InvalidPool {
 
 /// Who may be chosen.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Among<'a> {
+pub(crate) enum Candidates<'a> {
     /// Everybody who was not tried yet.
     AllBut(&'a [usize]),
     /// This one.
@@ -51,32 +52,32 @@ pub(crate) enum Among<'a> {
 
 /// Why nobody was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Nobody {
+pub(crate) enum NoBackend {
     /// There is nobody (left).
-    Left,
+    NoneLeft,
     /// The circuits of all that are left are open; the first one may be tried after so long.
-    Open(Duration),
+    CircuitOpen(Duration),
 }
 
 /// An API's backends; never empty.
 #[derive(Debug)]
 pub(crate) struct Pool {
     members: Vec<Member>,
-    rules: Rules,
+    rules: HealthRules,
     /// Whose turn it is among equals.
-    turn: AtomicUsize,
+    next: AtomicUsize,
 }
 
 /// When members get no handshakes.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Rules {
+pub(crate) struct HealthRules {
     breaker: Option<CircuitBreaker>,
     passive: PassiveHealthCheck,
     /// Does somebody check them?
     active: bool,
 }
 
-impl Rules {
+impl HealthRules {
     pub(crate) fn of(api: &ApiConfig) -> Self {
         let check = api.health_check.as_ref();
         Self {
@@ -93,11 +94,11 @@ struct Member {
     weight: u32,
     priority: u32,
     /// Outlives the configuration that the member stands in.
-    state: Arc<State>,
+    state: Arc<MemberState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct MemberState {
     /// Tunnels, and handshakes that may become some.
     tunnels: AtomicU64,
     health: Mutex<Health>,
@@ -106,7 +107,7 @@ struct State {
 /// What handshakes and checks found out.
 #[derive(Clone, Debug, Default)]
 struct Health {
-    absence: Absence,
+    outlier: OutlierState,
     breaker: Breaker,
     checked: Checked,
 }
@@ -116,7 +117,7 @@ impl Pool {
     pub(crate) fn new(
         backend: &BackendUrl,
         members: &[PoolMember],
-        rules: Rules,
+        rules: HealthRules,
         before: Option<&Self>,
     ) -> Result<Self, InvalidPool> {
         let parsed = members.iter().enumerate();
@@ -133,24 +134,24 @@ impl Pool {
         Ok(Self {
             members,
             rules,
-            turn: AtomicUsize::new(0),
+            next: AtomicUsize::new(0),
         })
     }
 
     /// The same backends as they are now; what is learnt of these, the others do not know.
-    pub(crate) fn apart(&self) -> Self {
-        let apart = |member: &Member| Member {
+    pub(crate) fn dry_run_copy(&self) -> Self {
+        let copy = |member: &Member| Member {
             url: member.url.clone(),
-            state: Arc::new(State {
+            state: Arc::new(MemberState {
                 tunnels: AtomicU64::new(member.state.tunnels.load(Ordering::Relaxed)),
                 health: Mutex::new(member.state.health().clone()),
             }),
             ..*member
         };
         Self {
-            members: self.members.iter().map(apart).collect(),
+            members: self.members.iter().map(copy).collect(),
             rules: self.rules,
-            turn: AtomicUsize::new(self.turn.load(Ordering::Relaxed)),
+            next: AtomicUsize::new(self.next.load(Ordering::Relaxed)),
         }
     }
 
@@ -161,20 +162,24 @@ impl Pool {
 
     /// The best member. Those that are set aside come last, but they come: a refusal would help
     /// nobody. Those whose circuit is open do not.
-    pub(crate) fn choose(&self, among: Among<'_>, now: Instant) -> Result<Choice<'_>, Nobody> {
+    pub(crate) fn choose(
+        &self,
+        candidates: Candidates<'_>,
+        now: Instant,
+    ) -> Result<Choice<'_>, NoBackend> {
         let count = self.members.len();
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let mut nobody = Nobody::Left;
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut no_backend = NoBackend::NoneLeft;
         // More than one round only when somebody else took what we saw.
         for _ in 0..=count {
-            nobody = Nobody::Left;
+            no_backend = NoBackend::NoneLeft;
             let best = (0..count)
-                .map(|i| turn.wrapping_add(i) % count)
-                .filter(|index| among.has(*index))
+                .map(|i| next.wrapping_add(i) % count)
+                .filter(|index| candidates.has(*index))
                 .filter_map(|index| match self.rank(index, now) {
                     Ok(rank) => Some((index, rank)),
                     Err(open) => {
-                        nobody = nobody.or_open(open);
+                        no_backend = no_backend.or_open(open);
                         None
                     }
                 })
@@ -183,38 +188,38 @@ impl Pool {
             let Member { url, state, .. } = &self.members[index];
             match Attempt::begin(state, self.rules, now) {
                 Ok(attempt) => return Ok(Choice::new((index, url), attempt, self.rules)),
-                Err(open) => nobody = nobody.or_open(open),
+                Err(open) => no_backend = no_backend.or_open(open),
             }
         }
-        Err(nobody)
+        Err(no_backend)
     }
 
     /// Every member with its address, for who checks them.
-    pub(crate) fn patients(&self) -> impl Iterator<Item = (&BackendUrl, Patient)> {
+    pub(crate) fn health_handles(&self) -> impl Iterator<Item = (&BackendUrl, HealthHandle)> {
         let members = self.members.iter();
-        members.map(|member| (&member.url, Patient(Arc::clone(&member.state))))
+        members.map(|member| (&member.url, HealthHandle(Arc::clone(&member.state))))
     }
 
     /// How many get no handshakes; `None` where that is never so.
-    pub(crate) fn out(&self, now: Instant) -> Option<Out> {
-        let Rules {
+    pub(crate) fn unavailable(&self, now: Instant) -> Option<UnavailableBackends> {
+        let HealthRules {
             breaker, active, ..
         } = self.rules;
         if !self.has_choice() && breaker.is_none() && !active {
             return None;
         }
-        let mut out = Out::default();
+        let mut unavailable = UnavailableBackends::default();
         for member in &self.members {
             let health = member.state.health();
             if breaker.is_some() && health.breaker.is_open() {
-                out.circuit_open += 1;
-            } else if health.checked.is_ill() {
-                out.unhealthy += 1;
-            } else if self.has_choice() && health.absence.is_out(now) {
-                out.set_aside += 1;
+                unavailable.circuit_open += 1;
+            } else if health.checked.is_unhealthy() {
+                unavailable.unhealthy += 1;
+            } else if self.has_choice() && health.outlier.is_ejected(now) {
+                unavailable.ejected += 1;
             }
         }
-        Some(out)
+        Some(unavailable)
     }
 
     /// For how long its circuit is open, where it is.
@@ -236,8 +241,8 @@ impl Pool {
         match open {
             Some(left) => Err(left),
             None => {
-                let is_out = health.checked.is_ill() || health.absence.is_out(now);
-                Ok((is_out, *priority, load))
+                let is_ejected = health.checked.is_unhealthy() || health.outlier.is_ejected(now);
+                Ok((is_ejected, *priority, load))
             }
         }
     }
@@ -246,7 +251,7 @@ impl Pool {
 /// Smaller is better: set aside, priority, tunnels for the weight in millionths.
 type Rank = (bool, u32, u64);
 
-impl Among<'_> {
+impl Candidates<'_> {
     fn has(self, index: usize) -> bool {
         match self {
             Self::AllBut(tried) => !tried.contains(&index),
@@ -255,12 +260,12 @@ impl Among<'_> {
     }
 }
 
-impl Nobody {
+impl NoBackend {
     /// The soonest.
     fn or_open(self, left: Duration) -> Self {
         match self {
-            Self::Open(other) => Self::Open(other.min(left)),
-            Self::Left => Self::Open(left),
+            Self::CircuitOpen(other) => Self::CircuitOpen(other.min(left)),
+            Self::NoneLeft => Self::CircuitOpen(left),
         }
     }
 }
@@ -289,14 +294,13 @@ impl Member {
     }
 }
 
-impl State {
+impl MemberState {
     fn health(&self) -> MutexGuard<'_, Health> {
-        // Numbers and moments of which any combination is valid.
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+        self.health.lock()
     }
 }
 
-fn state_of(url: &BackendUrl, before: Option<&Pool>) -> Arc<State> {
+fn state_of(url: &BackendUrl, before: Option<&Pool>) -> Arc<MemberState> {
     let members = before.map_or(&[][..], |before| &before.members);
     members
         .iter()

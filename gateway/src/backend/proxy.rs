@@ -98,7 +98,7 @@ impl Proxy {
         let read = read.map_err(ProxyError::Answer)?;
         match read.head.status {
             // Neither HTTP nor TLS lets a server speak first.
-            200..300 if !read.rest.is_empty() => Err(ProxyError::Ahead),
+            200..300 if !read.read_ahead.is_empty() => Err(ProxyError::Ahead),
             200..300 => Ok(()),
             407 if self.authorization.is_some() => Err(ProxyError::CredentialsRefused),
             407 => Err(ProxyError::CredentialsWanted),

@@ -7,9 +7,11 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::http_client::admin_ports::{AdminPorts, OwnAdminServer};
 
@@ -30,7 +32,7 @@ struct Known {
 }
 
 /// What to do about a name.
-enum Memory {
+enum Lookup {
     Fresh(Arc<[SocketAddr]>),
     /// Ask again; this is better than nothing.
     Old(Arc<[SocketAddr]>),
@@ -41,7 +43,7 @@ enum Memory {
 #[derive(Debug, Default)]
 pub(crate) struct Resolver {
     names: Mutex<Names>,
-    turn: AtomicUsize,
+    rotation: AtomicUsize,
     admin_ports: AdminPorts,
 }
 
@@ -67,10 +69,10 @@ impl Resolver {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
         let key = (host.to_owned(), port);
-        let old = match self.recall(&key) {
-            Memory::Fresh(addresses) => return Ok(self.ordered(&addresses)),
-            Memory::Old(addresses) => Some(addresses),
-            Memory::Nothing => None,
+        let old = match self.look_at(&key) {
+            Lookup::Fresh(addresses) => return Ok(self.ordered(&addresses)),
+            Lookup::Old(addresses) => Some(addresses),
+            Lookup::Nothing => None,
         };
         match (look_up(host, port).await, old) {
             (Ok(found), _) => {
@@ -89,22 +91,21 @@ impl Resolver {
     }
 
     fn names(&self) -> MutexGuard<'_, Names> {
-        // Entries are replaced whole: a thread that died holding the lock left none in pieces.
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+        self.names.lock()
     }
 
-    fn recall(&self, key: &(String, u16)) -> Memory {
+    fn look_at(&self, key: &(String, u16)) -> Lookup {
         let mut names = self.names();
         let Some(known) = names.get_mut(key) else {
-            return Memory::Nothing;
+            return Lookup::Nothing;
         };
         let addresses = Arc::clone(&known.addresses);
         if known.since.elapsed() < LIFETIME {
-            return Memory::Fresh(addresses);
+            return Lookup::Fresh(addresses);
         }
         // For everybody but this caller, who asks.
         known.since = Instant::now();
-        Memory::Old(addresses)
+        Lookup::Old(addresses)
     }
 
     fn remember(&self, key: (String, u16), addresses: Arc<[SocketAddr]>) {
@@ -122,7 +123,7 @@ impl Resolver {
     /// a family somebody else comes first each time, so that all endpoints of a headless Service
     /// get their share.
     fn ordered(&self, found: &[SocketAddr]) -> Vec<SocketAddr> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let rotation = self.rotation.fetch_add(1, Ordering::Relaxed);
         let v6_first = found.first().is_some_and(SocketAddr::is_ipv6);
         let family = |v6: bool| {
             let mut family: Vec<_> = found
@@ -131,7 +132,7 @@ impl Resolver {
                 .filter(|a| a.is_ipv6() == v6)
                 .collect();
             if !family.is_empty() {
-                let by = turn % family.len();
+                let by = rotation % family.len();
                 family.rotate_left(by);
             }
             family
@@ -209,10 +210,13 @@ mod tests {
             names.get_mut(&key(host)).unwrap().since -= LIFETIME;
         };
         plant("localhost");
-        assert!(matches!(resolver.recall(&key("localhost")), Memory::Old(_)));
         assert!(matches!(
-            resolver.recall(&key("localhost")),
-            Memory::Fresh(_)
+            resolver.look_at(&key("localhost")),
+            Lookup::Old(_)
+        ));
+        assert!(matches!(
+            resolver.look_at(&key("localhost")),
+            Lookup::Fresh(_)
         ));
         plant("localhost");
         assert_ne!(resolver.resolve("localhost", 7).await.unwrap(), planted);

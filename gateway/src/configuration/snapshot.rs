@@ -19,14 +19,14 @@ use tidegate_config::{
 };
 
 use crate::backend::health::Target;
-use crate::backend::{ClientTlsFactory, Pool, Way};
+use crate::backend::{ClientTlsFactory, ConnectOptions, Pool};
 use crate::configuration::update::Update;
 use crate::exchange::BackendUrl;
 use crate::exchange::access::AccessIndex;
 use crate::exchange::client_address::TrustedProxies;
 use crate::exchange::hop::Hop;
 use crate::policy::{HostHeader, Pipeline, ScopePolicies, Services};
-use crate::telemetry::metrics::Out;
+use crate::telemetry::metrics::UnavailableBackends;
 use crate::telemetry::metrics::{ApiMetrics, Metrics};
 use crate::telemetry::record::AccessLog;
 use crate::telemetry::span::Tracer;
@@ -38,7 +38,7 @@ pub(crate) use port::{Listener, Port, Terms};
 
 /// What outlives snapshots, and what they are compiled with.
 #[derive(Debug)]
-pub(crate) struct Lasting {
+pub(crate) struct SharedRuntime {
     pub(crate) services: Arc<Services>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) tls: TlsBasis,
@@ -47,7 +47,7 @@ pub(crate) struct Lasting {
     process: u64,
 }
 
-impl Lasting {
+impl SharedRuntime {
     /// Fails only when the system gives no random numbers.
     pub(crate) fn new(services: Arc<Services>, metrics: Arc<Metrics>) -> Result<Self, InvalidTls> {
         let tls = TlsBasis::new()?;
@@ -68,7 +68,7 @@ pub(crate) struct Api {
     /// Its path and query hold for the whole pool.
     pub(crate) backend: BackendUrl,
     pub(crate) pool: Arc<Pool>,
-    pub(crate) way: Way,
+    pub(crate) connect_options: ConnectOptions,
     /// What the backend gets as Host; none: its own name.
     pub(crate) host_header: Option<HostHeader>,
     /// So many bytes of a refusal's body are passed on.
@@ -123,9 +123,9 @@ impl Snapshot {
     pub(crate) fn compile(
         update: &Arc<Update>,
         previous: Option<&Self>,
-        lasting: &Lasting,
+        shared_runtime: &SharedRuntime,
     ) -> (Self, Vec<Rejected>) {
-        compile::compile(update, previous, lasting)
+        compile::compile(update, previous, shared_runtime)
     }
 
     fn rejects(&self, kind: &str, key: &ObjectKey) -> bool {
@@ -140,10 +140,10 @@ impl Snapshot {
     }
 
     /// How many backends of which API get no handshakes at the moment.
-    pub(crate) fn backends_out(&self) -> Vec<(ObjectKey, Out)> {
+    pub(crate) fn unavailable_backends(&self) -> Vec<(ObjectKey, UnavailableBackends)> {
         let now = Instant::now();
         let apis = self.apis.iter();
-        apis.filter_map(|(key, api)| Some((key.clone(), api.pool.out(now)?)))
+        apis.filter_map(|(key, api)| Some((key.clone(), api.pool.unavailable(now)?)))
             .collect()
     }
 
@@ -168,7 +168,7 @@ impl Api {
             api: Arc::clone(&self.config),
             rule: check.active.clone()?,
             pool: Arc::clone(&self.pool),
-            way: self.way.clone(),
+            connect_options: self.connect_options.clone(),
             host: host.map(str::to_owned),
         })
     }

@@ -1,30 +1,30 @@
-//! What the limit of open files has room for. A tunnel takes two descriptors, a connection that has not
-//! asked for anything takes one, and neither may take what the gateway needs itself: without a descriptor
-//! no backend is dialled, no probe answered and no configuration read.
+//! How many tunnels and connections the limit of open files allows. A tunnel takes two file descriptors, a
+//! connection without a request one. A reserve remains for the gateway itself: without a descriptor it cannot
+//! dial a backend, answer a probe or read a configuration.
 
 use std::fs;
 
-/// Descriptors for everything else: watches, the admin server, requests of policies, name lookups,
-/// several attempts of a dial. A sixteenth of all, at least so many ...
+/// Descriptors for everything else: watches, the admin server, requests of policies, name lookups, parallel
+/// attempts of a dial. A sixteenth of all, at least this many ...
 const LEAST_RESERVED: u64 = 100;
 
-/// ... and at most so many: the needs of the rest do not grow with the tunnels.
+/// ... and at most this many: these needs do not grow with the tunnels.
 const MOST_RESERVED: u64 = 4096;
 
-/// Of each worker: its runtime has three, each port a socket and one in reserve.
+/// Per worker: three for its runtime, one per port and one spare.
 const RESERVED_BY_WORKER: u64 = 8;
 
-/// What is left for clients goes to tunnels but for an eighth: a crowd that comes back all at once waits
-/// in there for its TLS.
+/// An eighth of what is left for clients is for connections without a request: when all clients reconnect at
+/// once, they wait here for their TLS handshake.
 const PENDING_SHARE: u64 = 8;
 
-/// Connections without a request, where there is no limit of open files or the system does not tell.
+/// Connections without a request if the limit of open files is not known.
 const PENDING_WITHOUT_LIMIT: usize = 64 * 1024;
 
-/// At least so many: with fewer one would push the other out before it could speak.
+/// At least this many: with fewer, a new connection would evict another one before it could send its request.
 const LEAST_PENDING: u64 = 4;
 
-/// How many connections of each kind there may be.
+/// How many connections of each kind are allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Capacity {
     /// Tunnels and handshakes. `None`: no bound is known.
@@ -34,7 +34,7 @@ pub(super) struct Capacity {
 }
 
 impl Capacity {
-    /// Of this process, whose connections are carried by so many threads.
+    /// The capacity of this process with `workers` threads.
     pub(super) fn of_process(workers: usize) -> Self {
         let text = fs::read_to_string("/proc/self/limits").unwrap_or_default();
         Self::from_limits(&text, workers)

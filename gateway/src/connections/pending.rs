@@ -1,31 +1,31 @@
-//! Connections that have not asked for anything that was granted: no request yet, or one that was refused
-//! and whose answer is being read. They are bounded all together. When there is no room left, one is
-//! closed for the one that comes: of the address that has most of them the oldest. So somebody who opens
-//! many pushes out himself, and many who open few push out whoever has waited longest.
+//! Pending connections: no request yet, or a refused one whose answer is being read. Their number is limited.
+//! At the limit, a new connection evicts the oldest one of the address that has the most. A client that opens
+//! many therefore evicts its own; if many clients open few each, the oldest connection goes.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::task::AtomicWaker;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::Slot;
 
-/// So many are looked at for the one to be closed, by chance where there are more: somebody who has most
-/// of them is among these, and a flood must not be paid with a search through all.
+/// Candidates that are compared for an eviction, picked at random if there are more: an address with most of
+/// the connections is among them, and a flood must not cost a search through all.
 const LOOKED_AT: usize = 32;
 
-/// The log says at most that often that there is no room.
+/// Shortest time between two log lines about evictions.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Where a slot is that is not in the pool.
+/// Position of a slot that is not pending.
 const NOWHERE: usize = usize::MAX;
 
-/// All connections that wait, of all workers.
+/// The pending connections of all workers.
 #[derive(Debug)]
-pub(super) struct Pool {
+pub(super) struct PendingConnections {
     max: usize,
     waiting: Mutex<Waiting>,
 }
@@ -36,7 +36,7 @@ struct Waiting {
     /// How many entries each source has.
     by_source: HashMap<IpAddr, usize>,
     next_number: u64,
-    /// Closed since the log told.
+    /// Evictions since the last log line.
     evictions: u64,
     told: Option<Instant>,
 }
@@ -45,16 +45,16 @@ struct Waiting {
 struct Entry {
     slot: Arc<Slot>,
     source: IpAddr,
-    /// The smaller, the older.
+    /// Ascending with age: the smallest is the oldest.
     number: u64,
 }
 
-/// A connection's membership.
+/// A connection's entry among the pending ones.
 #[derive(Debug)]
 pub(super) struct Membership {
-    /// In the pool's entries; written under its lock only.
+    /// Index in the entries; written under the lock only.
     position: AtomicUsize,
-    /// It will not enter any more; written under the pool's lock only.
+    /// It will not become pending again; written under the lock only.
     ended: AtomicBool,
     evicted: AtomicBool,
     waker: AtomicWaker,
@@ -72,10 +72,10 @@ impl Default for Membership {
 }
 
 impl Membership {
-    /// Completes when the connection has to go, to make room for another one.
+    /// Completes when the connection is evicted.
     pub(super) async fn evicted(&self) {
         std::future::poll_fn(|cx| {
-            // Before the look: whoever sets it afterwards wakes.
+            // Registered before the check, so that no eviction is missed.
             self.waker.register(cx.waker());
             match self.evicted.load(Ordering::Acquire) {
                 true => std::task::Poll::Ready(()),
@@ -96,7 +96,7 @@ impl Membership {
     }
 }
 
-impl Pool {
+impl PendingConnections {
     pub(super) fn new(max: usize) -> Self {
         Self {
             max,
@@ -104,7 +104,7 @@ impl Pool {
         }
     }
 
-    /// Lets a connection wait. Says whether another one had to go for it.
+    /// Adds a connection. True: another one was evicted for it.
     pub(super) fn enter(&self, slot: &Arc<Slot>, source: IpAddr) -> bool {
         let mut waiting = self.lock();
         let membership = &slot.membership;
@@ -122,19 +122,19 @@ impl Pool {
         is_full
     }
 
-    /// It is a tunnel now, or gone.
+    /// Removes a connection that is a tunnel now, or closed.
     pub(super) fn leave(&self, slot: &Slot) {
         self.lock().leave(&slot.membership);
     }
 
-    /// It leaves for good.
+    /// Removes a connection for good.
     pub(super) fn end(&self, slot: &Slot) {
         let mut waiting = self.lock();
         slot.membership.ended.store(true, Ordering::Relaxed);
         waiting.leave(&slot.membership);
     }
 
-    /// It is known now that it comes from somebody else.
+    /// Moves a connection to the address that is now known as its client.
     pub(super) fn rename(&self, slot: &Arc<Slot>, source: IpAddr) {
         let mut waiting = self.lock();
         if waiting.leave(&slot.membership) {
@@ -142,14 +142,13 @@ impl Pool {
         }
     }
 
-    /// Closes one of them, if there is one.
+    /// Evicts one connection. False: there is none.
     pub(super) fn make_room(&self) -> bool {
         self.lock().evict()
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        // Every change is made of steps that do not fail: a thread that died left it whole.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock()
     }
 }
 
@@ -240,7 +239,7 @@ mod tests {
         Ipv4Addr::from_bits(number).into()
     }
 
-    fn enter(pool: &Arc<Pool>, from: u32) -> Arc<Slot> {
+    fn enter(pool: &Arc<PendingConnections>, from: u32) -> Arc<Slot> {
         let slot = Arc::new(Slot::new(Arc::clone(pool), source(from), None));
         pool.enter(&slot, source(from));
         slot
@@ -255,7 +254,7 @@ mod tests {
 
     #[test]
     fn who_has_most_loses_the_oldest_of_his_own() {
-        let pool = Arc::new(Pool::new(4));
+        let pool = Arc::new(PendingConnections::new(4));
         let slots: Vec<_> = [1, 2, 2, 2, 3, 2, 4].map(|from| enter(&pool, from)).into();
         // 3 and 4 are let in, and the fourth of 2 as well: each time 2 has most.
         let expected = [false, true, true, true, false, false, false];
@@ -265,14 +264,14 @@ mod tests {
 
     #[test]
     fn among_equals_the_oldest_goes() {
-        let pool = Arc::new(Pool::new(3));
+        let pool = Arc::new(PendingConnections::new(3));
         let slots: Vec<_> = [1, 2, 3, 4, 5].map(|from| enter(&pool, from)).into();
         assert_eq!(evicted(&slots), [true, true, false, false, false]);
     }
 
     #[test]
     fn a_flood_of_one_address_harms_nobody_else() {
-        let pool = Arc::new(Pool::new(200));
+        let pool = Arc::new(PendingConnections::new(200));
         let others: Vec<_> = (1..=20).map(|from| enter(&pool, from)).collect();
         for _ in 0..10_000 {
             enter(&pool, 99);
@@ -284,7 +283,7 @@ mod tests {
 
     #[test]
     fn who_leaves_makes_room_and_is_not_asked_to_go() {
-        let pool = Arc::new(Pool::new(2));
+        let pool = Arc::new(PendingConnections::new(2));
         let (first, second) = (enter(&pool, 1), enter(&pool, 2));
         pool.leave(&first);
         pool.leave(&first);
@@ -297,7 +296,7 @@ mod tests {
 
     #[test]
     fn positions_stay_right_whoever_goes() {
-        let pool = Arc::new(Pool::new(100));
+        let pool = Arc::new(PendingConnections::new(100));
         let slots: Vec<_> = (0..50).map(|from| enter(&pool, from % 7)).collect();
         for slot in slots.iter().step_by(3) {
             pool.leave(slot);

@@ -1,36 +1,38 @@
-//! What one connection holds: its place under its address' limit, and its membership among those that
-//! wait. A connection of HTTP/2 has one slot for all its streams: it counts once as long as it has at most
-//! one tunnel, and each further tunnel counts once more.
+//! The slot of one connection: its permit under the limit of its address, and its entry among the pending
+//! connections. All streams of an HTTP/2 connection share one slot: it counts once while it has at most one
+//! tunnel, and each further tunnel counts once more.
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use super::pending::{Membership, Pool};
+use parking_lot::{Mutex, MutexGuard};
+
+use super::pending::{Membership, PendingConnections};
 use tidegate_tunnel::session::{LimitKey, Reservation};
 
-/// A place of an address.
+/// A permit under the limit of an address.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(super) enum AddressPermit {
     /// One of `maxConnectionsPerIp`.
     Within(Reservation),
-    /// One of the few beyond, which are told so.
+    /// One of the few above the limit, whose requests get 429.
     #[expect(dead_code, reason = "held, not read")]
     Above(Reservation),
 }
 
 /// One connection.
 pub(crate) struct Slot {
-    pool: Arc<Pool>,
+    pool: Arc<PendingConnections>,
     pub(super) membership: Membership,
-    held: Mutex<Held>,
+    held: Mutex<HeldPermits>,
 }
 
-struct Held {
-    /// Who connects, as far as is known.
+struct HeldPermits {
+    /// The client's address, as far as it is known.
     source: IpAddr,
-    place: Option<Place>,
-    /// Handshakes and tunnels that were let on.
+    address_permit: Option<AddressPermit>,
+    /// Handshakes and tunnels that were admitted.
     admitted: u32,
 }
 
@@ -41,66 +43,71 @@ impl fmt::Debug for Slot {
 }
 
 impl Slot {
-    pub(super) fn new(pool: Arc<Pool>, source: IpAddr, place: Option<Place>) -> Self {
+    pub(super) fn new(
+        pool: Arc<PendingConnections>,
+        source: IpAddr,
+        address_permit: Option<AddressPermit>,
+    ) -> Self {
         Self {
             pool,
             membership: Membership::default(),
-            held: Mutex::new(Held {
+            held: Mutex::new(HeldPermits {
                 source,
-                place,
+                address_permit,
                 admitted: 0,
             }),
         }
     }
 
-    /// Completes when the connection has to go, because others need its place. Only one at a time may wait
-    /// for that.
+    /// Completes when the connection is evicted to make room. Only one task at a time may wait for it.
     pub(crate) async fn evicted(&self) {
         self.membership.evicted().await;
     }
 
-    /// It is `source` that connects, not the peer.
-    pub(super) fn rename(self: &Arc<Self>, source: IpAddr, place: Place) {
+    /// The client is `source`, not the peer.
+    pub(super) fn rename(self: &Arc<Self>, source: IpAddr, address_permit: AddressPermit) {
         let mut held = self.held();
         held.source = source;
-        held.place = Some(place);
+        held.address_permit = Some(address_permit);
         drop(held);
         self.pool.rename(self, source);
     }
 
-    /// The connection's own place, if it is one under this key.
-    pub(super) fn take_place(&self, key: &LimitKey) -> Option<Reservation> {
+    /// Takes the connection's permit, if it belongs to this key.
+    pub(super) fn take_address_permit(&self, key: &LimitKey) -> Option<Reservation> {
         let mut held = self.held();
-        match held.place.take() {
-            Some(Place::Within(place)) if place.key() == key => Some(place),
+        match held.address_permit.take() {
+            Some(AddressPermit::Within(address_permit)) if address_permit.key() == key => {
+                Some(address_permit)
+            }
             other => {
-                held.place = other;
+                held.address_permit = other;
                 None
             }
         }
     }
 
-    /// A request goes on.
+    /// Admits a request.
     pub(super) fn admit(&self) {
         let mut held = self.held();
         held.admitted += 1;
-        // It has a real place now.
-        if matches!(held.place, Some(Place::Above(_))) {
-            held.place = None;
+        // The request has a permit of its own now.
+        if matches!(held.address_permit, Some(AddressPermit::Above(_))) {
+            held.address_permit = None;
         }
         drop(held);
         self.pool.leave(self);
     }
 
-    /// A request that went on has ended: the connection holds its place again, and waits as before if that
-    /// was the last one.
-    fn release(self: &Arc<Self>, place: Option<Reservation>) {
+    /// An admitted request has ended: the connection gets its permit back, and is pending again if that was the
+    /// last one.
+    fn release(self: &Arc<Self>, address_permit: Option<Reservation>) {
         let mut held = self.held();
         held.admitted = held.admitted.saturating_sub(1);
         let waits = held.admitted == 0;
         let source = held.source;
-        if held.place.is_none() {
-            held.place = place.map(Place::Within);
+        if held.address_permit.is_none() {
+            held.address_permit = address_permit.map(AddressPermit::Within);
         }
         drop(held);
         if waits {
@@ -108,13 +115,13 @@ impl Slot {
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
-        // Each value is whole by itself.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn held(&self) -> MutexGuard<'_, HeldPermits> {
+        self.held.lock()
     }
 }
 
-/// Whoever carries the connection; it is over with this, or has become a tunnel of HTTP/1.1.
+/// Held by the task that serves the connection. Dropped when the connection ends or becomes an HTTP/1.1
+/// tunnel.
 #[derive(Debug)]
 pub(crate) struct SlotGuard(Arc<Slot>);
 
@@ -131,11 +138,11 @@ impl SlotGuard {
 impl Drop for SlotGuard {
     fn drop(&mut self) {
         self.0.pool.end(&self.0);
-        self.0.held().place = None;
+        self.0.held().address_permit = None;
     }
 }
 
-/// A handshake or tunnel in the counts of the pod and of its address, until dropped.
+/// Counts a handshake or tunnel for the pod and for its address until dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
     _total: Reservation,

@@ -11,8 +11,9 @@ mod shard;
 mod window;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
 
 pub(crate) use key::{Key, Space, hashed};
 use shard::Shard;
@@ -303,13 +304,13 @@ impl Counters {
 
     fn forget_idle_at(&self, now: u64) {
         for shard in &self.shards {
-            lock(shard).forget_idle(now);
+            shard.lock().forget_idle(now);
         }
     }
 
     /// How many keys are counted at the moment.
     pub(crate) fn keys(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).keys()).sum()
+        self.shards.iter().map(|shard| shard.lock().keys()).sum()
     }
 
     /// How many keys were forgotten because memory was full.
@@ -322,13 +323,8 @@ impl Counters {
     }
 
     fn shard(&self, key: Key) -> MutexGuard<'_, Shard> {
-        lock(&self.shards[usize::from(key.bytes()[0]) % SHARDS])
+        self.shards[usize::from(key.bytes()[0]) % SHARDS].lock()
     }
-}
-
-/// A panic while counting leaves at worst a wrong count, so a poisoned lock is used on.
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn millis(period: Duration) -> u64 {

@@ -7,17 +7,18 @@
 //! another one's matter. Time is the wall clock, as periods are aligned to the calendar, but one that
 //! is set renews nothing (`usage`).
 
-mod ledger;
+mod byte_accounting;
 mod lines;
 mod period;
 mod usage;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-pub(crate) use ledger::{Book, Ledger, Metered, Metering};
+use parking_lot::{Mutex, MutexGuard};
+
+pub(crate) use byte_accounting::{ByteAccounting, ByteCounts, ByteQuota, TunnelBytes};
 pub(crate) use lines::Line;
 pub(crate) use period::{Periods, clock};
 
@@ -56,12 +57,12 @@ pub(crate) struct Call<'a> {
     pub(crate) provisional: bool,
     /// What the same handshake counted before: for the same key it counts once, with its largest
     /// weight.
-    pub(crate) own: &'a [Booked],
+    pub(crate) own: &'a [Charge],
 }
 
 /// What was counted for one handshake; can be given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Booked {
+pub(crate) struct Charge {
     key: Key,
     end: i64,
     weight: u32,
@@ -73,7 +74,7 @@ pub(crate) struct Booked {
     shared: bool,
 }
 
-impl Booked {
+impl Charge {
     /// Calls that pods count together.
     pub(crate) fn shared(key: Key, end: i64, weight: u32) -> Self {
         Self {
@@ -122,11 +123,11 @@ impl Booked {
 
 impl Call<'_> {
     /// What the same handshake has of the same key, of those calls that `counts`.
-    fn own_of(&self, counts: impl Fn(&Booked) -> bool) -> Own {
+    fn own_of(&self, counts: impl Fn(&Charge) -> bool) -> Own {
         let mut own = Own::default();
-        let all = self.own.iter().filter(|booked| booked.key == self.key);
-        for booked in all.filter(|booked| booked.held || counts(booked)) {
-            own.add(booked.weight, booked.held);
+        let all = self.own.iter().filter(|charge| charge.key == self.key);
+        for charge in all.filter(|charge| charge.held || counts(charge)) {
+            own.add(charge.weight, charge.held);
         }
         own
     }
@@ -198,11 +199,11 @@ impl Default for Quotas {
 
 impl Quotas {
     /// Counts a call when its quota allows it.
-    pub(crate) fn take(&self, call: Call<'_>) -> Result<Option<Booked>, Exceeded> {
+    pub(crate) fn take(&self, call: Call<'_>) -> Result<Option<Charge>, Exceeded> {
         self.take_at(self.now(), call)
     }
 
-    fn take_at(&self, now: Moment, call: Call<'_>) -> Result<Option<Booked>, Exceeded> {
+    fn take_at(&self, now: Moment, call: Call<'_>) -> Result<Option<Charge>, Exceeded> {
         let Call {
             key,
             allowance,
@@ -214,7 +215,7 @@ impl Quotas {
         let end = allowance.periods.end(now.wall);
         let used = known.map_or(Usage::new(end, now), |usages| usages.of(end, now));
         let held = known.map_or(0, |usages| usages.held);
-        let own = call.own_of(|booked| booked.end == used.end);
+        let own = call.own_of(|charge| charge.end == used.end);
         let held = held.saturating_sub(u64::from(own.held));
         let weight = call.weight_within(&used, own);
         check(&used, (held, own), weight, &allowance)
@@ -231,7 +232,7 @@ impl Quotas {
             usage.calls = usage.calls.saturating_add(u64::from(more));
             usage.note(&allowance);
         }
-        Ok(Some(Booked {
+        Ok(Some(Charge {
             key,
             end: used.end,
             weight: more,
@@ -244,23 +245,23 @@ impl Quotas {
     /// The answer tells what a handshake counts: `weight` more instead of the places that were kept.
     pub(crate) fn settle(
         &self,
-        held: &[Booked],
+        held: &[Charge],
         (key, allowance): (Key, &Allowance),
         weight: u32,
-    ) -> Option<Booked> {
+    ) -> Option<Charge> {
         self.settle_at(self.now(), held, (key, allowance), weight)
     }
 
     fn settle_at(
         &self,
         now: Moment,
-        held: &[Booked],
+        held: &[Charge],
         (key, allowance): (Key, &Allowance),
         weight: u32,
-    ) -> Option<Booked> {
+    ) -> Option<Charge> {
         let mut shard = self.shard(key);
-        for booked in held.iter().filter(|booked| !booked.shared) {
-            release(&mut shard, *booked);
+        for charge in held.iter().filter(|charge| !charge.shared) {
+            release(&mut shard, *charge);
         }
         if weight == 0 {
             return None;
@@ -269,7 +270,7 @@ impl Quotas {
         let usage = self.usages(&mut shard, key, now).of_mut(end, now);
         usage.calls = usage.calls.saturating_add(u64::from(weight));
         usage.note(allowance);
-        Some(Booked {
+        Some(Charge {
             key,
             end: usage.end,
             weight,
@@ -304,9 +305,9 @@ impl Quotas {
     }
 
     /// Takes back what a handshake counted, or what was kept for it.
-    pub(crate) fn give_back(&self, booked: Booked) {
-        let mut shard = self.shard(booked.key);
-        if release(&mut shard, booked) {
+    pub(crate) fn give_back(&self, charge: Charge) {
+        let mut shard = self.shard(charge.key);
+        if release(&mut shard, charge) {
             self.changed.store(true, Ordering::Relaxed);
         }
     }
@@ -318,7 +319,7 @@ impl Quotas {
 
     fn forget_ended_at(&self, now: Moment) {
         for shard in &self.shards {
-            lock(shard).retain(|_, keys| {
+            shard.lock().retain(|_, keys| {
                 forget(keys, now);
                 !keys.is_empty()
             });
@@ -327,7 +328,7 @@ impl Quotas {
 
     /// How many keys are counted at the moment.
     pub(crate) fn keys(&self) -> usize {
-        self.shards.iter().map(|shard| keys(&lock(shard))).sum()
+        self.shards.iter().map(|shard| keys(&shard.lock())).sum()
     }
 
     /// How many keys were forgotten because memory was full.
@@ -356,7 +357,7 @@ impl Quotas {
     }
 
     fn shard(&self, key: Key) -> MutexGuard<'_, Shard> {
-        lock(&self.shards[usize::from(key.bytes()[0]) % SHARDS])
+        self.shards[usize::from(key.bytes()[0]) % SHARDS].lock()
     }
 }
 
@@ -418,17 +419,17 @@ fn find(shard: &Shard, key: Key) -> Option<&Usages> {
 }
 
 /// Takes back what was counted; says whether it was.
-fn release(shard: &mut Shard, booked: Booked) -> bool {
-    let keys = shard.get_mut(&booked.key.space());
-    let Some(usages) = keys.and_then(|keys| keys.get_mut(&booked.key)) else {
+fn release(shard: &mut Shard, charge: Charge) -> bool {
+    let keys = shard.get_mut(&charge.key.space());
+    let Some(usages) = keys.and_then(|keys| keys.get_mut(&charge.key)) else {
         return false;
     };
-    let weight = u64::from(booked.weight);
-    if booked.held {
+    let weight = u64::from(charge.weight);
+    if charge.held {
         usages.held = usages.held.saturating_sub(weight);
         return true;
     }
-    let usage = usages.known_mut(booked.end);
+    let usage = usages.known_mut(charge.end);
     usage.is_some_and(|usage| {
         usage.calls = usage.calls.saturating_sub(weight);
         true
@@ -484,11 +485,6 @@ fn forget(keys: &mut HashMap<Key, Usages>, now: Moment) {
     if keys.capacity() > 4 * keys.len().max(16) {
         keys.shrink_to_fit();
     }
-}
-
-/// A panic while counting leaves at worst a wrong count, so a poisoned lock is used on.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub(crate) use connection::Health;
 pub(crate) use leases::Lease;
 
 use crate::counters::counter::{self, Key, Limit, RETRY_WHEN_HELD, Taken, hashed};
-use crate::counters::quota::{self, Allowance, Booked, UsedUp};
+use crate::counters::quota::{self, Allowance, Charge, UsedUp};
 use connection::Connection;
 use leases::Leases;
 use pending::Pending;
@@ -34,7 +34,7 @@ use tidegate_tunnel::drain::Drain;
 /// Redis did not answer in time, or not at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("shared counters are away")]
-pub(crate) struct Away;
+pub(crate) struct RedisUnavailable;
 
 /// What a quota's script counts.
 struct Counting {
@@ -152,7 +152,7 @@ impl SharedCounters {
     pub(crate) async fn rate(
         self: &Arc<Self>,
         call: counter::Call<'_>,
-    ) -> Result<Result<(u32, Option<Taken>), counter::Exceeded>, Away> {
+    ) -> Result<Result<(u32, Option<Taken>), counter::Exceeded>, RedisUnavailable> {
         let own = call.own();
         let Limit { calls, period } = call.limit;
         let mut script = self.scripts.rate.prepare_invoke();
@@ -182,7 +182,7 @@ impl SharedCounters {
         held: &[Taken],
         (key, period): (Key, Duration),
         weight: u32,
-    ) -> Result<Option<Taken>, Away> {
+    ) -> Result<Option<Taken>, RedisUnavailable> {
         let script = self.rate_back_script(held, (key, period), weight);
         let slot: String = self.run(script).await?;
         let slot = slot.parse().unwrap_or_default();
@@ -196,7 +196,7 @@ impl SharedCounters {
             let at = (taken.key(), Duration::ZERO);
             let script = shared.rate_back_script(&[taken], at, 0);
             // Lost with a Redis that goes away now: one call too many is counted.
-            let _: Result<String, Away> = shared.ask(&script).await;
+            let _: Result<String, RedisUnavailable> = shared.ask(&script).await;
         });
     }
 
@@ -224,7 +224,7 @@ impl SharedCounters {
         self: &Arc<Self>,
         call: quota::Call<'_>,
         lease: Duration,
-    ) -> Result<Result<Option<Booked>, quota::Exceeded>, Away> {
+    ) -> Result<Result<Option<Charge>, quota::Exceeded>, RedisUnavailable> {
         let own = call.own();
         let more = own.more(call.weight, call.provisional);
         let (least, more_now) = match call.provisional {
@@ -251,12 +251,12 @@ impl SharedCounters {
             2 => UsedUp::Calls,
             _ if call.provisional => {
                 let kept = weight(kept);
-                let booked = Booked::leased(call.key, number, kept);
-                return Ok(Ok((kept > 0).then_some(booked)));
+                let charge = Charge::leased(call.key, number, kept);
+                return Ok(Ok((kept > 0).then_some(charge)));
             }
             _ => {
-                let booked = Booked::shared(call.key, end, more);
-                return Ok(Ok((more > 0).then_some(booked)));
+                let charge = Charge::shared(call.key, end, more);
+                return Ok(Ok((more > 0).then_some(charge)));
             }
         };
         let wait = u64::try_from(wait).ok().map(Duration::from_millis);
@@ -268,7 +268,7 @@ impl SharedCounters {
         self: &Arc<Self>,
         (key, allowance): (Key, &Allowance),
         weight: u32,
-    ) -> Result<Option<Booked>, Away> {
+    ) -> Result<Option<Charge>, RedisUnavailable> {
         let count = Counting {
             needed: 0,
             more: weight,
@@ -276,25 +276,25 @@ impl SharedCounters {
         };
         let script = self.quota_script(key, allowance, count);
         let (_, _, _, end, _): QuotaAnswer = self.run(script).await?;
-        Ok((weight > 0).then(|| Booked::shared(key, end, weight)))
+        Ok((weight > 0).then(|| Charge::shared(key, end, weight)))
     }
 
     /// Takes back what a handshake counted, or what was kept for it; nobody waits for it.
-    pub(crate) fn give_back_quota(self: &Arc<Self>, booked: Booked) {
+    pub(crate) fn give_back_quota(self: &Arc<Self>, charge: Charge) {
         let shared = Arc::clone(self);
         self.spawn(async move {
             let mut script = shared.scripts.quota_back.prepare_invoke();
-            shared.quota_keys(&mut script, booked.key());
-            if booked.is_held() {
+            shared.quota_keys(&mut script, charge.key());
+            if charge.is_held() {
                 script
                     .arg("")
                     .arg(0)
-                    .arg(shared.leases.name(booked.lease()));
+                    .arg(shared.leases.name(charge.lease()));
             } else {
-                script.arg(booked.end()).arg(booked.weight());
+                script.arg(charge.end()).arg(charge.weight());
             }
             // Lost with a Redis that goes away now: a place ends by itself.
-            let _: Result<i64, Away> = shared.ask(&script).await;
+            let _: Result<i64, RedisUnavailable> = shared.ask(&script).await;
         });
     }
 
@@ -337,17 +337,20 @@ impl SharedCounters {
     }
 
     /// Runs a script on the control runtime.
-    async fn run<T>(self: &Arc<Self>, script: ScriptInvocation<'_>) -> Result<T, Away>
+    async fn run<T>(self: &Arc<Self>, script: ScriptInvocation<'_>) -> Result<T, RedisUnavailable>
     where
         T: FromRedisValue + Send + 'static,
     {
         if !self.connection.is_up() {
-            return Err(Away);
+            return Err(RedisUnavailable);
         }
         self.ask(&script).await
     }
 
-    async fn ask<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Away> {
+    async fn ask<T: FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, RedisUnavailable> {
         self.connection.ask(script).await
     }
 

@@ -10,8 +10,9 @@ mod remote;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use rustls::ClientConfig;
 use tidegate_config::shown_url;
 use tidegate_keys::VerificationKey;
@@ -26,14 +27,14 @@ pub(crate) use remote::RemoteKeys;
 
 /// Where a key set is found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Source {
+pub(crate) enum KeySource {
     /// URL of an OpenID Connect discovery document, which names issuer and key set.
     Discovery(String),
     /// URL of the key set itself.
     Jwks(String),
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for KeySource {
     /// The query of a URL may hold a secret and is left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Self::Discovery(url) | Self::Jwks(url)) = self;
@@ -97,7 +98,7 @@ struct Fetcher {
 }
 
 /// A source and whom its readers trust: who trusts others may be told other keys.
-type Known = (Source, Option<[u8; 32]>);
+type Known = (KeySource, Option<[u8; 32]>);
 
 /// All key sets that some policy names.
 #[derive(Debug)]
@@ -125,9 +126,9 @@ impl KeySets {
     }
 
     /// The set at `source`, shared by all who ask for it and trust the same.
-    pub(crate) fn at(&self, source: Source, trust: Option<&Trust>) -> Arc<RemoteKeys> {
+    pub(crate) fn at(&self, source: KeySource, trust: Option<&Trust>) -> Arc<RemoteKeys> {
         let of = (source, trust.map(|trust| trust.id));
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         if let Some(keys) = known.get(&of).and_then(Weak::upgrade) {
             return keys;
         }
@@ -152,7 +153,7 @@ impl KeySets {
 
     /// Starts to fetch what is due, and forgets what nobody holds.
     pub(crate) fn refresh(&self) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         known.retain(|_, keys| keys.strong_count() > 0);
         for keys in known.values().filter_map(Weak::upgrade) {
             keys.refresh_if_due();
@@ -161,14 +162,14 @@ impl KeySets {
 
     /// How many sets could not be fetched when that was tried last.
     pub(crate) fn failing(&self) -> usize {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock();
         let held = known.values().filter_map(Weak::upgrade);
         held.filter(|keys| keys.is_failing()).count()
     }
 
     /// The sets that cannot be fetched, and why.
     pub(crate) fn outages(&self) -> Vec<(String, Outage)> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock();
         let held = known.iter().filter_map(|((source, _), keys)| {
             let outage = keys.upgrade()?.outage()?;
             Some((source.to_string(), outage))

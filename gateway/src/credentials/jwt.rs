@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use tidegate_config::policy::JwtAlgorithm;
 use tidegate_keys::{VerificationKey, algorithm_named};
 
-pub(crate) use claims::{ClaimRule, Rules, check_claims};
+pub(crate) use claims::{ClaimRule, ClaimRules, check_claims};
 
 /// Tokens have a few kilobytes at most; a larger one only costs time.
 pub(crate) const MAX_TOKEN_BYTES: usize = 16 * 1024;

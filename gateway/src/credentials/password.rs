@@ -23,11 +23,11 @@ const KNOWN: u64 = 10_000;
 /// How long an answer stays known. It is about a hash and a password: a new hash is a new question.
 const KNOWN_FOR: Duration = Duration::from_secs(600);
 
-/// Checks that may wait. More would wait longer than [`PATIENCE`] anyway.
+/// Checks that may wait. More would wait longer than [`CHECK_TIMEOUT`] anyway.
 const MAX_WAITING: usize = 256;
 
 /// How long a check waits for its turn; a client that waits longer is better told so.
-const PATIENCE: Duration = Duration::from_secs(5);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Too many checks wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +38,7 @@ pub(crate) struct Busy;
 #[derive(Debug)]
 pub(crate) struct Passwords {
     runtime: Handle,
-    turns: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     waiting: AtomicUsize,
     known: Cache<[u8; 32], bool>,
     /// New with each process: what is known is of no use outside it.
@@ -61,7 +61,7 @@ impl Passwords {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             runtime,
-            turns: Arc::new(Semaphore::new((processors / 2).max(1))),
+            permits: Arc::new(Semaphore::new((processors / 2).max(1))),
             waiting: AtomicUsize::new(0),
             known: Cache::builder()
                 .max_capacity(KNOWN)
@@ -91,13 +91,13 @@ impl Passwords {
 
     async fn compute(&self, question: Question<'_>) -> Result<bool, Busy> {
         let _waiting = Waiting::enter(&self.waiting)?;
-        let turn = timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned());
+        let permit = timeout(CHECK_TIMEOUT, Arc::clone(&self.permits).acquire_owned());
         // The semaphore is never closed.
-        let turn = turn.await.map_err(|_| Busy)?.map_err(|_| Busy)?;
+        let permit = permit.await.map_err(|_| Busy)?.map_err(|_| Busy)?;
         let (hash, password) = (question.hash.to_owned(), question.password.to_owned());
         let check = self.runtime.spawn_blocking(move || {
             // Held until it is done, also when the client has left meanwhile.
-            let _turn = turn;
+            let _turn = permit;
             bcrypt::verify(password, &hash).unwrap_or(false)
         });
         check.await.map_err(|_| Busy)

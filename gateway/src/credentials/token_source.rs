@@ -6,12 +6,13 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tidegate_config::policy::token_file_name;
@@ -120,7 +121,7 @@ pub(crate) struct TokenSource {
     place: String,
     drain: Drain,
     runtime: Handle,
-    state: Mutex<State>,
+    state: Mutex<TokenState>,
     /// Held while a token is fetched; when and how the last fetch failed.
     fetching: tokio::sync::Mutex<Option<(Instant, Arc<CallError>)>>,
 }
@@ -132,7 +133,7 @@ impl fmt::Debug for TokenSource {
 }
 
 #[derive(Default)]
-struct State {
+struct TokenState {
     token: Option<Arc<Token>>,
     /// No renewal begins before.
     renewal_at: Option<Instant>,
@@ -186,7 +187,7 @@ impl TokenSources {
 
     fn shared(&self, id: Sha256, issuer: Issuer, place: String) -> Arc<TokenSource> {
         let id = id.finalize().into();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         if let Some(source) = known.get(&id).and_then(Weak::upgrade) {
             return source;
         }
@@ -284,8 +285,8 @@ impl TokenSource {
         Ok(token)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, TokenState> {
+        self.state.lock()
     }
 }
 

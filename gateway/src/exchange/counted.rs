@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 
 use super::Exchange;
 use crate::counters::counter::{self, Key, Taken};
-use crate::counters::quota::{Allowance, Booked};
+use crate::counters::quota::{Allowance, Charge};
 use crate::refusal::Refusal;
 
 /// Who counts.
@@ -19,7 +19,7 @@ pub(crate) trait Limits: fmt::Debug + Send + Sync {
     fn give_back_taken(&self, taken: Taken);
 
     /// Takes back a place of a quota.
-    fn give_back_booked(&self, booked: Booked);
+    fn give_back_charge(&self, charges: Charge);
 }
 
 /// How much a handshake counts whose answer is to be known first.
@@ -75,7 +75,7 @@ pub(crate) struct Counted {
     /// By rate limits.
     pub(crate) taken: Vec<Taken>,
     /// By quotas.
-    pub(crate) booked: Vec<Booked>,
+    pub(crate) charges: Vec<Charge>,
     /// What is counted when the answer is known.
     pub(crate) deferred: Vec<Deferred>,
     /// Who takes back the places; known as soon as there is one.
@@ -86,8 +86,8 @@ impl Counted {
     /// How many limits have counted it, and how many wait for its answer.
     pub(crate) fn limits(&self) -> (usize, usize) {
         let taken = self.taken.iter().filter(|taken| !taken.is_held());
-        let booked = self.booked.iter().filter(|booked| !booked.is_held());
-        (taken.count() + booked.count(), self.deferred.len())
+        let charges = self.charges.iter().filter(|charges| !charges.is_held());
+        (taken.count() + charges.count(), self.deferred.len())
     }
 
     /// Is anything to be counted when the answer is known?
@@ -107,11 +107,11 @@ impl Counted {
         self.taken.extend(taken);
     }
 
-    pub(crate) fn add_booked(&mut self, booked: Option<Booked>, limits: &dyn Limits) {
-        if booked.is_some_and(|booked| booked.is_held()) {
+    pub(crate) fn add_charges(&mut self, charges: Option<Charge>, limits: &dyn Limits) {
+        if charges.is_some_and(|charges| charges.is_held()) {
             self.limits = Some(limits.this());
         }
-        self.booked.extend(booked);
+        self.charges.extend(charges);
     }
 
     /// The places that a rate limit's key keeps.
@@ -121,9 +121,9 @@ impl Counted {
     }
 
     /// The places that a quota's key keeps.
-    pub(crate) fn held_booked(&mut self, key: Key) -> Vec<Booked> {
-        let of_key = |booked: &mut Booked| booked.is_held() && booked.key() == key;
-        self.booked.extract_if(.., of_key).collect()
+    pub(crate) fn held_charges(&mut self, key: Key) -> Vec<Charge> {
+        let of_key = |charges: &mut Charge| charges.is_held() && charges.key() == key;
+        self.charges.extract_if(.., of_key).collect()
     }
 
     /// What was counted for good of a rate limit's key.
@@ -134,10 +134,10 @@ impl Counted {
     }
 
     /// What was counted for good of a quota's key.
-    pub(crate) fn booked_of(&self, key: Key) -> u32 {
-        let of_key = self.booked.iter().filter(|booked| booked.key() == key);
-        let counted = of_key.filter(|booked| !booked.is_held());
-        counted.fold(0, |sum, booked| sum.saturating_add(booked.weight()))
+    pub(crate) fn charged_for(&self, key: Key) -> u32 {
+        let of_key = self.charges.iter().filter(|charges| charges.key() == key);
+        let counted = of_key.filter(|charges| !charges.is_held());
+        counted.fold(0, |sum, charges| sum.saturating_add(charges.weight()))
     }
 }
 
@@ -149,8 +149,8 @@ impl Drop for Counted {
         for taken in self.taken.drain(..).filter(Taken::is_held) {
             limits.give_back_taken(taken);
         }
-        for booked in self.booked.drain(..).filter(Booked::is_held) {
-            limits.give_back_booked(booked);
+        for charges in self.charges.drain(..).filter(Charge::is_held) {
+            limits.give_back_charge(charges);
         }
     }
 }

@@ -16,7 +16,7 @@ use super::counted::Counted;
 use super::dry_run::DryRun;
 use super::steps::Step;
 use super::{Exchange, decoded_pairs};
-use crate::counters::quota::Metered;
+use crate::counters::quota::ByteQuota;
 use crate::counters::shared_counters::Lease;
 use crate::credentials::token_source::IssuedToken;
 use crate::refusal::Refusal;
@@ -57,9 +57,9 @@ pub(crate) struct Evaluation {
     /// What limits counted for this handshake, and what they keep for it.
     pub(crate) counted: Counted,
     /// The quotas that count the bytes of its tunnel.
-    pub(crate) metered: Vec<Metered>,
+    pub(crate) byte_quotas: Vec<ByteQuota>,
     /// The places that limits of live tunnels gave it; the tunnel holds them until it ends.
-    pub(crate) places: Vec<Reservation>,
+    pub(crate) reservations: Vec<Reservation>,
     /// Such places that are shared with other pods.
     pub(crate) leases: Vec<Lease>,
     /// Frames that the backend gets in front of the client's: what onOpen says.

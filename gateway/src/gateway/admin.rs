@@ -1,10 +1,9 @@
-//! The admin server: liveness, readiness, metrics, what is being served, and what becomes of a
-//! handshake.
+//! The admin server: liveness, readiness, metrics, the configuration in use, and the evaluation of handshakes.
 //!
-//! Changes nothing, and must not be able to harm the data plane. Probes and metrics are for whoever
-//! asks. Everything else tells how access is controlled, or runs policies: that is for whoever shows
-//! the Gateway's token, from the pod's own addresses, where `kubectl port-forward` leads, so that the
-//! token never travels in the clear; and never for a page in a browser.
+//! It changes nothing and must not be able to harm the data plane. Probes and metrics need no credentials.
+//! Everything else reveals how access is controlled, or runs policies. It requires the Gateway's token and a
+//! connection from the pod's own addresses, where `kubectl port-forward` leads, so that the token is never sent
+//! in clear text over the network. Pages in a browser are refused.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,26 +18,26 @@ use tidegate_admin::{
 };
 use tokio::net::TcpListener;
 
-use crate::gateway::{Options, State};
+use crate::gateway::{GatewayState, Options};
 use crate::http_client::admin_ports::AdminPort;
 use tidegate_tunnel::drain::Drain;
-use token::{Token, Unshown};
+use token::{Token, Unauthorized};
 
 mod explain;
 mod token;
 mod view;
 
-/// Scrapes at a time: two Prometheus servers, and whoever looks besides. An answer can have
-/// megabytes, and a peer that does not read holds its place to the end of its time.
+/// Concurrent scrapes: two Prometheus servers and a few more. An answer can have megabytes, and a peer that does
+/// not read keeps its permit until the timeout.
 const SCRAPES: usize = 8;
 
-/// Of those, for one address: nodes and load balancers may stand before several scrapers.
+/// Of those, for one address: several scrapers may come from one node or load balancer.
 const SCRAPES_PER_PEER: usize = 4;
 
-/// Everything that needs the token. All who ask come from one address, the pod's own.
+/// Concurrent requests that need the token. All come from one address, the pod's own.
 const QUESTIONS: usize = 8;
 
-/// Whoever comes when all places are taken finds one in a moment.
+/// A permit is released within a second.
 const RETRY_WHEN_BUSY: HeaderValue = HeaderValue::from_static("1");
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -49,13 +48,13 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(crate) struct Admin {
     listener: TcpListener,
     routes: Routes,
-    /// What the gateway asks itself does not lead here as long as this lives.
+    /// Keeps policies and backends from connecting here.
     port: AdminPort,
 }
 
-/// What is answered.
+/// Answers requests.
 struct Routes {
-    state: Arc<State>,
+    state: Arc<GatewayState>,
     token: Token,
     scrapes: InFlightLimit,
     questions: InFlightLimit,
@@ -65,7 +64,7 @@ impl Admin {
     pub(crate) async fn bind(
         address: SocketAddr,
         options: &Options,
-        state: Arc<State>,
+        state: Arc<GatewayState>,
     ) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         Ok(Self {
@@ -98,7 +97,7 @@ impl Service for Routes {
             "/livez" => probe(&request, || reply(StatusCode::OK, TEXT, "ok\n".to_owned())),
             "/readyz" => probe(&request, || ready(&self.state)),
             "/metrics" => self.metrics(&request, &peer).await,
-            _ => self.told(request, &peer).await,
+            _ => self.restricted(request, &peer).await,
         }
     }
 }
@@ -118,8 +117,8 @@ impl Routes {
         heavy(METRICS, move || state.metrics.render()).await
     }
 
-    /// What is told only to whom may know.
-    async fn told(&self, request: Request<Incoming>, peer: &Peer) -> Response<Full<Bytes>> {
+    /// Answers requests that need the token.
+    async fn restricted(&self, request: Request<Incoming>, peer: &Peer) -> Response<Full<Bytes>> {
         let path = request.uri().path();
         let is_explain = path == explain::PATH || path.starts_with(explain::TRACES);
         if !is_explain && !matches!(path, "/config" | "/status") {
@@ -144,7 +143,7 @@ impl Routes {
         }
     }
 
-    /// Why nothing is told.
+    /// The refusal of a request that needs the token; `None`: it may be answered.
     async fn refusal(
         &self,
         request: &Request<Incoming>,
@@ -160,13 +159,13 @@ impl Routes {
             let text = "only from the pod itself; kubectl port-forward leads there\n";
             return Some(reply(StatusCode::FORBIDDEN, TEXT, text.to_owned()));
         }
-        let unshown = self.token.check(headers).await.err()?;
-        Some(self.unshown(&unshown))
+        let unauthorized = self.token.check(headers).await.err()?;
+        Some(self.unauthorized(&unauthorized))
     }
 
-    fn unshown(&self, why: &Unshown) -> Response<Full<Bytes>> {
+    fn unauthorized(&self, why: &Unauthorized) -> Response<Full<Bytes>> {
         let body = format!("{why}\n");
-        let Unshown::Wrong = why else {
+        let Unauthorized::Wrong = why else {
             return reply(StatusCode::FORBIDDEN, TEXT, body);
         };
         let mut response = reply(StatusCode::UNAUTHORIZED, TEXT, body);
@@ -187,7 +186,7 @@ impl Routes {
     }
 }
 
-/// Answered to whoever asks, however: the kubelet must never be told anything else.
+/// Probes are answered without any check: the kubelet must always get the state.
 fn probe(
     request: &Request<Incoming>,
     answer: impl FnOnce() -> Response<Full<Bytes>>,
@@ -217,14 +216,14 @@ fn busy() -> Response<Full<Bytes>> {
     response
 }
 
-fn ready(state: &State) -> Response<Full<Bytes>> {
+fn ready(state: &GatewayState) -> Response<Full<Bytes>> {
     match state.why_not_ready() {
         None => reply(StatusCode::OK, TEXT, "ok\n".to_owned()),
         Some(why) => reply(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{why}\n")),
     }
 }
 
-/// With thousands of APIs these take long enough to hold up what shares the thread.
+/// Renders on a thread for blocking work: with thousands of APIs it takes long enough to delay other tasks.
 async fn heavy(
     content_type: HeaderValue,
     render: impl FnOnce() -> String + Send + 'static,

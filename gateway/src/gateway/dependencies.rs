@@ -1,20 +1,20 @@
-//! What the pod needs besides its configuration and cannot reach: looked at now and then, for the
-//! operator to tell those whose policies need it.
+//! Collects the dependencies that the pod cannot reach, so that the operator can report them to the objects
+//! that need them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::State;
+use super::GatewayState;
 use crate::policy::Services;
 
-/// How late the acknowledgement may be with it.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often to check; the acknowledgement is at most this late.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// For ever. To be spawned once, through the drain.
-pub(super) async fn watch(state: Arc<State>, services: Arc<Services>) {
-    let mut ticks = interval(LOOK);
+/// Runs for ever. Spawn it once, through the drain.
+pub(super) async fn watch(state: Arc<GatewayState>, services: Arc<Services>) {
+    let mut ticks = interval(POLL_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;

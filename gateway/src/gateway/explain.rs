@@ -1,7 +1,7 @@
-//! What would become of a handshake: the answer to `tidegate explain`.
+//! Evaluates a handshake for `tidegate explain`.
 //!
-//! The same code decides as for live handshakes, with the same policies and services. Limits are
-//! asked, and nothing is counted, reserved or kept; no backend is dialled unless that is asked for.
+//! The same code decides as for live handshakes, with the same policies and services. Limits are checked, but
+//! nothing is counted, reserved or stored, and no backend is dialled unless the question asks for it.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tidegate_config::Rejected;
 use tokio::runtime::Handle;
 
 use super::StartError;
-use crate::configuration::snapshot::{Lasting, Snapshot};
+use crate::configuration::snapshot::{SharedRuntime, Snapshot};
 use crate::configuration::update::Update;
 use crate::connections::Connections;
 use crate::handshake::{Explainer, InvalidQuestion, Question, Shared};
@@ -21,7 +21,7 @@ use crate::telemetry::trace::Trace;
 use tidegate_tunnel::drain::Drain;
 use tidegate_tunnel::session::Sessions;
 
-/// Why a configuration cannot be asked.
+/// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ExplainError {
     /// The question has no answer.
@@ -35,22 +35,25 @@ pub enum ExplainError {
 /// An answer.
 #[derive(Clone, Debug)]
 pub struct Explained {
-    /// What becomes of the handshake.
+    /// What happens to the handshake.
     pub trace: Trace,
     /// Objects of the configuration that did not compile.
     pub rejected: Vec<Rejected>,
 }
 
-/// What `update` would make of a handshake, without serving it.
+/// Evaluates a handshake with a configuration, without serving it.
+///
+/// # Errors
+/// [`ExplainError`]: the question is not valid, or the gateway cannot be set up.
 pub async fn explain(update: Update, question: &Question) -> Result<Explained, ExplainError> {
     let (trigger, drain) = Drain::pair();
     let sessions = Sessions::new();
     let metrics = Metrics::new();
     let both = (drain.clone(), drain.clone());
     let services = Services::new(both, Handle::current(), Arc::clone(&sessions));
-    let lasting = Lasting::new(Arc::clone(&services), Arc::clone(&metrics));
-    let lasting = lasting.map_err(|source| StartError::Tls(Box::new(source)))?;
-    let (snapshot, rejected) = Snapshot::compile(&Arc::new(update), None, &lasting);
+    let shared_runtime = SharedRuntime::new(Arc::clone(&services), Arc::clone(&metrics));
+    let shared_runtime = shared_runtime.map_err(|source| StartError::Tls(Box::new(source)))?;
+    let (snapshot, rejected) = Snapshot::compile(&Arc::new(update), None, &shared_runtime);
     let explainer = Explainer::new(Arc::new(Shared {
         snapshot: ArcSwap::new(Arc::new(snapshot)),
         services,

@@ -1,38 +1,38 @@
-//! The handle of a running gateway: start, watch, end well or at once.
+//! The handle of a running gateway: start, status, shutdown, abort.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_config::Drain as Farewell;
+use tidegate_config::Drain as DrainSettings;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::configuration::Applied;
-use crate::configuration::snapshot::Lasting;
+use crate::configuration::snapshot::SharedRuntime;
 use crate::configuration::state_dir::QuotaFile;
 use crate::configuration::update::Update;
 use crate::gateway::admin::Admin;
+use crate::gateway::config_applier::{ConfigApplier, Drains};
 use crate::gateway::dependencies;
-use crate::gateway::takeover::{Drains, Takeover};
-use crate::gateway::{Options, State};
+use crate::gateway::{GatewayState, Options};
 use crate::listener::BoundListener;
 use crate::policy::Services;
 use tidegate_tunnel::drain::{Drain, DrainTrigger};
 use tidegate_tunnel::session::Sessions;
 
-/// How often all tunnels are judged again: the backstop behind every event that got lost.
+/// How often the access of all tunnels is checked again, in case an event was lost.
 const SWEEP: Duration = Duration::from_secs(60);
 
-/// How often it is looked whether the wall clock was set: so long can a tunnel outlive its token then.
+/// How often to check whether the wall clock was set: a tunnel can outlive its token by this time.
 const CLOCK_WATCH: Duration = Duration::from_secs(1);
 
-/// After the last call, tasks need a moment to drop their sockets.
-const LAST_CALL: Duration = Duration::from_secs(1);
+/// How long tasks may take to end after they were cut.
+const TASK_END_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// For the last writing of quotas, some megabytes at most.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long saving the quotas at the end may take: some megabytes at most.
+const QUOTA_SAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -45,20 +45,23 @@ pub enum StartError {
     Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// A running gateway. Dropped, it ends at once; see [`Gateway::shutdown`] for the good way.
+/// A running gateway. When dropped it ends at once; [`Gateway::shutdown`] drains it first.
 pub struct Gateway {
-    state: Arc<State>,
+    state: Arc<GatewayState>,
     admin_address: Option<SocketAddr>,
     /// Connections and their tunnels.
     connections: DrainTrigger,
     services: Arc<Services>,
     quota_file: Option<QuotaFile>,
-    /// Everything that must outlive them: sources of change, listeners, the admin server.
+    /// What must outlive the connections: configuration, listeners, admin server.
     control: DrainTrigger,
 }
 
 impl Gateway {
-    /// Starts to serve what comes through `updates`, as soon as it comes.
+    /// Starts a gateway that serves the configurations of `updates` as they come.
+    ///
+    /// # Errors
+    /// [`StartError`]: the admin address cannot be bound, or TLS cannot be set up.
     pub async fn start(
         options: Options,
         updates: watch::Receiver<Option<Arc<Update>>>,
@@ -66,7 +69,7 @@ impl Gateway {
         let (connections, connection_drain) = Drain::pair();
         let (control, control_drain) = Drain::pair();
         let metrics = Arc::clone(&options.metrics);
-        let state = State::new(Arc::clone(&metrics), Sessions::new());
+        let state = GatewayState::new(Arc::clone(&metrics), Sessions::new());
         let admin = match options.admin_address {
             None => None,
             Some(address) => Some(bind_admin(address, &options, &state).await?),
@@ -98,10 +101,10 @@ impl Gateway {
             supervise(&control_drain, admin.run(control_drain.clone()));
         }
         metrics.attach(Arc::<Services>::clone(&services));
-        let lasting = Lasting::new(Arc::clone(&services), metrics);
-        let lasting = lasting.map_err(|source| StartError::Tls(Box::new(source)))?;
+        let shared_runtime = SharedRuntime::new(Arc::clone(&services), metrics);
+        let shared_runtime = shared_runtime.map_err(|source| StartError::Tls(Box::new(source)))?;
         supervise(&control_drain, Arc::clone(&services).maintain());
-        supervise(&control_drain, Arc::clone(&services).book());
+        supervise(&control_drain, Arc::clone(&services).account_forever());
         supervise(
             &control_drain,
             dependencies::watch(Arc::clone(&state), Arc::clone(&services)),
@@ -112,8 +115,8 @@ impl Gateway {
             connections: connection_drain,
             control: control_drain.clone(),
         };
-        let takeover = Takeover::new(options, state, Arc::new(lasting), drains);
-        supervise(&control_drain, takeover.run(updates));
+        let applier = ConfigApplier::new(options, state, Arc::new(shared_runtime), drains);
+        supervise(&control_drain, applier.run(updates));
         Ok(gateway)
     }
 
@@ -127,14 +130,14 @@ impl Gateway {
         self.admin_address
     }
 
-    /// Completes when a whole configuration is in use and its listeners are bound.
+    /// Completes when a configuration is in use and all its listeners are bound.
     pub async fn ready(&self) {
         let mut complete = self.state.complete.subscribe();
         // The sender lives as long as `self`.
         let _ = complete.wait_for(|complete| *complete).await;
     }
 
-    /// What it serves at the moment, and what is wrong with the newest configuration.
+    /// The configuration in use, and what is wrong with the newest one.
     pub fn status(&self) -> watch::Receiver<Applied> {
         self.state.applied.subscribe()
     }
@@ -149,36 +152,36 @@ impl Gateway {
         self.state.sessions.len()
     }
 
-    /// Ends well: refuses new handshakes, says goodbye to every tunnel as the configuration asks,
-    /// waits, and cuts what is left after the hard stop. Whoever drops this future cuts at once.
+    /// Drains: refuses new handshakes, closes every tunnel as the configuration's drain settings say, waits, and
+    /// cuts what is left after the hard stop. Dropping this future cuts at once.
     pub async fn shutdown(self) {
         self.state.start_draining();
-        let farewell = self.farewell();
+        let settings = self.drain_settings();
         tracing::info!(tunnels = self.tunnels(), "draining");
         self.connections.ask();
         let sessions = &self.state.sessions;
-        sessions.drain(farewell.window.get(), farewell.close_code);
+        sessions.drain(settings.window.get(), settings.close_code);
         let finished = self.connections.finished();
-        let in_time = tokio::time::timeout(farewell.hard_stop.get(), finished).await;
+        let in_time = tokio::time::timeout(settings.hard_stop.get(), finished).await;
         if in_time.is_err() {
             tracing::warn!(tunnels = self.tunnels(), "cutting what is left");
             sessions.cut();
             self.connections.insist();
-            let _ = tokio::time::timeout(LAST_CALL, self.connections.finished()).await;
+            let _ = tokio::time::timeout(TASK_END_TIMEOUT, self.connections.finished()).await;
         }
         self.control.insist();
-        let _ = tokio::time::timeout(LAST_CALL, self.control.finished()).await;
-        let _ = tokio::time::timeout(LAST_CALL, self.services.book_bytes()).await;
+        let _ = tokio::time::timeout(TASK_END_TIMEOUT, self.control.finished()).await;
+        let _ = tokio::time::timeout(TASK_END_TIMEOUT, self.services.account_bytes()).await;
         self.keep_quotas().await;
         tracing::info!("drained");
     }
 
-    /// All tunnels are booked now.
+    /// Saves the counts of quotas; the bytes of all tunnels are accounted for by now.
     async fn keep_quotas(&self) {
         let Some(file) = &self.quota_file else {
             return;
         };
-        let saving = tokio::time::timeout(LAST_WORDS, file.save(&self.services.quotas));
+        let saving = tokio::time::timeout(QUOTA_SAVE_TIMEOUT, file.save(&self.services.quotas));
         let saved = saving
             .await
             .unwrap_or_else(|_| Err("the disk is too slow".to_owned()));
@@ -187,10 +190,12 @@ impl Gateway {
         }
     }
 
-    fn farewell(&self) -> Farewell {
+    fn drain_settings(&self) -> DrainSettings {
         let serving = self.state.serving.borrow();
         let update = serving.as_ref();
-        update.map_or_else(Farewell::default, |update| update.config.settings.drain)
+        update.map_or_else(DrainSettings::default, |update| {
+            update.config.settings.drain
+        })
     }
 
     /// Ends at once: every socket is cut.
@@ -210,7 +215,7 @@ impl Drop for Gateway {
 async fn bind_admin(
     address: SocketAddr,
     options: &Options,
-    state: &Arc<State>,
+    state: &Arc<GatewayState>,
 ) -> Result<(Admin, SocketAddr), StartError> {
     let failed = |source| StartError::Admin(address, source);
     let bound = Admin::bind(address, options, Arc::clone(state)).await;
@@ -219,7 +224,7 @@ async fn bind_admin(
     Ok((admin, bound))
 }
 
-/// Runs what never ends by itself until the gateway ends.
+/// Runs a task that never ends by itself until the gateway ends.
 fn supervise(drain: &Drain, task: impl Future<Output = ()> + Send + 'static) {
     let until = drain.clone();
     drain.spawn(async move {
@@ -230,7 +235,7 @@ fn supervise(drain: &Drain, task: impl Future<Output = ()> + Send + 'static) {
     });
 }
 
-/// Before the first handshake, so that none passes a quota that is used up.
+/// Loads the counts of quotas, before the first handshake could pass a quota that is used up.
 async fn restore(file: &QuotaFile, services: &Arc<Services>) {
     let (file, quotas) = (file.clone(), Arc::clone(&services.quotas));
     let reading = tokio::task::spawn_blocking(move || file.load(&quotas)).await;

@@ -1,4 +1,4 @@
-//! What the gateway knows of itself: for its handle, the admin server and the acknowledgement.
+//! The state of the gateway, for its handle, the admin server and the acknowledgement.
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,8 +12,8 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Traces;
 use tidegate_tunnel::session::Sessions;
 
-/// Written by the takeover and the shutdown, read by everybody.
-pub(crate) struct State {
+/// Written by the config applier and the shutdown, read by the handle, the admin server and the metrics.
+pub(crate) struct GatewayState {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) traces: Arc<Traces>,
@@ -22,13 +22,13 @@ pub(crate) struct State {
     pub(crate) serving: watch::Sender<Option<Arc<Update>>>,
     pub(crate) applied: watch::Sender<Applied>,
     pub(crate) bound: watch::Sender<Vec<BoundListener>>,
-    /// Was there a moment with a whole configuration and all its listeners? A later listener that
-    /// cannot bind must not take away a pod that serves all others.
+    /// True once a configuration was in use with all its listeners bound. It stays true: a later listener that
+    /// cannot be bound must not make a pod unready that serves all others.
     pub(crate) complete: watch::Sender<bool>,
     draining: watch::Sender<bool>,
 }
 
-impl State {
+impl GatewayState {
     pub(crate) fn new(metrics: Arc<Metrics>, sessions: Arc<Sessions>) -> Arc<Self> {
         Arc::new(Self {
             metrics,
@@ -52,7 +52,7 @@ impl State {
         self.metrics.draining.set(1);
     }
 
-    /// `None`: send traffic.
+    /// Why the pod is not ready; `None`: it is ready.
     pub(crate) fn why_not_ready(&self) -> Option<String> {
         if self.is_draining() {
             return Some("draining".to_owned());

@@ -1,4 +1,4 @@
-//! May this request go on? Route, upgrade, limits, access. Nothing here waits.
+//! Decides whether a request may go on: route, upgrade, limits, access. Nothing here waits.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,27 +21,27 @@ use crate::refusal::{Origin, Reason, Refusal};
 use tidegate_tunnel::session::{LimitKey, LimitReached, Reservation};
 use tidegate_tunnel::transport::Transport;
 
-/// Tunnels live long; a place is not free again in a second.
+/// Tunnels live long: a permit is not released within a second.
 const RETRY_WHEN_FULL: HeaderValue = HeaderValue::from_static("5");
 
-/// A client with its request.
+/// A request with what is known of its client.
 #[derive(Clone)]
-pub(super) struct Visitor {
+pub(super) struct IncomingRequest {
     pub(super) id: String,
     pub(super) request: RequestHead,
     pub(super) peer: SocketAddr,
-    /// The client's own, if proxies before it are believed.
+    /// Address of the client; of the last proxy that is not trusted, if there are proxies.
     pub(super) address: SocketAddr,
     pub(super) tls: Option<TlsInfo>,
 }
 
 /// A request that has found its API.
-pub(super) struct Visit {
+pub(super) struct RoutedRequest {
     pub(super) listener: String,
     pub(super) api: Arc<Api>,
     pub(super) product: Option<Arc<Product>>,
     pub(super) exchange: Exchange,
-    /// What is still to come of the body of the backend's refusal.
+    /// The part of the backend's refusal body that has not been read.
     pub(super) body: Option<Box<BodyRest<Transport>>>,
 }
 
@@ -50,26 +50,29 @@ pub(super) struct Admission {
     pub(super) key: Option<Key>,
     /// Of the subscription key that was used.
     pub(super) key_hash: Option<String>,
-    /// None for who only asks.
+    /// `None` in a dry run.
     pub(super) permit: Option<Permit>,
-    pub(super) places: Vec<Reservation>,
+    pub(super) reservations: Vec<Reservation>,
 }
 
 /// Finds the API.
+///
+/// # Errors
+/// The refusal: no listener or route matches, or TLS or protocol were agreed on with another listener.
 pub(super) fn route(
     snapshot: &Snapshot,
     port: &Port,
-    mut visitor: Visitor,
-) -> Result<Visit, Refusal> {
-    let listener = port.listener(&visitor.request.host);
+    mut incoming: IncomingRequest,
+) -> Result<RoutedRequest, Refusal> {
+    let listener = port.listener(&incoming.request.host);
     let listener = listener.ok_or_else(|| not_found("no listener has this host"))?;
-    if matches!(visitor.request.version, Version::Http2 { .. }) && !listener.config.http2 {
+    if matches!(incoming.request.version, Version::Http2 { .. }) && !listener.config.http2 {
         return Err(misdirected("HTTP/2 was agreed on with another listener"));
     }
-    check_tls(listener, visitor.tls.as_mut())?;
-    let (host, path) = (&visitor.request.host, &visitor.request.path);
+    check_tls(listener, incoming.tls.as_mut())?;
+    let (host, path) = (&incoming.request.host, &incoming.request.path);
     let found = listener.router.find(host, path);
-    let found = found.map_err(|why| no_route(&why, listener, &visitor.request))?;
+    let found = found.map_err(|why| no_route(&why, listener, &incoming.request))?;
     let api = Arc::clone(found.target);
     let scheme = port.scheme();
     if !api.config.protocols.contains(&scheme) {
@@ -81,50 +84,55 @@ pub(super) fn route(
             message,
         ));
     }
-    let place = Place {
+    let reserve = RouteMatch {
         scheme,
         respelled: found.respelled,
         params: found.params,
         remainder: found.remainder,
     };
-    Ok(Visit {
+    Ok(RoutedRequest {
         listener: listener.config.name.clone(),
         product: None,
-        exchange: exchange(snapshot, &api, visitor, place),
+        exchange: exchange(snapshot, &api, incoming, reserve),
         body: None,
         api,
     })
 }
 
-/// Where a request was found to go.
-struct Place {
+/// The route that was found.
+struct RouteMatch {
     scheme: UrlScheme,
-    /// The path, where the client spelled it otherwise.
+    /// The path as the route knows it, if the client wrote it differently.
     respelled: Option<String>,
     params: Vec<(String, String)>,
     /// Of the path, behind a prefix.
     remainder: String,
 }
 
-fn exchange(snapshot: &Snapshot, api: &Api, visitor: Visitor, place: Place) -> Exchange {
-    let Visitor {
+fn exchange(
+    snapshot: &Snapshot,
+    api: &Api,
+    incoming: IncomingRequest,
+    reserve: RouteMatch,
+) -> Exchange {
+    let IncomingRequest {
         id,
         request,
         peer,
         address,
         tls,
-    } = visitor;
+    } = incoming;
     let peer = peer.ip().to_canonical();
-    let source = forward::Source {
+    let sender = forward::Sender {
         peer,
         trusted: snapshot.trusted_proxies.contains(peer),
-        scheme: place.scheme,
+        scheme: reserve.scheme,
     };
     let names = &api.config.subscription_key;
-    let mut headers = forward::headers(&request, source, names);
+    let mut headers = forward::headers(&request, sender, names);
     snapshot.hop.mark(&mut headers);
     let query = forward::query(request.raw_query.as_deref(), names);
-    let mut upstream = Upstream::new(&api.backend, query.as_deref(), &place.remainder, headers);
+    let mut upstream = Upstream::new(&api.backend, query.as_deref(), &reserve.remainder, headers);
     // A template is rendered when the policies are through.
     let literal = api.host_header.as_ref().and_then(HostHeader::literal);
     upstream.host_header = literal.map(str::to_owned);
@@ -137,9 +145,9 @@ fn exchange(snapshot: &Snapshot, api: &Api, visitor: Visitor, place: Place) -> E
             port: address.port(),
             tls,
         },
-        scheme: place.scheme,
-        respelled: place.respelled,
-        params: place.params,
+        scheme: reserve.scheme,
+        respelled: reserve.respelled,
+        params: reserve.params,
         gateway: snapshot.settings.key.clone(),
         api: Arc::clone(&api.config),
         product: None,
@@ -151,8 +159,8 @@ fn exchange(snapshot: &Snapshot, api: &Api, visitor: Visitor, place: Place) -> E
     }
 }
 
-/// A client that asked for another name in TLS may have agreed on less than this listener wants,
-/// or shown its certificate to others (RFC 9110 §7.4).
+/// The client may have asked for another name in TLS. Then TLS may be weaker than this listener requires,
+/// and the client's certificate was checked for another listener (RFC 9110 §7.4).
 fn check_tls(listener: &Listener, tls: Option<&mut TlsInfo>) -> Result<(), Refusal> {
     let Some(wanted) = &listener.tls else {
         return Ok(());
@@ -171,7 +179,7 @@ fn check_tls(listener: &Listener, tls: Option<&mut TlsInfo>) -> Result<(), Refus
         ));
     }
     let shown = tls.as_deref().and_then(|tls| tls.certificate.as_deref());
-    // A connection of HTTP/2 lives on for long after that was judged.
+    // An HTTP/2 connection can outlive the certificate that was checked when it began.
     if demand.is_some()
         && shown.is_some_and(|shown| shown.is_trusted() && Timestamp::now() > shown.not_after())
     {
@@ -180,7 +188,7 @@ fn check_tls(listener: &Listener, tls: Option<&mut TlsInfo>) -> Result<(), Refus
         ));
     }
     if let (None, Some(tls)) = (demand, tls) {
-        // Whom this listener trusts nobody has said.
+        // This listener has no authorities, so no certificate counts as trusted.
         tls.certificate = None;
     }
     Ok(())
@@ -191,14 +199,17 @@ pub(super) fn misdirected(detail: &str) -> Refusal {
     Refusal::new(421, Reason::Misdirected, Origin::Client, message).detail(detail)
 }
 
-/// Checks the request against everything but policies, and reserves its places.
+/// Checks the request against everything except policies, and reserves its permits.
+///
+/// # Errors
+/// The refusal: the upgrade is not valid, the API is blocked, a limit is reached or access is denied.
 pub(super) fn admit(
     server: &Server,
     snapshot: &Snapshot,
-    visit: &mut Visit,
+    routed: &mut RoutedRequest,
     slot: Option<&Arc<Slot>>,
 ) -> Result<Admission, Refusal> {
-    let Visit { api, exchange, .. } = visit;
+    let RoutedRequest { api, exchange, .. } = routed;
     let key = upgrade::validate(&exchange.request)?;
     if let Some(why) = snapshot.blocked.as_ref().or(api.blocked.as_ref()) {
         return Err(blocked(why));
@@ -216,9 +227,9 @@ pub(super) fn admit(
     };
     let permit = permit.map_err(no_room)?;
     let by_api = LimitKey::Api(api.config.key.clone());
-    let of_api = place(server, exchange, by_api, api.config.limits.max_connections);
-    let mut places = Vec::with_capacity(2);
-    places.extend(of_api.map_err(|_| too_many(503, "API"))?);
+    let of_api = reserve(server, exchange, by_api, api.config.limits.max_connections);
+    let mut reservations = Vec::with_capacity(2);
+    reservations.extend(of_api.map_err(|_| too_many(503, "API"))?);
     let granted = snapshot
         .access
         .decide(&api.config, &exchange.request, unix_seconds())?;
@@ -227,15 +238,15 @@ pub(super) fn admit(
         .as_ref()
         .and_then(|key| snapshot.find_product(key));
     exchange.product = product.map(|product| Arc::clone(&product.config));
-    visit.product = product.cloned();
+    routed.product = product.cloned();
     if let Some(subscription) = &granted.subscription {
         let key = LimitKey::Subscription {
             api: api.config.key.clone(),
             subscription: subscription.key.clone(),
         };
         let max = api.config.limits.max_connections_per_subscription;
-        let place = place(server, exchange, key, max);
-        places.extend(place.map_err(|_| too_many(429, "subscription"))?);
+        let reserve = reserve(server, exchange, key, max);
+        reservations.extend(reserve.map_err(|_| too_many(429, "subscription"))?);
     }
     exchange.subscription = granted.subscription;
     if let Some(why) = product.and_then(|product| product.blocked.as_ref()) {
@@ -245,7 +256,7 @@ pub(super) fn admit(
         key,
         key_hash: granted.key_hash,
         permit,
-        places,
+        reservations,
     })
 }
 
@@ -260,8 +271,8 @@ fn no_room(no_room: NoRoom) -> Refusal {
     }
 }
 
-/// A place until the tunnel ends. Who only asks gets none, and the same answer.
-fn place(
+/// Reserves a permit until the tunnel ends. A dry run reserves nothing and gets the same answer.
+fn reserve(
     server: &Server,
     exchange: &Exchange,
     key: LimitKey,
@@ -283,7 +294,7 @@ fn too_many(status: u16, of: &str) -> Refusal {
         .header(RETRY_AFTER, RETRY_WHEN_FULL)
 }
 
-/// The log says what is nearly there; the client does not learn which APIs there are.
+/// The log names a similar route; the client does not learn which APIs exist.
 fn no_route(why: &NotFound<'_, Arc<Api>>, listener: &Listener, request: &RequestHead) -> Refusal {
     let detail = match why {
         NotFound::DotSegment => "the path has a segment . or .., perhaps encoded".to_owned(),
@@ -320,7 +331,7 @@ pub(super) fn not_found(detail: &str) -> Refusal {
     .detail(detail)
 }
 
-/// The reason is for the log: it may tell how access is controlled.
+/// The cause is only logged: it may reveal how access is controlled.
 fn blocked(why: &str) -> Refusal {
     let message = "API is not available";
     Refusal::new(503, Reason::Blocked, Origin::Gateway, message).detail(why)

@@ -1,4 +1,4 @@
-//! A handshake without a client: what would become of it.
+//! Evaluates a handshake without a client.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use tidegate_config::Protocol;
 use tokio::io::AsyncWriteExt;
 use url::Url;
 
-use super::admit::{self, Visit, Visitor};
-use super::open::{self, Opened};
+use super::admit::{self, IncomingRequest, RoutedRequest};
+use super::open::{self, BackendAccepted};
 use super::{InvalidQuestion, Question, Server, Shared, draining, refuse};
 use crate::configuration::snapshot::{Port, Snapshot};
 use crate::exchange::DryRun;
@@ -21,17 +21,17 @@ use crate::head::{RequestHead, parse_request};
 use crate::policy::give_back;
 use crate::refusal::Refusal;
 use crate::telemetry::record::{Record, random_id};
-use crate::telemetry::trace::{self, Access, Frame, Outcome, Route, Trace};
+use crate::telemetry::trace::{self, Access, Outcome, Route, Trace, TraceFrame};
 use tidegate_tunnel::frame::write_close;
 
-/// Says what would become of handshakes.
+/// Evaluates handshakes without serving them.
 pub(crate) struct Explainer(Server);
 
-/// How far a handshake came.
+/// How far a handshake got.
 enum End {
     /// No API was found.
     Nowhere(Refusal),
-    Somewhere(Box<Visit>, Option<Access>, Outcome),
+    Somewhere(Box<RoutedRequest>, Option<Access>, Outcome),
 }
 
 impl Explainer {
@@ -39,7 +39,10 @@ impl Explainer {
         Self(Server::new(shared))
     }
 
-    /// What becomes of this handshake with the configuration in use.
+    /// Evaluates a handshake with the configuration in use.
+    ///
+    /// # Errors
+    /// [`InvalidQuestion`]: the question does not describe a request, or the gateway has no listener.
     pub(crate) async fn explain(&self, question: &Question) -> Result<Trace, InvalidQuestion> {
         let snapshot = self.0.shared.snapshot.load_full();
         let head = request(question)?;
@@ -47,7 +50,7 @@ impl Explainer {
         let port = port(&snapshot, url.as_ref(), &head).ok_or(InvalidQuestion::NoListener)?;
         let id = random_id().to_string();
         let ip = question.client.unwrap_or(Ipv4Addr::LOCALHOST.into());
-        let end = self.run(&snapshot, port, visitor(&id, ip, port, head), question);
+        let end = self.run(&snapshot, port, incoming(&id, ip, port, head), question);
         Ok(match end.await? {
             End::Nowhere(refusal) => Trace {
                 id,
@@ -62,10 +65,10 @@ impl Explainer {
                 backend: None,
                 outcome: Outcome::Refused(outcome_of(&refusal)),
             },
-            End::Somewhere(mut visit, access, outcome) => {
-                let exchange = &mut visit.exchange;
-                let frame = Frame {
-                    route: Route::of(&visit.listener, exchange),
+            End::Somewhere(mut routed, access, outcome) => {
+                let exchange = &mut routed.exchange;
+                let frame = TraceFrame {
+                    route: Route::of(&routed.listener, exchange),
                     access,
                     outcome,
                 };
@@ -78,32 +81,32 @@ impl Explainer {
         &self,
         snapshot: &Snapshot,
         port: &Port,
-        visitor: Visitor,
+        incoming: IncomingRequest,
         question: &Question,
     ) -> Result<End, InvalidQuestion> {
         let server = &self.0;
         if let Err(refusal) = draining(server) {
             return Ok(End::Nowhere(refusal));
         }
-        let visitor = match with_key(snapshot, port, visitor, question)? {
-            Ok(visitor) => visitor,
+        let incoming = match with_key(snapshot, port, incoming, question)? {
+            Ok(incoming) => incoming,
             Err(refusal) => return Ok(End::Nowhere(refusal)),
         };
-        let mut visit = match admit::route(snapshot, port, visitor) {
-            Ok(visit) => Box::new(visit),
+        let mut routed = match admit::route(snapshot, port, incoming) {
+            Ok(routed) => Box::new(routed),
             Err(refusal) => return Ok(End::Nowhere(refusal)),
         };
-        if let Err(refusal) = snapshot.hop.check(&visit.exchange.request.headers) {
+        if let Err(refusal) = snapshot.hop.check(&routed.exchange.request.headers) {
             return Ok(End::Nowhere(refusal));
         }
-        trace::begin(&mut visit.exchange);
-        visit.exchange.evaluation.trace = Some(Vec::new());
-        visit.exchange.evaluation.dry_run = Some(DryRun::default());
-        let admission = admit::admit(server, snapshot, &mut visit, None);
-        let access = admission.is_ok().then(|| Access::of(&visit.exchange));
+        trace::begin(&mut routed.exchange);
+        routed.exchange.evaluation.trace = Some(Vec::new());
+        routed.exchange.evaluation.dry_run = Some(DryRun::default());
+        let admission = admit::admit(server, snapshot, &mut routed, None);
+        let access = admission.is_ok().then(|| Access::of(&routed.exchange));
         let outcome = match &admission {
-            Ok(_) if question.dial => dialled(server, &mut visit).await,
-            Ok(_) => open::prepare(server, &mut visit)
+            Ok(_) if question.dial => dialled(server, &mut routed).await,
+            Ok(_) => open::prepare(server, &mut routed)
                 .await
                 .map(|()| Outcome::WouldDial),
             Err(refusal) => Err(refusal.clone()),
@@ -111,25 +114,22 @@ impl Explainer {
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(refusal) => {
-                let refusal = refuse(server, &mut visit, refusal).await;
+                let refusal = refuse(server, &mut routed, refusal).await;
                 Outcome::Refused(outcome_of(&refusal))
             }
         };
-        give_back(&mut visit.exchange, &server.shared.services);
-        Ok(End::Somewhere(visit, access, outcome))
+        give_back(&mut routed.exchange, &server.shared.services);
+        Ok(End::Somewhere(routed, access, outcome))
     }
 }
 
-/// Asks the backend and hangs up.
-async fn dialled(server: &Server, visit: &mut Visit) -> Result<Outcome, Refusal> {
-    let Opened {
-        mut backend,
-        answer,
-        ..
-    } = open::open(server, visit, &mut Record::silent()).await?;
+/// Asks the backend and closes the connection.
+async fn dialled(server: &Server, routed: &mut RoutedRequest) -> Result<Outcome, Refusal> {
+    let BackendAccepted { leg, answer } = open::open(server, routed, &mut Record::silent()).await?;
+    let mut backend = leg.transport;
     let mut bytes = Vec::new();
     write_close(&mut bytes, Some(1000), "", Some(rand::random()));
-    // A backend that does not wait for our farewell does without.
+    // The close frame is a courtesy: the backend may be gone already.
     let _ = backend.write_all(&bytes).await;
     let _ = backend.shutdown().await;
     Ok(Outcome::Accepted {
@@ -137,31 +137,31 @@ async fn dialled(server: &Server, visit: &mut Visit) -> Result<Outcome, Refusal>
     })
 }
 
-/// Puts the key where the API reads it from.
+/// Puts the key into the header that the API reads it from.
 fn with_key(
     snapshot: &Snapshot,
     port: &Port,
-    mut visitor: Visitor,
+    mut incoming: IncomingRequest,
     question: &Question,
-) -> Result<Result<Visitor, Refusal>, InvalidQuestion> {
+) -> Result<Result<IncomingRequest, Refusal>, InvalidQuestion> {
     let Some(key) = &question.key else {
-        return Ok(Ok(visitor));
+        return Ok(Ok(incoming));
     };
-    let names = match admit::route(snapshot, port, visitor.clone()) {
-        Ok(visit) => visit.api.config.subscription_key.clone(),
+    let names = match admit::route(snapshot, port, incoming.clone()) {
+        Ok(routed) => routed.api.config.subscription_key.clone(),
         Err(refusal) => return Ok(Err(refusal)),
     };
     let invalid = || InvalidQuestion::Header("the subscription key".to_owned());
     let name = HeaderName::from_bytes(names.header.as_bytes()).map_err(|_| invalid())?;
     let mut value = HeaderValue::from_str(key).map_err(|_| invalid())?;
     value.set_sensitive(true);
-    visitor.request.headers.insert(name, value);
-    Ok(Ok(visitor))
+    incoming.request.headers.insert(name, value);
+    Ok(Ok(incoming))
 }
 
-/// The port that a client of this URL would reach: the one it names; else one that speaks its
-/// scheme, for a Service or a load balancer may show another number; else any, for TLS may end
-/// before the gateway. Of several the one that has the route.
+/// The port that a client of this URL reaches: the one that the URL names; else one with its scheme, because
+/// a Service or a load balancer may have another number; else any, because TLS may end before the gateway.
+/// Of several ports, one that has the route.
 fn port<'a>(
     snapshot: &'a Snapshot,
     url: Option<&Url>,
@@ -190,7 +190,7 @@ fn port<'a>(
         .or_else(|| ports().next())
 }
 
-fn visitor(id: &str, ip: IpAddr, port: &Port, request: RequestHead) -> Visitor {
+fn incoming(id: &str, ip: IpAddr, port: &Port, request: RequestHead) -> IncomingRequest {
     let address = SocketAddr::new(ip, 0);
     let tls = (port.protocol == Protocol::Wss).then(|| TlsInfo {
         version: "1.3",
@@ -201,7 +201,7 @@ fn visitor(id: &str, ip: IpAddr, port: &Port, request: RequestHead) -> Visitor {
             .map(|auth| auth.demand),
         certificate: None,
     });
-    Visitor {
+    IncomingRequest {
         id: id.to_owned(),
         request,
         peer: address,
@@ -210,10 +210,10 @@ fn visitor(id: &str, ip: IpAddr, port: &Port, request: RequestHead) -> Visitor {
     }
 }
 
-/// The head as a client would send it, read as a client's is.
+/// The request head as a client would send it, parsed like one.
 fn request(question: &Question) -> Result<RequestHead, InvalidQuestion> {
     let invalid = || InvalidQuestion::Url(trace::without_query(&question.url));
-    // The path is compared as it was written, so nobody may normalise it.
+    // Routes match the raw path, so it must not be normalised.
     let rest = question.url.split_once("://");
     let (_, rest) = rest
         .filter(|(scheme, _)| ["ws", "wss"].contains(scheme))
@@ -238,7 +238,7 @@ fn request(question: &Question) -> Result<RequestHead, InvalidQuestion> {
         (UPGRADE, "websocket"),
         (CONNECTION, "Upgrade"),
         (SEC_WEBSOCKET_VERSION, "13"),
-        // 16 bytes, whichever: nobody answers it.
+        // Any 16 bytes: nobody answers this key.
         (SEC_WEBSOCKET_KEY, "AAAAAAAAAAAAAAAAAAAAAA=="),
     ] {
         if !named.contains(&name) {

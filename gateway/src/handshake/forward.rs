@@ -27,7 +27,7 @@ const PROXY_FIELDS: [HeaderName; 6] = [
 
 /// Where a request came from, as far as we know ourselves.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Source {
+pub(super) struct Sender {
     pub(super) peer: IpAddr,
     /// Is the peer a proxy that is believed?
     pub(super) trusted: bool,
@@ -35,7 +35,7 @@ pub(super) struct Source {
 }
 
 /// The fields that are passed on, with X-Forwarded-* as we see it; without the subscription key.
-pub(super) fn headers(request: &RequestHead, source: Source, names: &KeyNames) -> HeaderMap {
+pub(super) fn headers(request: &RequestHead, sender: Sender, names: &KeyNames) -> HeaderMap {
     // Three of ours, and the caller's Via.
     let mut headers = HeaderMap::with_capacity(request.headers.len() + 4);
     for (name, value) in &request.headers {
@@ -43,14 +43,14 @@ pub(super) fn headers(request: &RequestHead, source: Source, names: &KeyNames) -
         let passes = if is_key {
             names.keep
         } else {
-            is_forwarded(name) && (source.trusted || !PROXY_FIELDS.contains(name))
+            is_forwarded(name) && (sender.trusted || !PROXY_FIELDS.contains(name))
         };
         if passes {
             headers.append(name, value.clone());
         }
     }
-    forwarded_for(&mut headers, source.peer);
-    let proto = match source.scheme {
+    forwarded_for(&mut headers, sender.peer);
+    let proto = match sender.scheme {
         UrlScheme::Ws => "http",
         UrlScheme::Wss => "https",
     };
@@ -111,12 +111,12 @@ mod tests {
     fn forwarded(fields: &str, trusted: bool, keep: bool) -> Vec<String> {
         let text = format!("GET / HTTP/1.1\r\nHost: Edge.test:81\r\n{fields}\r\n");
         let request = parse_request(&Bytes::from(text)).unwrap();
-        let source = Source {
+        let sender = Sender {
             peer: "192.0.2.7".parse().unwrap(),
             trusted,
             scheme: UrlScheme::Wss,
         };
-        let headers = headers(&request, source, &names(keep));
+        let headers = headers(&request, sender, &names(keep));
         let line = |(name, value): (&HeaderName, &HeaderValue)| {
             format!("{name}: {}", value.to_str().unwrap())
         };

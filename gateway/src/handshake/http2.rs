@@ -1,23 +1,23 @@
 //! A connection of HTTP/2: any number of handshakes, each a stream of its own (RFC 8441).
 //!
-//! A stream that is a handshake goes the way of every other: its own record, its own places, its
-//! own task of the drain. This task only moves the connection's frames, so it lives until the last
-//! stream is done. Where it is cut, every stream's client is lost.
+//! Each stream is handled like an HTTP/1.1 handshake: it has its own record, its own permits and its own
+//! task. The connection's task only moves frames, so it lives until the last stream is done. If it is cut,
+//! all its streams lose their client.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use h2::RecvStream;
 use h2::server::{Builder, SendResponse};
 use http::Request;
 use tidegate_config::GatewaySettings;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::arrive::{Arrival, head_limits, patience, refusal_of, too_slow};
-use super::source::Source;
-use super::{Established, Server, shake};
-use crate::connections::Carried;
+use super::connection_info::ConnectionInfo;
+use super::receive::{handshake_timeout, head_limits, refusal_of, too_slow};
+use super::{Client, OpenTunnel, Server, handshake};
+use crate::connections::LoadGuard;
 use crate::head::from_http2;
 use crate::refusal::{Origin, Reason, Refusal};
 use crate::telemetry::record::Record;
@@ -25,52 +25,51 @@ use tidegate_config::error_chain;
 use tidegate_tunnel::socket;
 use tidegate_tunnel::transport::{Counted, Http2Stream, Rewound, Transport};
 
-/// What a client that knows of HTTP/2 begins with (RFC 9113 §3.4).
+/// The client's connection preface (RFC 9113 §3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Streams at a time: the least that RFC 9113 §6.5.2 recommends. Each is a tunnel, and counts as
 /// one in every limit.
 const MOST_STREAMS: u32 = 100;
 
-/// Streams in a connection's life; then the client is sent away to another one. Opening and
-/// resetting streams is cheaper for an attacker than connecting, and must not go on for ever.
+/// Streams per connection; then the client must open another one (GOAWAY). Opening and resetting streams is
+/// cheaper for an attacker than connecting, so it must not go on for ever.
 const MOST_REQUESTS: usize = 1000;
 
-/// What may be on the way to a stream, or from it, without having been read: what a tunnel over
-/// HTTP/1.1 keeps for a slow reader. The connection's window has room for all streams, so that one
-/// that is not read holds up no other.
+/// Flow-control window of a stream in bytes: as much as an HTTP/1.1 tunnel buffers for a slow reader. The
+/// connection's window has room for all streams, so that an unread stream blocks no other.
 const WINDOW: u32 = 64 * 1024;
 
-/// What small DATA frames that nobody has read yet may cost in memory besides their payload; the
-/// library counts 256 bytes for each. So much that no stream alone can use it up, whatever it
-/// sends: a client with a slow backend and short messages must not lose its other tunnels.
+/// Memory in bytes for unread DATA frames besides their payload; the library counts 256 bytes per frame. No
+/// single stream can use it up: a client with a slow backend and short messages must not lose its other
+/// tunnels.
 const FRAMES: usize = 256 * WINDOW as usize;
 
-/// What a list of fields counts besides names and values (RFC 9113 §6.5.2: 32 bytes each), so that
-/// heads which are a little too large reach us and are answered as over HTTP/1.1.
+/// Bytes for the overhead of 32 bytes per field (RFC 9113 §6.5.2), so that heads which are a little too large
+/// reach us and are answered as over HTTP/1.1.
 const LIST_REST: u32 = 8 * 1024;
 
-/// How long a client that was sent away may take to hang up.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// How long a client may take to close after a GOAWAY.
+const GOAWAY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection whose client speaks HTTP/2.
 pub(super) struct Connection {
     pub(super) transport: Transport,
-    /// What was read of it.
-    pub(super) ahead: Bytes,
-    pub(super) source: Source,
-    /// When its first request must be there.
+    /// Bytes that were read to recognize HTTP/2.
+    pub(super) read_ahead: Bytes,
+    pub(super) info: ConnectionInfo,
+    /// Deadline of the first request.
     pub(super) deadline: Instant,
-    /// Until the first request, which has its own.
+    /// Until the first request: each request has a record of its own.
     pub(super) record: Option<Record>,
 }
 
-/// Carries a connection to its end.
-pub(super) async fn serve(server: Arc<Server>, connection: Connection, carried: Carried) {
+/// Serves a connection to its end.
+pub(super) async fn serve(server: Arc<Server>, connection: Connection, load_guard: LoadGuard) {
     let Connection {
         transport,
-        ahead,
-        source,
+        read_ahead,
+        info,
         deadline,
         record,
     } = connection;
@@ -78,24 +77,24 @@ pub(super) async fn serve(server: Arc<Server>, connection: Connection, carried: 
         socket::limit_unsent(socket);
     }
     let settings = Arc::clone(&server.shared.snapshot.load().settings);
-    let handshake = builder(&settings).handshake(Rewound::new(ahead, transport));
+    let handshake = builder(&settings).handshake(Rewound::new(read_ahead, transport));
     let connection = match timeout_at(deadline, handshake).await {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return tell(record, &error),
         Err(_) => return give_up(record, "the HTTP/2 preface did not come"),
     };
-    let patience = patience(&settings);
+    let handshake_timeout = handshake_timeout(&settings);
     Carrier {
         server,
         connection,
-        source,
-        carried,
+        info,
+        load_guard,
         record,
         live: Arc::new(()),
         requests: 0,
         leaving: false,
         due: deadline,
-        patience,
+        handshake_timeout,
     }
     .run()
     .await;
@@ -117,10 +116,10 @@ fn builder(settings: &GatewaySettings) -> Builder {
     builder
 }
 
-/// A client that broke the protocol is recorded; one that left without a request is not.
+/// Records a protocol violation; a client that left without a request is not recorded.
 fn tell(record: Option<Record>, error: &h2::Error) {
     match record {
-        Some(record) if error.is_io() => record.unheard(),
+        Some(record) if error.is_io() => record.closed_without_request(),
         Some(record) => {
             let reason = Reason::InvalidRequest;
             let refusal = Refusal::new(400, reason, Origin::Client, "Invalid request");
@@ -139,31 +138,31 @@ fn give_up(record: Option<Record>, detail: &str) {
 struct Carrier {
     server: Arc<Server>,
     connection: h2::server::Connection<Rewound, Counted>,
-    source: Source,
-    carried: Carried,
-    /// Until the first request, which has its own.
+    info: ConnectionInfo,
+    load_guard: LoadGuard,
+    /// Until the first request: each request has a record of its own.
     record: Option<Record>,
-    /// Every stream has one more.
+    /// One reference per open stream, and this one.
     live: Arc<()>,
     /// Since the connection began.
     requests: usize,
     /// The client was told to open no more streams.
     leaving: bool,
-    /// When to look whether anybody still needs this connection.
+    /// When to check whether the connection is still used.
     due: Instant,
-    patience: Duration,
+    handshake_timeout: Duration,
 }
 
 impl Carrier {
     async fn run(mut self) {
         let drain = self.server.shared.drain.clone();
-        let slot = Arc::clone(&self.source.slot);
+        let slot = Arc::clone(&self.info.slot);
         let mut before = 0;
         loop {
             tokio::select! {
                 biased;
                 () = drain.asked(), if !self.leaving => self.leave(),
-                // No stream has a tunnel, and others need the place.
+                // No stream has a tunnel, and another connection needs the slot.
                 () = slot.evicted() => break,
                 accepted = self.connection.accept() => match accepted {
                     Some(Ok((request, respond))) => self.take(request, respond),
@@ -177,7 +176,7 @@ impl Carrier {
                     }
                     give_up(self.record.take(), "no request came");
                     before = self.requests;
-                    self.due = Instant::now() + if self.leaving { FAREWELL } else { self.patience };
+                    self.due = Instant::now() + if self.leaving { GOAWAY_TIMEOUT } else { self.handshake_timeout };
                     if idle {
                         self.leave();
                     }
@@ -185,56 +184,56 @@ impl Carrier {
             }
         }
         if let Some(record) = self.record.take() {
-            record.unheard();
+            record.closed_without_request();
         }
     }
 
-    /// GOAWAY: streams that are open go on to their own ends (RFC 9113 §6.8).
+    /// Sends GOAWAY; open streams continue to their end (RFC 9113 §6.8).
     fn leave(&mut self) {
         self.leaving = true;
-        self.due = Instant::now() + FAREWELL;
+        self.due = Instant::now() + GOAWAY_TIMEOUT;
         self.connection.graceful_shutdown();
     }
 
     fn take(&mut self, request: Request<RecvStream>, respond: SendResponse<Counted>) {
         if let Some(record) = self.record.take() {
-            record.unheard();
+            record.closed_without_request();
         }
         self.requests += 1;
         if self.requests == MOST_REQUESTS && !self.leaving {
             self.leave();
         }
-        let (server, source) = (Arc::clone(&self.server), self.source.clone());
+        let (server, info) = (Arc::clone(&self.server), self.info.clone());
         let drain = server.shared.drain.clone();
-        let counted = (self.carried.clone(), Arc::clone(&self.live));
-        let greeting = Box::pin(begin(server, source, request, respond));
+        let counted = (self.load_guard.clone(), Arc::clone(&self.live));
+        let serving = Box::pin(begin(server, info, request, respond));
         drain.spawn(async move {
-            if let Some(established) = greeting.await {
-                established.run().await;
+            if let Some(tunnel) = serving.await {
+                tunnel.run().await;
             }
             drop(counted);
         });
     }
 }
 
-/// The handshake of one stream, under the configuration of now.
+/// The handshake of one stream, decided by the current configuration.
 async fn begin(
     server: Arc<Server>,
-    source: Source,
+    connection: ConnectionInfo,
     request: Request<RecvStream>,
     respond: SendResponse<Counted>,
-) -> Option<Box<Established>> {
+) -> Option<Box<OpenTunnel>> {
     let snapshot = server.shared.snapshot.load_full();
     let now = std::time::Instant::now();
-    let mut record = Record::begin(&server.shared.recorder, source.socket, now);
-    record.client(source.peer(&snapshot).ip().to_canonical());
-    if let Some(tls) = &source.tls {
+    let mut record = Record::begin(&server.shared.recorder, connection.socket, now);
+    record.client(connection.peer(&snapshot).ip().to_canonical());
+    if let Some(tls) = &connection.tls {
         record.tls(tls);
     }
     let (request, body) = request.into_parts();
     let stream = Http2Stream::new(respond, body);
-    let request = match from_http2(request, head_limits(&snapshot.settings)) {
-        Ok(request) => request,
+    let head = match from_http2(request, head_limits(&snapshot.settings)) {
+        Ok(head) => head,
         Err(invalid) => {
             let refusal = refusal_of(invalid);
             record.refused(&refusal);
@@ -243,11 +242,10 @@ async fn begin(
             return None;
         }
     };
-    let arrival = Arrival {
-        client: Transport::Http2(Box::new(stream)),
-        source,
-        request,
-        rest: Bytes::new(),
+    let client = Client {
+        leg: Transport::Http2(Box::new(stream)),
+        connection,
+        read_ahead: BytesMut::new(),
     };
-    shake(&server, &snapshot, arrival, record).await
+    handshake(&server, &snapshot, client, head, record).await
 }

@@ -1,96 +1,85 @@
 //! From the admitted request to the backend's valid answer: inbound policies, the backend's own
 //! handshake, outbound policies.
 
-use std::time::Duration;
-
-use bytes::Bytes;
 use http::HeaderMap;
 use tidegate_config::{ApiConfig, ApiTimeouts};
 use tokio::time::Instant;
 
 use super::Server;
-use super::admit::Visit;
-use super::reach::{self, Reached};
-use crate::backend::{self, Seat, Verdict};
+use super::admit::RoutedRequest;
+use super::dial::{self, BackendAnswer, BackendLeg};
+use super::timeouts::or_no_limit;
+use crate::backend::{self, Verdict};
 use crate::exchange::Destination;
 use crate::exchange::upgrade;
 use crate::head::ResponseHead;
 use crate::refusal::{Body, Extent, Origin, Reason, Refusal};
 use crate::telemetry::metrics::Phase;
 use crate::telemetry::record::Record;
-use tidegate_tunnel::transport::Transport;
 
-/// Instead of no deadline at all: every wait has an end.
-const NO_HURRY: Duration = Duration::from_secs(3600);
-
-/// A backend that has agreed.
-pub(super) struct Opened {
-    pub(super) backend: Transport,
-    /// What came behind its answer.
-    pub(super) rest: Bytes,
+/// A backend that accepted the handshake.
+pub(super) struct BackendAccepted {
+    pub(super) leg: BackendLeg,
     /// Fields of the client's 101 besides our own.
     pub(super) answer: HeaderMap,
-    /// Its place among the tunnels of a member of the pool.
-    pub(super) seat: Option<Seat>,
 }
 
-/// Asks the policies and the backend.
+/// Runs the policies and asks the backend.
+///
+/// # Errors
+/// The refusal, of a policy or of the backend.
 pub(super) async fn open(
     server: &Server,
-    visit: &mut Visit,
+    routed: &mut RoutedRequest,
     record: &mut Record,
-) -> Result<Opened, Refusal> {
-    prepare(server, visit).await?;
+) -> Result<BackendAccepted, Refusal> {
+    prepare(server, routed).await?;
     record.phase(Phase::Inbound);
-    let Reached {
-        backend,
-        answer,
-        rest,
+    let BackendAnswer {
+        leg,
+        head: answer,
         verdict,
-        seat,
-    } = reach::reach(server, visit, record).await?;
+    } = dial::dial(server, routed, record).await?;
     if answer.status == 401 {
-        let issued = &mut visit.exchange.evaluation.issued;
+        let issued = &mut routed.exchange.evaluation.issued;
         issued.drain(..).for_each(|token| token.refused());
     }
     if let Verdict::Invalid(fault) = &verdict {
-        visit.exchange.add_credentials();
-        let detail = fault.text(|text| visit.exchange.masked(text));
+        routed.exchange.add_credentials();
+        let detail = fault.text(|text| routed.exchange.masked(text));
         return Err(invalid_handshake(detail));
     }
     if verdict != Verdict::Refused {
         record.backend_accepted();
     }
-    let Visit {
+    let RoutedRequest {
         api,
         product,
         exchange,
         ..
-    } = visit;
+    } = routed;
     let pipeline = api.pipeline_in(product.as_deref());
     let services = &server.shared.services;
     pipeline.outbound(exchange, &answer, services).await?;
     if verdict == Verdict::Refused {
-        return Err(Box::pin(refused(visit, backend, answer, rest)).await);
+        return Err(Box::pin(refused(routed, leg, answer)).await);
     }
     let mut answer = passed_on(answer);
     exchange.answer.apply(&mut answer);
-    Ok(Opened {
-        backend,
-        rest,
-        answer,
-        seat,
-    })
+    Ok(BackendAccepted { leg, answer })
 }
 
-/// Everything before the backend is asked: afterwards its handshake is ready.
-pub(super) async fn prepare(server: &Server, visit: &mut Visit) -> Result<(), Refusal> {
-    let Visit {
+/// Runs everything that comes before the backend is asked; then its handshake is complete.
+///
+/// # Errors
+/// The refusal of a policy, or if no offered subprotocol is allowed.
+pub(super) async fn prepare(server: &Server, routed: &mut RoutedRequest) -> Result<(), Refusal> {
+    let RoutedRequest {
         api,
         product,
         exchange,
         ..
-    } = visit;
+    } = routed;
     let pipeline = api.pipeline_in(product.as_deref());
     exchange.evaluation.deadline = Some(deadline(&api.config));
     pipeline.inbound(exchange, &server.shared.services).await?;
@@ -108,11 +97,11 @@ pub(super) async fn prepare(server: &Server, visit: &mut Visit) -> Result<(), Re
     Ok(())
 }
 
-/// When a handshake must be decided that begins now.
+/// Deadline of a handshake that begins now.
 fn deadline(api: &ApiConfig) -> Instant {
     let timeouts = api.timeouts.or(ApiTimeouts::DEFAULT);
-    let patience = timeouts.handshake_total.and_then(|total| total.enabled());
-    Instant::now() + patience.unwrap_or(NO_HURRY)
+    let timeout = timeouts.handshake_total.and_then(|total| total.enabled());
+    Instant::now() + or_no_limit(timeout)
 }
 
 fn passed_on(answer: ResponseHead) -> HeaderMap {
@@ -122,7 +111,7 @@ fn passed_on(answer: ResponseHead) -> HeaderMap {
     let mut passed = HeaderMap::with_capacity(headers.len());
     let mut last = None;
     for (name, value) in headers {
-        // A name comes with its first value only.
+        // The iterator gives a name only with its first value.
         last = name.or(last);
         if let Some(name) = last
             .as_ref()
@@ -134,25 +123,26 @@ fn passed_on(answer: ResponseHead) -> HeaderMap {
     passed
 }
 
-/// The backend's own answer, as the client's. What is still to come of its body waits at the visit.
-async fn refused(
-    visit: &mut Visit,
-    backend: Transport,
-    answer: ResponseHead,
-    rest: Bytes,
-) -> Refusal {
-    // Judged before: an answer whose framing is wrong is invalid.
+/// The backend's refusal as the client's answer. The unread part of its body is stored in `routed`.
+async fn refused(routed: &mut RoutedRequest, leg: BackendLeg, answer: ResponseHead) -> Refusal {
+    // An answer with wrong framing was rejected before.
     let framing = backend::body_framing(&answer).unwrap_or(backend::Framing::None);
-    let begun = backend::begin_body(backend, framing, rest, visit.api.max_answer_body).await;
-    let extent = match &begun.rest {
+    let begun = backend::begin_body(
+        leg.transport,
+        framing,
+        leg.read_ahead,
+        routed.api.max_answer_body,
+    )
+    .await;
+    let extent = match &begun.remainder {
         None => Extent::Whole,
-        Some(rest) => Extent::Begins(rest.length),
+        Some(remainder) => Extent::Begins(remainder.length),
     };
     let message = "Backend refused the handshake";
     let reason = Reason::BackendRefused;
     let mut refusal = Refusal::new(answer.status, reason, Origin::Backend, message);
-    refusal.detail = begun.rest.as_ref().and_then(|rest| {
-        let cut = rest.exceeds()?;
+    refusal.detail = begun.remainder.as_ref().and_then(|remainder| {
+        let cut = remainder.exceeds()?;
         Some(format!("the body is cut: {cut}"))
     });
     let mut last = None;
@@ -167,7 +157,7 @@ async fn refused(
         bytes: begun.bytes,
         extent,
     }));
-    visit.body = begun.rest;
+    routed.body = begun.remainder;
     refusal
 }
 

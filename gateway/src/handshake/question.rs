@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-/// A handshake that nobody has begun.
+/// A handshake to be evaluated without a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Question {
@@ -19,7 +19,7 @@ pub struct Question {
     /// The client's address. Default: 127.0.0.1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<IpAddr>,
-    /// Ask the backend, too, and hang up at once.
+    /// Also ask the backend, and close the connection at once.
     #[serde(default)]
     pub dial: bool,
 }
@@ -33,8 +33,8 @@ pub enum InvalidQuestion {
     /// A header that no client can send.
     #[error("\"{0}\" is not a header that can be sent")]
     Header(String),
-    /// What is asked makes no request.
-    #[error("this makes no request: {0}")]
+    /// The question does not describe a valid request.
+    #[error("this is not a valid request: {0}")]
     Request(String),
     /// No listener at all.
     #[error("the gateway has no listener")]

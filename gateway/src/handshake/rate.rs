@@ -1,13 +1,13 @@
-//! `maxHandshakesPerSecond`: how many handshakes a pod takes on in one second.
+//! `maxHandshakesPerSecond`: how many handshakes a pod accepts in one second.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts within the current second. One number for all workers: the second above, the count below.
+/// Counts within the current second, for all workers: the upper 32 bits are the second, the lower the count.
 #[derive(Debug, Default)]
 pub(super) struct HandshakeRate(AtomicU64);
 
 impl HandshakeRate {
-    /// Counts one more in this `second`, or says that there were `limit` already; 0 is no limit.
+    /// Counts one more handshake in this `second`. False: there were `limit` already; 0 is no limit.
     pub(super) fn admit(&self, limit: u32, second: u64) -> bool {
         if limit == 0 {
             return true;

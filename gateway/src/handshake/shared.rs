@@ -1,4 +1,4 @@
-//! What all connections share; outlives every snapshot.
+//! What all connections share. It outlives every snapshot.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tidegate_tunnel::session::Sessions;
 
 /// Given to listeners and workers, and through them to every connection.
 pub(crate) struct Shared {
-    /// Load it once, when the request's head is whole, and keep that one.
+    /// Load it once per request, when the head is complete.
     pub(crate) snapshot: ArcSwap<Snapshot>,
     pub(crate) services: Arc<Services>,
     pub(crate) sessions: Arc<Sessions>,
@@ -24,7 +24,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) traces: Arc<Traces>,
-    /// Of connections: asked, new handshakes are refused with 503; insisted, all sockets are cut.
+    /// Drain of the connections: when asked, new handshakes get 503; when insisted, all sockets are cut.
     pub(crate) drain: Drain,
 }
 

@@ -13,13 +13,13 @@ fn size_of_future_of_two<A, B, F: Future>(_: impl FnOnce(A, B) -> F) -> usize {
 #[test]
 fn a_tunnel_is_small_and_stands_in_memory_once() {
     let relay = size_of::<Relay<Transport>>();
-    let tunnel = size_of::<Established>();
+    let tunnel = size_of::<OpenTunnel>();
     assert!(
         tunnel <= relay + 256,
         "{tunnel} bytes, of which the relay is {relay}"
     );
-    let task = size_of_future(serve);
+    let task = size_of_future(serve_connection);
     assert!(task <= 128, "{task} bytes besides the tunnel's");
-    let handshake = size_of_future_of_two(greet);
+    let handshake = size_of_future_of_two(begin);
     assert!(handshake <= 6 * 1024, "{handshake} bytes while it lasts");
 }

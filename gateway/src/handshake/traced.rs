@@ -1,36 +1,46 @@
 //! Keeps the trace of a live handshake whose client asked for it.
 
 use super::Server;
-use super::admit::Visit;
-use super::open::Opened;
+use super::admit::RoutedRequest;
+use super::open::BackendAccepted;
 use crate::exchange::steps::{fields, outcome_of};
 use crate::refusal::Refusal;
-use crate::telemetry::trace::{Access, Asked, Frame, Outcome, Route};
+use crate::telemetry::trace::{Access, Outcome, Route, TraceFrame, TraceRequested};
 
-/// Keeps the trace of an accepted handshake, and tells the client which one it is.
-pub(super) fn accepted(server: &Server, visit: &mut Visit, opened: &mut Opened, asked: Asked) {
-    if asked == Asked::Granted {
+/// Stores the trace of an accepted handshake and adds its id to the answer.
+pub(super) fn accepted(
+    server: &Server,
+    routed: &mut RoutedRequest,
+    opened: &mut BackendAccepted,
+    asked: TraceRequested,
+) {
+    if asked == TraceRequested::Granted {
         let headers = fields(&opened.answer);
-        keep_trace(server, visit, Outcome::Accepted { headers });
+        keep_trace(server, routed, Outcome::Accepted { headers });
     }
-    if let Some((name, value)) = asked.header(&visit.exchange.id) {
+    if let Some((name, value)) = asked.header(&routed.exchange.id) {
         opened.answer.insert(name, value);
     }
 }
 
-/// The same for a refused one.
-pub(super) fn refused(server: &Server, visit: &mut Visit, refusal: &mut Refusal, asked: Asked) {
-    if asked == Asked::Granted {
+/// Stores the trace of a refused handshake and adds its id to the answer.
+pub(super) fn refused(
+    server: &Server,
+    routed: &mut RoutedRequest,
+    refusal: &mut Refusal,
+    asked: TraceRequested,
+) {
+    if asked == TraceRequested::Granted {
         let outcome = Outcome::Refused(outcome_of(refusal));
-        keep_trace(server, visit, outcome);
+        keep_trace(server, routed, outcome);
     }
-    refusal.headers.extend(asked.header(&visit.exchange.id));
+    refusal.headers.extend(asked.header(&routed.exchange.id));
 }
 
-fn keep_trace(server: &Server, visit: &mut Visit, outcome: Outcome) {
-    let exchange = &mut visit.exchange;
-    let frame = Frame {
-        route: Route::of(&visit.listener, exchange),
+fn keep_trace(server: &Server, routed: &mut RoutedRequest, outcome: Outcome) {
+    let exchange = &mut routed.exchange;
+    let frame = TraceFrame {
+        route: Route::of(&routed.listener, exchange),
         access: Some(Access::of(exchange)),
         outcome,
     };

@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::parse::fault_in;
+use super::scan::Scan;
 use super::{InvalidHead, RequestHead, ResponseHead, parse_request, parse_response};
 
 /// A usual request head with a token fits; larger ones cost a second allocation.
@@ -30,8 +31,8 @@ pub(crate) struct HeadLimits {
 #[derive(Debug)]
 pub(crate) struct ReadHead<H> {
     pub(crate) head: H,
-    /// Bytes behind the head that were read with it.
-    pub(crate) rest: Bytes,
+    /// Bytes behind the head that were read with it: the start of what follows.
+    pub(crate) read_ahead: Bytes,
 }
 
 /// Why there is no head.
@@ -54,48 +55,65 @@ pub(crate) enum ReadHeadError {
     },
 }
 
-/// Reads a request head of which `ahead` has been read already. `limits` are asked each time that bytes
-/// come: what holds when the head is whole is what it must keep. `received` counts bytes as they come, for
-/// whoever gives up waiting.
+/// What an answer begins with. A server of another protocol may greet and then wait: its first bytes tell.
+const ANSWER_BEGINNING: &[u8] = b"HTTP/1.";
+
+/// Reads a request head of which `read_ahead` is here already. `limits` are asked each time that bytes
+/// come: what holds when the head is complete is what it must keep. `received` counts bytes as they come,
+/// for a caller that stops waiting.
+///
+/// # Errors
+/// [`ReadHeadError`]: the peer left, or the head is not valid or exceeds a limit.
 pub(crate) async fn read_request(
     stream: &mut (impl AsyncRead + Unpin),
-    ahead: Bytes,
+    read_ahead: Bytes,
     limits: impl Fn() -> HeadLimits,
     received: &mut usize,
 ) -> Result<ReadHead<RequestHead>, ReadHeadError> {
-    let check = |bytes: &[u8]| check_request(bytes, limits()).map_err(ReadHeadError::Invalid);
-    let (head, rest) = read_bytes(stream, ahead, check, received).await?;
+    let check =
+        |scan: &Scan, _: &[u8]| check_request(scan, limits()).map_err(ReadHeadError::Invalid);
+    let scan = Scan::new(b"");
+    let (head, read_ahead) = read_bytes(stream, read_ahead, (scan, check), received).await?;
     let head = parse_request(&head).map_err(ReadHeadError::Invalid)?;
-    Ok(ReadHead { head, rest })
+    Ok(ReadHead { head, read_ahead })
 }
 
-/// Reads a response head of at most `limit` bytes, of which `ahead` have been read already.
+/// Reads a response head of at most `limit` bytes, of which `read_ahead` is here already.
+///
+/// # Errors
+/// [`ReadHeadError`]: the peer left, or the head is not valid or exceeds the limit.
 pub(crate) async fn read_response(
     stream: &mut (impl AsyncRead + Unpin),
-    ahead: Bytes,
+    read_ahead: Bytes,
     limit: usize,
     received: &mut usize,
 ) -> Result<ReadHead<ResponseHead>, ReadHeadError> {
-    let check = |bytes: &[u8]| check_response(bytes, limit).map_err(|fault| invalid(fault, bytes));
-    let (bytes, rest) = read_bytes(stream, ahead, check, received).await?;
+    let check = |scan: &Scan, bytes: &[u8]| {
+        check_response(scan, limit).map_err(|fault| invalid(fault, bytes))
+    };
+    let scan = Scan::new(ANSWER_BEGINNING);
+    let (bytes, read_ahead) = read_bytes(stream, read_ahead, (scan, check), received).await?;
     let head = parse_response(&bytes).map_err(|fault| invalid(fault, &bytes))?;
-    Ok(ReadHead { head, rest })
+    Ok(ReadHead { head, read_ahead })
 }
 
 /// Reads response heads up to the first one that is not interim: a status from 200, or 101.
-/// `received` is above 0 as soon as anything was.
+/// `received` is above 0 as soon as anything was received.
+///
+/// # Errors
+/// [`ReadHeadError`], as for [`read_response`]; also if more than 8 interim answers come.
 pub(crate) async fn read_final_response(
     stream: &mut (impl AsyncRead + Unpin),
     limit: usize,
     received: &mut usize,
 ) -> Result<ReadHead<ResponseHead>, ReadHeadError> {
-    let mut ahead = Bytes::new();
+    let mut read_ahead = Bytes::new();
     for _ in 0..=MAX_INTERIM {
-        let read = read_response(stream, ahead, limit, received).await?;
+        let read = read_response(stream, read_ahead, limit, received).await?;
         if read.head.status >= 200 || read.head.status == 101 {
             return Ok(read);
         }
-        ahead = read.rest;
+        read_ahead = read.read_ahead;
     }
     let fault = InvalidHead::Malformed("there are more than 8 interim answers before it");
     Err(invalid(fault, b""))
@@ -109,33 +127,30 @@ fn invalid(fault: InvalidHead, answer: &[u8]) -> ReadHeadError {
     ReadHeadError::InvalidAnswer { place, fault }
 }
 
-/// Reads until an empty line, and splits there. Every byte is looked at once for the end, so that
-/// a peer that sends byte by byte costs no more than its reads.
+/// Reads until an empty line, and splits there. The scan sees each byte once; only the complete head is
+/// parsed. `check` is asked after each read.
 async fn read_bytes(
     stream: &mut (impl AsyncRead + Unpin),
-    ahead: Bytes,
-    check: impl Fn(&[u8]) -> Result<(), ReadHeadError>,
+    read_ahead: Bytes,
+    (mut scan, check): (Scan, impl Fn(&Scan, &[u8]) -> Result<(), ReadHeadError>),
     received: &mut usize,
 ) -> Result<(Bytes, Bytes), ReadHeadError> {
-    let mut buffer = BytesMut::from(ahead);
+    let mut buffer = BytesMut::from(read_ahead);
     *received = (*received).max(buffer.len());
-    let mut seen = 0;
     loop {
-        let end = find_end(&buffer, seen);
+        let end = scan.advance(buffer[scan.position()..].iter().copied());
         if !buffer.is_empty() {
-            check(&buffer[..end.unwrap_or(buffer.len())])?;
+            check(&scan, &buffer[..scan.position()])?;
         }
         if let Some(end) = end {
             let head = buffer.split_to(end).freeze();
-            let rest = if buffer.is_empty() {
+            let read_ahead = if buffer.is_empty() {
                 Bytes::new()
             } else {
                 buffer.freeze()
             };
-            return Ok((head, rest));
+            return Ok((head, read_ahead));
         }
-        // The end may straddle what was read and what comes: at most "\n\r" of it is here.
-        seen = buffer.len().saturating_sub(2);
         buffer.reserve(FIRST_READ);
         let count = stream
             .read_buf(&mut buffer)
@@ -153,49 +168,27 @@ fn gone(buffer: &BytesMut, source: Option<io::Error>) -> ReadHeadError {
     ReadHeadError::Gone { received, source }
 }
 
-/// Where a head ends: behind the first empty line at or after `from`.
-fn find_end(bytes: &[u8], from: usize) -> Option<usize> {
-    let mut at = from;
-    while let Some(found) = bytes[at..].iter().position(|byte| *byte == b'\n') {
-        at += found + 1;
-        match bytes[at..] {
-            [b'\n', ..] => return Some(at + 1),
-            [b'\r', b'\n', ..] => return Some(at + 2),
-            _ => {}
-        }
-    }
-    None
-}
-
-/// Is it HTTP, and within its limit, as far as it is here? A server of something else may greet and
-/// then wait for us: its first bytes tell.
-fn check_response(bytes: &[u8], limit: usize) -> Result<(), InvalidHead> {
-    const BEGINNING: &[u8] = b"HTTP/1.";
-    let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
-    let start = bytes.iter().position(|byte| !is_line_end(byte));
-    let first = &bytes[start.unwrap_or(bytes.len())..];
-    let first = &first[..first.len().min(BEGINNING.len())];
-    if !BEGINNING.starts_with(first) {
+/// Is it HTTP, and within its limit, as far as it is here?
+fn check_response(scan: &Scan, limit: usize) -> Result<(), InvalidHead> {
+    if !scan.has_beginning() {
         return Err(InvalidHead::Malformed("it is not HTTP/1.1"));
     }
-    if bytes.len() > limit {
+    if scan.position() > limit {
         return Err(InvalidHead::AnswerTooLarge(limit));
     }
     Ok(())
 }
 
 /// Is the head within its limits, as far as it is here?
-fn check_request(bytes: &[u8], limits: HeadLimits) -> Result<(), InvalidHead> {
-    let line = bytes.iter().position(|byte| *byte == b'\n');
-    let line_length = line.map_or(bytes.len(), |end| end + 1);
+fn check_request(scan: &Scan, limits: HeadLimits) -> Result<(), InvalidHead> {
+    let line_length = scan.line_length();
     if line_length > limits.url_bytes + REQUEST_LINE_REST {
         return Err(InvalidHead::UrlTooLong);
     }
-    let target = bytes[..line_length].split(|byte| *byte == b' ').nth(1);
-    if target.is_some_and(|target| target.len() > limits.url_bytes) {
+    if scan.target_length() > limits.url_bytes {
         return Err(InvalidHead::UrlTooLong);
     }
-    if bytes.len() - line_length > limits.header_bytes {
+    if scan.position() - line_length > limits.header_bytes {
         return Err(InvalidHead::TooLarge);
     }
     Ok(())

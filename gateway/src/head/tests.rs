@@ -178,12 +178,12 @@ async fn bytes_behind_a_head_are_kept_however_they_come() {
         let found = read(text, size).await.unwrap();
         assert_eq!(found.head.path, "/a");
         assert!(
-            b"\x01frames\r\n\r\n".starts_with(&found.rest),
+            b"\x01frames\r\n\r\n".starts_with(&found.read_ahead),
             "pieces of {size}"
         );
     }
     assert_eq!(
-        &read(text, 1000).await.unwrap().rest[..],
+        &read(text, 1000).await.unwrap().read_ahead[..],
         b"\x01frames\r\n\r\n"
     );
 }
@@ -226,13 +226,13 @@ async fn an_answer_may_have_been_read_in_part() -> io::Result<()> {
     let (mut near, mut far) = tokio::io::duplex(1024);
     far.write_all(b"itching Protocols\r\nUpgrade: websocket\r\n\r\n\x81\x00")
         .await?;
-    let ahead = Bytes::from_static(b"HTTP/1.1 101 Sw");
+    let read_ahead = Bytes::from_static(b"HTTP/1.1 101 Sw");
     let mut received = 0;
-    let found = read_response(&mut near, ahead, 1024, &mut received).await;
+    let found = read_response(&mut near, read_ahead, 1024, &mut received).await;
     let found = found.unwrap();
     assert!(received > 15, "{received}");
     assert_eq!(
-        (found.head.status, &found.rest[..]),
+        (found.head.status, &found.read_ahead[..]),
         (101, &b"\x81\x00"[..])
     );
     Ok(())

@@ -7,12 +7,13 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::VIA;
 use http::{HeaderMap, HeaderValue, Method};
+use parking_lot::Mutex;
 use reqwest::redirect::Policy;
 use rustls::ClientConfig;
 use tokio::runtime::Handle;
@@ -178,7 +179,7 @@ impl Callers {
 
     /// The caller with these settings, which hash to `id`; shared by all who ask for it.
     pub(crate) fn with(&self, id: [u8; 32], tls: &ClientConfig) -> Result<Arc<Caller>, CallError> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         if let Some(caller) = known.get(&id).and_then(Weak::upgrade) {
             return Ok(caller);
         }
@@ -229,9 +230,9 @@ impl Caller {
     }
 
     async fn send(&self, call: Call) -> Result<Reply, CallError> {
-        let patience = call.timeout;
-        let answered = timeout(patience, self.exchange(call)).await;
-        answered.unwrap_or(Err(CallError::Timeout(patience)))
+        let limit = call.timeout;
+        let answered = timeout(limit, self.exchange(call)).await;
+        answered.unwrap_or(Err(CallError::Timeout(limit)))
     }
 
     async fn exchange(&self, call: Call) -> Result<Reply, CallError> {

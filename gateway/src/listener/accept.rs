@@ -1,4 +1,4 @@
-//! Accepts connections of one port, on each worker those that the kernel gives to its socket.
+//! Accepts the connections of one port: each worker those that the kernel gives to its socket.
 
 use std::fs::File;
 use std::future::Future;
@@ -15,11 +15,10 @@ use crate::handshake::Shared;
 use crate::listener::worker::Workers;
 use crate::telemetry::metrics::Rejection;
 
-/// Without free descriptors, accepting again at once would only spin.
-const BREATH: Duration = Duration::from_millis(50);
+/// Pause if no file descriptor is free: accepting again at once would only spin.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 
-/// Said to plain clients when there is no descriptor left to serve them; TLS clients take it for
-/// what it is, the end.
+/// Sent to plain clients when no descriptor is left to serve them; TLS clients see an invalid record and close.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n\
     Retry-After: 5\r\nContent-Length: 46\r\nConnection: close\r\n\r\n\
     {\"statusCode\":503,\"message\":\"Gateway is full\"}";
@@ -28,16 +27,18 @@ struct Acceptor {
     listener: TcpListener,
     port: u16,
     workers: Arc<Workers>,
-    /// Of the worker on whose runtime this is.
+    /// Number of the worker on whose runtime this runs.
     number: usize,
     shared: Arc<Shared>,
-    /// Given up to turn a client away when no descriptor is left; without it the kernel would keep
-    /// the client waiting, and us awake.
+    /// Closed to accept and refuse a client when no descriptor is left. Otherwise the client would stay in the
+    /// kernel's queue and wake this task again and again.
     reserve: Option<File>,
 }
 
-/// Accepts for ever; to be called in the context of the runtime of worker `number`, and spawned
-/// there.
+/// Accepts for ever. Call it in the context of the runtime of worker `number`, and spawn it there.
+///
+/// # Errors
+/// The socket cannot be registered with the runtime.
 pub(super) fn accept(
     listener: std::net::TcpListener,
     port: u16,
@@ -61,7 +62,7 @@ impl Acceptor {
             match self.listener.accept().await {
                 Ok((socket, peer)) => self.give(socket, peer),
                 Err(error) if is_exhaustion(&error) => self.turn_away().await,
-                // The client was gone before we took it (accept(2): network errors).
+                // The client closed before it was accepted (accept(2): network errors).
                 Err(error) => tracing::debug!(%error, port = self.port, "failed to accept"),
             }
         }
@@ -69,7 +70,7 @@ impl Acceptor {
 
     fn give(&self, socket: TcpStream, peer: SocketAddr) {
         let snapshot = self.shared.snapshot.load();
-        // Who has too many is not even told: an answer would be work, and that is what a flood wants.
+        // No answer for an address with too many connections: answering a flood would cost work.
         let Some(slot) = self.shared.connections.accept(&snapshot, peer) else {
             return;
         };
@@ -85,7 +86,7 @@ impl Acceptor {
 
     async fn turn_away(&mut self) {
         drop(self.reserve.take());
-        // Linux looks for a descriptor first: perhaps nobody is there.
+        // Linux checks for a descriptor before it looks for a connection: there may be none.
         if let Some(Ok((socket, _))) = self.listener.accept().now_or_never() {
             self.shared.connections.make_room();
             let metrics = &self.shared.metrics;
@@ -94,12 +95,12 @@ impl Acceptor {
         }
         self.reserve = reserve();
         if self.reserve.is_none() {
-            tokio::time::sleep(BREATH).await;
+            tokio::time::sleep(EXHAUSTED_PAUSE).await;
         }
     }
 }
 
-/// Says no without waiting for anything.
+/// Refuses without waiting.
 fn refuse(socket: TcpStream) {
     let _ = socket.try_write(FULL);
 }

@@ -1,4 +1,4 @@
-//! Binds a port: one listening socket for each worker, among which the kernel spreads connections.
+//! Binds a port: one listening socket per worker; the kernel distributes connections among them.
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
@@ -8,11 +8,14 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 /// Connections that wait to be accepted; the kernel's own limit (`somaxconn`) is the real one.
 const BACKLOG: i32 = 4096;
 
-/// At least one socket, all of the same address, whose port is chosen by the system if it is 0.
+/// Binds `count` sockets, at least one, to the same address; the system chooses the port if it is 0.
+///
+/// # Errors
+/// The address cannot be bound.
 pub(super) fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
     let first = socket(address)?;
-    // Only then `SO_REUSEPORT`: it would let us share the port with a stranger who set it too, and
-    // each would get some of the other's clients.
+    // `SO_REUSEPORT` only now: set earlier, it would let us share the port with another process that sets it
+    // too, and each would get some of the other's clients.
     first.bind(&address.into())?;
     first.set_reuse_port(true)?;
     let bound = first.local_addr()?;
@@ -23,14 +26,14 @@ pub(super) fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListe
         next.bind(&bound)?;
         sockets.push(next);
     }
-    // All are bound before one listens: no connection waits at a socket that is closed again.
+    // All are bound before one listens, so no connection waits at a socket that is closed again.
     for socket in &sockets {
         socket.listen(BACKLOG)?;
     }
     Ok(sockets.into_iter().map(TcpListener::from).collect())
 }
 
-/// Connections inherit its options: that saves system calls for each.
+/// Connections inherit its options, which saves system calls for each.
 fn socket(address: SocketAddr) -> io::Result<Socket> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;

@@ -1,10 +1,10 @@
-//! Threads that carry connections: one single-threaded runtime each, so that a connection and all
-//! it needs stay on one core and no lock is shared between cores for a byte that passes.
+//! Threads that serve connections. Each has a single-threaded runtime, so that a connection stays on one core
+//! and relaying takes no lock that cores share.
 //!
-//! Each worker accepts connections itself (`listener`), so that a handshake need not wake another
-//! thread; one that carries notably more than another gives them away.
+//! Each worker accepts connections itself (`listener`), so a handshake wakes no other thread. A worker that
+//! serves considerably more than another hands new connections over to it.
 
-mod pulse;
+mod tick;
 
 use std::io;
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
 
-use crate::connections::{Accepted, Carried};
+use crate::connections::{Accepted, LoadGuard};
 use crate::handshake::{self, Server};
-use pulse::Pulse;
+use tick::Tick;
 use tidegate_tunnel::drain::Drain;
 
-/// A worker gives a connection away only if it carries an eighth, and so many, more than another:
-/// below that the other thread's waking costs more than the evenness gains.
+/// A worker hands a connection over only if its load is higher than the other's by more than an eighth plus
+/// this number: below that, waking the other thread costs more than the balance gains.
 const SLACK: usize = 16;
 
-/// On its way to another worker; the socket is in non-blocking mode.
-type Given = Accepted<std::net::TcpStream>;
+/// A connection on its way to another worker; the socket is in non-blocking mode.
+type Handover = Accepted<std::net::TcpStream>;
 
 /// All workers of a gateway. They end with the control drain's last call.
 #[derive(Debug)]
@@ -33,11 +33,11 @@ pub(crate) struct Workers(Vec<Worker>);
 
 #[derive(Debug)]
 struct Worker {
-    queue: mpsc::UnboundedSender<Given>,
+    queue: mpsc::UnboundedSender<Handover>,
     load: Arc<AtomicUsize>,
     runtime: Handle,
     server: Arc<Server>,
-    pulse: Arc<Pulse>,
+    tick: Arc<Tick>,
 }
 
 impl Workers {
@@ -54,8 +54,8 @@ impl Workers {
         self.0.iter().map(|worker| &worker.runtime)
     }
 
-    /// Carries a connection that worker `number`, on whose runtime this is called, has accepted;
-    /// on another one, if that has much less to do.
+    /// Serves a connection that worker `number` has accepted, on whose runtime this is called; on another
+    /// worker, if that has a much lower load.
     pub(crate) fn take(&self, number: usize, accepted: Accepted) {
         let own = &self.0[number];
         match self.lightest() {
@@ -76,8 +76,8 @@ impl Worker {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let carry = receive(connections, Arc::clone(&load), Arc::clone(server));
-        let pulse = Arc::new(Pulse::default());
-        let (beating, insisted) = (Arc::clone(&pulse), control.clone());
+        let tick = Arc::new(Tick::default());
+        let (beating, insisted) = (Arc::clone(&tick), control.clone());
         let beat = async move {
             tokio::select! {
                 () = insisted.insisted() => {}
@@ -95,7 +95,7 @@ impl Worker {
                         () = carry => {}
                     }
                 });
-                // A resolver thread that hangs must not keep the process.
+                // A resolver thread that hangs must not keep the process alive.
                 runtime.shutdown_background();
             })?;
         Ok(Self {
@@ -103,7 +103,7 @@ impl Worker {
             load,
             runtime: handle,
             server: Arc::clone(server),
-            pulse,
+            tick,
         })
     }
 
@@ -116,69 +116,42 @@ impl Worker {
         self.load() > load + load / 8 + SLACK
     }
 
-    /// To be called on its own runtime.
+    /// Call it on the worker's own runtime.
     fn carry(&self, accepted: Accepted) {
-        self.pulse.keep();
-        serve(&self.server, Carried::new(&self.load), accepted);
+        self.tick.keep();
+        serve(&self.server, LoadGuard::new(&self.load), accepted);
     }
 
-    /// To be called on any other.
+    /// Call it on another worker's runtime.
     fn give(&self, accepted: Accepted) {
-        let Accepted {
-            socket,
-            peer,
-            port,
-            slot,
-            at,
-        } = accepted;
-        if let Ok(socket) = socket.into_std() {
+        if let Ok(handover) = accepted.convert(TcpStream::into_std) {
             self.load.fetch_add(1, Ordering::Relaxed);
-            self.pulse.keep();
+            self.tick.keep();
             // A worker that has ended drops the connection: the gateway ends as well.
-            let _ = self.queue.send(Given {
-                socket,
-                peer,
-                port,
-                slot,
-                at,
-            });
+            let _ = self.queue.send(handover);
         }
     }
 }
 
-/// Carries what other workers give.
+/// Serves connections that other workers hand over.
 async fn receive(
-    mut connections: mpsc::UnboundedReceiver<Given>,
+    mut connections: mpsc::UnboundedReceiver<Handover>,
     load: Arc<AtomicUsize>,
     server: Arc<Server>,
 ) {
-    while let Some(given) = connections.recv().await {
-        // Counted already, by the giver.
-        let carried = Carried::counted_already(&load);
-        let Given {
-            socket,
-            peer,
-            port,
-            slot,
-            at,
-        } = given;
-        if let Ok(socket) = TcpStream::from_std(socket) {
-            let accepted = Accepted {
-                socket,
-                peer,
-                port,
-                slot,
-                at,
-            };
-            serve(&server, carried, accepted);
+    while let Some(handover) = connections.recv().await {
+        // Counted by the worker that handed it over.
+        let load_guard = LoadGuard::counted_already(&load);
+        if let Ok(accepted) = handover.convert(TcpStream::from_std) {
+            serve(&server, load_guard, accepted);
         }
     }
-    // Nobody listens any more, but tunnels live on.
+    // No listener is left, but tunnels live on.
     std::future::pending::<()>().await;
 }
 
-fn serve(server: &Arc<Server>, carried: Carried, accepted: Accepted) {
+fn serve(server: &Arc<Server>, load_guard: LoadGuard, accepted: Accepted) {
     let server = Arc::clone(server);
     let drain = server.shared.drain.clone();
-    drain.spawn(handshake::serve(server, accepted, carried));
+    drain.spawn(handshake::serve_connection(server, accepted, load_guard));
 }

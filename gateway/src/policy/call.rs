@@ -1,8 +1,8 @@
 //! What policies that send requests have in common: compiling one, rendering it, sending it.
 
 mod answer;
-mod lasting;
 mod retry;
+mod shared;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -34,9 +34,9 @@ use crate::refusal::{Origin, Reason, Refusal};
 use tidegate_config::error_chain;
 
 pub(super) use answer::Answer;
-pub(crate) use lasting::Calls;
-pub(super) use lasting::{AnswerKey, Answers, KeptAnswer};
 pub(super) use retry::Retry;
+pub(crate) use shared::Calls;
+pub(super) use shared::{AnswerKey, Answers, KeptAnswer};
 
 /// Largest request: URL, headers and body together, as large as the largest text.
 const MAX_REQUEST_BYTES: usize = 1024 * 1024;

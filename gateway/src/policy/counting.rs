@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::Services;
 use super::increment::Weight;
 use crate::counters::counter::{self, Key, Taken};
-use crate::counters::quota::{self, Allowance, Book, Booked};
-use crate::counters::shared_counters::Away;
+use crate::counters::quota::{self, Allowance, ByteCounts, Charge};
+use crate::counters::shared_counters::RedisUnavailable;
 use crate::exchange::Exchange;
 use crate::exchange::counted::{Count, Counted, Limits};
 use crate::refusal::{Origin, Reason, Refusal};
@@ -40,10 +40,10 @@ impl Limits for Services {
         }
     }
 
-    fn give_back_booked(&self, booked: Booked) {
+    fn give_back_charge(&self, charge: Charge) {
         match self.shared() {
-            Some(shared) if booked.is_shared() => shared.give_back_quota(booked),
-            _ => self.quotas.give_back(booked),
+            Some(shared) if charge.is_shared() => shared.give_back_quota(charge),
+            _ => self.quotas.give_back(charge),
         }
     }
 }
@@ -89,7 +89,7 @@ impl Services {
     }
 
     /// Counts a call of a quota, or keeps a place for it.
-    pub(super) async fn book_call(
+    pub(super) async fn charge_call(
         &self,
         exchange: &mut Exchange,
         (key, allowance): (Key, Allowance),
@@ -105,18 +105,18 @@ impl Services {
             allowance,
             weight: weight.amount,
             provisional: weight.provisional,
-            own: &counted.booked,
+            own: &counted.charges,
         };
         let answer = self.quota_answer(call, lease).await?;
-        let booked = match answer {
-            Ok(booked) => booked,
+        let charge = match answer {
+            Ok(charge) => charge,
             Err(exceeded) => return Ok(Err(exceeded)),
         };
-        if booked.is_some_and(|booked| !booked.is_held()) {
+        if charge.is_some_and(|charge| !charge.is_held()) {
             // What counts for good needs no place besides, unless it was to count for more.
-            self.keep_less(counted, key, booked.map_or(0, |booked| booked.weight()));
+            self.keep_less(counted, key, charge.map_or(0, |charge| charge.weight()));
         }
-        counted.add_booked(booked, self);
+        counted.add_charges(charge, self);
         Ok(Ok(()))
     }
 
@@ -130,8 +130,8 @@ impl Services {
         };
         match shared.rate(call).await {
             Ok(answer) => Ok(answer),
-            Err(Away) if shared.refuses() => Err(unavailable()),
-            Err(Away) => Ok(self.counters.take(call)),
+            Err(RedisUnavailable) if shared.refuses() => Err(unavailable()),
+            Err(RedisUnavailable) => Ok(self.counters.take(call)),
         }
     }
 
@@ -140,19 +140,19 @@ impl Services {
         &self,
         call: quota::Call<'_>,
         lease: Duration,
-    ) -> Result<Result<Option<Booked>, quota::Exceeded>, Refusal> {
+    ) -> Result<Result<Option<Charge>, quota::Exceeded>, Refusal> {
         let Some(shared) = self.shared() else {
             return Ok(self.quotas.take(call));
         };
         match shared.quota(call, lease).await {
             Ok(answer) => Ok(answer),
-            Err(Away) if shared.refuses() => Err(unavailable()),
-            Err(Away) => {
+            Err(RedisUnavailable) if shared.refuses() => Err(unavailable()),
+            Err(RedisUnavailable) => {
                 let answer = self.quotas.take(call);
-                if let Ok(Some(booked)) = &answer
-                    && !booked.is_held()
+                if let Ok(Some(charge)) = &answer
+                    && !charge.is_held()
                 {
-                    shared.add_calls(call.key, &call.allowance, booked.weight());
+                    shared.add_calls(call.key, &call.allowance, charge.weight());
                 }
                 Ok(answer)
             }
@@ -161,19 +161,19 @@ impl Services {
 
     /// Gives places back whose weight is counted; of one that is larger than that all stays.
     fn keep_less(&self, counted: &mut Counted, key: Key, mut counts: u32) {
-        for place in counted.held_booked(key) {
+        for place in counted.held_charges(key) {
             if place.weight() <= counts {
                 counts -= place.weight();
-                self.give_back_booked(place);
+                self.give_back_charge(place);
             } else {
-                counted.add_booked(Some(place), self);
+                counted.add_charges(Some(place), self);
             }
         }
     }
 
     /// Takes a place among live tunnels, for as long as the exchange and its tunnel live; `false`:
     /// there is none.
-    pub(super) async fn take_place(
+    pub(super) async fn take_address_permit(
         &self,
         exchange: &mut Exchange,
         key: Key,
@@ -196,8 +196,8 @@ impl Services {
             Ok(false) => Ok(false),
             // Counted here besides, for the time when Redis is away.
             Ok(true) => Ok(self.take_own_place(exchange, key, None)),
-            Err(Away) if shared.refuses() => Err(unavailable()),
-            Err(Away) => {
+            Err(RedisUnavailable) if shared.refuses() => Err(unavailable()),
+            Err(RedisUnavailable) => {
                 let taken = self.take_own_place(exchange, key, Some(max));
                 let leases = &mut exchange.evaluation.leases;
                 if taken && !leases.iter().any(|lease| lease.key() == key) {
@@ -210,14 +210,14 @@ impl Services {
 
     fn take_own_place(&self, exchange: &mut Exchange, key: Key, max: Option<u32>) -> bool {
         let key = LimitKey::Counted(key.bytes());
-        let places = &mut exchange.evaluation.places;
-        if places.iter().any(|place| *place.key() == key) {
+        let reservations = &mut exchange.evaluation.reservations;
+        if reservations.iter().any(|place| *place.key() == key) {
             // Several limits of the same key count a handshake once.
             return max.is_none_or(|max| self.sessions.count(&key) <= max);
         }
         let place = self.sessions.reserve(key, max);
         let taken = place.is_ok();
-        places.extend(place);
+        reservations.extend(place);
         taken
     }
 
@@ -257,7 +257,7 @@ impl Services {
                 taken
             }
             // The places there end with their window.
-            Some(Err(Away)) => self.counters.settle(&here, (key, period), weight),
+            Some(Err(RedisUnavailable)) => self.counters.settle(&here, (key, period), weight),
             None => {
                 there
                     .into_iter()
@@ -275,15 +275,15 @@ impl Services {
         (key, allowance): (Key, &Allowance),
         weight: u32,
     ) {
-        let weight = weight.saturating_sub(exchange.evaluation.counted.booked_of(key));
+        let weight = weight.saturating_sub(exchange.evaluation.counted.charged_for(key));
         let shared = self.shared().filter(|_| weight > 0);
-        let booked = match &shared {
+        let charge = match &shared {
             Some(shared) => shared.settle_quota((key, allowance), weight).await,
-            None => Err(Away),
+            None => Err(RedisUnavailable),
         };
         let counted = &mut exchange.evaluation.counted;
-        let held = counted.held_booked(key);
-        let booked = booked.unwrap_or_else(|Away| {
+        let held = counted.held_charges(key);
+        let charge = charge.unwrap_or_else(|RedisUnavailable| {
             if let Some(shared) = &shared {
                 shared.add_calls(key, allowance, weight);
             }
@@ -291,9 +291,9 @@ impl Services {
         });
         // Behind what was counted: nobody finds room in between.
         for place in held {
-            self.give_back_booked(place);
+            self.give_back_charge(place);
         }
-        counted.add_booked(booked, self);
+        counted.add_charges(charge, self);
     }
 
     /// Takes back what a refused handshake counted.
@@ -303,29 +303,29 @@ impl Services {
         for taken in counted.taken.drain(..) {
             self.give_back_taken(taken);
         }
-        for booked in counted.booked.drain(..) {
-            self.give_back_booked(booked);
+        for charge in counted.charges.drain(..) {
+            self.give_back_charge(charge);
         }
     }
 
     /// Books what tunnels have relayed, and closes those whose quota is used up.
-    pub(crate) async fn book_bytes(self: &Arc<Self>) {
-        self.ledger.book(&**self);
+    pub(crate) async fn account_bytes(self: &Arc<Self>) {
+        self.byte_accounting.account(&**self);
         let Some(shared) = self.shared() else {
-            self.ledger
+            self.byte_accounting
                 .close(|key, allowance| self.quotas.bytes(key, allowance));
             return;
         };
         let used = shared.settle().await;
         let own = |key: Key, allowance: &Allowance| self.quotas.bytes(key, allowance);
-        self.ledger.close(|key, allowance| {
+        self.byte_accounting.close(|key, allowance| {
             let together = used.get(&key).copied();
             together.unwrap_or_else(|| own(key, allowance))
         });
     }
 }
 
-impl Book for Services {
+impl ByteCounts for Services {
     fn add_bytes(&self, key: Key, allowance: &Allowance, bytes: u64) {
         let shared = self.shared();
         if let Some(shared) = &shared {

@@ -48,7 +48,11 @@ impl LimitConnections {
         };
         let taken = match exchange.evaluation.is_dry_run() {
             true => services.ask_place(exchange, key, self.max).await?,
-            false => services.take_place(exchange, key, self.max).await?,
+            false => {
+                services
+                    .take_address_permit(exchange, key, self.max)
+                    .await?
+            }
         };
         taken.then_some(()).ok_or_else(|| self.full())
     }

@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 /// One for each namespace that some policy asks for.
 pub(crate) struct PerNamespace<T> {
@@ -28,7 +30,7 @@ impl<T> PerNamespace<T> {
 
     /// The namespace's own, to be held by what a policy is compiled to.
     pub(super) fn of(&self, namespace: &str) -> Arc<T> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         if let Some(own) = known.get(namespace).map(Arc::clone) {
             return own;
         }
@@ -54,6 +56,6 @@ mod tests {
         drop(a);
         drop(all.of("c"));
         assert!(Arc::ptr_eq(&b, &all.of("b")));
-        assert_eq!(all.known.lock().unwrap().len(), 2, "a is gone");
+        assert_eq!(all.known.lock().len(), 2, "a is gone");
     }
 }

@@ -23,7 +23,7 @@ use super::{Services, increment};
 use crate::exchange::{Exchange, ScopeValues};
 use crate::head::ResponseHead;
 use crate::refusal::{Origin, Reason, Refusal};
-use crate::telemetry::trace::Which;
+use crate::telemetry::trace::StepInfo;
 
 /// Fields that are about one body (RFC 9110 §8, RFC 9530): with another one they would be wrong.
 const DESCRIBE_A_BODY: [HeaderName; 13] = [
@@ -43,7 +43,7 @@ const DESCRIBE_A_BODY: [HeaderName; 13] = [
 ];
 
 /// onError has time of its own: it may run because all other time is up.
-const ON_ERROR_PATIENCE: Duration = Duration::from_secs(10);
+const ON_ERROR_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A step in its place.
 #[derive(Clone, Debug)]
@@ -165,7 +165,7 @@ impl Pipeline {
         if refusal.reason != Reason::ReturnResponse && !self.on_error.is_empty() {
             exchange.set_now();
             exchange.set_error(&refusal);
-            exchange.evaluation.deadline = Some(Instant::now() + ON_ERROR_PATIENCE);
+            exchange.evaluation.deadline = Some(Instant::now() + ON_ERROR_TIMEOUT);
             let result = self.run(Section::OnError, exchange, services).await;
             let status = exchange.evaluation.status.take();
             let new_message = status
@@ -227,7 +227,7 @@ impl Pipeline {
             let step = &item.step;
             let begun = exchange.step_begins();
             let result = run_step(step, exchange, services).await;
-            exchange.step_ended(begun, which(step, section), &result);
+            exchange.step_ended(begun, step_info(step, section), &result);
             match result {
                 Ok(true) => {}
                 Ok(false) => next += item.followers,
@@ -244,8 +244,8 @@ pub(crate) fn give_back(exchange: &mut Exchange, services: &Services) {
 }
 
 /// The step as a trace calls it.
-fn which(step: &Step, section: Section) -> Which<'_> {
-    Which {
+fn step_info(step: &Step, section: Section) -> StepInfo<'_> {
+    StepInfo {
         section: section.field(),
         scope: step.scope.as_str(),
         fragment: step.fragment.as_deref(),

@@ -15,7 +15,7 @@ use super::compile::{Compiler, InvalidPolicy};
 use super::increment::{Increment, Source};
 use super::subject::Subject;
 use crate::counters::counter::Key;
-use crate::counters::quota::{Allowance, Exceeded, Metered, Periods, UsedUp, clock};
+use crate::counters::quota::{Allowance, ByteQuota, Exceeded, Periods, UsedUp, clock};
 use crate::exchange::Exchange;
 use crate::exchange::counted::Count;
 use crate::refusal::{Origin, Reason, Refusal};
@@ -81,17 +81,20 @@ impl Quota {
             // Nobody needs room among calls.
             weight.amount = 0;
         }
-        let booked = services.book_call(exchange, (key, self.allowance), weight);
-        booked.await?.map_err(refusal)?;
+        let charge = services.charge_call(exchange, (key, self.allowance), weight);
+        charge.await?.map_err(refusal)?;
         let later = self.increment.later(Count::Quota(key, self.allowance));
         exchange.evaluation.counted.defer(later);
-        exchange.evaluation.metered.extend(self.metered(key));
+        exchange
+            .evaluation
+            .byte_quotas
+            .extend(self.byte_quotas(key));
         Ok(())
     }
 
     /// What is to be counted of the tunnel.
-    fn metered(&self, key: Key) -> Option<Metered> {
-        self.allowance.bytes.map(|_| Metered {
+    fn byte_quotas(&self, key: Key) -> Option<ByteQuota> {
+        self.allowance.bytes.map(|_| ByteQuota {
             key,
             allowance: self.allowance,
             close: self.close,

@@ -2,9 +2,10 @@
 //!
 //! A status is no failure, whatever it is; no answer is one, unless the policy says that it is not.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use sha2::{Digest, Sha256};
 use tidegate_config::policy;
 use tidegate_expr::Value;
@@ -181,7 +182,7 @@ impl SendRequest {
 }
 
 fn held<'a, 'e>(exchange: &'a Mutex<&'e mut Exchange>) -> MutexGuard<'a, &'e mut Exchange> {
-    exchange.lock().unwrap_or_else(PoisonError::into_inner)
+    exchange.lock()
 }
 
 fn owner(policy: &policy::SendRequest, compiler: &Compiler<'_>) -> AnswerKey {

@@ -1,9 +1,8 @@
 //! sendRequests: several requests at a time, and all their answers or the first one.
 
-use std::sync::{Mutex, PoisonError};
-
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use parking_lot::Mutex;
 use tidegate_config::policy::{self, WaitFor};
 use tidegate_expr::Value;
 
@@ -49,7 +48,7 @@ impl SendRequests {
     pub(super) async fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let shared = Mutex::new(exchange);
         let values = self.values(&shared).await?;
-        let exchange = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let exchange = shared.into_inner();
         for (request, value) in self.requests.iter().zip(values) {
             keep(exchange, request.variable(), value.unwrap_or(Value::Null))?;
         }

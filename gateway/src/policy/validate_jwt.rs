@@ -5,8 +5,8 @@
 //! provider cannot sign for another.
 
 mod keys;
-mod place;
 mod refuse;
+mod token_location;
 
 use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,18 +15,18 @@ use tidegate_config::policy;
 use tidegate_config::policy::{JwtAlgorithm, Match};
 
 use self::keys::Keys;
-use self::place::Place;
+use self::token_location::TokenLocation;
 use super::Services;
 use super::compile::{Compiler, InvalidPolicy, REFUSING};
 use super::expression::{Text, render_all};
-use crate::credentials::jwt::{ClaimRule, Invalid, Rules, Signed, Token, check_claims};
+use crate::credentials::jwt::{ClaimRule, ClaimRules, Invalid, Signed, Token, check_claims};
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
 
 /// The policy, compiled.
 #[derive(Debug)]
 pub(super) struct ValidateJwt {
-    place: Place,
+    place: TokenLocation,
     keys: Keys,
     /// Accepted algorithms; empty: all that fit the key.
     algorithms: Vec<JwtAlgorithm>,
@@ -87,7 +87,7 @@ impl ValidateJwt {
         };
         let claims = policy.required_claims.iter().enumerate().map(claim);
         Ok(Self {
-            place: Place::compile(policy, compiler)?,
+            place: TokenLocation::compile(policy, compiler)?,
             keys: Keys::compile(policy, compiler)?,
             algorithms: policy.algorithms.clone(),
             issuers: compiler.texts("validateJwt.issuers", &policy.issuers)?,
@@ -151,7 +151,7 @@ impl ValidateJwt {
         &'a self,
         mut issuers: Vec<Cow<'a, str>>,
         exchange: &mut Exchange,
-    ) -> Result<Rules<'a>, Refusal> {
+    ) -> Result<ClaimRules<'a>, Refusal> {
         issuers.extend(self.keys.discovered_issuers().map(Cow::Owned));
         // A discovery document that could not be read yet must not make every issuer acceptable.
         let issuers = (!self.keys.any_issuer).then_some(issuers);
@@ -168,7 +168,7 @@ impl ValidateJwt {
             .iter()
             .map(claim)
             .collect::<Result<Vec<_>, Refusal>>()?;
-        Ok(Rules {
+        Ok(ClaimRules {
             issuers,
             audiences: render_all(&self.audiences, exchange)?,
             claims,

@@ -4,9 +4,10 @@
 //! carries something a client chose. Nothing here reads a clock or a socket.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::proto::MetricFamily;
 use prometheus::{
@@ -30,8 +31,8 @@ mod process;
 mod register;
 mod services;
 
-pub(crate) use label::{Direction, HandshakeResult, Out, Phase, Rejection};
-pub(crate) use messages::{MessageCounters, Whose};
+pub(crate) use label::{Direction, HandshakeResult, Phase, Rejection, UnavailableBackends};
+pub(crate) use messages::{MessageCounters, MessageLabels};
 pub(crate) use services::ServiceCounts;
 
 /// Label value where no API was found (yet).
@@ -145,7 +146,7 @@ impl Metrics {
 
     /// The handles of one API. Keep them: finding them takes a lock.
     pub(crate) fn api(&self, key: &ObjectKey) -> Arc<ApiMetrics> {
-        let mut apis = self.apis.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut apis = self.apis.lock();
         if let Some(found) = apis.get(key) {
             return Arc::clone(found);
         }
@@ -167,9 +168,9 @@ impl Metrics {
     pub(crate) fn meter(
         &self,
         api: &ApiMetrics,
-        whose: impl FnOnce() -> Whose,
+        labels: impl FnOnce() -> MessageLabels,
     ) -> Arc<MessageCounters> {
-        self.messages.counters(&api.messages, whose)
+        self.messages.counters(&api.messages, labels)
     }
 
     /// Drops the series of messages of what is no longer served.
@@ -216,7 +217,7 @@ impl Metrics {
     /// Drops the series of APIs that are no longer served, so that memory follows the
     /// configuration.
     pub(crate) fn retain_apis(&self, served: impl Fn(&ObjectKey) -> bool) {
-        let mut apis = self.apis.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut apis = self.apis.lock();
         let gone: Vec<String> = apis
             .extract_if(|key, _| !served(key))
             .map(|(key, _)| key.to_string())
@@ -244,7 +245,7 @@ impl Metrics {
     /// Asks at each scrape how many backends of which API get no handshakes; the first one stays.
     pub(crate) fn count_backends(
         &self,
-        ask: impl Fn() -> Vec<(ObjectKey, Out)> + Send + Sync + 'static,
+        ask: impl Fn() -> Vec<(ObjectKey, UnavailableBackends)> + Send + Sync + 'static,
     ) {
         self.backends.attach(Box::new(ask));
     }

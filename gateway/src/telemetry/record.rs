@@ -63,11 +63,11 @@ pub(crate) struct Record(Option<Box<Handshake>>);
 pub(crate) struct TunnelRecord {
     started: Instant,
     /// `None` once it is told.
-    who: Option<Who>,
+    who: Option<TunnelLabels>,
 }
 
 /// Whose tunnel it is.
-struct Who {
+struct TunnelLabels {
     recorder: Arc<Recorder>,
     id: Uuid,
     client: IpAddr,
@@ -182,7 +182,7 @@ impl Record {
     }
 
     /// The client went without a word, as health checks of load balancers do: no handshake.
-    pub(crate) fn unheard(mut self) {
+    pub(crate) fn closed_without_request(mut self) {
         self.0 = None;
     }
 
@@ -209,7 +209,7 @@ impl Record {
         } = *known;
         let api = api?;
         api.opened();
-        let who = Who {
+        let who = TunnelLabels {
             recorder,
             id: uuid,
             client,

@@ -13,8 +13,8 @@ mod request;
 mod store;
 
 pub use crate::exchange::steps::{Action, Answer, Change, Field, Step, StepResult, Target};
-pub(crate) use recorder::Which;
+pub(crate) use recorder::StepInfo;
 pub use report::{Access, Backend, By, Outcome, Request, Route, Trace};
-pub(crate) use report::{Frame, without_query};
-pub(crate) use request::{Asked, begin};
+pub(crate) use report::{TraceFrame, without_query};
+pub(crate) use request::{TraceRequested, begin};
 pub(crate) use store::Traces;

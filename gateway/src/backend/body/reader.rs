@@ -15,11 +15,11 @@ const MAX_CHUNK_LINE: usize = 4 * 1024;
 #[derive(Debug)]
 pub(super) struct Reader {
     raw: BytesMut,
-    state: State,
+    state: FramingState,
 }
 
 #[derive(Debug)]
-enum State {
+enum FramingState {
     /// So many bytes are still to come.
     Length(u64),
     UntilClose,
@@ -37,14 +37,14 @@ enum Taken {
 }
 
 impl Reader {
-    pub(super) fn new(framing: Framing, ahead: Bytes) -> Self {
+    pub(super) fn new(framing: Framing, read_ahead: Bytes) -> Self {
         Self {
-            raw: BytesMut::from(ahead),
+            raw: BytesMut::from(read_ahead),
             state: match framing {
-                Framing::None => State::Done,
-                Framing::Length(length) => State::Length(length),
-                Framing::Chunked => State::ChunkLine,
-                Framing::UntilClose => State::UntilClose,
+                Framing::None => FramingState::Done,
+                Framing::Length(length) => FramingState::Length(length),
+                Framing::Chunked => FramingState::ChunkLine,
+                Framing::UntilClose => FramingState::UntilClose,
             },
         }
     }
@@ -67,7 +67,7 @@ impl Reader {
                 continue;
             }
             return match self.state {
-                State::UntilClose => Ok(None),
+                FramingState::UntilClose => Ok(None),
                 _ => Err(Cut::Ended),
             };
         }
@@ -77,34 +77,34 @@ impl Reader {
     fn take(&mut self) -> Result<Taken, Cut> {
         loop {
             match self.state {
-                State::Done | State::Length(0) => return Ok(Taken::End),
+                FramingState::Done | FramingState::Length(0) => return Ok(Taken::End),
                 _ if self.raw.is_empty() => return Ok(Taken::Nothing),
-                State::UntilClose => return Ok(Taken::Piece(self.raw.split().freeze())),
-                State::Length(left) => {
+                FramingState::UntilClose => return Ok(Taken::Piece(self.raw.split().freeze())),
+                FramingState::Length(left) => {
                     let piece = self.take_up_to(left);
-                    self.state = State::Length(left - piece.len() as u64);
+                    self.state = FramingState::Length(left - piece.len() as u64);
                     return Ok(Taken::Piece(piece));
                 }
-                State::Chunk(left) => {
+                FramingState::Chunk(left) => {
                     let piece = self.take_up_to(left);
                     self.state = match left - piece.len() as u64 {
-                        0 => State::ChunkEnd,
-                        left => State::Chunk(left),
+                        0 => FramingState::ChunkEnd,
+                        left => FramingState::Chunk(left),
                     };
                     return Ok(Taken::Piece(piece));
                 }
-                State::ChunkEnd if self.raw.len() < 2 => return Ok(Taken::Nothing),
-                State::ChunkEnd if self.raw.starts_with(b"\r\n") => {
+                FramingState::ChunkEnd if self.raw.len() < 2 => return Ok(Taken::Nothing),
+                FramingState::ChunkEnd if self.raw.starts_with(b"\r\n") => {
                     self.raw.advance(2);
-                    self.state = State::ChunkLine;
+                    self.state = FramingState::ChunkLine;
                 }
-                State::ChunkEnd => return Err(Cut::Chunk),
-                State::ChunkLine => match httparse::parse_chunk_size(&self.raw) {
+                FramingState::ChunkEnd => return Err(Cut::Chunk),
+                FramingState::ChunkLine => match httparse::parse_chunk_size(&self.raw) {
                     Ok(httparse::Status::Complete((line, size))) => {
                         self.raw.advance(line);
                         self.state = match size {
-                            0 => State::Done,
-                            size => State::Chunk(size),
+                            0 => FramingState::Done,
+                            size => FramingState::Chunk(size),
                         };
                     }
                     Ok(httparse::Status::Partial) if self.raw.len() <= MAX_CHUNK_LINE => {

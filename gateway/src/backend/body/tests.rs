@@ -19,15 +19,20 @@ fn answer(status: u16, fields: &[(&'static str, &'static str)]) -> ResponseHead 
 }
 
 /// All of a body, and why there is no more where that is not its end.
-async fn body(framing: Framing, ahead: &str, rest: &[u8], limit: u64) -> (Vec<u8>, Option<String>) {
-    let ahead = Bytes::copy_from_slice(ahead.as_bytes());
-    let begun = begin(rest, framing, ahead, limit).await;
+async fn body(
+    framing: Framing,
+    read_ahead: &str,
+    remainder: &[u8],
+    limit: u64,
+) -> (Vec<u8>, Option<String>) {
+    let read_ahead = Bytes::copy_from_slice(read_ahead.as_bytes());
+    let begun = begin(remainder, framing, read_ahead, limit).await;
     let mut bytes = begun.bytes.to_vec();
-    let Some(mut rest) = begun.rest else {
+    let Some(mut remainder) = begun.remainder else {
         return (bytes, None);
     };
     loop {
-        match rest.next().await {
+        match remainder.next().await {
             Ok(Some(piece)) => {
                 assert!(!piece.is_empty(), "an empty chunk would be the last one");
                 bytes.extend_from_slice(&piece);
@@ -206,8 +211,8 @@ const BODIES: [Case; 11] = [
 
 #[tokio::test]
 async fn a_body_ends_where_its_framing_says_and_a_cut_is_told() {
-    for (name, framing, ahead, rest, expected, cut) in BODIES {
-        let found = body(framing, ahead, rest.as_bytes(), LIMIT).await;
+    for (name, framing, read_ahead, remainder, expected, cut) in BODIES {
+        let found = body(framing, read_ahead, remainder.as_bytes(), LIMIT).await;
         let (bytes, why) = &found;
         assert_eq!(
             (std::str::from_utf8(bytes).unwrap(), why.as_deref()),
@@ -248,11 +253,11 @@ async fn a_backend_that_keeps_its_body_back_holds_nobody_for_ever() {
     theirs.write_all(b"hel").await.unwrap();
     let begun = begin(ours, Framing::Length(5), Bytes::new(), LIMIT).await;
     assert_eq!(&begun.bytes[..], b"hel", "the client gets what there is");
-    let mut rest = begun.rest.expect("more to come");
-    assert_eq!(rest.length, Some(5));
+    let mut remainder = begun.remainder.expect("more to come");
+    assert_eq!(remainder.length, Some(5));
     theirs.write_all(b"l").await.unwrap();
-    assert_eq!(rest.next().await.unwrap().as_deref(), Some(&b"l"[..]));
-    assert!(matches!(rest.next().await, Err(Cut::Late)));
+    assert_eq!(remainder.next().await.unwrap().as_deref(), Some(&b"l"[..]));
+    assert!(matches!(remainder.next().await, Err(Cut::Late)));
 }
 
 #[tokio::test]

@@ -25,8 +25,8 @@ pub(super) async fn check(
     resolver: &Resolver,
     hop: &Hop,
 ) -> Result<(), String> {
-    let name = target.way.tls.server_name.as_ref();
-    let connected = backend::connect(resolver, url, &target.way, name).await;
+    let name = target.connect_options.tls.server_name.as_ref();
+    let connected = backend::connect(resolver, url, &target.connect_options, name).await;
     let mut backend = connected.map_err(|error| error_chain(&error))?;
     match target.rule.kind {
         HealthCheckType::Tcp => Ok(()),
@@ -111,7 +111,7 @@ async fn ask(
     let broke = |error: std::io::Error| format!("the connection broke: {error}");
     backend.write_all(request).await.map_err(broke)?;
     backend.flush().await.map_err(broke)?;
-    let read = read_final_response(backend, target.way.max_answer_head, &mut 0).await;
+    let read = read_final_response(backend, target.connect_options.max_answer_head, &mut 0).await;
     read.map(|read| read.head)
         .map_err(|error| error_chain(&error))
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tidegate_config::CircuitBreaker;
 
 /// What to tell clients while somebody tries: that is soon over.
-const WHILE_TRIED: Duration = Duration::from_secs(1);
+const HALF_OPEN_RETRY: Duration = Duration::from_secs(1);
 
 /// How a backend did lately. Without a rule nobody asks it anything.
 #[derive(Clone, Debug, Default)]
@@ -26,12 +26,12 @@ enum Circuit {
         until: Instant,
     },
     /// One handshake is on its way.
-    Tried,
+    HalfOpen,
 }
 
 /// What became of the circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) enum Transition {
     /// It opened (again), for so long.
     Opened(Duration),
     Closed,
@@ -45,7 +45,7 @@ impl Breaker {
             Circuit::Open { until } => until
                 .checked_duration_since(now)
                 .filter(|left| !left.is_zero()),
-            Circuit::Tried => Some(WHILE_TRIED),
+            Circuit::HalfOpen => Some(HALF_OPEN_RETRY),
         }
     }
 
@@ -56,43 +56,43 @@ impl Breaker {
 
     /// Somebody goes there who may. Is that one the one who tries?
     pub(super) fn enter(&mut self) -> bool {
-        let tries = matches!(self.circuit, Circuit::Open { .. });
-        if tries {
-            self.circuit = Circuit::Tried;
+        let is_trial = matches!(self.circuit, Circuit::Open { .. });
+        if is_trial {
+            self.circuit = Circuit::HalfOpen;
         }
-        tries
+        is_trial
     }
 
-    pub(super) fn succeeded(&mut self, tried: bool) -> Option<Turn> {
-        if self.is_open() && !tried {
+    pub(super) fn succeeded(&mut self, is_trial: bool) -> Option<Transition> {
+        if self.is_open() && !is_trial {
             return None;
         }
         self.failures = 0;
         self.circuit = Circuit::Closed;
-        tried.then_some(Turn::Closed)
+        is_trial.then_some(Transition::Closed)
     }
 
     pub(super) fn failed(
         &mut self,
-        tried: bool,
+        is_trial: bool,
         rule: CircuitBreaker,
         now: Instant,
-    ) -> Option<Turn> {
-        if self.is_open() && !tried {
+    ) -> Option<Transition> {
+        if self.is_open() && !is_trial {
             return None;
         }
         self.failures = self.failures.saturating_add(1);
-        if self.failures < rule.consecutive_failures && !tried {
+        if self.failures < rule.consecutive_failures && !is_trial {
             return None;
         }
         let time = rule.trip_duration.get();
         self.circuit = Circuit::Open { until: now + time };
-        Some(Turn::Opened(time))
+        Some(Transition::Opened(time))
     }
 
     /// Whoever tried left without an answer: somebody else may.
     pub(super) fn abandoned(&mut self, now: Instant) {
-        if self.circuit == Circuit::Tried {
+        if self.circuit == Circuit::HalfOpen {
             self.circuit = Circuit::Open { until: now };
         }
     }

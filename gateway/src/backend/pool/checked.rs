@@ -5,39 +5,39 @@ use std::time::Instant;
 
 use tidegate_config::ActiveHealthCheck;
 
-use super::State;
+use super::MemberState;
 
 /// Counts of checks; who was never checked counts as well.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Checked {
-    /// Checks in a row that say otherwise than `is_ill`.
+    /// Checks in a row that say otherwise than `is_unhealthy`.
     contrary: u32,
-    is_ill: bool,
+    is_unhealthy: bool,
     /// When the next one is due; kept here, so that a change of the configuration neither puts
     /// checks off nor lets all of them run at once.
     due: Option<Instant>,
 }
 
 impl Checked {
-    pub(super) fn is_ill(&self) -> bool {
-        self.is_ill
+    pub(super) fn is_unhealthy(&self) -> bool {
+        self.is_unhealthy
     }
 
     /// Did that change what we think of it?
-    fn found(&mut self, well: bool, rule: &ActiveHealthCheck) -> bool {
-        if well != self.is_ill {
+    fn found(&mut self, healthy: bool, rule: &ActiveHealthCheck) -> bool {
+        if healthy != self.is_unhealthy {
             self.contrary = 0;
             return false;
         }
         self.contrary += 1;
-        let threshold = if well {
+        let threshold = if healthy {
             rule.healthy_threshold
         } else {
             rule.unhealthy_threshold
         };
         let changes = self.contrary >= threshold;
         if changes {
-            self.is_ill = !well;
+            self.is_unhealthy = !healthy;
             self.contrary = 0;
         }
         changes
@@ -46,9 +46,9 @@ impl Checked {
 
 /// A member as the one who checks it sees it.
 #[derive(Clone, Debug)]
-pub(crate) struct Patient(pub(super) Arc<State>);
+pub(crate) struct HealthHandle(pub(super) Arc<MemberState>);
 
-impl Patient {
+impl HealthHandle {
     /// When the next check is due; `None`: there was none yet.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.0.health().checked.due
@@ -60,8 +60,8 @@ impl Patient {
     }
 
     /// A check says how it is. Did that change what we think of it?
-    pub(crate) fn found(&self, well: bool, rule: &ActiveHealthCheck) -> bool {
-        self.0.health().checked.found(well, rule)
+    pub(crate) fn found(&self, healthy: bool, rule: &ActiveHealthCheck) -> bool {
+        self.0.health().checked.found(healthy, rule)
     }
 
     /// Nobody checks it any more.
@@ -82,12 +82,15 @@ mod tests {
         let rule: ActiveHealthCheck = serde_json::from_value(rule).unwrap();
         let mut checked = Checked::default();
         let mut ill = Vec::new();
-        for well in [
+        for healthy in [
             false, false, true, false, false, false, true, false, true, true, true,
         ] {
-            let before = checked.is_ill();
-            assert_eq!(checked.found(well, &rule), before != checked.is_ill());
-            ill.push(u8::from(checked.is_ill()));
+            let before = checked.is_unhealthy();
+            assert_eq!(
+                checked.found(healthy, &rule),
+                before != checked.is_unhealthy()
+            );
+            ill.push(u8::from(checked.is_unhealthy()));
         }
         assert_eq!(ill, [0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0]);
     }

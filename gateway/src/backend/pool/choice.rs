@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::absence::Reserved;
-use super::breaker::Turn;
-use super::{Rules, State};
+use super::breaker::Transition;
+use super::outlier::TrialEjection;
+use super::{HealthRules, MemberState};
 use crate::backend::outcome::{Consequence, Count, DialOutcome};
 use crate::exchange::BackendUrl;
 
@@ -15,125 +15,139 @@ use crate::exchange::BackendUrl;
 pub(crate) struct Choice<'a> {
     pub(crate) url: &'a BackendUrl,
     pub(crate) index: usize,
-    seat: Seat,
+    in_flight: InFlightGuard,
     attempt: Attempt,
-    rules: Rules,
+    rules: HealthRules,
 }
 
 /// What a handshake changed about the member it went to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Effect {
     /// It is set aside for so long.
-    pub(crate) absence: Option<Duration>,
-    pub(crate) circuit: Option<Turn>,
+    pub(crate) ejected_for: Option<Duration>,
+    pub(crate) circuit: Option<Transition>,
 }
 
 /// A tunnel of a member, counted until dropped.
 #[derive(Debug)]
-pub(crate) struct Seat(pub(super) Arc<State>);
+pub(crate) struct InFlightGuard(pub(super) Arc<MemberState>);
 
 /// A handshake on its way, as the member's state knows it. Dropped, it never was.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    state: Arc<State>,
+    state: Arc<MemberState>,
     /// Failures when it began.
     failures: u32,
     /// Is it the one that tries whether the circuit may close, and has not said?
-    tries: bool,
+    is_trial: bool,
     /// It keeps the others away until it has said whether the member is back.
-    reserved: Option<Reserved>,
+    trial_ejection: Option<TrialEjection>,
 }
 
 impl<'a> Choice<'a> {
     pub(super) fn new(
         (index, url): (usize, &'a BackendUrl),
         attempt: Attempt,
-        rules: Rules,
+        rules: HealthRules,
     ) -> Self {
         let state = Arc::clone(&attempt.state);
         state.tunnels.fetch_add(1, Ordering::Relaxed);
         Self {
             url,
             index,
-            seat: Seat(state),
+            in_flight: InFlightGuard(state),
             attempt,
             rules,
         }
     }
 
     /// It ended so.
-    pub(crate) fn ended(mut self, outcome: DialOutcome, now: Instant) -> (Seat, Effect) {
+    pub(crate) fn record_outcome(
+        mut self,
+        outcome: DialOutcome,
+        now: Instant,
+    ) -> (InFlightGuard, Effect) {
         let Consequence {
             circuit, ejection, ..
         } = outcome.consequence();
-        let mut health = self.seat.0.health();
-        let absence = match ejection {
+        let mut health = self.in_flight.0.health();
+        let ejected_for = match ejection {
             Count::Failure => health
-                .absence
+                .outlier
                 .failed(self.attempt.failures, self.rules.passive, now),
             Count::Success => {
-                health.absence = Default::default();
+                health.outlier = Default::default();
                 None
             }
             Count::Nothing => None,
         };
         if ejection != Count::Nothing {
-            self.attempt.reserved = None;
+            self.attempt.trial_ejection = None;
         }
         let rule = self.rules.breaker;
         let circuit = match circuit {
             Count::Failure => {
-                let tried = self.attempt.conclude();
-                rule.and_then(|rule| health.breaker.failed(tried, rule, now))
+                let is_trial = self.attempt.conclude();
+                rule.and_then(|rule| health.breaker.failed(is_trial, rule, now))
             }
             Count::Success => health.breaker.succeeded(self.attempt.conclude()),
             Count::Nothing => None,
         };
         // What it did not decide is undone when the attempt goes.
         drop(health);
-        (self.seat, Effect { absence, circuit })
+        (
+            self.in_flight,
+            Effect {
+                ejected_for,
+                circuit,
+            },
+        )
     }
 }
 
 impl Attempt {
     /// `None`: the circuit is open, for so long.
-    pub(super) fn begin(state: &Arc<State>, rules: Rules, now: Instant) -> Result<Self, Duration> {
+    pub(super) fn begin(
+        state: &Arc<MemberState>,
+        rules: HealthRules,
+        now: Instant,
+    ) -> Result<Self, Duration> {
         let has_breaker = rules.breaker.is_some();
         let mut health = state.health();
         if has_breaker && let Some(left) = health.breaker.open_for(now) {
             return Err(left);
         }
-        let (failures, reserved) = health.absence.begin(rules.passive, now);
+        let (failures, trial_ejection) = health.outlier.begin(rules.passive, now);
         Ok(Self {
             failures,
-            reserved,
-            tries: has_breaker && health.breaker.enter(),
+            trial_ejection,
+            is_trial: has_breaker && health.breaker.enter(),
             state: Arc::clone(state),
         })
     }
 
     /// It has something to say. Was it the one that tried?
     fn conclude(&mut self) -> bool {
-        std::mem::take(&mut self.tries)
+        std::mem::take(&mut self.is_trial)
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if !self.tries && self.reserved.is_none() {
+        if !self.is_trial && self.trial_ejection.is_none() {
             return;
         }
         let mut health = self.state.health();
-        if self.tries {
+        if self.is_trial {
             health.breaker.abandoned(Instant::now());
         }
-        if let Some(reserved) = self.reserved.take() {
-            health.absence.abandoned(reserved);
+        if let Some(trial_ejection) = self.trial_ejection.take() {
+            health.outlier.abandoned(trial_ejection);
         }
     }
 }
 
-impl Drop for Seat {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.0.tunnels.fetch_sub(1, Ordering::Relaxed);
     }

@@ -3,9 +3,9 @@ mod circuit;
 use super::*;
 use crate::backend::outcome::DialOutcome;
 
-const FIRST_ABSENCE: Duration = Duration::from_secs(1);
+const FIRST_EJECTION: Duration = Duration::from_secs(1);
 
-const ANY: Among<'static> = Among::AllBut(&[]);
+const ANY: Candidates<'static> = Candidates::AllBut(&[]);
 
 fn member(url: &str, weight: u32, priority: u32) -> PoolMember {
     PoolMember {
@@ -19,22 +19,22 @@ fn member(url: &str, weight: u32, priority: u32) -> PoolMember {
 fn pool(members: &[(&str, u32, u32)], before: Option<&Pool>) -> Pool {
     let members: Vec<_> = members.iter().map(|(u, w, p)| member(u, *w, *p)).collect();
     let first = BackendUrl::parse(&members[0].url).unwrap();
-    Pool::new(&first, &members, Rules::default(), before).unwrap()
+    Pool::new(&first, &members, HealthRules::default(), before).unwrap()
 }
 
 /// What most tests need of [`DialOutcome`].
 impl Choice<'_> {
-    fn worked(self) -> (Seat, Effect) {
-        self.ended(DialOutcome::Accepted, Instant::now())
+    fn worked(self) -> (InFlightGuard, Effect) {
+        self.record_outcome(DialOutcome::Accepted, Instant::now())
     }
 
     fn failed(self, now: Instant) -> Effect {
-        self.ended(DialOutcome::NoConnection, now).1
+        self.record_outcome(DialOutcome::NoConnection, now).1
     }
 }
 
 /// Seats on every member after `count` handshakes that became tunnels.
-fn fill(pool: &Pool, count: usize, now: Instant) -> (Vec<Seat>, Vec<usize>) {
+fn fill(pool: &Pool, count: usize, now: Instant) -> (Vec<InFlightGuard>, Vec<usize>) {
     let mut taken = vec![0; pool.members.len()];
     let seats = (0..count).map(|_| {
         let choice = pool.choose(ANY, now).unwrap();
@@ -71,7 +71,7 @@ fn who_lost_tunnels_gets_the_next_ones() {
     let of_a = &pool.members[0].state;
     let (gone, _kept): (Vec<_>, Vec<_>) = seats
         .into_iter()
-        .partition(|seat| Arc::ptr_eq(&seat.0, of_a));
+        .partition(|in_flight| Arc::ptr_eq(&in_flight.0, of_a));
     drop(gone);
     let (_new, taken) = fill(&pool, 10, now);
     assert_eq!(taken, [10, 0]);
@@ -91,30 +91,37 @@ fn the_next_group_is_used_when_all_of_the_better_one_are_out() {
     }
     assert_eq!(pool.choose(ANY, now).unwrap().index, 0);
     assert_ne!(
-        pool.choose(Among::AllBut(&[0]), now).unwrap().index,
+        pool.choose(Candidates::AllBut(&[0]), now).unwrap().index,
         0,
         "better than nobody"
     );
-    let none = pool.choose(Among::AllBut(&[0, 1, 2]), now).unwrap_err();
-    assert_eq!(none, Nobody::Left);
-    let later = now + FIRST_ABSENCE;
+    let none = pool
+        .choose(Candidates::AllBut(&[0, 1, 2]), now)
+        .unwrap_err();
+    assert_eq!(none, NoBackend::NoneLeft);
+    let later = now + FIRST_EJECTION;
     assert_ne!(pool.choose(ANY, later).unwrap().index, 0);
 }
 
 #[test]
-fn an_absence_grows_is_capped_and_ends_with_success() {
+fn an_ejection_grows_is_capped_and_ends_with_success() {
     let mut now = Instant::now();
     let pool = pool(&[("ws://a", 1, 0)], None);
     let mut times = Vec::new();
     for _ in 0..7 {
-        let time = pool.choose(ANY, now).unwrap().failed(now).absence.unwrap();
+        let time = pool
+            .choose(ANY, now)
+            .unwrap()
+            .failed(now)
+            .ejected_for
+            .unwrap();
         times.push(time.as_secs());
         now += time;
     }
     assert_eq!(times, [1, 2, 4, 8, 16, 30, 30]);
     drop(pool.choose(ANY, now).unwrap().worked().0);
     let again = pool.choose(ANY, now).unwrap().failed(now);
-    assert_eq!(again.absence, Some(FIRST_ABSENCE));
+    assert_eq!(again.ejected_for, Some(FIRST_EJECTION));
 }
 
 #[test]
@@ -125,18 +132,18 @@ fn handshakes_that_fail_together_count_once() {
         pool.choose(ANY, now).unwrap(),
         pool.choose(ANY, now).unwrap(),
     );
-    assert_eq!(one.failed(now).absence, Some(FIRST_ABSENCE));
-    assert_eq!(two.failed(now).absence, None);
+    assert_eq!(one.failed(now).ejected_for, Some(FIRST_EJECTION));
+    assert_eq!(two.failed(now).ejected_for, None);
 }
 
 #[test]
-fn after_an_absence_one_handshake_goes_first() {
+fn after_an_ejection_one_handshake_goes_first() {
     let now = Instant::now();
     let pool = pool(&[("ws://a", 100, 0), ("ws://b", 1, 0)], None);
     let first = pool.choose(ANY, now).unwrap();
     assert_eq!(first.index, 0);
     first.failed(now);
-    let later = now + FIRST_ABSENCE;
+    let later = now + FIRST_EJECTION;
     let probe = pool.choose(ANY, later).unwrap();
     assert_eq!(probe.index, 0);
     assert_eq!(pool.choose(ANY, later).unwrap().index, 1);
@@ -145,22 +152,22 @@ fn after_an_absence_one_handshake_goes_first() {
 }
 
 #[test]
-fn who_tries_after_an_absence_and_says_nothing_makes_room_for_the_next() {
+fn a_trial_handshake_after_an_ejection_without_a_result_makes_room_for_the_next() {
     let now = Instant::now();
     let pool = pool(&[("ws://a", 100, 0), ("ws://b", 1, 0)], None);
     pool.choose(ANY, now).unwrap().failed(now);
-    let later = now + FIRST_ABSENCE;
+    let later = now + FIRST_EJECTION;
     for outcome in [DialOutcome::ClientGone, DialOutcome::OutOfTime] {
         let probe = pool.choose(ANY, later).unwrap();
         assert_eq!(probe.index, 0, "{outcome:?}");
         match outcome {
             DialOutcome::ClientGone => drop(probe),
-            outcome => drop(probe.ended(outcome, later).0),
+            outcome => drop(probe.record_outcome(outcome, later).0),
         }
     }
     // An answer that one client spoilt shows that somebody is there.
     let probe = pool.choose(ANY, later).unwrap();
-    drop(probe.ended(DialOutcome::BadNegotiation, later).0);
+    drop(probe.record_outcome(DialOutcome::BadNegotiation, later).0);
     let seats: Vec<_> = (0..2)
         .map(|_| pool.choose(ANY, later).unwrap())
         .map(|choice| (choice.index, choice.worked().0))
@@ -176,7 +183,10 @@ fn a_member_that_stays_keeps_its_tunnels_and_its_failures() {
     let after = pool(&[("ws://new", 1, 0), ("wss://b:80", 1, 0)], Some(&before));
     let (_new, taken) = fill(&after, 10, now);
     assert_eq!(taken, [10, 0]);
-    after.choose(Among::AllBut(&[0]), now).unwrap().failed(now);
+    after
+        .choose(Candidates::AllBut(&[0]), now)
+        .unwrap()
+        .failed(now);
     assert_eq!(
         pool(&[("ws://b", 1, 0), ("ws://c", 1, 1)], Some(&after))
             .choose(ANY, now)
@@ -195,7 +205,7 @@ fn what_can_not_be_used_says_why() {
         (member("ws://b/x?q", 1, 0), "path and query"),
         (member("ws://b/x", 0, 0), "backend.pool[0].weight"),
     ] {
-        let error = Pool::new(&backend, &[bad], Rules::default(), None)
+        let error = Pool::new(&backend, &[bad], HealthRules::default(), None)
             .unwrap_err()
             .to_string();
         assert!(error.contains(why), "{error}");
@@ -208,22 +218,22 @@ fn what_counts_as_failing_and_for_how_long_can_be_set() {
     let passive = serde_json::json!({
         "consecutiveFailures": 3, "baseEjectionTime": "2s", "maxEjectionTime": "5s",
     });
-    let rules = Rules {
+    let rules = HealthRules {
         passive: serde_json::from_value(passive).unwrap(),
-        ..Rules::default()
+        ..HealthRules::default()
     };
     let first = BackendUrl::parse("ws://a").unwrap();
     let pool = Pool::new(&first, &[], rules, None).unwrap();
     let together: Vec<_> = (0..4).map(|_| pool.choose(ANY, now).unwrap()).collect();
     let times: Vec<_> = together
         .into_iter()
-        .map(|c| c.failed(now).absence)
+        .map(|c| c.failed(now).ejected_for)
         .collect();
     assert_eq!(times, [None, None, Some(Duration::from_secs(2)), None]);
     let mut times = Vec::new();
     for _ in 0..3 {
         now += Duration::from_secs(10);
-        let time = pool.choose(ANY, now).unwrap().failed(now).absence;
+        let time = pool.choose(ANY, now).unwrap().failed(now).ejected_for;
         times.push(time.unwrap().as_secs());
     }
     assert_eq!(times, [4, 5, 5]);
@@ -235,20 +245,23 @@ fn who_is_ill_gets_nothing_unless_all_are() {
     let rule = serde_json::json!({"type": "Tcp", "unhealthyThreshold": 1, "healthyThreshold": 1});
     let rule = serde_json::from_value(rule).unwrap();
     let before = pool(&[("ws://a", 100, 0), ("ws://b", 1, 0)], None);
-    let patients: Vec<_> = before.patients().map(|(_, patient)| patient).collect();
-    assert!(patients[0].found(false, &rule));
+    let health_handles: Vec<_> = before
+        .health_handles()
+        .map(|(_, patient)| patient)
+        .collect();
+    assert!(health_handles[0].found(false, &rule));
     let pool = pool(&[("ws://a", 100, 0), ("ws://b", 1, 0)], Some(&before));
     assert_eq!(pool.choose(ANY, now).unwrap().index, 1);
-    assert_eq!(pool.out(now).unwrap().unhealthy, 1);
-    assert!(patients[1].found(false, &rule));
+    assert_eq!(pool.unavailable(now).unwrap().unhealthy, 1);
+    assert!(health_handles[1].found(false, &rule));
     assert_eq!(
         pool.choose(ANY, now).unwrap().index,
         0,
         "better than nobody"
     );
-    patients[0].forget();
+    health_handles[0].forget();
     assert_eq!(pool.choose(ANY, now).unwrap().index, 0);
-    assert_eq!(pool.out(now).unwrap().unhealthy, 1);
-    assert!(patients[1].found(true, &rule));
-    assert_eq!(pool.out(now), Some(Out::default()));
+    assert_eq!(pool.unavailable(now).unwrap().unhealthy, 1);
+    assert!(health_handles[1].found(true, &rule));
+    assert_eq!(pool.unavailable(now), Some(UnavailableBackends::default()));
 }

@@ -10,7 +10,7 @@ use tidegate_config::{ClientCertificates, GatewaySettings, ObjectKey, Rejected, 
 
 use super::changed::changed_namespaces;
 use super::port::{Listener, Port};
-use super::{Api, Lasting, Snapshot};
+use super::{Api, SharedRuntime, Snapshot};
 use crate::configuration::route::Router;
 use crate::configuration::update::Update;
 use crate::exchange::access::AccessIndex;
@@ -26,7 +26,7 @@ use tidegate_config::error_chain;
 struct Compilation<'a> {
     update: &'a Update,
     previous: Option<&'a Snapshot>,
-    lasting: &'a Lasting,
+    shared_runtime: &'a SharedRuntime,
     /// Namespaces whose secret data differs from the previous snapshot's.
     changed: HashSet<&'a str>,
     rejected: Vec<Rejected>,
@@ -42,12 +42,12 @@ struct Fallback<T> {
 pub(super) fn compile(
     update: &Arc<Update>,
     previous: Option<&Snapshot>,
-    lasting: &Lasting,
+    shared_runtime: &SharedRuntime,
 ) -> (Snapshot, Vec<Rejected>) {
     let mut work = Compilation {
         update,
         previous,
-        lasting,
+        shared_runtime,
         changed: previous.map_or_else(HashSet::new, |before| {
             changed_namespaces(&before.update.secret_data, &update.secret_data)
         }),
@@ -59,7 +59,7 @@ pub(super) fn compile(
     let products = work.products(&gateway.value, &apis);
     let snapshot = Snapshot {
         trusted_proxies: work.trusted_proxies(),
-        hop: Hop::new(&update.config.settings, lasting.process),
+        hop: Hop::new(&update.config.settings, shared_runtime.process),
         tracer: work.tracer(),
         access_log: work.access_log(),
         ports: work.ports(&apis),
@@ -123,7 +123,7 @@ impl Compilation<'_> {
         if let Some(before) = before.clone().filter(|before| before.is_of(wanted)) {
             return Some(before);
         }
-        let exports = &self.lasting.services.spans;
+        let exports = &self.shared_runtime.services.spans;
         match exports.start(wanted, &settings.key) {
             Ok(tracer) => Some(Arc::new(tracer)),
             Err(error) => {
@@ -192,7 +192,7 @@ impl Compilation<'_> {
             namespace: &key.namespace,
             object: key,
             secret_data: self.secret_data(),
-            services: &self.lasting.services,
+            services: &self.shared_runtime.services,
         }
     }
 
@@ -293,7 +293,7 @@ impl Compilation<'_> {
             tls,
             http2,
             self.secret_data(),
-            &self.lasting.tls,
+            &self.shared_runtime.tls,
             before.as_ref(),
         )
         .map(Some)

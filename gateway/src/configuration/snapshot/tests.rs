@@ -7,7 +7,7 @@ use crate::configuration::update::testing;
 use tidegate_tunnel::drain::Drain;
 use tidegate_tunnel::session::Sessions;
 
-fn lasting() -> (tokio::runtime::Runtime, Lasting) {
+fn shared_runtime() -> (tokio::runtime::Runtime, SharedRuntime) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
@@ -17,7 +17,10 @@ fn lasting() -> (tokio::runtime::Runtime, Lasting) {
         runtime.handle().clone(),
         Sessions::new(),
     );
-    (runtime, Lasting::new(services, Metrics::new()).unwrap())
+    (
+        runtime,
+        SharedRuntime::new(services, Metrics::new()).unwrap(),
+    )
 }
 
 fn api(namespace: &str, name: &str) -> ApiConfig {
@@ -86,9 +89,9 @@ fn kept(one: &Snapshot, two: &Snapshot, api: &ObjectKey) -> bool {
 
 #[test]
 fn what_did_not_change_is_taken_over() {
-    let (_runtime, lasting) = lasting();
+    let (_runtime, shared_runtime) = shared_runtime();
     let (chat, ferry) = (key("shop", "chat"), key("bay", "ferry"));
-    let (first, rejected) = Snapshot::compile(&update(|_| {}), None, &lasting);
+    let (first, rejected) = Snapshot::compile(&update(|_| {}), None, &shared_runtime);
     assert_eq!(rejected, []);
     type Edit = fn(&mut Update);
     let cases: [(&str, Edit, [bool; 2]); 5] = [
@@ -118,7 +121,7 @@ fn what_did_not_change_is_taken_over() {
         ),
     ];
     for (name, edit, expected) in cases {
-        let (second, _) = Snapshot::compile(&update(edit), Some(&first), &lasting);
+        let (second, _) = Snapshot::compile(&update(edit), Some(&first), &shared_runtime);
         let found = [kept(&first, &second, &chat), kept(&first, &second, &ferry)];
         assert_eq!(found, expected, "{name}");
     }
@@ -126,9 +129,9 @@ fn what_did_not_change_is_taken_over() {
 
 #[test]
 fn a_broken_api_keeps_its_last_good_version_and_is_told() {
-    let (_runtime, lasting) = lasting();
+    let (_runtime, shared_runtime) = shared_runtime();
     let (chat, ferry) = (key("shop", "chat"), key("bay", "ferry"));
-    let (good, _) = Snapshot::compile(&update(|_| {}), None, &lasting);
+    let (good, _) = Snapshot::compile(&update(|_| {}), None, &shared_runtime);
     for edit in [
         (|api: &mut ApiConfig| api.on_handshake = broken()) as fn(&mut ApiConfig),
         |api| api.backend_url = "http://b.test".to_owned(),
@@ -139,7 +142,7 @@ fn a_broken_api_keeps_its_last_good_version_and_is_told() {
             edit(&mut update.config.apis[1]);
             update.config.apis[1].generation = 2;
         });
-        let (after, rejected) = Snapshot::compile(&bad, Some(&good), &lasting);
+        let (after, rejected) = Snapshot::compile(&bad, Some(&good), &shared_runtime);
         assert!(kept(&good, &after, &chat) && kept(&good, &after, &ferry));
         let [
             Rejected {
@@ -158,7 +161,7 @@ fn a_broken_api_keeps_its_last_good_version_and_is_told() {
             "{message}"
         );
 
-        let (alone, rejected) = Snapshot::compile(&bad, None, &lasting);
+        let (alone, rejected) = Snapshot::compile(&bad, None, &shared_runtime);
         assert_eq!(rejected.len(), 1);
         assert!(
             alone.apis.get(&chat).unwrap().blocked.is_some(),
@@ -170,7 +173,7 @@ fn a_broken_api_keeps_its_last_good_version_and_is_told() {
 
 #[test]
 fn broken_policies_of_gateway_and_product_fall_back_or_block() {
-    let (_runtime, lasting) = lasting();
+    let (_runtime, shared_runtime) = shared_runtime();
     let with_product = |on: OnHandshake| {
         update(|update| {
             let mut gold = product("gold", &["chat"]);
@@ -178,17 +181,18 @@ fn broken_policies_of_gateway_and_product_fall_back_or_block() {
             update.config.products.push(gold);
         })
     };
-    let (good, _) = Snapshot::compile(&with_product(OnHandshake::default()), None, &lasting);
+    let (good, _) = Snapshot::compile(&with_product(OnHandshake::default()), None, &shared_runtime);
     let gold = key("shop", "gold");
     for (previous, blocked) in [(Some(&good), false), (None, true)] {
-        let (after, rejected) = Snapshot::compile(&with_product(broken()), previous, &lasting);
+        let (after, rejected) =
+            Snapshot::compile(&with_product(broken()), previous, &shared_runtime);
         assert_eq!(rejected[0].kind, "Product");
         assert_eq!(
             after.find_product(&gold).unwrap().blocked.is_some(),
             blocked
         );
         let gateway = update(|update| update.config.settings.on_handshake = broken());
-        let (after, rejected) = Snapshot::compile(&gateway, previous, &lasting);
+        let (after, rejected) = Snapshot::compile(&gateway, previous, &shared_runtime);
         assert_eq!((rejected[0].kind.as_str(), rejected.len()), ("Gateway", 1));
         assert_eq!(after.blocked.is_some(), blocked);
     }
@@ -196,13 +200,13 @@ fn broken_policies_of_gateway_and_product_fall_back_or_block() {
 
 #[test]
 fn what_was_blocked_serves_once_it_is_mended() {
-    let (_runtime, lasting) = lasting();
+    let (_runtime, shared_runtime) = shared_runtime();
     let bad = update(|update| {
         update.config.settings.on_handshake = broken();
         update.config.apis[1].on_handshake = broken();
     });
-    let (blocked, _) = Snapshot::compile(&bad, None, &lasting);
-    let (mended, rejected) = Snapshot::compile(&update(|_| {}), Some(&blocked), &lasting);
+    let (blocked, _) = Snapshot::compile(&bad, None, &shared_runtime);
+    let (mended, rejected) = Snapshot::compile(&update(|_| {}), Some(&blocked), &shared_runtime);
     assert_eq!(rejected, []);
     assert!(mended.blocked.is_none());
     assert!(
@@ -217,7 +221,7 @@ fn what_was_blocked_serves_once_it_is_mended() {
 
 #[test]
 fn what_stays_broken_stays_told() {
-    let (_runtime, lasting) = lasting();
+    let (_runtime, shared_runtime) = shared_runtime();
     let with_key = |bytes: &[u8]| {
         update(|update| {
             let id = SecretDataId::secret("bay", "anchors", "ca.crt");
@@ -233,20 +237,20 @@ fn what_stays_broken_stays_told() {
         .self_signed(&key)
         .unwrap()
         .pem();
-    let (first, told) = Snapshot::compile(&with_key(good.as_bytes()), None, &lasting);
+    let (first, told) = Snapshot::compile(&with_key(good.as_bytes()), None, &shared_runtime);
     assert_eq!(told.len(), 2, "{told:?}");
     // Nothing but a Secret changes, and breaks a third object.
-    let (second, told) = Snapshot::compile(&with_key(b"?"), Some(&first), &lasting);
+    let (second, told) = Snapshot::compile(&with_key(b"?"), Some(&first), &shared_runtime);
     assert_eq!(told.len(), 3, "{told:?}");
-    let (third, told_again) = Snapshot::compile(&with_key(b"?"), Some(&second), &lasting);
+    let (third, told_again) = Snapshot::compile(&with_key(b"?"), Some(&second), &shared_runtime);
     assert_eq!(told, told_again);
-    let (_, told) = Snapshot::compile(&with_key(good.as_bytes()), Some(&third), &lasting);
+    let (_, told) = Snapshot::compile(&with_key(good.as_bytes()), Some(&third), &shared_runtime);
     assert_eq!(told.len(), 2, "{told:?}");
 }
 
 #[test]
 fn listeners_share_a_port_when_they_speak_the_same() {
-    let (_runtime, lasting) = lasting();
+    let (_runtime, shared_runtime) = shared_runtime();
     let listener = |name: &str, host: &str| ListenerConfig {
         name: name.to_owned(),
         port: 8080,
@@ -262,7 +266,7 @@ fn listeners_share_a_port_when_they_speak_the_same() {
         let more = [listener("a", "a.test"), listener("b", "*.b.test"), secure];
         update.config.settings.listeners.extend(more);
     });
-    let (snapshot, rejected) = Snapshot::compile(&update, None, &lasting);
+    let (snapshot, rejected) = Snapshot::compile(&update, None, &shared_runtime);
     assert_eq!(rejected.len(), 1, "{rejected:?}");
     assert!(
         rejected[0].message.starts_with("listener secure: "),
@@ -280,14 +284,14 @@ fn listeners_share_a_port_when_they_speak_the_same() {
 
 #[test]
 fn a_product_without_policies_adds_no_pipeline() {
-    let (_runtime, lasting) = lasting();
+    let (_runtime, shared_runtime) = shared_runtime();
     let compiled = |on: OnHandshake| {
         let update = update(|update| {
             let mut gold = product("gold", &["chat", "not-here"]);
             gold.on_handshake = on;
             update.config.products.push(gold);
         });
-        let (snapshot, rejected) = Snapshot::compile(&update, None, &lasting);
+        let (snapshot, rejected) = Snapshot::compile(&update, None, &shared_runtime);
         assert_eq!(rejected, []);
         Arc::clone(snapshot.find_product(&key("shop", "gold")).unwrap())
     };

@@ -41,7 +41,7 @@ pub(crate) enum FileError {
 }
 
 #[derive(Serialize, Deserialize)]
-struct State {
+struct SavedQuotas {
     version: u32,
     quotas: Vec<Line>,
 }
@@ -67,7 +67,7 @@ impl QuotaFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(FileError::Access(self.path.clone(), error)),
         };
-        let state: State = serde_json::from_slice(&text)
+        let state: SavedQuotas = serde_json::from_slice(&text)
             .map_err(|error| FileError::Content(self.path.clone(), error))?;
         if state.version != VERSION {
             return Err(FileError::Version {
@@ -109,7 +109,7 @@ impl QuotaFile {
         if !quotas.take_changed() {
             return Ok(());
         }
-        let state = State {
+        let state = SavedQuotas {
             version: VERSION,
             quotas: quotas.lines(),
         };

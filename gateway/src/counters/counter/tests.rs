@@ -166,7 +166,7 @@ fn calls_of_one_moment_share_their_memory() {
     let slots: usize = counters
         .shards
         .iter()
-        .map(|shard| lock(shard).slots())
+        .map(|shard| shard.lock().slots())
         .sum();
     assert_eq!(slots, 1);
     assert!(!passes(&counters, 2, "a", limit(1_000_000, MINUTE)));

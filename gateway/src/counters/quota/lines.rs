@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::period::NEVER;
-use super::{MAX_KEYS, Quotas, SPACES_WORTH, Usage, lock};
+use super::{MAX_KEYS, Quotas, SPACES_WORTH, Usage};
 use crate::counters::counter::Key;
 
 /// One key's usage.
@@ -37,7 +37,7 @@ impl Quotas {
         let now = self.now();
         let mut lines = Vec::new();
         for shard in &self.shards {
-            let shard = lock(shard);
+            let shard = shard.lock();
             for (key, usages) in shard.values().flatten() {
                 let live = usages.periods().iter().filter(|usage| !usage.is_over(now));
                 lines.extend(live.map(|usage| Line {

@@ -10,8 +10,8 @@ use redis::{Client, FromRedisValue, RedisError, ScriptInvocation, TlsCertificate
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::leases::RENEWAL;
-use super::{Away, Settings, SharedCounters};
-use crate::outage::{Outage, Watchman};
+use super::{RedisUnavailable, Settings, SharedCounters};
+use crate::outage::{Outage, OutageTracker};
 use tidegate_config::error_chain;
 
 /// For an answer: a handshake waits for it, at each step that counts.
@@ -29,7 +29,7 @@ pub(crate) struct Health {
     up: AtomicBool,
     succeeded: AtomicU64,
     failed: AtomicU64,
-    outage: Watchman,
+    outage: OutageTracker,
 }
 
 impl Health {
@@ -97,9 +97,9 @@ impl Connection {
         self.manager.store(manager.map(Arc::new));
     }
 
-    fn manager(&self) -> Result<ConnectionManager, Away> {
+    fn manager(&self) -> Result<ConnectionManager, RedisUnavailable> {
         let manager = self.manager.load();
-        manager.as_deref().cloned().ok_or(Away)
+        manager.as_deref().cloned().ok_or(RedisUnavailable)
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -109,14 +109,14 @@ impl Connection {
     pub(super) async fn ask<T: FromRedisValue>(
         &self,
         script: &ScriptInvocation<'_>,
-    ) -> Result<T, Away> {
+    ) -> Result<T, RedisUnavailable> {
         let mut manager = self.manager()?;
         let answer = timeout(ANSWER, script.invoke_async(&mut manager)).await;
         self.note(answer)
     }
 
     /// Can it be written to?
-    async fn probe(&self, name: &str) -> Result<(), Away> {
+    async fn probe(&self, name: &str) -> Result<(), RedisUnavailable> {
         let mut manager = self.manager()?;
         let mut command = redis::cmd("SET");
         command.arg(name).arg(1).arg("PX").arg(60_000);
@@ -133,7 +133,7 @@ impl Connection {
     fn note<T>(
         &self,
         answer: Result<Result<T, RedisError>, tokio::time::error::Elapsed>,
-    ) -> Result<T, Away> {
+    ) -> Result<T, RedisUnavailable> {
         let error = match answer {
             Ok(Ok(value)) => {
                 self.health.succeeded.fetch_add(1, Ordering::Relaxed);
@@ -149,7 +149,7 @@ impl Connection {
             tracing::warn!("shared counters are away: {error}");
         }
         self.renew();
-        Err(Away)
+        Err(RedisUnavailable)
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use parking_lot::{Mutex, MutexGuard};
 
-use super::{Away, SharedCounters};
+use super::{RedisUnavailable, SharedCounters};
 use crate::counters::counter::Key;
 
 /// How long a place stays taken when its pod dies.
@@ -71,8 +72,7 @@ impl Leases {
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<Key, HashSet<u64>>> {
-        // Numbers only: whole even if a thread died holding the lock.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock()
     }
 }
 
@@ -97,19 +97,27 @@ impl fmt::Debug for Lease {
 
 impl SharedCounters {
     /// Takes one of `max` places; `None`: there is none left.
-    pub(crate) async fn lease(self: &Arc<Self>, key: Key, max: u32) -> Result<Option<Lease>, Away> {
+    pub(crate) async fn lease(
+        self: &Arc<Self>,
+        key: Key,
+        max: u32,
+    ) -> Result<Option<Lease>, RedisUnavailable> {
         let number = self.leases.number();
-        let taken = self.take_place(key, number, max).await?;
+        let taken = self.take_address_permit(key, number, max).await?;
         Ok(taken.then(|| self.hold(key, number)))
     }
 
     /// Would this lease be one of `max`, too?
-    pub(crate) async fn fits(self: &Arc<Self>, lease: &Lease, max: u32) -> Result<bool, Away> {
-        self.take_place(lease.key, lease.number, max).await
+    pub(crate) async fn fits(
+        self: &Arc<Self>,
+        lease: &Lease,
+        max: u32,
+    ) -> Result<bool, RedisUnavailable> {
+        self.take_address_permit(lease.key, lease.number, max).await
     }
 
     /// How many places are taken.
-    pub(crate) async fn leased(self: &Arc<Self>, key: Key) -> Result<u64, Away> {
+    pub(crate) async fn leased(self: &Arc<Self>, key: Key) -> Result<u64, RedisUnavailable> {
         let mut script = self.scripts.leased.prepare_invoke();
         script.key(self.name("c", key));
         self.run(script).await
@@ -130,7 +138,12 @@ impl SharedCounters {
         }
     }
 
-    async fn take_place(self: &Arc<Self>, key: Key, number: u64, max: u32) -> Result<bool, Away> {
+    async fn take_address_permit(
+        self: &Arc<Self>,
+        key: Key,
+        number: u64,
+        max: u32,
+    ) -> Result<bool, RedisUnavailable> {
         let mut script = self.scripts.lease.prepare_invoke();
         script
             .key(self.name("c", key))
@@ -142,7 +155,7 @@ impl SharedCounters {
     }
 
     /// Renews all leases of this pod.
-    pub(super) async fn renew_leases(self: &Arc<Self>) -> Result<(), Away> {
+    pub(super) async fn renew_leases(self: &Arc<Self>) -> Result<(), RedisUnavailable> {
         let renewals =
             stream::iter(self.leases.parts()).map(|(key, numbers)| self.renew(key, numbers));
         renewals
@@ -152,7 +165,7 @@ impl SharedCounters {
             .map(drop)
     }
 
-    async fn renew(self: &Arc<Self>, key: Key, numbers: Vec<u64>) -> Result<(), Away> {
+    async fn renew(self: &Arc<Self>, key: Key, numbers: Vec<u64>) -> Result<(), RedisUnavailable> {
         let (still_held, _) = self.leases.sorted(key, numbers);
         if still_held.is_empty() {
             return Ok(());
@@ -184,7 +197,7 @@ impl SharedCounters {
             script
                 .key(shared.name("c", key))
                 .arg(shared.leases.name(number));
-            let _: Result<i64, Away> = shared.ask(&script).await;
+            let _: Result<i64, RedisUnavailable> = shared.ask(&script).await;
         });
     }
 }

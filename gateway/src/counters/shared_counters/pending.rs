@@ -2,11 +2,12 @@
 //! Redis has taken it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use futures::{StreamExt as _, stream};
+use parking_lot::{Mutex, MutexGuard};
 
-use super::{Away, Counting, QuotaAnswer, SharedCounters};
+use super::{Counting, QuotaAnswer, RedisUnavailable, SharedCounters};
 use crate::counters::counter::{Key, Space};
 use crate::counters::quota::Allowance;
 
@@ -33,8 +34,7 @@ struct Sum {
 
 impl Pending {
     fn sums(&self) -> MutexGuard<'_, HashMap<Space, HashMap<Key, Sum>>> {
-        // Numbers only: whole even if a thread died holding the lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     fn add(&self, key: Key, more: Sum) {
@@ -90,13 +90,13 @@ impl SharedCounters {
                     used.insert(key, bytes);
                 }
                 // It may have been counted: rather once too often than never.
-                Err(Away) => self.pending.add(key, sum),
+                Err(RedisUnavailable) => self.pending.add(key, sum),
             }
         }
         used
     }
 
-    async fn settle_one(self: &Arc<Self>, key: Key, sum: Sum) -> Result<u64, Away> {
+    async fn settle_one(self: &Arc<Self>, key: Key, sum: Sum) -> Result<u64, RedisUnavailable> {
         let count = Counting {
             needed: 0,
             more: sum.calls,

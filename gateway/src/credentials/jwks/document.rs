@@ -4,7 +4,7 @@ use serde_json::Value;
 use tidegate_keys::VerificationKey;
 use url::Url;
 
-use super::{KeySet, Source};
+use super::{KeySet, KeySource};
 use crate::http_client::{FetchError, HttpClient};
 
 /// Providers publish two or three keys, a few for many tenants some hundred.
@@ -28,10 +28,10 @@ pub(super) enum KeySetError {
 }
 
 /// Fetches and reads the keys at `source`.
-pub(super) async fn fetch(client: &HttpClient, source: &Source) -> Result<KeySet, KeySetError> {
+pub(super) async fn fetch(client: &HttpClient, source: &KeySource) -> Result<KeySet, KeySetError> {
     let (issuer, keys_url) = match source {
-        Source::Jwks(url) => (None, url.clone()),
-        Source::Discovery(url) => {
+        KeySource::Jwks(url) => (None, url.clone()),
+        KeySource::Discovery(url) => {
             let document = client.get(url).await.map_err(KeySetError::Discovery)?;
             let (issuer, keys_url) = discovery(&document)?;
             require_secure(url, &keys_url)?;

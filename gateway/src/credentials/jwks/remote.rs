@@ -1,14 +1,15 @@
 //! One key set: what is known of it, and when it may be fetched.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::{Fetcher, KeySet, Source, document};
+use super::{Fetcher, KeySet, KeySource, document};
 use crate::http_client::HttpClient;
-use crate::outage::{Outage, Watchman};
+use crate::outage::{Outage, OutageTracker};
 use tidegate_config::error_chain;
 
 /// Age at which keys are fetched again.
@@ -30,23 +31,23 @@ const LONGEST_FETCH: Duration = Duration::from_secs(25);
 /// The keys at one source.
 #[derive(Debug)]
 pub(crate) struct RemoteKeys {
-    source: Source,
+    source: KeySource,
     client: Arc<HttpClient>,
     fetcher: Arc<Fetcher>,
     schedule: Mutex<Schedule>,
-    outage: Watchman,
+    outage: OutageTracker,
     /// The newest keys; a new version whenever a fetch ended, also when it failed.
     newest: watch::Sender<Option<Arc<KeySet>>>,
 }
 
 impl RemoteKeys {
-    pub(super) fn new(source: Source, client: Arc<HttpClient>, fetcher: Arc<Fetcher>) -> Self {
+    pub(super) fn new(source: KeySource, client: Arc<HttpClient>, fetcher: Arc<Fetcher>) -> Self {
         Self {
             source,
             client,
             fetcher,
             schedule: Mutex::default(),
-            outage: Watchman::default(),
+            outage: OutageTracker::default(),
             newest: watch::Sender::new(None),
         }
     }
@@ -145,7 +146,7 @@ impl RemoteKeys {
     }
 
     fn schedule(&self) -> MutexGuard<'_, Schedule> {
-        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+        self.schedule.lock()
     }
 }
 

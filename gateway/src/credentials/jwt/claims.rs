@@ -16,7 +16,7 @@ const CLIENT_CLAIMS: [&str; 3] = ["azp", "appid", "client_id"];
 
 /// What a token must say, with all templates filled in.
 #[derive(Debug, Default)]
-pub(crate) struct Rules<'a> {
+pub(crate) struct ClaimRules<'a> {
     /// Accepted issuers; `None`: any.
     pub(crate) issuers: Option<Vec<Cow<'a, str>>>,
     /// Accepted audiences; empty: any.
@@ -41,7 +41,7 @@ pub(crate) struct ClaimRule<'a> {
 /// Checks the claims at `now` (seconds since 1970); gives when the token stops being valid.
 pub(crate) fn check_claims(
     claims: &Map<String, Value>,
-    rules: &Rules<'_>,
+    rules: &ClaimRules<'_>,
     now: i64,
 ) -> Result<Option<i64>, Invalid> {
     let expiry = check_times(claims, rules, now)?;
@@ -71,7 +71,7 @@ pub(crate) fn check_claims(
 /// RFC 7519 §4.1.4 and §4.1.5.
 fn check_times(
     claims: &Map<String, Value>,
-    rules: &Rules<'_>,
+    rules: &ClaimRules<'_>,
     now: i64,
 ) -> Result<Option<i64>, Invalid> {
     let expiry = match date(claims, "exp")? {

@@ -291,7 +291,7 @@ fn of_claims_with_one_name_the_last_counts() {
 
 const NOW: i64 = 1_000_000;
 
-fn check(claims: Value, rules: &Rules<'_>) -> Result<Option<i64>, Invalid> {
+fn check(claims: Value, rules: &ClaimRules<'_>) -> Result<Option<i64>, Invalid> {
     let Value::Object(claims) = claims else {
         panic!("claims are an object");
     };
@@ -301,10 +301,10 @@ fn check(claims: Value, rules: &Rules<'_>) -> Result<Option<i64>, Invalid> {
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn times_are_checked_with_tolerance() {
-    let rules = |skew, require_expiration| Rules {
+    let rules = |skew, require_expiration| ClaimRules {
         skew,
         require_expiration,
-        ..Rules::default()
+        ..ClaimRules::default()
     };
     for (name, claims, (skew, required), expected) in [
         (
@@ -378,15 +378,15 @@ fn times_are_checked_with_tolerance() {
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn issuer_audience_and_client_must_be_accepted_ones() {
     let clients = ["app".to_owned()];
-    let rules = Rules {
+    let rules = ClaimRules {
         issuers: Some(vec!["https://i/".into(), "https://j".into()]),
         audiences: vec!["one".into(), "two".into()],
         clients: &clients,
-        ..Rules::default()
+        ..ClaimRules::default()
     };
-    let none_known = Rules {
+    let none_known = ClaimRules {
         issuers: Some(Vec::new()),
-        ..Rules::default()
+        ..ClaimRules::default()
     };
     for (name, claims, expected) in [
         (
@@ -515,9 +515,9 @@ fn required_claims_hold_all_or_any_values() {
             matching,
             separator,
         };
-        let rules = Rules {
+        let rules = ClaimRules {
             claims: vec![rule],
-            ..Rules::default()
+            ..ClaimRules::default()
         };
         assert_eq!(check(json!({"c": claim}), &rules).err(), expected, "{name}");
     }
@@ -531,9 +531,9 @@ fn all_missing_claims_are_named() {
         matching: Match::All,
         separator: None,
     };
-    let rules = Rules {
+    let rules = ClaimRules {
         claims: vec![rule("a"), rule("b"), rule("c")],
-        ..Rules::default()
+        ..ClaimRules::default()
     };
     let missing = Invalid::ClaimsMissing(vec!["a".to_owned(), "c".to_owned()]);
     assert_eq!(check(json!({"b": 1}), &rules), Err(missing));

@@ -15,11 +15,11 @@ fn question<'a>(user: &'a str, hash: &'a str, password: &'a str) -> Question<'a>
     }
 }
 
-/// All turns are taken: what is answered now was known before.
+/// All permits are taken: what is answered now was known before.
 async fn nobody_computes(passwords: &Passwords) -> tokio::sync::OwnedSemaphorePermit {
-    let all = u32::try_from(passwords.turns.available_permits()).unwrap();
-    let turns = Arc::clone(&passwords.turns);
-    turns.acquire_many_owned(all).await.unwrap()
+    let all = u32::try_from(passwords.permits.available_permits()).unwrap();
+    let permits = Arc::clone(&passwords.permits);
+    permits.acquire_many_owned(all).await.unwrap()
 }
 
 #[tokio::test]
@@ -40,11 +40,11 @@ async fn who_waits_too_long_is_told_and_nothing_is_known_then() {
     let passwords = Passwords::new(Handle::current());
     let hash = hash("sesame");
     let asked = question("ali", &hash, "sesame");
-    let turns = nobody_computes(&passwords).await;
+    let permits = nobody_computes(&passwords).await;
     assert_eq!(passwords.is_right(asked).await, Err(Busy));
     let unknown = question("nobody", &hash, "sesame");
     assert_ne!(passwords.key(asked), passwords.key(unknown));
-    drop(turns);
+    drop(permits);
     assert_eq!(passwords.compute(asked).await, Ok(true));
 }
 
@@ -52,7 +52,7 @@ async fn who_waits_too_long_is_told_and_nothing_is_known_then() {
 async fn only_so_many_wait_and_equal_questions_are_one() {
     let passwords = Passwords::new(Handle::current());
     let hash = hash("sesame");
-    let turns = nobody_computes(&passwords).await;
+    let permits = nobody_computes(&passwords).await;
     let words: Vec<_> = (0..MAX_WAITING + 10)
         .map(|i| format!("guess {i}"))
         .collect();
@@ -61,7 +61,7 @@ async fn only_so_many_wait_and_equal_questions_are_one() {
         .map(|word| passwords.is_right(question("ali", &hash, word)));
     let refused = join_all(guesses).await.into_iter().filter(Result::is_err);
     assert_eq!(refused.count(), MAX_WAITING + 10, "nobody has a turn");
-    drop(turns);
+    drop(permits);
     assert_eq!(passwords.waiting.load(Ordering::Relaxed), 0);
     let same = (0..MAX_WAITING + 10).map(|_| passwords.is_right(question("ali", &hash, "sesame")));
     let right = join_all(same)

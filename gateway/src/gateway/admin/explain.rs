@@ -1,4 +1,4 @@
-//! `/explain` and `/traces/ID`, for whoever has shown the token.
+//! `/explain` and `/traces/ID`, behind the token.
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -6,20 +6,23 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 
 use super::{JSON, TEXT, is_json, not_this_method, reply};
-use crate::gateway::State;
+use crate::gateway::GatewayState;
 use crate::handshake::Question;
 use tidegate_config::error_chain;
 
-/// Takes a question (POST), answers with a trace.
+/// POST of a question; the answer is a trace.
 pub(super) const PATH: &str = "/explain";
 
 /// Followed by the id of a trace (GET).
 pub(super) const TRACES: &str = "/traces/";
 
-/// Larger than any head that a listener takes.
+/// Largest question in bytes: larger than any head that a listener accepts.
 const MOST_BYTES: usize = 256 * 1024;
 
-pub(super) async fn answer(request: Request<Incoming>, state: &State) -> Response<Full<Bytes>> {
+pub(super) async fn answer(
+    request: Request<Incoming>,
+    state: &GatewayState,
+) -> Response<Full<Bytes>> {
     match request.uri().path().strip_prefix(TRACES) {
         Some(_) if request.method() != Method::GET => not_this_method("only GET\n"),
         Some(id) => trace(state, id),
@@ -32,14 +35,14 @@ pub(super) async fn answer(request: Request<Incoming>, state: &State) -> Respons
     }
 }
 
-fn trace(state: &State, id: &str) -> Response<Full<Bytes>> {
+fn trace(state: &GatewayState, id: &str) -> Response<Full<Bytes>> {
     match state.traces.find(id) {
         Some(json) => reply(StatusCode::OK, JSON, json),
         None => reply(StatusCode::NOT_FOUND, TEXT, format!("no trace {id}\n")),
     }
 }
 
-async fn explain(request: Request<Incoming>, state: &State) -> Response<Full<Bytes>> {
+async fn explain(request: Request<Incoming>, state: &GatewayState) -> Response<Full<Bytes>> {
     let bad = |text: String| reply(StatusCode::BAD_REQUEST, TEXT, format!("{text}\n"));
     let Some(explainer) = state.explainer.get() else {
         let text = "waiting for a configuration\n".to_owned();

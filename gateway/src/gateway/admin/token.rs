@@ -1,5 +1,5 @@
-//! The token that the admin server wants to be shown: one line of a file that the operator's Secret, or
-//! `tidegate run`, puts there.
+//! The token that the admin server requires: one line of a file that comes from the operator's Secret or from
+//! `tidegate run`.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -9,26 +9,28 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
 
-/// Shorter ones are guessed. The operator's have 43 characters.
+/// Shortest token in characters: a shorter one could be guessed. The operator's have 43.
 const LEAST: usize = 16;
 
-/// A longer file is something else.
+/// Longest file in bytes: a longer one is not a token.
 const MOST: u64 = 4096;
 
-/// Where it is.
+/// The file with the token.
 pub(super) struct Token(Option<PathBuf>);
 
-/// Why nothing is told.
+/// Why a request is not answered.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unshown {
-    #[error("this gateway has no token, so it tells nobody: start it with --admin-token-file FILE")]
-    None,
-    /// The file is the gateway's own matter: its name is for the log.
+pub(super) enum Unauthorized {
     #[error(
-        "this gateway cannot read its token, so it tells nobody; its log says why. In a cluster the \
-         operator makes it: Secret GATEWAY-admin, key token"
+        "this gateway has no token, so it refuses this request: start it with --admin-token-file FILE"
     )]
-    Unusable,
+    NoToken,
+    /// The file's name is only logged.
+    #[error(
+        "this gateway cannot read its token, so it refuses this request; its log says why. In a cluster \
+         the operator creates the token: Secret GATEWAY-admin, key token"
+    )]
+    Unreadable,
     #[error(
         "the gateway's token is missing or wrong: tidegate explain finds it; otherwise send \
          \"Authorization: Bearer TOKEN\". In a cluster it is in the Secret GATEWAY-admin, key token; \
@@ -42,22 +44,25 @@ impl Token {
         Self(file)
     }
 
-    /// Do these headers show it? The file is read each time: it changes when the token does.
-    pub(super) async fn check(&self, headers: &HeaderMap) -> Result<(), Unshown> {
-        let path = self.0.clone().ok_or(Unshown::None)?;
+    /// Checks that the headers have the token. The file is read each time, because the token may change.
+    ///
+    /// # Errors
+    /// [`Unauthorized`]: there is no token, or the headers do not have it.
+    pub(super) async fn check(&self, headers: &HeaderMap) -> Result<(), Unauthorized> {
+        let path = self.0.clone().ok_or(Unauthorized::NoToken)?;
         let reading = tokio::task::spawn_blocking(move || (read(&path), path));
         let token = match reading.await {
             Ok((Ok(token), _)) => token,
             Ok((Err(why), path)) => {
                 tracing::warn!(file = %path.display(), why, "the admin token cannot be used");
-                return Err(Unshown::Unusable);
+                return Err(Unauthorized::Unreadable);
             }
-            Err(_) => return Err(Unshown::Unusable),
+            Err(_) => return Err(Unauthorized::Unreadable),
         };
-        let shown = shown(headers).ok_or(Unshown::Wrong)?;
-        // Of equal length, whatever was sent: only so is the comparison's time always the same.
+        let shown = shown(headers).ok_or(Unauthorized::Wrong)?;
+        // Digests have the same length whatever was sent, so the comparison takes constant time.
         let [shown, token] = [shown, token.as_bytes()].map(Sha256::digest);
-        verify_slices_are_equal(&shown, &token).map_err(|_| Unshown::Wrong)
+        verify_slices_are_equal(&shown, &token).map_err(|_| Unauthorized::Wrong)
     }
 }
 
@@ -122,25 +127,29 @@ mod tests {
             (&["Bearer a-token-of-the-tests", "Bearer x"], false),
             (&[], false),
         ] {
-            let expected = if right { Ok(()) } else { Err(Unshown::Wrong) };
+            let expected = if right {
+                Ok(())
+            } else {
+                Err(Unauthorized::Wrong)
+            };
             assert_eq!(token.check(&with(values)).await, expected, "{values:?}");
         }
         std::fs::write(&file, "another-token-of-the-tests").unwrap();
         let new = with(&["Bearer another-token-of-the-tests"]);
         assert_eq!(token.check(&new).await, Ok(()));
         let old = with(&["Bearer a-token-of-the-tests"]);
-        assert_eq!(token.check(&old).await, Err(Unshown::Wrong));
+        assert_eq!(token.check(&old).await, Err(Unauthorized::Wrong));
     }
 
     #[tokio::test]
     async fn without_a_usable_token_nobody_is_told() {
         let nothing = Token::new(None);
         let shown = with(&["Bearer a-token-of-the-tests"]);
-        assert_eq!(nothing.check(&shown).await, Err(Unshown::None));
+        assert_eq!(nothing.check(&shown).await, Err(Unauthorized::NoToken));
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("token");
         let token = Token::new(Some(file.clone()));
-        assert_eq!(token.check(&shown).await, Err(Unshown::Unusable));
+        assert_eq!(token.check(&shown).await, Err(Unauthorized::Unreadable));
         let long = "x".repeat(5000);
         for text in ["", "\n", "short", "two words of a token", &long] {
             std::fs::write(&file, text).unwrap();
@@ -150,7 +159,7 @@ mod tests {
             headers.insert(AUTHORIZATION, HeaderValue::from_str(&shown).unwrap());
             assert_eq!(
                 token.check(&headers).await,
-                Err(Unshown::Unusable),
+                Err(Unauthorized::Unreadable),
                 "{text}"
             );
         }

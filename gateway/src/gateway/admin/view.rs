@@ -1,16 +1,15 @@
-//! What the admin server shows of the configuration and the state, as JSON.
+//! Configuration and state as the admin server shows them, in JSON.
 //!
-//! No key hashes, no policies (they may hold literals that somebody took for harmless), no user
-//! info and no query of backend URLs.
+//! Without key hashes, policies (they may contain secret literals), user info and queries of backend URLs.
 
 use serde_json::{Value, json};
 use tidegate_config::{ApiConfig, ProductConfig};
 use url::Url;
 
-use crate::gateway::State;
+use crate::gateway::GatewayState;
 use crate::listener::BoundListener;
 
-pub(super) fn status(state: &State) -> String {
+pub(super) fn status(state: &GatewayState) -> String {
     let applied = state.applied.borrow().clone();
     let bound = state.bound.borrow().clone();
     pretty(&json!({
@@ -25,7 +24,7 @@ pub(super) fn status(state: &State) -> String {
     }))
 }
 
-pub(super) fn config(state: &State) -> String {
+pub(super) fn config(state: &GatewayState) -> String {
     let Some(update) = state.serving.borrow().clone() else {
         return pretty(&json!({ "revision": 0 }));
     };

@@ -59,7 +59,7 @@ pub fn heads(data: &[u8]) {
 type Read<H> = Result<(H, usize), ReadHeadError>;
 
 fn parts<H>(read: ReadHead<H>) -> (H, usize) {
-    (read.head, read.rest.len())
+    (read.head, read.read_ahead.len())
 }
 
 /// Reads the stream whole and in pieces; gives what came out, with the bytes of the head.

@@ -1,6 +1,7 @@
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::exchange::Exchange;
@@ -12,7 +13,7 @@ struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         all.extend_from_slice(bytes);
         Ok(bytes.len())
     }
@@ -34,7 +35,7 @@ async fn line(step: Value, exchange: &mut Exchange) -> Value {
     let guard = tracing::subscriber::set_default(subscriber);
     run_inbound(&[step], exchange).await.unwrap();
     drop(guard);
-    let bytes = lines.0.lock().unwrap().clone();
+    let bytes = lines.0.lock().clone();
     let all = String::from_utf8(bytes).unwrap();
     let mut own = all.lines().filter(|line| line.contains("tidegate::policy"));
     let line = own.next().expect("a line");

@@ -8,7 +8,7 @@ use tidegate_config::SecretDataId;
 use tidegate_config::policy::{self, JwtAlgorithm};
 use tidegate_keys::{SecretLength, VerificationKey};
 
-use crate::credentials::jwks::{KeySet, RemoteKeys, Source, Trust};
+use crate::credentials::jwks::{KeySet, KeySource, RemoteKeys, Trust};
 use crate::credentials::jwt::{Invalid, Token};
 use crate::policy::call::tls_settings;
 use crate::policy::compile::{Compiler, InvalidPolicy};
@@ -59,8 +59,12 @@ impl Keys {
         };
         let own = policy.keys.iter().enumerate().map(key);
         let own = own.collect::<Result<Vec<_>, _>>()?;
-        let discovery = policy.openid_config.iter().cloned().map(Source::Discovery);
-        let sources = discovery.chain(policy.jwks.iter().cloned().map(Source::Jwks));
+        let discovery = policy
+            .openid_config
+            .iter()
+            .cloned()
+            .map(KeySource::Discovery);
+        let sources = discovery.chain(policy.jwks.iter().cloned().map(KeySource::Jwks));
         let sets = &compiler.context.services.keys;
         let tls = policy.tls.as_ref().map(|tls| {
             let settings = tls_settings(Some(tls), None, "validateJwt", compiler);

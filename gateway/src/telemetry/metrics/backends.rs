@@ -7,17 +7,17 @@ use std::sync::OnceLock;
 use prometheus::{IntCounterVec, IntGaugeVec, Registry};
 use tidegate_config::ObjectKey;
 
-use super::Out;
+use super::UnavailableBackends;
 use crate::telemetry::metrics::forget;
 use crate::telemetry::metrics::register::{counters, gauges};
 
-type Ask = Box<dyn Fn() -> Vec<(ObjectKey, Out)> + Send + Sync>;
+type Ask = Box<dyn Fn() -> Vec<(ObjectKey, UnavailableBackends)> + Send + Sync>;
 
 /// What is counted about backends.
 pub(super) struct BackendMetrics {
     pub(super) circuits_opened: IntCounterVec,
     checks: IntCounterVec,
-    out: IntGaugeVec,
+    unavailable: IntGaugeVec,
     ask: OnceLock<Ask>,
 }
 
@@ -36,7 +36,7 @@ impl BackendMetrics {
                 "Active health checks",
                 &["api", "result"],
             ),
-            out: gauges(
+            unavailable: gauges(
                 r,
                 "tidegate_backends_out",
                 "Backends that get no handshakes at the moment",
@@ -47,8 +47,8 @@ impl BackendMetrics {
     }
 
     /// A check found a backend well, or not.
-    pub(super) fn checked(&self, api: &ObjectKey, well: bool) {
-        let result = if well { "succeeded" } else { "failed" };
+    pub(super) fn checked(&self, api: &ObjectKey, healthy: bool) {
+        let result = if healthy { "succeeded" } else { "failed" };
         let api = api.to_string();
         self.checks.with_label_values(&[api.as_str(), result]).inc();
     }
@@ -66,15 +66,15 @@ impl BackendMetrics {
 
     pub(super) fn refresh(&self) {
         let Some(ask) = self.ask.get() else { return };
-        self.out.reset();
-        for (api, out) in ask() {
+        self.unavailable.reset();
+        for (api, unavailable) in ask() {
             let api = api.to_string();
             for (reason, count) in [
-                ("circuit_open", out.circuit_open),
-                ("unhealthy", out.unhealthy),
-                ("set_aside", out.set_aside),
+                ("circuit_open", unavailable.circuit_open),
+                ("unhealthy", unavailable.unhealthy),
+                ("set_aside", unavailable.ejected),
             ] {
-                let gauge = self.out.with_label_values(&[api.as_str(), reason]);
+                let gauge = self.unavailable.with_label_values(&[api.as_str(), reason]);
                 gauge.set(count.into());
             }
         }

@@ -125,9 +125,9 @@ pub(super) fn code_label(code: Option<u16>) -> &'static str {
 
 /// How members are that get no handshakes at the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Out {
+pub(crate) struct UnavailableBackends {
     pub(crate) circuit_open: u32,
     /// By active checks.
     pub(crate) unhealthy: u32,
-    pub(crate) set_aside: u32,
+    pub(crate) ejected: u32,
 }

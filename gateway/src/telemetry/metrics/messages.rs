@@ -6,8 +6,9 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
+use parking_lot::{Mutex, MutexGuard};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, IntCounterVec, Registry};
 use tidegate_config::{MessageLabel, MetricLabels, ObjectKey};
@@ -36,7 +37,7 @@ const API_ONLY: u8 = 1;
 
 /// Whose messages they are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Whose {
+pub(crate) struct MessageLabels {
     pub(crate) api: ObjectKey,
     pub(crate) product: Option<ObjectKey>,
     pub(crate) subscription: Option<ObjectKey>,
@@ -104,11 +105,11 @@ impl MessageMetrics {
     pub(super) fn counters(
         &self,
         of_api: &OnceLock<Arc<MessageCounters>>,
-        whose: impl FnOnce() -> Whose,
+        labels: impl FnOnce() -> MessageLabels,
     ) -> Arc<MessageCounters> {
         let choice = self.chosen.load(Ordering::Relaxed);
         let family = || self.families[usize::from(choice)].get_or_init(|| Family::new(choice));
-        let counters = || family().counters(&whose());
+        let counters = || family().counters(&labels());
         if choice == API_ONLY {
             return Arc::clone(of_api.get_or_init(counters));
         }
@@ -169,8 +170,8 @@ impl Family {
         }
     }
 
-    fn counters(&self, whose: &Whose) -> Arc<MessageCounters> {
-        let mut set = self.set_of(whose);
+    fn counters(&self, labels: &MessageLabels) -> Arc<MessageCounters> {
+        let mut set = self.set_of(labels);
         let mut sets = self.lock();
         if let Some(found) = sets.get(&set) {
             return Arc::clone(found);
@@ -188,13 +189,13 @@ impl Family {
         Arc::clone(sets.entry(set.clone()).or_insert_with(created))
     }
 
-    fn set_of(&self, whose: &Whose) -> LabelSet {
+    fn set_of(&self, labels: &MessageLabels) -> LabelSet {
         let has = |wanted| chosen(self.choice).any(|(label, _)| label == wanted);
-        let Whose {
+        let MessageLabels {
             api,
             product,
             subscription,
-        } = whose;
+        } = labels;
         LabelSet {
             api: has(MessageLabel::Api).then(|| api.clone()),
             product: product.clone().filter(|_| has(MessageLabel::Product)),
@@ -235,7 +236,7 @@ impl Family {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<LabelSet, Arc<MessageCounters>>> {
-        self.sets.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sets.lock()
     }
 }
 
@@ -295,16 +296,16 @@ mod tests {
         ObjectKey::new("shop", name)
     }
 
-    fn whose(api: &str, product: Option<&str>, subscription: Option<&str>) -> Whose {
-        Whose {
+    fn labels(api: &str, product: Option<&str>, subscription: Option<&str>) -> MessageLabels {
+        MessageLabels {
             api: key(api),
             product: product.map(key),
             subscription: subscription.map(key),
         }
     }
 
-    fn of(metrics: &MessageMetrics, whose: &Whose) -> Arc<MessageCounters> {
-        metrics.counters(&OnceLock::new(), || whose.clone())
+    fn of(metrics: &MessageMetrics, labels: &MessageLabels) -> Arc<MessageCounters> {
+        metrics.counters(&OnceLock::new(), || labels.clone())
     }
 
     fn choose(metrics: &MessageMetrics, labels: &[MessageLabel]) {
@@ -346,8 +347,8 @@ mod tests {
     #[test]
     fn messages_are_counted_by_what_was_chosen() {
         use MessageLabel::{Api, Product, Subscription};
-        let whose = whose("chat", Some("gold"), None);
-        for (labels, expected) in [
+        let labels = labels("chat", Some("gold"), None);
+        for (chosen, expected) in [
             (&[][..], ""),
             (&[Api], "api=shop/chat"),
             (&[Subscription, Api], "api=shop/chat,subscription=-"),
@@ -358,9 +359,9 @@ mod tests {
             ),
         ] {
             let metrics = MessageMetrics::new();
-            choose(&metrics, labels);
-            of(&metrics, &whose).count(Direction::ToClient, &text(5));
-            of(&metrics, &whose).count(Direction::ToClient, &text(2));
+            choose(&metrics, chosen);
+            of(&metrics, &labels).count(Direction::ToClient, &text(5));
+            of(&metrics, &labels).count(Direction::ToClient, &text(2));
             assert_eq!(bytes(&metrics), [(expected.to_owned(), 7.0)]);
         }
     }
@@ -368,11 +369,11 @@ mod tests {
     #[test]
     fn another_choice_holds_for_later_tunnels_and_forgets_nothing() {
         let metrics = MessageMetrics::new();
-        let whose = whose("chat", None, Some("ahab"));
-        let before = of(&metrics, &whose);
+        let labels = labels("chat", None, Some("ahab"));
+        let before = of(&metrics, &labels);
         choose(&metrics, &[MessageLabel::Subscription]);
         before.count(Direction::ToClient, &text(1));
-        of(&metrics, &whose).count(Direction::ToClient, &text(2));
+        of(&metrics, &labels).count(Direction::ToClient, &text(2));
         let counted = [("api=shop/chat", 1.0), ("subscription=shop/ahab", 2.0)];
         assert_eq!(bytes(&metrics), counted.map(|(l, n)| (l.to_owned(), n)));
         metrics.retain(|_| true, |_| true, |_| false);
@@ -390,7 +391,7 @@ mod tests {
         choose(&metrics, &[MessageLabel::Api, MessageLabel::Subscription]);
         for i in 0..MAX_SETS + 50 {
             let name = format!("s{i}");
-            let counters = of(&metrics, &whose("chat", None, Some(&name)));
+            let counters = of(&metrics, &labels("chat", None, Some(&name)));
             counters.count(Direction::ToBackend, &text(1));
         }
         let found = bytes(&metrics);
@@ -398,7 +399,7 @@ mod tests {
         let other = "api=shop/chat,subscription=other".to_owned();
         assert!(found.contains(&(other, 50.0)));
         metrics.retain(|_| true, |_| true, |key| key.name == "s7");
-        let again = of(&metrics, &whose("chat", None, Some("new")));
+        let again = of(&metrics, &labels("chat", None, Some("new")));
         again.count(Direction::ToBackend, &text(1));
         let names = bytes(&metrics).into_iter().map(|(labels, _)| labels);
         let own = |name: &str| format!("api=shop/chat,subscription={name}");

@@ -7,8 +7,8 @@ fn lines(metrics: &Metrics, of: &str) -> Vec<String> {
     matching.map(str::to_owned).collect()
 }
 
-fn whose(api: &ObjectKey) -> Whose {
-    Whose {
+fn labels(api: &ObjectKey) -> MessageLabels {
+    MessageLabels {
         api: api.clone(),
         product: None,
         subscription: None,
@@ -22,7 +22,7 @@ fn what_an_api_counts_is_labelled_with_it() {
     let api = metrics.api(&key);
     api.opened();
     api.opened();
-    let counters = metrics.meter(&api, || whose(&key));
+    let counters = metrics.meter(&api, || labels(&key));
     let sent = |frames, bytes| Counts {
         frames: [(FrameKind::Binary, frames)].into(),
         bytes: [(FrameKind::Binary, bytes)].into(),
@@ -55,7 +55,7 @@ fn series_of_removed_apis_are_dropped() {
     for key in [&gone, &stays] {
         let api = metrics.api(key);
         api.opened();
-        metrics.meter(&api, || whose(key));
+        metrics.meter(&api, || labels(key));
         metrics.handshake(Some(key), HandshakeResult::Accepted, "");
     }
     metrics.retain_apis(|key| *key == stays);
@@ -92,14 +92,14 @@ fn the_documentation_lists_every_metric() {
     let key = ObjectKey::new("shop", "chat");
     let api = metrics.api(&key);
     api.opened();
-    metrics.meter(&api, || whose(&key));
+    metrics.meter(&api, || labels(&key));
     api.closed("client", None, Duration::ZERO);
     metrics.handshake(Some(&key), HandshakeResult::Accepted, "");
     metrics.handshake_phase(Phase::Total, Duration::ZERO);
     metrics.config_error("format");
     api.circuit_opened();
     metrics.health_check(&key, true);
-    metrics.count_backends(move || vec![(key.clone(), Out::default())]);
+    metrics.count_backends(move || vec![(key.clone(), UnavailableBackends::default())]);
     metrics.render();
     let registered = metrics.gather().into_iter().map(|family| {
         let kind = format!("{:?}", family.get_field_type()).to_lowercase();

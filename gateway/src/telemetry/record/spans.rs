@@ -2,7 +2,7 @@
 
 use opentelemetry::KeyValue;
 
-use super::{Handshake, Who};
+use super::{Handshake, TunnelLabels};
 use crate::refusal::Refusal;
 use crate::telemetry::metrics::HandshakeResult;
 use crate::telemetry::span::Told;
@@ -58,7 +58,7 @@ impl Handshake {
     }
 }
 
-impl Who {
+impl TunnelLabels {
     /// Tells the span of the tunnel, if it has one.
     pub(super) fn end_span(&self, outcome: &Outcome) {
         let Some(spans) = &self.spans else { return };

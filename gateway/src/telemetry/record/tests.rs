@@ -22,7 +22,7 @@ fn a_record_is_counted_once_however_it_ends() {
         format!("tidegate_handshakes_total{{api=\"-\",reason=\"{reason}\",result=\"{result}\"}} 1")
     };
     assert_eq!(counted(drop), [line("failed", "cut_off")]);
-    assert_eq!(counted(Record::unheard), [""; 0]);
+    assert_eq!(counted(Record::closed_without_request), [""; 0]);
     let refused = counted(|record| {
         let why = Refusal::new(404, Reason::RouteNotFound, Origin::Client, "");
         record.refused(&why);

@@ -29,10 +29,10 @@ const BATCH: usize = 512;
 const GATHER: Duration = Duration::from_secs(1);
 
 /// One request; what is in it is lost then.
-const PATIENCE: Duration = Duration::from_secs(10);
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The same at the gateway's end, which waits a second for everybody.
-const LAST_PATIENCE: Duration = Duration::from_millis(800);
+const LAST_EXPORT_TIMEOUT: Duration = Duration::from_millis(800);
 
 /// Why there is nobody to send spans to.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +75,7 @@ impl Exports {
             .with_http_client(client)
             .with_protocol(Protocol::HttpBinary)
             .with_endpoint(&config.endpoint)
-            .with_timeout(PATIENCE);
+            .with_timeout(EXPORT_TIMEOUT);
         let mut exporter = exporter.build().map_err(InvalidExport::Endpoint)?;
         exporter.set_resource(&resource(gateway));
         let (queue, spans) = mpsc::channel(QUEUE);
@@ -121,7 +121,7 @@ impl Export {
                 open = gather(&mut self.spans, &mut batch) => open,
             };
             // A gateway that ends waits for this request no longer than for the last one.
-            let sent = self.send(&mut batch, PATIENCE);
+            let sent = self.send(&mut batch, EXPORT_TIMEOUT);
             tokio::select! {
                 () = sent => {}
                 () = ended(&drain) => return,
@@ -134,17 +134,17 @@ impl Export {
         while let Ok(span) = self.spans.try_recv() {
             batch.push(span);
         }
-        self.send(&mut batch, LAST_PATIENCE).await;
+        self.send(&mut batch, LAST_EXPORT_TIMEOUT).await;
     }
 
-    async fn send(&self, batch: &mut Vec<SpanData>, patience: Duration) {
+    async fn send(&self, batch: &mut Vec<SpanData>, limit: Duration) {
         if batch.is_empty() {
             return;
         }
         let count = u64::try_from(batch.len()).unwrap_or(u64::MAX);
         let sending = self.exporter.export(std::mem::take(batch));
         let add = |counter: &AtomicU64| counter.fetch_add(count, Ordering::Relaxed);
-        match timeout(patience, sending).await {
+        match timeout(limit, sending).await {
             Ok(Ok(())) => add(&self.counts.exported),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "failed to export spans");
@@ -175,5 +175,5 @@ async fn gather(spans: &mut mpsc::Receiver<SpanData>, batch: &mut Vec<SpanData>)
 /// The gateway has ended, and what is on its way had its time.
 async fn ended(drain: &Drain) {
     drain.insisted().await;
-    tokio::time::sleep(LAST_PATIENCE).await;
+    tokio::time::sleep(LAST_EXPORT_TIMEOUT).await;
 }

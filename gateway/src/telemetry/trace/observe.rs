@@ -27,7 +27,7 @@ pub(super) struct Observed {
     expiry: Option<i64>,
     counted: usize,
     deferred: usize,
-    places: usize,
+    reservations: usize,
     notes: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ impl Observed {
             expiry: exchange.token_expiry,
             counted: counted + would.counted,
             deferred,
-            places: evaluation.places.len() + would.reserved,
+            reservations: evaluation.reservations.len() + would.reserved,
             notes: evaluation.notes.clone(),
         }
     }
@@ -61,7 +61,7 @@ impl Observed {
         for (target, before, after) in [
             (Action::Count, self.counted, now.counted),
             (Action::CountLater, self.deferred, now.deferred),
-            (Action::Reserve, self.places, now.places),
+            (Action::Reserve, self.reservations, now.reservations),
         ] {
             if after > before {
                 changes.push(Target::Limit, target, None, (None, None));

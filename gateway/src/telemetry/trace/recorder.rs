@@ -11,14 +11,14 @@ use crate::refusal::{Reason, Refusal};
 const MOST_STEPS: usize = 1024;
 
 /// A step that has begun.
-pub(crate) struct Begun {
+pub(crate) struct StepStart {
     before: Observed,
     at: Instant,
 }
 
 /// Whose step it is.
 #[derive(Clone, Copy)]
-pub(crate) struct Which<'a> {
+pub(crate) struct StepInfo<'a> {
     pub(crate) section: &'static str,
     pub(crate) scope: &'static str,
     pub(crate) fragment: Option<&'a str>,
@@ -28,11 +28,11 @@ pub(crate) struct Which<'a> {
 
 impl Exchange {
     /// To be called before a step; `None` when nobody records.
-    pub(crate) fn step_begins(&mut self) -> Option<Box<Begun>> {
+    pub(crate) fn step_begins(&mut self) -> Option<Box<StepStart>> {
         self.evaluation.trace.as_ref()?;
         // Whatever the step writes into what is seen here, these values must not be seen.
         self.add_scope_secrets();
-        Some(Box::new(Begun {
+        Some(Box::new(StepStart {
             before: Observed::of(self),
             at: Instant::now(),
         }))
@@ -41,8 +41,8 @@ impl Exchange {
     /// To be called after it, with whether it ran.
     pub(crate) fn step_ended(
         &mut self,
-        begun: Option<Box<Begun>>,
-        which: Which<'_>,
+        begun: Option<Box<StepStart>>,
+        step_info: StepInfo<'_>,
         result: &Result<bool, Refusal>,
     ) {
         let Some(begun) = begun else { return };
@@ -52,11 +52,11 @@ impl Exchange {
             && steps.len() < MOST_STEPS
         {
             steps.push(Step {
-                section: which.section.to_owned(),
-                scope: which.scope.to_owned(),
-                fragment: which.fragment.map(str::to_owned),
-                step: which.label.to_owned(),
-                policy: which.policy.to_owned(),
+                section: step_info.section.to_owned(),
+                scope: step_info.scope.to_owned(),
+                fragment: step_info.fragment.map(str::to_owned),
+                step: step_info.label.to_owned(),
+                policy: step_info.policy.to_owned(),
                 result: result_of(result),
                 changes,
                 answer: result.as_ref().err().map(outcome_of),

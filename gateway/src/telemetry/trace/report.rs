@@ -112,13 +112,13 @@ pub enum Outcome {
 }
 
 /// The parts of a trace that are not the steps'.
-pub(crate) struct Frame {
+pub(crate) struct TraceFrame {
     pub(crate) route: Route,
     pub(crate) access: Option<Access>,
     pub(crate) outcome: Outcome,
 }
 
-impl Frame {
+impl TraceFrame {
     /// The whole trace of this exchange, with nothing secret in it.
     pub(crate) fn complete(self, exchange: &mut Exchange) -> Trace {
         let steps = exchange.evaluation.trace.take();

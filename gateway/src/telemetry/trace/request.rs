@@ -18,7 +18,7 @@ const NOT_ALLOWED: HeaderValue = HeaderValue::from_static("not-allowed");
 
 /// What became of the question for a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub(crate) enum TraceRequested {
     /// Nobody asked.
     No,
     /// The subscription does not allow it.
@@ -27,7 +27,7 @@ pub(crate) enum Asked {
     Granted,
 }
 
-impl Asked {
+impl TraceRequested {
     /// What the client is told of it.
     pub(crate) fn header(self, id: &str) -> Option<(HeaderName, HeaderValue)> {
         match self {
@@ -40,15 +40,15 @@ impl Asked {
 
 /// Begins to record if the client asks for it and may. To be called once access is decided. The
 /// question is for us: the backend does not get it.
-pub(crate) fn begin(exchange: &mut Exchange) -> Asked {
+pub(crate) fn begin(exchange: &mut Exchange) -> TraceRequested {
     match exchange.upstream.headers.remove(ASKS) {
         Some(value) if value.as_bytes().eq_ignore_ascii_case(b"true") => {}
-        _ => return Asked::No,
+        _ => return TraceRequested::No,
     }
     let subscription = exchange.subscription.as_ref();
     if !subscription.is_some_and(|subscription| subscription.allow_tracing) {
-        return Asked::Denied;
+        return TraceRequested::Denied;
     }
     exchange.evaluation.trace = Some(Vec::new());
-    Asked::Granted
+    TraceRequested::Granted
 }

@@ -14,9 +14,9 @@ fn guarded(count: usize, before: Option<&Pool>) -> Pool {
         trip_duration: tidegate_config::Duration::from_secs(TRIP.as_secs()),
     };
     let first = BackendUrl::parse(urls[0]).unwrap();
-    let rules = Rules {
+    let rules = HealthRules {
         breaker: Some(breaker),
-        ..Rules::default()
+        ..HealthRules::default()
     };
     Pool::new(&first, &members, rules, before).unwrap()
 }
@@ -24,15 +24,15 @@ fn guarded(count: usize, before: Option<&Pool>) -> Pool {
 /// Fails until the circuit of `index` opens; how often that was.
 fn open(pool: &Pool, index: usize, now: Instant) -> usize {
     for failures in 1..10 {
-        let choice = pool.choose(Among::Only(index), now).unwrap();
-        if choice.failed(now).circuit == Some(Turn::Opened(TRIP)) {
+        let choice = pool.choose(Candidates::Only(index), now).unwrap();
+        if choice.failed(now).circuit == Some(Transition::Opened(TRIP)) {
             return failures;
         }
     }
     panic!("it does not open");
 }
 
-fn refused(pool: &Pool, now: Instant) -> Nobody {
+fn refused(pool: &Pool, now: Instant) -> NoBackend {
     pool.choose(ANY, now).unwrap_err()
 }
 
@@ -45,11 +45,14 @@ fn it_opens_at_so_many_failures_in_a_row_and_says_for_how_long() {
     }
     assert_eq!(pool.choose(ANY, now).unwrap().worked().1, Effect::default());
     assert_eq!(open(&pool, 0, now), 3, "in a row");
-    assert_eq!(refused(&pool, now), Nobody::Open(TRIP));
+    assert_eq!(refused(&pool, now), NoBackend::CircuitOpen(TRIP));
     let later = now + TRIP - Duration::from_secs(1);
-    assert_eq!(refused(&pool, later), Nobody::Open(Duration::from_secs(1)));
-    let out = pool.out(later).unwrap();
-    assert_eq!((out.circuit_open, out.set_aside), (1, 0));
+    assert_eq!(
+        refused(&pool, later),
+        NoBackend::CircuitOpen(Duration::from_secs(1))
+    );
+    let out = pool.unavailable(later).unwrap();
+    assert_eq!((out.circuit_open, out.ejected), (1, 0));
 }
 
 #[test]
@@ -58,9 +61,14 @@ fn an_answer_of_a_backend_that_is_not_well_counts_as_a_failure() {
     let pool = guarded(1, None);
     let turns: Vec<_> = (0..3)
         .map(|_| pool.choose(ANY, now).unwrap())
-        .map(|choice| choice.ended(DialOutcome::ServerError, now).1.circuit)
+        .map(|choice| {
+            choice
+                .record_outcome(DialOutcome::ServerError, now)
+                .1
+                .circuit
+        })
         .collect();
-    assert_eq!(turns, [None, None, Some(Turn::Opened(TRIP))]);
+    assert_eq!(turns, [None, None, Some(Transition::Opened(TRIP))]);
 }
 
 /// What the table of the documentation says, seen at a circuit and at a member of a pool.
@@ -72,7 +80,7 @@ fn each_outcome_counts_as_the_table_says() {
         let end = |choice: Choice<'_>, at| match outcome {
             // Whatever waits for the backend is dropped with the client.
             DialOutcome::ClientGone => drop(choice),
-            outcome => drop(choice.ended(outcome, at).0),
+            outcome => drop(choice.record_outcome(outcome, at).0),
         };
         let counts = outcome.consequence();
         let pool = guarded(1, None);
@@ -80,11 +88,11 @@ fn each_outcome_counts_as_the_table_says() {
             pool.choose(ANY, now).unwrap().failed(now);
         }
         end(pool.choose(ANY, now).unwrap(), now);
-        let is_open = pool.out(now).unwrap().circuit_open == 1;
+        let is_open = pool.unavailable(now).unwrap().circuit_open == 1;
         assert_eq!(is_open, counts.circuit == Count::Failure, "{name}");
         if !is_open {
             pool.choose(ANY, now).unwrap().failed(now);
-            let is_open = pool.out(now).unwrap().circuit_open == 1;
+            let is_open = pool.unavailable(now).unwrap().circuit_open == 1;
             assert_eq!(is_open, counts.circuit == Count::Nothing, "{name}: the row");
         }
         let pool = guarded(1, None);
@@ -97,8 +105,12 @@ fn each_outcome_counts_as_the_table_says() {
         let two = [("ws://a", 1, 0), ("ws://b", 1, 1)];
         let pool = self::pool(&two, None);
         end(pool.choose(ANY, now).unwrap(), now);
-        let is_out = pool.out(now).unwrap().set_aside == 1;
-        assert_eq!(is_out, counts.ejection == Count::Failure, "{name}: ejected");
+        let is_ejected = pool.unavailable(now).unwrap().ejected == 1;
+        assert_eq!(
+            is_ejected,
+            counts.ejection == Count::Failure,
+            "{name}: ejected"
+        );
     }
 }
 
@@ -109,17 +121,20 @@ fn after_its_time_one_handshake_tries_and_decides() {
     open(&pool, 0, now);
     let later = now + TRIP;
     let tries = pool.choose(ANY, later).unwrap();
-    assert!(matches!(refused(&pool, later), Nobody::Open(_)), "only one");
-    assert_eq!(tries.failed(later).circuit, Some(Turn::Opened(TRIP)));
-    assert_eq!(refused(&pool, later), Nobody::Open(TRIP));
+    assert!(
+        matches!(refused(&pool, later), NoBackend::CircuitOpen(_)),
+        "only one"
+    );
+    assert_eq!(tries.failed(later).circuit, Some(Transition::Opened(TRIP)));
+    assert_eq!(refused(&pool, later), NoBackend::CircuitOpen(TRIP));
     let tries = pool.choose(ANY, later + TRIP).unwrap();
-    assert_eq!(tries.worked().1.circuit, Some(Turn::Closed));
+    assert_eq!(tries.worked().1.circuit, Some(Transition::Closed));
     let two = (pool.choose(ANY, later), pool.choose(ANY, later));
     assert!(two.0.is_ok() && two.1.is_ok());
 }
 
 #[test]
-fn who_tries_and_leaves_makes_room_for_the_next() {
+fn a_trial_handshake_that_ends_without_a_result_makes_room_for_the_next() {
     let now = Instant::now();
     let pool = guarded(1, None);
     open(&pool, 0, now);
@@ -140,7 +155,7 @@ fn handshakes_from_before_it_opened_decide_nothing() {
     assert_eq!(good.worked().1.circuit, None);
     let later = now + TRIP / 2;
     assert_eq!(bad.failed(later).circuit, None);
-    assert_eq!(refused(&pool, later), Nobody::Open(TRIP / 2));
+    assert_eq!(refused(&pool, later), NoBackend::CircuitOpen(TRIP / 2));
 }
 
 #[test]
@@ -155,9 +170,9 @@ fn the_others_of_a_pool_go_on_and_the_soonest_is_named_when_all_are_open() {
     }
     open(&pool, 1, now + TRIP / 2);
     let later = now + TRIP / 2;
-    assert_eq!(refused(&pool, later), Nobody::Open(TRIP / 2));
-    let only = pool.choose(Among::Only(1), later).unwrap_err();
-    assert_eq!(only, Nobody::Open(TRIP));
+    assert_eq!(refused(&pool, later), NoBackend::CircuitOpen(TRIP / 2));
+    let only = pool.choose(Candidates::Only(1), later).unwrap_err();
+    assert_eq!(only, NoBackend::CircuitOpen(TRIP));
 }
 
 #[test]
@@ -171,5 +186,5 @@ fn it_outlives_a_change_of_the_configuration_and_goes_with_the_rule() {
     drop(choice);
     let without = pool(&[("ws://a", 1, 0)], Some(&after));
     assert!(without.choose(ANY, now).is_ok());
-    assert_eq!(without.out(now), None);
+    assert_eq!(without.unavailable(now), None);
 }

@@ -7,7 +7,7 @@ use tidegate_config::{ApiConfig, GatewayLimits, ObjectKey};
 
 use super::Compilation;
 use crate::backend;
-use crate::backend::{InvalidBackendTls, InvalidPool, InvalidProxy, Pool, Proxy, Way};
+use crate::backend::{ConnectOptions, InvalidBackendTls, InvalidPool, InvalidProxy, Pool, Proxy};
 use crate::configuration::snapshot::Api;
 use crate::exchange::{BackendUrl, InvalidBackendUrl};
 use crate::policy::{HostHeader, InvalidHostHeader, InvalidPolicy, Pipeline, Scope, ScopePolicies};
@@ -35,7 +35,7 @@ pub(super) enum InvalidApi {
 struct Parts {
     backend: BackendUrl,
     pool: Arc<Pool>,
-    way: Way,
+    connect_options: ConnectOptions,
     host_header: Option<HostHeader>,
     policies: Arc<ScopePolicies>,
 }
@@ -68,7 +68,7 @@ impl Compilation<'_> {
             Some(api) => Ok(Parts {
                 backend: api.backend.clone(),
                 pool: Arc::clone(&api.pool),
-                way: api.way.clone(),
+                connect_options: api.connect_options.clone(),
                 host_header: api.host_header.clone(),
                 policies: Arc::clone(&api.policies),
             }),
@@ -111,14 +111,14 @@ impl Compilation<'_> {
         let pool = Pool::new(
             &backend,
             &config.backend_pool,
-            backend::Rules::of(config),
+            backend::HealthRules::of(config),
             before,
         );
         let pool = pool.map_err(InvalidApi::Pool)?;
         let host_header = config.host_header.as_deref().map(HostHeader::compile);
         let host_header = host_header.transpose().map_err(InvalidApi::HostHeader)?;
         let namespace = &config.key.namespace;
-        let factory = &self.lasting.backend_tls;
+        let factory = &self.shared_runtime.backend_tls;
         let backend_tls = factory
             .compile(&config.backend_tls, namespace, self.secret_data())
             .map_err(InvalidApi::Tls)?;
@@ -131,7 +131,7 @@ impl Compilation<'_> {
         Ok(Parts {
             backend,
             pool: Arc::new(pool),
-            way: Way {
+            connect_options: ConnectOptions {
                 tls: backend_tls,
                 proxy: proxy.transpose().map_err(InvalidApi::Proxy)?,
                 max_answer_head: 0,
@@ -151,13 +151,14 @@ impl Compilation<'_> {
         let Parts {
             backend,
             pool,
-            mut way,
+            mut connect_options,
             host_header,
             policies,
         } = parts;
         let (limits, defaults) = (&config.limits, &self.update.config.settings.limits);
         let head = limits.max_response_header_bytes;
-        way.max_answer_head = head.unwrap_or(defaults.default_response_header_bytes()) as usize;
+        connect_options.max_answer_head =
+            head.unwrap_or(defaults.default_response_header_bytes()) as usize;
         let body = limits.max_response_body_bytes;
         Arc::new(Api {
             max_answer_body: body
@@ -166,11 +167,11 @@ impl Compilation<'_> {
             host_header,
             pipeline: Pipeline::merge(&[gateway, &policies]),
             rules: Arc::new(Rules::new(config, &self.update.config.settings.drain)),
-            metrics: self.lasting.metrics.api(&config.key),
+            metrics: self.shared_runtime.metrics.api(&config.key),
             config: Arc::new(config.clone()),
             backend,
             pool,
-            way,
+            connect_options,
             blocked,
             policies,
         })
@@ -183,7 +184,7 @@ impl Compilation<'_> {
         gateway: &ScopePolicies,
         message: String,
     ) -> Option<Arc<Api>> {
-        let factory = &self.lasting.backend_tls;
+        let factory = &self.shared_runtime.backend_tls;
         let plain = factory.compile(
             &Default::default(),
             &config.key.namespace,
@@ -192,9 +193,9 @@ impl Compilation<'_> {
         // Never dialled.
         let backend = BackendUrl::parse("ws://blocked.invalid").ok()?;
         let parts = Parts {
-            pool: Arc::new(Pool::new(&backend, &[], backend::Rules::default(), None).ok()?),
+            pool: Arc::new(Pool::new(&backend, &[], backend::HealthRules::default(), None).ok()?),
             backend,
-            way: Way {
+            connect_options: ConnectOptions {
                 tls: plain.ok()?,
                 proxy: None,
                 max_answer_head: 0,

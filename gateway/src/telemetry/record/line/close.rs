@@ -3,19 +3,19 @@
 use tidegate_config::LineField;
 
 use super::{Fields, Line, Value};
-use crate::telemetry::record::Who;
+use crate::telemetry::record::TunnelLabels;
 use crate::telemetry::record::access_log::{Selected, Share};
 use crate::telemetry::record::lifecycle::Stage;
 use tidegate_tunnel::relay::{Counts, Outcome};
 
 /// The line.
 struct CloseLine<'a> {
-    who: &'a Who,
+    who: &'a TunnelLabels,
     stage: Stage,
     outcome: &'a Outcome,
 }
 
-impl Who {
+impl TunnelLabels {
     /// Tells that the tunnel ended, in every way.
     pub(in crate::telemetry::record) fn close(&self, outcome: &Outcome) {
         let initiator = outcome.initiator.as_str();

@@ -1,5 +1,5 @@
-//! Watches the client while others work for it: a client that leaves need not be dialled for, and
-//! what it sends ahead of the answer is kept, bounded, and given to nobody.
+//! Watches the client while its handshake is decided: the work stops when the client leaves. What it sends
+//! before the 101 is kept, up to a limit, and not forwarded yet.
 
 use std::future::{Future, poll_fn};
 use std::mem::MaybeUninit;
@@ -9,11 +9,11 @@ use std::task::{Context, Poll};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::arrive::client_gone;
+use super::receive::client_gone;
 use crate::refusal::Refusal;
 
-/// What is kept for a client that does not wait for its answer; it is not read beyond that.
-const MOST_EARLY: usize = 64 * 1024;
+/// Bytes that are kept of a client that sends before its answer; nothing is read beyond that.
+const MAX_READ_AHEAD: usize = 64 * 1024;
 
 /// Read at once, on the stack of one poll.
 const STEP: usize = 4 * 1024;
@@ -28,35 +28,38 @@ impl From<Gone> for Refusal {
     }
 }
 
-/// Does `work` for as long as the client is there. Pinned by the caller: taken by value, it would have
-/// its place in memory twice.
+/// Runs `work` as long as the client is connected. The caller pins it: passed by value, it would be in
+/// memory twice.
+///
+/// # Errors
+/// [`Gone`]: the client left before the work was done.
 pub(super) async fn while_connected<T>(
     client: &mut (impl AsyncRead + Unpin),
-    early: &mut BytesMut,
+    read_ahead: &mut BytesMut,
     mut work: Pin<&mut impl Future<Output = T>>,
 ) -> Result<T, Gone> {
     poll_fn(|cx| {
         if let Poll::Ready(done) = work.as_mut().poll(cx) {
             return Poll::Ready(Ok(done));
         }
-        poll_client(client, early, cx).map(Err)
+        poll_client(client, read_ahead, cx).map(Err)
     })
     .await
 }
 
-/// Takes what the client sends; ready when it is gone.
+/// Reads what the client sends; ready when the client is gone.
 fn poll_client(
     client: &mut (impl AsyncRead + Unpin),
-    early: &mut BytesMut,
+    read_ahead: &mut BytesMut,
     cx: &mut Context<'_>,
 ) -> Poll<Gone> {
-    while early.len() < MOST_EARLY {
+    while read_ahead.len() < MAX_READ_AHEAD {
         let mut bytes = [MaybeUninit::uninit(); STEP];
         let mut buffer = ReadBuf::uninit(&mut bytes);
         match Pin::new(&mut *client).poll_read(cx, &mut buffer) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
-                early.extend_from_slice(buffer.filled());
+                read_ahead.extend_from_slice(buffer.filled());
             }
             Poll::Ready(_) => return Poll::Ready(Gone),
         }
@@ -75,20 +78,20 @@ mod tests {
 
     #[tokio::test]
     async fn early_bytes_are_kept_up_to_a_bound() {
-        let (mut near, mut far) = tokio::io::duplex(4 * MOST_EARLY);
-        far.write_all(&vec![7; 2 * MOST_EARLY]).await.unwrap();
-        let mut early = BytesMut::from(&b"first"[..]);
+        let (mut near, mut far) = tokio::io::duplex(4 * MAX_READ_AHEAD);
+        far.write_all(&vec![7; 2 * MAX_READ_AHEAD]).await.unwrap();
+        let mut read_ahead = BytesMut::from(&b"first"[..]);
         let work = async {
             tokio::task::yield_now().await;
             1
         };
-        let done = while_connected(&mut near, &mut early, pin!(work)).await;
+        let done = while_connected(&mut near, &mut read_ahead, pin!(work)).await;
         assert_eq!(done.unwrap(), 1);
-        assert!(early.starts_with(b"first\x07"));
+        assert!(read_ahead.starts_with(b"first\x07"));
         assert!(
-            (MOST_EARLY..MOST_EARLY + STEP).contains(&early.len()),
+            (MAX_READ_AHEAD..MAX_READ_AHEAD + STEP).contains(&read_ahead.len()),
             "{}",
-            early.len()
+            read_ahead.len()
         );
     }
 

@@ -1,4 +1,4 @@
-//! Finds a backend that answers: one member of the pool after the other, until an answer begins.
+//! Finds a backend that answers: tries the pool's members one after another until one sends an answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +11,13 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::Server;
-use super::admit::Visit;
+use super::admit::RoutedRequest;
 use super::open::invalid_handshake;
-use crate::backend::{self, Among, ConnectError, DialOutcome, Effect, Nobody, Seat, Turn, Verdict};
+use super::timeouts::or_no_limit;
+use crate::backend::{
+    self, Candidates, ConnectError, DialOutcome, Effect, InFlightGuard, NoBackend, Transition,
+    Verdict,
+};
 use crate::exchange::Destination;
 use crate::exchange::upgrade::Key;
 use crate::head::{InvalidHead, ReadHead, ReadHeadError, ResponseHead, read_final_response};
@@ -23,15 +27,20 @@ use crate::telemetry::record::Record;
 use tidegate_config::error_chain;
 use tidegate_tunnel::transport::Transport;
 
-/// A backend that answered, whatever it said.
-pub(super) struct Reached {
-    pub(super) backend: Transport,
-    pub(super) answer: ResponseHead,
-    /// What came behind the answer.
-    pub(super) rest: Bytes,
+/// A connection to a backend.
+pub(super) struct BackendLeg {
+    pub(super) transport: Transport,
+    /// Bytes behind the head of its answer.
+    pub(super) read_ahead: Bytes,
+    /// Counts at its member of the pool; `None` where a policy chose another backend.
+    pub(super) in_flight: Option<InFlightGuard>,
+}
+
+/// A backend that answered, whatever the answer is.
+pub(super) struct BackendAnswer {
+    pub(super) leg: BackendLeg,
+    pub(super) head: ResponseHead,
     pub(super) verdict: Verdict,
-    /// Its place in the pool; none where a policy chose another backend.
-    pub(super) seat: Option<Seat>,
 }
 
 /// Why there is no answer.
@@ -40,27 +49,33 @@ struct Failure {
     outcome: DialOutcome,
 }
 
-/// Asks the backend that a policy chose, or the pool's members until one answers. All of it takes
-/// no longer than one connect and one handshake may.
-pub(super) async fn reach(
+/// Asks the backend that a policy chose, or the pool's members until one answers. All attempts together take
+/// no longer than one connect timeout plus one handshake timeout.
+///
+/// # Errors
+/// The refusal of the last attempt; `backend_circuit_open` if no backend was asked.
+pub(super) async fn dial(
     server: &Server,
-    visit: &mut Visit,
+    routed: &mut RoutedRequest,
     record: &mut Record,
-) -> Result<Reached, Refusal> {
-    let deadline = visit.exchange.evaluation.deadline;
-    let limits = Limits::new(visit.api.config.timeouts.or(ApiTimeouts::DEFAULT), deadline);
-    let only = match visit.exchange.upstream.destination() {
+) -> Result<BackendAnswer, Refusal> {
+    let deadline = routed.exchange.evaluation.deadline;
+    let limits = Limits::new(
+        routed.api.config.timeouts.or(ApiTimeouts::DEFAULT),
+        deadline,
+    );
+    let only = match routed.exchange.upstream.destination() {
         Destination::Elsewhere => {
-            let asked = ask(server, visit, limits, record).await;
-            return asked.map_err(|failure| masked(visit, failure.refusal));
+            let asked = ask(server, routed, limits, record).await;
+            return asked.map_err(|failure| masked(routed, failure.refusal));
         }
         Destination::Pool => None,
         Destination::Member(index) => Some(index),
     };
-    let pool = match visit.exchange.evaluation.is_dry_run() {
-        // Neither a place nor the one trial of a circuit that is half open, nor a verdict.
-        true => Arc::new(visit.api.pool.apart()),
-        false => Arc::clone(&visit.api.pool),
+    let pool = match routed.exchange.evaluation.is_dry_run() {
+        // A dry run neither counts as a tunnel nor uses the trial handshake of a half-open circuit.
+        true => Arc::new(routed.api.pool.dry_run_copy()),
+        false => Arc::clone(&routed.api.pool),
     };
     let mut tried = Vec::new();
     let mut last: Option<Refusal> = None;
@@ -68,8 +83,8 @@ pub(super) async fn reach(
         if last.is_some() && (only.is_some() || Instant::now() >= limits.end) {
             break;
         }
-        let among = only.map_or(Among::AllBut(&tried), Among::Only);
-        let choice = match pool.choose(among, std::time::Instant::now()) {
+        let candidates = only.map_or(Candidates::AllBut(&tried), Candidates::Only);
+        let choice = match pool.choose(candidates, std::time::Instant::now()) {
             Ok(choice) => choice,
             Err(nobody) => {
                 last = last.or_else(|| open_circuit(nobody));
@@ -77,19 +92,19 @@ pub(super) async fn reach(
             }
         };
         tried.push(choice.index);
-        visit.exchange.upstream.relocate(choice.url);
-        match ask(server, visit, limits, record).await {
-            Ok(mut reached) => {
-                let (outcome, reason) = outcome_of(&reached);
-                let (seat, effect) = choice.ended(outcome, std::time::Instant::now());
-                tell(visit, effect, reason);
-                reached.seat = Some(seat);
-                return Ok(reached);
+        routed.exchange.upstream.relocate(choice.url);
+        match ask(server, routed, limits, record).await {
+            Ok(mut answered) => {
+                let (outcome, reason) = outcome_of(&answered);
+                let (in_flight, effect) = choice.record_outcome(outcome, std::time::Instant::now());
+                tell(routed, effect, reason);
+                answered.leg.in_flight = Some(in_flight);
+                return Ok(answered);
             }
             Err(Failure { refusal, outcome }) => {
-                let (_, effect) = choice.ended(outcome, std::time::Instant::now());
-                tell(visit, effect, refusal.reason.as_str());
-                let refusal = masked(visit, refusal);
+                let (_, effect) = choice.record_outcome(outcome, std::time::Instant::now());
+                tell(routed, effect, refusal.reason.as_str());
+                let refusal = masked(routed, refusal);
                 if !outcome.consequence().next_member {
                     return Err(refusal);
                 }
@@ -100,12 +115,12 @@ pub(super) async fn reach(
     Err(last.unwrap_or_else(|| timed_out("there is no backend to ask")))
 }
 
-/// How asking ended that got an answer; why it failed, if it did.
-fn outcome_of(reached: &Reached) -> (DialOutcome, &'static str) {
+/// The outcome of an attempt that got an answer, and the reason if it failed.
+fn outcome_of(answered: &BackendAnswer) -> (DialOutcome, &'static str) {
     let invalid = Reason::BackendInvalidHandshake.as_str();
-    match &reached.verdict {
+    match &answered.verdict {
         Verdict::Accepted => (DialOutcome::Accepted, ""),
-        Verdict::Refused if reached.answer.status >= 500 => {
+        Verdict::Refused if answered.head.status >= 500 => {
             (DialOutcome::ServerError, Reason::BackendRefused.as_str())
         }
         Verdict::Refused => (DialOutcome::Refused, ""),
@@ -115,33 +130,33 @@ fn outcome_of(reached: &Reached) -> (DialOutcome, &'static str) {
     }
 }
 
-/// What the log shows of the backend's words, without the client's secrets.
-pub(super) fn masked(visit: &mut Visit, mut refusal: Refusal) -> Refusal {
-    let exchange = &mut visit.exchange;
+/// The refusal with the client's secrets masked in its detail, which may quote the backend.
+pub(super) fn masked(routed: &mut RoutedRequest, mut refusal: Refusal) -> Refusal {
+    let exchange = &mut routed.exchange;
     exchange.add_credentials();
     refusal.detail = refusal.detail.map(|detail| exchange.masked(&detail));
     refusal
 }
 
-/// What became different is logged and counted.
-fn tell(visit: &Visit, effect: Effect, reason: &'static str) {
-    if visit.exchange.evaluation.is_dry_run() {
+/// Logs and counts what the attempt changed.
+fn tell(routed: &RoutedRequest, effect: Effect, reason: &'static str) {
+    if routed.exchange.evaluation.is_dry_run() {
         return;
     }
-    let api = &visit.api;
-    let backend = visit.exchange.upstream.target.authority();
-    if let Some(absence) = effect.absence.filter(|_| api.pool.has_choice()) {
+    let api = &routed.api;
+    let backend = routed.exchange.upstream.target.authority();
+    if let Some(ejected_for) = effect.ejected_for.filter(|_| api.pool.has_choice()) {
         tracing::warn!(
             api = %api.config.key,
             backend,
             reason,
-            seconds = absence.as_secs(),
-            "a backend of the pool failed and is set aside"
+            seconds = ejected_for.as_secs(),
+            "a backend of the pool failed and is ejected"
         );
     }
     match effect.circuit {
         None => {}
-        Some(Turn::Opened(time)) => {
+        Some(Transition::Opened(time)) => {
             api.metrics.circuit_opened();
             tracing::warn!(
                 api = %api.config.key,
@@ -151,18 +166,18 @@ fn tell(visit: &Visit, effect: Effect, reason: &'static str) {
                 "the circuit of a backend opened"
             );
         }
-        Some(Turn::Closed) => {
+        Some(Transition::Closed) => {
             tracing::info!(api = %api.config.key, backend, "the circuit of a backend closed");
         }
     }
 }
 
-/// Nobody was asked, so that those who keep failing are left in peace.
-fn open_circuit(nobody: Nobody) -> Option<Refusal> {
-    let Nobody::Open(left) = nobody else {
+/// The refusal if all circuits are open, so that no backend was asked.
+fn open_circuit(nobody: NoBackend) -> Option<Refusal> {
+    let NoBackend::CircuitOpen(left) = nobody else {
         return None;
     };
-    // Rounded up: whoever comes back at the full second finds it passed.
+    // Rounded up: a client that retries after the full seconds finds the circuit half open.
     let seconds = left.as_millis().div_ceil(1000).max(1);
     let refusal = Refusal::new(
         503,
@@ -174,7 +189,7 @@ fn open_circuit(nobody: Nobody) -> Option<Refusal> {
     Some(refusal.header(RETRY_AFTER, retry))
 }
 
-/// How long things may take.
+/// Time limits of the attempts.
 #[derive(Clone, Copy)]
 struct Limits {
     connect: Duration,
@@ -184,8 +199,8 @@ struct Limits {
 
 impl Limits {
     fn new(timeouts: ApiTimeouts, deadline: Option<Instant>) -> Self {
-        let connect = patience(timeouts.connect);
-        let handshake = patience(timeouts.backend_handshake);
+        let connect = timeout(timeouts.connect);
+        let handshake = timeout(timeouts.backend_handshake);
         let end = Instant::now() + connect + handshake;
         Self {
             connect,
@@ -194,8 +209,8 @@ impl Limits {
         }
     }
 
-    fn due(self, patience: Duration) -> Due {
-        let own = Instant::now() + patience;
+    fn due(self, timeout: Duration) -> Due {
+        let own = Instant::now() + timeout;
         Due {
             at: self.end.min(own),
             is_own: own <= self.end,
@@ -203,16 +218,16 @@ impl Limits {
     }
 }
 
-/// When a backend must be done.
+/// When an attempt must be done.
 #[derive(Clone, Copy)]
 struct Due {
     at: Instant,
-    /// Has it then had all the time that is its own?
+    /// Does the attempt then have had its whole timeout?
     is_own: bool,
 }
 
 impl Due {
-    /// What it says of a backend that it passed.
+    /// The outcome if the attempt is not done in time.
     const fn passed(self, otherwise: DialOutcome) -> DialOutcome {
         if self.is_own {
             otherwise
@@ -225,23 +240,23 @@ impl Due {
 /// Connects to the exchange's target, sends our handshake and reads the answer to it.
 async fn ask(
     server: &Server,
-    visit: &Visit,
+    routed: &RoutedRequest,
     limits: Limits,
     record: &mut Record,
-) -> Result<Reached, Failure> {
-    let upstream = &visit.exchange.upstream;
+) -> Result<BackendAnswer, Failure> {
+    let upstream = &routed.exchange.upstream;
     record.backend(upstream.target.authority());
-    let mut backend = connect(server, visit, limits).await?;
+    let mut backend = connect(server, routed, limits).await?;
     record.phase(Phase::Connect);
     let key = Key::random();
     let request = backend::encode_request(upstream, &key);
     let mut received = 0;
-    let max_head = visit.api.way.max_answer_head;
+    let max_head = routed.api.connect_options.max_answer_head;
     let answering = exchange_heads(&mut backend, &request, max_head, &mut received);
     let due = limits.due(limits.handshake);
     let answered = timeout_at(due.at, answering).await;
     let begun = received > 0;
-    let ReadHead { head: answer, rest } = match answered {
+    let ReadHead { head, read_ahead } = match answered {
         Ok(answered) => answered.map_err(|error| unreadable(&error, begun))?,
         Err(_) => {
             return Err(Failure {
@@ -251,22 +266,33 @@ async fn ask(
         }
     };
     record.phase(Phase::Backend);
-    Ok(Reached {
-        backend,
-        verdict: backend::judge(&answer, &key, &upstream.headers),
-        answer,
-        rest,
-        seat: None,
+    Ok(BackendAnswer {
+        verdict: backend::judge(&head, &key, &upstream.headers),
+        leg: BackendLeg {
+            transport: backend,
+            read_ahead,
+            in_flight: None,
+        },
+        head,
     })
 }
 
-async fn connect(server: &Server, visit: &Visit, limits: Limits) -> Result<Transport, Failure> {
-    let api = &visit.api;
-    let upstream = &visit.exchange.upstream;
+async fn connect(
+    server: &Server,
+    routed: &RoutedRequest,
+    limits: Limits,
+) -> Result<Transport, Failure> {
+    let api = &routed.api;
+    let upstream = &routed.exchange.upstream;
     // The name is that of the API's own backend; another one has its own.
-    let own_name = api.way.tls.server_name.as_ref();
+    let own_name = api.connect_options.tls.server_name.as_ref();
     let name = own_name.filter(|_| upstream.destination() != Destination::Elsewhere);
-    let connecting = backend::connect(&server.resolver, &upstream.target, &api.way, name);
+    let connecting = backend::connect(
+        &server.resolver,
+        &upstream.target,
+        &api.connect_options,
+        name,
+    );
     let due = limits.due(limits.connect);
     let (refusal, outcome) = match timeout_at(due.at, connecting).await {
         Ok(Ok(backend)) => return Ok(backend),
@@ -279,7 +305,7 @@ async fn connect(server: &Server, visit: &Visit, limits: Limits) -> Result<Trans
     Err(Failure { refusal, outcome })
 }
 
-/// `received` is above 0 once anything of the answer is here.
+/// `received` is above 0 once a part of the answer is here.
 async fn exchange_heads(
     backend: &mut Transport,
     request: &[u8],
@@ -295,12 +321,9 @@ async fn exchange_heads(
     read_final_response(backend, max_head, received).await
 }
 
-/// Zero would mean that nobody waits; the schema does not allow it, an embedder might.
-fn patience(configured: Option<tidegate_config::Duration>) -> Duration {
-    const LONG: Duration = Duration::from_secs(3600);
-    configured
-        .and_then(|duration| duration.enabled())
-        .unwrap_or(LONG)
+/// The schema does not allow 0, which means no limit; an embedder might set it.
+fn timeout(configured: Option<tidegate_config::Duration>) -> Duration {
+    or_no_limit(configured.and_then(|duration| duration.enabled()))
 }
 
 fn connect_failed(error: &ConnectError) -> (Refusal, DialOutcome) {
@@ -333,7 +356,7 @@ fn timed_out(detail: &str) -> Refusal {
     Refusal::new(504, Reason::BackendTimeout, Origin::Backend, message).detail(detail)
 }
 
-/// An answer of which no byte came, or not all.
+/// The outcome if no byte, or not all, of the answer came.
 const fn unfinished(begun: bool) -> DialOutcome {
     if begun {
         DialOutcome::AnswerBrokeOff
@@ -342,7 +365,7 @@ const fn unfinished(begun: bool) -> DialOutcome {
     }
 }
 
-/// An answer that could not be read; `begun`: some of it is here.
+/// The failure if the answer could not be read; `begun`: a part of it is here.
 fn unreadable(error: &ReadHeadError, begun: bool) -> Failure {
     let detail = error_chain(error);
     let (refusal, outcome) = match error {

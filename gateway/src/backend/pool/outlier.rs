@@ -6,7 +6,7 @@ use tidegate_config::PassiveHealthCheck;
 
 /// How a member failed lately.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Absence {
+pub(super) struct OutlierState {
     /// In a row.
     failures: u32,
     until: Option<Instant>,
@@ -14,13 +14,13 @@ pub(super) struct Absence {
 
 /// The time for which a handshake keeps others away, and how it was before.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reserved {
+pub(super) struct TrialEjection {
     until: Instant,
     before: Option<Instant>,
 }
 
-impl Absence {
-    pub(super) fn is_out(&self, now: Instant) -> bool {
+impl OutlierState {
+    pub(super) fn is_ejected(&self, now: Instant) -> bool {
         self.until.is_some_and(|until| until > now)
     }
 
@@ -29,17 +29,17 @@ impl Absence {
         &mut self,
         rule: PassiveHealthCheck,
         now: Instant,
-    ) -> (u32, Option<Reserved>) {
-        let reserved = self.time(rule).map(|time| {
+    ) -> (u32, Option<TrialEjection>) {
+        let trial_ejection = self.time(rule).map(|time| {
             let (until, before) = (now + time, self.until);
             self.until = Some(until);
-            Reserved { until, before }
+            TrialEjection { until, before }
         });
-        (self.failures, reserved)
+        (self.failures, trial_ejection)
     }
 
     /// It went without having found out anything: the next one may, as if it had not been there.
-    pub(super) fn abandoned(&mut self, Reserved { until, before }: Reserved) {
+    pub(super) fn abandoned(&mut self, TrialEjection { until, before }: TrialEjection) {
         if self.until == Some(until) {
             self.until = before;
         }

@@ -1,5 +1,5 @@
-//! Where requests come from: what holds for all requests of a connection, however old it is when they
-//! come. What of it a request may still use is decided by the configuration of the request's own time.
+//! What all requests of a connection have in common. A connection can be older than the configuration that
+//! decides its request, so the trusted proxies and the port are looked up again for each request.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,21 +12,34 @@ use crate::refusal::Refusal;
 
 /// What all requests of a connection have in common.
 #[derive(Clone)]
-pub(super) struct Source {
+pub(super) struct ConnectionInfo {
     /// The socket's peer.
     pub(super) socket: SocketAddr,
-    /// Whom its PROXY header names, believed or not.
+    /// The address in its PROXY header, whether the peer is trusted or not.
     pub(super) named: Option<SocketAddr>,
     /// The configured port.
     pub(super) port: u16,
-    /// How connections of this port began when this one did.
-    pub(super) terms: Terms,
+    /// Protocol and PROXY setting of the port when the connection was accepted.
+    /// `None` until the port is looked up.
+    pub(super) terms: Option<Terms>,
     pub(super) tls: Option<TlsInfo>,
     pub(super) slot: Arc<Slot>,
 }
 
-impl Source {
-    /// Who connects: the socket's peer, or whom it speaks for if it is a proxy that is trusted now.
+impl ConnectionInfo {
+    /// A connection that `socket` opened to a configured port.
+    pub(super) fn new(socket: SocketAddr, port: u16, slot: Arc<Slot>) -> Self {
+        Self {
+            socket,
+            named: None,
+            port,
+            terms: None,
+            tls: None,
+            slot,
+        }
+    }
+
+    /// The client: the socket's peer or, if that is a proxy that is trusted now, the address in its PROXY header.
     pub(super) fn peer(&self, snapshot: &Snapshot) -> SocketAddr {
         let is_trusted = || {
             let socket = self.socket.ip().to_canonical();
@@ -35,12 +48,15 @@ impl Source {
         self.named.filter(|_| is_trusted()).unwrap_or(self.socket)
     }
 
-    /// The port as it is now. A connection that began otherwise than connections do now may have left out
-    /// TLS or the PROXY header: its client has to come again.
+    /// The port as it is now.
+    ///
+    /// # Errors
+    /// The refusal, if the port is gone or its protocol or PROXY setting has changed: the connection may lack
+    /// TLS or a PROXY header, so the client has to reconnect.
     pub(super) fn port<'s>(&self, snapshot: &'s Snapshot) -> Result<&'s Arc<Port>, Refusal> {
         let port = snapshot.ports.get(&self.port);
         let port = port.ok_or_else(|| not_found("no listener has this port any more"))?;
-        if port.terms() != self.terms {
+        if Some(port.terms()) != self.terms {
             return Err(misdirected(
                 "the connection began before protocol or proxyProtocol of its port changed",
             ));

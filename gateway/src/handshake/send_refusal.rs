@@ -1,4 +1,4 @@
-//! Gives a client its refusal, so that it arrives.
+//! Sends a client its refusal and makes sure that it can arrive.
 
 use std::io;
 use std::time::Duration;
@@ -13,24 +13,23 @@ use crate::refusal::{Extent, LAST_CHUNK, Refusal, put_chunk};
 use tidegate_config::error_chain;
 use tidegate_tunnel::transport::Transport;
 
-/// How long a refused client may take to read its answer and go.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a refused client may take to read its answer and close.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a client may take for one piece of a body that is passed on as it comes.
-const PIECE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client may take to read one piece of a streamed body.
+const BODY_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often it is looked whether an HTTP/2 connection has sent what it was given: several turns of its
-/// task.
-const LOOK: Duration = Duration::from_millis(10);
+/// How often to check whether an HTTP/2 connection has sent its queued frames.
+const FLUSH_POLL: Duration = Duration::from_millis(10);
 
-/// What a refused client may still send before it is cut off.
-const MOST_IGNORED: usize = 64 * 1024;
+/// Bytes that a refused client may still send before it is cut off.
+const MAX_IGNORED: usize = 64 * 1024;
 
 /// Writes the answer, then waits for the client to go. A socket that is closed with unread bytes
 /// sends a reset, which can overtake the answer (RFC 9112 §9.6).
-pub(super) async fn answer(client: Transport, slot: &Slot, refusal: &Refusal) {
+pub(super) async fn send(client: Transport, slot: &Slot, refusal: &Refusal) {
     let mut client = match client {
-        // The connection goes on, and sends what it was given.
+        // The connection stays open and sends the queued answer.
         Transport::Http2(stream) => {
             let (response, body) = refusal.message();
             return stream.refuse(response, body);
@@ -38,25 +37,25 @@ pub(super) async fn answer(client: Transport, slot: &Slot, refusal: &Refusal) {
         client => client,
     };
     let bytes = refusal.encode();
-    // Boxed, so that handshakes that are not refused have no room for it.
-    let farewell = Box::pin(async {
+    // Boxed, so that it takes no memory in handshakes that are accepted.
+    let sending = Box::pin(async {
         client.write_all(&bytes).await?;
         shut(&mut client).await
     });
-    // Whoever does not take it in time does without, and so it is when others need the place.
+    // The answer is dropped if the client is too slow, or if others need the connection's slot.
     tokio::select! {
         biased;
-        _ = timeout(PATIENCE, farewell) => {}
+        _ = timeout(LINGER_TIMEOUT, sending) => {}
         () = slot.evicted() => {}
     }
 }
 
-/// Says that nothing follows, and ignores what the client still sends.
+/// Shuts down the write side and ignores what the client still sends.
 async fn shut(client: &mut Transport) -> io::Result<()> {
     client.shutdown().await?;
     let mut ignored = 0;
     let mut scratch = [0; 512];
-    while ignored < MOST_IGNORED {
+    while ignored < MAX_IGNORED {
         match client.read(&mut scratch).await? {
             0 => break,
             count => ignored += count,
@@ -65,17 +64,17 @@ async fn shut(client: &mut Transport) -> io::Result<()> {
     Ok(())
 }
 
-/// How the body of a refusal went that was passed on as it came.
+/// How streaming a refusal's body ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Passed {
-    /// To its end, or as far as the client took it.
+    /// Complete, or the client stopped reading.
     Done,
-    /// The client sees that there is more; why it does not get it.
+    /// Cut, visibly for the client; why.
     Cut(String),
 }
 
-/// As [`answer`], with a body of which the rest is still to come from the backend.
-pub(super) async fn answer_with(
+/// As [`send`], with a body that still comes from the backend.
+pub(super) async fn send_with_body(
     client: Transport,
     refusal: &Refusal,
     mut body: Box<BodyRest<Transport>>,
@@ -102,7 +101,7 @@ pub(super) async fn answer_with(
     }
 }
 
-/// A client that gets a body in pieces.
+/// A client that receives a streamed body.
 struct Recipient {
     client: Transport,
     /// Is the body framed in chunks? Over HTTP/2 no body is (RFC 9113 §8.1).
@@ -110,7 +109,7 @@ struct Recipient {
 }
 
 impl Recipient {
-    /// Sends the head, with what is here of the body.
+    /// Sends the head and the part of the body that is here.
     async fn begin(client: Transport, refusal: &Refusal) -> io::Result<Self> {
         let mut client = client;
         let start = match &mut client {
@@ -144,10 +143,10 @@ impl Recipient {
             self.client.write_all(bytes).await?;
             self.client.flush().await
         };
-        timeout(PIECE_PATIENCE, writing).await?
+        timeout(BODY_WRITE_TIMEOUT, writing).await?
     }
 
-    /// That was all of it.
+    /// Ends a complete body.
     async fn finish(mut self) {
         if let Transport::Http2(stream) = &mut self.client {
             let _ = stream.shutdown().await;
@@ -156,25 +155,25 @@ impl Recipient {
         if self.chunked && self.write(LAST_CHUNK).await.is_err() {
             return;
         }
-        let _ = timeout(PATIENCE, shut(&mut self.client)).await;
+        let _ = timeout(LINGER_TIMEOUT, shut(&mut self.client)).await;
     }
 
-    /// That was not all of it: the length stays too long, the last chunk away; a stream is reset
-    /// (RFC 9113 §8.1.1).
+    /// Ends an incomplete body so that the client sees it: fewer bytes than the length, or no last chunk; an
+    /// HTTP/2 stream is reset (RFC 9113 §8.1.1).
     async fn abandon(mut self) {
         if let Transport::Http2(stream) = &mut self.client {
-            // A reset drops what the connection has not sent yet, the head with it.
+            // A reset drops what the connection has not sent yet, including the head.
             let leaving = async {
                 loop {
-                    sleep(LOOK).await;
+                    sleep(FLUSH_POLL).await;
                     if stream.has_left() {
                         return;
                     }
                 }
             };
-            let _ = timeout(PATIENCE, leaving).await;
+            let _ = timeout(LINGER_TIMEOUT, leaving).await;
             return stream.reset();
         }
-        let _ = timeout(PATIENCE, shut(&mut self.client)).await;
+        let _ = timeout(LINGER_TIMEOUT, shut(&mut self.client)).await;
     }
 }

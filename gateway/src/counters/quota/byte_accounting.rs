@@ -7,12 +7,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use super::{Allowance, lock};
+use super::Allowance;
 use crate::counters::counter::Key;
 use tidegate_tunnel::close_cause::CloseCause;
 use tidegate_tunnel::relay::{Counts, Meter, Side};
@@ -23,7 +24,7 @@ const SHARDS: usize = 16;
 
 /// A quota of bytes that a handshake passed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Metered {
+pub(crate) struct ByteQuota {
     pub(crate) key: Key,
     pub(crate) allowance: Allowance,
     /// Close the tunnel when it is used up?
@@ -31,22 +32,22 @@ pub(crate) struct Metered {
 }
 
 /// Where bytes are booked.
-pub(crate) trait Book: Send + Sync {
+pub(crate) trait ByteCounts: Send + Sync {
     /// So much more was relayed.
     fn add_bytes(&self, key: Key, allowance: &Allowance, bytes: u64);
 }
 
 /// The tunnels whose bytes are counted.
 #[derive(Default)]
-pub(crate) struct Ledger {
+pub(crate) struct ByteAccounting {
     shards: [Mutex<HashMap<u64, Entry>>; SHARDS],
     next: AtomicU64,
 }
 
 struct Entry {
     meter: Arc<ByteMeter>,
-    booked: u64,
-    quotas: Box<[Metered]>,
+    accounted: u64,
+    quotas: Box<[ByteQuota]>,
     closer: Closer,
 }
 
@@ -65,29 +66,29 @@ impl Meter for ByteMeter {
     }
 }
 
-impl fmt::Debug for Ledger {
+impl fmt::Debug for ByteAccounting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ledger").finish_non_exhaustive()
+        f.debug_struct("ByteAccounting").finish_non_exhaustive()
     }
 }
 
 /// A tunnel's entry; on drop it is booked a last time and leaves.
-pub(crate) struct Metering {
+pub(crate) struct TunnelBytes {
     id: u64,
-    ledger: Arc<Ledger>,
-    book: Arc<dyn Book>,
+    byte_accounting: Arc<ByteAccounting>,
+    account: Arc<dyn ByteCounts>,
 }
 
-impl Ledger {
+impl ByteAccounting {
     /// Counts a tunnel's bytes from now on; gives its meter besides. `metered` are the quotas that
     /// its handshake passed.
     pub(crate) fn open(
         self: &Arc<Self>,
-        book: Arc<dyn Book>,
-        metered: Vec<Metered>,
+        account: Arc<dyn ByteCounts>,
+        byte_quotas: Vec<ByteQuota>,
         other: Arc<dyn Meter>,
         closer: Closer,
-    ) -> (Metering, Arc<dyn Meter>) {
+    ) -> (TunnelBytes, Arc<dyn Meter>) {
         let meter = Arc::new(ByteMeter {
             other,
             bytes: AtomicU64::new(0),
@@ -95,25 +96,25 @@ impl Ledger {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let entry = Entry {
             meter: Arc::clone(&meter),
-            booked: 0,
-            quotas: metered.into(),
+            accounted: 0,
+            quotas: byte_quotas.into(),
             closer,
         };
         self.shard(id).insert(id, entry);
-        let metering = Metering {
+        let tunnel_bytes = TunnelBytes {
             id,
-            ledger: Arc::clone(self),
-            book,
+            byte_accounting: Arc::clone(self),
+            account,
         };
-        (metering, meter)
+        (tunnel_bytes, meter)
     }
 
     /// Books what was relayed since the last time; asks for nothing too, where a tunnel is to be
     /// closed when its quota is used up by others.
-    pub(crate) fn book(&self, book: &dyn Book) {
+    pub(crate) fn account(&self, account: &dyn ByteCounts) {
         for shard in &self.shards {
-            for entry in lock(shard).values_mut() {
-                entry.book(book);
+            for entry in shard.lock().values_mut() {
+                entry.account(account);
             }
         }
     }
@@ -122,7 +123,7 @@ impl Ledger {
     pub(crate) fn close(&self, used: impl Fn(Key, &Allowance) -> u64) {
         let now = Instant::now();
         for shard in &self.shards {
-            for entry in lock(shard).values() {
+            for entry in shard.lock().values() {
                 let over = entry.quotas.iter().any(|quota| {
                     let most = quota.allowance.bytes.filter(|_| quota.close);
                     most.is_some_and(|most| used(quota.key, &quota.allowance) >= most)
@@ -135,29 +136,29 @@ impl Ledger {
     }
 
     fn shard(&self, id: u64) -> MutexGuard<'_, HashMap<u64, Entry>> {
-        lock(&self.shards[id as usize % SHARDS])
+        self.shards[id as usize % SHARDS].lock()
     }
 }
 
 impl Entry {
-    fn book(&mut self, book: &dyn Book) {
+    fn account(&mut self, account: &dyn ByteCounts) {
         let bytes = self.meter.bytes.load(Ordering::Relaxed);
-        let more = bytes - std::mem::replace(&mut self.booked, bytes);
+        let more = bytes - std::mem::replace(&mut self.accounted, bytes);
         for (at, quota) in self.quotas.iter().enumerate() {
             // Several steps with one key count a tunnel's bytes once.
             let again = self.quotas[..at].iter().any(|other| other.key == quota.key);
             if !again && (more > 0 || quota.close) {
-                book.add_bytes(quota.key, &quota.allowance, more);
+                account.add_bytes(quota.key, &quota.allowance, more);
             }
         }
     }
 }
 
-impl Drop for Metering {
+impl Drop for TunnelBytes {
     fn drop(&mut self) {
-        let entry = self.ledger.shard(self.id).remove(&self.id);
+        let entry = self.byte_accounting.shard(self.id).remove(&self.id);
         if let Some(mut entry) = entry {
-            entry.book(&*self.book);
+            entry.account(&*self.account);
         }
     }
 }

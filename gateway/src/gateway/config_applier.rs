@@ -1,7 +1,8 @@
-//! Taking over configurations: compile whole, swap whole, then tell tunnels, listeners and status.
+//! Applies configurations: compiles one completely, swaps the snapshot, then updates tunnels, listeners and
+//! status. Tunnels whose access was revoked are closed here.
 //!
-//! A broken object harms only itself; that is the snapshot's matter. Here a configuration is taken
-//! over as a whole, or not at all.
+//! A broken object affects only itself; the snapshot takes care of that. Here a configuration is applied as a
+//! whole, or not at all.
 
 use std::future::pending;
 use std::io;
@@ -13,11 +14,11 @@ use tidegate_config::Rejected;
 use tokio::sync::watch;
 
 use crate::backend::health::HealthChecks;
-use crate::configuration::snapshot::{Lasting, Snapshot};
+use crate::configuration::snapshot::{SharedRuntime, Snapshot};
 use crate::configuration::update::Update;
 use crate::configuration::{Applied, Problem};
 use crate::connections::Connections;
-use crate::gateway::{Options, State};
+use crate::gateway::{GatewayState, Options};
 use crate::handshake::Explainer;
 use crate::handshake::Shared;
 use crate::listener::BoundListener;
@@ -27,21 +28,21 @@ use tidegate_config::error_chain;
 use tidegate_tunnel::drain::Drain;
 use tidegate_tunnel::session::Access;
 
-/// A port that is taken is usually free again when the process before us is gone.
+/// Pause before a port in use is tried again: usually the previous process is about to end.
 const BIND_AGAIN: Duration = Duration::from_secs(2);
 
-/// Takes over what comes through the updates.
-pub(super) struct Takeover {
+/// Applies the updates of the configuration.
+pub(super) struct ConfigApplier {
     options: Options,
-    state: Arc<State>,
-    lasting: Arc<Lasting>,
+    state: Arc<GatewayState>,
+    shared_runtime: Arc<SharedRuntime>,
     drains: Drains,
     /// From the first configuration on.
     running: Option<Running>,
     health: HealthChecks,
-    /// The update looked at last, whether it was taken over or not.
+    /// The newest update that was handled, whether it could be applied or not.
     seen: Option<Arc<Update>>,
-    /// Why it was not: a fault of ours, since compiling does not fail.
+    /// Why it could not be applied: an internal error, since compiling does not fail.
     fault: Option<Problem>,
     /// The problem counted last.
     counted: Option<Problem>,
@@ -63,11 +64,11 @@ struct Running {
     unbound: Vec<Rejected>,
 }
 
-impl Takeover {
+impl ConfigApplier {
     pub(super) fn new(
         options: Options,
-        state: Arc<State>,
-        lasting: Arc<Lasting>,
+        state: Arc<GatewayState>,
+        shared_runtime: Arc<SharedRuntime>,
         drains: Drains,
     ) -> Self {
         let metrics = Arc::clone(&state.metrics);
@@ -76,12 +77,12 @@ impl Takeover {
             health: HealthChecks::new(
                 control,
                 metrics,
-                Arc::clone(&lasting.services.ailments),
-                lasting.services.guard.admin_ports(),
+                Arc::clone(&shared_runtime.services.unhealthy),
+                shared_runtime.services.guard.admin_ports(),
             ),
             options,
             state,
-            lasting,
+            shared_runtime,
             drains,
             running: None,
             seen: None,
@@ -90,7 +91,7 @@ impl Takeover {
         }
     }
 
-    /// Follows the updates and the source's problems, for ever.
+    /// Follows the updates and the source's problems for ever.
     pub(super) async fn run(mut self, mut updates: watch::Receiver<Option<Arc<Update>>>) {
         let none = || watch::channel(None).1;
         let mut problems = self.options.problems.take().unwrap_or_else(none);
@@ -126,8 +127,8 @@ impl Takeover {
     async fn take(&mut self, update: Arc<Update>) {
         self.seen = Some(Arc::clone(&update));
         let previous = self.running.as_ref().map(|r| r.shared.snapshot.load_full());
-        let (of, lasting) = (Arc::clone(&update), Arc::clone(&self.lasting));
-        let compile = move || Snapshot::compile(&of, previous.as_deref(), &lasting);
+        let (of, shared_runtime) = (Arc::clone(&update), Arc::clone(&self.shared_runtime));
+        let compile = move || Snapshot::compile(&of, previous.as_deref(), &shared_runtime);
         let swapped = match tokio::task::spawn_blocking(compile).await {
             Ok((snapshot, rejected)) => self
                 .swap(update, Arc::new(snapshot), rejected)
@@ -135,7 +136,7 @@ impl Takeover {
             Err(error) => Err(error_chain(&error)),
         };
         self.fault = swapped.err().map(|message| {
-            tracing::error!("failed to take over a configuration: {message}");
+            tracing::error!("failed to apply a configuration: {message}");
             Problem {
                 reason: "internal",
                 message,
@@ -151,8 +152,8 @@ impl Takeover {
     ) -> io::Result<()> {
         let count = rejected.len();
         let open = snapshot.settings.allow_metadata_addresses;
-        self.lasting.services.guard.set_open(open);
-        let services = &self.lasting.services;
+        self.shared_runtime.services.guard.set_open(open);
+        let services = &self.shared_runtime.services;
         services.share(&snapshot.settings, &update.secret_data);
         match &mut self.running {
             Some(running) => {
@@ -163,14 +164,21 @@ impl Takeover {
         }
         self.tell_as(&snapshot);
         self.health.reconcile(snapshot.checked(), &snapshot.hop);
-        self.state.sessions.reconcile(snapshot);
+        self.close_revoked_tunnels(snapshot);
         let revision = update.revision;
         self.state.serving.send_replace(Some(update));
         tracing::info!(revision, rejected = count, "taken over");
         Ok(())
     }
 
-    /// Logs and counts as the Gateway asks, and forgets what is no longer there.
+    /// Closes every tunnel whose access this configuration has revoked: its key, subscription, product or API is
+    /// gone or changed. `Sessions::reconcile` (`tunnel/src/session/registry.rs`) decides once per group of
+    /// tunnels with the same access.
+    fn close_revoked_tunnels(&self, snapshot: Arc<Snapshot>) {
+        self.state.sessions.reconcile(snapshot);
+    }
+
+    /// Sets up access log and metrics as configured, and drops metrics of objects that are gone.
     fn tell_as(&self, snapshot: &Snapshot) {
         if let Some(running) = &self.running {
             let log = Arc::clone(&snapshot.access_log);
@@ -190,7 +198,7 @@ impl Takeover {
     fn begin(&self, snapshot: Arc<Snapshot>, rejected: Vec<Rejected>) -> io::Result<Running> {
         let shared = Arc::new(Shared {
             snapshot: ArcSwap::new(snapshot),
-            services: Arc::clone(&self.lasting.services),
+            services: Arc::clone(&self.shared_runtime.services),
             sessions: Arc::clone(&self.state.sessions),
             connections: Connections::new(
                 Arc::clone(&self.state.sessions),
@@ -202,11 +210,13 @@ impl Takeover {
             traces: Arc::clone(&self.state.traces),
             drain: self.drains.connections.clone(),
         });
-        // Not the connections' whole world for as long as somebody holds the metrics.
+        // Weak: the metrics may outlive the connections.
         let asked = Arc::downgrade(&shared);
         self.state.metrics.count_backends(move || {
             let shared = asked.upgrade();
-            shared.map_or_else(Vec::new, |shared| shared.snapshot.load().backends_out())
+            shared.map_or_else(Vec::new, |shared| {
+                shared.snapshot.load().unavailable_backends()
+            })
         });
         let control = self.drains.control.clone();
         let listeners = Listeners::start(
@@ -215,7 +225,7 @@ impl Takeover {
             Arc::clone(&shared),
             control,
         )?;
-        // Nobody else sets it, and it comes to this once.
+        // Set once, and only here.
         let _ = self
             .state
             .explainer
@@ -228,7 +238,7 @@ impl Takeover {
         })
     }
 
-    /// Brings the listeners in line with the configuration in use.
+    /// Binds and closes listeners as the configuration in use requires.
     fn listen(&mut self) {
         let Some(running) = &mut self.running else {
             return;
@@ -255,7 +265,7 @@ impl Takeover {
         });
     }
 
-    /// Brings status and metrics in line with all that.
+    /// Updates status and metrics.
     fn tell(&mut self, of_source: Option<Problem>) {
         let problem = self.fault.clone().or(of_source);
         let metrics = &self.state.metrics;
@@ -295,7 +305,7 @@ impl Takeover {
     }
 }
 
-/// Threads that carry connections.
+/// Number of threads that serve connections.
 fn workers(options: &Options) -> usize {
     match options.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -312,7 +322,7 @@ fn announce(listener: &BoundListener) {
     tracing::info!(listener = name, ?protocol, %address, "listening");
 }
 
-/// Waits for ever when the sender is gone: what was sent last stays.
+/// Waits for a change; for ever when the sender is gone.
 async fn changed<T>(receiver: &mut watch::Receiver<T>) {
     if receiver.changed().await.is_err() {
         pending::<()>().await;

@@ -1,4 +1,4 @@
-//! The client's side of the beginning: PROXY header, TLS and the request head, all within one time.
+//! Reads what a client sends first: PROXY header, TLS and request head, all within one time limit.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,11 +13,11 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::LazyConfigAcceptor;
 
-use super::Server;
+use super::connection_info::ConnectionInfo;
 use super::http2::{Connection, PREFACE};
-use super::source::Source;
+use super::timeouts::or_no_limit;
+use super::{Client, Server};
 use crate::configuration::snapshot::{Port, Snapshot};
-use crate::connections::Slot;
 use crate::exchange::TlsInfo;
 use crate::head::proxy_header::{self, ReadHeaderError};
 use crate::head::{HeadLimits, InvalidHead, ReadHead, ReadHeadError, RequestHead, read_request};
@@ -28,160 +28,139 @@ use crate::tls::H2;
 use tidegate_config::error_chain;
 use tidegate_tunnel::transport::Transport;
 
-/// Where `handshake: 0s` means that nobody waits: a year.
-const NO_HURRY: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3600);
-
-/// A client that has sent its request.
-pub(super) struct Arrival {
-    pub(super) client: Transport,
-    pub(super) source: Source,
-    pub(super) request: RequestHead,
-    /// What came behind the head.
-    pub(super) rest: Bytes,
-}
-
-/// A client that has come this far.
-pub(super) enum Arrived {
-    Request(Box<Arrival>),
-    /// Its requests come as streams.
+/// What came of a connection.
+pub(super) enum Received {
+    Request(Box<(Client, RequestHead)>),
+    /// An HTTP/2 connection: each request is a stream.
     Http2(Box<Connection>),
 }
 
-/// A client that has not.
-pub(super) enum Departure {
-    /// It came and went without a byte, or had to make room for others.
-    Unheard,
-    /// It cannot be answered.
+/// Why no request can be decided.
+pub(super) enum NotReceived {
+    /// The client closed without sending a byte, or the connection was closed to make room for others.
+    Closed,
+    /// The client cannot be answered.
     Lost(Refusal),
-    /// It is told why.
+    /// The client is told why.
     Refused(Transport, Refusal),
 }
 
-/// A connection on its way to its first request.
-pub(super) struct Coming {
-    pub(super) socket: TcpStream,
-    pub(super) peer: SocketAddr,
-    /// The configured port.
-    pub(super) port: u16,
-    pub(super) at: std::time::Instant,
-    pub(super) slot: Arc<Slot>,
-}
-
-/// Reads the PROXY header where the port has them, speaks TLS where it does, and reads the request
-/// head. The configuration of the accept decides how; what is read is judged by a later one.
-pub(super) async fn arrive(
+/// Reads the PROXY header where the port has them, speaks TLS where it does, and reads the request head.
+/// The configuration of the accept decides how; a later one judges what was read.
+///
+/// # Errors
+/// [`NotReceived`]: no request came, or none that can be decided.
+pub(super) async fn receive_request(
     server: &Server,
-    coming: Coming,
+    (mut socket, accepted_at): (TcpStream, std::time::Instant),
+    mut connection: ConnectionInfo,
     record: &mut Record,
-) -> Result<Arrived, Departure> {
+) -> Result<Received, NotReceived> {
     let snapshot = server.shared.snapshot.load_full();
-    let port = snapshot.ports.get(&coming.port);
-    let port = Arc::clone(port.ok_or(Departure::Unheard)?);
-    let deadline = Instant::from_std(coming.at) + patience(&snapshot.settings);
-    let mut socket = coming.socket;
-    let mut source = Source {
-        socket: coming.peer,
-        named: None,
-        port: coming.port,
-        terms: port.terms(),
-        tls: None,
-        slot: coming.slot,
-    };
+    let port = snapshot.ports.get(&connection.port);
+    let port = Arc::clone(port.ok_or(NotReceived::Closed)?);
+    connection.terms = Some(port.terms());
+    let deadline = Instant::from_std(accepted_at) + handshake_timeout(&snapshot.settings);
     if port.proxy_protocol {
-        source.named = announced(&mut socket, deadline).await?;
-        let peer = source.peer(&snapshot);
+        connection.named = read_proxy_header(&mut socket, deadline).await?;
+        let peer = connection.peer(&snapshot);
         record.client(peer.ip().to_canonical());
-        if !count(server, &snapshot, &source, peer) {
-            return Err(Departure::Unheard);
+        if !count(server, &snapshot, &connection, peer) {
+            return Err(NotReceived::Closed);
         }
     }
     drop(snapshot);
     let (mut client, tls) = secure(socket, &port, deadline, record).await?;
-    source.tls = tls;
-    let (http2, ahead) = recognize(&mut client, &port, deadline).await?;
+    connection.tls = tls;
+    let (http2, read_ahead) = recognize(&mut client, &port, deadline).await?;
     if http2 {
-        return Ok(Arrived::Http2(Box::new(Connection {
+        return Ok(Received::Http2(Box::new(Connection {
             transport: client,
-            ahead,
-            source,
+            read_ahead,
+            info: connection,
             deadline,
             record: None,
         })));
     }
     let limits = || head_limits(&server.shared.snapshot.load().settings);
-    let (client, read) = hear(client, ahead, limits, deadline).await?;
+    let (leg, read) = read_head(client, read_ahead, limits, deadline).await?;
     record.phase(Phase::Head);
-    Ok(Arrived::Request(Box::new(Arrival {
-        client,
-        source,
-        request: read.head,
-        rest: read.rest,
-    })))
+    let client = Client {
+        leg,
+        connection,
+        read_ahead: BytesMut::from(read.read_ahead),
+    };
+    Ok(Received::Request(Box::new((client, read.head))))
 }
 
-/// Counts the connection for whom its PROXY header names, if it is believed. False: there are too many of
-/// that client.
-fn count(server: &Server, snapshot: &Snapshot, source: &Source, peer: SocketAddr) -> bool {
-    if peer == source.socket {
+/// Counts the connection for the client that a trusted PROXY header names. False: that client has too many.
+fn count(
+    server: &Server,
+    snapshot: &Snapshot,
+    connection: &ConnectionInfo,
+    peer: SocketAddr,
+) -> bool {
+    if peer == connection.socket {
         return true;
     }
     let connections = &server.shared.connections;
-    connections.name(&source.slot, snapshot, peer.ip())
+    connections.name(&connection.slot, snapshot, peer.ip())
 }
 
-/// Reads the request head of which `ahead` is here.
-async fn hear(
+/// Reads the request head; `read_ahead` is its beginning.
+async fn read_head(
     mut client: Transport,
-    ahead: Bytes,
+    read_ahead: Bytes,
     limits: impl Fn() -> HeadLimits,
     deadline: Instant,
-) -> Result<(Transport, ReadHead<RequestHead>), Departure> {
+) -> Result<(Transport, ReadHead<RequestHead>), NotReceived> {
     let mut received = 0;
-    let reading = read_request(&mut client, ahead, limits, &mut received);
+    let reading = read_request(&mut client, read_ahead, limits, &mut received);
     let refusal = match timeout_at(deadline, reading).await {
         Ok(Ok(read)) => return Ok((client, read)),
-        Ok(Err(ReadHeadError::Gone { received: 0, .. })) => return Err(Departure::Unheard),
+        Ok(Err(ReadHeadError::Gone { received: 0, .. })) => return Err(NotReceived::Closed),
         Ok(Err(error @ ReadHeadError::Gone { .. })) => {
-            return Err(Departure::Lost(client_gone(&error_chain(&error))));
+            return Err(NotReceived::Lost(client_gone(&error_chain(&error))));
         }
         Ok(Err(
             ReadHeadError::Invalid(invalid) | ReadHeadError::InvalidAnswer { fault: invalid, .. },
         )) => refusal_of(invalid),
-        Err(_) if received == 0 => return Err(Departure::Lost(too_slow("no byte came"))),
+        Err(_) if received == 0 => return Err(NotReceived::Lost(too_slow("no byte came"))),
         Err(_) => too_slow("the request head did not come to its end"),
     };
-    Err(Departure::Refused(client, refusal))
+    Err(NotReceived::Refused(client, refusal))
 }
 
-/// Whom the PROXY header names; it must be there, whether it is believed or not.
-async fn announced(
+/// Reads the PROXY header, which must be there whether its sender is trusted or not; gives the address that
+/// it names.
+async fn read_proxy_header(
     socket: &mut TcpStream,
     deadline: Instant,
-) -> Result<Option<SocketAddr>, Departure> {
+) -> Result<Option<SocketAddr>, NotReceived> {
     match timeout_at(deadline, Box::pin(proxy_header::read(socket))).await {
         Ok(Ok(source)) => Ok(source),
-        // What a health check of a load balancer looks like.
-        Ok(Err(ReadHeaderError::Gone { received: 0, .. })) => Err(Departure::Unheard),
+        // Health checks of load balancers connect and close.
+        Ok(Err(ReadHeaderError::Gone { received: 0, .. })) => Err(NotReceived::Closed),
         Ok(Err(error @ ReadHeaderError::Gone { .. })) => {
-            Err(Departure::Lost(client_gone(&error_chain(&error))))
+            Err(NotReceived::Lost(client_gone(&error_chain(&error))))
         }
         Ok(Err(error @ ReadHeaderError::Invalid(_))) => {
             let message = "Invalid PROXY header";
             let reason = Reason::ProxyHeaderInvalid;
             let refusal = Refusal::new(400, reason, Origin::Client, message);
-            Err(Departure::Lost(refusal.detail(error_chain(&error))))
+            Err(NotReceived::Lost(refusal.detail(error_chain(&error))))
         }
-        Err(_) => Err(Departure::Lost(too_slow("the PROXY header did not come"))),
+        Err(_) => Err(NotReceived::Lost(too_slow("the PROXY header did not come"))),
     }
 }
 
-/// Does the client speak HTTP/2? TLS has agreed on it; without TLS the first bytes tell
-/// (RFC 9113 §3.3). They are given back.
+/// Does the client speak HTTP/2? With TLS, ALPN tells; without, the first bytes do (RFC 9113 §3.3). These are
+/// returned.
 async fn recognize(
     client: &mut Transport,
     port: &Port,
     deadline: Instant,
-) -> Result<(bool, Bytes), Departure> {
+) -> Result<(bool, Bytes), NotReceived> {
     if let Transport::TlsServer(stream) = client {
         let agreed = stream.get_ref().1.alpn_protocol() == Some(H2);
         return Ok((agreed, Bytes::new()));
@@ -192,14 +171,14 @@ async fn recognize(
     let mut first = BytesMut::new();
     let reading = async {
         while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
-            // Whoever reads on gets to know of an end or an error.
+            // The next read reports the end or the error.
             if !matches!(client.read_buf(&mut first).await, Ok(1..)) {
                 break;
             }
         }
     };
     let read = timeout_at(deadline, reading).await;
-    let late = |_| Departure::Lost(too_slow("the first line did not come"));
+    let late = |_| NotReceived::Lost(too_slow("the first line did not come"));
     read.map_err(late)?;
     Ok((first.starts_with(PREFACE), first.freeze()))
 }
@@ -209,7 +188,7 @@ async fn secure(
     port: &Port,
     deadline: Instant,
     record: &mut Record,
-) -> Result<(Transport, Option<TlsInfo>), Departure> {
+) -> Result<(Transport, Option<TlsInfo>), NotReceived> {
     if port.listeners.iter().all(|listener| listener.tls.is_none()) {
         return Ok((Transport::Plain(socket), None));
     }
@@ -219,17 +198,17 @@ async fn secure(
             record.phase(Phase::Tls);
             Ok((client, Some(info)))
         }
-        // What a health check of a load balancer looks like: no hello at all.
-        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Departure::Unheard),
+        // Health checks of load balancers connect and close without a ClientHello.
+        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Err(NotReceived::Closed),
         Ok(Err(error)) => {
             let refusal = Refusal::new(400, Reason::TlsFailed, Origin::Client, "TLS failed");
-            Err(Departure::Lost(refusal.detail(error_chain(&error))))
+            Err(NotReceived::Lost(refusal.detail(error_chain(&error))))
         }
-        Err(_) => Err(Departure::Lost(too_slow("TLS was not agreed on"))),
+        Err(_) => Err(NotReceived::Lost(too_slow("TLS was not agreed on"))),
     }
 }
 
-/// The listener that the client asks for by name decides what it is shown.
+/// The server name that the client sends selects the listener, and with it the certificate.
 async fn accept_tls(socket: TcpStream, port: &Port) -> io::Result<(Transport, TlsInfo)> {
     let start = LazyConfigAcceptor::new(Acceptor::default(), socket).await?;
     let sni = start.client_hello().server_name().map(str::to_owned);
@@ -237,7 +216,7 @@ async fn accept_tls(socket: TcpStream, port: &Port) -> io::Result<(Transport, Tl
         .tls(sni.as_deref())
         .ok_or_else(|| io::Error::other("no listener has a certificate"))?;
     let stream = start.into_stream(Arc::clone(&tls.config)).await;
-    // There was a hello, so this is not the end of somebody who said nothing.
+    // There was a ClientHello, so this is not a health check that only connects.
     let stream = stream.map_err(io::Error::other)?;
     let session = stream.get_ref().1;
     let version = match session.protocol_version() {
@@ -255,9 +234,9 @@ async fn accept_tls(socket: TcpStream, port: &Port) -> io::Result<(Transport, Tl
     Ok((Transport::TlsServer(Box::new(stream)), info))
 }
 
-/// How long a client may take until its request is there.
-pub(super) fn patience(settings: &GatewaySettings) -> std::time::Duration {
-    settings.timeouts.handshake.enabled().unwrap_or(NO_HURRY)
+/// Time limit for the first request, from the accept.
+pub(super) fn handshake_timeout(settings: &GatewaySettings) -> std::time::Duration {
+    or_no_limit(settings.timeouts.handshake.enabled())
 }
 
 pub(super) fn head_limits(settings: &GatewaySettings) -> HeadLimits {
@@ -283,7 +262,7 @@ pub(super) fn too_slow(detail: &str) -> Refusal {
     Refusal::new(408, Reason::HandshakeTimeout, Origin::Client, message).detail(detail)
 }
 
-/// 499 is nobody's standard, but what logs use for a client that did not wait.
+/// 499 is not a standard status, but logs use it for a client that did not wait.
 pub(super) fn client_gone(detail: &str) -> Refusal {
     Refusal::new(499, Reason::ClientGone, Origin::Client, "Client is gone").detail(detail)
 }

@@ -17,7 +17,7 @@ const SEVERAL: Invalid = Invalid::Malformed("there are several tokens");
 
 /// Where the token stands.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(super) enum TokenLocation {
     Header {
         name: HeaderName,
         /// Must stand before the token; only looked at in Authorization.
@@ -30,7 +30,7 @@ pub(super) enum Place {
     Rendered(Text),
 }
 
-impl Place {
+impl TokenLocation {
     pub(super) fn compile(
         policy: &policy::ValidateJwt,
         compiler: &Compiler<'_>,
