@@ -1,7 +1,6 @@
-//! The backend's leg: where it is, how to get there, what it is asked and what it may answer.
+//! The connection to the backend: choosing a member, connecting, the handshake and the check of the answer.
 //!
-//! A connection is opened for one handshake and never used for another: there is no pool that
-//! somebody else's bytes could be left in.
+//! A connection is opened for one handshake and never reused, so no bytes of another client can be left in it.
 
 mod answer;
 mod body;

@@ -421,12 +421,12 @@ fn enter(
     }
 }
 
-/// Answers the client.
+/// Answers the client with the 101 and joins both legs.
 async fn establish(
     server: &Server,
     mut routed: Box<RoutedRequest>,
     client: Client,
-    (admission, opened, session): (Admission, BackendAccepted, Session),
+    (admission, accepted, session): (Admission, BackendAccepted, Session),
     mut record: Record,
 ) -> Option<Box<OpenTunnel>> {
     let Client {
@@ -437,17 +437,13 @@ async fn establish(
     let BackendAccepted {
         leg: backend,
         answer,
-    } = opened;
-    let Admission {
-        key,
-        permit,
-        mut reservations,
-        ..
-    } = admission;
-    reservations.append(&mut routed.exchange.evaluation.reservations);
+    } = accepted;
     record.phase(Phase::Outbound);
     let record = record.accepted(&answer)?;
-    if accept(&mut leg, key.as_ref(), &answer).await.is_err() {
+    if accept(&mut leg, admission.key.as_ref(), &answer)
+        .await
+        .is_err()
+    {
         record.lost();
         return None;
     }
@@ -458,30 +454,41 @@ async fn establish(
         socket::allow_stall(socket, routed.api.rules.write_stall);
     }
     let (meter, tunnel_bytes) = meters(server, &mut routed, &session);
+    let opening_messages = std::mem::take(&mut routed.exchange.evaluation.opening_messages);
     let tunnel = Tunnel {
         client: leg,
         backend: backend.transport,
-        from_client: behind(
-            std::mem::take(&mut routed.exchange.evaluation.greeting),
-            read_ahead,
-        ),
+        from_client: first_bytes(opening_messages, read_ahead),
         from_backend: backend.read_ahead,
         extensions: answer.contains_key(SEC_WEBSOCKET_EXTENSIONS),
         rules: Arc::clone(&routed.api.rules),
         session,
         meter: Some(meter),
     };
+    let held = held(&mut routed, admission, (backend.in_flight, tunnel_bytes));
     Some(Box::new(OpenTunnel {
         relay: relay(tunnel),
         record,
-        held: Held {
-            permit,
-            reservations,
-            leases: std::mem::take(&mut routed.exchange.evaluation.leases),
-            in_flight: backend.in_flight,
-            tunnel_bytes,
-        },
+        held,
     }))
+}
+
+/// What the tunnel holds from now on, of all that the handshake reserved.
+fn held(
+    routed: &mut RoutedRequest,
+    admission: Admission,
+    (in_flight, tunnel_bytes): (Option<InFlightGuard>, Option<TunnelBytes>),
+) -> Held {
+    let evaluation = &mut routed.exchange.evaluation;
+    let mut reservations = admission.reservations;
+    reservations.append(&mut evaluation.reservations);
+    Held {
+        permit: admission.permit,
+        reservations,
+        leases: std::mem::take(&mut evaluation.leases),
+        in_flight,
+        tunnel_bytes,
+    }
 }
 
 /// Counts the tunnel's messages and bytes: for metrics always, for quotas if the handshake passed any.
@@ -505,11 +512,11 @@ fn meters(
 }
 
 /// The first bytes for the backend: the frames of onOpen, then what was read ahead of the client.
-fn behind(serving: Vec<u8>, read_ahead: BytesMut) -> Bytes {
-    if serving.is_empty() {
+fn first_bytes(opening_messages: Vec<u8>, read_ahead: BytesMut) -> Bytes {
+    if opening_messages.is_empty() {
         return read_ahead.freeze();
     }
-    let mut all = serving;
+    let mut all = opening_messages;
     all.extend_from_slice(&read_ahead);
     all.into()
 }

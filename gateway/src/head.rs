@@ -1,5 +1,4 @@
-//! Heads of HTTP messages: what they are, how they are read, and which of their fields end
-//! here.
+//! Heads of HTTP messages: reading, parsing, writing, and which fields are not forwarded.
 
 mod http2;
 mod parse;

@@ -9,147 +9,99 @@ pub(crate) use answer::{LAST_CHUNK, put_chunk};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
-/// Why a handshake was refused. Closed: every value is a metric label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Reason {
-    InvalidRequest,
-    InvalidUpgrade,
-    UnsupportedVersion,
-    HeadTooLarge,
-    UrlTooLong,
-    HandshakeTimeout,
-    ProxyHeaderInvalid,
-    TlsFailed,
-    Misdirected,
-    RouteNotFound,
-    SchemeNotAllowed,
-    LoopDetected,
-    OriginNotAllowed,
-    SubprotocolNotAllowed,
-    SubscriptionKeyMissing,
-    SubscriptionKeyInvalid,
-    TokenMissing,
-    TokenInvalid,
-    TokenExpired,
-    TokenNotYetValid,
-    TokenSignatureInvalid,
-    TokenIssuerNotAllowed,
-    TokenAudienceNotAllowed,
-    TokenClientNotAllowed,
-    TokenClaimMissing,
-    TokenClaimNotAllowed,
-    KeysUnavailable,
-    ClientCertificateMissing,
-    ClientCertificateNotYetValid,
-    ClientCertificateExpired,
-    ClientCertificateNotTrusted,
-    ClientCertificateNotAllowed,
-    CredentialsMissing,
-    CredentialsInvalid,
-    CredentialsUnchecked,
-    HeaderNotFound,
-    HeaderValueNotAllowed,
-    CallerIpNotAllowed,
-    CallerIpBlocked,
-    ExternalAuthRefused,
-    RateLimitExceeded,
-    QuotaExceeded,
-    CountersUnavailable,
-    ConnectionLimit,
-    GatewayFull,
-    HandshakeRateExceeded,
-    Draining,
-    Blocked,
-    ReturnResponse,
-    ExpressionFailed,
-    UrlNotSafe,
-    RequestFailed,
-    RequestTimeout,
-    BackendAuthFailed,
-    HandshakeDeadline,
-    BackendCircuitOpen,
-    BackendConnectFailed,
-    BackendProxyFailed,
-    BackendTlsFailed,
-    BackendTimeout,
-    BackendInvalidHandshake,
-    BackendHeadTooLarge,
-    BackendRefused,
-    ClientGone,
-    CutOff,
+/// Defines [`Reason`] from one table: variant and label.
+macro_rules! reasons {
+    ($($reason:ident => $label:literal,)+) => {
+        /// Why a handshake was refused. Closed: every value is a metric label.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub(crate) enum Reason {
+            $($reason,)+
+        }
+
+        impl Reason {
+            /// All reasons, in the order of the documentation.
+            #[cfg(test)]
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$reason,)+];
+
+            /// Label and log field.
+            pub(crate) const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$reason => $label,)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    InvalidRequest => "invalid_request",
+    InvalidUpgrade => "invalid_upgrade",
+    UnsupportedVersion => "unsupported_version",
+    HeadTooLarge => "head_too_large",
+    UrlTooLong => "url_too_long",
+    HandshakeTimeout => "handshake_timeout",
+    ProxyHeaderInvalid => "proxy_header_invalid",
+    TlsFailed => "tls_failed",
+    Misdirected => "misdirected",
+    RouteNotFound => "route_not_found",
+    SchemeNotAllowed => "scheme_not_allowed",
+    LoopDetected => "loop_detected",
+    OriginNotAllowed => "origin_not_allowed",
+    SubprotocolNotAllowed => "subprotocol_not_allowed",
+    SubscriptionKeyMissing => "subscription_key_missing",
+    SubscriptionKeyInvalid => "subscription_key_invalid",
+    TokenMissing => "token_missing",
+    TokenInvalid => "token_invalid",
+    TokenExpired => "token_expired",
+    TokenNotYetValid => "token_not_yet_valid",
+    TokenSignatureInvalid => "token_signature_invalid",
+    TokenIssuerNotAllowed => "token_issuer_not_allowed",
+    TokenAudienceNotAllowed => "token_audience_not_allowed",
+    TokenClientNotAllowed => "token_client_not_allowed",
+    TokenClaimMissing => "token_claim_missing",
+    TokenClaimNotAllowed => "token_claim_not_allowed",
+    KeysUnavailable => "keys_unavailable",
+    ClientCertificateMissing => "client_certificate_missing",
+    ClientCertificateNotYetValid => "client_certificate_not_yet_valid",
+    ClientCertificateExpired => "client_certificate_expired",
+    ClientCertificateNotTrusted => "client_certificate_not_trusted",
+    ClientCertificateNotAllowed => "client_certificate_not_allowed",
+    CredentialsMissing => "credentials_missing",
+    CredentialsInvalid => "credentials_invalid",
+    CredentialsUnchecked => "credentials_unchecked",
+    HeaderNotFound => "header_not_found",
+    HeaderValueNotAllowed => "header_value_not_allowed",
+    CallerIpNotAllowed => "caller_ip_not_allowed",
+    CallerIpBlocked => "caller_ip_blocked",
+    ExternalAuthRefused => "external_auth_refused",
+    RateLimitExceeded => "rate_limit_exceeded",
+    QuotaExceeded => "quota_exceeded",
+    CountersUnavailable => "counters_unavailable",
+    ConnectionLimit => "connection_limit",
+    GatewayFull => "gateway_full",
+    HandshakeRateExceeded => "handshake_rate_exceeded",
+    Draining => "draining",
+    Blocked => "blocked",
+    ReturnResponse => "return_response",
+    ExpressionFailed => "expression_failed",
+    UrlNotSafe => "url_not_safe",
+    RequestFailed => "request_failed",
+    RequestTimeout => "request_timeout",
+    BackendAuthFailed => "backend_auth_failed",
+    HandshakeDeadline => "handshake_deadline",
+    BackendCircuitOpen => "backend_circuit_open",
+    BackendConnectFailed => "backend_connect_failed",
+    BackendProxyFailed => "backend_proxy_failed",
+    BackendTlsFailed => "backend_tls_failed",
+    BackendTimeout => "backend_timeout",
+    BackendInvalidHandshake => "backend_invalid_handshake",
+    BackendHeadTooLarge => "backend_head_too_large",
+    BackendRefused => "backend_refused",
+    ClientGone => "client_gone",
+    CutOff => "cut_off",
 }
 
 impl Reason {
-    /// All reasons, in the order of the documentation.
-    #[cfg(test)]
-    pub(crate) const ALL: [Self; 65] = [
-        Self::InvalidRequest,
-        Self::InvalidUpgrade,
-        Self::UnsupportedVersion,
-        Self::HeadTooLarge,
-        Self::UrlTooLong,
-        Self::HandshakeTimeout,
-        Self::ProxyHeaderInvalid,
-        Self::TlsFailed,
-        Self::Misdirected,
-        Self::RouteNotFound,
-        Self::SchemeNotAllowed,
-        Self::LoopDetected,
-        Self::OriginNotAllowed,
-        Self::SubprotocolNotAllowed,
-        Self::SubscriptionKeyMissing,
-        Self::SubscriptionKeyInvalid,
-        Self::TokenMissing,
-        Self::TokenInvalid,
-        Self::TokenExpired,
-        Self::TokenNotYetValid,
-        Self::TokenSignatureInvalid,
-        Self::TokenIssuerNotAllowed,
-        Self::TokenAudienceNotAllowed,
-        Self::TokenClientNotAllowed,
-        Self::TokenClaimMissing,
-        Self::TokenClaimNotAllowed,
-        Self::KeysUnavailable,
-        Self::ClientCertificateMissing,
-        Self::ClientCertificateNotYetValid,
-        Self::ClientCertificateExpired,
-        Self::ClientCertificateNotTrusted,
-        Self::ClientCertificateNotAllowed,
-        Self::CredentialsMissing,
-        Self::CredentialsInvalid,
-        Self::CredentialsUnchecked,
-        Self::HeaderNotFound,
-        Self::HeaderValueNotAllowed,
-        Self::CallerIpNotAllowed,
-        Self::CallerIpBlocked,
-        Self::ExternalAuthRefused,
-        Self::RateLimitExceeded,
-        Self::QuotaExceeded,
-        Self::CountersUnavailable,
-        Self::ConnectionLimit,
-        Self::GatewayFull,
-        Self::HandshakeRateExceeded,
-        Self::Draining,
-        Self::Blocked,
-        Self::ReturnResponse,
-        Self::ExpressionFailed,
-        Self::UrlNotSafe,
-        Self::RequestFailed,
-        Self::RequestTimeout,
-        Self::BackendAuthFailed,
-        Self::HandshakeDeadline,
-        Self::BackendCircuitOpen,
-        Self::BackendConnectFailed,
-        Self::BackendProxyFailed,
-        Self::BackendTlsFailed,
-        Self::BackendTimeout,
-        Self::BackendInvalidHandshake,
-        Self::BackendHeadTooLarge,
-        Self::BackendRefused,
-        Self::ClientGone,
-        Self::CutOff,
-    ];
-
     /// Did something not work, rather than somebody say no?
     pub(crate) const fn is_failure(self) -> bool {
         matches!(
@@ -176,78 +128,6 @@ impl Reason {
                 | Self::ClientGone
                 | Self::CutOff
         )
-    }
-
-    /// Label and log field.
-    #[allow(clippy::too_many_lines, reason = "a line for each reason")]
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidRequest => "invalid_request",
-            Self::InvalidUpgrade => "invalid_upgrade",
-            Self::UnsupportedVersion => "unsupported_version",
-            Self::HeadTooLarge => "head_too_large",
-            Self::UrlTooLong => "url_too_long",
-            Self::HandshakeTimeout => "handshake_timeout",
-            Self::ProxyHeaderInvalid => "proxy_header_invalid",
-            Self::TlsFailed => "tls_failed",
-            Self::Misdirected => "misdirected",
-            Self::RouteNotFound => "route_not_found",
-            Self::SchemeNotAllowed => "scheme_not_allowed",
-            Self::LoopDetected => "loop_detected",
-            Self::OriginNotAllowed => "origin_not_allowed",
-            Self::SubprotocolNotAllowed => "subprotocol_not_allowed",
-            Self::SubscriptionKeyMissing => "subscription_key_missing",
-            Self::SubscriptionKeyInvalid => "subscription_key_invalid",
-            Self::TokenMissing => "token_missing",
-            Self::TokenInvalid => "token_invalid",
-            Self::TokenExpired => "token_expired",
-            Self::TokenNotYetValid => "token_not_yet_valid",
-            Self::TokenSignatureInvalid => "token_signature_invalid",
-            Self::TokenIssuerNotAllowed => "token_issuer_not_allowed",
-            Self::TokenAudienceNotAllowed => "token_audience_not_allowed",
-            Self::TokenClientNotAllowed => "token_client_not_allowed",
-            Self::TokenClaimMissing => "token_claim_missing",
-            Self::TokenClaimNotAllowed => "token_claim_not_allowed",
-            Self::KeysUnavailable => "keys_unavailable",
-            Self::ClientCertificateMissing => "client_certificate_missing",
-            Self::ClientCertificateNotYetValid => "client_certificate_not_yet_valid",
-            Self::ClientCertificateExpired => "client_certificate_expired",
-            Self::ClientCertificateNotTrusted => "client_certificate_not_trusted",
-            Self::ClientCertificateNotAllowed => "client_certificate_not_allowed",
-            Self::CredentialsMissing => "credentials_missing",
-            Self::CredentialsInvalid => "credentials_invalid",
-            Self::CredentialsUnchecked => "credentials_unchecked",
-            Self::HeaderNotFound => "header_not_found",
-            Self::HeaderValueNotAllowed => "header_value_not_allowed",
-            Self::CallerIpNotAllowed => "caller_ip_not_allowed",
-            Self::CallerIpBlocked => "caller_ip_blocked",
-            Self::ExternalAuthRefused => "external_auth_refused",
-            Self::RateLimitExceeded => "rate_limit_exceeded",
-            Self::QuotaExceeded => "quota_exceeded",
-            Self::CountersUnavailable => "counters_unavailable",
-            Self::ConnectionLimit => "connection_limit",
-            Self::GatewayFull => "gateway_full",
-            Self::HandshakeRateExceeded => "handshake_rate_exceeded",
-            Self::Draining => "draining",
-            Self::Blocked => "blocked",
-            Self::ReturnResponse => "return_response",
-            Self::ExpressionFailed => "expression_failed",
-            Self::UrlNotSafe => "url_not_safe",
-            Self::RequestFailed => "request_failed",
-            Self::RequestTimeout => "request_timeout",
-            Self::BackendAuthFailed => "backend_auth_failed",
-            Self::HandshakeDeadline => "handshake_deadline",
-            Self::BackendCircuitOpen => "backend_circuit_open",
-            Self::BackendConnectFailed => "backend_connect_failed",
-            Self::BackendProxyFailed => "backend_proxy_failed",
-            Self::BackendTlsFailed => "backend_tls_failed",
-            Self::BackendTimeout => "backend_timeout",
-            Self::BackendInvalidHandshake => "backend_invalid_handshake",
-            Self::BackendHeadTooLarge => "backend_head_too_large",
-            Self::BackendRefused => "backend_refused",
-            Self::ClientGone => "client_gone",
-            Self::CutOff => "cut_off",
-        }
     }
 }
 
@@ -355,7 +235,7 @@ mod tests {
         let listed: Vec<_> = rows.collect();
         let known: Vec<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
         assert_eq!(listed, known);
-        for reason in Reason::ALL {
+        for &reason in Reason::ALL {
             let row = page
                 .lines()
                 .find(|line| line.starts_with(&format!("| `{}`", reason.as_str())));

@@ -1,7 +1,7 @@
-//! Did the backend really agree? (RFC 6455 §4.1, the client's duties.) Pure.
+//! Checks the backend's answer to the handshake (RFC 6455 §4.1, the client's duties). Pure.
 //!
-//! A status of 101 alone proves nothing: a server that can be made to echo headers would open a
-//! tunnel to whatever it speaks. Only the accept value shows that it understood the handshake.
+//! A status of 101 alone proves nothing: a server that echoes headers would open a tunnel to another
+//! protocol. Only the accept value shows that it understood the handshake.
 
 use http::header::{
     CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
@@ -20,7 +20,7 @@ pub(crate) enum Verdict {
     Accepted,
     /// A status of its own: 300 or above.
     Refused,
-    /// Neither; what is wrong with it.
+    /// Neither; what is wrong.
     Invalid(Fault),
 }
 
@@ -41,24 +41,24 @@ pub(crate) enum Fault {
     Subprotocol(String),
     /// These extensions were not all offered.
     Extensions(String),
-    /// Nobody can say where the body of a refusal ends.
+    /// It is not clear where the body of a refusal ends.
     Framing(&'static str),
 }
 
-/// Longest text of a backend in one line of the log.
+/// Longest text of a backend in a log line, in characters.
 const MAX_SHOWN: usize = 32;
 
-/// An offered subprotocol that is longer may be a token: browsers have no other place for one.
+/// A longer subprotocol may be a token: browsers have no other place to send one.
 const LONGEST_NAME: usize = 20;
 
 impl Fault {
-    /// Is it about what client and backend tell each other? Then what the client offered may be
-    /// the cause, and the same backend serves others well.
+    /// Does it concern subprotocol or extensions? Then the client's offer may be the cause, and the backend may
+    /// serve other clients well.
     pub(crate) const fn is_negotiation(&self) -> bool {
         matches!(self, Self::Subprotocol(_) | Self::Extensions(_))
     }
 
-    /// For the log. `mask` hides secrets, before anything is cut.
+    /// The text for the log. `mask` hides secrets before the text is cut.
     pub(crate) fn text(&self, mask: impl Fn(&str) -> String) -> String {
         let quoted = |value: &str| format!("\"{}\"", shown(&mask(value)));
         let has = |name: &str, value: &Option<String>| match value {
@@ -86,12 +86,14 @@ impl Fault {
                 "status 101: Sec-WebSocket-Extensions {} were not offered",
                 quoted(value)
             ),
-            Self::Framing(fault) => format!("the end of the refusal's body is not told: {fault}"),
+            Self::Framing(fault) => {
+                format!("the end of the refusal's body is not defined: {fault}")
+            }
         }
     }
 }
 
-/// A value as one line of the log may show it.
+/// A value as a log line may show it.
 fn shown(value: &str) -> String {
     let mut characters = value.chars().flat_map(char::escape_debug);
     let cut: String = characters.by_ref().take(MAX_SHOWN).collect();
@@ -103,7 +105,7 @@ fn shown(value: &str) -> String {
     format!("{cut}{more}")
 }
 
-/// Judges an answer to the handshake with `key` and the fields `sent`.
+/// Checks an answer to the handshake with `key` and the fields `sent`.
 pub(crate) fn judge(answer: &ResponseHead, key: &Key, sent: &HeaderMap) -> Verdict {
     let fault = match answer.status {
         101 if answer.version == Version::Http10 => Some(Fault::Version),
@@ -117,7 +119,7 @@ pub(crate) fn judge(answer: &ResponseHead, key: &Key, sent: &HeaderMap) -> Verdi
     fault.map_or(Verdict::Accepted, Verdict::Invalid)
 }
 
-/// What is wrong with a 101. A body that it announces is none: it ends with its head (RFC 9112 §6.3).
+/// What is wrong with a 101. It has no body, whatever its fields say (RFC 9112 §6.3).
 fn fault(headers: &HeaderMap, key: &Key, sent: &HeaderMap) -> Option<Fault> {
     if !has_token(headers, &UPGRADE, "websocket") {
         return Some(Fault::Upgrade(value_of(headers, &UPGRADE)));
@@ -133,7 +135,7 @@ fn fault(headers: &HeaderMap, key: &Key, sent: &HeaderMap) -> Option<Fault> {
         let chosen = only(headers, &SEC_WEBSOCKET_PROTOCOL).and_then(|value| value.to_str().ok());
         let offers = || list_members(sent, &SEC_WEBSOCKET_PROTOCOL);
         if !chosen.is_some_and(|chosen| offers().any(|offer| offer == chosen.trim())) {
-            // A backend that repeats the whole offer repeats a token in it.
+            // A backend that echoes the whole offer echoes a token in it.
             let tokens: Vec<_> = offers().filter(|o| o.len() > LONGEST_NAME).collect();
             return Some(Fault::Subprotocol(mask(&value, &tokens)));
         }
@@ -141,7 +143,7 @@ fn fault(headers: &HeaderMap, key: &Key, sent: &HeaderMap) -> Option<Fault> {
     let names = |map| list_members(map, &SEC_WEBSOCKET_EXTENSIONS).map(extension_name);
     let was_offered = |name: &str| names(sent).any(|offer| offer.eq_ignore_ascii_case(name));
     let mut lines = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).into_iter();
-    // A line that is not text has no members that could be compared.
+    // The members of a line that is not text cannot be compared.
     if lines.any(|line| line.to_str().is_err()) || names(headers).any(|name| !was_offered(name)) {
         let value = value_of(headers, &SEC_WEBSOCKET_EXTENSIONS);
         return Some(Fault::Extensions(value.unwrap_or_default()));
@@ -162,9 +164,8 @@ fn extension_name(member: &str) -> &str {
     member.split(';').next().unwrap_or(member).trim()
 }
 
-/// Is this field of the backend's answer passed on? Not those that concern one connection, and not
-/// how its body was framed: ours is framed anew. A 426 must say in `Upgrade` what would do
-/// (RFC 9110 §15.5.22).
+/// Is this field of the backend's answer passed on? Not fields of the connection, and not the body's framing,
+/// which is our own. A 426 must say in `Upgrade` what is required (RFC 9110 §15.5.22).
 pub(crate) fn is_passed_on(name: &HeaderName, status: u16) -> bool {
     !crate::head::ends_here(name)
         || name == http::header::SEC_WEBSOCKET_VERSION

@@ -1,8 +1,8 @@
-//! The body of a backend's refusal: what is here of it when the refusal is decided, and the rest,
-//! which is passed on as it comes, so that a large one costs no memory.
+//! The body of a backend's refusal: its start, which is read before the client is answered, and the remainder,
+//! which is streamed, so that a large body takes no memory.
 //!
-//! A body that does not come to its end must not look as if it did (RFC 9112 §8): the reader says
-//! why it was cut, and whoever writes to the client leaves its framing unfinished.
+//! An incomplete body must not look complete (RFC 9112 §8): the reader says why it was cut, and the framing
+//! towards the client is left unfinished.
 
 mod reader;
 #[cfg(test)]
@@ -19,18 +19,17 @@ use tokio::time::{Instant, timeout_at};
 use crate::head::{ResponseHead, list_members};
 use reader::Reader;
 
-/// A body that ends within so many bytes is read before the client is answered: its length is known
-/// then, whatever its framing was. Most refusals are far smaller.
+/// A body of up to this many bytes is read before the client is answered, so that its length is known. Most
+/// refusals are far smaller.
 const START: usize = 64 * 1024;
 
-/// How long the start may take once the head is there; then the client gets what there is.
+/// Time limit for the start of a body; then the client gets what there is.
 const BODY_START_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long the backend may be silent in the middle of a body.
+/// Longest pause of the backend in the middle of a body.
 const BODY_STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A whole body, however steadily it comes: the handshake has been refused, and nothing of the API
-/// bounds what is left of it.
+/// Time limit for a whole body. No timeout of the API applies to it.
 const BODY_TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How a body says where it ends (RFC 9112 §6.3).
@@ -45,7 +44,7 @@ pub(crate) enum Framing {
 /// Why a body is not passed on to its end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Cut {
-    #[error("the backend hung up in the middle of it")]
+    #[error("the backend closed the connection in the middle of it")]
     Ended,
     #[error("the connection to the backend broke")]
     Broken(#[source] io::Error),
@@ -57,30 +56,33 @@ pub(crate) enum Cut {
     Limit(u64),
 }
 
-/// What is here of a body.
+/// The start of a body.
 #[derive(Debug)]
 pub(crate) struct BodyStart<S> {
     pub(crate) bytes: Bytes,
-    /// `None`: that is all of it.
+    /// `None`: the body is complete.
     pub(crate) remainder: Option<Box<BodyRest<S>>>,
 }
 
-/// What is still to come of a body, and from where.
+/// The part of a body that has not been read, with its connection.
 #[derive(Debug)]
 pub(crate) struct BodyRest<S> {
     stream: S,
     reader: Reader,
-    /// Of the whole body, where the backend said so.
+    /// Length of the whole body in bytes, if the backend declared it.
     pub(crate) length: Option<u64>,
     limit: u64,
-    /// May still be passed on.
+    /// Bytes that may still be passed on.
     left: u64,
     deadline: Instant,
-    /// It is known already to end here.
+    /// Why the body ends here, if that is known already.
     cut: Option<Cut>,
 }
 
-/// How the body of an answer is framed, or why nobody can tell.
+/// How the body of an answer is framed.
+///
+/// # Errors
+/// Why that is not clear.
 pub(crate) fn framing(answer: &ResponseHead) -> Result<Framing, &'static str> {
     let headers = &answer.headers;
     if answer.status == 304 {
@@ -93,7 +95,7 @@ pub(crate) fn framing(answer: &ResponseHead) -> Result<Framing, &'static str> {
     }) {
         return Err("Transfer-Encoding or Content-Length is not text");
     }
-    // "identity" was once a way to say that there is none.
+    // "identity" once meant that there is no coding.
     let mut codings = list_members(headers, &TRANSFER_ENCODING)
         .filter(|coding| !coding.eq_ignore_ascii_case("identity"));
     match (codings.next(), codings.next()) {
@@ -114,8 +116,8 @@ pub(crate) fn framing(answer: &ResponseHead) -> Result<Framing, &'static str> {
     }
 }
 
-/// Reads the start of a body, of which `ahead` is here already. No more than `limit` bytes of it
-/// will be passed on.
+/// Reads the start of a body, of which `read_ahead` is here already. At most `limit` bytes of the body are
+/// passed on.
 pub(crate) async fn begin<S: AsyncRead + Unpin>(
     mut stream: S,
     framing: Framing,
@@ -166,13 +168,16 @@ pub(crate) async fn begin<S: AsyncRead + Unpin>(
 }
 
 impl<S: AsyncRead + Unpin> BodyRest<S> {
-    /// Is it clear already that the body is too large?
+    /// The cut, if the declared length exceeds the limit.
     pub(crate) fn exceeds(&self) -> Option<Cut> {
         let is_known = self.length.is_some_and(|length| length > self.limit);
         is_known.then_some(Cut::Limit(self.limit))
     }
 
     /// The next piece, never empty; `None` at the end.
+    ///
+    /// # Errors
+    /// [`Cut`]: the body is not passed on to its end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Cut> {
         if let Some(cut) = self.cut.take() {
             return Err(cut);

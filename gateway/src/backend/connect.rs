@@ -1,4 +1,4 @@
-//! Opens the backend's leg: TCP, and TLS on it for `wss://`.
+//! Connects to a backend: TCP, through a proxy if there is one, and TLS for `wss://`.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use crate::http_client::admin_ports::OwnAdminServer;
 use tidegate_tunnel::socket;
 use tidegate_tunnel::transport::Transport;
 
-/// How long one address may keep us waiting before the next one is tried besides (RFC 8305 §5).
+/// Pause before the next address is tried in parallel (RFC 8305 §5).
 const STAGGER: Duration = Duration::from_millis(250);
 
 /// Why there is no connection.
@@ -38,7 +38,7 @@ pub(crate) enum ConnectError {
     ForbiddenProxy(String, #[source] OwnAdminServer),
     #[error("no tunnel to {1} through {0}")]
     Tunnel(String, String, #[source] ProxyError),
-    #[error("\"{0}\" is no name that a certificate can be for")]
+    #[error("\"{0}\" is not a valid name for a certificate")]
     Name(String),
     #[error("failed to agree on TLS with {0}")]
     Tls(String, #[source] io::Error),
@@ -49,11 +49,14 @@ pub(crate) enum ConnectError {
 pub(crate) struct ConnectOptions {
     pub(crate) tls: ClientTls,
     pub(crate) proxy: Option<Proxy>,
-    /// Largest head of an answer in bytes, a proxy's too.
+    /// Largest head of an answer in bytes, including a proxy's.
     pub(crate) max_answer_head: usize,
 }
 
-/// Connects to a backend. `server_name` is what its certificate must be for, if not the host.
+/// Connects to a backend. `server_name`: name in its certificate, if it is not the host.
+///
+/// # Errors
+/// [`ConnectError`]: lookup, connection, proxy or TLS failed, or the address is an admin server of this process.
 pub(crate) async fn connect(
     resolver: &Resolver,
     url: &BackendUrl,
@@ -101,7 +104,7 @@ enum TcpFailure {
 async fn open_tcp(resolver: &Resolver, host: &str, port: u16) -> Result<TcpStream, TcpFailure> {
     let resolved = resolver.resolve(host, port).await;
     let addresses = resolved.map_err(TcpFailure::Resolve)?;
-    // The connection goes to those that are judged here.
+    // The connection uses exactly these addresses.
     resolver.check(&addresses).map_err(TcpFailure::Forbidden)?;
     let raced = race(&addresses, open).await;
     raced.map_err(|error| {
@@ -116,7 +119,7 @@ async fn open_through(
     url: &BackendUrl,
     max_answer_head: usize,
 ) -> Result<TcpStream, ConnectError> {
-    // A proxy beside the gateway would lead back to it.
+    // A proxy on the same machine could connect to the admin server.
     if let Ok(address) = url.host.parse::<std::net::IpAddr>() {
         let own = resolver.check(&[SocketAddr::new(address, url.port)]);
         own.map_err(|own| ConnectError::Forbidden(url.authority(), own))?;
@@ -132,7 +135,7 @@ async fn open_through(
     Ok(socket)
 }
 
-/// The first address that answers. Boxed where there are several: most names have one.
+/// Connects to the first address that answers. Boxed for several addresses: most names have one.
 async fn race<F, T>(addresses: &[SocketAddr], open: impl Fn(SocketAddr) -> F) -> io::Result<T>
 where
     F: Future<Output = io::Result<T>>,
@@ -143,7 +146,7 @@ where
     }
 }
 
-/// The next one joins in when one fails or takes its time.
+/// Starts the next attempt when one fails or takes long.
 async fn race_many<F, T>(addresses: &[SocketAddr], open: impl Fn(SocketAddr) -> F) -> io::Result<T>
 where
     F: Future<Output = io::Result<T>>,

@@ -1,5 +1,5 @@
-//! Active health checks: one task for each backend that is to be checked, brought in line with
-//! every snapshot. What a check finds is noted at the pool's member, which outlives the task.
+//! Active health checks: one task per checked backend, updated with every snapshot. Results are stored in the
+//! member of the pool, which outlives the task.
 
 mod check;
 
@@ -20,7 +20,7 @@ use crate::telemetry::metrics::Metrics;
 use check::check;
 use tidegate_tunnel::drain::Drain;
 
-/// The first checks of all backends of a gateway are spread over this time.
+/// The first checks of a gateway are spread over this time.
 const FIRST_CHECK_SPREAD: Duration = Duration::from_secs(1);
 
 /// API, host and port.
@@ -36,14 +36,14 @@ pub(crate) struct HealthChecks {
     running: HashMap<MemberKey, Running>,
 }
 
-/// One API whose backends are checked.
+/// An API whose backends are checked.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) api: Arc<ApiConfig>,
     pub(crate) rule: ActiveHealthCheck,
     pub(crate) pool: Arc<Pool>,
     pub(crate) connect_options: ConnectOptions,
-    /// The Host header that the checks send; none: the backend's own name.
+    /// Host header of the checks; `None`: the backend's authority.
     pub(crate) host: Option<String>,
 }
 
@@ -56,12 +56,12 @@ struct Running {
     task: JoinHandle<()>,
 }
 
-/// The backends that checks find ill, and why: by API and authority.
+/// The unhealthy backends and why, by API and authority.
 #[derive(Debug, Default)]
 pub(crate) struct UnhealthyBackends(Mutex<BTreeMap<(ObjectKey, String), Outage>>);
 
 impl UnhealthyBackends {
-    /// All of them at the moment.
+    /// All unhealthy backends.
     pub(crate) fn all(&self) -> BTreeMap<(ObjectKey, String), Outage> {
         self.held().clone()
     }
@@ -88,12 +88,12 @@ struct Checker {
     health: HealthHandle,
     resolver: Arc<Resolver>,
     metrics: Arc<Metrics>,
-    /// A check that leads back to the Gateway must not pass for a client.
+    /// Marks the check, so that one which leads back to the Gateway is recognized.
     hop: Hop,
 }
 
 impl HealthChecks {
-    /// None yet; they will be tasks of `drain`.
+    /// No checks yet; their tasks will be spawned on `drain`.
     pub(crate) fn new(
         drain: Drain,
         metrics: Arc<Metrics>,
@@ -109,7 +109,7 @@ impl HealthChecks {
         }
     }
 
-    /// Starts, replaces and ends checks, so that these are checked and no others.
+    /// Starts, replaces and ends checks, so that exactly these targets are checked.
     pub(crate) fn reconcile(&mut self, targets: impl IntoIterator<Item = Target>, hop: &Hop) {
         let mut before = std::mem::take(&mut self.running);
         for target in targets {
@@ -170,7 +170,7 @@ impl HealthChecks {
 }
 
 impl Checker {
-    /// For ever.
+    /// Runs for ever.
     async fn run(self) {
         loop {
             let due = self.health.due().unwrap_or_else(|| {
@@ -202,7 +202,7 @@ impl Checker {
                 self.unhealthy.mark_healthy(key, backend);
             }
             Err(why) => {
-                tracing::warn!(api = %key, backend, why, "a backend is not healthy");
+                tracing::warn!(api = %key, backend, why, "a backend is unhealthy");
                 self.unhealthy.mark_unhealthy(key, backend, &why);
             }
         }

@@ -1,7 +1,7 @@
-//! Every way in which asking a backend ends, and what that says about the backend. Pure.
+//! Every outcome of asking a backend, and what it means for circuit breaker and ejection. Pure.
 //!
-//! Only what is the backend's own fault counts against it: what one client can bring about must not
-//! keep others away. This is the only place that decides it; `docs/backends.md` has the same table.
+//! Only the backend's own failures count against it: a client must not be able to eject a backend for others.
+//! This is the only place that decides it; `docs/backends.md` has the same table.
 
 #[cfg(test)]
 mod tests;
@@ -9,27 +9,27 @@ mod tests;
 /// How asking a backend ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DialOutcome {
-    /// Its address, a TCP connection or the proxy's tunnel could not be had.
+    /// Lookup, TCP connection or the proxy's tunnel failed.
     NoConnection,
     NoTls,
-    /// It hung up, or kept silent for `timeouts.backendHandshake`, before a byte came.
+    /// It closed, or sent no byte within `timeouts.backendHandshake`.
     NoAnswer,
-    /// Its answer began and did not come to an end in time.
+    /// Its answer began and was not complete in time.
     AnswerBrokeOff,
-    /// What it sent is not HTTP/1, or a 101 that proves nothing.
+    /// Its answer is not HTTP/1, or an invalid 101.
     BrokenAnswer,
-    /// The head of its answer is above a limit: it may repeat what the client sent.
+    /// The head of its answer exceeds a limit: it may echo what the client sent.
     HeadTooLarge,
     /// A 101 with a subprotocol or an extension that the client did not offer.
     BadNegotiation,
-    /// A status below 300 that is not 101: the client may have asked for a page.
+    /// A status below 300 that is not 101: the client may have requested a page.
     NoHandshake,
     /// 300 to 499.
     Refused,
     /// 500 or above.
     ServerError,
     Accepted,
-    /// Policies, or other members, had used up the time before it had its own.
+    /// The handshake's deadline passed before the backend had its whole timeout.
     OutOfTime,
     /// The client left before there was an answer.
     #[cfg_attr(
@@ -46,9 +46,9 @@ pub(crate) enum DialOutcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Count {
     Failure,
-    /// It ends a row of failures.
+    /// Ends a row of failures.
     Success,
-    /// As if the handshake had not been: whoever tries after a pause makes room for the next.
+    /// As if the handshake had not happened: after a trial handshake, the next one is the trial.
     Nothing,
 }
 
@@ -56,9 +56,9 @@ pub(crate) enum Count {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Consequence {
     pub(crate) circuit: Count,
-    /// Passive ejection: is the member set aside?
+    /// For passive ejection.
     pub(crate) ejection: Count,
-    /// Does the handshake go to another member? Not where the backend may have acted on it.
+    /// Does the handshake go to another member? Not if the backend may have acted on it.
     pub(crate) next_member: bool,
 }
 

@@ -1,9 +1,8 @@
-//! The backends of an API: which one a handshake goes to. No I/O; the caller has the clock.
+//! Load balancing among the backends of an API. No I/O; the caller passes the time.
 //!
-//! Tunnels live for hours, so that what counts is how many a member has, not how many it was
-//! given. A member that cannot be reached is set aside for a while; then one handshake tries it,
-//! and the others stay away until that went well. Being set aside, or ill, is advice: when all are,
-//! they are tried nevertheless. An open circuit is not.
+//! Tunnels live for hours, so members are compared by their open tunnels, not by handshakes. A member that fails
+//! is ejected for a while; then one trial handshake goes to it, and others only after that succeeded. Ejected
+//! and unhealthy members are still used if there are no others. A member with an open circuit is not.
 
 mod breaker;
 mod checked;
@@ -41,21 +40,21 @@ pub(crate) enum InvalidPool {
     Weight(usize),
 }
 
-/// Who may be chosen.
+/// Members that may be chosen.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Candidates<'a> {
-    /// Everybody who was not tried yet.
+    /// All members except these.
     AllBut(&'a [usize]),
-    /// This one.
+    /// This member.
     Only(usize),
 }
 
-/// Why nobody was chosen.
+/// Why no member was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoBackend {
-    /// There is nobody (left).
+    /// No candidate is left.
     NoneLeft,
-    /// The circuits of all that are left are open; the first one may be tried after so long.
+    /// The circuits of all candidates are open; time until the first one is half open.
     CircuitOpen(Duration),
 }
 
@@ -68,12 +67,12 @@ pub(crate) struct Pool {
     next: AtomicUsize,
 }
 
-/// When members get no handshakes.
+/// Rules of circuit breaker and health checks.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct HealthRules {
     breaker: Option<CircuitBreaker>,
     passive: PassiveHealthCheck,
-    /// Does somebody check them?
+    /// Are there active health checks?
     active: bool,
 }
 
@@ -93,18 +92,18 @@ struct Member {
     url: BackendUrl,
     weight: u32,
     priority: u32,
-    /// Outlives the configuration that the member stands in.
+    /// Outlives the configuration.
     state: Arc<MemberState>,
 }
 
 #[derive(Debug, Default)]
 struct MemberState {
-    /// Tunnels, and handshakes that may become some.
+    /// Tunnels and handshakes in flight.
     tunnels: AtomicU64,
     health: Mutex<Health>,
 }
 
-/// What handshakes and checks found out.
+/// Results of handshakes and checks.
 #[derive(Clone, Debug, Default)]
 struct Health {
     outlier: OutlierState,
@@ -113,7 +112,10 @@ struct Health {
 }
 
 impl Pool {
-    /// These members, or the one at `backend`; those that `before` has, too, keep their counts.
+    /// A pool of `members`, or of the single `backend`. Members that `before` has too keep their state.
+    ///
+    /// # Errors
+    /// [`InvalidPool`]: a member's URL or weight is not valid.
     pub(crate) fn new(
         backend: &BackendUrl,
         members: &[PoolMember],
@@ -138,7 +140,7 @@ impl Pool {
         })
     }
 
-    /// The same backends as they are now; what is learnt of these, the others do not know.
+    /// A copy for a dry run: what happens to it does not affect this pool.
     pub(crate) fn dry_run_copy(&self) -> Self {
         let copy = |member: &Member| Member {
             url: member.url.clone(),
@@ -155,13 +157,15 @@ impl Pool {
         }
     }
 
-    /// Is there more than one?
+    /// Is there more than one member?
     pub(crate) fn has_choice(&self) -> bool {
         self.members.len() > 1
     }
 
-    /// The best member. Those that are set aside come last, but they come: a refusal would help
-    /// nobody. Those whose circuit is open do not.
+    /// The best member. Ejected and unhealthy ones come last; those with an open circuit are never chosen.
+    ///
+    /// # Errors
+    /// [`NoBackend`]: no candidate is left, or their circuits are open.
     pub(crate) fn choose(
         &self,
         candidates: Candidates<'_>,
@@ -170,7 +174,7 @@ impl Pool {
         let count = self.members.len();
         let next = self.next.fetch_add(1, Ordering::Relaxed);
         let mut no_backend = NoBackend::NoneLeft;
-        // More than one round only when somebody else took what we saw.
+        // Repeated only if another handshake took the trial of the member that was ranked best.
         for _ in 0..=count {
             no_backend = NoBackend::NoneLeft;
             let best = (0..count)
@@ -194,13 +198,13 @@ impl Pool {
         Err(no_backend)
     }
 
-    /// Every member with its address, for who checks them.
+    /// Every member's address and health handle, for the active checks.
     pub(crate) fn health_handles(&self) -> impl Iterator<Item = (&BackendUrl, HealthHandle)> {
         let members = self.members.iter();
         members.map(|member| (&member.url, HealthHandle(Arc::clone(&member.state))))
     }
 
-    /// How many get no handshakes; `None` where that is never so.
+    /// Members that get no handshakes; `None` if this pool has no rules for that.
     pub(crate) fn unavailable(&self, now: Instant) -> Option<UnavailableBackends> {
         let HealthRules {
             breaker, active, ..
@@ -222,7 +226,10 @@ impl Pool {
         Some(unavailable)
     }
 
-    /// For how long its circuit is open, where it is.
+    /// Rank of a member.
+    ///
+    /// # Errors
+    /// Its circuit is open, for this time.
     fn rank(&self, index: usize, now: Instant) -> Result<Rank, Duration> {
         let Member {
             weight,
@@ -231,7 +238,7 @@ impl Pool {
             ..
         } = &self.members[index];
         let tunnels = state.tunnels.load(Ordering::Relaxed) + 1;
-        // With the one to come, so that of two empty members the heavier is first.
+        // Including the new tunnel, so that of two empty members the one with more weight is first.
         let load = tunnels.saturating_mul(1_000_000) / u64::from(*weight);
         let health = state.health();
         let open = self
@@ -248,7 +255,7 @@ impl Pool {
     }
 }
 
-/// Smaller is better: set aside, priority, tunnels for the weight in millionths.
+/// Smaller is better: ejected or unhealthy, priority, tunnels per weight in millionths.
 type Rank = (bool, u32, u64);
 
 impl Candidates<'_> {
@@ -261,7 +268,7 @@ impl Candidates<'_> {
 }
 
 impl NoBackend {
-    /// The soonest.
+    /// The shorter time of both.
     fn or_open(self, left: Duration) -> Self {
         match self {
             Self::CircuitOpen(other) => Self::CircuitOpen(other.min(left)),

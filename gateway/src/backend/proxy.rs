@@ -1,5 +1,5 @@
-//! An HTTP proxy on the way to a backend: it is asked for a tunnel (CONNECT, RFC 9110 §9.3.6), and
-//! what then goes through it, TLS too, is between us and the backend.
+//! An HTTP proxy on the way to a backend: a CONNECT request (RFC 9110 §9.3.6) opens a tunnel; TLS through it is
+//! between gateway and backend.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ pub(crate) enum InvalidProxy {
     Credentials(SecretDataId),
 }
 
-/// Why a proxy gave no tunnel.
+/// Why there is no tunnel through the proxy.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProxyError {
     #[error("the connection to the proxy broke")]
@@ -36,7 +36,7 @@ pub(crate) enum ProxyError {
     CredentialsRefused,
     #[error("the proxy refused with status {0}")]
     Refused(u16),
-    #[error("the proxy sent something before the backend could")]
+    #[error("the proxy sent bytes before the backend could")]
     Ahead,
 }
 
@@ -80,8 +80,11 @@ impl Proxy {
         authority(&self.host, self.port)
     }
 
-    /// Asks for a tunnel to a backend; afterwards `socket` leads there. The head of the answer has at
-    /// most `max_head` bytes; the page that may follow a refusal is not read.
+    /// Opens a tunnel to a backend through `socket`. The head of the answer has at most `max_head` bytes; the
+    /// body of a refusal is not read.
+    ///
+    /// # Errors
+    /// [`ProxyError`]: the proxy refused, or its answer cannot be used.
     pub(super) async fn tunnel(
         &self,
         socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
@@ -97,7 +100,7 @@ impl Proxy {
         let read = read_final_response(socket, max_head, &mut 0).await;
         let read = read.map_err(ProxyError::Answer)?;
         match read.head.status {
-            // Neither HTTP nor TLS lets a server speak first.
+            // Neither with HTTP nor with TLS does a server send first.
             200..300 if !read.read_ahead.is_empty() => Err(ProxyError::Ahead),
             200..300 => Ok(()),
             407 if self.authorization.is_some() => Err(ProxyError::CredentialsRefused),
@@ -125,7 +128,7 @@ fn authority(host: &str, port: u16) -> String {
     }
 }
 
-/// RFC 7617: UTF-8, and no colon in the name, for that ends it.
+/// RFC 7617: UTF-8, and no colon in the name, because it ends there.
 fn basic(namespace: &str, name: &str, secret_data: &SecretData) -> Result<String, InvalidProxy> {
     let part = |key: &str| {
         let id = SecretDataId::secret(namespace, name, key);

@@ -1,8 +1,8 @@
-//! Names of backends to addresses, remembered for a moment.
+//! DNS lookup of backends with a short cache.
 //!
-//! The system resolver blocks a thread and asks the network each time; a crowd that reconnects
-//! would ask for the same name thousands of times a second. When what is remembered is too old,
-//! one handshake asks again, the others go on with it; and so do all while the resolver fails.
+//! The system resolver blocks a thread and asks the network each time; clients that reconnect would look up the
+//! same name thousands of times a second. When an entry is too old, one handshake looks it up again while others
+//! use the old one; all use it while the resolver fails.
 
 use std::collections::HashMap;
 use std::io;
@@ -15,26 +15,26 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::http_client::admin_ports::{AdminPorts, OwnAdminServer};
 
-/// Short enough that a moved Service is found within a client's patience; an address that does
-/// not answer is forgotten at once.
+/// Lifetime of an entry: short enough for a Service that moves. An address that does not answer is removed at
+/// once.
 const LIFETIME: Duration = Duration::from_secs(5);
 
-/// Policies may choose backends by what clients send; their names must not pile up.
+/// Largest number of entries: policies may choose backends by what clients send.
 const MOST_NAMES: usize = 1024;
 
 type Names = HashMap<(String, u16), Known>;
 
-/// What is remembered of a name.
+/// Cached addresses of a name.
 #[derive(Clone, Debug)]
 struct Known {
     since: Instant,
     addresses: Arc<[SocketAddr]>,
 }
 
-/// What to do about a name.
+/// Result of a cache lookup.
 enum Lookup {
     Fresh(Arc<[SocketAddr]>),
-    /// Ask again; this is better than nothing.
+    /// Too old: look it up again, and use this if that fails.
     Old(Arc<[SocketAddr]>),
     Nothing,
 }
@@ -48,7 +48,7 @@ pub(crate) struct Resolver {
 }
 
 impl Resolver {
-    /// One that leads to none of these admin servers.
+    /// A resolver that refuses these admin servers.
     pub(crate) fn away_from(admin_ports: &AdminPorts) -> Self {
         Self {
             admin_ports: admin_ports.clone(),
@@ -56,14 +56,19 @@ impl Resolver {
         }
     }
 
-    /// May one connect there? All addresses of a name or none: who mixes an admin server in has no
-    /// good reason to.
+    /// Refuses a name if any of its addresses is an admin server: mixing one in has no good reason.
+    ///
+    /// # Errors
+    /// The first such address.
     pub(super) fn check(&self, addresses: &[SocketAddr]) -> Result<(), OwnAdminServer> {
         let mut addresses = addresses.iter();
         addresses.try_for_each(|address| self.admin_ports.check(*address))
     }
 
     /// Addresses of a name or address in the order to try them; never empty.
+    ///
+    /// # Errors
+    /// The lookup failed and nothing is cached.
     pub(crate) async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, port)]);
@@ -85,7 +90,7 @@ impl Resolver {
         }
     }
 
-    /// Asks again next time.
+    /// Removes an entry, so that the next handshake looks it up.
     pub(crate) fn forget(&self, host: &str, port: u16) {
         self.names().remove(&(host.to_owned(), port));
     }
@@ -103,7 +108,7 @@ impl Resolver {
         if known.since.elapsed() < LIFETIME {
             return Lookup::Fresh(addresses);
         }
-        // For everybody but this caller, who asks.
+        // Fresh for the others while this caller looks it up.
         known.since = Instant::now();
         Lookup::Old(addresses)
     }
@@ -119,9 +124,8 @@ impl Resolver {
         }
     }
 
-    /// The families in turn, as RFC 8305 §4 has it, beginning with the resolver's favourite; within
-    /// a family somebody else comes first each time, so that all endpoints of a headless Service
-    /// get their share.
+    /// IPv6 and IPv4 alternate (RFC 8305 §4), beginning with the resolver's first family. Within a family the
+    /// addresses rotate, so that all endpoints of a headless Service get connections.
     fn ordered(&self, found: &[SocketAddr]) -> Vec<SocketAddr> {
         let rotation = self.rotation.fetch_add(1, Ordering::Relaxed);
         let v6_first = found.first().is_some_and(SocketAddr::is_ipv6);

@@ -1,4 +1,4 @@
-//! TLS towards backends: chain and name are verified unless an API says otherwise.
+//! TLS to backends. Chain and name are verified unless the API disables it.
 
 mod named;
 mod unverified;
@@ -15,8 +15,7 @@ use crate::tls::{InvalidTls, certificates, certified_key};
 use named::Named;
 use unverified::Unverified;
 
-/// Sessions kept per configuration, for backends that resume: a reconnecting crowd goes to few
-/// backends.
+/// TLS sessions kept per configuration for resumption: clients that reconnect go to few backends.
 const SESSIONS: usize = 32;
 
 /// Why a backend's TLS settings cannot be used.
@@ -36,15 +35,15 @@ pub(crate) enum InvalidBackendTls {
     Setup(#[source] rustls::Error),
 }
 
-/// How to speak TLS to an API's backend.
+/// TLS settings for an API's backend.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientTls {
     pub(crate) config: Arc<ClientConfig>,
-    /// Instead of the URL's host.
+    /// Name in the certificate, if it is not the URL's host.
     pub(crate) server_name: Option<ServerName<'static>>,
 }
 
-/// Makes [`ClientTls`]; APIs without settings of their own share one configuration.
+/// Creates [`ClientTls`]; APIs without settings of their own share one configuration.
 #[derive(Debug)]
 pub(crate) struct ClientTlsFactory {
     provider: Arc<CryptoProvider>,
@@ -53,7 +52,7 @@ pub(crate) struct ClientTlsFactory {
 }
 
 impl ClientTlsFactory {
-    /// Reads the system's authorities when they are first needed.
+    /// The system's authorities are read when first needed.
     pub(crate) fn new(provider: Arc<CryptoProvider>) -> Self {
         Self {
             provider,
@@ -86,7 +85,7 @@ impl ClientTlsFactory {
             _ => self.build(tls, None, namespace, secret_data)?,
         };
         if is_plain {
-            // Whoever comes second uses the first one's from now on.
+            // A concurrent first one stays.
             let _ = self.plain.set(Arc::clone(&config));
         }
         Ok(ClientTls {
@@ -95,8 +94,7 @@ impl ClientTlsFactory {
         })
     }
 
-    /// The same for clients who say themselves what the server is called: the certificate must be
-    /// for `serverName` all the same, where it is set.
+    /// As [`Self::compile`], for an HTTP client that verifies the URL's host: `serverName`, if set, replaces it.
     pub(crate) fn compile_named(
         &self,
         tls: &BackendTls,

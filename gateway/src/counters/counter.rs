@@ -34,10 +34,10 @@ const SPACES_WORTH: usize = 2;
 /// When a space is full, this part of it (1/n) goes at once, so that eviction stays cheap.
 const EVICTED_PART: usize = 16;
 
-/// When to come back where only handshakes under way are in the way: most are decided by then.
+/// Retry-After if only undecided handshakes use up the limit: most are decided by then.
 pub(crate) const RETRY_WHEN_HELD: Duration = Duration::from_secs(1);
 
-/// At most so many calls in any period of this length.
+/// At most `calls` calls in any period of this length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limit {
     pub(crate) calls: u32,
@@ -49,22 +49,22 @@ pub(crate) struct Limit {
 pub(crate) struct Call<'a> {
     pub(crate) key: Key,
     pub(crate) limit: Limit,
-    /// How much it counts. One that must not count (0) still needs room for one.
+    /// How much it counts. One that does not count (0) still needs room for one.
     pub(crate) weight: u32,
-    /// Only its answer tells what it counts: the weight is a place that is kept until then.
+    /// Its answer decides what it counts; until then the weight is only held.
     pub(crate) provisional: bool,
     /// What the same handshake counted before: for the same key it counts once, with its largest
     /// weight.
     pub(crate) own: &'a [Taken],
 }
 
-/// What was counted for one handshake; can be given back.
+/// What was counted for one handshake; it can be given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Taken {
     key: Key,
     tick: u64,
     weight: u32,
-    /// Is it a place only, kept until the answer is known?
+    /// Is it only held until the answer is known?
     held: bool,
     /// Is it counted together with other pods?
     shared: bool,
@@ -115,7 +115,7 @@ impl Taken {
 pub(crate) struct Own {
     /// Counted for good.
     pub(crate) counted: u32,
-    /// Places that are kept for it.
+    /// Held until its answer is known.
     pub(crate) held: u32,
 }
 
@@ -144,19 +144,19 @@ impl Own {
     }
 }
 
-/// What a limit allows, and what others have of it.
+/// What a limit allows, and how much of it others use.
 #[derive(Clone, Copy, Debug)]
 struct Room {
     calls: u64,
-    /// All that others have counted, and what is kept for them.
+    /// Counted by, or held for, others.
     others: u64,
-    /// What is kept of it.
+    /// Held for others.
     held: u64,
 }
 
 impl Room {
-    /// Nobody keeps more than is left: one that is the only one under way passes while there is room
-    /// for one.
+    /// The weight, for a provisional call at most what is left: the only handshake in flight passes if there is
+    /// room for one.
     fn weight(&self, call: &Call<'_>) -> u32 {
         if !call.provisional {
             return call.weight;
@@ -166,7 +166,7 @@ impl Room {
         call.weight.min(u32::try_from(left).unwrap_or(u32::MAX))
     }
 
-    /// Would there be room if no answer were waited for?
+    /// Would there be room without what is held?
     fn is_only_held(&self, needed: u64) -> bool {
         self.held > 0 && self.others.saturating_sub(self.held) + needed <= self.calls
     }

@@ -53,22 +53,22 @@ pub(crate) struct Call<'a> {
     pub(crate) allowance: Allowance,
     /// As how many calls it counts. One that must not count (0) still needs room for one.
     pub(crate) weight: u32,
-    /// Only its answer tells what it counts: the weight is a place that is kept until then.
+    /// Its answer decides what it counts; until then the weight is only held.
     pub(crate) provisional: bool,
     /// What the same handshake counted before: for the same key it counts once, with its largest
     /// weight.
     pub(crate) own: &'a [Charge],
 }
 
-/// What was counted for one handshake; can be given back.
+/// What was charged for one handshake; it can be given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Charge {
     key: Key,
     end: i64,
     weight: u32,
-    /// Is it a place only, kept until the answer is known?
+    /// Is it only held until the answer is known?
     held: bool,
-    /// Of a place that is shared with other pods: the number of its lease.
+    /// Number of its lease, if it is held in Redis.
     lease: u64,
     /// Is it counted together with other pods?
     shared: bool,
@@ -137,8 +137,8 @@ impl Call<'_> {
         self.own_of(|_| true)
     }
 
-    /// Nobody keeps more than is left: one that is the only one under way passes while there is room
-    /// for one.
+    /// The weight, for a provisional call at most what is left: the only handshake in flight passes if there is
+    /// room for one.
     fn weight_within(&self, used: &Usage, own: Own) -> u32 {
         let Some(most) = self.allowance.calls.filter(|_| self.provisional) else {
             return self.weight;

@@ -33,7 +33,7 @@ use tidegate_tunnel::drain::Drain;
 
 /// Redis did not answer in time, or not at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("shared counters are away")]
+#[error("shared counters are unavailable")]
 pub(crate) struct RedisUnavailable;
 
 /// What a quota's script counts.

@@ -1,4 +1,4 @@
-//! Checks of passwords that take long by design, off the workers that serve everybody.
+//! Password checks. They take long by design and run on threads for blocking work, not on workers.
 //!
 //! Nobody can make the gateway compute much: as many checks run at once as half the machine has
 //! processors, few may wait, and what was found out stays known for a while, right or wrong. Equal
@@ -26,7 +26,7 @@ const KNOWN_FOR: Duration = Duration::from_secs(600);
 /// Checks that may wait. More would wait longer than [`CHECK_TIMEOUT`] anyway.
 const MAX_WAITING: usize = 256;
 
-/// How long a check waits for its turn; a client that waits longer is better told so.
+/// How long a check waits for a thread; then the client is told to retry.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Too many checks wait.

@@ -1,4 +1,4 @@
-//! Does a subscription key, or an open product, open this API? Pure.
+//! Access: does a subscription key or an open product grant access to an API? Pure.
 //!
 //! Keys are looked up by their SHA-256: nothing here compares a secret byte by byte, so how long
 //! an answer takes tells nothing about a key.
@@ -42,7 +42,7 @@ struct ProductAccess {
     apis: HashSet<String>,
 }
 
-/// A handshake that may go on, and by what right.
+/// Granted access, and what grants it.
 #[derive(Debug, Default)]
 pub(crate) struct Granted {
     /// Its policies apply.
@@ -69,7 +69,7 @@ impl AccessIndex {
     pub(crate) fn add_subscription(&mut self, subscription: &Arc<SubscriptionConfig>) {
         for text in &subscription.key_hashes {
             let mut hash = KeyHash::default();
-            // What is no hash is nobody's key.
+            // A text that is not a hash matches no key.
             if hex::decode_to_slice(text, &mut hash).is_ok() {
                 self.keys.insert(hash, Arc::clone(subscription));
             }
@@ -189,7 +189,8 @@ fn presented(request: &RequestHead, names: &KeyNames) -> Option<String> {
     Some(value.into_owned())
 }
 
-/// The key, or what opened the API without one, has ended since it was looked at.
+/// The refusal of a handshake whose access was revoked while it was decided. Open tunnels whose access is
+/// revoked are closed by `Sessions::reconcile` (`tunnel/src/session/registry.rs`).
 pub(crate) fn revoked(api: &ApiConfig, request: &RequestHead) -> Refusal {
     match presented(request, &api.subscription_key) {
         Some(_) => refused(Reason::SubscriptionKeyInvalid, INVALID, api, request),

@@ -1,4 +1,4 @@
-//! Who connects: the peer, or whom a trusted proxy says it speaks for. Pure.
+//! The client's address: the peer, or the client that a trusted proxy names. Pure.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Proxies whose word counts.
+/// Proxies whose X-Forwarded-For is believed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TrustedProxies(Vec<IpNet>);
 

@@ -63,7 +63,7 @@ pub(crate) struct Evaluation {
     /// Such places that are shared with other pods.
     pub(crate) leases: Vec<Lease>,
     /// Frames that the backend gets in front of the client's: what onOpen says.
-    pub(crate) greeting: Vec<u8>,
+    pub(crate) opening_messages: Vec<u8>,
     /// When the handshake must be decided; none in tests of single policies.
     pub(crate) deadline: Option<Instant>,
     /// Status and message that onError sets instead of the refusal's.

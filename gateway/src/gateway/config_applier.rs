@@ -167,7 +167,7 @@ impl ConfigApplier {
         self.close_revoked_tunnels(snapshot);
         let revision = update.revision;
         self.state.serving.send_replace(Some(update));
-        tracing::info!(revision, rejected = count, "taken over");
+        tracing::info!(revision, rejected = count, "configuration applied");
         Ok(())
     }
 

@@ -351,5 +351,5 @@ pub(super) fn unavailable() -> Refusal {
     let reason = Reason::CountersUnavailable;
     Refusal::new(503, reason, Origin::Gateway, message)
         .header(RETRY_AFTER, RETRY_WHEN_AWAY)
-        .detail("the shared counters are away, and counters.redis.onFailure is Refuse")
+        .detail("the shared counters are unavailable, and counters.redis.onFailure is Refuse")
 }

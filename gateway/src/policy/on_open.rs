@@ -5,7 +5,7 @@ use tidegate_config::policy;
 use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::Text;
-use super::size::greeting_fits;
+use super::size::opening_messages_fit;
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
 use tidegate_tunnel::frame::write_text;
@@ -30,9 +30,13 @@ impl OnOpen {
     /// to the API's limits as if the client had sent it.
     pub(super) fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let text = self.send_text.render(exchange)?;
-        write_text(&mut exchange.evaluation.greeting, &text, rand::random());
+        write_text(
+            &mut exchange.evaluation.opening_messages,
+            &text,
+            rand::random(),
+        );
         exchange.note(text.into_owned());
-        greeting_fits(exchange)
+        opening_messages_fit(exchange)
     }
 }
 
@@ -57,7 +61,7 @@ mod tests {
             .outbound(&mut exchange, &answer(101), &services)
             .await
             .unwrap();
-        let mut rest = &exchange.evaluation.greeting[..];
+        let mut rest = &exchange.evaluation.opening_messages[..];
         for expected in ["hello 192.0.2.7", "again"] {
             let (head, behind) = rest.split_at(6);
             assert_eq!(

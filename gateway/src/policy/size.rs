@@ -36,9 +36,9 @@ pub(super) fn answer_fits(exchange: &Exchange) -> Result<(), Refusal> {
 }
 
 /// Are the messages of onOpen still few and short enough?
-pub(super) fn greeting_fits(exchange: &Exchange) -> Result<(), Refusal> {
+pub(super) fn opening_messages_fit(exchange: &Exchange) -> Result<(), Refusal> {
     fits(
-        exchange.evaluation.greeting.len(),
+        exchange.evaluation.opening_messages.len(),
         MAX_GREETING_BYTES,
         "what onOpen says",
     )

@@ -95,7 +95,7 @@ impl Metrics {
             config_errors: counters(
                 &r,
                 "tidegate_config_errors_total",
-                "Configurations that could not be taken over",
+                "Configurations that could not be applied",
                 &["reason"],
             ),
             apis: Mutex::new(HashMap::new()),
@@ -209,7 +209,7 @@ impl Metrics {
         self.connections_rejected.with_label_values(&labels).inc();
     }
 
-    /// A configuration that could not be taken over. `reason` must come from a closed set.
+    /// A configuration could not be applied. `reason` must come from a closed set.
     pub(crate) fn config_error(&self, reason: &'static str) {
         self.config_errors.with_label_values(&[reason]).inc();
     }
@@ -237,9 +237,9 @@ impl Metrics {
         self.services.attach(services);
     }
 
-    /// A health check found a backend well, or not.
-    pub(crate) fn health_check(&self, api: &ObjectKey, well: bool) {
-        self.backends.checked(api, well);
+    /// A health check found a backend healthy, or not.
+    pub(crate) fn health_check(&self, api: &ObjectKey, healthy: bool) {
+        self.backends.checked(api, healthy);
     }
 
     /// Asks at each scrape how many backends of which API get no handshakes; the first one stays.

@@ -3,7 +3,7 @@
 //!
 //! The lines are events of the tracing target `tidegate::access`; their fields are described in
 //! `docs/logs.md`. Keys, tokens and query values never get here: queries are masked on the way in.
-//! A record that is dropped unfinished tells that, so that nothing ends unheard.
+//! A record that is dropped before its end is logged as cut off, so that no connection is missing.
 
 mod access_log;
 mod lifecycle;
@@ -56,7 +56,7 @@ struct Handshake {
 }
 
 /// The record of a handshake. It ends as [`Record::refused`], [`Record::accepted`] or
-/// [`Record::unheard`]; dropped, as cut off.
+/// [`Record::closed_without_request`]; dropped, as cut off.
 pub(crate) struct Record(Option<Box<Handshake>>);
 
 /// The record of a tunnel. It ends as [`TunnelRecord::closed`]; dropped, as cut.
@@ -66,7 +66,7 @@ pub(crate) struct TunnelRecord {
     who: Option<TunnelLabels>,
 }
 
-/// Whose tunnel it is.
+/// What the record of a tunnel names.
 struct TunnelLabels {
     recorder: Arc<Recorder>,
     id: Uuid,
@@ -100,7 +100,7 @@ impl Record {
         })))
     }
 
-    /// Of something that is no connection: nothing is told.
+    /// A record that records nothing, for dry runs.
     pub(crate) fn silent() -> Self {
         Self(None)
     }
@@ -181,7 +181,7 @@ impl Record {
         }
     }
 
-    /// The client went without a word, as health checks of load balancers do: no handshake.
+    /// The client closed without a request, as health checks of load balancers do: nothing is recorded.
     pub(crate) fn closed_without_request(mut self) {
         self.0 = None;
     }

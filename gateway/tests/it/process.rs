@@ -104,7 +104,7 @@ async fn a_directory_is_served_and_followed_until_a_signal() {
     echo(&mut tunnel, "one").await;
 
     save(&dir, &chat.clone().api("news", backend.address), 2);
-    process.log("taken over").await;
+    process.log("configuration applied").await;
     let mut news = open(&format!("ws://{address}/news")).await;
     echo(&mut news, "two").await;
     echo(&mut tunnel, "three").await;

@@ -1,4 +1,4 @@
-//! Takes a body out of its framing, piece by piece.
+//! Decodes the framing of a body piece by piece.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -8,10 +8,10 @@ use super::{Cut, Framing};
 /// Read at once.
 const PIECE: usize = 16 * 1024;
 
-/// The line in front of a chunk, with its extensions. Nobody needs more for a number.
+/// Longest line in front of a chunk, with its extensions, in bytes.
 const MAX_CHUNK_LINE: usize = 4 * 1024;
 
-/// Reads a body of some framing. A cancelled read loses nothing.
+/// Reads a body. A cancelled read loses nothing.
 #[derive(Debug)]
 pub(super) struct Reader {
     raw: BytesMut,
@@ -20,11 +20,11 @@ pub(super) struct Reader {
 
 #[derive(Debug)]
 enum FramingState {
-    /// So many bytes are still to come.
+    /// This many bytes are still to come.
     Length(u64),
     UntilClose,
     ChunkLine,
-    /// So many bytes of a chunk are still to come.
+    /// This many bytes of a chunk are still to come.
     Chunk(u64),
     ChunkEnd,
     Done,
@@ -73,7 +73,7 @@ impl Reader {
         }
     }
 
-    /// Of what is here. Trailers are not looked at: the connection ends with the body.
+    /// Decodes what is here. Trailers are ignored: the connection ends with the body.
     fn take(&mut self) -> Result<Taken, Cut> {
         loop {
             match self.state {

@@ -119,7 +119,7 @@ fn the_framing_of_a_body_is_one_or_an_error() {
     assert_eq!(framing(&unmodified), Ok(Framing::None), "304");
 }
 
-const HUNG_UP: Option<&str> = Some("the backend hung up in the middle of it");
+const HUNG_UP: Option<&str> = Some("the backend closed the connection in the middle of it");
 const BAD_CHUNK: Option<&str> = Some("a chunk is not valid");
 
 /// Name, framing, what is here and what comes, the body, why it is cut.

@@ -1,4 +1,4 @@
-//! One health check: asks a backend the way a handshake would, without a client and its policies.
+//! One health check: asks a backend as a handshake does, but without a client and policies.
 
 use http::HeaderMap;
 use tidegate_config::HealthCheckType;
@@ -18,7 +18,10 @@ use tidegate_tunnel::transport::Transport;
 /// RFC 6455 §7.4.1.
 const NORMAL: u16 = 1000;
 
-/// Why the backend is not well, for the log. The caller sets the time limit.
+/// Checks a backend. The caller sets the time limit.
+///
+/// # Errors
+/// Why the backend is unhealthy, for the log.
 pub(super) async fn check(
     target: &Target,
     url: &BackendUrl,
@@ -85,7 +88,7 @@ async fn web_socket(
     let answer = ask(backend, &backend::encode_request(&upstream, &key), target).await?;
     match backend::judge(&answer, &key, &upstream.headers) {
         Verdict::Accepted => {}
-        // The check offers nothing; a server that names what it speaks nevertheless is well.
+        // The check offers no subprotocol; a server that selects one nevertheless is healthy.
         Verdict::Invalid(fault) if fault.is_negotiation() => {}
         Verdict::Refused => {
             return Err(format!(
@@ -97,7 +100,7 @@ async fn web_socket(
     }
     let mut close = Vec::new();
     write_close(&mut close, Some(NORMAL), "", Some(rand::random()));
-    // It is well already; the goodbye is a courtesy.
+    // The backend is healthy; the close frame is a courtesy.
     let _ = backend.write_all(&close).await;
     let _ = backend.shutdown().await;
     Ok(())

@@ -1,16 +1,16 @@
-//! The circuit breaker of one backend: closed, open for a while, then one handshake tries.
+//! The circuit breaker of one backend: closed, open for a while, then half open for one trial handshake.
 //!
-//! While it is open only the handshake that tries decides: one that began before it opened, and
-//! ends now, says nothing about what the backend is like by now.
+//! When it is not closed, only the trial decides: a handshake that began before the circuit opened says nothing
+//! about the backend's current state.
 
 use std::time::{Duration, Instant};
 
 use tidegate_config::CircuitBreaker;
 
-/// What to tell clients while somebody tries: that is soon over.
+/// Retry-After while a trial is in flight: it is soon decided.
 const HALF_OPEN_RETRY: Duration = Duration::from_secs(1);
 
-/// How a backend did lately. Without a rule nobody asks it anything.
+/// Recent results of a backend. Not used without a rule.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Breaker {
     /// In a row.
@@ -25,20 +25,20 @@ enum Circuit {
     Open {
         until: Instant,
     },
-    /// One handshake is on its way.
+    /// One trial handshake is in flight.
     HalfOpen,
 }
 
-/// What became of the circuit.
+/// A change of the circuit's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transition {
-    /// It opened (again), for so long.
+    /// It opened (again), for this time.
     Opened(Duration),
     Closed,
 }
 
 impl Breaker {
-    /// For how long nobody may go there; `None`: somebody may.
+    /// Time until the backend may be asked; `None`: now.
     pub(super) fn open_for(&self, now: Instant) -> Option<Duration> {
         match self.circuit {
             Circuit::Closed => None,
@@ -49,12 +49,12 @@ impl Breaker {
         }
     }
 
-    /// Does it let nobody or one through?
+    /// Is the circuit open or half open?
     pub(super) fn is_open(&self) -> bool {
         self.circuit != Circuit::Closed
     }
 
-    /// Somebody goes there who may. Is that one the one who tries?
+    /// A handshake goes to the backend. True: it is the trial.
     pub(super) fn enter(&mut self) -> bool {
         let is_trial = matches!(self.circuit, Circuit::Open { .. });
         if is_trial {
@@ -90,7 +90,7 @@ impl Breaker {
         Some(Transition::Opened(time))
     }
 
-    /// Whoever tried left without an answer: somebody else may.
+    /// The trial ended without a result: the next handshake is the trial.
     pub(super) fn abandoned(&mut self, now: Instant) {
         if self.circuit == Circuit::HalfOpen {
             self.circuit = Circuit::Open { until: now };

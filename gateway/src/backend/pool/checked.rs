@@ -1,4 +1,4 @@
-//! What active health checks found out about a member. The checks themselves are elsewhere.
+//! Results of active health checks for a member. The checks themselves are in `backend::health`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,14 +7,14 @@ use tidegate_config::ActiveHealthCheck;
 
 use super::MemberState;
 
-/// Counts of checks; who was never checked counts as well.
+/// State of a member by active checks. It is healthy until checks say otherwise.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Checked {
-    /// Checks in a row that say otherwise than `is_unhealthy`.
+    /// Checks in a row that contradict `is_unhealthy`.
     contrary: u32,
     is_unhealthy: bool,
-    /// When the next one is due; kept here, so that a change of the configuration neither puts
-    /// checks off nor lets all of them run at once.
+    /// When the next check is due. Kept here, so that a change of the configuration neither delays checks nor
+    /// runs all of them at once.
     due: Option<Instant>,
 }
 
@@ -23,7 +23,7 @@ impl Checked {
         self.is_unhealthy
     }
 
-    /// Did that change what we think of it?
+    /// Counts a check. True: the state changed.
     fn found(&mut self, healthy: bool, rule: &ActiveHealthCheck) -> bool {
         if healthy != self.is_unhealthy {
             self.contrary = 0;
@@ -44,27 +44,27 @@ impl Checked {
     }
 }
 
-/// A member as the one who checks it sees it.
+/// Access to a member's health for the active checks.
 #[derive(Clone, Debug)]
 pub(crate) struct HealthHandle(pub(super) Arc<MemberState>);
 
 impl HealthHandle {
-    /// When the next check is due; `None`: there was none yet.
+    /// When the next check is due; `None`: there was no check yet.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.0.health().checked.due
     }
 
-    /// The next check comes then.
+    /// Sets when the next check is due.
     pub(crate) fn set_due(&self, due: Instant) {
         self.0.health().checked.due = Some(due);
     }
 
-    /// A check says how it is. Did that change what we think of it?
+    /// Records a check. True: the state changed.
     pub(crate) fn found(&self, healthy: bool, rule: &ActiveHealthCheck) -> bool {
         self.0.health().checked.found(healthy, rule)
     }
 
-    /// Nobody checks it any more.
+    /// Resets the state: the member is no longer checked.
     pub(crate) fn forget(&self) {
         self.0.health().checked = Checked::default();
     }

@@ -1,4 +1,4 @@
-//! A member that was chosen for one handshake, and what the handshake says about it.
+//! A member that was chosen for one handshake, and the result of the handshake.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,7 +10,7 @@ use super::{HealthRules, MemberState};
 use crate::backend::outcome::{Consequence, Count, DialOutcome};
 use crate::exchange::BackendUrl;
 
-/// A member that was chosen for a handshake. Dropped without a verdict, it says nothing.
+/// A member that was chosen for a handshake. Dropped without an outcome, it changes nothing.
 #[derive(Debug)]
 pub(crate) struct Choice<'a> {
     pub(crate) url: &'a BackendUrl,
@@ -20,27 +20,27 @@ pub(crate) struct Choice<'a> {
     rules: HealthRules,
 }
 
-/// What a handshake changed about the member it went to.
+/// What a handshake changed about its member.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Effect {
-    /// It is set aside for so long.
+    /// Ejection time, if the member is ejected now.
     pub(crate) ejected_for: Option<Duration>,
     pub(crate) circuit: Option<Transition>,
 }
 
-/// A tunnel of a member, counted until dropped.
+/// Counts a handshake or tunnel of a member until dropped.
 #[derive(Debug)]
 pub(crate) struct InFlightGuard(pub(super) Arc<MemberState>);
 
-/// A handshake on its way, as the member's state knows it. Dropped, it never was.
+/// A handshake in flight to a member. Dropped, it leaves no trace in the member's state.
 #[derive(Debug)]
 pub(super) struct Attempt {
     state: Arc<MemberState>,
-    /// Failures when it began.
+    /// The member's failures when it began.
     failures: u32,
-    /// Is it the one that tries whether the circuit may close, and has not said?
+    /// Is it the trial of a half-open circuit, without a result yet?
     is_trial: bool,
-    /// It keeps the others away until it has said whether the member is back.
+    /// Set for the trial after an ejection.
     trial_ejection: Option<TrialEjection>,
 }
 
@@ -61,7 +61,7 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// It ended so.
+    /// Records the outcome. The guard counts the tunnel, if there is one.
     pub(crate) fn record_outcome(
         mut self,
         outcome: DialOutcome,
@@ -93,7 +93,7 @@ impl<'a> Choice<'a> {
             Count::Success => health.breaker.succeeded(self.attempt.conclude()),
             Count::Nothing => None,
         };
-        // What it did not decide is undone when the attempt goes.
+        // What the outcome did not decide is undone when the attempt is dropped.
         drop(health);
         (
             self.in_flight,
@@ -106,7 +106,10 @@ impl<'a> Choice<'a> {
 }
 
 impl Attempt {
-    /// `None`: the circuit is open, for so long.
+    /// Begins a handshake.
+    ///
+    /// # Errors
+    /// The circuit is open, for this time.
     pub(super) fn begin(
         state: &Arc<MemberState>,
         rules: HealthRules,
@@ -126,7 +129,7 @@ impl Attempt {
         })
     }
 
-    /// It has something to say. Was it the one that tried?
+    /// There is a result. True: it is the trial's.
     fn conclude(&mut self) -> bool {
         std::mem::take(&mut self.is_trial)
     }

@@ -1,18 +1,18 @@
-//! For how long a backend that gave no answer is set aside.
+//! Outlier detection: how long a backend that gave no answer is ejected.
 
 use std::time::{Duration, Instant};
 
 use tidegate_config::PassiveHealthCheck;
 
-/// How a member failed lately.
+/// Recent failures of a member.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OutlierState {
-    /// In a row.
+    /// Failures in a row.
     failures: u32,
     until: Option<Instant>,
 }
 
-/// The time for which a handshake keeps others away, and how it was before.
+/// The ejection during a trial handshake, and the one before it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TrialEjection {
     until: Instant,
@@ -24,7 +24,8 @@ impl OutlierState {
         self.until.is_some_and(|until| until > now)
     }
 
-    /// A handshake goes there; failures so far. After an absence it goes alone.
+    /// Begins a handshake; gives the failures so far. After an ejection it is a trial: the member stays ejected
+    /// for others until it has a result.
     pub(super) fn begin(
         &mut self,
         rule: PassiveHealthCheck,
@@ -38,15 +39,15 @@ impl OutlierState {
         (self.failures, trial_ejection)
     }
 
-    /// It went without having found out anything: the next one may, as if it had not been there.
+    /// Undoes a trial that ended without a result, so that the next handshake is the trial.
     pub(super) fn abandoned(&mut self, TrialEjection { until, before }: TrialEjection) {
         if self.until == Some(until) {
             self.until = before;
         }
     }
 
-    /// For how long it is set aside, if that is news to who began at `failures`: handshakes that
-    /// were on their way together say so once.
+    /// Counts a failure. Gives the ejection time, but only once for handshakes that were in flight together: a
+    /// handshake that began at another number of `failures` gets `None`.
     pub(super) fn failed(
         &mut self,
         failures: u32,
@@ -62,7 +63,7 @@ impl OutlierState {
         Some(time)
     }
 
-    /// `None`: it did not fail often enough.
+    /// Ejection time; `None`: it did not fail often enough.
     fn time(&self, rule: PassiveHealthCheck) -> Option<Duration> {
         let more = self
             .failures

@@ -1,5 +1,5 @@
-//! `serverName` of requests: the certificate must be for this name, whatever the URL's host. The
-//! HTTP client knows the host only, so the verifier knows better.
+//! `serverName` of policies' requests: the certificate must have this name instead of the URL's host. The HTTP
+//! client passes only the host, so the verifier replaces it.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! `insecureSkipVerify`: any certificate will do. Signatures are still checked, so that at least
-//! the peer holds the key of the certificate that it shows.
+//! `insecureSkipVerify`: any certificate is accepted. Signatures are still checked: the peer must have the key
+//! of the certificate that it presents.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{

@@ -1,9 +1,9 @@
-//! The bytes of live tunnels: counted at each relay by itself, booked from there once a second and
+//! Byte accounting of live tunnels: each relay counts its bytes; they are added to the quotas once a second and
 //! at the tunnel's end.
 //!
-//! A relay only adds to a number of its own, which nobody else writes: no lock, no allocation and
-//! no shared cache line per message. The booking finds out besides which quotas are used up, and
-//! closes the tunnels that are to go then, also those that are silent.
+//! A relay only adds to a number that nobody else writes: no lock, no allocation and no shared cache line per
+//! message. The accounting also finds quotas that are used up, and closes their tunnels if the policy says so,
+//! including silent ones.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,7 +19,7 @@ use tidegate_tunnel::close_cause::CloseCause;
 use tidegate_tunnel::relay::{Counts, Meter, Side};
 use tidegate_tunnel::session::Closer;
 
-/// Enough that ending tunnels seldom wait for a booking.
+/// Enough that a tunnel that ends seldom waits for the accounting.
 const SHARDS: usize = 16;
 
 /// A quota of bytes that a handshake passed.
@@ -27,17 +27,17 @@ const SHARDS: usize = 16;
 pub(crate) struct ByteQuota {
     pub(crate) key: Key,
     pub(crate) allowance: Allowance,
-    /// Close the tunnel when it is used up?
+    /// Is the tunnel closed when the quota is used up?
     pub(crate) close: bool,
 }
 
-/// Where bytes are booked.
+/// Where bytes are added.
 pub(crate) trait ByteCounts: Send + Sync {
-    /// So much more was relayed.
+    /// Adds relayed bytes.
     fn add_bytes(&self, key: Key, allowance: &Allowance, bytes: u64);
 }
 
-/// The tunnels whose bytes are counted.
+/// All tunnels whose bytes count for quotas.
 #[derive(Default)]
 pub(crate) struct ByteAccounting {
     shards: [Mutex<HashMap<u64, Entry>>; SHARDS],
@@ -51,7 +51,7 @@ struct Entry {
     closer: Closer,
 }
 
-/// Counts for a relay, besides whoever counted before.
+/// Counts bytes for a relay, in addition to the `other` meter.
 struct ByteMeter {
     other: Arc<dyn Meter>,
     bytes: AtomicU64,
@@ -72,7 +72,7 @@ impl fmt::Debug for ByteAccounting {
     }
 }
 
-/// A tunnel's entry; on drop it is booked a last time and leaves.
+/// A tunnel's entry. On drop its last bytes are added, and the entry is removed.
 pub(crate) struct TunnelBytes {
     id: u64,
     byte_accounting: Arc<ByteAccounting>,
@@ -80,8 +80,7 @@ pub(crate) struct TunnelBytes {
 }
 
 impl ByteAccounting {
-    /// Counts a tunnel's bytes from now on; gives its meter besides. `metered` are the quotas that
-    /// its handshake passed.
+    /// Starts to count a tunnel's bytes for the quotas that its handshake passed; gives its entry and its meter.
     pub(crate) fn open(
         self: &Arc<Self>,
         account: Arc<dyn ByteCounts>,
@@ -109,8 +108,8 @@ impl ByteAccounting {
         (tunnel_bytes, meter)
     }
 
-    /// Books what was relayed since the last time; asks for nothing too, where a tunnel is to be
-    /// closed when its quota is used up by others.
+    /// Adds what was relayed since the last time. A silent tunnel is included if it is to be closed when others
+    /// use up its quota.
     pub(crate) fn account(&self, account: &dyn ByteCounts) {
         for shard in &self.shards {
             for entry in shard.lock().values_mut() {
@@ -119,7 +118,7 @@ impl ByteAccounting {
         }
     }
 
-    /// Closes the tunnels whose quota is used up; `used` tells the bytes by quota.
+    /// Closes the tunnels whose quota is used up; `used` gives the bytes of a quota.
     pub(crate) fn close(&self, used: impl Fn(Key, &Allowance) -> u64) {
         let now = Instant::now();
         for shard in &self.shards {

@@ -1,4 +1,4 @@
-//! The connection to Redis: every request bounded, and none while Redis is away.
+//! The connection to Redis: every request has a timeout, and none is sent while Redis is unavailable.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -20,7 +20,7 @@ const ANSWER: Duration = Duration::from_millis(500);
 /// For a new connection; nobody waits for it.
 const CONNECT: Duration = Duration::from_secs(2);
 
-/// How often it is looked whether Redis is there.
+/// How often to check whether Redis is available.
 const PROBE: Duration = Duration::from_secs(1);
 
 /// How the connection does, over all configurations.
@@ -146,7 +146,7 @@ impl Connection {
         self.health.outage.failed(&error);
         self.health.up.store(false, Ordering::Relaxed);
         if self.up.swap(false, Ordering::Relaxed) {
-            tracing::warn!("shared counters are away: {error}");
+            tracing::warn!("shared counters are unavailable: {error}");
         }
         self.renew();
         Err(RedisUnavailable)
@@ -167,7 +167,7 @@ fn client(settings: &Settings) -> Result<Client, RedisError> {
     }
 }
 
-/// Looks after the connection and the leases as long as somebody counts.
+/// Probes the connection and renews the leases until the counters are dropped.
 pub(super) async fn upkeep(shared: Weak<SharedCounters>) {
     let mut ticks = interval(PROBE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -185,7 +185,7 @@ pub(super) async fn upkeep(shared: Weak<SharedCounters>) {
             .await;
         if probed.is_err() {
             if !told && !was_up {
-                tracing::warn!("shared counters are away since the start");
+                tracing::warn!("shared counters are unavailable since the start");
             }
             told = true;
             continue;

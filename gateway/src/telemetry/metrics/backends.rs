@@ -1,5 +1,5 @@
-//! How the backends are. Which of them get no handshakes is asked of the pools at each scrape: a
-//! number that is kept beside them would go wrong with every change of the configuration.
+//! Metrics of backends. The pools are asked at each scrape which backends get no handshakes: a separate count
+//! would be wrong after a change of the configuration.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -46,7 +46,7 @@ impl BackendMetrics {
         }
     }
 
-    /// A check found a backend well, or not.
+    /// A check found a backend healthy, or not.
     pub(super) fn checked(&self, api: &ObjectKey, healthy: bool) {
         let result = if healthy { "succeeded" } else { "failed" };
         let api = api.to_string();
@@ -59,7 +59,7 @@ impl BackendMetrics {
         forget(&self.checks, gone);
     }
 
-    /// Whom to ask; the first one stays.
+    /// Sets the callback; the first one stays.
     pub(super) fn attach(&self, ask: Ask) {
         let _ = self.ask.set(ask);
     }

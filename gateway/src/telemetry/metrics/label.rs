@@ -27,7 +27,7 @@ impl HandshakeResult {
 pub(crate) enum Rejection {
     /// Its address has many more than `maxConnectionsPerIp` allows.
     AddressLimit,
-    /// It waited, had asked for nothing that was granted, and others needed its place.
+    /// It was pending and was evicted for another connection.
     MadeRoom,
     /// There was no descriptor left.
     NoDescriptor,
@@ -123,7 +123,7 @@ pub(super) fn code_label(code: Option<u16>) -> &'static str {
     }
 }
 
-/// How members are that get no handshakes at the moment.
+/// Members that get no handshakes at the moment, by cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct UnavailableBackends {
     pub(crate) circuit_open: u32,

@@ -35,7 +35,7 @@ const LABELS: [(MessageLabel, &str); 3] = [
 /// Only the API: what holds without asking.
 const API_ONLY: u8 = 1;
 
-/// Whose messages they are.
+/// Objects that label the messages of a tunnel.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct MessageLabels {
     pub(crate) api: ObjectKey,

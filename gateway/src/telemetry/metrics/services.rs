@@ -63,69 +63,49 @@ pub(super) struct ServiceMetrics {
 }
 
 impl ServiceMetrics {
-    #[expect(clippy::too_many_lines, reason = "an entry for each metric")]
     pub(super) fn register(r: &Registry) -> Self {
+        let by_result = |name, help| counters(r, name, help, &["result"]);
+        let counter = |name, help| counter(r, name, help);
+        let gauge = |name, help| gauge(r, name, help);
         Self {
             services: OnceLock::new(),
-            fetches: counters(
-                r,
+            fetches: by_result(
                 "tidegate_key_set_fetches_total",
                 "Fetches of OpenID configurations and key sets",
-                &["result"],
             ),
-            spans: counters(
-                r,
-                "tidegate_spans_total",
-                "Spans of handshakes and tunnels",
-                &["result"],
-            ),
-            calls: counters(
-                r,
+            spans: by_result("tidegate_spans_total", "Spans of handshakes and tunnels"),
+            calls: by_result(
                 "tidegate_policy_requests_total",
                 "HTTP requests of policies, those for their tokens included",
-                &["result"],
             ),
-            notices: counters(
-                r,
-                "tidegate_notifications_total",
-                "Requests of notify",
-                &["result"],
-            ),
+            notices: by_result("tidegate_notifications_total", "Requests of notify"),
             failing: gauge(
-                r,
                 "tidegate_key_sets_failing",
                 "Key sets of tokens that could not be fetched when that was tried last",
             ),
             limit_keys: gauge(
-                r,
                 "tidegate_rate_limit_keys",
                 "Keys that rate limits count at the moment",
             ),
             limit_keys_evicted: counter(
-                r,
                 "tidegate_rate_limit_keys_evicted_total",
                 "Keys of rate limits forgotten too early because there were too many",
             ),
             quota_keys: gauge(
-                r,
                 "tidegate_quota_keys",
                 "Keys that quotas count at the moment",
             ),
             quota_keys_evicted: counter(
-                r,
                 "tidegate_quota_keys_evicted_total",
                 "Keys of quotas forgotten too early because there were too many",
             ),
             shared_up: gauge(
-                r,
                 "tidegate_shared_counters_up",
                 "1 while limits count together with other pods",
             ),
-            shared_requests: counters(
-                r,
+            shared_requests: by_result(
                 "tidegate_shared_counters_requests_total",
                 "Requests to the server that counts for all pods",
-                &["result"],
             ),
         }
     }

@@ -1,4 +1,4 @@
-//! Notes what becomes of each step.
+//! Records what each step did.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ pub(crate) struct StepStart {
     at: Instant,
 }
 
-/// Whose step it is.
+/// Where a step stands, and its policy.
 #[derive(Clone, Copy)]
 pub(crate) struct StepInfo<'a> {
     pub(crate) section: &'static str,
@@ -27,7 +27,7 @@ pub(crate) struct StepInfo<'a> {
 }
 
 impl Exchange {
-    /// To be called before a step; `None` when nobody records.
+    /// Call it before a step; `None` without a trace.
     pub(crate) fn step_begins(&mut self) -> Option<Box<StepStart>> {
         self.evaluation.trace.as_ref()?;
         // Whatever the step writes into what is seen here, these values must not be seen.
@@ -38,7 +38,7 @@ impl Exchange {
         }))
     }
 
-    /// To be called after it, with whether it ran.
+    /// Call it after the step, with whether it ran.
     pub(crate) fn step_ended(
         &mut self,
         begun: Option<Box<StepStart>>,
