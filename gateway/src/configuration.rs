@@ -1,5 +1,5 @@
-//! From the source of a configuration to what is served: a `source` yields an `update`, which is
-//! compiled to a `snapshot` with its routes; `state_dir` keeps the last good one on disk.
+//! Configurations: a `source` publishes an `update`, which is compiled to a `snapshot` with its routes;
+//! `state_dir` keeps the last good one on disk.
 
 mod applied;
 pub(crate) mod route;

@@ -57,16 +57,16 @@ mod tests {
 
     #[test]
     fn an_outage_is_told_as_it_began() {
-        let watchman = OutageTracker::default();
-        assert_eq!(watchman.outage(), None);
-        watchman.failed("no route");
-        let first = watchman.outage().unwrap();
-        watchman.failed("no answer");
-        assert_eq!(watchman.outage(), Some(first.clone()));
+        let tracker = OutageTracker::default();
+        assert_eq!(tracker.outage(), None);
+        tracker.failed("no route");
+        let first = tracker.outage().unwrap();
+        tracker.failed("no answer");
+        assert_eq!(tracker.outage(), Some(first.clone()));
         assert_eq!(first.message, "no route");
-        watchman.worked();
-        assert_eq!(watchman.outage(), None);
-        watchman.failed(&"ü".repeat(1000));
-        assert_eq!(watchman.outage().unwrap().message.len(), LONGEST);
+        tracker.worked();
+        assert_eq!(tracker.outage(), None);
+        tracker.failed(&"ü".repeat(1000));
+        assert_eq!(tracker.outage().unwrap().message.len(), LONGEST);
     }
 }

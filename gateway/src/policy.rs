@@ -80,10 +80,10 @@ use per_namespace::PerNamespace;
 pub(crate) use pipeline::{Pipeline, give_back};
 pub(crate) use scope::{Scope, ScopePolicies};
 
-/// How often old keys and idle counters are looked for; both are allowed to be this much late.
+/// How often to look for old keys and idle counters; both may be late by this time.
 const MAINTENANCE: Duration = Duration::from_secs(10);
 
-/// How often relayed bytes are booked: a tunnel can relay this long beyond its quota.
+/// How often relayed bytes are added to quotas: a tunnel can exceed its quota for this time.
 const BOOKING: Duration = Duration::from_secs(1);
 
 /// What outlives snapshots: keys fetched from elsewhere, counters and live tunnels.
@@ -95,14 +95,14 @@ pub(crate) struct Services {
     pub(crate) notices: Notices,
     /// What cacheStore keeps.
     pub(crate) values: PerNamespace<cache::Values>,
-    /// Of all requests that are nobody's handshake.
+    /// Clients and answers for requests of policies.
     pub(crate) guard: Guard,
     pub(crate) counters: Counters,
     pub(crate) quotas: Arc<Quotas>,
-    /// Of the tunnels whose bytes quotas count.
+    /// Bytes of live tunnels, for quotas.
     pub(crate) byte_accounting: Arc<ByteAccounting>,
     pub(crate) sessions: Arc<Sessions>,
-    /// What active health checks found.
+    /// Backends that active health checks found unhealthy.
     pub(crate) unhealthy: Arc<UnhealthyBackends>,
     /// Set while the Gateway's pods count together.
     shared: ArcSwapOption<SharedCounters>,
@@ -155,8 +155,8 @@ impl Services {
         })
     }
 
-    /// Refreshes keys and forgets idle counters, for ever. To be spawned once, through the drain;
-    /// without it keys are fetched when a handshake needs them and never refreshed.
+    /// Refreshes keys and drops idle counters, for ever. Spawn it once, through the drain; without it, keys are
+    /// fetched when a handshake needs them and never refreshed.
     pub(crate) async fn maintain(self: Arc<Self>) {
         let mut ticks = interval(MAINTENANCE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -174,7 +174,7 @@ impl Services {
 }
 
 impl Services {
-    /// Books what tunnels relay, for ever. To be spawned once, through the drain.
+    /// Adds relayed bytes to quotas, for ever. Spawn it once, through the drain.
     pub(crate) async fn account_forever(self: Arc<Self>) {
         let mut ticks = interval(BOOKING);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -192,7 +192,7 @@ fn authorities(ids: &[SecretDataId], secret_data: &SecretData) -> Option<Vec<u8>
 }
 
 impl Services {
-    /// Counts together with other pods, or alone, as this configuration says.
+    /// Uses shared or local counters, as this configuration says.
     pub(crate) fn share(&self, settings: &GatewaySettings, secret_data: &SecretData) {
         let wanted = settings.counters.as_ref().map(|counters| {
             let url = match &counters.url {
@@ -225,7 +225,7 @@ impl Services {
 }
 
 impl Services {
-    /// What policies need and cannot reach at the moment.
+    /// Dependencies of policies that are unreachable at the moment.
     pub(crate) fn unreachable(&self) -> Vec<Unreachable> {
         let tell = |dependency, place: String, outage: Outage| Unreachable {
             dependency,
@@ -244,8 +244,8 @@ impl Services {
                 tell(Dependency::Counters, shared.settings.place(), outage)
             }),
         );
-        let ill = self.unhealthy.all().into_iter();
-        found.extend(ill.map(|((api, backend), outage)| Unreachable {
+        let unhealthy = self.unhealthy.all().into_iter();
+        found.extend(unhealthy.map(|((api, backend), outage)| Unreachable {
             api: Some(api),
             ..tell(Dependency::Backend, backend, outage)
         }));

@@ -1,4 +1,4 @@
-//! TLS towards clients: certificates chosen by the name they ask for, reloaded with the snapshot.
+//! TLS to clients: the server name selects the certificate; certificates are reloaded with the snapshot.
 //!
 //! A new certificate is a new configuration object; connections keep the one they began with, so
 //! a reload touches no live socket. Resumption is by stateless tickets: a client that comes back
@@ -64,7 +64,8 @@ pub(crate) struct TlsBasis {
 }
 
 impl TlsBasis {
-    /// Fails only when the system gives no random numbers.
+    /// # Errors
+    /// The system gives no random numbers.
     pub(crate) fn new() -> Result<Self, InvalidTls> {
         Ok(Self {
             provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()),

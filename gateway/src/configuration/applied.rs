@@ -7,12 +7,12 @@ use tidegate_config::{Rejected, Unreachable};
 pub struct Applied {
     /// The revision in use; 0: none yet.
     pub revision: u64,
-    /// Objects of it that did not compile.
+    /// Its objects that did not compile.
     pub rejected: Vec<Rejected>,
-    /// Is that the newest revision the source has?
+    /// Is that the newest revision of the source?
     pub synchronized: bool,
-    /// When not: why.
+    /// Why it is not.
     pub error: Option<String>,
-    /// What it needs besides its configuration, and cannot reach.
+    /// Dependencies that it cannot reach.
     pub unreachable: Vec<Unreachable>,
 }

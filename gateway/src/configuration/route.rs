@@ -1,11 +1,11 @@
 //! Which API answers for a host and a path. Pure.
 //!
-//! Paths are compared in one spelling (RFC 3986 §6.2.2): encoded unreserved characters are decoded, so
-//! that `/%61` is `/a`; case matters. What was compared is what goes on to a backend. A path with a dot
-//! segment, however it is hidden, matches nothing, because the backend might resolve it to a path that
-//! the route does not cover. Nor does a path that a more lenient reader (`//`, `%2F`, `;x`, `\\`) would
-//! give to another API: it would pass here by the rules of the one and be served there as the other's.
-//! What a template matches is decoded for `request.params`.
+//! Paths are compared in normal form (RFC 3986 §6.2.2): encoded unreserved characters are decoded, so
+//! that `/%61` is `/a`; case matters. The backend gets the normal form. A path with a dot segment, encoded or
+//! not, matches nothing, because the backend might resolve it to a path that the route does not cover. The same
+//! holds for a path that a more lenient server (`//`, `%2F`, `;x`, `\\`) would take for another API's: it would
+//! be checked by the policies of one API and served as the other's. What a template matches is decoded for
+//! `request.params`.
 //!
 //! Order: the most specific host first (exact, longest wildcard, any), for each host the most
 //! specific path (exact, template with literals first, longest prefix).
@@ -64,7 +64,7 @@ pub(crate) struct Found<'a, T> {
     pub(crate) remainder: String,
     /// How did it match?
     matching: PathMatch,
-    /// The path as it was compared, where the client spelled it otherwise.
+    /// The path in normal form, if the client wrote it differently.
     pub(crate) respelled: Option<String>,
 }
 

@@ -19,7 +19,7 @@ pub struct Settings {
     /// What it keeps and reads on disk.
     #[command(flatten)]
     pub files: Files,
-    /// What it tells.
+    /// Logging.
     #[command(flatten)]
     pub log: Log,
 }
@@ -50,7 +50,7 @@ pub struct Network {
     /// Address that listeners bind; unset: all, IPv6 and IPv4.
     #[arg(long, env = "TIDEGATE_BIND_ADDRESS")]
     pub bind_address: Option<IpAddr>,
-    /// Threads that carry connections; 0: one per core.
+    /// Threads that serve connections; 0: one per core.
     #[arg(long, env = "TIDEGATE_WORKERS", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024))]
     pub workers: u16,
 }
@@ -64,7 +64,7 @@ pub struct Files {
     /// Directory with tokens of the pod's service account, for backendAuth: one file for each audience, named by the SHA-256 of the audience in hex.
     #[arg(long, env = "TIDEGATE_TOKEN_DIR")]
     pub token_dir: Option<PathBuf>,
-    /// File with the token that /config, /status, /traces and /explain want to be shown, read anew when it changes; without it they tell nobody.
+    /// File with the token that /config, /status, /traces and /explain require; it is read again when it changes. Without it they refuse every request.
     #[arg(long, env = "TIDEGATE_ADMIN_TOKEN_FILE")]
     pub admin_token_file: Option<PathBuf>,
     /// Serve the rendered configuration in this directory instead of the cluster's.
@@ -72,7 +72,7 @@ pub struct Files {
     pub config_dir: Option<PathBuf>,
 }
 
-/// What it tells.
+/// Logging.
 #[derive(Clone, Debug, Args)]
 pub struct Log {
     /// Which log lines are written: error, warn, info, debug, trace, or a list of TARGET=LEVEL.

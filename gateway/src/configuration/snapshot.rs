@@ -1,8 +1,8 @@
-//! What a gateway serves right now: everything parsed and compiled, swapped whole.
+//! The configuration in use: parsed, compiled, and swapped as a whole.
 //!
-//! Compiling never fails as a whole. A broken object is reported and keeps its last version that
-//! worked; one that never worked refuses all handshakes. What did not change is taken over from
-//! the snapshot before, so that one changed API among thousands costs little.
+//! Compiling never fails as a whole. A broken object is reported and keeps its last compiled version; one that
+//! never compiled refuses all handshakes. What did not change is reused from the previous snapshot, so that
+//! one changed API among thousands costs little.
 
 mod changed;
 mod compile;
@@ -36,19 +36,20 @@ use tidegate_tunnel::session::Access;
 
 pub(crate) use port::{Listener, Port, Terms};
 
-/// What outlives snapshots, and what they are compiled with.
+/// What outlives snapshots and is used to compile them.
 #[derive(Debug)]
 pub(crate) struct SharedRuntime {
     pub(crate) services: Arc<Services>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) tls: TlsBasis,
     pub(crate) backend_tls: Arc<ClientTlsFactory>,
-    /// Tells this process from others, where a Gateway has no uid.
+    /// Random number of this process, for a Gateway without uid.
     process: u64,
 }
 
 impl SharedRuntime {
-    /// Fails only when the system gives no random numbers.
+    /// # Errors
+    /// The system gives no random numbers.
     pub(crate) fn new(services: Arc<Services>, metrics: Arc<Metrics>) -> Result<Self, InvalidTls> {
         let tls = TlsBasis::new()?;
         Ok(Self {
@@ -69,15 +70,15 @@ pub(crate) struct Api {
     pub(crate) backend: BackendUrl,
     pub(crate) pool: Arc<Pool>,
     pub(crate) connect_options: ConnectOptions,
-    /// What the backend gets as Host; none: its own name.
+    /// Host header for the backend; `None`: its authority.
     pub(crate) host_header: Option<HostHeader>,
-    /// So many bytes of a refusal's body are passed on.
+    /// Bytes of a refusal's body that are passed on.
     pub(crate) max_answer_body: u64,
     /// Without a product.
     pipeline: Pipeline,
     pub(crate) rules: Arc<Rules>,
     pub(crate) metrics: Arc<ApiMetrics>,
-    /// Why every handshake is refused, when it is; for the log.
+    /// Why every handshake is refused, for the log; `None`: it is not.
     pub(crate) blocked: Option<String>,
     policies: Arc<ScopePolicies>,
 }
@@ -88,7 +89,7 @@ pub(crate) struct Product {
     pub(crate) config: Arc<ProductConfig>,
     /// As [`Api::blocked`].
     pub(crate) blocked: Option<String>,
-    /// By API; not there where the product adds nothing to the API's own.
+    /// By API; missing if the product adds nothing to the API's policies.
     pipelines: HashMap<ObjectKey, Pipeline>,
     policies: Arc<ScopePolicies>,
 }
@@ -98,28 +99,28 @@ pub(crate) struct Product {
 pub(crate) struct Snapshot {
     pub(crate) settings: Arc<GatewaySettings>,
     pub(crate) trusted_proxies: TrustedProxies,
-    /// What the Gateway is called in `Via`.
+    /// Name of the Gateway in `Via`.
     pub(crate) hop: Hop,
     /// By configured port.
     pub(crate) ports: BTreeMap<u16, Arc<Port>>,
-    /// Why every handshake is refused, when the Gateway's own policies never worked.
+    /// Why every handshake is refused: the Gateway's own policies never compiled.
     pub(crate) blocked: Option<String>,
     pub(crate) access: Arc<AccessIndex>,
     apis: HashMap<ObjectKey, Arc<Api>>,
     products: HashMap<ObjectKey, Arc<Product>>,
     policies: Arc<ScopePolicies>,
-    /// Takes the spans of handshakes, where they go anywhere.
+    /// Receives the spans of handshakes, if they are exported.
     pub(crate) tracer: Option<Arc<Tracer>>,
     pub(crate) access_log: Arc<AccessLog>,
-    /// What the revision says that this does not serve. Looked at again with the next revision,
-    /// changed or not: as long as it is wrong, it is told.
+    /// Objects that are not served as the revision says. They are compiled again with the next revision, changed
+    /// or not, so that they are reported as long as they are wrong.
     rejected: Vec<Rejected>,
     update: Arc<Update>,
 }
 
 impl Snapshot {
-    /// Compiles a whole revision, with whatever `previous` has that is still right. Lists the
-    /// objects that are not served as the revision says.
+    /// Compiles a revision, reusing what has not changed since `previous`. Gives the objects that are not
+    /// served as the revision says.
     pub(crate) fn compile(
         update: &Arc<Update>,
         previous: Option<&Self>,
@@ -139,7 +140,7 @@ impl Snapshot {
         self.apis.values()
     }
 
-    /// How many backends of which API get no handshakes at the moment.
+    /// Numbers of backends that get no handshakes at the moment, by API.
     pub(crate) fn unavailable_backends(&self) -> Vec<(ObjectKey, UnavailableBackends)> {
         let now = Instant::now();
         let apis = self.apis.iter();
@@ -147,7 +148,7 @@ impl Snapshot {
             .collect()
     }
 
-    /// Whose backends are to be checked.
+    /// APIs whose backends have active health checks.
     pub(crate) fn checked(&self) -> impl Iterator<Item = Target> {
         self.apis().filter_map(|api| api.checked())
     }
@@ -159,8 +160,7 @@ impl Snapshot {
 }
 
 impl Api {
-    /// A Host header that is a template has no request to read from in a check: there the backend's
-    /// own name stands in.
+    /// A check has no request for a template of the Host header: it sends the backend's authority.
     fn checked(&self) -> Option<Target> {
         let check = self.config.health_check.as_ref()?;
         let host = self.host_header.as_ref().and_then(HostHeader::literal);

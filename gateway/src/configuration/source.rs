@@ -1,7 +1,7 @@
 //! Where configurations come from: the cluster, or a directory.
 //!
-//! A source publishes whole revisions only, and keeps quiet about what it cannot put together,
-//! except that it says so. It never takes back what it published: last good stays.
+//! A source publishes complete revisions only. It reports a revision that it cannot assemble as a problem; the
+//! last good one stays in use.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ mod directory;
 pub use cluster::{Ack, Cluster, ConnectError, Pod};
 pub use directory::Directory;
 
-/// Why a source cannot give its newest revision.
+/// Why a source cannot publish its newest revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Label of `tidegate_config_errors_total`; one of a closed set.
@@ -49,14 +49,14 @@ impl Feed {
         (Self { updates, problems }, update, problem)
     }
 
-    /// A whole new revision; what was wrong before is over.
+    /// Publishes a complete revision; an earlier problem is over.
     pub fn publish(&self, update: Update) {
-        // In this order nobody sees the new revision with the old problem.
+        // In this order the new revision is never seen with the old problem.
         self.solved();
         self.updates.send_replace(Some(Arc::new(update)));
     }
 
-    /// The newest revision cannot be had. Said again, it is not sent again.
+    /// Reports that the newest revision cannot be assembled. The same problem is sent once.
     pub fn problem(&self, problem: Problem) {
         self.problems.send_if_modified(|current| {
             let new = current.as_ref() != Some(&problem);
@@ -68,7 +68,7 @@ impl Feed {
         });
     }
 
-    /// What was published last is the newest revision.
+    /// The published revision is the newest one.
     pub(crate) fn solved(&self) {
         self.problems
             .send_if_modified(|current| current.take().is_some());

@@ -1,4 +1,4 @@
-//! A request of HTTP/2 as the head that everything behind it reads. Pure.
+//! Converts an HTTP/2 request to a request head. Pure.
 
 use http::header::{COOKIE, HOST};
 use http::request::Parts;

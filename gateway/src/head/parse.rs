@@ -10,7 +10,7 @@ use super::{InvalidHead, RequestHead, ResponseHead, Version, only};
 /// More fields than a browser with many cookies and a chain of proxies ever sends.
 pub(super) const MAX_FIELDS: usize = 100;
 
-/// Fields whose lines a reader might join or pick from: one line or none.
+/// Fields that must have at most one line: readers might join several lines, or pick one.
 const SINGLE: [HeaderName; 4] = [
     header::HOST,
     header::SEC_WEBSOCKET_KEY,
@@ -49,8 +49,8 @@ pub(crate) fn parse_request(bytes: &Bytes) -> Result<RequestHead, InvalidHead> {
 
 /// A whole response head, up to and including the empty line.
 ///
-/// What a request must not have is mended here, as RFC 9112 asks of a proxy: white space in front of
-/// a field's colon is removed (§5.1), folded lines are joined by spaces (§5.2).
+/// Repaired as RFC 9112 requires of a proxy: white space before a field's colon is removed (§5.1), folded lines
+/// are joined by spaces (§5.2). In a request both are errors.
 pub(crate) fn parse_response(bytes: &Bytes) -> Result<ResponseHead, InvalidHead> {
     let mut fields = [MaybeUninit::uninit(); MAX_FIELDS];
     let mut response = httparse::Response::new(&mut []);
@@ -84,8 +84,8 @@ const fn version(minor: u8) -> Version {
     }
 }
 
-/// Where an answer stops being one, for the log: its beginning, or the line of the first field that
-/// is none. Empty where no single place is to blame. Values are never shown.
+/// Where an answer is malformed, for the log: its beginning, or the first line that is not a field. Empty if
+/// there is no single line. Values are never shown.
 pub(super) fn fault_in(answer: &[u8]) -> String {
     let is_blank = |line: &[u8]| line.iter().all(u8::is_ascii_whitespace);
     let mut lines = answer
@@ -122,7 +122,7 @@ fn is_field(line: &[u8]) -> bool {
 /// Longest text of a peer in one line of the log: enough for a name or the start of a banner.
 const MAX_EXCERPT: usize = 32;
 
-/// Bytes as text that can neither end a line nor fill it.
+/// Bytes as text of bounded length without line ends.
 fn excerpt(bytes: &[u8]) -> String {
     let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
     let cut = &bytes[..bytes.len().min(MAX_EXCERPT)];
@@ -154,7 +154,7 @@ fn collect(bytes: &Bytes, fields: &[httparse::Header<'_>]) -> Result<HeaderMap, 
     Ok(headers)
 }
 
-/// A value of several lines as one (RFC 9112 §5.2). Only answers have such.
+/// A folded value as one line (RFC 9112 §5.2). Only in answers.
 fn unfolded(value: &[u8]) -> Vec<u8> {
     let lines = value.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();

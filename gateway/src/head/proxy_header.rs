@@ -1,9 +1,7 @@
-//! Whom a connection is made for, as the proxy before us says in front of everything else (the
-//! PROXY protocol, versions 1 and 2).
+//! The PROXY header (versions 1 and 2), in which a proxy names the client of a connection.
 //!
-//! The `ppp` crate reads whole headers. Where a header ends is found here: what stands behind it
-//! belongs to TLS or the request, so not a byte more may be taken, and a header that arrives in
-//! pieces must not be judged by its first ones.
+//! The `ppp` crate parses complete headers. This module finds where a header ends: the bytes behind it belong to
+//! TLS or the request, so none of them may be read, and an incomplete header must not be parsed.
 
 #[cfg(test)]
 mod tests;
@@ -32,7 +30,7 @@ const FIXED: usize = 16;
 /// known.
 const SHORTEST: usize = 15;
 
-/// Version and command of a connection that the proxy makes for itself, to check our health.
+/// Version and command of a connection of the proxy itself: a health check.
 const LOCAL: u8 = 0x20;
 
 /// Why there is no header.
@@ -63,7 +61,10 @@ pub(crate) enum InvalidHeader {
     Binary(#[source] v2::ParseError),
 }
 
-/// Reads a header and nothing behind it. `None`: the peer speaks for itself.
+/// Reads a header and nothing behind it. `None`: the connection is the peer's own.
+///
+/// # Errors
+/// [`ReadHeaderError`]: the peer left, or the header is not valid.
 pub(crate) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
 ) -> Result<Option<SocketAddr>, ReadHeaderError> {
@@ -83,7 +84,7 @@ pub(crate) async fn read(
     }
 }
 
-/// How many bytes the header needs at least besides these; 0: it is whole.
+/// How many more bytes the header needs at least; 0: it is complete.
 fn missing(header: &[u8]) -> Result<usize, InvalidHeader> {
     let begins = |with: &[u8]| with.starts_with(&header[..header.len().min(with.len())]);
     if begins(v2::PROTOCOL_PREFIX) {

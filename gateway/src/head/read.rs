@@ -1,4 +1,4 @@
-//! Reads one head off a stream, within limits, and keeps what came after it.
+//! Reads one head from a stream, within limits, and keeps the bytes behind it.
 
 use std::io;
 
@@ -18,7 +18,7 @@ const REQUEST_LINE_REST: usize = 32;
 /// Interim answers (RFC 9110 §15.2) before the real one; a peer that sends more is broken.
 const MAX_INTERIM: usize = 8;
 
-/// Bounds of a request head.
+/// Limits of a request head, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HeadLimits {
     /// All field lines together.
@@ -27,7 +27,7 @@ pub(crate) struct HeadLimits {
     pub(crate) url_bytes: usize,
 }
 
-/// A head and what came with it.
+/// A head, and the bytes that were read with it.
 #[derive(Debug)]
 pub(crate) struct ReadHead<H> {
     pub(crate) head: H,

@@ -28,8 +28,8 @@ use crate::refusal::{Origin, Reason, Refusal};
 #[derive(Debug)]
 pub(super) struct BasicAuth {
     users: BTreeMap<String, PasswordHash>,
-    /// A hash that users who do not exist are checked against: how long an answer takes must not
-    /// tell who exists. `None`: no check of this file takes long.
+    /// Hash for users who do not exist, so that the time of an answer does not reveal which users exist. `None`: no
+    /// check of this file takes long.
     decoy: Option<String>,
     realm: Option<Text>,
     strip: bool,
@@ -162,7 +162,7 @@ fn read(line: &HeaderValue) -> Option<Credentials> {
     })
 }
 
-/// Nobody knows whether the password is right: the client may come again with the same.
+/// The password could not be checked: the client may retry with the same one.
 fn busy(busy: Busy) -> Refusal {
     let message = "Too many passwords wait to be checked.";
     let refusal = Refusal::new(503, Reason::CredentialsUnchecked, Origin::Gateway, message);

@@ -1,7 +1,6 @@
 //! cacheLookup, cacheStore, cacheRemove: values that handshakes leave for later ones.
 //!
-//! One store per namespace, bounded by what the values take: what one team keeps is no other team's
-//! to read, nor to push out.
+//! One store per namespace, with a limit on memory: one team can neither read nor evict another team's values.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -65,14 +64,14 @@ pub(super) fn values() -> PerNamespace<Values> {
     })
 }
 
-/// Where a step's values lie.
+/// The store and the key of a step's value.
 #[derive(Debug)]
-struct Place {
+struct CacheSlot {
     values: Arc<Values>,
     key: Computed,
 }
 
-impl Place {
+impl CacheSlot {
     fn compile(field: &str, key: &str, compiler: &Compiler<'_>) -> Result<Self, InvalidPolicy> {
         Ok(Self {
             values: compiler
@@ -92,7 +91,7 @@ impl Place {
 /// The policy, compiled.
 #[derive(Debug)]
 pub(super) struct CacheLookup {
-    place: Place,
+    slot: CacheSlot,
     variable: String,
 }
 
@@ -102,14 +101,14 @@ impl CacheLookup {
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
         Ok(Self {
-            place: Place::compile("cacheLookup.key", &policy.key, compiler)?,
+            slot: CacheSlot::compile("cacheLookup.key", &policy.key, compiler)?,
             variable: policy.variable.clone(),
         })
     }
 
     pub(super) async fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
-        let key = self.place.key(exchange)?;
-        let kept = self.place.values.get(&key).await;
+        let key = self.slot.key(exchange)?;
+        let kept = self.slot.values.get(&key).await;
         let value = kept.map_or(Value::Null, |kept| kept.value);
         keep(exchange, &self.variable, value)
     }
@@ -118,7 +117,7 @@ impl CacheLookup {
 /// The policy, compiled.
 #[derive(Debug)]
 pub(super) struct CacheStore {
-    place: Place,
+    slot: CacheSlot,
     value: Computed,
     ttl: Duration,
 }
@@ -129,14 +128,14 @@ impl CacheStore {
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
         Ok(Self {
-            place: Place::compile("cacheStore.key", &policy.key, compiler)?,
+            slot: CacheSlot::compile("cacheStore.key", &policy.key, compiler)?,
             value: compiler.computed("cacheStore.value", &policy.value)?,
             ttl: policy.ttl.get(),
         })
     }
 
     pub(super) async fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
-        let key = self.place.key(exchange)?;
+        let key = self.slot.key(exchange)?;
         let value = self.value.value(exchange)?;
         let kept = Kept {
             weight: weight(&value)?,
@@ -144,7 +143,7 @@ impl CacheStore {
             ttl: self.ttl,
         };
         if !exchange.evaluation.is_dry_run() {
-            self.place.values.insert(key, kept).await;
+            self.slot.values.insert(key, kept).await;
         }
         Ok(())
     }
@@ -153,7 +152,7 @@ impl CacheStore {
 /// The policy, compiled.
 #[derive(Debug)]
 pub(super) struct CacheRemove {
-    place: Place,
+    slot: CacheSlot,
 }
 
 impl CacheRemove {
@@ -161,14 +160,14 @@ impl CacheRemove {
         policy: &policy::CacheRemove,
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
-        let place = Place::compile("cacheRemove.key", &policy.key, compiler)?;
-        Ok(Self { place })
+        let slot = CacheSlot::compile("cacheRemove.key", &policy.key, compiler)?;
+        Ok(Self { slot })
     }
 
     pub(super) async fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
-        let key = self.place.key(exchange)?;
+        let key = self.slot.key(exchange)?;
         if !exchange.evaluation.is_dry_run() {
-            self.place.values.invalidate(&key).await;
+            self.slot.values.invalidate(&key).await;
         }
         Ok(())
     }

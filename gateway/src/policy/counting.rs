@@ -1,4 +1,4 @@
-//! Where limits count: in this pod, or together with the other pods as long as that works.
+//! Counts limits with the shared counters, or in this pod if there are none or they are unavailable.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -17,11 +17,10 @@ use crate::exchange::counted::{Count, Counted, Limits};
 use crate::refusal::{Origin, Reason, Refusal};
 use tidegate_tunnel::session::LimitKey;
 
-/// It is looked once a second whether Redis is back.
+/// Retry-After: Redis is probed once a second.
 const RETRY_WHEN_AWAY: HeaderValue = HeaderValue::from_static("1");
 
-/// A place in Redis outlives the time that its handshake may take by this much at most, should the
-/// pod die.
+/// If the pod dies, what is held in Redis outlives the handshake's deadline by at most this time.
 const LEASE_BEYOND: Duration = Duration::from_secs(10);
 
 /// Instead of the time of a handshake that has no deadline.
@@ -308,7 +307,7 @@ impl Services {
         }
     }
 
-    /// Books what tunnels have relayed, and closes those whose quota is used up.
+    /// Adds the bytes of tunnels to quotas, and closes the tunnels whose quota is used up.
     pub(crate) async fn account_bytes(self: &Arc<Self>) {
         self.byte_accounting.account(&**self);
         let Some(shared) = self.shared() else {
@@ -337,7 +336,7 @@ impl ByteCounts for Services {
     }
 }
 
-/// How long a place of this handshake is kept, should the pod die.
+/// How long Redis holds a count of this handshake if the pod dies.
 fn lease(exchange: &Exchange) -> Duration {
     let deadline = exchange.evaluation.deadline;
     let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));

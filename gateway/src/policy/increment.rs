@@ -41,7 +41,7 @@ pub(super) struct Weight {
 }
 
 /// The expressions as they were written.
-pub(super) struct Source<'s> {
+pub(super) struct Expressions<'s> {
     pub(super) of: &'static str,
     pub(super) when: Option<&'s String>,
     pub(super) by: Option<&'s String>,
@@ -51,33 +51,33 @@ impl Increment {
     /// Inbound expressions know no `response`, so an increment that compiles only for outbound is
     /// one that reads it.
     pub(super) fn compile(
-        source: &Source<'_>,
+        expressions: &Expressions<'_>,
         compiler: &Compiler<'_>,
     ) -> Result<Arc<Self>, InvalidPolicy> {
-        let compiled = match Self::for_stage(source, compiler, compiler.stage()) {
+        let compiled = match Self::for_stage(expressions, compiler, compiler.stage()) {
             Ok(now) => now,
             Err(_) => Self {
                 deferred: true,
-                by_now: source
+                by_now: expressions
                     .by
                     .and_then(|text| Computed::compile(text, compiler.stage()).ok()),
-                ..Self::for_stage(source, compiler, Stage::Outbound)?
+                ..Self::for_stage(expressions, compiler, Stage::Outbound)?
             },
         };
         Ok(Arc::new(compiled))
     }
 
     fn for_stage(
-        source: &Source<'_>,
+        expressions: &Expressions<'_>,
         compiler: &Compiler<'_>,
         stage: Stage,
     ) -> Result<Self, InvalidPolicy> {
-        let of = source.of;
-        let when = source.when.map(|text| {
+        let of = expressions.of;
+        let when = expressions.when.map(|text| {
             Condition::compile(text, stage)
                 .map_err(|error| compiler.expression(&format!("{of}.incrementWhen"), &error))
         });
-        let by = source.by.map(|text| {
+        let by = expressions.by.map(|text| {
             Computed::compile(text, stage)
                 .map_err(|error| compiler.expression(&format!("{of}.incrementBy"), &error))
         });

@@ -1,7 +1,7 @@
-//! limitConnections: at most so many live tunnels for each value of a key.
+//! limitConnections: limits live tunnels for each value of a key.
 //!
-//! The place is taken here, before the backend is dialled. The exchange holds it until the
-//! handshake fails, then the tunnel until it ends.
+//! The permit is reserved here, before the backend is dialled. The exchange holds it until the handshake fails;
+//! otherwise the tunnel holds it until it ends.
 
 use http::HeaderValue;
 use http::header::RETRY_AFTER;
@@ -13,7 +13,7 @@ use super::subject::Subject;
 use crate::exchange::Exchange;
 use crate::refusal::{Origin, Reason, Refusal};
 
-/// Tunnels live long; a place is not free again in a second.
+/// Tunnels live long: a permit is not released within a second.
 const RETRY_WHEN_FULL: HeaderValue = HeaderValue::from_static("5");
 
 /// The policy, compiled.

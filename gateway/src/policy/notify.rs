@@ -1,4 +1,4 @@
-//! notify: sends a request and forgets it. The handshake goes on at once, whatever comes of it.
+//! notify: sends a request without waiting for it. The handshake continues at once, whatever the result.
 //!
 //! What waits to be sent is bounded: above that, requests are dropped and counted. Those under way
 //! are tasks of the drain, which waits for them as it does for tunnels.
@@ -57,7 +57,7 @@ impl Notices {
         }
     }
 
-    /// A place for one more, if there is one.
+    /// A permit for one more request, if there is one.
     fn place(&self) -> Option<OwnedSemaphorePermit> {
         let place = Arc::clone(&self.room).try_acquire_owned().ok();
         self.or_dropped(place)

@@ -1,4 +1,4 @@
-//! onOpen: the backend's first message is ours.
+//! onOpen: messages of the policy that the backend gets before the client's.
 
 use tidegate_config::policy;
 

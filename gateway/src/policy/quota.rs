@@ -12,7 +12,7 @@ use tidegate_config::policy;
 
 use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
-use super::increment::{Increment, Source};
+use super::increment::{Expressions, Increment};
 use super::subject::Subject;
 use crate::counters::counter::Key;
 use crate::counters::quota::{Allowance, ByteQuota, Exceeded, Periods, UsedUp, clock};
@@ -53,7 +53,7 @@ impl Quota {
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
         let periods = Periods::new(policy.period, policy.first_period_start);
-        let increment = Source {
+        let increment = Expressions {
             of: "quotaByKey",
             when: policy.increment_when.as_ref(),
             by: policy.increment_by.as_ref(),

@@ -14,7 +14,7 @@ use tidegate_expr::Value;
 
 use super::Services;
 use super::compile::{Compiler, InvalidPolicy};
-use super::increment::{Increment, Source};
+use super::increment::{Expressions, Increment};
 use super::subject::Subject;
 use crate::counters::counter::Limit;
 use crate::exchange::Exchange;
@@ -27,12 +27,12 @@ pub(super) struct RateLimit {
     subject: Subject,
     limit: Limit,
     increment: Arc<Increment>,
-    told: Told,
+    remaining_calls: RemainingCalls,
 }
 
 /// Where it says what is left.
 #[derive(Debug)]
-struct Told {
+struct RemainingCalls {
     retry_after: HeaderName,
     retry_after_variable: Option<String>,
     remaining: Option<HeaderName>,
@@ -58,7 +58,7 @@ impl RateLimit {
                 period: policy.period.get(),
             },
             increment: Arc::default(),
-            told: Told {
+            remaining_calls: RemainingCalls {
                 retry_after: header("retryAfterHeader", &policy.retry_after_header)?,
                 retry_after_variable: policy.retry_after_variable.clone(),
                 remaining: optional("remainingHeader", &policy.remaining_header)?,
@@ -79,7 +79,7 @@ impl RateLimit {
         let optional = |field: &str, name: &Option<String>| {
             name.as_ref().map(|name| header(field, name)).transpose()
         };
-        let increment = Source {
+        let increment = Expressions {
             of: "rateLimitByKey",
             when: policy.increment_when.as_ref(),
             by: policy.increment_by.as_ref(),
@@ -91,7 +91,7 @@ impl RateLimit {
                 period: policy.period.get(),
             },
             increment: Increment::compile(&increment, compiler)?,
-            told: Told {
+            remaining_calls: RemainingCalls {
                 retry_after: header("retryAfterHeader", &policy.retry_after_header)?,
                 retry_after_variable: policy.retry_after_variable.clone(),
                 remaining: optional("remainingHeader", &policy.remaining_header)?,
@@ -126,12 +126,12 @@ impl RateLimit {
 
     /// Says what is left, in headers of the answer and in a variable.
     fn tell(&self, exchange: &mut Exchange, remaining: u32) {
-        let Told {
+        let RemainingCalls {
             remaining: header,
             remaining_variable,
             total,
             ..
-        } = &self.told;
+        } = &self.remaining_calls;
         if let Some(name) = remaining_variable {
             exchange.set_var(name, Value::Int(i64::from(remaining)));
         }
@@ -160,12 +160,14 @@ impl RateLimit {
         // Whole seconds (RFC 9110 §10.2.3), and never so early that it is refused again.
         let seconds = wait.as_millis().div_ceil(1000).max(1);
         let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
-        if let Some(name) = &self.told.retry_after_variable {
+        if let Some(name) = &self.remaining_calls.retry_after_variable {
             exchange.set_var(name, Value::Int(i64::from(seconds)));
         }
         let message = format!("Rate limit is exceeded. Try again in {seconds} seconds.");
-        Refusal::new(429, Reason::RateLimitExceeded, Origin::Policy, message)
-            .header(self.told.retry_after.clone(), HeaderValue::from(seconds))
+        Refusal::new(429, Reason::RateLimitExceeded, Origin::Policy, message).header(
+            self.remaining_calls.retry_after.clone(),
+            HeaderValue::from(seconds),
+        )
     }
 }
 

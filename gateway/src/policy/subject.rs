@@ -1,7 +1,7 @@
-//! Whose count a limit takes: the value of a key, or the subscription within the limit's scope.
+//! What a limit counts by: the value of a key, or the subscription within the limit's scope.
 //!
-//! Who writes a policy chooses its keys, so a key counts within the space of the policy's owner: the
-//! Gateway, or the namespace of the Product or API. Nobody counts in somebody else's.
+//! The author of a policy chooses its keys, so a key belongs to the space of the policy's owner: the Gateway, or
+//! the namespace of the Product or API. No owner counts in another one's space.
 
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::Computed;

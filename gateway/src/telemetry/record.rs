@@ -63,11 +63,11 @@ pub(crate) struct Record(Option<Box<Handshake>>);
 pub(crate) struct TunnelRecord {
     started: Instant,
     /// `None` once it is told.
-    who: Option<TunnelLabels>,
+    tunnel: Option<TunnelInfo>,
 }
 
 /// What the record of a tunnel names.
-struct TunnelLabels {
+struct TunnelInfo {
     recorder: Arc<Recorder>,
     id: Uuid,
     client: IpAddr,
@@ -209,7 +209,7 @@ impl Record {
         } = *known;
         let api = api?;
         api.opened();
-        let who = TunnelLabels {
+        let tunnel = TunnelInfo {
             recorder,
             id: uuid,
             client,
@@ -220,7 +220,7 @@ impl Record {
         };
         Some(TunnelRecord {
             started: Instant::now(),
-            who: Some(who),
+            tunnel: Some(tunnel),
         })
     }
 }
@@ -237,8 +237,8 @@ impl Drop for Record {
 impl TunnelRecord {
     /// The tunnel ended.
     pub(crate) fn closed(mut self, outcome: &Outcome) {
-        if let Some(who) = self.who.take() {
-            who.close(outcome);
+        if let Some(tunnel) = self.tunnel.take() {
+            tunnel.close(outcome);
         }
     }
 }
@@ -266,8 +266,8 @@ impl TunnelRecord {
 
 impl Drop for TunnelRecord {
     fn drop(&mut self) {
-        if let Some(who) = self.who.take() {
-            who.close(&self.without_traffic(Initiator::Gateway, CloseCause::Cut));
+        if let Some(tunnel) = self.tunnel.take() {
+            tunnel.close(&self.without_traffic(Initiator::Gateway, CloseCause::Cut));
         }
     }
 }

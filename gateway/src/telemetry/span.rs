@@ -46,8 +46,8 @@ pub(crate) struct Spans {
     tracer: Arc<Tracer>,
 }
 
-/// What a span tells.
-pub(crate) struct Told {
+/// A span that has ended.
+pub(crate) struct FinishedSpan {
     pub(crate) name: &'static str,
     pub(crate) took: Duration,
     pub(crate) attributes: Vec<KeyValue>,
@@ -90,20 +90,20 @@ impl Tracer {
 
 impl Spans {
     /// The handshake is over.
-    pub(crate) fn handshake(&self, told: Told) {
+    pub(crate) fn handshake(&self, span: FinishedSpan) {
         let Context {
             span_id, parent, ..
         } = self.context;
-        self.send(span_id, parent, SpanKind::Server, told);
+        self.send(span_id, parent, SpanKind::Server, span);
     }
 
     /// The tunnel is.
-    pub(crate) fn tunnel(&self, told: Told) {
+    pub(crate) fn tunnel(&self, span: FinishedSpan) {
         let parent = Some(self.context.span_id);
-        self.send(context::new_span(), parent, SpanKind::Internal, told);
+        self.send(context::new_span(), parent, SpanKind::Internal, span);
     }
 
-    fn send(&self, id: SpanId, parent: Option<SpanId>, kind: SpanKind, told: Told) {
+    fn send(&self, id: SpanId, parent: Option<SpanId>, kind: SpanKind, span: FinishedSpan) {
         let end = SystemTime::now();
         let span_context = SpanContext::new(
             self.context.trace_id,
@@ -117,14 +117,14 @@ impl Spans {
             parent_span_id: parent.unwrap_or(SpanId::INVALID),
             parent_span_is_remote: parent.is_some() && kind == SpanKind::Server,
             span_kind: kind,
-            name: told.name.into(),
-            start_time: end.checked_sub(told.took).unwrap_or(end),
+            name: span.name.into(),
+            start_time: end.checked_sub(span.took).unwrap_or(end),
             end_time: end,
-            attributes: told.attributes,
+            attributes: span.attributes,
             dropped_attributes_count: 0,
             events: SpanEvents::default(),
             links: SpanLinks::default(),
-            status: told.failure.map_or(Status::Unset, Status::error),
+            status: span.failure.map_or(Status::Unset, Status::error),
             instrumentation_scope: InstrumentationScope::builder("tidegate").build(),
         });
     }

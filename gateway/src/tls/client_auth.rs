@@ -1,7 +1,7 @@
 //! Certificates of clients: asked for, checked against the listener's authorities.
 //!
-//! The verdict is made after the handshake, not in it: a resumed session shows no certificate
-//! again, and the one it began with may have expired, or its authority may be gone.
+//! The certificate is checked after the TLS handshake, not in it: a resumed session does not present it again,
+//! and it may have expired, or its authority may be gone.
 
 use std::sync::Arc;
 
@@ -17,11 +17,11 @@ use tidegate_config::{ClientAuthConfig, ClientCertificates, SecretData};
 use super::{InvalidTls, certificates};
 use crate::tls::client_certificate::{ClientCertificate, Unreadable};
 
-/// Tells what was demanded of a client: equal ones demand the same.
+/// Identifies what a listener demands of clients: equal values demand the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Demand([u8; 32]);
 
-/// A client that may not stay.
+/// Why a client is not authenticated.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotAuthenticated {
     #[error("the client has no certificate")]
@@ -81,7 +81,10 @@ impl ClientAuth {
         }
     }
 
-    /// The verdict on what a client has shown, now or when its session began.
+    /// Checks the certificate that a client presented, now or when its session began.
+    ///
+    /// # Errors
+    /// [`NotAuthenticated`]: it is required and missing or not trusted, or it cannot be read.
     pub(crate) fn judge(
         &self,
         chain: Option<&[CertificateDer<'_>]>,
@@ -118,7 +121,7 @@ impl ClientCertVerifier for Presented {
         false
     }
 
-    /// None: clients would keep a certificate of another authority to themselves.
+    /// Empty: otherwise clients would not present a certificate of another authority.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }

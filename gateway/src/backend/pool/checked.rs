@@ -81,7 +81,7 @@ mod tests {
         let rule = json!({"type": "Tcp", "healthyThreshold": 2, "unhealthyThreshold": 3});
         let rule: ActiveHealthCheck = serde_json::from_value(rule).unwrap();
         let mut checked = Checked::default();
-        let mut ill = Vec::new();
+        let mut states = Vec::new();
         for healthy in [
             false, false, true, false, false, false, true, false, true, true, true,
         ] {
@@ -90,8 +90,8 @@ mod tests {
                 checked.found(healthy, &rule),
                 before != checked.is_unhealthy()
             );
-            ill.push(u8::from(checked.is_unhealthy()));
+            states.push(u8::from(checked.is_unhealthy()));
         }
-        assert_eq!(ill, [0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0]);
+        assert_eq!(states, [0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0]);
     }
 }

@@ -245,10 +245,7 @@ fn who_is_ill_gets_nothing_unless_all_are() {
     let rule = serde_json::json!({"type": "Tcp", "unhealthyThreshold": 1, "healthyThreshold": 1});
     let rule = serde_json::from_value(rule).unwrap();
     let before = pool(&[("ws://a", 100, 0), ("ws://b", 1, 0)], None);
-    let health_handles: Vec<_> = before
-        .health_handles()
-        .map(|(_, patient)| patient)
-        .collect();
+    let health_handles: Vec<_> = before.health_handles().map(|(_, health)| health).collect();
     assert!(health_handles[0].found(false, &rule));
     let pool = pool(&[("ws://a", 100, 0), ("ws://b", 1, 0)], Some(&before));
     assert_eq!(pool.choose(ANY, now).unwrap().index, 1);

@@ -1,4 +1,4 @@
-//! What became different between two revisions' secret data.
+//! The difference between the secret data of two revisions.
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -22,7 +22,7 @@ use crate::telemetry::span::Tracer;
 use crate::tls::ServerTls;
 use tidegate_config::error_chain;
 
-/// One compilation: what is new, what was there, and what did not work.
+/// One compilation: the update, the previous snapshot, and what was rejected.
 struct Compilation<'a> {
     update: &'a Update,
     previous: Option<&'a Snapshot>,
@@ -32,7 +32,7 @@ struct Compilation<'a> {
     rejected: Vec<Rejected>,
 }
 
-/// What a broken object leaves to serve with.
+/// What is served instead of a broken object.
 struct Fallback<T> {
     value: T,
     /// Set when nothing ever worked.
@@ -114,7 +114,7 @@ impl Compilation<'_> {
         }
     }
 
-    /// The tracer before is taken over: it has spans in its queue.
+    /// The previous tracer is reused: it has spans in its queue.
     fn tracer(&mut self) -> Option<Arc<Tracer>> {
         let update = self.update;
         let settings = &update.config.settings;
@@ -225,7 +225,7 @@ impl Compilation<'_> {
                 Ok(tls) => tls,
                 Err(message) => {
                     self.reject_gateway(format!("listener {}: {message}", config.name));
-                    // One that let in whom this one would not is no substitute.
+                    // The previous version is no substitute if it accepts clients that this one would not.
                     let wanted = config.tls.as_ref().and_then(|tls| tls.client_auth.as_ref());
                     let wanted = wanted.map_or(ClientCertificates::Off, |auth| auth.mode);
                     let before = self.previous_tls(&config.name);

@@ -17,7 +17,7 @@ pub(crate) struct Listener {
     pub(crate) router: Router<Arc<Api>>,
 }
 
-/// How connections of a port begin.
+/// Protocol and PROXY setting of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Terms {
     protocol: Protocol,
@@ -48,7 +48,7 @@ impl Port {
         port
     }
 
-    /// How a connection has to begin.
+    /// Protocol and PROXY setting.
     pub(crate) const fn terms(&self) -> Terms {
         Terms {
             protocol: self.protocol,
@@ -79,18 +79,18 @@ impl Port {
         self.listeners.get(*at)
     }
 
-    /// What a client that asks for `name` is shown: the listener for that name, or the first.
+    /// TLS for a client that asks for `name`: of the listener for that name, or of the first.
     pub(crate) fn tls(&self, name: Option<&str>) -> Option<&Arc<ServerTls>> {
         let listener = name.and_then(|name| self.listener(&name.to_ascii_lowercase()));
         listener.or(self.listeners.first())?.tls.as_ref()
     }
 
-    /// May a client that has not said for whom it comes speak HTTP/2?
+    /// May a client speak HTTP/2 before its host is known?
     pub(crate) fn http2(&self) -> bool {
         self.listeners.iter().any(|listener| listener.config.http2)
     }
 
-    /// The scheme in the URL of whoever comes through here.
+    /// The scheme of URLs that lead to this port.
     pub(crate) fn scheme(&self) -> UrlScheme {
         match self.protocol {
             Protocol::Ws => UrlScheme::Ws,

@@ -33,31 +33,31 @@ mod tests;
 
 pub use ack::{Ack, Pod};
 
-/// How long one watch call lasts. A connection that dies without a word is noticed only after
-/// this, so it bounds how late a revocation can be; re-opening costs one request.
+/// How long one watch call lasts. A connection that dies silently is noticed only after this time, so it bounds
+/// how late revoked access takes effect; reopening costs one request.
 const WATCH_SECONDS: u32 = 30;
 
-/// An unreachable API server must not hold up the cold start from disk.
+/// Connect timeout: an unreachable API server must not delay the start from disk.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long the API server may take before the backup is used: long enough that a pod which can
 /// reach it never serves an old configuration, short beside the time a pod takes to start.
 const COLD_START: Duration = Duration::from_secs(3);
 
-/// An API server that is away for hours needs a log line now and then, not one per attempt.
+/// Shortest time between two log lines about an unreachable API server.
 const COMPLAIN_AGAIN: Duration = Duration::from_secs(60);
 
-/// Events that are there already are looked at together: a full list is one change, not hundreds.
+/// Events are collected for this time: a full list is one change, not hundreds.
 const BATCH: usize = 1024;
 
-/// The cluster, as far as one Gateway's pods may see it.
+/// The part of the cluster that the pods of one Gateway may read.
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
     gateway: ObjectKey,
 }
 
-/// Why there is no way to talk to an API server.
+/// Why there is no client for the API server.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// Neither a service account nor a kubeconfig.
@@ -69,7 +69,10 @@ pub enum ConnectError {
 }
 
 impl Cluster {
-    /// Sets up a client from the service account or kubeconfig; does not talk to anybody yet.
+    /// Sets up a client from the service account or kubeconfig; sends no request yet.
+    ///
+    /// # Errors
+    /// [`ConnectError`]: there is neither, or it is not valid.
     pub async fn connect(gateway: ObjectKey) -> Result<Self, ConnectError> {
         let infer = Config::infer().await;
         let mut config = infer.map_err(|source| ConnectError::Config(Box::new(source)))?;
@@ -125,7 +128,7 @@ async fn at(when: Option<Instant>) {
     }
 }
 
-/// Follows the world: what it holds, what was made of it.
+/// Follows the watches: the objects and what was published of them.
 struct Follower {
     gateway: ObjectKey,
     feed: Feed,
@@ -135,7 +138,7 @@ struct Follower {
     backoff: Backoff,
     /// When a lost watch was logged last.
     complained: Option<Instant>,
-    /// When to try again, when the failure is one that time may cure.
+    /// When to try again, if the failure may be temporary.
     retry: Option<Instant>,
 }
 
@@ -183,7 +186,7 @@ impl Follower {
         }
     }
 
-    /// Publishes what the store holds, if that is whole and new.
+    /// Publishes the content of the store, if it is complete and new.
     async fn settle(&mut self) {
         if !self.store.is_listed() {
             return;
@@ -214,7 +217,7 @@ impl Follower {
         let secrets = self.secrets.fetch(&index.secrets).await?;
         let shards = self.store.texts(index);
         let index = index.clone();
-        // Hashing and parsing tens of megabytes would hold up whoever shares this thread.
+        // Hashing and parsing tens of megabytes would delay other tasks of this thread.
         let assembled = tokio::task::spawn_blocking(move || {
             let shard = |name: &str| shards.get(name).map(|text| &**text);
             let secret = |name: &str| secrets.get(name).map(|text| &**text);

@@ -2,10 +2,10 @@
 
 use opentelemetry::KeyValue;
 
-use super::{Handshake, TunnelLabels};
+use super::{Handshake, TunnelInfo};
 use crate::refusal::Refusal;
 use crate::telemetry::metrics::HandshakeResult;
-use crate::telemetry::span::Told;
+use crate::telemetry::span::FinishedSpan;
 use tidegate_tunnel::close_cause::CloseCause;
 use tidegate_tunnel::relay::Outcome;
 
@@ -49,7 +49,7 @@ impl Handshake {
         ];
         attributes.extend(optional.into_iter().flatten());
         let failed = refusal.filter(|refusal| refusal.reason.is_failure());
-        spans.handshake(Told {
+        spans.handshake(FinishedSpan {
             name: "websocket handshake",
             took: self.started.elapsed(),
             attributes,
@@ -58,7 +58,7 @@ impl Handshake {
     }
 }
 
-impl TunnelLabels {
+impl TunnelInfo {
     /// Tells the span of the tunnel, if it has one.
     pub(super) fn end_span(&self, outcome: &Outcome) {
         let Some(spans) = &self.spans else { return };
@@ -79,7 +79,7 @@ impl TunnelLabels {
         let code = outcome.client_code.map(i64::from);
         attributes.extend(code.map(|code| KeyValue::new("tidegate.client_code", code)));
         let failed = matches!(outcome.cause, CloseCause::Cut | CloseCause::Fault);
-        spans.tunnel(Told {
+        spans.tunnel(FinishedSpan {
             name: "websocket tunnel",
             took: outcome.duration,
             attributes,

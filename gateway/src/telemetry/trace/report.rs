@@ -20,12 +20,12 @@ pub struct Trace {
     /// Where it led; absent: nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<Route>,
-    /// By what right it went on; absent: by none.
+    /// What granted access; absent: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<Access>,
-    /// The steps in the order in which they were come to.
+    /// The steps in the order in which they were reached.
     pub steps: Vec<Step>,
-    /// What the backend is asked; absent where it did not come to that.
+    /// The request to the backend; absent: the handshake did not get that far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend: Option<Backend>,
     /// How it ended.
@@ -57,7 +57,7 @@ pub struct Route {
     pub params: Vec<Field>,
 }
 
-/// By what right a handshake went on.
+/// What granted access to a handshake.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Access {
@@ -105,7 +105,7 @@ pub enum Outcome {
         /// Headers of the 101 besides those of the handshake itself.
         headers: Vec<Field>,
     },
-    /// With the question to the backend, which was not put.
+    /// The backend would be asked next; the question did not ask for that.
     WouldDial,
     /// With a refusal.
     Refused(Answer),
@@ -141,7 +141,7 @@ impl TraceFrame {
 }
 
 impl Outcome {
-    /// Was there somebody behind the gateway to answer?
+    /// Was a backend chosen?
     fn asks_backend(&self) -> bool {
         match self {
             Self::Accepted { .. } | Self::WouldDial => true,
@@ -159,7 +159,7 @@ pub(crate) fn without_query(url: &str) -> String {
 }
 
 impl Access {
-    /// By what right this exchange went on.
+    /// What granted access to this exchange.
     pub(crate) fn of(exchange: &Exchange) -> Self {
         let subscription = exchange.subscription.as_ref();
         let product = exchange.product.as_ref();

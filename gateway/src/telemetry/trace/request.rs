@@ -16,10 +16,10 @@ const TRACE: HeaderName = HeaderName::from_static("tidegate-trace");
 
 const NOT_ALLOWED: HeaderValue = HeaderValue::from_static("not-allowed");
 
-/// What became of the question for a trace.
+/// Was a trace requested, and is it allowed?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TraceRequested {
-    /// Nobody asked.
+    /// Not requested.
     No,
     /// The subscription does not allow it.
     Denied,
@@ -28,7 +28,7 @@ pub(crate) enum TraceRequested {
 }
 
 impl TraceRequested {
-    /// What the client is told of it.
+    /// The header of the answer.
     pub(crate) fn header(self, id: &str) -> Option<(HeaderName, HeaderValue)> {
         match self {
             Self::No => None,

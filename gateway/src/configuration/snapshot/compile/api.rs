@@ -31,7 +31,7 @@ pub(super) enum InvalidApi {
     Policy(InvalidPolicy),
 }
 
-/// What of an API depends on nothing but itself.
+/// Parts of an API that depend on nothing else.
 struct Parts {
     backend: BackendUrl,
     pool: Arc<Pool>,
@@ -97,7 +97,7 @@ impl Compilation<'_> {
             .is_some_and(|before| before.rejects(kind, key))
     }
 
-    /// Is all that APIs take from their Gateway as before?
+    /// Are the settings that APIs inherit from their Gateway unchanged?
     fn surroundings_are_unchanged(&self, gateway: &Arc<ScopePolicies>) -> bool {
         self.previous.is_some_and(|before| {
             Arc::ptr_eq(&before.policies, gateway)
@@ -177,7 +177,7 @@ impl Compilation<'_> {
         })
     }
 
-    /// An API that never worked answers, so that nothing else does in its place, and refuses.
+    /// An API that never compiled keeps its route and refuses, so that no other API serves its requests.
     fn blocked_api(
         &self,
         config: &ApiConfig,

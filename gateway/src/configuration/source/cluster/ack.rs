@@ -30,16 +30,16 @@ const LEASE_SECONDS: i32 = 15;
 /// After a failure; the operator waits for acknowledgements.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// So long after its start a pod may wait for the right to its Lease without a word: the operator
-/// gives it when it has seen the pod.
+/// How long after its start a pod waits for permission on its Lease without a log line: the operator grants it
+/// when it has seen the pod.
 const RIGHT_COMES: Duration = Duration::from_secs(30);
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Annotations may hold 256 KiB together. Whoever rejects more than this has one cause for all.
+/// Largest number of rejected objects: annotations may have 256 KiB together. More have one cause.
 const REJECTED_MAX: usize = 100;
 
-/// Some 60 KiB. So many things out of reach have one cause: the network.
+/// Largest number of unreachable dependencies, some 60 KiB. More have one cause: the network.
 const UNREACHABLE_MAX: usize = 100;
 
 /// Of one message, in characters.
@@ -54,7 +54,7 @@ pub struct Pod {
     pub uid: Option<String>,
 }
 
-/// Tells the operator what this pod serves.
+/// Acknowledges to the operator what this pod serves.
 #[derive(Clone)]
 pub struct Ack {
     api: Api<Lease>,
@@ -89,7 +89,7 @@ impl Ack {
                 Err(_) => {}
             }
             let pause = if working { RENEW } else { RETRY };
-            // A closed channel means that the gateway is gone, and so will this task be.
+            // A closed channel means that the gateway has ended; this task ends too.
             let _ = tokio::time::timeout(pause, applied.changed()).await;
         }
     }
@@ -119,9 +119,9 @@ impl Ack {
     }
 }
 
-/// Why an acknowledgement did not get through.
+/// Why an acknowledgement failed.
 enum Failure {
-    /// The right to the Lease is missing, or has yet to come.
+    /// The permission on the Lease is missing, or not yet granted.
     Forbidden(String),
     Other(String),
 }

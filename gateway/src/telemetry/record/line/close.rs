@@ -3,19 +3,19 @@
 use tidegate_config::LineField;
 
 use super::{Fields, Line, Value};
-use crate::telemetry::record::TunnelLabels;
+use crate::telemetry::record::TunnelInfo;
 use crate::telemetry::record::access_log::{Selected, Share};
 use crate::telemetry::record::lifecycle::Stage;
 use tidegate_tunnel::relay::{Counts, Outcome};
 
 /// The line.
 struct CloseLine<'a> {
-    who: &'a TunnelLabels,
+    tunnel: &'a TunnelInfo,
     stage: Stage,
     outcome: &'a Outcome,
 }
 
-impl TunnelLabels {
+impl TunnelInfo {
     /// Tells that the tunnel ended, in every way.
     pub(in crate::telemetry::record) fn close(&self, outcome: &Outcome) {
         let initiator = outcome.initiator.as_str();
@@ -28,7 +28,7 @@ impl TunnelLabels {
             _ => Share::Accepted,
         };
         let line = CloseLine {
-            who: self,
+            tunnel: self,
             stage,
             outcome,
         };
@@ -44,7 +44,7 @@ impl Line for CloseLine<'_> {
     fn value(&self, field: LineField) -> Option<Value<'_>> {
         use LineField as F;
         let Self {
-            who,
+            tunnel,
             stage,
             outcome,
         } = self;
@@ -54,11 +54,11 @@ impl Line for CloseLine<'_> {
             F::Name => Some(Value::Text(stage.as_str())),
             F::From => Some(Value::Text(stage.source())),
             F::To => Some(Value::Text(stage.destination())),
-            F::Id => Some(Value::Shown(&who.id)),
-            F::Api => Some(Value::Shown(&who.api.key)),
-            F::Product => Value::of_object(who.product.as_ref().map(|product| &product.key)),
-            F::Subscription => Value::of_object(who.subscription.as_ref().map(|s| &s.key)),
-            F::Client => Some(Value::Shown(&who.client)),
+            F::Id => Some(Value::Shown(&tunnel.id)),
+            F::Api => Some(Value::Shown(&tunnel.api.key)),
+            F::Product => Value::of_object(tunnel.product.as_ref().map(|product| &product.key)),
+            F::Subscription => Value::of_object(tunnel.subscription.as_ref().map(|s| &s.key)),
+            F::Client => Some(Value::Shown(&tunnel.client)),
             F::Initiator => Some(Value::Text(outcome.initiator.as_str())),
             F::Cause => Some(Value::Text(outcome.cause.as_str())),
             F::ClientCode => code(outcome.client_code),
