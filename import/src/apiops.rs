@@ -1,4 +1,4 @@
-//! Folders as APIOps extracts them: their files as entities.
+//! Reads the entities in a folder that APIOps extracted.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::file::read;
 use super::finding::{Finding, Level};
 use super::json::{Kind, Node};
 
-/// Folders of entities: name, type, file with the properties.
+/// Folders of entities: name, type, name of the file with the properties.
 const FOLDERS: [(&str, &str, &str); 8] = [
     ("apis", "apis", "apiInformation.json"),
     ("products", "products", "productInformation.json"),
@@ -33,7 +33,7 @@ const FOLDERS: [(&str, &str, &str); 8] = [
     ),
 ];
 
-/// Files and folders that concern no handshake.
+/// Files and folders without effect on handshakes.
 const OTHERS: [&str; 6] = [
     "diagnostics",
     "groups",
@@ -110,7 +110,7 @@ impl Reader {
                         }
                     }
                 }
-                // The operation onHandshake is always there.
+                // The only operation of a WebSocket API is onHandshake.
                 file if file.starts_with("specification.") => {}
                 _ => self.skip(&path),
             }
@@ -145,7 +145,7 @@ impl Reader {
         Ok(())
     }
 
-    /// A file with names of APIs.
+    /// Reads a file with names of APIs.
     fn links(&mut self, kind: &str, owner: &str, path: &Path) -> Result<()> {
         let Some(root) = self.json(path)? else {
             return Ok(());

@@ -1,4 +1,4 @@
-//! ARM templates, also those compiled from Bicep: their resources as entities.
+//! Reads the entities of ARM templates, also of those compiled from Bicep.
 
 mod expression;
 
@@ -9,7 +9,7 @@ use super::entity::{Entity, Place};
 use super::finding::{Finding, Level};
 use super::json::{Kind, Node};
 
-/// What the types of API Management start with.
+/// Prefix of the types of API Management.
 const SERVICE: &str = "microsoft.apimanagement/service";
 
 /// Deeper nesting than templates allow.
@@ -90,7 +90,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Resources that this template only refers to, makes never, or makes several of.
+    /// Whether the resource is not imported: it exists already, its condition is false, or it is a copy loop.
     fn is_left_out(&mut self, node: &Node) -> bool {
         if node
             .get("existing")
@@ -122,8 +122,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A template within a template. Its parameters are those that it is given, unless its
-    /// expressions are evaluated by the outer one.
+    /// A nested template. It has its own parameters, unless its expressions are evaluated in the outer template.
     fn deployment(&mut self, node: &Node, depth: usize) {
         let properties = node.get("properties");
         let Some(template) = properties.and_then(|p| p.get("template")) else {
@@ -146,7 +145,7 @@ impl Reader<'_> {
     }
 
     fn entity(&mut self, node: &Node, kind: &str, name: &str) {
-        // The first part is the service's own name.
+        // The first part is the name of the service.
         let names: Vec<_> = name.split('/').skip(1).map(str::to_owned).collect();
         if names.len() != kind.split('/').count() || names.iter().any(String::is_empty) {
             let text = format!("the name {name:?} does not fit the type {kind}");

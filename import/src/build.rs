@@ -1,4 +1,4 @@
-//! From entities of API Management to manifests. Pure: what there is to say comes back as findings.
+//! Builds manifests from entities of API Management. Pure.
 
 mod api;
 mod backend;
@@ -15,14 +15,14 @@ use super::entity::{Entity, Names};
 use super::finding::{Finding, Level};
 use super::policy::{Context, Fragments};
 
-/// What an import makes.
+/// The result.
 #[derive(Debug, Default)]
 pub(super) struct Built {
     pub(super) objects: Vec<Value>,
     pub(super) findings: Vec<Finding>,
 }
 
-/// What is in the other parts of an entity, or concerns no handshake.
+/// Types without effect on handshakes, or with nothing that is not also in another type.
 const WITHOUT_EFFECT: [&str; 12] = [
     "apis/diagnostics",
     "apis/operations",
@@ -38,7 +38,7 @@ const WITHOUT_EFFECT: [&str; 12] = [
     "tags",
 ];
 
-/// What some builder reads.
+/// Types that a builder reads.
 const READ: [&str; 16] = [
     "apis",
     "apis/operations/policies",
@@ -58,7 +58,7 @@ const READ: [&str; 16] = [
     "subscriptions",
 ];
 
-/// All that can be carried over. `gateway` is the name of the Gateway that gets the APIs.
+/// Builds all manifests. `gateway` is the name of the Gateway that serves the APIs.
 pub(super) fn build(entities: &[Entity], gateway: &str) -> Built {
     let mut builder = Builder {
         all: entities,
@@ -89,9 +89,9 @@ struct Builder<'a> {
     names: Names,
     context: Context,
     fragments: Fragments,
-    /// Imported APIs: their names there, in lower case, and here.
+    /// Names of imported APIs: by name in API Management, in lower case.
     apis: BTreeMap<String, String>,
-    /// Imported products alike.
+    /// Imported products, by name in API Management, in lower case.
     products: BTreeMap<String, Product>,
     /// Named values that policies read.
     values: BTreeSet<String>,
@@ -113,7 +113,7 @@ impl<'a> Builder<'a> {
         self.built.findings.push(finding);
     }
 
-    /// Entities that nobody reads.
+    /// Reports entities that no builder reads.
     fn others(&mut self) {
         for entity in self.all {
             let kind = entity.kind.as_str();
@@ -162,7 +162,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// TLS needs a certificate, which no export has.
+/// A plain listener: TLS needs a certificate, which no export contains.
 fn listeners() -> Value {
     json!([{"name": "plain", "port": 8080, "protocol": "WS"}])
 }

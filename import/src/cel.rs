@@ -1,8 +1,8 @@
-//! C# expressions to CEL.
+//! Translates C# expressions to CEL.
 //!
-//! What is translated means the same or fails; everything else is an error. Where C# would stop
-//! with an exception, CEL stops with an error as well: `&&` and `||` become choices, since CEL's own
-//! would let a term that decides hide the failure of the one before it.
+//! A translation has the same value or fails; everything else is an error. Where C# throws an exception, CEL
+//! must fail too. Therefore `&&` and `||` become conditional expressions: CEL's own operators ignore the
+//! failure of the first operand if the second one decides.
 
 mod calls;
 mod context;
@@ -21,12 +21,12 @@ use std::rc::Rc;
 use self::context::{path, property};
 use super::csharp::{Expr, Stmt, Unreadable, parse};
 
-/// What a translated expression is known to give.
+/// The type of a translated expression, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A text.
+    /// A string.
     Text,
-    /// A text or null.
+    /// A string or null.
     MaybeText,
     /// An integer.
     Int,
@@ -36,33 +36,33 @@ pub(crate) enum Kind {
     Bool,
     /// Null.
     Null,
-    /// Whatever a variable holds.
+    /// The unknown value of a variable.
     Any,
     /// A decoded token.
     Token,
     /// User and password.
     Basic,
-    /// An answer that a request has kept.
+    /// A response that `sendRequest` stored.
     Response,
     /// Headers: lists by name in lower case.
     Headers,
     /// A query: lists by name.
     Query,
-    /// A list of texts.
+    /// A list of strings.
     List,
     /// JSON, or a part of it.
     Json,
-    /// JSON that is made here.
+    /// JSON that the expression builds.
     Made,
     /// A list of JSON.
     JsonList,
     /// A point in time.
     Time,
-    /// The text of a URL that C# takes apart.
+    /// A URL whose parts are used.
     Url,
-    /// The text of a URL, whose query is meant.
+    /// A URL whose query is used.
     UrlQuery,
-    /// A certificate of a client.
+    /// A client certificate.
     Certificate,
 }
 
@@ -71,7 +71,7 @@ pub(crate) enum Kind {
 pub(crate) struct Cel {
     pub(crate) text: String,
     pub(crate) kind: Kind,
-    /// Of a part of JSON: in what it is, under which key. C# gives null where it is missing.
+    /// Container and key of a part of JSON. In C# a missing part is null.
     part: Option<(String, String)>,
 }
 
@@ -89,10 +89,10 @@ fn no<T>(what: impl Into<String>) -> Result<T> {
     Err(Unreadable(what.into()))
 }
 
-/// Longer than this no field of a step takes.
+/// The longest text that a field of a step may have.
 const MAX_LENGTH: usize = 4096;
 
-/// Statements looked at: each `if` doubles those behind it.
+/// Limit of translated statements: each `if` doubles those after it.
 const MAX_STATEMENTS: usize = 2_000;
 
 /// Translates `@(…)` or `@{…}`.
@@ -161,7 +161,7 @@ fn either(a: Kind, b: Kind) -> Kind {
     }
 }
 
-/// A text as a CEL literal; `{{name}}` in it is a named value.
+/// A string as a CEL literal. `{{name}}` in it is a named value.
 pub(crate) fn literal(text: &str) -> Result<Cel> {
     let mut parts = Vec::new();
     let mut rest = text;
@@ -201,7 +201,7 @@ fn constant(expression: &Expr) -> Result<String> {
     }
 }
 
-/// A name of a variable or named value: what CEL cannot read in it becomes `_`.
+/// The name of a variable or named value. Characters that CEL does not allow become `_`.
 pub(crate) fn identifier(name: &str) -> Result<String> {
     let name = name.trim();
     let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');

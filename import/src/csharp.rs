@@ -1,4 +1,4 @@
-//! The part of C# that policy expressions use: text to tree.
+//! Parses the part of C# that policy expressions use.
 
 mod expression;
 mod lexer;
@@ -8,7 +8,7 @@ mod tree;
 pub(crate) use statement::parse;
 pub(crate) use tree::{Expr, Stmt};
 
-/// Why a text is none that we read.
+/// What is not supported in a text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Unreadable(pub(crate) String);

@@ -17,7 +17,7 @@ pub(super) struct Entity {
     pub(super) place: Place,
 }
 
-/// Where something stands.
+/// A place in a file.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) file: PathBuf,
@@ -25,7 +25,7 @@ pub(super) struct Place {
 }
 
 impl Entity {
-    /// A policy document, or what else is only text.
+    /// An entity with a text only, such as a policy document.
     pub(super) fn of_text(kind: &str, names: &[&str], text: String, file: PathBuf) -> Self {
         let field = |name: &str, text| {
             let kind = Kind::Text(text);
@@ -53,12 +53,12 @@ impl Entity {
         self.names.first().map_or("", String::as_str)
     }
 
-    /// Something to say about it.
+    /// A finding about it.
     pub(super) fn finding(&self, level: Level, text: impl Into<String>) -> Finding {
         Finding::at(&self.place.file, self.place.line.into(), level, text.into())
     }
 
-    /// Something to say about one of its properties.
+    /// A finding about one of its properties.
     pub(super) fn about(&self, node: &Node, level: Level, text: impl Into<String>) -> Finding {
         Finding::at(&self.place.file, node.line.into(), level, text.into())
     }
@@ -97,13 +97,13 @@ impl Entity {
     }
 }
 
-/// The last name of an id: `/products/starter`, or the whole of Azure's.
+/// The last name of an ID: `/products/starter`, or a complete resource ID of Azure.
 pub(super) fn last(id: &str) -> &str {
     let id = id.trim_end_matches('/');
     id.rsplit('/').next().unwrap_or(id)
 }
 
-/// Names as Kubernetes takes them, the same for the same name and different for different ones.
+/// Names of Kubernetes objects: the same for the same name, different for different names.
 #[derive(Debug, Default)]
 pub(super) struct Names(BTreeMap<(&'static str, String), String>);
 

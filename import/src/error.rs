@@ -1,4 +1,4 @@
-//! Why an import is impossible as a whole; what only concerns a part of it is a finding.
+//! Errors of a whole import. Problems of a part are findings.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ pub enum ImportError {
     Read {
         /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// Two fragments have the same name, which is that of their file.

@@ -1,4 +1,4 @@
-//! Texts of attributes and elements: templates, values, numbers.
+//! Attributes and texts of elements as templates, values and numbers.
 
 use roxmltree::Node;
 
@@ -57,7 +57,7 @@ pub(super) fn value(text: &str) -> Result<String> {
     Ok(literal(text)?.text)
 }
 
-/// An expression that is true or false, or one of these words, as CEL.
+/// A boolean expression, or the word true or false, as CEL.
 pub(super) fn condition(text: &str) -> Result<String> {
     if !is_expression(text.trim()) {
         return Ok(truth(text)?.to_string());
@@ -86,12 +86,12 @@ pub(super) fn content(node: Node<'_, '_>) -> Result<String> {
     Ok(restore(&parts))
 }
 
-/// An attribute, as it stands in the file.
+/// An attribute as written.
 pub(super) fn optional(node: Node<'_, '_>, name: &str) -> Option<String> {
     node.attribute(name).map(restore)
 }
 
-/// The same where it must be there.
+/// A required attribute.
 pub(super) fn required(node: Node<'_, '_>, name: &str) -> Result<String> {
     match optional(node, name) {
         Some(text) => Ok(text),
@@ -108,12 +108,12 @@ pub(super) fn number(node: Node<'_, '_>, name: &str) -> Result<Option<u64>> {
     }
 }
 
-/// A word true or false.
+/// An attribute that is true or false.
 pub(super) fn flag(node: Node<'_, '_>, name: &str) -> Result<Option<bool>> {
     optional(node, name).map(|text| truth(&text)).transpose()
 }
 
-/// Elements below, which must have these names.
+/// The child elements. Other names than these are an error.
 pub(super) fn elements<'a, 'i>(node: Node<'a, 'i>, names: &[&str]) -> Result<Vec<Node<'a, 'i>>> {
     let found: Vec<_> = node.children().filter(Node::is_element).collect();
     let unknown = found
@@ -128,7 +128,7 @@ pub(super) fn elements<'a, 'i>(node: Node<'a, 'i>, names: &[&str]) -> Result<Vec
     }
 }
 
-/// Refuses attributes but these; `id` may stand everywhere.
+/// Fails if there are other attributes than these and `id`.
 pub(super) fn known(node: Node<'_, '_>, names: &[&str]) -> Result<()> {
     let mut attributes = node.attributes().map(|attribute| attribute.name());
     match attributes.find(|name| *name != "id" && !names.contains(name)) {

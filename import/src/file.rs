@@ -1,4 +1,4 @@
-//! Reading files of bounded length.
+//! Reads files of limited length.
 
 use std::fs::File;
 use std::io::{self, Read as _};

@@ -1,32 +1,32 @@
-//! What an import could not carry over, as a line for people.
+//! Messages of an import about its input.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// How much it matters.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// Handshakes are refused until somebody has looked at it.
+    /// Not translated; handshakes may be refused until you replace it.
     Error,
-    /// Left out; nobody gets in by it.
+    /// Left out, without wider access.
     Warning,
-    /// As it was there.
+    /// Information only.
     Note,
 }
 
-/// Something to say about a place of a file.
+/// A message about a place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     pub(super) file: PathBuf,
     line: u64,
     column: u32,
-    /// How much it matters.
+    /// Its severity.
     pub level: Level,
     text: String,
 }
 
 impl Finding {
-    /// A finding in a file not named yet.
+    /// A finding without the name of the file.
     pub(super) fn new(line: u32, column: u32, level: Level, text: String) -> Self {
         Self {
             file: PathBuf::new(),
@@ -37,7 +37,7 @@ impl Finding {
         }
     }
 
-    /// A finding about a line.
+    /// A finding about a line of a file. Lines count from 1.
     pub fn at(file: &Path, line: u64, level: Level, text: String) -> Self {
         Self {
             file: file.to_owned(),
@@ -48,7 +48,7 @@ impl Finding {
         }
     }
 
-    /// The same in this file, unless it has one already.
+    /// The same finding in this file, unless it has a file already.
     pub(super) fn in_file(mut self, file: &Path) -> Self {
         if self.file.as_os_str().is_empty() {
             self.file = file.to_owned();
@@ -56,7 +56,7 @@ impl Finding {
         self
     }
 
-    /// The same within a text that stands on a line of another file.
+    /// The same finding in a text that is embedded at a line of another file.
     pub(super) fn within(self, file: &Path, line: u32) -> Self {
         if !self.file.as_os_str().is_empty() {
             return self;

@@ -1,18 +1,18 @@
-//! JSON that knows on which line each value stands.
+//! JSON values with their lines.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
-/// A value and where it stands.
+/// A value and its line.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Node {
     pub(super) line: u32,
     pub(super) kind: Kind,
 }
 
-/// What a value is. Numbers are kept as they print.
+/// A JSON value. Numbers are kept as text.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kind {
     Null,
@@ -24,9 +24,9 @@ pub(super) enum Kind {
 }
 
 impl Node {
-    /// Reads a JSON document. JSON is YAML, whose reader knows positions.
+    /// Parses a JSON document with the YAML parser, which knows positions.
     pub(super) fn parse(text: &str) -> Result<Self, Unreadable> {
-        // Editors on Windows start files so.
+        // The byte order mark that editors on Windows write.
         let text = text.trim_start_matches('\u{feff}');
         match serde_saphyr::from_str::<Spanned<Value>>(text) {
             Ok(value) => Ok(value.into()),
@@ -42,7 +42,7 @@ impl Node {
         }
     }
 
-    /// A field; names are compared without case, as Azure does.
+    /// A field. Names are compared without case, as in Azure.
     pub(super) fn get(&self, name: &str) -> Option<&Self> {
         let mut named = self.fields().iter();
         let found = named.find(|(n, _)| n.eq_ignore_ascii_case(name));
@@ -79,7 +79,7 @@ impl Node {
     }
 }
 
-/// A file that is no JSON.
+/// The file is not JSON.
 #[derive(Debug)]
 pub(super) struct Unreadable {
     pub(super) line: u64,
@@ -196,7 +196,7 @@ mod tests {
     fn hostile_documents_end_in_an_error() {
         let deep = "[".repeat(200_000) + &"]".repeat(200_000);
         let objects = "{\"a\":".repeat(100_000) + "1" + &"}".repeat(100_000);
-        // JSON is YAML here, which has references.
+        // The YAML parser would accept references.
         let mut references = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
         for level in 1..12 {
             let inner = vec![format!("*a{}", level - 1); 10].join(",");

@@ -1,7 +1,7 @@
-//! A policy document to the steps of one scope.
+//! Translates a policy document to the steps of one scope.
 //!
-//! Nothing gets open by an import: what cannot be translated becomes a step that refuses with 501,
-//! under the conditions under which the policy would have run.
+//! An import never widens access: a policy that cannot be translated becomes a step that refuses with 501, under
+//! the conditions under which the policy would have run.
 
 mod choose;
 mod context;
@@ -26,25 +26,25 @@ use tidegate_config::policy::Section;
 /// The object that a policy document belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// All APIs: goes into a Gateway.
+    /// All APIs; the steps belong in a Gateway.
     Global,
-    /// Goes into a Product.
+    /// One product; the steps belong in a Product.
     Product,
-    /// The operation onHandshake: goes into a WebSocketApi.
+    /// One API; the steps belong in a WebSocketApi.
     Api,
 }
 
-/// Steps a section takes, and a fragment.
+/// The maximum of steps in a section or fragment.
 const MAX_STEPS: usize = 32;
 
-/// Who has so much to say has no policy; each costs a look at the whole document.
+/// The maximum of findings: each one costs a scan of the document.
 const MAX_FINDINGS: usize = 1_000;
 
-/// Deeper nesting of choose is refused as a whole.
+/// Deeper nesting of choose is refused.
 const MAX_DEPTH: usize = 16;
 
-/// The steps of a document, as `onHandshake`, and what there is to say about it. Findings lack the
-/// file's name. `Err`: nothing could be read.
+/// The steps of a document, as `onHandshake`, and findings without the name of the file. `Err`: the document
+/// cannot be parsed.
 pub(super) fn import(
     text: &str,
     scope: Scope,
@@ -71,7 +71,7 @@ pub(super) fn import(
     Ok((value, translator.state.findings))
 }
 
-/// Name of the outermost element; `None` when the text cannot be read.
+/// Name of the root element; `None`: the text cannot be parsed.
 pub(super) fn root_name(text: &str) -> Option<String> {
     let protected = protect(text).ok()?;
     let document = parse(&protected).ok()?;
@@ -99,32 +99,32 @@ struct Translator<'a, 'i> {
     document: &'a Document<'i>,
     scope: Scope,
     context: &'a Context,
-    /// Of the document, where it is not that of the import.
+    /// File and line of the document, unless the caller adds them.
     file: Option<(&'a Path, u32)>,
     state: State,
 }
 
-/// What documents and fragments have in common.
+/// State that documents and fragments share.
 #[derive(Default)]
 struct State {
     probe: Probe,
     findings: Vec<Finding>,
-    /// Conditions kept in variables so far.
+    /// Number of conditions stored in variables so far.
     conditions: usize,
-    /// In front of the number of a condition: fragments run within a document's branches.
+    /// Prefix for the number of a condition, because fragments run inside branches of a document.
     prefix: String,
     fragments: Fragments,
-    /// Fragments within fragments.
+    /// Depth of nested fragments.
     depth: usize,
 }
 
-/// Steps of a section as they grow, and under which condition the next ones run.
+/// The steps of a section so far, and the condition of the next ones.
 struct Steps {
     section: Section,
     found: Vec<Value>,
     guard: Option<String>,
     depth: usize,
-    /// In the section `backend`: does anything forward the request?
+    /// In the section `backend`: whether a policy forwards the request.
     forwards: Option<bool>,
     target: Target,
 }
@@ -143,7 +143,7 @@ impl Steps {
 }
 
 impl Translator<'_, '_> {
-    /// A section without base gets nothing from wider scopes, as there.
+    /// As in API Management, a section without base inherits nothing from wider scopes.
     fn policies(&mut self, root: Node<'_, '_>) -> Value {
         let mut fields = Map::new();
         if self.scope != Scope::Global {
@@ -187,7 +187,7 @@ impl Translator<'_, '_> {
         }
     }
 
-    /// The handshake goes to the backend by itself.
+    /// The section `backend` may only forward: the handshake always goes to the backend.
     fn backend(&mut self, node: Node<'_, '_>, steps: &mut Steps) {
         steps.forwards = Some(false);
         self.block(node, steps);
@@ -207,14 +207,14 @@ impl Translator<'_, '_> {
         }
     }
 
-    /// Adds a step, when it is one that Tidegate takes.
+    /// Adds a step, or a refusal if the step is not valid.
     fn push(&mut self, node: Node<'_, '_>, steps: &mut Steps, policy: Value) {
         if let Err(why) = self.add(node, steps, policy) {
             self.refuse(node, steps, &why);
         }
     }
 
-    /// The same; what is wrong with it is for the caller to say.
+    /// Adds a step. `Err`: why the step is not valid.
     fn add(
         &mut self,
         node: Node<'_, '_>,
@@ -239,8 +239,8 @@ impl Translator<'_, '_> {
         }
     }
 
-    /// Says what is not translated, and puts a refusal in its place. In onError the handshake is
-    /// refused already.
+    /// Reports what is not translated, and adds a refusal instead, except in onError, where the handshake is already
+    /// refused.
     fn refuse(&mut self, node: Node<'_, '_>, steps: &mut Steps, why: &str) {
         if steps.section == Section::OnError {
             self.say(node, Level::Error, &format!("left out: {why}"));
@@ -283,7 +283,7 @@ fn children<'a, 'i>(node: Node<'a, 'i>, name: &str) -> Vec<Node<'a, 'i>> {
     node.children().filter(has_name).collect()
 }
 
-/// The text in one line, not too long.
+/// The text in one line, shortened.
 fn excerpt(source: &str) -> String {
     const LENGTH: usize = 160;
     let words: Vec<_> = source.split_whitespace().collect();

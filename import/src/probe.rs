@@ -1,4 +1,4 @@
-//! Would Tidegate take this step? Schema and expressions, as `tidegate validate` looks at them.
+//! Checks a step like `tidegate validate`: schema and expressions.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use tidegate_config::ExpressionKind;
 use tidegate_config::policy::{OnHandshake, Section};
 use tidegate_expr::{Program, Stage, Template};
 
-/// Made once: to compile all rules takes longer than any document.
+/// Shared, because it keeps compiled rules.
 static VALIDATOR: LazyLock<Validator> = LazyLock::new(Validator::default);
 
 /// Checks steps one by one.
@@ -16,7 +16,7 @@ static VALIDATOR: LazyLock<Validator> = LazyLock::new(Validator::default);
 pub(super) struct Probe;
 
 impl Probe {
-    /// What is wrong with a step; `None`: nothing.
+    /// What is wrong with a step; `None`: it is valid.
     pub(super) fn check(self, section: Section, step: &Value) -> Option<String> {
         let on_handshake = json!({section.field(): [step]});
         let document = json!({

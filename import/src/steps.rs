@@ -1,4 +1,4 @@
-//! One policy element to one step.
+//! Translates a policy element to a step.
 
 mod answer;
 mod cache;
@@ -25,12 +25,12 @@ fn no<T>(what: impl Into<String>) -> Result<T> {
     Err(Unreadable(what.into()))
 }
 
-/// What an element becomes.
+/// The translation of an element.
 #[derive(Debug)]
 pub(super) struct Made {
     /// Policies as `{key: fields}`, some with a `when` of their own.
     pub(super) policies: Vec<Value>,
-    /// What is left out.
+    /// Remarks about parts that are left out.
     pub(super) remarks: Vec<String>,
 }
 
@@ -49,7 +49,7 @@ impl From<Value> for Made {
     }
 }
 
-/// What is not there in this form, and what to take.
+/// Policies without a counterpart, and what to use instead.
 const INSTEAD: [(&str, &str); 5] = [
     (
         "authentication-managed-identity",
@@ -91,7 +91,7 @@ pub(super) fn step(node: Node<'_, '_>) -> Result<Made> {
     }
 }
 
-/// Elements that become one step, and nothing is left out of them.
+/// Elements that become one step completely.
 fn single(node: Node<'_, '_>) -> Result<Value> {
     match node.tag_name().name() {
         "set-header" => Ok(json!({"setHeader": request::edit(node)?})),

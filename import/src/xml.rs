@@ -1,4 +1,4 @@
-//! Policy documents are almost XML: expressions stand in them unescaped.
+//! Policy documents are almost XML: they contain unescaped expressions.
 //!
 //! Before parsing, the characters of expressions that XML forbids are replaced by others of the same
 //! width in columns, so that positions stay those of the file; afterwards they are put back.
@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use roxmltree::{Document, ParsingOptions};
 
-/// What is replaced, and by which characters for private use.
+/// Replaced characters, and the private use characters that replace them.
 const STANDINS: [(char, char); 4] = [
     ('"', '\u{e000}'),
     ('<', '\u{e001}'),
@@ -17,13 +17,13 @@ const STANDINS: [(char, char); 4] = [
 
 const ENTITIES: [&str; 6] = ["&quot;", "&lt;", "&gt;", "&amp;", "&apos;", "&#"];
 
-/// There, a document has at most 512 KiB.
+/// API Management limits a document to 512 KiB.
 const MAX_LENGTH: usize = 1024 * 1024;
 
-/// More than fit in the documents that there are.
+/// More nodes than any allowed document has.
 const MAX_NODES: u32 = 200_000;
 
-/// Why a document is not read.
+/// Why a document cannot be parsed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unreadable {
     #[error("the document is longer than 1 MiB")]
@@ -32,12 +32,12 @@ pub(crate) enum Unreadable {
     Standins,
     #[error("this expression has no end")]
     NoEnd {
-        /// Bytes before it.
+        /// Offset of its first byte.
         at: usize,
     },
 }
 
-/// The document with readable expressions.
+/// The document with replaced characters in its expressions.
 pub(crate) fn protect(text: &str) -> Result<String, Unreadable> {
     if text.len() > MAX_LENGTH {
         return Err(Unreadable::TooLong);
@@ -68,8 +68,7 @@ pub(crate) fn protect(text: &str) -> Result<String, Unreadable> {
     Ok(found)
 }
 
-/// Reads what `protect` has made. Entities of a document's own are not known: they could grow
-/// without bound.
+/// Parses the result of `protect`. A document must not declare entities, which could grow without bound.
 pub(crate) fn parse(protected: &str) -> Result<Document<'_>, roxmltree::Error> {
     let options = ParsingOptions {
         nodes_limit: MAX_NODES,
@@ -78,7 +77,7 @@ pub(crate) fn parse(protected: &str) -> Result<Document<'_>, roxmltree::Error> {
     Document::parse_with_options(protected, options)
 }
 
-/// The text as it was.
+/// Puts the replaced characters back.
 pub(crate) fn restore(text: &str) -> String {
     let back = |c| STANDINS.iter().find(|(_, standin)| *standin == c);
     text.chars()
@@ -96,7 +95,7 @@ fn verbatim_length(rest: &str) -> usize {
     0
 }
 
-/// Comments become spaces: an attribute has no ends of lines.
+/// Comments become spaces, because XML joins the lines of an attribute.
 fn replace(expression: &str, comments: &[Range<usize>], found: &mut String) {
     let mut comments = comments.iter().peekable();
     for (at, c) in expression.char_indices() {
@@ -129,7 +128,7 @@ fn comment_length(rest: &str) -> Option<usize> {
 /// comments in it.
 fn end(rest: &str) -> Option<(usize, Vec<Range<usize>>)> {
     let (mut depth, mut at, mut quote) = (0_usize, 1, None);
-    // In `@"…"`, a backslash is one.
+    // In `@"…"`, a backslash is no escape.
     let mut is_verbatim = false;
     let mut comments = Vec::new();
     while let Some(c) = rest[at..].chars().next() {

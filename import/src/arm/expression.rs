@@ -1,5 +1,5 @@
-//! Expressions of ARM templates, as far as names and settings are made of them: parameters with
-//! defaults, variables, and functions of texts and truth values.
+//! Expressions of ARM templates, as far as names and settings need them: parameters with defaults, variables,
+//! and functions of strings and booleans.
 
 mod evaluate;
 mod functions;
@@ -10,22 +10,22 @@ use std::collections::BTreeMap;
 use self::evaluate::evaluate;
 use super::super::json::{Kind, Node};
 
-/// Variables may name variables, but not for ever.
+/// Depth of variables that refer to variables.
 const MAX_DEPTH: usize = 16;
 
-/// Terms of one value: variables that name each other twice grow without bound.
+/// Limit of terms in one value: variables that refer to another one twice grow exponentially.
 const MAX_TERMS: usize = 10_000;
 
-/// What names stand for. What is not known stays as it is written.
+/// Values of parameters and variables. Unknown expressions stay as written.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scope {
     parameters: BTreeMap<String, Node>,
     variables: BTreeMap<String, Node>,
-    /// Terms evaluated for the value at hand.
+    /// Terms evaluated for the current value.
     terms: Cell<usize>,
 }
 
-/// What a parameter without a value is.
+/// The value of a parameter without a default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unknown {
     Fails,
@@ -33,7 +33,7 @@ enum Unknown {
 }
 
 impl Scope {
-    /// Of a template: defaults of its parameters, and its variables.
+    /// The scope of a template: defaults of its parameters, and its variables.
     pub(super) fn of(template: &Node) -> Self {
         let fields = |name: &str| {
             let fields = template.get(name).map(Node::fields);
@@ -50,7 +50,7 @@ impl Scope {
         }
     }
 
-    /// Of a template within this one, with what this one gives it.
+    /// The scope of a nested template, with the parameters that it is given.
     pub(super) fn inner(&self, template: &Node, given: Option<&Node>) -> Self {
         let mut inner = Self::of(template);
         for (name, node) in given.map(Node::fields).unwrap_or_default() {
@@ -63,8 +63,8 @@ impl Scope {
         inner
     }
 
-    /// A text with its expression evaluated. A parameter without a value is `?` within a name, since
-    /// the service's own name mostly is one.
+    /// A text with its expression evaluated. In a name, a parameter without a value is `?`, because the name of the
+    /// service usually is one.
     pub(super) fn text(&self, node: Option<&Node>) -> Option<String> {
         let text = node?.text()?;
         match self.value(text, Unknown::Placeholder) {
@@ -75,7 +75,7 @@ impl Scope {
         }
     }
 
-    /// A value that is true or false; `None`: that is not known.
+    /// A boolean; `None`: unknown.
     pub(super) fn truth(&self, node: &Node) -> Option<bool> {
         let found = match &node.kind {
             Kind::Text(text) => self.value(text, Unknown::Fails)?,
@@ -87,7 +87,7 @@ impl Scope {
         }
     }
 
-    /// Evaluates what can be, everywhere in a value.
+    /// Evaluates expressions everywhere in a value, as far as possible.
     pub(super) fn resolve(&self, node: &mut Node) {
         match &mut node.kind {
             Kind::Text(text) => {
@@ -112,7 +112,7 @@ impl Scope {
     }
 }
 
-/// The expression in a text; `[[` starts a plain one.
+/// The expression in a text. `[[` starts a text without one.
 fn inside(text: &str) -> Option<&str> {
     let inside = text.trim().strip_prefix('[')?.strip_suffix(']')?;
     (!inside.starts_with('[')).then_some(inside)

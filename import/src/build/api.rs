@@ -7,7 +7,7 @@ use super::super::finding::Level;
 use super::super::json::Node;
 use super::{Builder, object, texts};
 
-/// Properties that are read, and those that say nothing about a handshake.
+/// Properties that are translated or have no effect on handshakes.
 const KNOWN: [&str; 24] = [
     "apiRevision",
     "apiRevisionDescription",
@@ -101,7 +101,7 @@ impl Builder<'_> {
         Value::Object(spec)
     }
 
-    /// The Gateway of all APIs, and self-hosted ones that have this API.
+    /// The Gateway of all APIs, and the self-hosted gateways that serve this API.
     fn gateways_of(&mut self, id: &str) -> Vec<Value> {
         let mut found = vec![json!({"name": self.gateway})];
         for link in self.of("gateways/apis") {
@@ -113,7 +113,7 @@ impl Builder<'_> {
         found
     }
 
-    /// Versions in the path become part of it.
+    /// The path, with the version if the version set uses the path.
     fn path(&mut self, entity: &Entity) -> String {
         let path = entity.text("path").unwrap_or_default().trim_matches('/');
         let Some(version) = entity.text("apiVersion").filter(|v| !v.is_empty()) else {
@@ -150,7 +150,7 @@ impl Builder<'_> {
     }
 }
 
-/// Texts of an object; `None` without any.
+/// Texts of an object; `None` if there are none.
 fn pick(node: &Node, names: &[&str]) -> Option<Value> {
     let fields = names.iter().filter_map(|name| {
         let text = node.text_of(name).filter(|text| !text.is_empty())?;

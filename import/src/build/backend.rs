@@ -11,7 +11,7 @@ use super::Builder;
 use super::policies::OwnBackend;
 
 impl Builder<'_> {
-    /// The field `backend`, and what the policy's steps are to know of it.
+    /// The field `backend`, and what the translation of policies must know about it.
     pub(super) fn backend(&mut self, api: &Entity, id: &str) -> (Value, OwnBackend) {
         let url = api.text("serviceUrl").unwrap_or_default().to_owned();
         let Some((id, entity)) = self.backend_of_api(id) else {
@@ -78,7 +78,7 @@ impl Builder<'_> {
         found
     }
 
-    /// There, failures within some time open it; here, failures in a row.
+    /// In API Management, failures within a time open the circuit; in Tidegate, consecutive failures do.
     fn circuit_breaker(&mut self, api: &Entity, id: &str, entity: &Node) -> Option<Value> {
         let rule = entity
             .get("circuitBreaker")?
@@ -112,7 +112,7 @@ fn number(node: Option<&Node>) -> Option<u32> {
     }
 }
 
-/// `PT1H30M` (ISO 8601) as `1h30m`; days and more are not read.
+/// `PT1H30M` (ISO 8601) as `1h30m`. Days and longer units are not supported.
 fn duration(text: &str) -> Option<String> {
     let found = text.strip_prefix("PT")?.to_lowercase();
     let is_known = |c: char| c.is_ascii_digit() || "hms".contains(c);

@@ -10,7 +10,7 @@ use super::super::json::Node;
 use super::super::policy::{Context, Fragment, Scope, import, own_backend};
 use super::Builder;
 
-/// What of a backend is carried over, or says nothing about a handshake.
+/// Properties of a backend that are translated or have no effect on handshakes.
 const BACKEND: [&str; 9] = [
     "circuitBreaker",
     "credentials",
@@ -30,7 +30,7 @@ const CHOOSES: &str = "set-backend-service";
 #[derive(Default)]
 pub(super) struct OwnBackend {
     pub(super) url: Option<String>,
-    /// Of the entity that it is made of.
+    /// ID of the entity that it was built from.
     pub(super) id: Option<String>,
 }
 
@@ -46,7 +46,7 @@ impl<'a> Builder<'a> {
         self.steps(entity, Scope::Product)
     }
 
-    /// Of the only operation that a WebSocket API has.
+    /// The policy of its only operation, onHandshake.
     pub(super) fn steps_of_api(&mut self, id: &str, backend: OwnBackend) -> Option<Value> {
         let entity = self.policy_of_api(id)?;
         self.context.service_url = backend.url;
@@ -66,8 +66,8 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// The backend entity that an API always uses. Where another document chooses one, too, the
-    /// order of steps decides.
+    /// The backend entity that an API always uses. If another document chooses a backend too, the order of
+    /// steps decides, and there is none.
     pub(super) fn backend_of_api(&self, id: &str) -> Option<(String, Node)> {
         let entity = self.policy_of_api(id)?;
         let mut others = self
@@ -88,7 +88,7 @@ impl<'a> Builder<'a> {
         Some((id, properties))
     }
 
-    /// PolicyFragments of those fragments that are included.
+    /// PolicyFragments for the included fragments.
     pub(super) fn all_fragments(&mut self) -> Vec<Value> {
         for entity in self.of("policyfragments") {
             if !self.fragments.has(entity.name()) {
@@ -132,7 +132,7 @@ impl<'a> Builder<'a> {
         steps
     }
 
-    /// What policies refer to.
+    /// Backends and fragments for the translation of policies.
     pub(super) fn policy_context(&mut self) -> Context {
         let mut context = Context::default();
         for entity in self.of("backends") {
@@ -158,7 +158,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// Names behind `values.` in expressions.
+/// Names after `values.` in expressions.
 fn values_of(text: &str) -> Vec<String> {
     let parts = text.split("values.").skip(1);
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';

@@ -57,7 +57,7 @@ impl Builder<'_> {
         self.built.findings.extend(found);
         let mut spec = Map::new();
         texts(entity, &["displayName", "description", "terms"], &mut spec);
-        // There, what is not said is not published.
+        // In API Management, a product without a state is not published.
         let published = entity
             .text("state")
             .is_some_and(|s| s.eq_ignore_ascii_case("published"));
@@ -85,7 +85,7 @@ impl Builder<'_> {
         spec
     }
 
-    /// Imported APIs of a product, by both kinds of links.
+    /// The imported APIs of a product, from both types of links.
     fn apis_of(&self, product: &str) -> Vec<Value> {
         let links = self.of("products/apis").chain(self.of("products/apilinks"));
         let own = links.filter(|link| link.owner().eq_ignore_ascii_case(product));

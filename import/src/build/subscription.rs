@@ -6,7 +6,7 @@ use super::super::entity::{Entity, last};
 use super::super::finding::Level;
 use super::{Builder, object, texts};
 
-/// Dates there only inform.
+/// Dates are informational in API Management.
 const KNOWN: [&str; 13] = [
     "allowTracing",
     "createdDate",
@@ -23,7 +23,7 @@ const KNOWN: [&str; 13] = [
     "stateComment",
 ];
 
-/// Tidegate takes no shorter key.
+/// The minimum length of a key.
 const MIN_KEY: usize = 16;
 
 impl Builder<'_> {
@@ -57,7 +57,7 @@ impl Builder<'_> {
         found
     }
 
-    /// The scope here, and does it need an approval? `None`, and said so: it opens nothing here.
+    /// The scope, and whether it needs an approval. `None`, with a finding: nothing it gives access to is imported.
     fn scope(&mut self, entity: &Entity) -> Option<(Value, bool)> {
         let scope = entity.text("scope").unwrap_or_default();
         let id = last(scope).to_lowercase();
@@ -89,7 +89,7 @@ impl Builder<'_> {
             "suspended" => (Some("Suspended"), Some("Approved")),
             "submitted" if approval => (None, None),
             "rejected" if approval => (None, Some("Rejected")),
-            // Expired and whatever else does not work there.
+            // Expired, and all other states without access.
             _ => (Some("Cancelled"), Some("Approved")),
         };
         if let Some(state) = state {
@@ -107,7 +107,7 @@ impl Builder<'_> {
         }
     }
 
-    /// A Secret with the keys that the export has, if it has both.
+    /// A Secret with the keys of the export, if it contains both.
     fn keys(&mut self, entity: &Entity, name: &str) -> Option<Value> {
         let key = |field: &str| entity.text(field).filter(|key| !key.starts_with('['));
         let (Some(primary), Some(secondary)) = (key("primaryKey"), key("secondaryKey")) else {

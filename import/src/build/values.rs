@@ -7,11 +7,11 @@ use super::super::entity::Entity;
 use super::super::finding::Level;
 use super::Builder;
 
-/// Secret with what the export does not have.
+/// Name of the Secret with values that the export does not contain.
 const SECRET: &str = "imported-values";
-/// Stands where a secret value must be put.
+/// Placeholder for a secret value.
 const PLACEHOLDER: &str = "replace me";
-/// A Gateway takes no more.
+/// The maximum for a Gateway.
 const MAX_VALUES: usize = 64;
 
 impl Builder<'_> {

@@ -1,4 +1,4 @@
-//! Members and calls: which part of the context or which value is asked.
+//! Translates members and calls, by the part of the context or the type that they belong to.
 
 use super::super::csharp::{Expr, Unreadable};
 use super::time::part_of_time;
@@ -38,7 +38,7 @@ impl Scope {
             (Kind::Token, "Id") => cel(Kind::Any, format!("{text}.claims.jti")),
             _ => return no(format!("{name} is not translated")),
         };
-        // Of null, `a?.b` is null; the others of these are never null, or give null themselves.
+        // `a?.b` is null if a is null. The other types are never null, or return null themselves.
         Ok(match (is_conditional, of.kind, found.kind) {
             (true, Kind::Response | Kind::MaybeText, Kind::Int) => cel(
                 Kind::MaybeInt,
@@ -117,7 +117,7 @@ impl Scope {
         let map = &map.text;
         match (name, args) {
             ("ContainsKey", [_]) => Ok(cel(Kind::Bool, format!("({key} in {map})"))),
-            // All values with commas, as there: with the first alone a second one would pass unseen.
+            // All values, joined by commas as in C#: a check of the first value only could be bypassed.
             ("GetValueOrDefault", [_]) => Ok(cel(
                 Kind::MaybeText,
                 format!("({key} in {map} ? {map}[{key}].join(\",\") : null)"),
@@ -162,7 +162,7 @@ impl Scope {
             ("GetValueOrDefault", [_, default]) => self.of(default)?,
             _ => return no(format!("{name} is not translated here")),
         };
-        // Without a type argument, the default's type is meant.
+        // Without a type argument, the type is that of the default.
         let kind = kind.unwrap_or(match default.kind {
             Kind::Text | Kind::MaybeText => Kind::MaybeText,
             Kind::Bool | Kind::Int => default.kind,
@@ -173,7 +173,7 @@ impl Scope {
         Ok(cel(kind, text))
     }
 
-    /// `token.Claims.…`: claims here are JSON, so that a list is refused instead of joined.
+    /// `token.Claims.…`: claims are JSON in Tidegate, so that a list is an error instead of being joined.
     fn of_claims(&self, receiver: &Expr, name: &str, args: &[Expr]) -> Option<Result<Cel>> {
         let Expr::Member(token, member, _) = receiver else {
             return None;

@@ -1,4 +1,4 @@
-//! What `context` offers without a call.
+//! Properties of `context`.
 
 use super::super::csharp::Expr;
 use super::{Cel, Kind, Result, Scope, cel, identifier};
@@ -16,8 +16,8 @@ pub(super) fn path(expression: &Expr) -> Option<Vec<&str>> {
     }
 }
 
-/// What the context offers without a call. `Request.Url` has the backend's host and path there, so
-/// that only its query is the same here.
+/// Properties of the context. In API Management `Request.Url` has the backend's host and path, so that only its
+/// query is the same in Tidegate.
 pub(super) fn property(path: &[&str]) -> Option<Cel> {
     let (kind, text) = match path {
         ["context", "Request", rest @ ..] => of_request(rest)?,

@@ -1,14 +1,14 @@
-//! JSON: read from answers and texts, and made.
+//! JSON: reading and building it.
 //!
-//! A missing field is null in C# and an error in CEL, so that reading it asks first. Numbers and
-//! `true` print differently there: made into a text, they are an error.
+//! A missing field is null in C# and an error in CEL, so the translation checks first whether it exists.
+//! Numbers and `true` are printed differently in C#: converting them to a string is an error.
 
 use super::super::csharp::Expr;
 use super::operator::part;
 use super::{Cel, Kind, Result, Scope, bounded, cel, constant, no, quote};
 
 impl Cel {
-    /// Of a part of JSON, its value.
+    /// The value of a part of JSON.
     pub(crate) fn value(self, kind: Kind) -> Result<Self> {
         let strict = &self.text;
         let text = match kind {
@@ -109,7 +109,7 @@ impl Scope {
         Ok(cel(Kind::Made, format!("{{{}}}", fields.join(", "))))
     }
 
-    /// What may stand in JSON.
+    /// A value that JSON may contain.
     fn json_of(&self, value: &Expr) -> Result<String> {
         let found = self.of(value)?;
         match found.kind {
@@ -147,7 +147,7 @@ impl Scope {
                     _ => no("this form of JSON is not translated"),
                 }
             }
-            // There, null has no methods.
+            // In C#, null has no methods.
             ("ToString", None, []) => Ok(cel(Kind::Text, format!("({} + \"\")", of.text))),
             ("Value", Some(to), []) => of.clone().value(kind_of(to)?),
             ("Value", Some(to), [key]) => of.at(constant(key)?)?.value(kind_of(to)?),
@@ -174,7 +174,7 @@ impl Scope {
         Ok(cel(Kind::Text, text))
     }
 
-    /// `string.Concat(…)`, `string.Format(…)`: parts as one text.
+    /// `string.Concat(…)`, `string.Format(…)`: parts as one string.
     pub(super) fn joined(&self, parts: &[Cel]) -> Result<Cel> {
         let texts = parts.iter().map(part).collect::<Result<Vec<_>>>()?;
         match texts.as_slice() {
@@ -193,7 +193,7 @@ fn kind_of(name: &str) -> Result<Kind> {
     }
 }
 
-/// A path of plain names. There, what is missing on the way gives null.
+/// A path of plain names. In C#, the result is null if a part is missing.
 fn selected(of: &Cel, path: &str) -> Result<Cel> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     if path.is_empty() || !path.chars().all(is_plain) || path.contains("..") {

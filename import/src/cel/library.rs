@@ -5,7 +5,7 @@ use super::url::parsed_query;
 use super::{Cel, Kind, Result, Scope, cel, no, path, quote};
 
 impl Scope {
-    /// `None` when it is none of those.
+    /// `None` if it is no static method.
     pub(super) fn of_library(
         &self,
         receiver: &[&str],
@@ -14,7 +14,7 @@ impl Scope {
     ) -> Option<Result<Cel>> {
         Some(match (without_namespace(receiver), name, args) {
             (["string" | "String"], _, _) => self.of_strings(name, args),
-            // A space becomes %20, not +: the same for whoever reads a query.
+            // A space becomes %20 instead of +, which means the same in a query.
             (["Uri"], "EscapeDataString", [of])
             | (["WebUtility" | "HttpUtility"], "UrlEncode", [of]) => {
                 self.function("url.encode", of)

@@ -1,4 +1,4 @@
-//! Lists. `Any` and `All` look at each item, so that a failure in one is seen.
+//! Lists. `Any` and `All` evaluate every item, so that no failure is hidden.
 
 use super::super::csharp::Expr;
 use super::{Cel, Kind, Result, Scope, bounded, cel, no};
@@ -45,7 +45,7 @@ impl Scope {
         bounded(found)
     }
 
-    /// The variable of a function's parameter, and what its body sees.
+    /// The variable of a lambda's parameter, and the scope of its body.
     fn inside(&self, parameter: &str, kind: Kind) -> Result<(String, Self)> {
         if !parameter.chars().all(|c| c.is_ascii_alphanumeric()) || parameter.len() > 32 {
             return no(format!("the name {parameter:?} cannot be translated"));

@@ -3,7 +3,7 @@
 use super::super::csharp::Expr;
 use super::{Cel, Kind, Result, Scope, bounded, cel, choice, no};
 
-/// What may stand at one side of a comparison of order.
+/// An operand of `<`, `>`, `<=` or `>=`.
 const ORDERED: [Kind; 2] = [Kind::Int, Kind::Time];
 
 impl Scope {
@@ -70,7 +70,7 @@ fn otherwise(left: &Cel, right: &Cel) -> Result<Cel> {
     Ok(found)
 }
 
-/// C# compares parts of JSON by what they are, not by what they say: only null is sure.
+/// C# compares parts of JSON by reference: only the comparison with null has the same result.
 fn equal(mark: &str, left: &Cel, right: &Cel) -> Result<Cel> {
     let text = match (left, right) {
         (json, null) | (null, json) if json.kind == Kind::Json && null.kind == Kind::Null => {
@@ -93,7 +93,7 @@ fn equal(mark: &str, left: &Cel, right: &Cel) -> Result<Cel> {
     Ok(cel(Kind::Bool, text))
 }
 
-/// Is it more than one value?
+/// Whether it is more than one value.
 fn is_structure(kind: Kind) -> bool {
     !matches!(
         kind,
@@ -108,7 +108,7 @@ fn is_structure(kind: Kind) -> bool {
     )
 }
 
-/// C# joins null as nothing; other types print differently than here.
+/// An operand of string concatenation. In C#, null is empty; other types are printed differently.
 fn sum(left: &Cel, right: &Cel) -> Result<Cel> {
     if (left.kind, right.kind) == (Kind::Int, Kind::Int) {
         return Ok(cel(Kind::Int, format!("({} + {})", left.text, right.text)));
@@ -126,7 +126,7 @@ fn sum(left: &Cel, right: &Cel) -> Result<Cel> {
     ))
 }
 
-/// A part of a text.
+/// A part of a string.
 pub(super) fn part(of: &Cel) -> Result<String> {
     match of.kind {
         Kind::Text | Kind::Any => Ok(of.text.clone()),

@@ -1,4 +1,4 @@
-//! Methods of texts.
+//! Methods of strings.
 
 use super::super::csharp::Expr;
 use super::{Cel, Kind, Result, Scope, cel, no, path, quote};
@@ -54,7 +54,7 @@ impl Scope {
         Ok(found)
     }
 
-    /// The cultures of C# differ in nothing that stands in a handshake.
+    /// The cultures of C# do not differ for the texts of a handshake.
     pub(super) fn compared(&self, of: &str, name: &str, with: &str, how: &Expr) -> Result<Cel> {
         match path(how).as_deref() {
             Some(["StringComparison", "Ordinal" | "InvariantCulture"]) => {
@@ -84,7 +84,7 @@ fn comparison(of: &str, name: &str, with: &str) -> Cel {
     cel(Kind::Bool, text)
 }
 
-/// Without this character at one end: the longest part that begins or ends with another one.
+/// Removes a character at one end: keeps the longest part that begins or ends with another one.
 fn trimmed(of: &str, name: &str, character: &str) -> Result<Cel> {
     let mut characters = character.chars();
     let (Some(c), None) = (characters.next(), characters.next()) else {

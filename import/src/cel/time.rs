@@ -3,7 +3,7 @@
 use super::super::csharp::Expr;
 use super::{Cel, Kind, Result, Scope, cel, no};
 
-/// Parts of a time: there, months count from 1.
+/// Parts of a time. In C#, months count from 1.
 pub(super) fn part_of_time(of: &Cel, name: &str) -> Result<Cel> {
     let of = &of.text;
     let text = match name {

@@ -3,7 +3,7 @@
 use super::super::csharp::Expr;
 use super::{Cel, Kind, Result, Scope, cel, constant, no};
 
-/// A property of a URL. There, a query starts with `?` unless it is empty.
+/// A property of a URL. In C#, a query starts with `?` unless it is empty.
 pub(super) fn of_url(of: &Cel, name: &str) -> Result<Cel> {
     let url = format!("url.parse({})", of.text);
     let query = format!("({url}.rawQuery == \"\" ? \"\" : \"?\" + {url}.rawQuery)");

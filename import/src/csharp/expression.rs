@@ -1,10 +1,10 @@
-//! Tokens to trees: expressions.
+//! Parses tokens into expressions.
 
 use super::Unreadable;
 use super::lexer::{Piece, Token, tokens};
 use super::tree::Expr;
 
-/// Nesting beyond this is no policy but an attack on the stack.
+/// Deeper nesting would only exhaust the stack.
 pub(super) const MAX_DEPTH: usize = 40;
 
 /// Binary operators, weakest first.
@@ -196,7 +196,7 @@ impl Parser {
         Err(Unreadable("it is too long".to_owned()))
     }
 
-    /// `<T>(`, where it stands.
+    /// The type argument of `<T>(`, if it is next.
     fn type_argument(&mut self) -> Option<String> {
         let marks = (self.peek(0), self.peek(2), self.peek(3));
         if marks != (Some("<"), Some(">"), Some("(")) {
@@ -207,7 +207,7 @@ impl Parser {
         Some(name)
     }
 
-    /// After the bracket. Of named arguments only one that is alone.
+    /// The arguments after the opening bracket. A named argument is supported only if it is the only one.
     fn arguments(&mut self) -> Result<Vec<Expr>, Unreadable> {
         let mut found = Vec::new();
         if self.take(")") {
@@ -256,7 +256,7 @@ impl Parser {
         })
     }
 
-    /// What is behind `new`.
+    /// The expression after `new`.
     fn made(&mut self) -> Result<Expr, Unreadable> {
         if !self.take("{") {
             let name = self.name()?;
@@ -276,7 +276,7 @@ impl Parser {
         Ok(Expr::Object(fields))
     }
 
-    /// A sum of its pieces, text first, so that all are joined as texts.
+    /// The sum of its pieces. It starts with a string, so that all are joined as strings.
     fn interpolated(&mut self, pieces: Vec<Piece>) -> Result<Expr, Unreadable> {
         if pieces.len() > MAX_DEPTH {
             return Err(Unreadable("it is too long".to_owned()));

@@ -1,4 +1,4 @@
-//! Text to tokens.
+//! Splits a text into tokens.
 
 use std::fmt;
 use std::iter::Peekable;
@@ -11,7 +11,7 @@ use super::Unreadable;
 pub(super) enum Token {
     /// A name or keyword.
     Name(String),
-    /// A text or character literal, unescaped.
+    /// A string or character literal, unescaped.
     Text(String),
     /// `$"…{…}…"`.
     Interpolated(Vec<Piece>),
@@ -21,12 +21,12 @@ pub(super) enum Token {
     Mark(&'static str),
 }
 
-/// A part of an interpolated text.
+/// A part of an interpolated string.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Piece {
-    /// As it stands.
+    /// Literal text.
     Text(String),
-    /// What is between braces.
+    /// The expression between braces.
     Hole(Vec<Token>),
 }
 
@@ -41,7 +41,7 @@ impl fmt::Display for Token {
     }
 }
 
-/// Longer ones first: the first that fits is taken.
+/// Longer marks first: the first match is used.
 const MARKS: [&str; 29] = [
     "=>", "==", "!=", "<=", ">=", "&&", "||", "??", "?.", "(", ")", "[", "]", "{", "}", ",", ".",
     ";", ":", "?", "=", "<", ">", "+", "-", "*", "!", "/", "%",
@@ -52,7 +52,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, Unreadable> {
     read(text, true)
 }
 
-/// Within an interpolated text stands no other one: nesting would have no bound.
+/// An interpolated string must not contain another one: nesting would be unbounded.
 fn read(text: &str, interpolates: bool) -> Result<Vec<Token>, Unreadable> {
     let mut found = Vec::new();
     let mut rest = after_space(text)?;
@@ -79,7 +79,7 @@ fn read(text: &str, interpolates: bool) -> Result<Vec<Token>, Unreadable> {
     Ok(found)
 }
 
-/// Behind white space and comments.
+/// Skips white space and comments.
 fn after_space(text: &str) -> Result<&str, Unreadable> {
     let mut rest = text.trim_start();
     loop {
@@ -151,7 +151,7 @@ fn chars_left(text: &str, skipped: usize) -> &str {
         .map_or("", |(at, _)| &text[at..])
 }
 
-/// Where the brace is that closes a hole. A text within one is skipped.
+/// Position of the brace that closes the expression of an interpolated string. Strings in it are skipped.
 fn hole(text: &str) -> Option<usize> {
     let (mut depth, mut in_text) = (0_usize, false);
     for (at, c) in text.char_indices() {

@@ -68,7 +68,7 @@ impl Parser {
         Ok(found)
     }
 
-    /// With a type in front it declares.
+    /// A declaration if it starts with a type, else an assignment.
     fn assignment(&mut self) -> Result<Stmt, Unreadable> {
         let no = || Err(Unreadable("this statement is not supported".to_owned()));
         let is_declared = self.word(0).is_some_and(|word| TYPES.contains(&word));

@@ -1,9 +1,9 @@
-//! What expressions and statements are made of.
+//! Expressions and statements.
 
 /// An expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Expr {
-    /// A text.
+    /// A string.
     Text(String),
     /// An integer.
     Int(i64),
@@ -15,7 +15,7 @@ pub(crate) enum Expr {
     Name(String),
     /// `a.b`, `a?.b`.
     Member(Box<Self>, String, bool),
-    /// `a.b<T>(…)`: what is called, its only type argument, arguments.
+    /// `a.b<T>(…)`: receiver and name, type argument, arguments.
     Call(Box<Self>, Option<String>, Vec<Self>),
     /// `a[b]`.
     Index(Box<Self>, Box<Self>),

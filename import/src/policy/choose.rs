@@ -1,7 +1,7 @@
-//! `choose` to flat steps with conditions.
+//! Translates `choose` to flat steps with conditions.
 //!
-//! All conditions are evaluated before the first branch and kept in variables: a step of a branch
-//! can change what they read.
+//! All conditions are evaluated before the first branch and stored in variables, because a step of a branch can
+//! change what they depend on.
 
 use roxmltree::Node;
 use serde_json::json;
@@ -10,7 +10,7 @@ use super::super::csharp::Unreadable;
 use super::super::field::{condition, known, required};
 use super::{MAX_DEPTH, Steps, Translator};
 
-/// A branch and the condition that stands at it; `otherwise` has none.
+/// A branch and its condition; `otherwise` has none.
 struct Branch<'a, 'i> {
     node: Node<'a, 'i>,
     condition: Option<String>,
@@ -80,7 +80,7 @@ impl Translator<'_, '_> {
             if let Some(outer) = outer {
                 value = format!("({outer} ? {value} : false)");
             }
-            // A variable must hold true or false: anything else fails here, not in a branch.
+            // Anything but true or false must fail here, not in a branch.
             let value = format!("({value} ? true : false)");
             self.push(
                 node,

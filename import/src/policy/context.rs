@@ -1,4 +1,4 @@
-//! What policy documents refer to by name.
+//! Backends and fragments that policy documents refer to by name.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,21 +12,21 @@ pub(crate) struct Context {
     pub(crate) backends: BTreeMap<String, Node>,
     /// Fragments by id.
     pub(crate) fragments: BTreeMap<String, Fragment>,
-    /// The backend's URL where nothing else is said, of the API whose policies these are.
+    /// Default URL of the backend of the API that the policies belong to.
     pub(crate) service_url: Option<String>,
-    /// The backend entity that it is made of.
+    /// ID of the backend entity that became the backend of the API.
     pub(crate) own_backend: Option<String>,
 }
 
 impl Context {
-    /// Properties of a backend; ids have no case.
+    /// Properties of a backend. IDs are compared without case.
     pub(crate) fn backend(&self, id: &str) -> Option<&Node> {
         let mut all = self.backends.iter();
         let found = all.find(|(name, _)| name.eq_ignore_ascii_case(id));
         found.map(|(_, properties)| properties)
     }
 
-    /// A fragment, its id as it is written where it stands.
+    /// A fragment, and its ID as written at its definition.
     pub(crate) fn fragment(&self, id: &str) -> Option<(&str, &Fragment)> {
         let mut all = self.fragments.iter();
         let found = all.find(|(name, _)| name.eq_ignore_ascii_case(id));
@@ -34,7 +34,7 @@ impl Context {
     }
 }
 
-/// A policy fragment and where it stands.
+/// A policy fragment and its place in a file.
 #[derive(Clone, Debug)]
 pub(crate) struct Fragment {
     pub(crate) text: String,

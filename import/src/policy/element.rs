@@ -1,4 +1,4 @@
-//! What becomes of each element of a section.
+//! Translates the elements of a section.
 
 use roxmltree::Node;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use super::super::steps::{Made, step};
 use super::{MAX_FINDINGS, Scope, Steps, Translator};
 use tidegate_config::policy::Section;
 
-/// What is never run on a handshake there; allowed in wider scopes only.
+/// Policies that API Management never runs on a handshake. It allows them in wider scopes only.
 pub(super) const UNSUPPORTED: [&str; 15] = [
     "mock-response",
     "cache-lookup",
@@ -28,7 +28,7 @@ pub(super) const UNSUPPORTED: [&str; 15] = [
     "validate-status-code",
 ];
 
-/// What only watches: leaving it out lets nobody in.
+/// Policies that only observe: leaving them out does not widen access.
 pub(super) const WATCHERS: [&str; 3] = ["trace", "emit-metric", "log-to-eventhub"];
 
 impl Translator<'_, '_> {
@@ -80,7 +80,7 @@ impl Translator<'_, '_> {
         }
     }
 
-    /// All that an element becomes, or one refusal.
+    /// Adds all steps of an element, or one refusal.
     pub(super) fn push_all(
         &mut self,
         node: Node<'_, '_>,
@@ -109,7 +109,7 @@ impl Translator<'_, '_> {
         self.say(node, Level::Warning, &text);
     }
 
-    /// Under a condition, nothing would forward the other handshakes.
+    /// forward-request under a condition is refused: the other handshakes would not be forwarded.
     fn forward(&mut self, node: Node<'_, '_>, steps: &mut Steps) {
         if steps.guard.is_some() {
             self.refuse(
@@ -121,7 +121,7 @@ impl Translator<'_, '_> {
         steps.forwards = Some(true);
     }
 
-    /// Refuses under no condition, once.
+    /// Adds one unconditional refusal.
     fn give_up(&mut self, node: Node<'_, '_>, steps: &mut Steps) {
         let refusal = Value::from("not-imported-rest");
         let is_last = |step: &Value| step["id"] == refusal;
@@ -138,7 +138,7 @@ impl Translator<'_, '_> {
         steps.found.push(step);
     }
 
-    /// A limit of tunnels in front of what it is around.
+    /// A limit of tunnels, before the enclosed policies.
     fn limit_concurrency(&mut self, node: Node<'_, '_>, steps: &mut Steps) {
         let settings = || {
             known(node, &["key", "max-count"])?;
@@ -164,7 +164,7 @@ impl Translator<'_, '_> {
     }
 }
 
-/// Is forward-request the only element in it?
+/// Whether forward-request is the only element in it.
 fn forwards_alone(node: Node<'_, '_>) -> bool {
     let mut elements = node.children().filter(Node::is_element);
     match (elements.next(), elements.next()) {

@@ -15,7 +15,7 @@ use super::target::Target;
 use super::{Context, Fragment, Scope, State, Steps, Translator};
 use tidegate_config::policy::Section;
 
-/// Fragments within fragments that Tidegate takes.
+/// Depth of nested fragments that Tidegate allows.
 const MAX_DEPTH: usize = 5;
 
 /// Fragments that were translated.
@@ -29,14 +29,14 @@ pub(crate) struct Fragments {
 }
 
 impl Fragments {
-    /// Was it included?
+    /// Whether the fragment was included.
     pub(crate) fn has(&self, id: &str) -> bool {
         let id = id.to_lowercase();
         self.made.keys().any(|(made, _)| *made == id)
     }
 }
 
-/// What became of a fragment.
+/// The result of translating a fragment.
 #[derive(Clone, Debug)]
 enum Made {
     Object(String),
@@ -45,7 +45,7 @@ enum Made {
     Unreadable(String),
 }
 
-/// A fragment that nobody includes, as a PolicyFragment for inbound.
+/// Translates a fragment that no document includes, as a PolicyFragment for inbound.
 pub(crate) fn import_fragment(
     id: &str,
     context: &Context,
@@ -76,7 +76,7 @@ impl Translator<'_, '_> {
             Ok(made) => made,
             Err(why) => Made::Unreadable(why.to_string()),
         };
-        // It may change both.
+        // The fragment may change the target.
         steps.target.forget();
         match made {
             Made::Object(name) => {
@@ -110,7 +110,7 @@ impl Translator<'_, '_> {
     }
 }
 
-/// Translates a fragment, and keeps what became of it.
+/// Translates a fragment and remembers the result.
 fn made(
     id: &str,
     fragment: &Fragment,
@@ -142,8 +142,8 @@ fn made(
     made
 }
 
-/// Policies that do not run on a handshake are skipped in a fragment as in wider scopes: it cannot
-/// know who includes it.
+/// Policies that do not run on a handshake are skipped as in wider scopes, because documents of any scope may
+/// include the fragment.
 fn steps(
     fragment: &Fragment,
     section: Section,

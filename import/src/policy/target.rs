@@ -1,7 +1,7 @@
-//! Where the handshake goes: set-backend-service and rewrite-uri.
+//! The URL of the backend: set-backend-service and rewrite-uri.
 //!
-//! There, the rewritten path stands behind that of the backend's URL, whichever policy comes first.
-//! Here it is the whole path, and the later step decides.
+//! In API Management, the rewritten path is appended to the path of the backend's URL, whichever policy comes
+//! first. In Tidegate it is the whole path, and the later step wins.
 
 use roxmltree::Node;
 use serde_json::{Value, json};
@@ -20,16 +20,16 @@ fn no<T>(what: impl Into<String>) -> Result<T> {
     Err(Unreadable(what.into()))
 }
 
-/// What is known of the URL at some place of a document.
+/// What is known about the backend's URL at a place of a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Target {
-    /// Its path, where it is sure.
+    /// Its path, if it is known.
     path: Option<String>,
     is_rewritten: bool,
 }
 
 impl Target {
-    /// At the start of a document.
+    /// The target at the start of a document.
     pub(super) fn of(context: &Context, scope: Scope) -> Self {
         let path = match scope {
             Scope::Api => context.service_url.as_deref().and_then(path_of),
@@ -41,12 +41,12 @@ impl Target {
         }
     }
 
-    /// Behind steps that are not looked at.
+    /// The target after unknown steps.
     pub(super) fn forget(&mut self) {
         self.path = None;
     }
 
-    /// Behind branches of which one has run, or none.
+    /// The target after branches of which at most one has run.
     pub(super) fn merge(&mut self, other: &Self) {
         if self.path != other.path {
             self.path = None;
@@ -109,7 +109,7 @@ impl Translator<'_, '_> {
     }
 }
 
-/// The path with its query. Without a template of the operation there is nothing to put in.
+/// The path with its query. It must not have parameters, because a WebSocket API has no URL template.
 fn rewritten(node: Node<'_, '_>) -> Result<String> {
     known(node, &["template", "copy-unmatched-params"])?;
     elements(node, &[])?;
@@ -126,7 +126,7 @@ fn rewritten(node: Node<'_, '_>) -> Result<String> {
     })
 }
 
-/// By URL, or by the id of a backend in the same export; and the path of its URL.
+/// A backend by its URL, or by its ID in the same export, and the path of its URL.
 fn backend(node: Node<'_, '_>, context: &Context) -> Result<(Made, Option<String>)> {
     known(node, &["base-url", "backend-id"])?;
     elements(node, &[])?;
@@ -140,7 +140,7 @@ fn backend(node: Node<'_, '_>, context: &Context) -> Result<(Made, Option<String
     };
     let own = context.own_backend.as_deref();
     if own.is_some_and(|own| own.eq_ignore_ascii_case(&id)) {
-        // The WebSocketApi has it as its own.
+        // It is already the backend of the WebSocketApi.
         let made = Made {
             policies: credentials(entity)?,
             remarks: Vec::new(),
@@ -164,7 +164,7 @@ fn backend(node: Node<'_, '_>, context: &Context) -> Result<(Made, Option<String
     Ok((made, path_of(&url)))
 }
 
-/// The scheme of a handshake.
+/// Replaces http by ws.
 pub(crate) fn websocket(url: &str) -> String {
     match url.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => format!("ws://{rest}"),
@@ -173,7 +173,7 @@ pub(crate) fn websocket(url: &str) -> String {
     }
 }
 
-/// What a backend wants with each request.
+/// Steps that set the credentials of a backend.
 fn credentials(entity: &Json) -> Result<Vec<Value>> {
     let Some(credentials) = entity.get("credentials") else {
         return Ok(Vec::new());
@@ -224,7 +224,7 @@ fn is_empty(node: &Json) -> bool {
     }
 }
 
-/// The backend that a document names under no condition, when it names no other one.
+/// The backend that a document names unconditionally, if it names no other one.
 pub(crate) fn own_backend(text: &str) -> Option<String> {
     let protected = protect(text).ok()?;
     let document = parse(&protected).ok()?;

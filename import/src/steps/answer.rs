@@ -1,4 +1,4 @@
-//! Answers of the gateway's own.
+//! Responses of the gateway itself.
 
 use roxmltree::Node;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::super::field::{content, elements, known, number, template};
 use super::call::headers;
 use super::{Result, no, policy};
 
-/// The status; its reason phrase is the standard one with us.
+/// The status. Tidegate always sends the standard reason phrase.
 fn status(node: Node<'_, '_>) -> Result<u64> {
     known(node, &["code", "reason"])?;
     elements(node, &[])?;

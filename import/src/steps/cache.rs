@@ -1,4 +1,4 @@
-//! Values that are kept for later handshakes.
+//! Values that are stored for later handshakes.
 
 use roxmltree::Node;
 use serde_json::{Value, json};
@@ -7,11 +7,11 @@ use super::super::cel::identifier;
 use super::super::field::{elements, known, number, optional, required, value};
 use super::{Made, Result, no, policy};
 
-/// The longest time that a value is kept here, in seconds.
+/// The longest time that Tidegate stores a value, in seconds.
 const LONGEST: u64 = 24 * 60 * 60;
 
-/// There, the variable is not set when nothing was kept; here it would be null. So the answer goes
-/// into a variable of its own first.
+/// In API Management, the variable is not set if there is no value; in Tidegate it would be null. So the result
+/// goes into another variable first.
 pub(super) fn lookup(node: Node<'_, '_>) -> Result<Made> {
     known(
         node,
@@ -68,7 +68,7 @@ fn key(node: Node<'_, '_>) -> Result<Value> {
     Ok(json!(value(&required(node, "key")?)?))
 }
 
-/// Where it is kept.
+/// Where the value is stored.
 fn kind(node: Node<'_, '_>, made: &mut Made) -> Result<()> {
     match optional(node, "caching-type").as_deref() {
         None | Some("internal" | "prefer-external") => {}

@@ -1,4 +1,4 @@
-//! Requests of policies, sent again and several at a time.
+//! HTTP requests of policies, with retries, and several at a time.
 
 use roxmltree::Node;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use super::super::field::{
 };
 use super::{Fields, Made, Result, no, object, plain_name, policy, templates};
 
-/// How long an answer may take there, in seconds.
+/// The default timeout of API Management, in seconds.
 const TIMEOUT: u64 = 60;
 
 pub(super) fn send_request(node: Node<'_, '_>) -> Result<Made> {
@@ -25,7 +25,7 @@ pub(super) fn notify(node: Node<'_, '_>) -> Result<Made> {
     Ok(policy("notify", outgoing(node, &[])?).into())
 }
 
-/// What all requests have. A new one has nothing of the client's.
+/// Fields of all requests. A new request has nothing of the client's.
 fn outgoing(node: Node<'_, '_>, own: &[&str]) -> Result<Fields> {
     known(node, &[&["mode", "timeout"], own].concat())?;
     match optional(node, "mode").as_deref() {
@@ -66,7 +66,7 @@ fn plain_text(node: Node<'_, '_>) -> Result<String> {
     template(&content(node)?)
 }
 
-/// In a new message, the last one of a name counts unless it is appended.
+/// Headers of a new request: the last one of a name wins unless it is appended.
 pub(super) fn headers(nodes: &[Node<'_, '_>]) -> Result<Vec<Value>> {
     let mut found: Vec<Value> = Vec::new();
     for node in nodes.iter().filter(|node| node.has_tag_name("set-header")) {
@@ -95,7 +95,7 @@ pub(super) fn headers(nodes: &[Node<'_, '_>]) -> Result<Vec<Value>> {
     Ok(found)
 }
 
-/// User and password, for whom they are for.
+/// User and password.
 pub(super) fn basic(node: Node<'_, '_>) -> Result<Value> {
     known(node, &["username", "password"])?;
     elements(node, &[])?;
@@ -107,7 +107,7 @@ pub(super) fn basic(node: Node<'_, '_>) -> Result<Value> {
     Ok(json!({"basic": object(fields)}))
 }
 
-/// Around one request only: here, it is the request that is sent again.
+/// Around one request only: in Tidegate, retries belong to a request.
 pub(super) fn retry(node: Node<'_, '_>) -> Result<Made> {
     let attributes = [
         "condition",
@@ -129,7 +129,7 @@ pub(super) fn retry(node: Node<'_, '_>) -> Result<Made> {
     let seconds = |name| Ok(number(node, name)?.map(|seconds| json!(format!("{seconds}s"))));
     let interval = number(node, "interval")?;
     let (delta, most) = (number(node, "delta")?, seconds("max-interval")?);
-    // Here, each wait is twice the one before where there is a longest one.
+    // In Tidegate, each interval is twice the previous one if there is a maximum.
     match (&most, delta) {
         (Some(_), delta) if delta == interval => {}
         (None, None | Some(0)) => {}
@@ -140,7 +140,7 @@ pub(super) fn retry(node: Node<'_, '_>) -> Result<Made> {
         made.remark("first-fast-retry is left out: the first repetition waits, too");
     }
     let condition = condition(&required(node, "condition")?)?;
-    // There, a request without an answer ends the whole unless its errors are ignored.
+    // In API Management, a request without a response fails the policy unless its errors are ignored.
     let when = match made.policies.first().map(|policy| &policy["sendRequest"]) {
         Some(request) if request["ignoreError"] != true => {
             let answer = request["as"].as_str().unwrap_or_default();

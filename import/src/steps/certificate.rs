@@ -1,4 +1,4 @@
-//! Certificates of clients.
+//! Client certificates.
 
 use roxmltree::Node;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::super::field::{elements, flag, known, optional};
 use super::{Result, no, object, policy};
 
-/// What an identity may name, there and here.
+/// Attributes of an identity, and their fields in Tidegate.
 const NAMES: [(&str, &str); 7] = [
     ("thumbprint", "thumbprint"),
     ("serial-number", "serialNumber"),
@@ -17,7 +17,8 @@ const NAMES: [(&str, &str); 7] = [
     ("issuer-thumbprint", "issuerThumbprint"),
 ];
 
-/// The same but for revocation, which is checked there unless it is switched off.
+/// Client certificates are checked in the same way, except for revocation, which API Management checks by
+/// default.
 pub(super) fn validate_client_certificate(node: Node<'_, '_>) -> Result<Value> {
     let attributes = [
         "validate-revocation",

@@ -1,4 +1,4 @@
-//! Who may pass: headers and addresses.
+//! Checks of headers and addresses.
 
 use roxmltree::Node;
 use serde_json::{Value, json};

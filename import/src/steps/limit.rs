@@ -1,4 +1,4 @@
-//! How often: rate limits and quotas.
+//! Rate limits and quotas.
 
 use roxmltree::Node;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::super::cel::identifier;
 use super::super::field::{condition, elements, known, number, optional, required, value};
 use super::{Fields, Result, no, policy};
 
-/// What both rate limits have.
+/// Fields of both rate limits.
 const SHARED: [&str; 7] = [
     "calls",
     "renewal-period",
@@ -33,7 +33,7 @@ pub(super) fn rate_limit_by_key(node: Node<'_, '_>) -> Result<Value> {
     Ok(policy("rateLimitByKey", fields))
 }
 
-/// What is counted, and how much.
+/// Key and limit.
 fn by_key(node: Node<'_, '_>) -> Result<Fields> {
     let when = optional(node, "increment-condition").map(|text| condition(&text));
     let by = number(node, "increment-count")?.map(|by| json!(by.to_string()));
@@ -68,10 +68,10 @@ fn shared(node: Node<'_, '_>) -> Result<Fields> {
     ])
 }
 
-/// What both quotas have.
+/// Fields of both quotas.
 const QUOTA: [&str; 3] = ["calls", "bandwidth", "renewal-period"];
 
-/// Periods there begin with the subscription, here at a fixed time.
+/// In API Management, periods begin with the subscription; in Tidegate, at a fixed time.
 pub(super) fn quota(node: Node<'_, '_>) -> Result<Value> {
     known(node, &QUOTA)?;
     elements(node, &[])?;

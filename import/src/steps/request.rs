@@ -1,4 +1,4 @@
-//! What the backend gets, and which one.
+//! Changes of the handshake with the backend.
 
 use roxmltree::Node;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::super::cel::identifier;
 use super::super::field::{elements, known, optional, required, value};
 use super::{Result, no, plain_name, templates};
 
-/// Shape of set-header and set-query-parameter.
+/// Fields of set-header and set-query-parameter.
 pub(super) fn edit(node: Node<'_, '_>) -> Result<Value> {
     known(node, &["name", "exists-action"])?;
     let values = templates(&elements(node, &["value"])?, "value")?;

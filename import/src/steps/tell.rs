@@ -1,4 +1,4 @@
-//! What only watches: trace, emit-metric.
+//! Policies that only observe: trace, emit-metric.
 
 use roxmltree::Node;
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ pub(super) fn trace(node: Node<'_, '_>) -> Result<Made> {
     Ok(policy("trace", fields).into())
 }
 
-/// Dimensions that have a value of their own.
+/// Dimensions with a default value.
 const DIMENSIONS: [(&str, &str); 6] = [
     ("api id", "${api.name}"),
     ("gateway id", "${gateway.name}"),
@@ -50,7 +50,7 @@ const DIMENSIONS: [(&str, &str); 6] = [
     ("user id", "${subscription.?owner.orValue(\"\")}"),
 ];
 
-/// A counter: what is there a dimension is here a label.
+/// A counter. Dimensions become labels.
 pub(super) fn emit_metric(node: Node<'_, '_>) -> Result<Made> {
     known(node, &["name", "namespace", "value"])?;
     let mut labels: Vec<Value> = Vec::new();
@@ -88,7 +88,7 @@ pub(super) fn emit_metric(node: Node<'_, '_>) -> Result<Made> {
     Ok(made)
 }
 
-/// As Prometheus names things.
+/// A name in Prometheus style.
 fn snake(name: &str) -> String {
     let name = name.trim().to_lowercase();
     name.replace(|c: char| !c.is_ascii_alphanumeric(), "_")

@@ -1,4 +1,4 @@
-//! Tokens.
+//! Checks of tokens (JWT).
 
 use roxmltree::Node;
 use serde_json::{Value, json};

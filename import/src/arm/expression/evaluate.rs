@@ -1,4 +1,4 @@
-//! Reads an expression and evaluates it on the way.
+//! Parses an expression and evaluates it at the same time.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::super::super::json::{Kind, Node};
 use super::functions::call;
 use super::{MAX_DEPTH, MAX_TERMS, Scope, Unknown, inside};
 
-/// The value; `None`: it is not known.
+/// The value; `None`: unknown.
 pub(super) fn evaluate(
     expression: &str,
     scope: &Scope,
@@ -31,7 +31,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The outer `None`: it cannot be read; the inner one: its value is not known.
+    /// Outer `None`: a syntax error. Inner `None`: the value is unknown.
     fn term(&mut self) -> Option<Option<Kind>> {
         self.scope.terms.set(self.scope.terms.get() + 1);
         if self.depth > MAX_DEPTH || self.scope.terms.get() > MAX_TERMS {
@@ -77,7 +77,7 @@ impl Reader<'_> {
             return None;
         }
         let unknown = self.unknown;
-        // An id names the service, which is mostly a parameter.
+        // An ID contains the name of the service, which usually is a parameter.
         if function == "resourceid" {
             self.unknown = Unknown::Placeholder;
         }
@@ -109,7 +109,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A value that may have expressions in it.
+    /// A value that may contain expressions.
     fn inner(&self, node: &Node) -> Option<Kind> {
         let all = |nodes: &[Node]| {
             let all = nodes.iter().map(|node| {
@@ -154,7 +154,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A doubled quote is one.
+    /// A doubled quote is one quote.
     fn literal(&mut self) -> Option<String> {
         let mut found = String::new();
         let mut characters = self.rest.char_indices().skip(1).peekable();

@@ -2,12 +2,12 @@
 
 use super::super::super::json::{Kind, Node};
 
-/// A text longer than any policy document is no setting.
+/// Longer than any policy document.
 const MAX_LENGTH: usize = 4 * 1024 * 1024;
 
-/// The value of a call; `None`: it is not known.
+/// The value of a call; `None`: unknown.
 pub(super) fn call(function: &str, arguments: Vec<Option<Kind>>) -> Option<Kind> {
-    // Of these, not all arguments need be known.
+    // These functions do not need all arguments.
     match (function, arguments.as_slice()) {
         ("if", [Some(Kind::Bool(condition)), then, otherwise]) => {
             let chosen = if *condition { then } else { otherwise };
@@ -101,7 +101,7 @@ fn of_texts(function: &str, texts: &[String]) -> Option<String> {
     }
 }
 
-/// What is printed into a text.
+/// A value as text.
 fn text(kind: &Kind) -> Option<String> {
     match kind {
         Kind::Text(text) | Kind::Number(text) => Some(text.clone()),
@@ -116,7 +116,7 @@ fn list(items: Vec<Kind>) -> Kind {
     Kind::List(items.into_iter().map(node).collect())
 }
 
-/// The part of an id behind the provider: types and names by turns.
+/// The part of an ID after the provider: types and names alternate.
 fn resource_id(arguments: &[String]) -> String {
     let at = arguments.iter().position(|argument| argument.contains('/'));
     let Some((kind, names)) = at.and_then(|at| arguments[at..].split_first()) else {
@@ -129,7 +129,7 @@ fn resource_id(arguments: &[String]) -> String {
     parts.collect()
 }
 
-/// `{0}` and so on; other braces are doubled.
+/// Replaces `{0}` and so on; other braces are doubled.
 fn format(arguments: &[String]) -> Option<String> {
     let (pattern, values) = arguments.split_first()?;
     let mut found = String::new();
