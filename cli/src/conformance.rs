@@ -76,7 +76,7 @@ pub struct ManifestsArgs {
     /// Set managed: false on the Gateway: you run the gateway's process, not the operator.
     #[arg(long)]
     unmanaged: bool,
-    /// Print the objects of this case only. Prints objects that must be rejected too.
+    /// Print only the objects of this case, even if they must be rejected.
     #[arg(long, value_name = "NAME")]
     case: Option<String>,
 }
