@@ -24,13 +24,13 @@ pub(super) fn objections(objects: &[Value]) -> Vec<String> {
         }
     }
     let plan = Planner::default().plan(&world);
-    let gateways = plan.gateway_verdicts.values().map(|of| &of.verdict);
-    let apis = plan.api_verdicts.values().map(|of| &of.verdict);
-    let fragments = plan.fragment_verdicts.values().map(|of| &of.verdict);
-    for verdict in gateways.chain(apis).chain(fragments) {
-        let conditions = verdict.conditions().into_iter();
-        let unmet = conditions.filter(|(_, judgement)| !judgement.status);
-        found.extend(unmet.map(|(_, judgement)| judgement.message.clone()));
+    let gateways = plan.gateway_verdicts.values().map(|of| &of.conditions);
+    let apis = plan.api_verdicts.values().map(|of| &of.conditions);
+    let fragments = plan.fragment_verdicts.values().map(|of| &of.conditions);
+    for conditions in gateways.chain(apis).chain(fragments) {
+        let states = conditions.each().into_iter();
+        let unmet = states.filter(|(_, state)| !state.status);
+        found.extend(unmet.map(|(_, state)| state.message.clone()));
     }
     let warnings = plan.api_verdicts.values().flat_map(|of| &of.warnings);
     found.extend(warnings.cloned());
