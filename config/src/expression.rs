@@ -20,8 +20,9 @@ pub struct Expression<'a> {
     pub kind: ExpressionKind,
     /// The text of the expression.
     pub text: &'a str,
-    /// May it read the backend's answer though its step runs before? Then it is evaluated after.
-    pub may_wait: bool,
+    /// Whether it may read the backend's answer although its step runs before; then it is evaluated after
+    /// the answer.
+    pub is_deferrable: bool,
 }
 
 /// Data of a policy, with the texts in it that are expressions.
@@ -38,14 +39,14 @@ impl<'a> Expression<'a> {
             field: field.into(),
             kind,
             text,
-            may_wait: false,
+            is_deferrable: false,
         }
     }
 
     /// An expression that may read the backend's answer.
-    pub(crate) fn waiting(field: &str, kind: ExpressionKind, text: &'a str) -> Self {
+    pub(crate) fn deferrable(field: &str, kind: ExpressionKind, text: &'a str) -> Self {
         Self {
-            may_wait: true,
+            is_deferrable: true,
             ..Self::new(field, kind, text)
         }
     }
@@ -57,10 +58,11 @@ impl<'a> Expression<'a> {
         (when, by): (Option<&'a String>, Option<&'a String>),
     ) -> Vec<Self> {
         let field = |name: &str| format!("{policy}.{name}");
-        let waiting = |name: &str, kind, text: &'a String| Self::waiting(&field(name), kind, text);
+        let deferrable =
+            |name: &str, kind, text: &'a String| Self::deferrable(&field(name), kind, text);
         let key = Self::new(field("key"), ExpressionKind::Value, key);
-        let when = when.map(|text| waiting("incrementWhen", ExpressionKind::Condition, text));
-        let by = by.map(|text| waiting("incrementBy", ExpressionKind::Value, text));
+        let when = when.map(|text| deferrable("incrementWhen", ExpressionKind::Condition, text));
+        let by = by.map(|text| deferrable("incrementBy", ExpressionKind::Value, text));
         [Some(key), when, by].into_iter().flatten().collect()
     }
 

@@ -44,7 +44,7 @@ fn compile(steps: &OnHandshake) -> Option<String> {
     for (section, _, step) in steps.steps() {
         for expression in step.expressions() {
             let stage = match section {
-                Section::Inbound if !expression.may_wait => Stage::Inbound,
+                Section::Inbound if !expression.is_deferrable => Stage::Inbound,
                 Section::Inbound | Section::Outbound => Stage::Outbound,
                 Section::OnError => Stage::OnError,
             };

@@ -46,7 +46,7 @@ impl Expressions {
         let (mut problems, mut reads) = (Vec::new(), Vec::new());
         for expression in step.expressions() {
             let section = match section {
-                Section::Inbound if expression.may_wait => Section::Outbound,
+                Section::Inbound if expression.is_deferrable => Section::Outbound,
                 _ => section,
             };
             let known = self.known(section, expression.kind, expression.text);

@@ -27,7 +27,7 @@ pub enum JwtAlgorithm {
 
 /// Whether a claim must hold all listed values or one of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Match {
+pub enum ClaimMatch {
     /// All listed values.
     #[default]
     All,
@@ -80,7 +80,7 @@ pub struct RequiredClaim {
     pub values: Vec<String>,
     /// Whether the claim must hold all values or one of them: All or Any. Default: All.
     #[serde(default, rename = "match")]
-    pub matching: Match,
+    pub matching: ClaimMatch,
     /// Text at which a text claim is split into values first, for example a space for `scp`.
     /// Default: it is one value.
     #[serde(default, skip_serializing_if = "Option::is_none")]

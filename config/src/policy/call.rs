@@ -73,7 +73,7 @@ pub struct BasicCredentials {
 /// Client certificate to present (mTLS).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct CertificateName {
+pub struct ClientCertificateRef {
     /// Name of a kubernetes.io/tls Secret with the certificate and its key.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
@@ -119,7 +119,7 @@ pub struct RequestAuth {
     pub basic: Option<BasicCredentials>,
     /// Client certificate to present (mTLS).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_certificate: Option<CertificateName>,
+    pub client_certificate: Option<ClientCertificateRef>,
     /// Token that an OAuth 2.0 server issues for client credentials (RFC 6749 §4.4), sent as
     /// `Authorization: Bearer`. Each pod keeps it, renews it before it expires, and drops it after
     /// a 401.
@@ -328,7 +328,7 @@ pub struct ExternalAuth {
 /// What every policy that sends a request says about it.
 #[derive(Clone, Copy, Debug)]
 #[expect(missing_docs, reason = "the fields are those of the policies")]
-pub struct Outgoing<'a> {
+pub struct OutgoingRequest<'a> {
     pub method: HttpMethod,
     pub url: &'a str,
     pub headers: &'a [HeaderValue],
@@ -340,8 +340,8 @@ pub struct Outgoing<'a> {
 
 impl SendRequest {
     /// The request itself, without variable, retry and cache.
-    pub fn outgoing(&self) -> Outgoing<'_> {
-        Outgoing {
+    pub fn outgoing(&self) -> OutgoingRequest<'_> {
+        OutgoingRequest {
             method: self.method,
             url: &self.url,
             headers: &self.headers,
@@ -384,8 +384,8 @@ impl HasExpressions for SendRequests {
 
 impl ExternalAuth {
     /// The request itself, without the client's headers.
-    pub fn outgoing(&self) -> Outgoing<'_> {
-        Outgoing {
+    pub fn outgoing(&self) -> OutgoingRequest<'_> {
+        OutgoingRequest {
             method: self.method,
             url: &self.url,
             headers: &[],
@@ -405,8 +405,8 @@ impl HasExpressions for ExternalAuth {
 
 impl Notify {
     /// The request itself.
-    pub fn outgoing(&self) -> Outgoing<'_> {
-        Outgoing {
+    pub fn outgoing(&self) -> OutgoingRequest<'_> {
+        OutgoingRequest {
             method: self.method,
             url: &self.url,
             headers: &self.headers,
@@ -424,7 +424,7 @@ impl HasExpressions for Notify {
     }
 }
 
-impl<'a> Outgoing<'a> {
+impl<'a> OutgoingRequest<'a> {
     fn expressions(&self, at: &str) -> Vec<Expression<'a>> {
         let template = |field: String, text: &'a String| {
             Expression::new(format!("{at}.{field}"), ExpressionKind::Template, text)

@@ -16,7 +16,7 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use rustls::ClientConfig;
 use sha2::{Digest, Sha256};
-use tidegate_config::policy::{self, Outgoing};
+use tidegate_config::policy::{self, OutgoingRequest};
 use tidegate_config::{BackendTls, SecretDataId};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
@@ -69,7 +69,7 @@ enum Auth {
 impl Request {
     /// `at` is the place of the request below its step.
     pub(super) fn compile(
-        outgoing: Outgoing<'_>,
+        outgoing: OutgoingRequest<'_>,
         at: &str,
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
@@ -279,7 +279,7 @@ pub(super) fn tls_settings(
 }
 
 fn auth(
-    outgoing: Outgoing<'_>,
+    outgoing: OutgoingRequest<'_>,
     at: &str,
     (caller, compiler): (&Arc<Caller>, &Compiler<'_>),
 ) -> Result<Auth, InvalidPolicy> {

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tidegate_config::policy;
-use tidegate_config::policy::{JwtAlgorithm, Match};
+use tidegate_config::policy::{ClaimMatch, JwtAlgorithm};
 
 use self::keys::Keys;
 use self::token_location::TokenLocation;
@@ -49,7 +49,7 @@ pub(super) struct ValidateJwt {
 struct RequiredClaim {
     name: String,
     values: Vec<Text>,
-    matching: Match,
+    matching: ClaimMatch,
     separator: Option<String>,
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rustls_pki_types::ServerName;
 use tidegate_api::Reason;
 use tidegate_config::policy::{
-    ClientCredentials, ExternalAuth, Notify, Outgoing, RequestTls, SendRequest, SendRequests,
+    ClientCredentials, ExternalAuth, Notify, OutgoingRequest, RequestTls, SendRequest, SendRequests,
 };
 use tidegate_config::{SecretDataId, check_url};
 use url::Url;
@@ -89,7 +89,7 @@ impl Check for ExternalAuth {
     }
 }
 
-fn check(request: Outgoing<'_>, path: &str, step: &mut StepContext<'_, '_>) -> Vec<Problem> {
+fn check(request: OutgoingRequest<'_>, path: &str, step: &mut StepContext<'_, '_>) -> Vec<Problem> {
     let mut problems = Vec::new();
     let unsafe_url = || check_author(request.url, check_url);
     let url = match request.url.contains("${") {
@@ -187,7 +187,7 @@ pub(super) fn trust_anchors<'a>(
     anchors.map(|anchor| SecretDataId::of_trust_anchor(namespace, anchor))
 }
 
-fn of_request(namespace: &str, request: Outgoing<'_>) -> Vec<SecretDataId> {
+fn of_request(namespace: &str, request: OutgoingRequest<'_>) -> Vec<SecretDataId> {
     let mut ids: Vec<_> = trust_anchors(namespace, request.tls).collect();
     let Some(auth) = request.auth else {
         return ids;

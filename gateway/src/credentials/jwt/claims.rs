@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
-use tidegate_config::policy::Match;
+use tidegate_config::policy::ClaimMatch;
 
 use super::Invalid;
 
@@ -34,7 +34,7 @@ pub(crate) struct ClaimRules<'a> {
 pub(crate) struct ClaimRule<'a> {
     pub(crate) name: &'a str,
     pub(crate) values: Vec<Cow<'a, str>>,
-    pub(crate) matching: Match,
+    pub(crate) matching: ClaimMatch,
     pub(crate) separator: Option<&'a str>,
 }
 
@@ -118,8 +118,8 @@ fn check_required(claims: &Map<String, Value>, rules: &[ClaimRule<'_>]) -> Resul
         let holds = |value: &Cow<'_, str>| contains(&found, value);
         let satisfied = rule.values.is_empty()
             || match rule.matching {
-                Match::All => wanted.all(holds),
-                Match::Any => wanted.any(holds),
+                ClaimMatch::All => wanted.all(holds),
+                ClaimMatch::Any => wanted.any(holds),
             };
         if !satisfied {
             return Err(Invalid::ClaimNotAllowed {

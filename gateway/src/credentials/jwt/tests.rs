@@ -6,7 +6,7 @@ use rcgen::{
     PKCS_RSA_SHA256, RsaKeySize,
 };
 use serde_json::json;
-use tidegate_config::policy::Match;
+use tidegate_config::policy::ClaimMatch;
 
 use tidegate_keys::{InvalidKey, InvalidSecret, SecretLength};
 
@@ -448,8 +448,8 @@ fn issuer_audience_and_client_must_be_accepted_ones() {
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn required_claims_hold_all_or_any_values() {
-    let all = |values: &[&'static str]| (values.to_vec(), Match::All, None);
-    let any = |values: &[&'static str]| (values.to_vec(), Match::Any, None);
+    let all = |values: &[&'static str]| (values.to_vec(), ClaimMatch::All, None);
+    let any = |values: &[&'static str]| (values.to_vec(), ClaimMatch::Any, None);
     let scp = |values: &[&'static str], matching| (values.to_vec(), matching, Some(" "));
     let refused = |value: &str| {
         Some(Invalid::ClaimNotAllowed {
@@ -485,19 +485,19 @@ fn required_claims_hold_all_or_any_values() {
         (
             "separated, all",
             json!("read write"),
-            scp(&["read", "write"], Match::All),
+            scp(&["read", "write"], ClaimMatch::All),
             None,
         ),
         (
             "separated, any",
             json!("read  write"),
-            scp(&["x", "write"], Match::Any),
+            scp(&["x", "write"], ClaimMatch::Any),
             None,
         ),
         (
             "separated, part of a word",
             json!("readwrite"),
-            scp(&["read"], Match::Any),
+            scp(&["read"], ClaimMatch::Any),
             refused("readwrite"),
         ),
         (
@@ -528,7 +528,7 @@ fn all_missing_claims_are_named() {
     let rule = |name| ClaimRule {
         name,
         values: Vec::new(),
-        matching: Match::All,
+        matching: ClaimMatch::All,
         separator: None,
     };
     let rules = ClaimRules {
