@@ -181,7 +181,7 @@ async fn open(address: SocketAddr) -> io::Result<TcpStream> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpSocket};
 
     use super::*;
 
@@ -189,9 +189,10 @@ mod tests {
     async fn an_address_that_refuses_is_passed_over() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let good = listener.local_addr().unwrap();
-        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // Bound, so that nobody else gets the port, but not listening.
+        let closed = TcpSocket::new_v4().unwrap();
+        closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let bad = closed.local_addr().unwrap();
-        drop(closed);
         let socket = race(&[bad, bad, good], open).await.unwrap();
         assert_eq!(socket.peer_addr().unwrap(), good);
         assert!(race(&[bad, bad], open).await.is_err());

@@ -144,7 +144,7 @@ async fn no_backend_and_no_proxy_is_the_admin_server() {
         .api_with("checked", admin, |api| {
             api.health_check = Some(
                 serde_json::from_value(json!({"active": {
-                    "type": "Tcp", "interval": "20ms", "timeout": "2s",
+                    "type": "Tcp", "interval": "20ms", "timeout": "20s",
                     "healthyThreshold": 1, "unhealthyThreshold": 1,
                 }}))
                 .unwrap(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use tidegate_config::{BackendTls, SecretDataId, TrustAnchorKind, TrustAnchorRef};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::handshake::parts;
@@ -15,6 +15,7 @@ use crate::support::backend::Backend;
 use crate::support::client::{connect, echo, handshake, open, raw, read_to_end, receive};
 use crate::support::config::{Config, NAMESPACE};
 use crate::support::gateway::TestGateway;
+use crate::support::port::FreePort;
 use crate::support::tls::{Authority, secure_echo};
 use crate::support::{until, within};
 
@@ -105,12 +106,10 @@ async fn an_answer_without_end_is_a_502() {
 
 #[tokio::test]
 async fn a_backend_that_is_not_there_is_a_502() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let gone = FreePort::new();
     let config = Config::new()
-        .api("chat", address)
-        .api_with("nowhere", address, |api| {
+        .api("chat", gone.address)
+        .api_with("nowhere", gone.address, |api| {
             api.backend_url = "ws://no-such-host.invalid/".to_owned();
         });
     let gateway = TestGateway::start(&config).await;

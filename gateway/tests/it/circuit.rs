@@ -11,6 +11,8 @@ use crate::support::backend::{Backend, upgrade};
 use crate::support::client::{Refused, connect, echo, open};
 use crate::support::config::Config;
 use crate::support::gateway::TestGateway;
+use crate::support::port::FreePort;
+use crate::support::within;
 
 /// `/chat` at one backend, whose circuit opens at two failures.
 fn guarded(backend: SocketAddr, trip: Duration) -> Config {
@@ -51,6 +53,7 @@ async fn refusal(gateway: &TestGateway) -> Refused {
 }
 
 const OUT: &str = "tidegate_backends_out{api=\"harbour/chat\",reason=\"circuit_open\"}";
+const OPENED: &str = "tidegate_backend_circuits_opened_total{api=\"harbour/chat\"}";
 
 #[tokio::test]
 async fn an_open_circuit_spares_the_backend_and_tells_when_to_come_back() {
@@ -80,8 +83,7 @@ async fn an_open_circuit_spares_the_backend_and_tells_when_to_come_back() {
     }
     assert_eq!(backend.heads().len(), 2, "nobody asked it any more");
     assert_eq!(gateway.metric(OUT), 1.0);
-    let opened = "tidegate_backend_circuits_opened_total{api=\"harbour/chat\"}";
-    assert_eq!(gateway.metric(opened), 1.0);
+    assert_eq!(gateway.metric(OPENED), 1.0);
     let reason = "tidegate_handshakes_total{api=\"harbour/chat\",reason=\"backend_circuit_open\",result=\"failed\"}";
     assert_eq!(gateway.metric(reason), 2.0);
 }
@@ -95,8 +97,14 @@ async fn a_backend_that_is_well_again_closes_its_circuit() {
     for _ in 0..2 {
         refusal(&gateway).await;
     }
+    gateway.metric_is(OPENED, 1.0).await;
     ill.store(false, Ordering::SeqCst);
-    tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+    within("the circuit to let somebody through", async {
+        while connect(&gateway.url("/chat"), &[]).await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    })
+    .await;
     for _ in 0..3 {
         echo(&mut open(&gateway.url("/chat")).await, "back").await;
     }
@@ -117,15 +125,12 @@ async fn a_refusal_below_500_is_no_failure() {
 #[tokio::test]
 async fn a_policy_calls_a_member_by_name_and_no_other_is_asked() {
     let (green, blue) = (Backend::echo().await, Backend::echo().await);
-    let gone = {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        listener.local_addr().unwrap()
-    };
+    let gone = FreePort::new();
     let config = Config::new().api_with("chat", green.address, |api| {
         let members = [
             ("green", green.address, 0),
             ("blue", blue.address, 5),
-            ("gone", gone, 0),
+            ("gone", gone.address, 0),
         ];
         let members = members.map(|(name, address, priority)| PoolMember {
             name: Some(name.to_owned()),

@@ -1,7 +1,6 @@
 //! The process is killed, and disks are full: what was written is whole, what can be served is served.
 
 use std::fs::File;
-use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::symlink;
 use std::process::Stdio;
 
@@ -15,9 +14,8 @@ use crate::support::backend::Backend;
 use crate::support::client::{connect, echo, open};
 use crate::support::config::Config;
 use crate::support::gateway::TestGateway;
+use crate::support::port::FreePort;
 use crate::support::within;
-
-const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Listening on this port; 0: on any.
 fn config(port: u16) -> Config {
@@ -58,10 +56,9 @@ async fn a_killed_process_serves_its_directory_again() {
 async fn a_full_disk_of_logs_holds_up_nobody() {
     let root = tempfile::tempdir().unwrap();
     let backend = Backend::echo().await;
-    let listener = std::net::TcpListener::bind((LOCAL, 0)).unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let served = config(address.port()).api("chat", backend.address);
+    let port = FreePort::new();
+    let address = port.address;
+    let served = config(port.number()).api("chat", backend.address);
     save(&StateDir::new(root.path()), &served, 1);
     let full = || Stdio::from(File::options().write(true).open("/dev/full").unwrap());
     let mut child = command()

@@ -153,17 +153,16 @@ async fn clients_are_turned_away_while_there_is_no_descriptor_left() {
     );
 
     kept.clear();
-    let stream = within("a place for a tunnel", async {
+    let url = format!("ws://{address}/chat");
+    let mut socket = within("a place for a tunnel", async {
         loop {
-            if let Ok(stream) = knock(address).await {
-                return stream;
+            let stream = MaybeTlsStream::Plain(TcpStream::connect(address).await.unwrap());
+            if let Ok((socket, _)) = tokio_tungstenite::client_async(&url, stream).await {
+                return socket;
             }
         }
     })
     .await;
-    let url = format!("ws://{address}/chat");
-    let stream = MaybeTlsStream::Plain(stream);
-    let (mut socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
     echo(&mut socket, "room again").await;
 }
 

@@ -245,7 +245,8 @@ async fn a_slow_head_is_answered_with_408_and_silence_is_closed() {
     let config = Config::new()
         .api("chat", backend.address)
         .settings(|settings| {
-            settings.timeouts.handshake = tidegate_config::Duration::from_millis(100);
+            // Half a head that comes later than this is silence.
+            settings.timeouts.handshake = tidegate_config::Duration::from_secs(1);
         });
     let gateway = TestGateway::start(&config).await;
     let answer = raw(gateway.address("plain"), b"GET /chat HTT").await;

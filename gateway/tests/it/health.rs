@@ -27,7 +27,7 @@ const SET_ASIDE: &str = "tidegate_backends_out{api=\"harbour/chat\",reason=\"set
 fn often(mut active: Value) -> Value {
     for (field, value) in [
         ("interval", json!("20ms")),
-        ("timeout", json!("2s")),
+        ("timeout", json!("20s")),
         ("healthyThreshold", json!(1)),
         ("unhealthyThreshold", json!(2)),
     ] {
@@ -268,15 +268,24 @@ async fn a_backend_that_does_not_answer_in_time_is_ill() {
 async fn checks_end_with_the_configuration_that_asks_for_them() {
     let ill = Arc::new(AtomicBool::new(true));
     let backend = clinic(&ill).await;
-    let config = checked(&[backend.address], json!({"type": "Http"}));
+    let checked_still = clinic(&Arc::new(AtomicBool::new(false))).await;
+    let active = json!({"type": "Http"});
+    let config = checked(&[backend.address], active.clone()).api_with(
+        "news",
+        checked_still.address,
+        |api| api.health_check = Some(serde_json::from_value(often(active)).unwrap()),
+    );
     let mut gateway = TestGateway::start(&config).await;
     gateway.metric_is(ILL, 1.0).await;
     let without = config
         .clone()
         .edit_api("chat", |api| api.health_check = None);
     gateway.apply(&without).await;
-    let asked = backend.heads().len();
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    let (asked, others) = (backend.heads().len(), checked_still.heads().len());
+    until("five checks of another API", || {
+        checked_still.heads().len() >= others + 5
+    })
+    .await;
     assert!(
         backend.heads().len() <= asked + 1,
         "one may have been on its way"

@@ -13,6 +13,7 @@ use crate::support::backend::Backend;
 use crate::support::client::{self, closed, connect, echo, open, raw};
 use crate::support::config::Config;
 use crate::support::gateway::TestGateway;
+use crate::support::port::FreePort;
 use crate::support::{until, within};
 
 const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -93,9 +94,8 @@ async fn listeners_come_and_go_with_the_configuration() {
 #[tokio::test]
 async fn a_port_that_is_taken_harms_its_listener_only() {
     let taken = std::net::TcpListener::bind(LOCAL).unwrap();
-    let free = std::net::TcpListener::bind(LOCAL).unwrap();
-    let (taken_port, free_port) = (port(&taken), port(&free));
-    drop(free);
+    let free = FreePort::new();
+    let taken_port = taken.local_addr().unwrap().port();
     let listener = |name: &str, port| ListenerConfig {
         name: name.to_owned(),
         port,
@@ -106,7 +106,10 @@ async fn a_port_that_is_taken_harms_its_listener_only() {
         http2: false,
     };
     let config = Config::new().settings(|settings| {
-        settings.listeners = vec![listener("taken", taken_port), listener("free", free_port)];
+        settings.listeners = vec![
+            listener("taken", taken_port),
+            listener("free", free.number()),
+        ];
     });
     let options = Options {
         ports: Ports::AsConfigured,
@@ -126,10 +129,6 @@ async fn a_port_that_is_taken_harms_its_listener_only() {
     let healed = status.wait_for(|applied| applied.rejected.is_empty());
     within("nothing to be rejected", healed).await.unwrap();
     assert_eq!(get(&gateway, "/readyz").await.0, 200);
-}
-
-fn port(listener: &std::net::TcpListener) -> u16 {
-    listener.local_addr().unwrap().port()
 }
 
 #[tokio::test]

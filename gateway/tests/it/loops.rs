@@ -175,7 +175,7 @@ async fn a_health_check_that_leads_back_says_so() {
     for (kind, path) in [("WebSocket", "/chat"), ("Http", "/chat")] {
         let before = gateway.metric(LOOPS);
         let config = leading_to(address).edit_api("chat", |api| {
-            let active = json!({"type": kind, "path": path, "interval": "20ms", "timeout": "2s",
+            let active = json!({"type": kind, "path": path, "interval": "20ms", "timeout": "20s",
                 "healthyThreshold": 1, "unhealthyThreshold": 1});
             api.health_check = Some(serde_json::from_value(json!({ "active": active })).unwrap());
         });

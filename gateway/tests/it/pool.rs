@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 
 use tidegate_config::{Duration, PoolMember};
-use tokio::net::TcpListener;
 
 use crate::support::backend::Backend;
 use crate::support::client::{closed, connect, echo, open, read_to_end};
 use crate::support::config::Config;
 use crate::support::gateway::TestGateway;
+use crate::support::port::FreePort;
 use crate::support::until;
 
 /// `/chat` with these members: address and priority.
@@ -24,12 +24,6 @@ fn pool(members: &[(SocketAddr, u32)]) -> Config {
         });
         api.backend_pool = members.collect();
     })
-}
-
-/// Nobody listens there.
-async fn nobody() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap()
 }
 
 #[tokio::test]
@@ -54,8 +48,9 @@ async fn who_gives_no_answer_is_passed_over() {
         read_to_end(&mut stream).await;
     })
     .await;
+    let nobody = FreePort::new();
     for (name, bad) in [
-        ("nobody there", nobody().await),
+        ("nobody there", nobody.address),
         ("hangs up", hangs_up.address),
         ("silent", silent.address),
     ] {
@@ -89,7 +84,8 @@ async fn an_answer_that_began_is_the_answer() {
 
 #[tokio::test]
 async fn when_nobody_answers_the_client_hears_it() {
-    let gateway = TestGateway::start(&pool(&[(nobody().await, 0), (nobody().await, 0)])).await;
+    let gone = [FreePort::new(), FreePort::new()];
+    let gateway = TestGateway::start(&pool(&[(gone[0].address, 0), (gone[1].address, 0)])).await;
     for _ in 0..2 {
         let refused = connect(&gateway.url("/chat"), &[]).await.unwrap_err();
         assert_eq!(refused.status, 502);
@@ -105,7 +101,9 @@ async fn a_lost_member_loses_its_tunnels_and_no_handshake() {
     let gateway = TestGateway::start(&config).await;
     let mut socket = open(&gateway.url("/chat")).await;
     echo(&mut socket, "hello").await;
+    let address = lost.address;
     drop(lost);
+    let _nobody = FreePort::left_by(address).await;
     // The library does not know 1014 and hides it; the count tells.
     closed(&mut socket).await;
     until("the tunnel to be counted as closed with 1014", || {

@@ -11,6 +11,7 @@ use crate::support::backend::Backend;
 use crate::support::client::{connect, echo, open};
 use crate::support::config::{Config, NAMESPACE};
 use crate::support::gateway::TestGateway;
+use crate::support::port::FreePort;
 use crate::support::tls::{Authority, secure_echo};
 
 const CREDENTIALS: &str = "Proxy-Authorization: Basic Z2F0ZTpodW50ZXIy\r\n";
@@ -127,15 +128,12 @@ async fn a_proxy_that_gives_no_tunnel_is_a_502_of_its_own() {
     let backend = Backend::echo().await;
     let filter = Proxy::start(backend.address, Some("HTTP/1.1 403 Filtered\r\n\r\n")).await;
     let good = Proxy::start(backend.address, None).await;
-    let nobody = {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        listener.local_addr().unwrap()
-    };
+    let nobody = FreePort::new();
     for (name, proxy, password) in [
         ("refused", filter.address, Some("hunter2")),
         ("no credentials", good.address, None),
         ("other credentials", good.address, Some("hunter3")),
-        ("nobody there", nobody, Some("hunter2")),
+        ("nobody there", nobody.address, Some("hunter2")),
     ] {
         let config = through(proxy, "ws://chat.invalid/x", password);
         let gateway = TestGateway::start(&config).await;

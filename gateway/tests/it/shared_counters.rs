@@ -17,7 +17,7 @@ use crate::support::config::{Config, NAMESPACE};
 use crate::support::gateway::TestGateway;
 use crate::support::redis::{Redis, counters};
 use crate::support::tls::Authority;
-use crate::support::within;
+use crate::support::{until, within};
 
 const UP: &str = "tidegate_shared_counters_up";
 
@@ -418,6 +418,10 @@ async fn clients_that_leave_have_used_up_their_places() {
             let mut leaving: FuturesUnordered<_> = (0..5).map(|_| connect(&url, &[])).collect();
             let refused = within("the one too many", leaving.next()).await.unwrap();
             refused.expect_err("four are under way");
+            until("four handshakes at the backend", || {
+                backend.heads().len() == 4
+            })
+            .await;
         }
         pod.metric_is("tidegate_connections_active", 0.0).await;
         turns.add_permits(100);

@@ -12,6 +12,7 @@ use crate::support::backend::Backend;
 use crate::support::client::{connect, echo};
 use crate::support::config::Config;
 use crate::support::gateway::TestGateway;
+use crate::support::port::FreePort;
 use crate::support::until;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -172,10 +173,8 @@ async fn a_gateway_that_ends_sends_what_it_has() {
 #[tokio::test]
 async fn a_receiver_that_is_away_costs_spans_and_nothing_else() {
     let backend = Backend::echo().await;
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = nobody.local_addr().unwrap();
-    drop(nobody);
-    let gateway = TestGateway::start(&config(backend.address, address, 100)).await;
+    let nobody = FreePort::new();
+    let gateway = TestGateway::start(&config(backend.address, nobody.address, 100)).await;
     let mut socket = connect(&gateway.url("/chat"), &[]).await.unwrap();
     echo(&mut socket, "hello").await;
     socket.close(None).await.unwrap();

@@ -10,6 +10,7 @@ pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod gateway;
 pub(crate) mod http2;
+pub(crate) mod port;
 pub(crate) mod redis;
 pub(crate) mod tls;
 

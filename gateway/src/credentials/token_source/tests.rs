@@ -1,5 +1,5 @@
 use serde_json::json;
-use tokio::time::{advance, sleep};
+use tokio::time::{advance, sleep, timeout};
 
 use super::*;
 use crate::http_client::{Callers, Guard};
@@ -68,9 +68,13 @@ async fn a_token_is_renewed_before_it_ends_and_nobody_waits() {
         "Bearer t1",
         "the old one while the new one comes"
     );
-    while text(&source).await.unwrap() != "Bearer t2" {
-        sleep(Duration::from_millis(5)).await;
-    }
+    let renewed = async {
+        while text(&source).await.unwrap() != "Bearer t2" {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = timeout(Duration::from_secs(20), renewed).await;
+    waited.expect("no new token in 20 s");
     assert_eq!(server.asked().len(), 2);
 }
 

@@ -52,7 +52,8 @@ async fn the_handshake_goes_on_and_the_request_arrives() {
     assert_eq!(asked.body, "192.0.2.7");
 }
 
-#[tokio::test]
+/// On a paused clock no request ends before all are queued.
+#[tokio::test(start_paused = true)]
 async fn what_does_not_fit_is_dropped_and_counted() {
     let server = Server::start(|_, _| Answer::Silence).await;
     let services = services();
@@ -68,7 +69,8 @@ async fn what_does_not_fit_is_dropped_and_counted() {
     counts(&services, [0, MAX_QUEUED as u64, 7]).await;
 }
 
-#[tokio::test]
+/// On a paused clock no request ends before all are queued.
+#[tokio::test(start_paused = true)]
 async fn what_takes_too_much_memory_is_dropped_and_counted() {
     let server = Server::start(|_, _| Answer::Silence).await;
     let services = services();

@@ -1,9 +1,12 @@
 //! What a client of HTTP/2 can do to a server: each is bounded.
 
+use std::net::SocketAddr;
+
 use h2::Reason;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
+use crate::support::http2::web_socket;
 
 fn refused(reason: &str, result: &str) -> String {
     format!("tidegate_handshakes_total{{api=\"-\",reason=\"{reason}\",result=\"{result}\"}}")
@@ -130,27 +133,46 @@ async fn a_connection_that_nobody_uses_is_closed() {
     });
     let gateway = TestGateway::start(&config).await;
     let address = gateway.address("plain");
-    let silent = Http2::plain(address).await;
-    let end = within("the silent connection's end", silent.end)
-        .await
-        .unwrap();
-    assert!(end.is_ok(), "{end:?}");
-    gateway
-        .metric_is(&refused("handshake_timeout", "failed"), 1.0)
-        .await;
+    let timeouts = refused("handshake_timeout", "failed");
+    silence(address).await;
+    gateway.metric_is(&timeouts, 1.0).await;
 
-    let mut used = Http2::plain(address).await;
-    let mut socket = used.open("/chat").await;
-    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    let (used, mut socket) = used(address).await;
+    // Each began later than the tunnel, and was given the whole time.
+    for _ in 0..4 {
+        silence(address).await;
+    }
     echo(&mut socket, "a tunnel keeps its connection").await;
+    let told = gateway.metric(&timeouts);
     socket.close(None).await.unwrap();
     while socket.next().await.is_some() {}
     let end = within("the unused connection's end", used.end)
         .await
         .unwrap();
     assert!(end.is_ok(), "{end:?}");
-    let told = gateway.metric(&refused("handshake_timeout", "failed"));
-    assert_eq!(told, 1.0, "a connection that was used is no failure");
+    let then = gateway.metric(&timeouts);
+    assert_eq!(then, told, "a connection that was used is no failure");
+}
+
+/// Connects, asks for nothing, and waits to be sent away.
+async fn silence(address: SocketAddr) {
+    let silent = Http2::plain(address).await;
+    // On a slow machine not even the preface was there in time; then there is no GOAWAY.
+    let _ = within("the silent connection's end", silent.end).await;
+}
+
+/// A connection with a tunnel: the first one on which that was there in time.
+async fn used(address: SocketAddr) -> (Http2, Socket) {
+    within("a tunnel", async {
+        loop {
+            let mut client = Http2::plain(address).await;
+            if let Ok(opened) = client.try_connect("/chat", &[]).await {
+                let (stream, _) = opened.unwrap();
+                return (client, web_socket(stream).await);
+            }
+        }
+    })
+    .await
 }
 
 /// Half a preface, byte by byte, and then nothing.

@@ -105,32 +105,44 @@ impl Http2 {
         path: &str,
         fields: &[(&str, &str)],
     ) -> Result<(Duplex, Response<()>), Refused> {
+        self.try_connect(path, fields).await.unwrap()
+    }
+
+    /// As [`Self::connect`]; an error when the connection ends before an answer is there.
+    pub(crate) async fn try_connect(
+        &mut self,
+        path: &str,
+        fields: &[(&str, &str)],
+    ) -> Result<Result<(Duplex, Response<()>), Refused>, h2::Error> {
         let fields = [&[("sec-websocket-version", "13")], fields].concat();
-        let (answer, send) = self
-            .request("CONNECT", path, Some("websocket"), &fields)
-            .await
-            .unwrap();
+        let asked = self.request("CONNECT", path, Some("websocket"), &fields);
+        let (answer, send) = asked.await?;
         let (answer, receive) = {
             let (parts, body) = answer.into_parts();
             (Response::from_parts(parts, ()), body)
         };
         if answer.status() == 200 {
-            return Ok((Duplex::new(send, receive), answer));
+            return Ok(Ok((Duplex::new(send, receive), answer)));
         }
-        Err(Refused {
+        Ok(Err(Refused {
             status: answer.status().as_u16(),
             answer,
             body: text(receive).await,
-        })
+        }))
     }
 
     /// Opens a WebSocket that must not be refused.
     pub(crate) async fn open(&mut self, path: &str) -> Socket {
         match self.connect(path, &[]).await {
-            Ok((stream, _)) => WebSocketStream::from_raw_socket(stream, Role::Client, None).await,
+            Ok((stream, _)) => web_socket(stream).await,
             Err(refused) => panic!("{path} was refused: {refused:?}"),
         }
     }
+}
+
+/// The client's side of a tunnel.
+pub(crate) async fn web_socket(stream: Duplex) -> Socket {
+    WebSocketStream::from_raw_socket(stream, Role::Client, None).await
 }
 
 /// The whole body of an answer.

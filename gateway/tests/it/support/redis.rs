@@ -1,11 +1,11 @@
 //! A real Redis (or Valkey) that tests start, kill and start again.
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tidegate_config::OnFailure;
 
+use crate::support::port::FreePort;
 use crate::support::within;
 
 /// Files in its directory.
@@ -15,7 +15,7 @@ const KEY: &str = "key.pem";
 /// A server on 127.0.0.1 that keeps nothing on disk.
 pub(crate) struct Redis {
     program: &'static str,
-    port: u16,
+    port: FreePort,
     process: Child,
     directory: tempfile::TempDir,
     tls: bool,
@@ -47,15 +47,13 @@ impl Redis {
             return None;
         };
         let directory = tempfile::tempdir().unwrap();
-        let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
+        let port = FreePort::new();
         if let Some((chain, key)) = certificate {
             std::fs::write(directory.path().join(CHAIN), chain).unwrap();
             std::fs::write(directory.path().join(KEY), key).unwrap();
         }
         let tls = certificate.is_some();
-        let process = run(program, port, directory.path(), tls);
+        let process = run(program, port.number(), directory.path(), tls);
         let redis = Self {
             tls,
             program,
@@ -69,8 +67,8 @@ impl Redis {
 
     pub(crate) fn url(&self) -> String {
         match self.tls {
-            true => format!("rediss://localhost:{}", self.port),
-            false => format!("redis://127.0.0.1:{}", self.port),
+            true => format!("rediss://localhost:{}", self.port.number()),
+            false => format!("redis://127.0.0.1:{}", self.port.number()),
         }
     }
 
@@ -82,7 +80,12 @@ impl Redis {
 
     /// After a crash; empty.
     pub(crate) async fn restart(&mut self) {
-        self.process = run(self.program, self.port, self.directory.path(), self.tls);
+        self.process = run(
+            self.program,
+            self.port.number(),
+            self.directory.path(),
+            self.tls,
+        );
         self.answering().await;
     }
 
@@ -97,7 +100,7 @@ impl Redis {
 
     async fn answering(&self) {
         let connected = async {
-            while tokio::net::TcpStream::connect(("127.0.0.1", self.port))
+            while tokio::net::TcpStream::connect(("127.0.0.1", self.port.number()))
                 .await
                 .is_err()
             {

@@ -129,7 +129,7 @@ async fn an_api_server_that_was_away_is_followed_again() {
 
     server.set_down(true);
     server.publish(&other(8));
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    within("a request that is refused", server.refused()).await;
     assert_eq!(following.revision(), 7);
     server.set_down(false);
     following.update(&other(8)).await;

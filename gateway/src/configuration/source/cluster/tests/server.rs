@@ -35,6 +35,8 @@ pub(super) struct Server {
 #[derive(Default)]
 struct World {
     down: bool,
+    /// A request came while it was down.
+    refused: bool,
     forbidden: bool,
     config_maps: BTreeMap<String, Value>,
     secrets: BTreeMap<String, Value>,
@@ -106,6 +108,12 @@ impl Server {
         self.world.send_modify(|world| world.down = down);
     }
 
+    /// Waits until it was asked for something while it was down.
+    pub(super) async fn refused(&self) {
+        let mut world = self.world.subscribe();
+        world.wait_for(|world| world.refused).await.unwrap();
+    }
+
     /// Answers 403 to whoever reads a Secret.
     pub(super) fn set_forbidden(&self, forbidden: bool) {
         self.world.send_modify(|world| world.forbidden = forbidden);
@@ -139,6 +147,7 @@ async fn accept(listener: TcpListener, world: Arc<watch::Sender<World>>) {
 
 async fn answer(request: Request<Incoming>, world: &watch::Sender<World>) -> Response<Body> {
     if world.borrow().down {
+        world.send_modify(|world| world.refused = true);
         return failure(StatusCode::INTERNAL_SERVER_ERROR);
     }
     let (parts, body) = request.into_parts();
