@@ -62,8 +62,11 @@ pub(crate) enum ExportError {
     Forbidden(#[source] OwnAdminServer),
 }
 
-/// A client for what telemetry sends to `endpoint`; a new one for each receiver. Whoever owns the
-/// Gateway chose that: it may be any address but an admin server's.
+/// A client that sends telemetry to `endpoint`; a new one for each receiver. The owner of the Gateway chose the
+/// endpoint: it may be any address except an admin server's.
+///
+/// # Errors
+/// [`ExportError`]: the client cannot be set up, or the endpoint is an admin server of this process.
 pub(crate) fn for_exports(
     admin_ports: &AdminPorts,
     endpoint: &str,
@@ -71,7 +74,7 @@ pub(crate) fn for_exports(
     let guard = Guard::new(admin_ports.clone());
     let clients = build(system_roots(), &guard).map_err(ExportError::Setup)?;
     let Ok(url) = Url::parse(endpoint) else {
-        // Nobody gets anywhere with it.
+        // The exporter reports an invalid URL.
         return Ok(clients.everywhere);
     };
     match guard.check_url(&url) {
@@ -115,8 +118,8 @@ impl Clients {
     }
 }
 
-/// A client that is set up when it is needed first: reading the system's certificates takes time and
-/// memory, and most gateways never ask anybody.
+/// A client that is set up when first needed: reading the system's certificates takes time and memory, and most
+/// gateways send no requests.
 #[derive(Debug, Default)]
 pub(crate) struct HttpClient {
     guard: Guard,
@@ -146,6 +149,9 @@ impl HttpClient {
     }
 
     /// The bytes of the document at `url`.
+    ///
+    /// # Errors
+    /// [`FetchError`]: there is no answer with status 200, or it is too large.
     pub(crate) async fn get(&self, url: &str) -> Result<Vec<u8>, FetchError> {
         let mut url = Url::parse(url).map_err(FetchError::Url)?;
         let end = Instant::now() + TIMEOUT;

@@ -1,6 +1,6 @@
-//! A handshake that may not pass: status, reason, origin and body of the answer.
+//! The refusal of a handshake: status, reason, origin and body of the answer.
 //!
-//! A refusal is a value of the handshake's path, not an error. Its reason is a closed enum: metric
+//! A refusal is a regular result of a handshake, not an error. Its reason is a closed enum: metric
 //! label, log field and row of the table in `docs/errors.md`.
 
 mod answer;
@@ -102,7 +102,7 @@ reasons! {
 }
 
 impl Reason {
-    /// Did something not work, rather than somebody say no?
+    /// Is it a failure, not a decision to refuse?
     pub(crate) const fn is_failure(self) -> bool {
         matches!(
             self,

@@ -87,6 +87,9 @@ pub(crate) struct ServerTls {
 
 impl ServerTls {
     /// Parses the certificates; gives back `previous` when nothing changed.
+    ///
+    /// # Errors
+    /// [`InvalidTls`]: a certificate or key is missing or not valid.
     pub(crate) fn compile(
         tls: &ListenerTlsConfig,
         http2: bool,
@@ -215,6 +218,9 @@ impl ResolvesServerCert for Certificates {
 }
 
 /// A certificate chain with its private key, both PEM.
+///
+/// # Errors
+/// [`InvalidTls`]: certificate or key is missing or not valid.
 pub(crate) fn certified_key(
     chain: &SecretDataId,
     key: &SecretDataId,
@@ -232,6 +238,9 @@ pub(crate) fn certified_key(
 }
 
 /// All certificates of a PEM text.
+///
+/// # Errors
+/// [`InvalidTls`]: the certificates are missing or not valid.
 pub(crate) fn certificates(
     id: &SecretDataId,
     secret_data: &SecretData,

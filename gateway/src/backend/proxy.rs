@@ -52,6 +52,9 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     /// References are relative to `namespace`.
+    ///
+    /// # Errors
+    /// [`InvalidProxy`]: the URL or the credentials cannot be used.
     pub(crate) fn compile(
         config: &BackendProxy,
         namespace: &str,

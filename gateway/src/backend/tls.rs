@@ -62,6 +62,9 @@ impl ClientTlsFactory {
     }
 
     /// Parses one API's settings; references are relative to `namespace`.
+    ///
+    /// # Errors
+    /// [`InvalidBackendTls`]: a setting or a certificate is not valid.
     pub(crate) fn compile(
         &self,
         tls: &BackendTls,
@@ -95,6 +98,9 @@ impl ClientTlsFactory {
     }
 
     /// As [`Self::compile`], for an HTTP client that verifies the URL's host: `serverName`, if set, replaces it.
+    ///
+    /// # Errors
+    /// [`InvalidBackendTls`]: a setting or a certificate is not valid.
     pub(crate) fn compile_named(
         &self,
         tls: &BackendTls,

@@ -123,6 +123,9 @@ impl<T: Target> Router<T> {
     }
 
     /// The route for `host` (lower case, without port) and the raw `path`.
+    ///
+    /// # Errors
+    /// [`NotFound`]: why there is no route.
     pub(crate) fn find(&self, host: &str, path: &str) -> Result<Found<'_, T>, NotFound<'_, T>> {
         if has_dot_segment(path) {
             return Err(NotFound::DotSegment);

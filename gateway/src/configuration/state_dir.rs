@@ -28,7 +28,7 @@ pub struct StateDir {
     path: PathBuf,
 }
 
-/// Why a directory does not give a configuration.
+/// Why no configuration could be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// A file is not there or not readable.
@@ -40,7 +40,7 @@ pub enum LoadError {
         #[source]
         source: io::Error,
     },
-    /// The index is not what it should be.
+    /// The index is not valid.
     #[error("{} is not an index", path.display())]
     Index {
         /// The file.
@@ -49,7 +49,7 @@ pub enum LoadError {
         #[source]
         source: serde_json::Error,
     },
-    /// Index and parts do not make a configuration.
+    /// Index and parts are not a complete configuration.
     #[error(transparent)]
     Assemble(#[from] AssembleError),
 }
@@ -78,6 +78,9 @@ impl StateDir {
     }
 
     /// The text of the index.
+    ///
+    /// # Errors
+    /// [`LoadError`]: the index cannot be read.
     pub(crate) async fn read_index(&self) -> Result<String, LoadError> {
         let path = self.path.join(INDEX_KEY);
         let text = tokio::fs::read_to_string(&path).await;
@@ -85,6 +88,9 @@ impl StateDir {
     }
 
     /// The configuration in it.
+    ///
+    /// # Errors
+    /// [`LoadError`]: a file cannot be read, or the configuration is not complete.
     pub async fn load(&self) -> Result<Update, LoadError> {
         let text = self.read_index().await?;
         let index: ConfigIndex =
@@ -110,6 +116,9 @@ impl StateDir {
     }
 
     /// Replaces the configuration in it. Blocks on files; not for a worker.
+    ///
+    /// # Errors
+    /// [`SaveError`]: a file cannot be written.
     pub fn save(&self, update: &Update) -> Result<(), SaveError> {
         let rendered = split_config(&update.config, &update.secret_data, update.revision)
             .map_err(SaveError::TooLarge)?;
@@ -158,7 +167,10 @@ impl StateDir {
 }
 
 /// Writes a file of a state directory, which is made when it is not there: only its owner can read
-/// it, and nobody ever sees half of it.
+/// it, and no reader sees a partial file.
+///
+/// # Errors
+/// The file cannot be written; an older one is unchanged.
 pub(crate) fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     if let Some(directory) = path.parent() {
         let mut builder = std::fs::DirBuilder::new();

@@ -15,6 +15,9 @@ pub struct Update {
 
 impl Update {
     /// Puts an update together from an index and its parts, or says which part is wrong.
+    ///
+    /// # Errors
+    /// The part that is missing or not valid.
     pub fn assemble<'a>(
         index: &ConfigIndex,
         shard: impl Fn(&str) -> Option<&'a str>,

@@ -27,8 +27,8 @@ const MAX_KEYS: usize = 100_000;
 /// Slots of all keys of one space in all shards: 16 bytes each, 16 MB.
 const MAX_SLOTS: usize = 1_000_000;
 
-/// All spaces together keep as much as so many of them may. Their number is the choice of whoever
-/// admits namespaces to the Gateway; a pod's memory must not depend on it.
+/// All spaces together keep as much as this many single ones. The memory of a pod must not depend on the number
+/// of namespaces that the Gateway admits.
 const SPACES_WORTH: usize = 2;
 
 /// When a space is full, this part of it (1/n) goes at once, so that eviction stays cheap.
@@ -209,6 +209,9 @@ impl Counters {
     }
 
     /// Counts a call when its limit allows it; gives what remains.
+    ///
+    /// # Errors
+    /// [`Exceeded`]: the limit is reached.
     pub(crate) fn take(&self, call: Call<'_>) -> Result<(u32, Option<Taken>), Exceeded> {
         self.take_at(self.now(), call)
     }
@@ -250,7 +253,7 @@ impl Counters {
         Ok((u32::try_from(remaining).unwrap_or(u32::MAX), taken))
     }
 
-    /// The answer tells what a handshake counts: `weight` more instead of the places that were kept.
+    /// Settles a handshake whose answer is known: counts `weight` more instead of what was held.
     pub(crate) fn settle(
         &self,
         held: &[Taken],
@@ -292,7 +295,7 @@ impl Counters {
         })
     }
 
-    /// Takes back what a handshake counted, or what was kept for it.
+    /// Gives back what a handshake counted or held.
     pub(crate) fn give_back(&self, taken: Taken) {
         self.shard(taken.key).remove(taken);
     }

@@ -87,7 +87,7 @@ impl Charge {
         }
     }
 
-    /// A place that is kept in the counts that pods share.
+    /// A call that is held in the shared counters.
     pub(crate) fn leased(key: Key, lease: u64, weight: u32) -> Self {
         Self {
             held: true,
@@ -169,7 +169,7 @@ pub(crate) struct Exceeded {
 struct Moment {
     /// Milliseconds since 1970, as the wall clock says.
     wall: i64,
-    /// Milliseconds since the start, by the clock that nobody sets.
+    /// Milliseconds since the start, by the monotonic clock.
     since_start: i64,
 }
 
@@ -199,6 +199,9 @@ impl Default for Quotas {
 
 impl Quotas {
     /// Counts a call when its quota allows it.
+    ///
+    /// # Errors
+    /// [`Exceeded`]: the quota is used up.
     pub(crate) fn take(&self, call: Call<'_>) -> Result<Option<Charge>, Exceeded> {
         self.take_at(self.now(), call)
     }
@@ -242,7 +245,7 @@ impl Quotas {
         }))
     }
 
-    /// The answer tells what a handshake counts: `weight` more instead of the places that were kept.
+    /// Settles a handshake whose answer is known: counts `weight` more instead of what was held.
     pub(crate) fn settle(
         &self,
         held: &[Charge],
@@ -304,7 +307,7 @@ impl Quotas {
         usage.bytes
     }
 
-    /// Takes back what a handshake counted, or what was kept for it.
+    /// Gives back what a handshake counted or held.
     pub(crate) fn give_back(&self, charge: Charge) {
         let mut shard = self.shard(charge.key);
         if release(&mut shard, charge) {

@@ -1,10 +1,9 @@
-//! Counters that all pods of a Gateway share, in Redis or Valkey: rate limits, quotas, places of
-//! live tunnels.
+//! Counters that all pods of a Gateway share, in Redis or Valkey: rate limits, quotas, live tunnels.
 //!
 //! One atomic script per step, so one round trip; all of them run on the control runtime, where the
-//! connection lives. Nothing waits for a Redis that is away: whoever asks is told at once, and
-//! `connection` finds out when it is back. Keys are hashes, with the Gateway's name in them: nobody
-//! reads from Redis who was counted. Time is that of the Redis server: pods' clocks may differ.
+//! connection lives. Nothing waits while Redis is unavailable: callers get an error at once, and
+//! `connection` probes until it is back. Keys are hashes that include the Gateway's name: Redis does not
+//! reveal who was counted. Time is that of the Redis server, because the pods' clocks may differ.
 
 mod connection;
 mod leases;
@@ -38,7 +37,7 @@ pub(crate) struct RedisUnavailable;
 
 /// What a quota's script counts.
 struct Counting {
-    /// Calls that must be free; 0: nobody asks.
+    /// Calls that must be free; 0: no check.
     needed: u32,
     more: u32,
     bytes: u64,
@@ -143,12 +142,15 @@ impl SharedCounters {
         self.connection.is_up()
     }
 
-    /// Must nobody pass who cannot be counted?
+    /// Is a handshake refused if it cannot be counted?
     pub(crate) fn refuses(&self) -> bool {
         self.settings.on_failure == OnFailure::Refuse
     }
 
     /// As [`counter::Counters::take`].
+    ///
+    /// # Errors
+    /// [`RedisUnavailable`]: Redis did not answer.
     pub(crate) async fn rate(
         self: &Arc<Self>,
         call: counter::Call<'_>,
@@ -177,6 +179,9 @@ impl SharedCounters {
     }
 
     /// As [`counter::Counters::settle`].
+    ///
+    /// # Errors
+    /// [`RedisUnavailable`]: Redis did not answer.
     pub(crate) async fn settle_rate(
         self: &Arc<Self>,
         held: &[Taken],
@@ -189,13 +194,13 @@ impl SharedCounters {
         Ok((weight > 0).then(|| Taken::shared(key, slot, (weight, false))))
     }
 
-    /// Takes back what a handshake counted, or what was kept for it; nobody waits for it.
+    /// Gives back what a handshake counted or held, in the background.
     pub(crate) fn give_back_rate(self: &Arc<Self>, taken: Taken) {
         let shared = Arc::clone(self);
         self.spawn(async move {
             let at = (taken.key(), Duration::ZERO);
             let script = shared.rate_back_script(&[taken], at, 0);
-            // Lost with a Redis that goes away now: one call too many is counted.
+            // Lost if Redis becomes unavailable now: one call too many is counted.
             let _: Result<String, RedisUnavailable> = shared.ask(&script).await;
         });
     }
@@ -218,8 +223,10 @@ impl SharedCounters {
         script
     }
 
-    /// As [`quota::Quotas::take`]. A place that is kept for the handshake ends by itself after
-    /// `lease`, should this pod die.
+    /// As [`quota::Quotas::take`]. What is held for the handshake expires after `lease` if this pod dies.
+    ///
+    /// # Errors
+    /// [`RedisUnavailable`]: Redis did not answer.
     pub(crate) async fn quota(
         self: &Arc<Self>,
         call: quota::Call<'_>,
@@ -263,7 +270,10 @@ impl SharedCounters {
         Ok(Err(quota::Exceeded { what, wait }))
     }
 
-    /// As [`quota::Quotas::settle`], but for the places, which are given back besides.
+    /// As [`quota::Quotas::settle`], but what was held has to be given back separately.
+    ///
+    /// # Errors
+    /// [`RedisUnavailable`]: Redis did not answer.
     pub(crate) async fn settle_quota(
         self: &Arc<Self>,
         (key, allowance): (Key, &Allowance),
@@ -279,7 +289,7 @@ impl SharedCounters {
         Ok((weight > 0).then(|| Charge::shared(key, end, weight)))
     }
 
-    /// Takes back what a handshake counted, or what was kept for it; nobody waits for it.
+    /// Gives back what a handshake counted or held, in the background.
     pub(crate) fn give_back_quota(self: &Arc<Self>, charge: Charge) {
         let shared = Arc::clone(self);
         self.spawn(async move {
@@ -293,7 +303,7 @@ impl SharedCounters {
             } else {
                 script.arg(charge.end()).arg(charge.weight());
             }
-            // Lost with a Redis that goes away now: a place ends by itself.
+            // Lost if Redis becomes unavailable now: what is held expires.
             let _: Result<i64, RedisUnavailable> = shared.ask(&script).await;
         });
     }

@@ -151,7 +151,7 @@ impl KeySets {
         self.added.notified().await;
     }
 
-    /// Starts to fetch what is due, and forgets what nobody holds.
+    /// Starts the fetches that are due, and drops sets that no policy uses.
     pub(crate) fn refresh(&self) {
         let mut known = self.known.lock();
         known.retain(|_, keys| keys.strong_count() > 0);

@@ -25,7 +25,7 @@ pub(crate) enum Invalid {
     Malformed(&'static str),
     AlgorithmNotAllowed,
     KeyNotFound,
-    /// Keys could not be fetched, so nobody knows.
+    /// Keys could not be fetched, so the token cannot be verified.
     KeysUnavailable,
     WrongSignature,
     NoExpiration,
@@ -62,6 +62,9 @@ pub(crate) struct Token<'a> {
 
 impl<'a> Token<'a> {
     /// Takes a compact JWS apart (RFC 7515 §7.1).
+    ///
+    /// # Errors
+    /// [`Invalid`]: it is not a signed token that can be verified here.
     pub(crate) fn parse(text: &'a str) -> Result<Self, Invalid> {
         if text.len() > MAX_TOKEN_BYTES {
             return Err(Invalid::Malformed("it has more than 16 KiB"));

@@ -1,8 +1,7 @@
 //! Password checks. They take long by design and run on threads for blocking work, not on workers.
 //!
-//! Nobody can make the gateway compute much: as many checks run at once as half the machine has
-//! processors, few may wait, and what was found out stays known for a while, right or wrong. Equal
-//! questions at the same time are one.
+//! The cost is limited: checks use at most half of the processors, few may wait, and results are cached for a
+//! while, whether right or wrong. Equal checks at the same time run once.
 
 #[cfg(test)]
 mod tests;
@@ -72,6 +71,9 @@ impl Passwords {
     }
 
     /// Is the password the one of the hash?
+    ///
+    /// # Errors
+    /// [`Busy`]: too many checks wait.
     pub(crate) async fn is_right(&self, question: Question<'_>) -> Result<bool, Busy> {
         let key = self.key(question);
         let answer = self.known.try_get_with(key, self.compute(question));
@@ -104,7 +106,7 @@ impl Passwords {
     }
 }
 
-/// Somebody who waits; not any more when dropped.
+/// Counts a waiting check until dropped.
 struct Waiting<'w>(&'w AtomicUsize);
 
 impl<'w> Waiting<'w> {

@@ -1,6 +1,6 @@
 //! Tokens by client credentials (RFC 6749 §4.4): one per client, shared by all handshakes.
 //!
-//! Renewed in the background before it ends, so that nobody waits but the first. One request at a
+//! Renewed in the background before it ends, so that only the first handshake waits. One request at a
 //! time; who waited for one that failed shares its failure instead of asking again.
 
 use std::collections::HashMap;
@@ -80,7 +80,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// A token that is on its way to somebody.
+/// A token that was sent to a server.
 #[derive(Debug)]
 pub(crate) struct IssuedToken {
     pub(crate) source: Arc<TokenSource>,
@@ -207,6 +207,9 @@ impl TokenSources {
 
 impl TokenSource {
     /// A token that is valid for a while.
+    ///
+    /// # Errors
+    /// [`CallError`]: no token could be fetched or read.
     pub(crate) async fn token(self: &Arc<Self>) -> Result<Arc<Token>, CallError> {
         let now = Instant::now();
         let Some(token) = self.current(now) else {
@@ -255,7 +258,7 @@ impl TokenSource {
         due
     }
 
-    /// Waits for whoever fetches already, and asks only when that did not help.
+    /// Waits for a fetch in progress, and starts one only if that gave no token.
     async fn fetch_once(&self, asked_at: Instant) -> Result<Arc<Token>, CallError> {
         let mut failure = self.fetching.lock().await;
         if let Some(token) = self.current(Instant::now()) {

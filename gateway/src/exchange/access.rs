@@ -102,6 +102,9 @@ impl AccessIndex {
     }
 
     /// The decision: with a key, by the key; without one, by an open product or the API itself.
+    ///
+    /// # Errors
+    /// The refusal (401): the key is missing or not valid for this API.
     pub(crate) fn decide(
         &self,
         api: &ApiConfig,
@@ -138,7 +141,7 @@ impl AccessIndex {
                 key_hash: Some(hex::encode(hash)),
             });
         }
-        // A valid key of somebody else does not close what is open to everybody.
+        // A valid key of another API does not close an open product.
         open.map(by_open_product)
             .ok_or_else(|| refused(Reason::SubscriptionKeyInvalid, INVALID, api, request))
     }

@@ -32,6 +32,9 @@ pub(crate) enum InvalidBackendUrl {
 
 impl BackendUrl {
     /// Parses `text`.
+    ///
+    /// # Errors
+    /// [`InvalidBackendUrl`]: why the text is not the URL of a backend.
     pub(crate) fn parse(text: &str) -> Result<Self, InvalidBackendUrl> {
         let url = ::url::Url::parse(text).map_err(InvalidBackendUrl::Malformed)?;
         let (scheme, default_port) = match url.scheme() {

@@ -18,6 +18,9 @@ pub(crate) struct InvalidCidr(String);
 
 impl TrustedProxies {
     /// Parses CIDRs; a bare address is itself.
+    ///
+    /// # Errors
+    /// [`InvalidCidr`]: the first text that is neither a CIDR nor an address.
     pub(crate) fn parse(texts: &[String]) -> Result<Self, InvalidCidr> {
         let parse = |text: &String| {
             let network = text.parse::<IpNet>();

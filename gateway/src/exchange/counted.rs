@@ -1,5 +1,5 @@
-//! What limits have counted for one handshake, and the places that they keep for it until its answer
-//! is known. Wherever the handshake ends, the places are given back.
+//! What limits have counted for one handshake, and what they hold for it until its answer is known. Wherever the
+//! handshake ends, what is held is given back.
 
 use std::fmt;
 use std::sync::atomic::AtomicU32;
@@ -12,13 +12,13 @@ use crate::refusal::Refusal;
 
 /// Who counts.
 pub(crate) trait Limits: fmt::Debug + Send + Sync {
-    /// For whoever may outlive it.
+    /// A weak reference to itself.
     fn this(&self) -> Weak<dyn Limits>;
 
-    /// Takes back a place of a rate limit.
+    /// Gives back what a rate limit holds.
     fn give_back_taken(&self, taken: Taken);
 
-    /// Takes back a place of a quota.
+    /// Gives back what a quota holds.
     fn give_back_charge(&self, charges: Charge);
 }
 
@@ -78,7 +78,7 @@ pub(crate) struct Counted {
     pub(crate) charges: Vec<Charge>,
     /// What is counted when the answer is known.
     pub(crate) deferred: Vec<Deferred>,
-    /// Who takes back the places; known as soon as there is one.
+    /// Gives back what is held; set as soon as anything is.
     limits: Option<Weak<dyn Limits>>,
 }
 
@@ -114,13 +114,13 @@ impl Counted {
         self.charges.extend(charges);
     }
 
-    /// The places that a rate limit's key keeps.
+    /// What a rate limit's key holds.
     pub(crate) fn held_taken(&mut self, key: Key) -> Vec<Taken> {
         let of_key = |taken: &mut Taken| taken.is_held() && taken.key() == key;
         self.taken.extract_if(.., of_key).collect()
     }
 
-    /// The places that a quota's key keeps.
+    /// What a quota's key holds.
     pub(crate) fn held_charges(&mut self, key: Key) -> Vec<Charge> {
         let of_key = |charges: &mut Charge| charges.is_held() && charges.key() == key;
         self.charges.extract_if(.., of_key).collect()

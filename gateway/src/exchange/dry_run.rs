@@ -1,10 +1,10 @@
-//! A handshake that nobody has begun: it counts nothing, and notes what it would have.
+//! A dry run: a handshake without a client. It counts nothing, and notes what it would have counted.
 
-/// What a handshake that nobody has begun would have taken.
+/// What a dry run would have counted and reserved.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct DryRun {
     /// Limits that would have counted it.
     pub(crate) counted: usize,
-    /// Places among live tunnels that it would have.
+    /// Tunnel permits that it would have reserved.
     pub(crate) reserved: usize,
 }

@@ -50,7 +50,7 @@ pub(crate) struct Evaluation {
     variables: Variables,
     /// Are the variables that never change filled in?
     filled: bool,
-    /// Whose named values steps see now.
+    /// The named values that steps see now.
     scope: Option<Arc<ScopeValues>>,
     /// The scopes whose values were read, and whose secrets are masked therefore.
     read: Vec<Arc<ScopeValues>>,
@@ -58,9 +58,9 @@ pub(crate) struct Evaluation {
     pub(crate) counted: Counted,
     /// The quotas that count the bytes of its tunnel.
     pub(crate) byte_quotas: Vec<ByteQuota>,
-    /// The places that limits of live tunnels gave it; the tunnel holds them until it ends.
+    /// Permits of limits on live tunnels; the tunnel holds them until it ends.
     pub(crate) reservations: Vec<Reservation>,
-    /// Such places that are shared with other pods.
+    /// Such permits that pods share.
     pub(crate) leases: Vec<Lease>,
     /// Frames that the backend gets in front of the client's: what onOpen says.
     pub(crate) opening_messages: Vec<u8>,
@@ -72,16 +72,16 @@ pub(crate) struct Evaluation {
     pub(crate) issued: Vec<IssuedToken>,
     /// The least that remains, for each header that says so.
     pub(crate) remaining: Vec<(HeaderName, u32)>,
-    /// What steps tell whoever records the handshake.
+    /// Notes of steps for the trace.
     pub(crate) notes: Vec<String>,
-    /// Set for a handshake that nobody has begun: nothing of it may count, or stay.
+    /// Set for a dry run: it must not count or store anything.
     pub(crate) dry_run: Option<DryRun>,
-    /// What its steps did so far, where somebody asked for it.
+    /// What its steps did so far, if a trace was requested.
     pub(crate) trace: Option<Vec<Step>>,
 }
 
 impl Evaluation {
-    /// Has nobody begun this handshake?
+    /// Is this a dry run?
     pub(crate) fn is_dry_run(&self) -> bool {
         self.dry_run.is_some()
     }
@@ -143,7 +143,7 @@ impl Exchange {
         }
     }
 
-    /// Tells whoever records the handshake; nothing is kept when nobody does.
+    /// Adds a note to the trace, if there is one.
     pub(crate) fn note(&mut self, text: String) {
         if self.evaluation.trace.is_some() {
             self.evaluation.notes.push(text);
@@ -151,6 +151,9 @@ impl Exchange {
     }
 
     /// Keeps a value of any size as `vars.NAME`, unless all variables together grow too big.
+    ///
+    /// # Errors
+    /// [`TooBig`]: the variables would be too large.
     pub(crate) fn keep_var(&mut self, name: &str, value: Value) -> Result<(), TooBig> {
         self.evaluation.variables.keep_var(name, value)
     }

@@ -25,7 +25,7 @@ const HASH_BYTES: usize = 8;
 /// The name of a Gateway in `Via`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hop {
-    /// RFC 9110 §7.6.3 calls it a pseudonym. A hash: names of namespaces are nobody else's business.
+    /// A pseudonym (RFC 9110 §7.6.3): a hash, so that names of namespaces are not revealed.
     name: String,
     field: HeaderValue,
 }
@@ -62,6 +62,9 @@ impl Hop {
     }
 
     /// Refuses a request that has been here, or at too many Gateways.
+    ///
+    /// # Errors
+    /// The refusal (508): the request has been here, or at too many Gateways.
     pub(crate) fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         if !headers.contains_key(VIA) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The query of the backend's URL, kept byte for byte where nobody changes it.
+//! The query of the backend's URL; unchanged parts stay byte for byte.
 
 use std::borrow::Cow;
 
@@ -30,7 +30,7 @@ impl Query {
         }
     }
 
-    /// Another backend's own query; the client's stays. Gives the parts it takes the place of.
+    /// Replaces the backend's own query, not the client's; gives the old parts.
     pub(crate) fn set_own(&mut self, own: Option<&str>) -> Vec<String> {
         std::mem::replace(&mut self.own, parts(own))
     }

@@ -1,4 +1,4 @@
-//! What the steps of one handshake did: noted while they run, where somebody asked for a trace.
+//! What the steps of one handshake did, recorded if a trace was requested.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
@@ -87,7 +87,7 @@ pub enum Target {
     Variable,
     /// When the tunnel must close, in seconds since 1970.
     Expiry,
-    /// A limit that counted this handshake, or keeps a place for its tunnel.
+    /// A limit that counted this handshake or reserved a permit for its tunnel.
     Limit,
     /// What the step tells: the text of trace, the message of onOpen.
     Note,
@@ -109,7 +109,7 @@ pub enum Action {
     Count,
     /// Will be counted when the answer is known.
     CountLater,
-    /// A place among the live tunnels is reserved.
+    /// A tunnel permit is reserved.
     Reserve,
 }
 

@@ -59,6 +59,9 @@ impl Key {
 
 /// Checks a handshake; gives back its key. Over HTTP/2 there is none (RFC 8441 §5): the
 /// SETTINGS have told that both sides know what they speak.
+///
+/// # Errors
+/// The refusal (400 or 426): the request is not a WebSocket handshake.
 pub(crate) fn validate(head: &RequestHead) -> Result<Option<Key>, Refusal> {
     let headers = &head.headers;
     if has_body(headers) {
@@ -132,6 +135,9 @@ fn wrong_version() -> Refusal {
 /// May a page of this origin connect? Browsers always send `Origin`, and only they can be led to
 /// connect against their user's will (cross-site WebSocket hijacking), so a request without it
 /// passes.
+///
+/// # Errors
+/// The refusal (403): the origin is not allowed.
 pub(crate) fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Refusal> {
     let Some(value) = headers.get(ORIGIN) else {
         return Ok(());
@@ -165,9 +171,12 @@ fn origin_matches(pattern: &str, origin: &str) -> bool {
     })
 }
 
-/// Takes offered subprotocols that are not allowed out of the backend's handshake. When none is
-/// left the handshake is refused: the client asked for one, and would drop a connection without.
-/// So it is when a line is not text, for nobody can say here what the backend would read in it.
+/// Removes subprotocols that are not allowed from the backend's handshake. If none is left the handshake is
+/// refused: the client requested one and would close a connection without it. It is also refused if a line is
+/// not text, because the backend might read something else in it.
+///
+/// # Errors
+/// The refusal (400): no offered subprotocol is allowed.
 pub(crate) fn filter_subprotocols(
     headers: &mut HeaderMap,
     allowed: &[String],

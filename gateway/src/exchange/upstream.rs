@@ -12,8 +12,8 @@ pub(crate) struct Upstream {
     /// Where to: scheme, host, port and path. Its query is in `query`.
     pub(crate) target: BackendUrl,
     pub(crate) query: Query,
-    /// End-to-end headers only: whoever builds this left out those that end at the gateway, by our
-    /// own list. What the client's Connection header names stays: it cannot name anything away.
+    /// End-to-end headers only, without the fixed list of headers that end at the gateway. Headers that the
+    /// client's Connection header names stay: a client cannot remove a header that a policy sets.
     pub(crate) headers: HeaderMap,
     /// Host header instead of the target's authority.
     pub(crate) host_header: Option<String>,
@@ -27,7 +27,7 @@ pub(crate) struct Upstream {
 /// Who is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Destination {
-    /// Whoever the pool finds best.
+    /// The member that the pool chooses.
     Pool,
     /// This member of it.
     Member(usize),
@@ -35,7 +35,7 @@ pub(crate) enum Destination {
     Elsewhere,
 }
 
-/// What a backend elsewhere took the place of.
+/// The API's own backend while a policy chose another one.
 #[derive(Clone, Debug)]
 struct Own {
     target: BackendUrl,

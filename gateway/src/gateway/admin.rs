@@ -61,6 +61,8 @@ struct Routes {
 }
 
 impl Admin {
+    /// # Errors
+    /// The address cannot be bound.
     pub(crate) async fn bind(
         address: SocketAddr,
         options: &Options,
@@ -79,6 +81,8 @@ impl Admin {
         })
     }
 
+    /// # Errors
+    /// The system does not give the address.
     pub(crate) fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }

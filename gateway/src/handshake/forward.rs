@@ -1,4 +1,4 @@
-//! What of the client's request the backend gets to see. Pure.
+//! The headers and the query that the backend gets. Pure.
 
 use std::net::IpAddr;
 
@@ -15,7 +15,8 @@ const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port")
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// What a proxy says of those before it. From anybody else it is an invention.
+/// Fields in which a proxy names the client and the proxies before it. They are removed unless the peer is a
+/// trusted proxy.
 const PROXY_FIELDS: [HeaderName; 6] = [
     FORWARDED,
     X_FORWARDED_FOR,
@@ -25,11 +26,11 @@ const PROXY_FIELDS: [HeaderName; 6] = [
     X_REAL_IP,
 ];
 
-/// Where a request came from, as far as we know ourselves.
+/// The peer of a request, as the gateway itself knows it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sender {
     pub(super) peer: IpAddr,
-    /// Is the peer a proxy that is believed?
+    /// Is the peer a trusted proxy?
     pub(super) trusted: bool,
     pub(super) scheme: UrlScheme,
 }
@@ -64,7 +65,7 @@ pub(super) fn headers(request: &RequestHead, sender: Sender, names: &KeyNames) -
     headers
 }
 
-/// The peer at the end of the chain.
+/// Adds the peer to the end of the chain.
 fn forwarded_for(headers: &mut HeaderMap, peer: IpAddr) {
     let lines = headers.get_all(X_FORWARDED_FOR).into_iter();
     let mut chain: Vec<u8> = Vec::new();

@@ -11,6 +11,9 @@ use super::{HeadLimits, InvalidHead, RequestHead, Version};
 const LINE_REST: usize = 4;
 
 /// The head, within the limits that hold for HTTP/1.1.
+///
+/// # Errors
+/// [`InvalidHead`]: the request is not valid or exceeds a limit.
 pub(crate) fn from_http2(request: Parts, limits: HeadLimits) -> Result<RequestHead, InvalidHead> {
     let Parts {
         method,

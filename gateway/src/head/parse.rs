@@ -19,6 +19,9 @@ const SINGLE: [HeaderName; 4] = [
 ];
 
 /// A whole request head, up to and including the empty line.
+///
+/// # Errors
+/// [`InvalidHead`]: the head is not valid.
 pub(crate) fn parse_request(bytes: &Bytes) -> Result<RequestHead, InvalidHead> {
     let mut fields = [MaybeUninit::uninit(); MAX_FIELDS];
     let mut request = httparse::Request::new(&mut []);
@@ -51,6 +54,9 @@ pub(crate) fn parse_request(bytes: &Bytes) -> Result<RequestHead, InvalidHead> {
 ///
 /// Repaired as RFC 9112 requires of a proxy: white space before a field's colon is removed (§5.1), folded lines
 /// are joined by spaces (§5.2). In a request both are errors.
+///
+/// # Errors
+/// [`InvalidHead`]: the head is not valid.
 pub(crate) fn parse_response(bytes: &Bytes) -> Result<ResponseHead, InvalidHead> {
     let mut fields = [MaybeUninit::uninit(); MAX_FIELDS];
     let mut response = httparse::Response::new(&mut []);

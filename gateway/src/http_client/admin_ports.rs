@@ -1,8 +1,7 @@
-//! The admin server as a destination: what policies ask and what backends are must never lead there.
+//! Keeps requests of policies and connections to backends away from the admin server.
 //!
-//! It answers whoever comes from the machine itself more than others, and a policy's request comes
-//! from there. A destination is judged by the address that the connection then goes to, not by how it
-//! is written.
+//! The admin server trusts connections from its own machine more than others, and a policy's request would be
+//! one. A destination is checked by the address that the connection uses, not by how it is written.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV6, UdpSocket};
@@ -53,6 +52,9 @@ impl AdminPorts {
     }
 
     /// Refuses an address where an admin server of this process could answer.
+    ///
+    /// # Errors
+    /// [`OwnAdminServer`]: an admin server of this process listens there.
     pub(crate) fn check(&self, address: SocketAddr) -> Result<(), OwnAdminServer> {
         if self.has(address.port()) && is_own(address) {
             return Err(OwnAdminServer(address));

@@ -2,7 +2,7 @@
 //!
 //! A request runs as a task of its own on the control runtime, whichever worker asked: kept
 //! connections then belong to a runtime that lives as long as they, and a large answer is read and
-//! parsed where it delays no tunnel. Whoever stops waiting ends it.
+//! parsed where it delays no tunnel. Dropping the future ends the request.
 
 use std::collections::HashMap;
 use std::io;
@@ -90,7 +90,7 @@ pub(crate) enum CallError {
     NoServiceAccount,
     #[error("failed to read the token of the service account")]
     ServiceAccount(#[source] io::Error),
-    /// Somebody else asked for the same, and this is what came of it.
+    /// The result of the same request of another handshake.
     #[error(transparent)]
     Shared(Arc<Self>),
     #[error("the gateway is going away")]
@@ -178,6 +178,9 @@ impl Callers {
     }
 
     /// The caller with these settings, which hash to `id`; shared by all who ask for it.
+    ///
+    /// # Errors
+    /// [`CallError::Setup`]: the client cannot be set up.
     pub(crate) fn with(&self, id: [u8; 32], tls: &ClientConfig) -> Result<Arc<Caller>, CallError> {
         let mut known = self.known.lock();
         if let Some(caller) = known.get(&id).and_then(Weak::upgrade) {
@@ -205,6 +208,9 @@ impl Callers {
 
 impl Caller {
     /// Sends a request, and gives what `read` makes of the answer.
+    ///
+    /// # Errors
+    /// [`CallError`]: there is no answer, or `read` does not accept it.
     pub(crate) async fn ask<T: Send + 'static>(
         self: &Arc<Self>,
         call: Call,
@@ -265,7 +271,7 @@ impl Caller {
     }
 }
 
-/// The query of a URL may be secret, and the caller names the place anyway.
+/// Without the URL: its query may be secret, and the caller names the URL.
 fn failed(error: reqwest::Error) -> CallError {
     let error = error.without_url();
     if error.is_connect() {

@@ -1,5 +1,5 @@
-//! Where the gateway's own requests may not go: addresses that answer whoever asks from this machine.
-//! The admin server is one of them.
+//! Forbidden destinations of the gateway's own requests: addresses that trust every process of this machine. The
+//! admin server is one of them.
 //!
 //! Metadata services of clouds hand out credentials to any local process. A policy's URL, a
 //! discovery document or a redirect must not make the gateway fetch them. Names are judged by the
@@ -51,7 +51,7 @@ impl Guard {
         }
     }
 
-    /// The admin servers that nobody gets to, whatever the Gateway says.
+    /// The admin servers, which are always forbidden.
     pub(crate) fn admin_ports(&self) -> &AdminPorts {
         &self.admin_ports
     }

@@ -42,6 +42,9 @@ struct Worker {
 
 impl Workers {
     /// Starts `count` threads; 0 means one per core.
+    ///
+    /// # Errors
+    /// A thread or its runtime cannot be started.
     pub(crate) fn start(count: usize, server: &Arc<Server>, control: &Drain) -> io::Result<Self> {
         let cores = || thread::available_parallelism().map_or(1, usize::from);
         let count = if count == 0 { cores() } else { count };

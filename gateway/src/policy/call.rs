@@ -41,8 +41,8 @@ pub(super) use shared::{AnswerKey, Answers, KeptAnswer};
 /// Largest request: URL, headers and body together, as large as the largest text.
 const MAX_REQUEST_BYTES: usize = 1024 * 1024;
 
-/// Requests of one step under way at a time. A server that hangs then holds back those who need it,
-/// and not the descriptors and the memory of everybody.
+/// Concurrent requests of one step: a server that hangs delays only the handshakes that need it, and does not
+/// use up descriptors and memory.
 const UNDER_WAY: usize = 256;
 
 /// A request, compiled.
@@ -67,7 +67,7 @@ enum Auth {
 }
 
 impl Request {
-    /// `at` is the place of the request below its step.
+    /// `at` is the field of the request below its step.
     pub(super) fn compile(
         outgoing: OutgoingRequest<'_>,
         at: &str,
@@ -136,7 +136,7 @@ impl Request {
         let deadline = Instant::now() + self.timeout;
         let late = |_| CallError::Timeout(self.timeout);
         let turn = timeout_at(deadline, self.room.acquire()).await;
-        // A semaphore that nobody closes gives a permit.
+        // The semaphore is never closed.
         let _turn = turn.map_err(late)?.map_err(|_| CallError::Cancelled)?;
         let token = match &self.auth {
             Auth::Token(source) => {

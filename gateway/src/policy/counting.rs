@@ -48,7 +48,7 @@ impl Limits for Services {
 }
 
 impl Services {
-    /// Counts a call of a rate limit, or keeps a place for it; gives what remains.
+    /// Counts or holds a call of a rate limit; gives what remains.
     pub(super) async fn take(
         &self,
         exchange: &mut Exchange,
@@ -72,7 +72,7 @@ impl Services {
         };
         let counted = &mut exchange.evaluation.counted;
         if let Some(taken) = taken.filter(|taken| !taken.is_held()) {
-            // What counts for good needs no place besides.
+            // A counted call need not be held too.
             let mut more = taken.weight();
             for mut place in counted.held_taken(key) {
                 let part = place.split(more);
@@ -87,7 +87,7 @@ impl Services {
         Ok(Ok(remaining))
     }
 
-    /// Counts a call of a quota, or keeps a place for it.
+    /// Counts or holds a call of a quota.
     pub(super) async fn charge_call(
         &self,
         exchange: &mut Exchange,
@@ -112,7 +112,7 @@ impl Services {
             Err(exceeded) => return Ok(Err(exceeded)),
         };
         if charge.is_some_and(|charge| !charge.is_held()) {
-            // What counts for good needs no place besides, unless it was to count for more.
+            // A counted call need not be held too, unless more was held than is counted.
             self.keep_less(counted, key, charge.map_or(0, |charge| charge.weight()));
         }
         counted.add_charges(charge, self);
@@ -158,7 +158,7 @@ impl Services {
         }
     }
 
-    /// Gives places back whose weight is counted; of one that is larger than that all stays.
+    /// Gives back held calls up to the counted weight; one that weighs more is kept.
     fn keep_less(&self, counted: &mut Counted, key: Key, mut counts: u32) {
         for place in counted.held_charges(key) {
             if place.weight() <= counts {
@@ -170,16 +170,15 @@ impl Services {
         }
     }
 
-    /// Takes a place among live tunnels, for as long as the exchange and its tunnel live; `false`:
-    /// there is none.
-    pub(super) async fn take_address_permit(
+    /// Reserves a tunnel permit for as long as the exchange and its tunnel live; `false`: none is left.
+    pub(super) async fn reserve_tunnel(
         &self,
         exchange: &mut Exchange,
         key: Key,
         max: u32,
     ) -> Result<bool, Refusal> {
         let Some(shared) = self.shared() else {
-            return Ok(self.take_own_place(exchange, key, Some(max)));
+            return Ok(self.reserve_local(exchange, key, Some(max)));
         };
         let leases = &mut exchange.evaluation.leases;
         let held = leases.iter().find(|lease| lease.key() == key);
@@ -194,10 +193,10 @@ impl Services {
         match answer {
             Ok(false) => Ok(false),
             // Counted here besides, for the time when Redis is away.
-            Ok(true) => Ok(self.take_own_place(exchange, key, None)),
+            Ok(true) => Ok(self.reserve_local(exchange, key, None)),
             Err(RedisUnavailable) if shared.refuses() => Err(unavailable()),
             Err(RedisUnavailable) => {
-                let taken = self.take_own_place(exchange, key, Some(max));
+                let taken = self.reserve_local(exchange, key, Some(max));
                 let leases = &mut exchange.evaluation.leases;
                 if taken && !leases.iter().any(|lease| lease.key() == key) {
                     leases.push(shared.lease_later(key));
@@ -207,7 +206,7 @@ impl Services {
         }
     }
 
-    fn take_own_place(&self, exchange: &mut Exchange, key: Key, max: Option<u32>) -> bool {
+    fn reserve_local(&self, exchange: &mut Exchange, key: Key, max: Option<u32>) -> bool {
         let key = LimitKey::Counted(key.bytes());
         let reservations = &mut exchange.evaluation.reservations;
         if reservations.iter().any(|place| *place.key() == key) {
@@ -220,7 +219,7 @@ impl Services {
         taken
     }
 
-    /// Counts what is only known after the answer, instead of the places that were kept until then.
+    /// Counts what is known only after the answer, instead of what was held until then.
     pub(super) async fn settle(&self, exchange: &mut Exchange, count: Count, weight: u32) {
         match count {
             Count::Rate(key, limit) => {
@@ -241,7 +240,7 @@ impl Services {
     ) {
         let counted = &mut exchange.evaluation.counted;
         let weight = weight.saturating_sub(counted.taken_of(key));
-        // Taken out before anybody is waited for: a place that is given back twice would be another's.
+        // Removed before any await, so that nothing is given back twice.
         let held = counted.held_taken(key).into_iter();
         let (there, here): (Vec<_>, Vec<_>) = held.partition(Taken::is_shared);
         let shared = self.shared().filter(|_| weight > 0);
@@ -255,7 +254,7 @@ impl Services {
                     .for_each(|place| self.give_back_taken(place));
                 taken
             }
-            // The places there end with their window.
+            // What Redis holds expires with its window.
             Some(Err(RedisUnavailable)) => self.counters.settle(&here, (key, period), weight),
             None => {
                 there
@@ -288,7 +287,7 @@ impl Services {
             }
             self.quotas.settle(&[], (key, allowance), weight)
         });
-        // Behind what was counted: nobody finds room in between.
+        // After counting, so that no other handshake gets the room in between.
         for place in held {
             self.give_back_charge(place);
         }

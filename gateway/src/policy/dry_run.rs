@@ -1,5 +1,4 @@
-//! Limits as `tidegate explain` asks them: they say what they would say to a client, and count and
-//! reserve nothing, so that no client has less for it.
+//! Limits in a dry run (`tidegate explain`): they answer as for a client, but count and reserve nothing.
 
 use std::time::Duration;
 
@@ -59,8 +58,8 @@ impl Services {
         Ok(answer.map(|_| ()))
     }
 
-    /// Would there be a place among live tunnels?
-    pub(super) async fn ask_place(
+    /// Is a tunnel permit available?
+    pub(super) async fn would_reserve(
         &self,
         exchange: &mut Exchange,
         key: Key,
@@ -79,8 +78,8 @@ impl Services {
     }
 }
 
-/// What it counts whatever the answer is. One that is alone passes while there is room for one, so that
-/// is what a place for the answer needs.
+/// What is counted whatever the answer is. A provisional call passes while there is room for one, so it needs
+/// no more than that.
 fn certain(weight: Weight) -> u32 {
     match weight.provisional {
         true => 0,

@@ -1,7 +1,7 @@
-//! externalAuth: a server of the operator's decides who may pass.
+//! externalAuth: an external server decides whether the client may connect.
 //!
-//! Nobody passes without its answer. What it tells the backend in `copyHeaders` only it can tell: what
-//! the client sends under these names never gets there.
+//! Without its answer the handshake is refused. Only the server can set the headers in `copyHeaders`: the
+//! client's headers of these names are removed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(super) struct ExternalAuth {
     copy: Vec<HeaderName>,
     /// How long verdicts are kept, and where.
     cache: Option<(Duration, Arc<Answers>)>,
-    /// Whose verdicts these are: those of another object, or of another policy, are not shared.
+    /// Identifies object and policy: answers are not shared with others.
     owner: AnswerKey,
 }
 
@@ -106,7 +106,7 @@ impl ExternalAuth {
         }
     }
 
-    /// Whose verdicts are the same: the URL and all that the server gets to see.
+    /// Key of equal requests: the URL and everything that the server sees.
     fn key(&self, call: &Call) -> AnswerKey {
         let mut id = Sha256::new();
         let mut add = |bytes: &[u8]| {

@@ -27,6 +27,8 @@ pub(crate) enum InvalidHostHeader {
 pub(crate) struct HostHeader(Text);
 
 impl HostHeader {
+    /// # Errors
+    /// [`InvalidHostHeader`]: the text is not a Host header, or its template does not compile.
     pub(crate) fn compile(source: &str) -> Result<Self, InvalidHostHeader> {
         let text = Text::compile(source, Stage::Inbound).map_err(InvalidHostHeader::Template)?;
         match text.literal().map(host_of) {

@@ -138,8 +138,8 @@ impl counted::Increment for Increment {
         self.amount(by, exchange)
     }
 
-    /// The most that the answer may make of it, as far as can be told: a place that is too small lets
-    /// too many pass at a time, and none at all lets everybody pass.
+    /// The highest weight that the answer may give, as far as it is known. Holding too little would let too many
+    /// handshakes pass at a time; holding nothing would let all pass.
     fn at_most(&self, exchange: &mut Exchange) -> u32 {
         if self.by.is_none() {
             return 1;
@@ -173,13 +173,13 @@ pub(super) async fn count_deferred(
     .await
 }
 
-/// Counts for good what waited for an answer that its client did not wait for. A guess may have been
-/// checked although its client left, so its place must not serve for the next one.
+/// Counts a handshake whose client left before the answer. A guessed password may have been checked all the
+/// same, so it must not be free.
 pub(crate) async fn count_unanswered(exchange: &mut Exchange, services: &Services) {
     let most = |increment: &dyn counted::Increment, exchange: &mut Exchange| {
         Ok(increment.at_most(exchange))
     };
-    // Nobody is there for a refusal.
+    // The client is gone, so there is nobody to refuse.
     let _ = count(exchange, services, most).await;
 }
 

@@ -47,12 +47,8 @@ impl LimitConnections {
             return Ok(());
         };
         let taken = match exchange.evaluation.is_dry_run() {
-            true => services.ask_place(exchange, key, self.max).await?,
-            false => {
-                services
-                    .take_address_permit(exchange, key, self.max)
-                    .await?
-            }
+            true => services.would_reserve(exchange, key, self.max).await?,
+            false => services.reserve_tunnel(exchange, key, self.max).await?,
         };
         taken.then_some(()).ok_or_else(|| self.full())
     }

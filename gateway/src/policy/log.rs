@@ -23,7 +23,7 @@ pub(super) struct Log {
     fields: Vec<(String, Text)>,
     /// Name of the step.
     step: String,
-    /// Is it trace? Then it costs nothing where nobody reads it.
+    /// Is it trace? Then it costs nothing if it is not recorded.
     trace: bool,
 }
 
@@ -112,7 +112,7 @@ impl Log {
     }
 }
 
-/// Does anybody read lines of this severity?
+/// Are lines of this severity written?
 fn is_read(severity: Severity) -> bool {
     macro_rules! is_read {
         ($level:ident) => {

@@ -1,9 +1,9 @@
 //! The order of all steps of a handshake, written once: merging the scopes and running a section.
 //!
 //! Inbound: Gateway, Product, WebSocketApi. Outbound and onError: WebSocketApi, Product, Gateway.
-//! A `base` step puts the wider scope's steps of the section in its place. Steps see the named
-//! values of their own and of wider scopes only: nobody's values change what a wider scope's
-//! policy says, and nobody's secrets are read by one.
+//! A `base` step stands for the wider scope's steps of the section. Steps see the named values of their own and
+//! of wider scopes only, so a narrower scope can neither change a wider scope's policy by its values nor have
+//! its secrets read by it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ const DESCRIBE_A_BODY: [HeaderName; 13] = [
 /// onError has time of its own: it may run because all other time is up.
 const ON_ERROR_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A step in its place.
+/// A step of a section.
 #[derive(Clone, Debug)]
 struct Item {
     step: Arc<Step>,
@@ -92,6 +92,9 @@ impl Pipeline {
     }
 
     /// Runs before the backend is dialled.
+    ///
+    /// # Errors
+    /// The refusal of a step.
     pub(crate) async fn inbound(
         &self,
         exchange: &mut Exchange,
@@ -110,6 +113,9 @@ impl Pipeline {
 
     /// The Host header that the backend gets, as policies have left the handshake. It sees the values
     /// that the API's steps see.
+    ///
+    /// # Errors
+    /// The refusal: the template cannot be evaluated, or its text is not a Host header.
     pub(crate) fn host_header(
         &self,
         template: &HostHeader,
@@ -127,6 +133,9 @@ impl Pipeline {
     }
 
     /// Runs after the backend's answer, whatever its status.
+    ///
+    /// # Errors
+    /// The refusal of a step.
     pub(crate) async fn outbound(
         &self,
         exchange: &mut Exchange,
@@ -304,7 +313,7 @@ fn expand(scopes: &[&ScopePolicies], section: Section) -> Vec<Item> {
     items
 }
 
-/// The steps of a scope with the wider scope's steps in their place.
+/// The steps of a scope with the wider scope's steps inserted at `base`.
 fn place(policies: &ScopePolicies, scope: usize, section: Section, wider: Vec<Item>) -> Vec<Item> {
     let steps = policies.steps(section);
     let item = |step: &Arc<Step>, followers| Item {

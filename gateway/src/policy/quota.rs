@@ -78,7 +78,7 @@ impl Quota {
         let key = subject.of_part(&self.periods);
         let mut weight = self.increment.now(exchange)?;
         if weight.provisional && self.allowance.calls.is_none() {
-            // Nobody needs room among calls.
+            // The calls are not limited.
             weight.amount = 0;
         }
         let charge = services.charge_call(exchange, (key, self.allowance), weight);

@@ -2,7 +2,7 @@
 //! each value of a key.
 //!
 //! A handshake that any limit refuses counts for none. One that another step refuses later counts:
-//! a limit before validateJwt bounds how often somebody may try.
+//! a limit before validateJwt limits how often a client may try.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -74,6 +74,9 @@ impl ScopePolicies {
     }
 
     /// Compiles the policies of one object; `values` are the named values of the same object.
+    ///
+    /// # Errors
+    /// [`InvalidPolicy`]: the first step that does not compile.
     pub(crate) fn compile(
         scope: Scope,
         on: &OnHandshake,

@@ -32,7 +32,7 @@ pub(super) struct SendRequest {
 struct Cache {
     key: Computed,
     ttl: Duration,
-    /// Whose answers these are: those of another object, or of another request, are not shared.
+    /// Identifies object and request: answers are not shared with others.
     owner: AnswerKey,
     answers: Arc<Answers>,
 }
@@ -44,7 +44,7 @@ pub(super) enum Miss {
     Refused(Refusal),
     /// Where, and why.
     Failed(String, Arc<CallError>),
-    /// An answer for those who wait now, and for nobody later.
+    /// An answer that is shared with the waiting handshakes but not cached.
     Passing(Arc<Answer>),
 }
 
@@ -62,7 +62,7 @@ impl SendRequest {
         Self::compile_at(policy, "sendRequest", compiler)
     }
 
-    /// `at` is the place of the request below its step.
+    /// `at` is the field of the request below its step.
     pub(super) fn compile_at(
         policy: &policy::SendRequest,
         at: &str,
@@ -148,7 +148,7 @@ impl SendRequest {
             Err(Err(shared)) => match &*shared {
                 Miss::Passing(answer) => Ok(Arc::clone(answer)),
                 Miss::Failed(place, error) => Err(Miss::Failed(place.clone(), Arc::clone(error))),
-                // Somebody's fault of their own is nobody else's.
+                // A failure of another handshake's own does not count for this one.
                 Miss::Refused(_) => self.ask_now(exchange).await,
             },
         }

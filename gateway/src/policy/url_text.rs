@@ -64,7 +64,7 @@ impl UrlText {
         self.text.literal()
     }
 
-    /// The text for this exchange, if its values keep to their places.
+    /// The text for this exchange, if no value leads elsewhere.
     pub(super) fn render<'t>(&'t self, exchange: &mut Exchange) -> Result<Cow<'t, str>, Refusal> {
         if let Some(text) = self.text.literal() {
             return Ok(Cow::Borrowed(text));

@@ -68,7 +68,7 @@ impl Tracer {
         upstream: &mut HeaderMap,
     ) -> Option<Spans> {
         let context = match Context::parent(request) {
-            // Whoever began the trace has decided.
+            // The caller that began the trace has decided on sampling.
             Some(parent) if !parent.is_sampled => return None,
             Some(parent) => parent.child(),
             None => {

@@ -46,8 +46,11 @@ pub(crate) struct ClientCertificate {
 }
 
 impl ClientCertificate {
-    /// Reads it; `trusted` is the verdict of whoever checked its chain, `issuers` are certificates
+    /// Parses a certificate. `trusted`: its chain was checked successfully; `issuers`: certificates
     /// that may have issued it.
+    ///
+    /// # Errors
+    /// [`Unreadable`]: it is not an X.509 certificate that can be read.
     pub(crate) fn parse<'i>(
         der: &'i CertificateDer<'i>,
         issuers: impl Iterator<Item = &'i CertificateDer<'i>>,
@@ -125,7 +128,7 @@ impl ClientCertificate {
     }
 
     /// Did the certificate with this SHA-1 or SHA-256, in lower case, sign it? A name alone proves
-    /// nothing: anybody can send a certificate of somebody else along.
+    /// nothing: a client can send any certificate along.
     pub(crate) fn is_issued_by(&self, digits: &str) -> bool {
         let Some((leaf, issuers)) = self.chain.split_first() else {
             return false;

@@ -1,8 +1,8 @@
 //! The directory source: an `index.json` and the parts it names, in the same form as the backup in
 //! the state directory.
 //!
-//! Parts are named by their content, so whoever replaces the index last (by rename, as a mounted
-//! ConfigMap does it too) replaces the configuration at once. The index is read a few times a
+//! Parts are named by their content, so replacing the index last (by rename, as a mounted ConfigMap does)
+//! replaces the configuration at once. The index is read a few times a
 //! second rather than watched: renamed and re-linked directories defeat file notification, and a
 //! few kilobytes cost nothing.
 

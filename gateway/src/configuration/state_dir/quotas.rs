@@ -94,6 +94,9 @@ impl QuotaFile {
     }
 
     /// Writes down what has changed; the error is for the log.
+    ///
+    /// # Errors
+    /// Why the file cannot be written, for the log.
     pub(crate) async fn save(&self, quotas: &Arc<Quotas>) -> Result<(), String> {
         let (file, quotas) = (self.clone(), Arc::clone(quotas));
         let saved = tokio::task::spawn_blocking(move || file.write(&quotas)).await;

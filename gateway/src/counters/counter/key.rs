@@ -6,7 +6,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-/// Whose keys they are, hashed: those of the Gateway's own policies, or those of all Products and
+/// The owner of keys, hashed: the Gateway for its own policies, or one namespace for all Products and
 /// APIs of one namespace. Equal values in two spaces are two counts, and no space makes another one
 /// forget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,8 +24,8 @@ impl Space {
     }
 }
 
-/// What is counted, hashed: half of a SHA-256. Nobody finds two with the same one, and nobody
-/// reads who was counted.
+/// What is counted, as half of a SHA-256: collisions cannot be found, and the hash does not reveal who was
+/// counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
     space: Space,

@@ -22,7 +22,7 @@ const FULL: u64 = 1_000_000;
 pub(super) struct Usage {
     /// Milliseconds since 1970 at which the period ends.
     pub(super) end: i64,
-    /// The same by the clock that nobody sets, in milliseconds since the start.
+    /// The same by the monotonic clock, in milliseconds since the start.
     pub(super) ends_at: i64,
     pub(super) calls: u64,
     pub(super) bytes: u64,
@@ -68,7 +68,7 @@ impl Usage {
         u64::try_from(left).unwrap_or_default()
     }
 
-    /// How long it counts for whoever is in the period that ends at `end`; `None`: for ever.
+    /// How long it counts in the period that ends at `end`; `None`: for ever.
     pub(super) fn wait(&self, end: i64, now: Moment) -> Option<Duration> {
         if self.end == end {
             return until(end, now.wall);

@@ -14,10 +14,10 @@ use super::{RedisUnavailable, Settings, SharedCounters};
 use crate::outage::{Outage, OutageTracker};
 use tidegate_config::error_chain;
 
-/// For an answer: a handshake waits for it, at each step that counts.
+/// Time limit for an answer: a handshake waits for it at each step that counts.
 const ANSWER: Duration = Duration::from_millis(500);
 
-/// For a new connection; nobody waits for it.
+/// Time limit for a new connection; no handshake waits for it.
 const CONNECT: Duration = Duration::from_secs(2);
 
 /// How often to check whether Redis is available.
@@ -82,8 +82,8 @@ impl Connection {
         connection
     }
 
-    /// Another connection, made when it is needed. One that owes an answer would give it to whoever
-    /// asks next, or never: nobody can tell where the next answer begins.
+    /// Replaces the connection after a failure; it connects when needed. A connection with a missing answer would
+    /// give it to the next request.
     fn renew(&self) {
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(CONNECT))

@@ -1,4 +1,4 @@
-//! Places of live tunnels in Redis: leases that this pod renews while their tunnels live.
+//! Live tunnels in Redis: leases that this pod renews while their tunnels live.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -12,7 +12,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::{RedisUnavailable, SharedCounters};
 use crate::counters::counter::Key;
 
-/// How long a place stays taken when its pod dies.
+/// How long a lease outlives a pod that dies.
 const LEASE: Duration = Duration::from_secs(30);
 
 /// Two may fail before a lease ends.
@@ -26,7 +26,7 @@ const PER_SCRIPT: usize = 500;
 
 /// The leases of this pod.
 pub(super) struct Leases {
-    /// Nobody else's leases have it.
+    /// Unique among the pods.
     pod: u64,
     next: AtomicU64,
     held: Mutex<HashMap<Key, HashSet<u64>>>,
@@ -76,7 +76,7 @@ impl Leases {
     }
 }
 
-/// A place that is shared with other pods; free again on drop.
+/// A permit of a limit that pods share; released on drop.
 pub(crate) struct Lease {
     shared: Arc<SharedCounters>,
     key: Key,
@@ -96,27 +96,36 @@ impl fmt::Debug for Lease {
 }
 
 impl SharedCounters {
-    /// Takes one of `max` places; `None`: there is none left.
+    /// Acquires one of `max` permits; `None`: none is left.
+    ///
+    /// # Errors
+    /// [`RedisUnavailable`]: Redis did not answer.
     pub(crate) async fn lease(
         self: &Arc<Self>,
         key: Key,
         max: u32,
     ) -> Result<Option<Lease>, RedisUnavailable> {
         let number = self.leases.number();
-        let taken = self.take_address_permit(key, number, max).await?;
+        let taken = self.acquire(key, number, max).await?;
         Ok(taken.then(|| self.hold(key, number)))
     }
 
-    /// Would this lease be one of `max`, too?
+    /// Checks the same lease against another limit `max`.
+    ///
+    /// # Errors
+    /// [`RedisUnavailable`]: Redis did not answer.
     pub(crate) async fn fits(
         self: &Arc<Self>,
         lease: &Lease,
         max: u32,
     ) -> Result<bool, RedisUnavailable> {
-        self.take_address_permit(lease.key, lease.number, max).await
+        self.acquire(lease.key, lease.number, max).await
     }
 
-    /// How many places are taken.
+    /// Number of permits in use.
+    ///
+    /// # Errors
+    /// [`RedisUnavailable`]: Redis did not answer.
     pub(crate) async fn leased(self: &Arc<Self>, key: Key) -> Result<u64, RedisUnavailable> {
         let mut script = self.scripts.leased.prepare_invoke();
         script.key(self.name("c", key));
@@ -138,7 +147,7 @@ impl SharedCounters {
         }
     }
 
-    async fn take_address_permit(
+    async fn acquire(
         self: &Arc<Self>,
         key: Key,
         number: u64,

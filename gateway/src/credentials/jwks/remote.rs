@@ -15,14 +15,14 @@ use tidegate_config::error_chain;
 /// Age at which keys are fetched again.
 const REFRESH_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// A token with an unknown key leads to a fetch at most this often: whoever can
-/// send tokens must not be able to make us hammer the provider.
+/// A token with an unknown key leads to a fetch at most this often, so that clients cannot cause many requests
+/// to the provider.
 const REFETCH_AFTER: Duration = Duration::from_secs(5 * 60);
 
 /// After a failure, while older keys are in use: soon enough to tell when the provider is back.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 
-/// As long as there are no keys at all, everybody is refused: try again soon, then less and less.
+/// First pause while there are no keys at all and every handshake is refused; it grows.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
 /// Two documents, each bounded by the client's own timeout.
@@ -122,7 +122,7 @@ impl RemoteKeys {
     async fn fetch(&self, cause: Cause) {
         let result = document::fetch(&self.client, &self.source).await;
         self.fetcher.counts.count(result.is_ok());
-        // Both under one lock: whoever finds no fetch under way finds its outcome.
+        // Both under one lock: when no fetch is in progress, its result is visible.
         let mut schedule = self.schedule();
         schedule.end(result.is_ok(), cause, Instant::now());
         match result {
@@ -139,7 +139,7 @@ impl RemoteKeys {
                 let error = error_chain(&error);
                 tracing::warn!(source = %self.source, error, "failed to fetch keys of tokens");
                 self.outage.failed(&error);
-                // A new version of the same keys: whoever waits goes on with what there is.
+                // Wakes the waiting handshakes, which continue with the old keys.
                 self.newest.send_modify(|_| {});
             }
         }
@@ -150,7 +150,7 @@ impl RemoteKeys {
     }
 }
 
-/// Why somebody wants a fetch.
+/// Why a fetch is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
     /// There are no keys yet.
@@ -168,7 +168,7 @@ enum Begin {
     No,
 }
 
-/// When the next fetch may begin. Pure: told the time, asks nobody.
+/// Decides when the next fetch may begin. Pure.
 #[derive(Debug, Default)]
 struct Schedule {
     under_way_since: Option<Instant>,

@@ -39,6 +39,9 @@ pub(crate) struct ClaimRule<'a> {
 }
 
 /// Checks the claims at `now` (seconds since 1970); gives when the token stops being valid.
+///
+/// # Errors
+/// [`Invalid`]: the first claim that is missing or not allowed.
 pub(crate) fn check_claims(
     claims: &Map<String, Value>,
     rules: &ClaimRules<'_>,

@@ -13,8 +13,8 @@ use crate::credentials::jwt::{Invalid, Token};
 use crate::policy::call::tls_settings;
 use crate::policy::compile::{Compiler, InvalidPolicy};
 
-/// So many keys are tried for one token. Each costs up to 0.2 ms, and whoever can send a token that
-/// names no key can make us try.
+/// Largest number of keys that are tried for one token. Each costs up to 0.2 ms, and any client can send a token
+/// that names no key.
 const MAX_TRIED: usize = 64;
 
 /// All keys that may verify a token.

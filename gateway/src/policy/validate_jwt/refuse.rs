@@ -17,7 +17,7 @@ impl ValidateJwt {
     ) -> Result<Refusal, Refusal> {
         let (reason, failure) = describe(invalid);
         if *invalid == Invalid::KeysUnavailable {
-            // Nobody knows whether the token is valid: the client may come again with the same.
+            // The token could not be verified: the client may retry with the same one.
             return Ok(Refusal::new(503, reason, Origin::Gateway, failure));
         }
         let message = match &self.message {

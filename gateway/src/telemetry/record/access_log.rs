@@ -46,6 +46,9 @@ pub(super) enum Share {
 
 impl AccessLog {
     /// What the Gateway wants; without a word everything, as JSON.
+    ///
+    /// # Errors
+    /// [`InvalidLineTemplate`]: a template of a text line is not valid.
     pub(crate) fn compile(config: Option<&Config>) -> Result<Self, InvalidLineTemplate> {
         let Some(config) = config else {
             return Ok(Self::default());

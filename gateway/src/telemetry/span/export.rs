@@ -28,13 +28,13 @@ const BATCH: usize = 512;
 /// How long the first span of a batch waits for others.
 const GATHER: Duration = Duration::from_secs(1);
 
-/// One request; what is in it is lost then.
+/// Time limit of one request; then its spans are lost.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The same at the gateway's end, which waits a second for everybody.
+/// Time limit of the last request: the gateway waits one second for all tasks to end.
 const LAST_EXPORT_TIMEOUT: Duration = Duration::from_millis(800);
 
-/// Why there is nobody to send spans to.
+/// Why spans cannot be exported.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvalidExport {
     #[error("telemetry.traces.endpoint cannot be sent to")]
@@ -63,6 +63,9 @@ impl Exports {
     }
 
     /// Spans of this Gateway go there from now on, until the tracer is dropped.
+    ///
+    /// # Errors
+    /// [`InvalidExport`]: the endpoint cannot be used.
     pub(crate) fn start(
         &self,
         config: &TraceExport,
@@ -111,7 +114,7 @@ struct Export {
 }
 
 impl Export {
-    /// Until nobody sends spans any more, or the gateway ends.
+    /// Runs until the tracer is dropped or the gateway ends.
     async fn run(mut self, drain: Drain) {
         let mut batch = Vec::new();
         loop {

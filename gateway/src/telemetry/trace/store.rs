@@ -1,4 +1,4 @@
-//! The traces of the last hour, for whoever looks at the admin server.
+//! The traces of the last hour, for the admin server.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::Trace;
 
-/// Traces are for somebody who looks at them now.
+/// Largest number of traces.
 const MOST: usize = 256;
 
 /// All texts together: a pod's memory must not depend on who asks for traces.

@@ -16,8 +16,7 @@ use crate::configuration::source::Problem;
 pub(super) struct Store {
     index_name: String,
     held: Option<Content>,
-    /// A list under way; takes the place of what is held when it is complete, so that a new list
-    /// never shows half of itself.
+    /// A list in progress. It replaces `held` when it is complete, so that no partial list is seen.
     listing: Content,
 }
 
