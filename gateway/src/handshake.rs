@@ -56,7 +56,7 @@ use open::BackendAccepted;
 pub use question::{InvalidQuestion, Question};
 use rate::HandshakeRate;
 use receive::{NotReceived, Received};
-use send_refusal::Passed;
+use send_refusal::BodySent;
 pub(crate) use shared::Shared;
 use tidegate_tunnel::close_cause::CloseCause;
 use tidegate_tunnel::relay::{Meter, Relay, Tunnel, relay};
@@ -368,7 +368,7 @@ async fn refuse_client(
         return send_refusal::send(leg, &slot, &refusal).await;
     };
     let passing = Box::pin(send_refusal::send_with_body(leg, &refusal, body));
-    if let Passed::Cut(why) = passing.await {
+    if let BodySent::Cut(why) = passing.await {
         tracing::warn!(
             api = %api.config.key,
             id = exchange.id,

@@ -43,7 +43,7 @@ pub(crate) enum Framing {
 
 /// Why a body is not passed on to its end.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Cut {
+pub(crate) enum BodyCut {
     #[error("the backend closed the connection in the middle of it")]
     Ended,
     #[error("the connection to the backend broke")]
@@ -76,7 +76,7 @@ pub(crate) struct BodyRest<S> {
     left: u64,
     deadline: Instant,
     /// Why the body ends here, if that is known already.
-    cut: Option<Cut>,
+    cut: Option<BodyCut>,
 }
 
 /// How the body of an answer is framed.
@@ -146,7 +146,7 @@ pub(crate) async fn begin<S: AsyncRead + Unpin>(
     let fits = usize::try_from(limit).unwrap_or(usize::MAX);
     if bytes.len() > fits {
         bytes.truncate(fits);
-        cut = Some(Cut::Limit(limit));
+        cut = Some(BodyCut::Limit(limit));
     }
     let length = match framing {
         Framing::Length(length) => Some(length),
@@ -169,30 +169,30 @@ pub(crate) async fn begin<S: AsyncRead + Unpin>(
 
 impl<S: AsyncRead + Unpin> BodyRest<S> {
     /// The cut, if the declared length exceeds the limit.
-    pub(crate) fn exceeds(&self) -> Option<Cut> {
+    pub(crate) fn exceeds(&self) -> Option<BodyCut> {
         let is_known = self.length.is_some_and(|length| length > self.limit);
-        is_known.then_some(Cut::Limit(self.limit))
+        is_known.then_some(BodyCut::Limit(self.limit))
     }
 
     /// The next piece, never empty; `None` at the end.
     ///
     /// # Errors
-    /// [`Cut`]: the body is not passed on to its end.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Cut> {
+    /// [`BodyCut`]: the body is not passed on to its end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, BodyCut> {
         if let Some(cut) = self.cut.take() {
             return Err(cut);
         }
         let due = self.deadline.min(Instant::now() + BODY_STALL_TIMEOUT);
         let reading = timeout_at(due, self.reader.next(&mut self.stream));
-        let Some(mut piece) = reading.await.unwrap_or(Err(Cut::Late))? else {
+        let Some(mut piece) = reading.await.unwrap_or(Err(BodyCut::Late))? else {
             return Ok(None);
         };
         if piece.len() as u64 > self.left {
             let Some(fits) = usize::try_from(self.left).ok().filter(|left| *left > 0) else {
-                return Err(Cut::Limit(self.limit));
+                return Err(BodyCut::Limit(self.limit));
             };
             piece.truncate(fits);
-            self.cut = Some(Cut::Limit(self.limit));
+            self.cut = Some(BodyCut::Limit(self.limit));
         }
         self.left -= piece.len() as u64;
         Ok(Some(piece))

@@ -22,11 +22,11 @@ const LIFETIME: Duration = Duration::from_secs(5);
 /// Largest number of entries: policies may choose backends by what clients send.
 const MOST_NAMES: usize = 1024;
 
-type Names = HashMap<(String, u16), Known>;
+type Names = HashMap<(String, u16), CacheEntry>;
 
 /// Cached addresses of a name.
 #[derive(Clone, Debug)]
-struct Known {
+struct CacheEntry {
     since: Instant,
     addresses: Arc<[SocketAddr]>,
 }
@@ -120,7 +120,7 @@ impl Resolver {
         }
         if names.len() < MOST_NAMES || names.contains_key(&key) {
             let since = Instant::now();
-            names.insert(key, Known { since, addresses });
+            names.insert(key, CacheEntry { since, addresses });
         }
     }
 

@@ -34,7 +34,7 @@ use crate::tls::{InvalidTls, TlsBasis};
 use tidegate_tunnel::relay::Rules;
 use tidegate_tunnel::session::Access;
 
-pub(crate) use port::{Listener, Port, Terms};
+pub(crate) use port::{Listener, Port, PortProtocol};
 
 /// What outlives snapshots and is used to compile them.
 #[derive(Debug)]

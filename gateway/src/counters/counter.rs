@@ -55,12 +55,12 @@ pub(crate) struct Call<'a> {
     pub(crate) provisional: bool,
     /// What the same handshake counted before: for the same key it counts once, with its largest
     /// weight.
-    pub(crate) own: &'a [Taken],
+    pub(crate) own: &'a [RateCharge],
 }
 
 /// What was counted for one handshake; it can be given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Taken {
+pub(crate) struct RateCharge {
     key: Key,
     tick: u64,
     weight: u32,
@@ -70,7 +70,7 @@ pub(crate) struct Taken {
     shared: bool,
 }
 
-impl Taken {
+impl RateCharge {
     /// In the counters that pods share.
     pub(crate) fn shared(key: Key, slot: u64, (weight, held): (u32, bool)) -> Self {
         Self {
@@ -112,14 +112,14 @@ impl Taken {
 
 /// What one handshake has of a key already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Own {
+pub(crate) struct OwnCounts {
     /// Counted for good.
     pub(crate) counted: u32,
     /// Held until its answer is known.
     pub(crate) held: u32,
 }
 
-impl Own {
+impl OwnCounts {
     pub(crate) fn sum(self) -> u32 {
         self.counted.saturating_add(self.held)
     }
@@ -146,7 +146,7 @@ impl Own {
 
 /// What a limit allows, and how much of it others use.
 #[derive(Clone, Copy, Debug)]
-struct Room {
+struct Availability {
     calls: u64,
     /// Counted by, or held for, others.
     others: u64,
@@ -154,7 +154,7 @@ struct Room {
     held: u64,
 }
 
-impl Room {
+impl Availability {
     /// The weight, for a provisional call at most what is left: the only handshake in flight passes if there is
     /// room for one.
     fn weight(&self, call: &Call<'_>) -> u32 {
@@ -174,10 +174,10 @@ impl Room {
 
 impl Call<'_> {
     /// What the same handshake has of the same key.
-    pub(crate) fn own(&self) -> Own {
-        let mut own = Own::default();
-        for taken in self.own.iter().filter(|taken| taken.key == self.key) {
-            own.add(taken.weight, taken.held);
+    pub(crate) fn own(&self) -> OwnCounts {
+        let mut own = OwnCounts::default();
+        for charge in self.own.iter().filter(|charge| charge.key == self.key) {
+            own.add(charge.weight, charge.held);
         }
         own
     }
@@ -212,11 +212,11 @@ impl Counters {
     ///
     /// # Errors
     /// [`Exceeded`]: the limit is reached.
-    pub(crate) fn take(&self, call: Call<'_>) -> Result<(u32, Option<Taken>), Exceeded> {
+    pub(crate) fn take(&self, call: Call<'_>) -> Result<(u32, Option<RateCharge>), Exceeded> {
         self.take_at(self.now(), call)
     }
 
-    fn take_at(&self, now: u64, call: Call<'_>) -> Result<(u32, Option<Taken>), Exceeded> {
+    fn take_at(&self, now: u64, call: Call<'_>) -> Result<(u32, Option<RateCharge>), Exceeded> {
         let own = call.own();
         let Call {
             key,
@@ -229,7 +229,7 @@ impl Counters {
         let window = shard.window(key, now);
         let used = window.as_ref().map_or(0, |window| window.used(period, now));
         let held = window.as_ref().map_or(0, |window| window.held());
-        let room = Room {
+        let room = Availability {
             calls: u64::from(limit.calls),
             others: used.saturating_sub(u64::from(own.sum())),
             held: held.saturating_sub(u64::from(own.held)),
@@ -247,32 +247,32 @@ impl Counters {
             return Err(Exceeded { wait });
         }
         let more = own.more(weight, provisional);
-        let taken = self.add_in(&mut shard, key, (more, provisional), (period, now));
+        let charge = self.add_in(&mut shard, key, (more, provisional), (period, now));
         let counts = if provisional { 0 } else { weight };
         let remaining = room.calls - room.others - u64::from(counts.max(own.counted));
-        Ok((u32::try_from(remaining).unwrap_or(u32::MAX), taken))
+        Ok((u32::try_from(remaining).unwrap_or(u32::MAX), charge))
     }
 
     /// Settles a handshake whose answer is known: counts `weight` more instead of what was held.
     pub(crate) fn settle(
         &self,
-        held: &[Taken],
+        held: &[RateCharge],
         (key, period): (Key, Duration),
         weight: u32,
-    ) -> Option<Taken> {
+    ) -> Option<RateCharge> {
         self.settle_at(self.now(), held, (key, period), weight)
     }
 
     fn settle_at(
         &self,
         now: u64,
-        held: &[Taken],
+        held: &[RateCharge],
         (key, period): (Key, Duration),
         weight: u32,
-    ) -> Option<Taken> {
+    ) -> Option<RateCharge> {
         let mut shard = self.shard(key);
-        for taken in held.iter().filter(|taken| !taken.shared) {
-            shard.remove(*taken);
+        for charge in held.iter().filter(|charge| !charge.shared) {
+            shard.remove(*charge);
         }
         self.add_in(&mut shard, key, (weight, false), (millis(period), now))
     }
@@ -283,10 +283,10 @@ impl Counters {
         key: Key,
         (weight, held): (u32, bool),
         (period, now): (u64, u64),
-    ) -> Option<Taken> {
+    ) -> Option<RateCharge> {
         let added = shard.add(key, (weight, held), period, now);
         self.evicted.fetch_add(added.evicted, Ordering::Relaxed);
-        (weight > 0).then_some(Taken {
+        (weight > 0).then_some(RateCharge {
             key,
             tick: added.tick,
             weight,
@@ -296,8 +296,8 @@ impl Counters {
     }
 
     /// Gives back what a handshake counted or held.
-    pub(crate) fn give_back(&self, taken: Taken) {
-        self.shard(taken.key).remove(taken);
+    pub(crate) fn give_back(&self, charge: RateCharge) {
+        self.shard(charge.key).remove(charge);
     }
 
     /// Forgets all keys that have nothing left in their window.

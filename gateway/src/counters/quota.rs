@@ -22,7 +22,7 @@ pub(crate) use byte_accounting::{ByteAccounting, ByteCounts, ByteQuota, TunnelBy
 pub(crate) use lines::Line;
 pub(crate) use period::{Periods, clock};
 
-use crate::counters::counter::{Key, Own, RETRY_WHEN_HELD, Space};
+use crate::counters::counter::{Key, OwnCounts, RETRY_WHEN_HELD, Space};
 use usage::{Usage, Usages};
 
 /// Enough that workers seldom wait for each other's lock.
@@ -57,12 +57,12 @@ pub(crate) struct Call<'a> {
     pub(crate) provisional: bool,
     /// What the same handshake counted before: for the same key it counts once, with its largest
     /// weight.
-    pub(crate) own: &'a [Charge],
+    pub(crate) own: &'a [QuotaCharge],
 }
 
 /// What was charged for one handshake; it can be given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Charge {
+pub(crate) struct QuotaCharge {
     key: Key,
     end: i64,
     weight: u32,
@@ -74,7 +74,7 @@ pub(crate) struct Charge {
     shared: bool,
 }
 
-impl Charge {
+impl QuotaCharge {
     /// Calls that pods count together.
     pub(crate) fn shared(key: Key, end: i64, weight: u32) -> Self {
         Self {
@@ -123,8 +123,8 @@ impl Charge {
 
 impl Call<'_> {
     /// What the same handshake has of the same key, of those calls that `counts`.
-    fn own_of(&self, counts: impl Fn(&Charge) -> bool) -> Own {
-        let mut own = Own::default();
+    fn own_of(&self, counts: impl Fn(&QuotaCharge) -> bool) -> OwnCounts {
+        let mut own = OwnCounts::default();
         let all = self.own.iter().filter(|charge| charge.key == self.key);
         for charge in all.filter(|charge| charge.held || counts(charge)) {
             own.add(charge.weight, charge.held);
@@ -133,13 +133,13 @@ impl Call<'_> {
     }
 
     /// What the same handshake has of the same key.
-    pub(crate) fn own(&self) -> Own {
+    pub(crate) fn own(&self) -> OwnCounts {
         self.own_of(|_| true)
     }
 
     /// The weight, for a provisional call at most what is left: the only handshake in flight passes if there is
     /// room for one.
-    fn weight_within(&self, used: &Usage, own: Own) -> u32 {
+    fn weight_within(&self, used: &Usage, own: OwnCounts) -> u32 {
         let Some(most) = self.allowance.calls.filter(|_| self.provisional) else {
             return self.weight;
         };
@@ -202,11 +202,11 @@ impl Quotas {
     ///
     /// # Errors
     /// [`Exceeded`]: the quota is used up.
-    pub(crate) fn take(&self, call: Call<'_>) -> Result<Option<Charge>, Exceeded> {
+    pub(crate) fn take(&self, call: Call<'_>) -> Result<Option<QuotaCharge>, Exceeded> {
         self.take_at(self.now(), call)
     }
 
-    fn take_at(&self, now: Moment, call: Call<'_>) -> Result<Option<Charge>, Exceeded> {
+    fn take_at(&self, now: Moment, call: Call<'_>) -> Result<Option<QuotaCharge>, Exceeded> {
         let Call {
             key,
             allowance,
@@ -235,7 +235,7 @@ impl Quotas {
             usage.calls = usage.calls.saturating_add(u64::from(more));
             usage.note(&allowance);
         }
-        Ok(Some(Charge {
+        Ok(Some(QuotaCharge {
             key,
             end: used.end,
             weight: more,
@@ -248,20 +248,20 @@ impl Quotas {
     /// Settles a handshake whose answer is known: counts `weight` more instead of what was held.
     pub(crate) fn settle(
         &self,
-        held: &[Charge],
+        held: &[QuotaCharge],
         (key, allowance): (Key, &Allowance),
         weight: u32,
-    ) -> Option<Charge> {
+    ) -> Option<QuotaCharge> {
         self.settle_at(self.now(), held, (key, allowance), weight)
     }
 
     fn settle_at(
         &self,
         now: Moment,
-        held: &[Charge],
+        held: &[QuotaCharge],
         (key, allowance): (Key, &Allowance),
         weight: u32,
-    ) -> Option<Charge> {
+    ) -> Option<QuotaCharge> {
         let mut shard = self.shard(key);
         for charge in held.iter().filter(|charge| !charge.shared) {
             release(&mut shard, *charge);
@@ -273,7 +273,7 @@ impl Quotas {
         let usage = self.usages(&mut shard, key, now).of_mut(end, now);
         usage.calls = usage.calls.saturating_add(u64::from(weight));
         usage.note(allowance);
-        Some(Charge {
+        Some(QuotaCharge {
             key,
             end: usage.end,
             weight,
@@ -308,7 +308,7 @@ impl Quotas {
     }
 
     /// Gives back what a handshake counted or held.
-    pub(crate) fn give_back(&self, charge: Charge) {
+    pub(crate) fn give_back(&self, charge: QuotaCharge) {
         let mut shard = self.shard(charge.key);
         if release(&mut shard, charge) {
             self.changed.store(true, Ordering::Relaxed);
@@ -365,14 +365,14 @@ impl Quotas {
 }
 
 /// Why there is no room.
-enum Full {
+enum Shortage {
     Bandwidth,
     Calls,
     /// There may be room as soon as the answers of other handshakes are known.
     Held,
 }
 
-impl Full {
+impl Shortage {
     fn within(&self, wait: Option<Duration>) -> Exceeded {
         match self {
             Self::Bandwidth => Exceeded {
@@ -394,12 +394,12 @@ impl Full {
 /// Is there room besides what others have used, and what is kept for them?
 fn check(
     used: &Usage,
-    (held, own): (u64, Own),
+    (held, own): (u64, OwnCounts),
     weight: u32,
     allowance: &Allowance,
-) -> Result<(), Full> {
+) -> Result<(), Shortage> {
     if allowance.bytes.is_some_and(|most| used.bytes >= most) {
-        return Err(Full::Bandwidth);
+        return Err(Shortage::Bandwidth);
     }
     let Some(most) = allowance.calls else {
         return Ok(());
@@ -411,9 +411,9 @@ fn check(
         return Ok(());
     }
     Err(if counted <= most {
-        Full::Held
+        Shortage::Held
     } else {
-        Full::Calls
+        Shortage::Calls
     })
 }
 
@@ -422,7 +422,7 @@ fn find(shard: &Shard, key: Key) -> Option<&Usages> {
 }
 
 /// Takes back what was counted; says whether it was.
-fn release(shard: &mut Shard, charge: Charge) -> bool {
+fn release(shard: &mut Shard, charge: QuotaCharge) -> bool {
     let keys = shard.get_mut(&charge.key.space());
     let Some(usages) = keys.and_then(|keys| keys.get_mut(&charge.key)) else {
         return false;

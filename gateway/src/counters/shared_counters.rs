@@ -22,8 +22,8 @@ use url::Url;
 pub(crate) use connection::Health;
 pub(crate) use leases::Lease;
 
-use crate::counters::counter::{self, Key, Limit, RETRY_WHEN_HELD, Taken, hashed};
-use crate::counters::quota::{self, Allowance, Charge, UsedUp};
+use crate::counters::counter::{self, Key, Limit, RETRY_WHEN_HELD, RateCharge, hashed};
+use crate::counters::quota::{self, Allowance, QuotaCharge, UsedUp};
 use connection::Connection;
 use leases::Leases;
 use pending::Pending;
@@ -154,7 +154,7 @@ impl SharedCounters {
     pub(crate) async fn rate(
         self: &Arc<Self>,
         call: counter::Call<'_>,
-    ) -> Result<Result<(u32, Option<Taken>), counter::Exceeded>, RedisUnavailable> {
+    ) -> Result<Result<(u32, Option<RateCharge>), counter::Exceeded>, RedisUnavailable> {
         let own = call.own();
         let Limit { calls, period } = call.limit;
         let mut script = self.scripts.rate.prepare_invoke();
@@ -174,8 +174,8 @@ impl SharedCounters {
         };
         let slot = slot.parse().unwrap_or_default();
         let (more, remaining) = (weight(more), weight(remaining));
-        let taken = Taken::shared(call.key, slot, (more, call.provisional));
-        Ok(Ok((remaining, (more > 0).then_some(taken))))
+        let charge = RateCharge::shared(call.key, slot, (more, call.provisional));
+        Ok(Ok((remaining, (more > 0).then_some(charge))))
     }
 
     /// As [`counter::Counters::settle`].
@@ -184,22 +184,22 @@ impl SharedCounters {
     /// [`RedisUnavailable`]: Redis did not answer.
     pub(crate) async fn settle_rate(
         self: &Arc<Self>,
-        held: &[Taken],
+        held: &[RateCharge],
         (key, period): (Key, Duration),
         weight: u32,
-    ) -> Result<Option<Taken>, RedisUnavailable> {
+    ) -> Result<Option<RateCharge>, RedisUnavailable> {
         let script = self.rate_back_script(held, (key, period), weight);
         let slot: String = self.run(script).await?;
         let slot = slot.parse().unwrap_or_default();
-        Ok((weight > 0).then(|| Taken::shared(key, slot, (weight, false))))
+        Ok((weight > 0).then(|| RateCharge::shared(key, slot, (weight, false))))
     }
 
     /// Gives back what a handshake counted or held, in the background.
-    pub(crate) fn give_back_rate(self: &Arc<Self>, taken: Taken) {
+    pub(crate) fn give_back_rate(self: &Arc<Self>, charge: RateCharge) {
         let shared = Arc::clone(self);
         self.spawn(async move {
-            let at = (taken.key(), Duration::ZERO);
-            let script = shared.rate_back_script(&[taken], at, 0);
+            let at = (charge.key(), Duration::ZERO);
+            let script = shared.rate_back_script(&[charge], at, 0);
             // Lost if Redis becomes unavailable now: one call too many is counted.
             let _: Result<String, RedisUnavailable> = shared.ask(&script).await;
         });
@@ -207,18 +207,18 @@ impl SharedCounters {
 
     fn rate_back_script(
         &self,
-        back: &[Taken],
+        back: &[RateCharge],
         (key, period): (Key, Duration),
         weight: u32,
     ) -> ScriptInvocation<'_> {
         let mut script = self.scripts.rate_back.prepare_invoke();
         self.window_keys(&mut script, key);
         script.arg(period.as_millis() as u64).arg(weight);
-        for taken in back.iter().filter(|taken| taken.is_shared()) {
+        for charge in back.iter().filter(|charge| charge.is_shared()) {
             script
-                .arg(taken.slot().to_string())
-                .arg(taken.weight())
-                .arg(u8::from(taken.is_held()));
+                .arg(charge.slot().to_string())
+                .arg(charge.weight())
+                .arg(u8::from(charge.is_held()));
         }
         script
     }
@@ -231,7 +231,7 @@ impl SharedCounters {
         self: &Arc<Self>,
         call: quota::Call<'_>,
         lease: Duration,
-    ) -> Result<Result<Option<Charge>, quota::Exceeded>, RedisUnavailable> {
+    ) -> Result<Result<Option<QuotaCharge>, quota::Exceeded>, RedisUnavailable> {
         let own = call.own();
         let more = own.more(call.weight, call.provisional);
         let (least, more_now) = match call.provisional {
@@ -258,11 +258,11 @@ impl SharedCounters {
             2 => UsedUp::Calls,
             _ if call.provisional => {
                 let kept = weight(kept);
-                let charge = Charge::leased(call.key, number, kept);
+                let charge = QuotaCharge::leased(call.key, number, kept);
                 return Ok(Ok((kept > 0).then_some(charge)));
             }
             _ => {
-                let charge = Charge::shared(call.key, end, more);
+                let charge = QuotaCharge::shared(call.key, end, more);
                 return Ok(Ok((more > 0).then_some(charge)));
             }
         };
@@ -278,7 +278,7 @@ impl SharedCounters {
         self: &Arc<Self>,
         (key, allowance): (Key, &Allowance),
         weight: u32,
-    ) -> Result<Option<Charge>, RedisUnavailable> {
+    ) -> Result<Option<QuotaCharge>, RedisUnavailable> {
         let count = Counting {
             needed: 0,
             more: weight,
@@ -286,11 +286,11 @@ impl SharedCounters {
         };
         let script = self.quota_script(key, allowance, count);
         let (_, _, _, end, _): QuotaAnswer = self.run(script).await?;
-        Ok((weight > 0).then(|| Charge::shared(key, end, weight)))
+        Ok((weight > 0).then(|| QuotaCharge::shared(key, end, weight)))
     }
 
     /// Gives back what a handshake counted or held, in the background.
-    pub(crate) fn give_back_quota(self: &Arc<Self>, charge: Charge) {
+    pub(crate) fn give_back_quota(self: &Arc<Self>, charge: QuotaCharge) {
         let shared = Arc::clone(self);
         self.spawn(async move {
             let mut script = shared.scripts.quota_back.prepare_invoke();

@@ -98,14 +98,14 @@ struct Fetcher {
 }
 
 /// A source and whom its readers trust: who trusts others may be told other keys.
-type Known = (KeySource, Option<[u8; 32]>);
+type KeySetId = (KeySource, Option<[u8; 32]>);
 
 /// All key sets that some policy names.
 #[derive(Debug)]
 pub(crate) struct KeySets {
     fetcher: Arc<Fetcher>,
     /// Weak: a set that no compiled policy holds any more is forgotten.
-    known: Mutex<HashMap<Known, Weak<RemoteKeys>>>,
+    known: Mutex<HashMap<KeySetId, Weak<RemoteKeys>>>,
     added: Notify,
 }
 

@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Weak};
 
 use super::Exchange;
-use crate::counters::counter::{self, Key, Taken};
-use crate::counters::quota::{Allowance, Charge};
+use crate::counters::counter::{self, Key, RateCharge};
+use crate::counters::quota::{Allowance, QuotaCharge};
 use crate::refusal::Refusal;
 
 /// Who counts.
@@ -16,10 +16,10 @@ pub(crate) trait Limits: fmt::Debug + Send + Sync {
     fn this(&self) -> Weak<dyn Limits>;
 
     /// Gives back what a rate limit holds.
-    fn give_back_taken(&self, taken: Taken);
+    fn give_back_rate_charge(&self, rate_charges: RateCharge);
 
     /// Gives back what a quota holds.
-    fn give_back_charge(&self, charges: Charge);
+    fn give_back_quota_charge(&self, quota_charges: QuotaCharge);
 }
 
 /// How much a handshake counts whose answer is to be known first.
@@ -73,9 +73,9 @@ impl Count {
 #[derive(Debug, Default)]
 pub(crate) struct Counted {
     /// By rate limits.
-    pub(crate) taken: Vec<Taken>,
+    pub(crate) rate_charges: Vec<RateCharge>,
     /// By quotas.
-    pub(crate) charges: Vec<Charge>,
+    pub(crate) quota_charges: Vec<QuotaCharge>,
     /// What is counted when the answer is known.
     pub(crate) deferred: Vec<Deferred>,
     /// Gives back what is held; set as soon as anything is.
@@ -85,9 +85,18 @@ pub(crate) struct Counted {
 impl Counted {
     /// How many limits have counted it, and how many wait for its answer.
     pub(crate) fn limits(&self) -> (usize, usize) {
-        let taken = self.taken.iter().filter(|taken| !taken.is_held());
-        let charges = self.charges.iter().filter(|charges| !charges.is_held());
-        (taken.count() + charges.count(), self.deferred.len())
+        let rate_charges = self
+            .rate_charges
+            .iter()
+            .filter(|rate_charges| !rate_charges.is_held());
+        let quota_charges = self
+            .quota_charges
+            .iter()
+            .filter(|quota_charges| !quota_charges.is_held());
+        (
+            rate_charges.count() + quota_charges.count(),
+            self.deferred.len(),
+        )
     }
 
     /// Is anything to be counted when the answer is known?
@@ -100,44 +109,64 @@ impl Counted {
         self.deferred.extend(deferred);
     }
 
-    pub(crate) fn add_taken(&mut self, taken: Option<Taken>, limits: &dyn Limits) {
-        if taken.is_some_and(|taken| taken.is_held()) {
+    pub(crate) fn add_rate_charge(
+        &mut self,
+        rate_charges: Option<RateCharge>,
+        limits: &dyn Limits,
+    ) {
+        if rate_charges.is_some_and(|rate_charges| rate_charges.is_held()) {
             self.limits = Some(limits.this());
         }
-        self.taken.extend(taken);
+        self.rate_charges.extend(rate_charges);
     }
 
-    pub(crate) fn add_charges(&mut self, charges: Option<Charge>, limits: &dyn Limits) {
-        if charges.is_some_and(|charges| charges.is_held()) {
+    pub(crate) fn add_quota_charge(
+        &mut self,
+        quota_charges: Option<QuotaCharge>,
+        limits: &dyn Limits,
+    ) {
+        if quota_charges.is_some_and(|quota_charges| quota_charges.is_held()) {
             self.limits = Some(limits.this());
         }
-        self.charges.extend(charges);
+        self.quota_charges.extend(quota_charges);
     }
 
     /// What a rate limit's key holds.
-    pub(crate) fn held_taken(&mut self, key: Key) -> Vec<Taken> {
-        let of_key = |taken: &mut Taken| taken.is_held() && taken.key() == key;
-        self.taken.extract_if(.., of_key).collect()
+    pub(crate) fn held_rate_charges(&mut self, key: Key) -> Vec<RateCharge> {
+        let of_key =
+            |rate_charges: &mut RateCharge| rate_charges.is_held() && rate_charges.key() == key;
+        self.rate_charges.extract_if(.., of_key).collect()
     }
 
     /// What a quota's key holds.
-    pub(crate) fn held_charges(&mut self, key: Key) -> Vec<Charge> {
-        let of_key = |charges: &mut Charge| charges.is_held() && charges.key() == key;
-        self.charges.extract_if(.., of_key).collect()
+    pub(crate) fn held_quota_charges(&mut self, key: Key) -> Vec<QuotaCharge> {
+        let of_key =
+            |quota_charges: &mut QuotaCharge| quota_charges.is_held() && quota_charges.key() == key;
+        self.quota_charges.extract_if(.., of_key).collect()
     }
 
     /// What was counted for good of a rate limit's key.
-    pub(crate) fn taken_of(&self, key: Key) -> u32 {
-        let of_key = self.taken.iter().filter(|taken| taken.key() == key);
-        let counted = of_key.filter(|taken| !taken.is_held());
-        counted.fold(0, |sum, taken| sum.saturating_add(taken.weight()))
+    pub(crate) fn rate_charged_for(&self, key: Key) -> u32 {
+        let of_key = self
+            .rate_charges
+            .iter()
+            .filter(|rate_charges| rate_charges.key() == key);
+        let counted = of_key.filter(|rate_charges| !rate_charges.is_held());
+        counted.fold(0, |sum, rate_charges| {
+            sum.saturating_add(rate_charges.weight())
+        })
     }
 
     /// What was counted for good of a quota's key.
-    pub(crate) fn charged_for(&self, key: Key) -> u32 {
-        let of_key = self.charges.iter().filter(|charges| charges.key() == key);
-        let counted = of_key.filter(|charges| !charges.is_held());
-        counted.fold(0, |sum, charges| sum.saturating_add(charges.weight()))
+    pub(crate) fn quota_charged_for(&self, key: Key) -> u32 {
+        let of_key = self
+            .quota_charges
+            .iter()
+            .filter(|quota_charges| quota_charges.key() == key);
+        let counted = of_key.filter(|quota_charges| !quota_charges.is_held());
+        counted.fold(0, |sum, quota_charges| {
+            sum.saturating_add(quota_charges.weight())
+        })
     }
 }
 
@@ -146,11 +175,11 @@ impl Drop for Counted {
         let Some(limits) = self.limits.as_ref().and_then(Weak::upgrade) else {
             return;
         };
-        for taken in self.taken.drain(..).filter(Taken::is_held) {
-            limits.give_back_taken(taken);
+        for rate_charges in self.rate_charges.drain(..).filter(RateCharge::is_held) {
+            limits.give_back_rate_charge(rate_charges);
         }
-        for charges in self.charges.drain(..).filter(Charge::is_held) {
-            limits.give_back_charge(charges);
+        for quota_charges in self.quota_charges.drain(..).filter(QuotaCharge::is_held) {
+            limits.give_back_quota_charge(quota_charges);
         }
     }
 }

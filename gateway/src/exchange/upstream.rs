@@ -21,7 +21,7 @@ pub(crate) struct Upstream {
     remainder: String,
     destination: Destination,
     /// The API's own backend, while another one was chosen.
-    own: Option<Box<Own>>,
+    own: Option<Box<OwnBackend>>,
 }
 
 /// Who is asked.
@@ -37,7 +37,7 @@ pub(crate) enum Destination {
 
 /// The API's own backend while a policy chose another one.
 #[derive(Clone, Debug)]
-struct Own {
+struct OwnBackend {
     target: BackendUrl,
     query: Vec<String>,
     host_header: Option<String>,
@@ -70,7 +70,7 @@ impl Upstream {
         let target = std::mem::replace(&mut self.target, target);
         let host_header = self.host_header.take();
         if self.destination != Destination::Elsewhere {
-            self.own = Some(Box::new(Own {
+            self.own = Some(Box::new(OwnBackend {
                 target,
                 query,
                 host_header,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::admit::{misdirected, not_found};
-use crate::configuration::snapshot::{Port, Snapshot, Terms};
+use crate::configuration::snapshot::{Port, PortProtocol, Snapshot};
 use crate::connections::Slot;
 use crate::exchange::TlsInfo;
 use crate::refusal::Refusal;
@@ -21,7 +21,7 @@ pub(super) struct ConnectionInfo {
     pub(super) port: u16,
     /// Protocol and PROXY setting of the port when the connection was accepted.
     /// `None` until the port is looked up.
-    pub(super) terms: Option<Terms>,
+    pub(super) port_protocol: Option<PortProtocol>,
     pub(super) tls: Option<TlsInfo>,
     pub(super) slot: Arc<Slot>,
 }
@@ -33,7 +33,7 @@ impl ConnectionInfo {
             socket,
             named: None,
             port,
-            terms: None,
+            port_protocol: None,
             tls: None,
             slot,
         }
@@ -56,7 +56,7 @@ impl ConnectionInfo {
     pub(super) fn port<'s>(&self, snapshot: &'s Snapshot) -> Result<&'s Arc<Port>, Refusal> {
         let port = snapshot.ports.get(&self.port);
         let port = port.ok_or_else(|| not_found("no listener has this port any more"))?;
-        if Some(port.terms()) != self.terms {
+        if Some(port.port_protocol()) != self.port_protocol {
             return Err(misdirected(
                 "the connection began before protocol or proxyProtocol of its port changed",
             ));

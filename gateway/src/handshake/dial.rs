@@ -209,9 +209,9 @@ impl Limits {
         }
     }
 
-    fn due(self, timeout: Duration) -> Due {
+    fn due(self, timeout: Duration) -> AttemptDeadline {
         let own = Instant::now() + timeout;
-        Due {
+        AttemptDeadline {
             at: self.end.min(own),
             is_own: own <= self.end,
         }
@@ -220,13 +220,13 @@ impl Limits {
 
 /// When an attempt must be done.
 #[derive(Clone, Copy)]
-struct Due {
+struct AttemptDeadline {
     at: Instant,
     /// Does the attempt then have had its whole timeout?
     is_own: bool,
 }
 
-impl Due {
+impl AttemptDeadline {
     /// The outcome if the attempt is not done in time.
     const fn passed(self, otherwise: DialOutcome) -> DialOutcome {
         if self.is_own {

@@ -59,7 +59,7 @@ pub(super) async fn receive_request(
     let snapshot = server.shared.snapshot.load_full();
     let port = snapshot.ports.get(&connection.port);
     let port = Arc::clone(port.ok_or(NotReceived::Closed)?);
-    connection.terms = Some(port.terms());
+    connection.port_protocol = Some(port.port_protocol());
     let deadline = Instant::from_std(accepted_at) + handshake_timeout(&snapshot.settings);
     if port.proxy_protocol {
         connection.named = read_proxy_header(&mut socket, deadline).await?;

@@ -66,7 +66,7 @@ async fn shut(client: &mut Transport) -> io::Result<()> {
 
 /// How streaming a refusal's body ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Passed {
+pub(super) enum BodySent {
     /// Complete, or the client stopped reading.
     Done,
     /// Cut, visibly for the client; why.
@@ -78,24 +78,24 @@ pub(super) async fn send_with_body(
     client: Transport,
     refusal: &Refusal,
     mut body: Box<BodyRest<Transport>>,
-) -> Passed {
+) -> BodySent {
     let Ok(mut client) = Recipient::begin(client, refusal).await else {
-        return Passed::Done;
+        return BodySent::Done;
     };
     loop {
         match body.next().await {
             Ok(Some(piece)) => {
                 if client.send(&piece).await.is_err() {
-                    return Passed::Done;
+                    return BodySent::Done;
                 }
             }
             Ok(None) => {
                 client.finish().await;
-                return Passed::Done;
+                return BodySent::Done;
             }
             Err(cut) => {
                 client.abandon().await;
-                return Passed::Cut(error_chain(&cut));
+                return BodySent::Cut(error_chain(&cut));
             }
         }
     }

@@ -20,10 +20,10 @@ const STEP: usize = 4 * 1024;
 
 /// The client is gone.
 #[derive(Debug)]
-pub(super) struct Gone;
+pub(super) struct ClientLeft;
 
-impl From<Gone> for Refusal {
-    fn from(Gone: Gone) -> Self {
+impl From<ClientLeft> for Refusal {
+    fn from(ClientLeft: ClientLeft) -> Self {
         client_gone("the client left before it was answered")
     }
 }
@@ -32,12 +32,12 @@ impl From<Gone> for Refusal {
 /// memory twice.
 ///
 /// # Errors
-/// [`Gone`]: the client left before the work was done.
+/// [`ClientLeft`]: the client left before the work was done.
 pub(super) async fn while_connected<T>(
     client: &mut (impl AsyncRead + Unpin),
     read_ahead: &mut BytesMut,
     mut work: Pin<&mut impl Future<Output = T>>,
-) -> Result<T, Gone> {
+) -> Result<T, ClientLeft> {
     poll_fn(|cx| {
         if let Poll::Ready(done) = work.as_mut().poll(cx) {
             return Poll::Ready(Ok(done));
@@ -52,7 +52,7 @@ fn poll_client(
     client: &mut (impl AsyncRead + Unpin),
     read_ahead: &mut BytesMut,
     cx: &mut Context<'_>,
-) -> Poll<Gone> {
+) -> Poll<ClientLeft> {
     while read_ahead.len() < MAX_READ_AHEAD {
         let mut bytes = [MaybeUninit::uninit(); STEP];
         let mut buffer = ReadBuf::uninit(&mut bytes);
@@ -61,7 +61,7 @@ fn poll_client(
             Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
                 read_ahead.extend_from_slice(buffer.filled());
             }
-            Poll::Ready(_) => return Poll::Ready(Gone),
+            Poll::Ready(_) => return Poll::Ready(ClientLeft),
         }
     }
     Poll::Pending

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::Services;
 use super::increment::Weight;
-use crate::counters::counter::{self, Key, Taken};
-use crate::counters::quota::{self, Allowance, ByteCounts, Charge};
+use crate::counters::counter::{self, Key, RateCharge};
+use crate::counters::quota::{self, Allowance, ByteCounts, QuotaCharge};
 use crate::counters::shared_counters::RedisUnavailable;
 use crate::exchange::Exchange;
 use crate::exchange::counted::{Count, Counted, Limits};
@@ -32,14 +32,14 @@ impl Limits for Services {
         this
     }
 
-    fn give_back_taken(&self, taken: Taken) {
+    fn give_back_rate_charge(&self, taken: RateCharge) {
         match self.shared() {
             Some(shared) if taken.is_shared() => shared.give_back_rate(taken),
             _ => self.counters.give_back(taken),
         }
     }
 
-    fn give_back_charge(&self, charge: Charge) {
+    fn give_back_quota_charge(&self, charge: QuotaCharge) {
         match self.shared() {
             Some(shared) if charge.is_shared() => shared.give_back_quota(charge),
             _ => self.quotas.give_back(charge),
@@ -63,7 +63,7 @@ impl Services {
             limit,
             weight: weight.amount,
             provisional: weight.provisional,
-            own: &exchange.evaluation.counted.taken,
+            own: &exchange.evaluation.counted.rate_charges,
         };
         let answer = self.rate_answer(call).await?;
         let (remaining, taken) = match answer {
@@ -74,16 +74,16 @@ impl Services {
         if let Some(taken) = taken.filter(|taken| !taken.is_held()) {
             // A counted call need not be held too.
             let mut more = taken.weight();
-            for mut place in counted.held_taken(key) {
+            for mut place in counted.held_rate_charges(key) {
                 let part = place.split(more);
                 more -= part.weight();
                 if part.weight() > 0 {
-                    self.give_back_taken(part);
+                    self.give_back_rate_charge(part);
                 }
-                counted.add_taken((place.weight() > 0).then_some(place), self);
+                counted.add_rate_charge((place.weight() > 0).then_some(place), self);
             }
         }
-        counted.add_taken(taken, self);
+        counted.add_rate_charge(taken, self);
         Ok(Ok(remaining))
     }
 
@@ -104,7 +104,7 @@ impl Services {
             allowance,
             weight: weight.amount,
             provisional: weight.provisional,
-            own: &counted.charges,
+            own: &counted.quota_charges,
         };
         let answer = self.quota_answer(call, lease).await?;
         let charge = match answer {
@@ -115,7 +115,7 @@ impl Services {
             // A counted call need not be held too, unless more was held than is counted.
             self.keep_less(counted, key, charge.map_or(0, |charge| charge.weight()));
         }
-        counted.add_charges(charge, self);
+        counted.add_quota_charge(charge, self);
         Ok(Ok(()))
     }
 
@@ -123,7 +123,7 @@ impl Services {
     pub(super) async fn rate_answer(
         &self,
         call: counter::Call<'_>,
-    ) -> Result<Result<(u32, Option<Taken>), counter::Exceeded>, Refusal> {
+    ) -> Result<Result<(u32, Option<RateCharge>), counter::Exceeded>, Refusal> {
         let Some(shared) = self.shared() else {
             return Ok(self.counters.take(call));
         };
@@ -139,7 +139,7 @@ impl Services {
         &self,
         call: quota::Call<'_>,
         lease: Duration,
-    ) -> Result<Result<Option<Charge>, quota::Exceeded>, Refusal> {
+    ) -> Result<Result<Option<QuotaCharge>, quota::Exceeded>, Refusal> {
         let Some(shared) = self.shared() else {
             return Ok(self.quotas.take(call));
         };
@@ -160,12 +160,12 @@ impl Services {
 
     /// Gives back held calls up to the counted weight; one that weighs more is kept.
     fn keep_less(&self, counted: &mut Counted, key: Key, mut counts: u32) {
-        for place in counted.held_charges(key) {
+        for place in counted.held_quota_charges(key) {
             if place.weight() <= counts {
                 counts -= place.weight();
-                self.give_back_charge(place);
+                self.give_back_quota_charge(place);
             } else {
-                counted.add_charges(Some(place), self);
+                counted.add_quota_charge(Some(place), self);
             }
         }
     }
@@ -239,10 +239,10 @@ impl Services {
         weight: u32,
     ) {
         let counted = &mut exchange.evaluation.counted;
-        let weight = weight.saturating_sub(counted.taken_of(key));
+        let weight = weight.saturating_sub(counted.rate_charged_for(key));
         // Removed before any await, so that nothing is given back twice.
-        let held = counted.held_taken(key).into_iter();
-        let (there, here): (Vec<_>, Vec<_>) = held.partition(Taken::is_shared);
+        let held = counted.held_rate_charges(key).into_iter();
+        let (there, here): (Vec<_>, Vec<_>) = held.partition(RateCharge::is_shared);
         let shared = self.shared().filter(|_| weight > 0);
         let answer = match &shared {
             Some(shared) => Some(shared.settle_rate(&there, (key, period), weight).await),
@@ -251,7 +251,7 @@ impl Services {
         let taken = match answer {
             Some(Ok(taken)) => {
                 here.into_iter()
-                    .for_each(|place| self.give_back_taken(place));
+                    .for_each(|place| self.give_back_rate_charge(place));
                 taken
             }
             // What Redis holds expires with its window.
@@ -259,12 +259,12 @@ impl Services {
             None => {
                 there
                     .into_iter()
-                    .for_each(|place| self.give_back_taken(place));
+                    .for_each(|place| self.give_back_rate_charge(place));
                 self.counters.settle(&here, (key, period), weight)
             }
         };
         let counted = &mut exchange.evaluation.counted;
-        counted.add_taken(taken, self);
+        counted.add_rate_charge(taken, self);
     }
 
     async fn settle_quota(
@@ -273,14 +273,14 @@ impl Services {
         (key, allowance): (Key, &Allowance),
         weight: u32,
     ) {
-        let weight = weight.saturating_sub(exchange.evaluation.counted.charged_for(key));
+        let weight = weight.saturating_sub(exchange.evaluation.counted.quota_charged_for(key));
         let shared = self.shared().filter(|_| weight > 0);
         let charge = match &shared {
             Some(shared) => shared.settle_quota((key, allowance), weight).await,
             None => Err(RedisUnavailable),
         };
         let counted = &mut exchange.evaluation.counted;
-        let held = counted.held_charges(key);
+        let held = counted.held_quota_charges(key);
         let charge = charge.unwrap_or_else(|RedisUnavailable| {
             if let Some(shared) = &shared {
                 shared.add_calls(key, allowance, weight);
@@ -289,20 +289,20 @@ impl Services {
         });
         // After counting, so that no other handshake gets the room in between.
         for place in held {
-            self.give_back_charge(place);
+            self.give_back_quota_charge(place);
         }
-        counted.add_charges(charge, self);
+        counted.add_quota_charge(charge, self);
     }
 
     /// Takes back what a refused handshake counted.
     pub(super) fn give_back_counted(&self, exchange: &mut Exchange) {
         let counted = &mut exchange.evaluation.counted;
         counted.deferred.clear();
-        for taken in counted.taken.drain(..) {
-            self.give_back_taken(taken);
+        for taken in counted.rate_charges.drain(..) {
+            self.give_back_rate_charge(taken);
         }
-        for charge in counted.charges.drain(..) {
-            self.give_back_charge(charge);
+        for charge in counted.quota_charges.drain(..) {
+            self.give_back_quota_charge(charge);
         }
     }
 

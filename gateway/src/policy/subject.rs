@@ -14,11 +14,11 @@ use crate::refusal::Refusal;
 #[derive(Debug)]
 pub(super) struct Subject {
     space: Space,
-    by: By,
+    by: CountedBy,
 }
 
 #[derive(Debug)]
-enum By {
+enum CountedBy {
     /// The value of an expression; one count per value for all that share the space.
     Key(Computed),
     /// The subscription: in a Product for all its APIs, in an API for that one.
@@ -33,14 +33,14 @@ impl Subject {
     ) -> Result<Self, InvalidPolicy> {
         Ok(Self {
             space: space(compiler),
-            by: By::Key(compiler.computed(field, source)?),
+            by: CountedBy::Key(compiler.computed(field, source)?),
         })
     }
 
     pub(super) fn subscription(compiler: &Compiler<'_>) -> Self {
         Self {
             space: space(compiler),
-            by: By::Subscription(compiler.scope),
+            by: CountedBy::Subscription(compiler.scope),
         }
     }
 
@@ -48,26 +48,26 @@ impl Subject {
     pub(super) fn whole_subscription(compiler: &Compiler<'_>) -> Self {
         Self {
             space: space(compiler),
-            by: By::Subscription(Scope::Gateway),
+            by: CountedBy::Subscription(Scope::Gateway),
         }
     }
 
     /// What a client is told that there is too much of.
     pub(super) fn name(&self) -> &'static str {
         match self.by {
-            By::Key(_) => "key",
-            By::Subscription(_) => "subscription",
+            CountedBy::Key(_) => "key",
+            CountedBy::Subscription(_) => "subscription",
         }
     }
 
     /// The key of the count; `None` when there is no subscription, so that nothing is counted.
     pub(super) fn of(&self, exchange: &mut Exchange) -> Result<Option<Key>, Refusal> {
         let scope = match &self.by {
-            By::Key(expression) => {
+            CountedBy::Key(expression) => {
                 let value = expression.text(exchange)?;
                 return Ok(Some(Key::new(self.space, &["key", &value])));
             }
-            By::Subscription(scope) => *scope,
+            CountedBy::Subscription(scope) => *scope,
         };
         let Some(subscription) = &exchange.subscription else {
             return Ok(None);

@@ -27,7 +27,7 @@ use crate::refusal::{Origin, Reason, Refusal};
 use crate::telemetry::metrics::{ApiMetrics, Direction, MessageCounters, Phase};
 use crate::telemetry::span::Spans;
 use lifecycle::Stage;
-use line::Seen;
+use line::RequestSummary;
 use tidegate_tunnel::close_cause::CloseCause;
 use tidegate_tunnel::relay::{Counts, Initiator, Meter, Outcome, Side};
 
@@ -43,7 +43,7 @@ struct Handshake {
     client: IpAddr,
     listener: Option<String>,
     tls: Option<TlsInfo>,
-    seen: Seen,
+    request: RequestSummary,
     uuid: Uuid,
     /// The same as text.
     id: String,
@@ -89,7 +89,7 @@ impl Record {
             client: peer.ip().to_canonical(),
             listener: None,
             tls: None,
-            seen: Seen::default(),
+            request: RequestSummary::default(),
             uuid,
             id: uuid.to_string(),
             api: None,
@@ -136,7 +136,7 @@ impl Record {
     pub(crate) fn request(&mut self, head: &RequestHead, client: IpAddr) {
         self.with(|known| {
             known.client = client;
-            known.seen = Seen::of(head);
+            known.request = RequestSummary::of(head);
             Stage::HandshakeReceived.tell(&known.id, None);
         });
     }

@@ -15,7 +15,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use tidegate_config::{ClientAuthConfig, ClientCertificates, SecretData};
 
 use super::{InvalidTls, certificates};
-use crate::tls::client_certificate::{ClientCertificate, Unreadable};
+use crate::tls::client_certificate::{ClientCertificate, UnreadableCertificate};
 
 /// Identifies what a listener demands of clients: equal values demand the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(crate) enum NotAuthenticated {
     #[error("the client's certificate is not trusted")]
     Untrusted(#[source] Error),
     #[error("the client's certificate is refused")]
-    Unreadable(#[source] Unreadable),
+    UnreadableCertificate(#[source] UnreadableCertificate),
 }
 
 /// What a listener demands of its clients.
@@ -76,7 +76,7 @@ impl ClientAuth {
         match self.mode {
             ClientCertificates::Required => Arc::clone(&self.authorities),
             ClientCertificates::Optional | ClientCertificates::Off => {
-                Arc::new(Presented(Arc::clone(&self.authorities)))
+                Arc::new(AnyCertificate(Arc::clone(&self.authorities)))
             }
         }
     }
@@ -108,15 +108,17 @@ impl ClientAuth {
         };
         let issuers = intermediates.iter().chain(&self.roots);
         let read = ClientCertificate::parse(leaf, issuers, trusted);
-        Ok(Some(Arc::new(read.map_err(NotAuthenticated::Unreadable)?)))
+        Ok(Some(Arc::new(
+            read.map_err(NotAuthenticated::UnreadableCertificate)?,
+        )))
     }
 }
 
 /// Takes any certificate, or none, if only the client holds its private key.
 #[derive(Debug)]
-struct Presented(Arc<dyn ClientCertVerifier>);
+struct AnyCertificate(Arc<dyn ClientCertVerifier>);
 
-impl ClientCertVerifier for Presented {
+impl ClientCertVerifier for AnyCertificate {
     fn client_auth_mandatory(&self) -> bool {
         false
     }

@@ -20,7 +20,7 @@ use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 /// The client's certificate cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the client's certificate cannot be read")]
-pub(crate) struct Unreadable;
+pub(crate) struct UnreadableCertificate;
 
 /// What a client showed, and held the private key of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,17 +50,18 @@ impl ClientCertificate {
     /// that may have issued it.
     ///
     /// # Errors
-    /// [`Unreadable`]: it is not an X.509 certificate that can be read.
+    /// [`UnreadableCertificate`]: it is not an X.509 certificate that can be read.
     pub(crate) fn parse<'i>(
         der: &'i CertificateDer<'i>,
         issuers: impl Iterator<Item = &'i CertificateDer<'i>>,
         trusted: bool,
-    ) -> Result<Self, Unreadable> {
-        let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| Unreadable)?;
+    ) -> Result<Self, UnreadableCertificate> {
+        let (rest, certificate) =
+            X509Certificate::from_der(der).map_err(|_| UnreadableCertificate)?;
         if !rest.is_empty() {
-            return Err(Unreadable);
+            return Err(UnreadableCertificate);
         }
-        let time = |seconds| Timestamp::from_second(seconds).map_err(|_| Unreadable);
+        let time = |seconds| Timestamp::from_second(seconds).map_err(|_| UnreadableCertificate);
         let validity = certificate.validity();
         let serial = hex::encode_upper(certificate.raw_serial());
         let sha1 = digest::digest(&SHA1_FOR_LEGACY_USE_ONLY, der);
@@ -256,9 +257,9 @@ fn common_name(subject: &X509Name<'_>) -> Option<String> {
     last.as_str().ok().map(str::to_owned)
 }
 
-fn dns_names(certificate: &X509Certificate<'_>) -> Result<Vec<String>, Unreadable> {
+fn dns_names(certificate: &X509Certificate<'_>) -> Result<Vec<String>, UnreadableCertificate> {
     let names = certificate.subject_alternative_name();
-    let Some(names) = names.map_err(|_| Unreadable)? else {
+    let Some(names) = names.map_err(|_| UnreadableCertificate)? else {
         return Ok(Vec::new());
     };
     let dns = names

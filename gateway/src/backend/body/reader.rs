@@ -3,7 +3,7 @@
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use super::{Cut, Framing};
+use super::{BodyCut, Framing};
 
 /// Read at once.
 const PIECE: usize = 16 * 1024;
@@ -30,7 +30,7 @@ enum FramingState {
     Done,
 }
 
-enum Taken {
+enum Decoded {
     Piece(Bytes),
     Nothing,
     End,
@@ -53,37 +53,37 @@ impl Reader {
     pub(super) async fn next(
         &mut self,
         stream: &mut (impl AsyncRead + Unpin),
-    ) -> Result<Option<Bytes>, Cut> {
+    ) -> Result<Option<Bytes>, BodyCut> {
         loop {
             match self.take()? {
-                Taken::Piece(piece) => return Ok(Some(piece)),
-                Taken::End => return Ok(None),
-                Taken::Nothing => {}
+                Decoded::Piece(piece) => return Ok(Some(piece)),
+                Decoded::End => return Ok(None),
+                Decoded::Nothing => {}
             }
             self.raw.reserve(PIECE);
             // A TLS connection that ends without saying so is an error here (RFC 9112 §9.8).
             let read = stream.read_buf(&mut self.raw).await;
-            if read.map_err(Cut::Broken)? > 0 {
+            if read.map_err(BodyCut::Broken)? > 0 {
                 continue;
             }
             return match self.state {
                 FramingState::UntilClose => Ok(None),
-                _ => Err(Cut::Ended),
+                _ => Err(BodyCut::Ended),
             };
         }
     }
 
     /// Decodes what is here. Trailers are ignored: the connection ends with the body.
-    fn take(&mut self) -> Result<Taken, Cut> {
+    fn take(&mut self) -> Result<Decoded, BodyCut> {
         loop {
             match self.state {
-                FramingState::Done | FramingState::Length(0) => return Ok(Taken::End),
-                _ if self.raw.is_empty() => return Ok(Taken::Nothing),
-                FramingState::UntilClose => return Ok(Taken::Piece(self.raw.split().freeze())),
+                FramingState::Done | FramingState::Length(0) => return Ok(Decoded::End),
+                _ if self.raw.is_empty() => return Ok(Decoded::Nothing),
+                FramingState::UntilClose => return Ok(Decoded::Piece(self.raw.split().freeze())),
                 FramingState::Length(left) => {
                     let piece = self.take_up_to(left);
                     self.state = FramingState::Length(left - piece.len() as u64);
-                    return Ok(Taken::Piece(piece));
+                    return Ok(Decoded::Piece(piece));
                 }
                 FramingState::Chunk(left) => {
                     let piece = self.take_up_to(left);
@@ -91,14 +91,14 @@ impl Reader {
                         0 => FramingState::ChunkEnd,
                         left => FramingState::Chunk(left),
                     };
-                    return Ok(Taken::Piece(piece));
+                    return Ok(Decoded::Piece(piece));
                 }
-                FramingState::ChunkEnd if self.raw.len() < 2 => return Ok(Taken::Nothing),
+                FramingState::ChunkEnd if self.raw.len() < 2 => return Ok(Decoded::Nothing),
                 FramingState::ChunkEnd if self.raw.starts_with(b"\r\n") => {
                     self.raw.advance(2);
                     self.state = FramingState::ChunkLine;
                 }
-                FramingState::ChunkEnd => return Err(Cut::Chunk),
+                FramingState::ChunkEnd => return Err(BodyCut::Chunk),
                 FramingState::ChunkLine => match httparse::parse_chunk_size(&self.raw) {
                     Ok(httparse::Status::Complete((line, size))) => {
                         self.raw.advance(line);
@@ -108,9 +108,9 @@ impl Reader {
                         };
                     }
                     Ok(httparse::Status::Partial) if self.raw.len() <= MAX_CHUNK_LINE => {
-                        return Ok(Taken::Nothing);
+                        return Ok(Decoded::Nothing);
                     }
-                    _ => return Err(Cut::Chunk),
+                    _ => return Err(BodyCut::Chunk),
                 },
             }
         }

@@ -257,7 +257,7 @@ async fn a_backend_that_keeps_its_body_back_holds_nobody_for_ever() {
     assert_eq!(remainder.length, Some(5));
     theirs.write_all(b"l").await.unwrap();
     assert_eq!(remainder.next().await.unwrap().as_deref(), Some(&b"l"[..]));
-    assert!(matches!(remainder.next().await, Err(Cut::Late)));
+    assert!(matches!(remainder.next().await, Err(BodyCut::Late)));
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ pub(crate) struct Listener {
 
 /// Protocol and PROXY setting of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Terms {
+pub(crate) struct PortProtocol {
     protocol: Protocol,
     proxy_protocol: bool,
 }
@@ -49,8 +49,8 @@ impl Port {
     }
 
     /// Protocol and PROXY setting.
-    pub(crate) const fn terms(&self) -> Terms {
-        Terms {
+    pub(crate) const fn port_protocol(&self) -> PortProtocol {
+        PortProtocol {
             protocol: self.protocol,
             proxy_protocol: self.proxy_protocol,
         }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::window::Window;
-use super::{EVICTED_PART, Key, MAX_KEYS, MAX_SLOTS, SHARDS, SPACES_WORTH, Space, Taken};
+use super::{EVICTED_PART, Key, MAX_KEYS, MAX_SLOTS, RateCharge, SHARDS, SPACES_WORTH, Space};
 
 /// Some keys of all spaces.
 #[derive(Debug, Default)]
@@ -64,11 +64,11 @@ impl Shard {
         Added { tick, evicted }
     }
 
-    pub(super) fn remove(&mut self, taken: Taken) {
-        let space = self.spaces.get_mut(&taken.key.space());
-        let window = space.and_then(|space| space.windows.get_mut(&taken.key.bytes()));
+    pub(super) fn remove(&mut self, charge: RateCharge) {
+        let space = self.spaces.get_mut(&charge.key.space());
+        let window = space.and_then(|space| space.windows.get_mut(&charge.key.bytes()));
         if let Some(window) = window {
-            window.remove(taken.tick, taken.weight, taken.held);
+            window.remove(charge.tick, charge.weight, charge.held);
         }
     }
 

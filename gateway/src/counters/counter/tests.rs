@@ -20,8 +20,8 @@ fn take(
     counters: &Counters,
     at_second: u64,
     limit: Limit,
-    (weight, own): (u32, &[Taken]),
-) -> Result<(u32, Option<Taken>), Exceeded> {
+    (weight, own): (u32, &[RateCharge]),
+) -> Result<(u32, Option<RateCharge>), Exceeded> {
     let call = Call {
         key: key("a"),
         limit,
@@ -232,7 +232,11 @@ fn a_short_limit_first_does_not_shorten_the_long_ones_memory() {
     assert!(!passes(&counters, 30, "a", long));
 }
 
-fn waits(counters: &Counters, weight: u32, own: &[Taken]) -> Result<Option<Taken>, Duration> {
+fn waits(
+    counters: &Counters,
+    weight: u32,
+    own: &[RateCharge],
+) -> Result<Option<RateCharge>, Duration> {
     let call = Call {
         key: key("a"),
         limit: limit(10, MINUTE),
@@ -242,14 +246,14 @@ fn waits(counters: &Counters, weight: u32, own: &[Taken]) -> Result<Option<Taken
     };
     let answer = counters.take_at(0, call);
     answer
-        .map(|(_, taken)| taken)
+        .map(|(_, charge)| charge)
         .map_err(|exceeded| exceeded.wait)
 }
 
 #[test]
 fn a_place_is_kept_until_the_answer_is_known() {
     let counters = Counters::new();
-    let places: Vec<Taken> = (0..10)
+    let places: Vec<RateCharge> = (0..10)
         .map(|_| waits(&counters, 1, &[]).unwrap().unwrap())
         .collect();
     assert_eq!(waits(&counters, 1, &[]), Err(RETRY_WHEN_HELD));

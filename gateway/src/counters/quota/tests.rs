@@ -57,7 +57,7 @@ fn call(name: &str, allowance: Allowance) -> Call<'static> {
     }
 }
 
-fn wait(result: Result<Option<Charge>, Exceeded>) -> (UsedUp, Option<Duration>) {
+fn wait(result: Result<Option<QuotaCharge>, Exceeded>) -> (UsedUp, Option<Duration>) {
     let exceeded = result.expect_err("used up");
     (exceeded.what, exceeded.wait)
 }
@@ -286,7 +286,7 @@ fn spaces_are_counted_and_bounded_apart() {
 }
 
 /// Keeps places, as many as there are.
-fn places(quotas: &Quotas, now: Moment, allowance: Allowance, weight: u32) -> Vec<Charge> {
+fn places(quotas: &Quotas, now: Moment, allowance: Allowance, weight: u32) -> Vec<QuotaCharge> {
     let keep = Call {
         weight,
         provisional: true,
@@ -332,7 +332,7 @@ fn a_place_is_kept_over_the_end_of_a_period() {
 #[test]
 fn nobody_keeps_more_than_is_left() {
     let quotas = Quotas::default();
-    let weights = |kept: Vec<Charge>| kept.iter().map(Charge::weight).collect::<Vec<_>>();
+    let weights = |kept: Vec<QuotaCharge>| kept.iter().map(QuotaCharge::weight).collect::<Vec<_>>();
     let ten = calls(10, periods(60));
     assert_eq!(weights(places(&quotas, at(0), ten, 4)), [4, 4]);
     let quotas = Quotas::default();

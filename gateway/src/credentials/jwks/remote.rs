@@ -108,9 +108,9 @@ impl RemoteKeys {
     /// Is a fetch under way now?
     fn start(self: &Arc<Self>, cause: Cause) -> bool {
         match self.schedule().begin(cause, Instant::now()) {
-            Begin::No => false,
-            Begin::UnderWay => true,
-            Begin::Now => {
+            FetchStart::No => false,
+            FetchStart::UnderWay => true,
+            FetchStart::Now => {
                 let this = Arc::clone(self);
                 let Fetcher { drain, runtime, .. } = &*self.fetcher;
                 drain.spawn_on(async move { this.fetch(cause).await }, runtime);
@@ -162,7 +162,7 @@ enum Cause {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Begin {
+enum FetchStart {
     Now,
     UnderWay,
     No,
@@ -181,10 +181,10 @@ struct Schedule {
 }
 
 impl Schedule {
-    fn begin(&mut self, cause: Cause, now: Instant) -> Begin {
+    fn begin(&mut self, cause: Cause, now: Instant) -> FetchStart {
         let under_way = |since: &Instant| now.duration_since(*since) < LONGEST_FETCH;
         if self.under_way_since.as_ref().is_some_and(under_way) {
-            return Begin::UnderWay;
+            return FetchStart::UnderWay;
         }
         let passed = |at: Option<Instant>| at.is_none_or(|at| now >= at);
         let due = passed(self.retry_at)
@@ -196,10 +196,10 @@ impl Schedule {
                 Cause::UnknownKey => passed(self.unknown_key_at),
             };
         if !due {
-            return Begin::No;
+            return FetchStart::No;
         }
         self.under_way_since = Some(now);
-        Begin::Now
+        FetchStart::Now
     }
 
     fn end(&mut self, worked: bool, cause: Cause, now: Instant) {
@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     /// Tells a fresh schedule what happens at which second, and checks what it answers.
-    fn plays(steps: &[(u64, Cause, Begin, Option<bool>)]) {
+    fn plays(steps: &[(u64, Cause, FetchStart, Option<bool>)]) {
         let start = Instant::now();
         let mut schedule = Schedule::default();
         for (second, cause, expected, outcome) in steps {
@@ -247,51 +247,51 @@ mod tests {
     #[test]
     fn keys_are_refreshed_hourly() {
         plays(&[
-            (0, Cause::Missing, Begin::Now, Some(true)),
-            (3599, Cause::Age, Begin::No, None),
-            (3600, Cause::Age, Begin::Now, Some(false)),
-            (3601, Cause::Age, Begin::No, None),
-            (3630, Cause::Age, Begin::Now, Some(true)),
-            (7229, Cause::Age, Begin::No, None),
+            (0, Cause::Missing, FetchStart::Now, Some(true)),
+            (3599, Cause::Age, FetchStart::No, None),
+            (3600, Cause::Age, FetchStart::Now, Some(false)),
+            (3601, Cause::Age, FetchStart::No, None),
+            (3630, Cause::Age, FetchStart::Now, Some(true)),
+            (7229, Cause::Age, FetchStart::No, None),
         ]);
     }
 
     #[test]
     fn an_unknown_key_leads_to_one_fetch_in_five_minutes() {
         plays(&[
-            (0, Cause::Missing, Begin::Now, Some(true)),
-            (1, Cause::UnknownKey, Begin::Now, Some(true)),
-            (2, Cause::UnknownKey, Begin::No, None),
-            (300, Cause::UnknownKey, Begin::No, None),
-            (301, Cause::UnknownKey, Begin::Now, Some(false)),
-            (330, Cause::Age, Begin::No, None),
-            (331, Cause::Age, Begin::Now, Some(true)),
-            (332, Cause::Age, Begin::No, None),
-            (600, Cause::UnknownKey, Begin::No, None),
-            (601, Cause::UnknownKey, Begin::Now, Some(true)),
+            (0, Cause::Missing, FetchStart::Now, Some(true)),
+            (1, Cause::UnknownKey, FetchStart::Now, Some(true)),
+            (2, Cause::UnknownKey, FetchStart::No, None),
+            (300, Cause::UnknownKey, FetchStart::No, None),
+            (301, Cause::UnknownKey, FetchStart::Now, Some(false)),
+            (330, Cause::Age, FetchStart::No, None),
+            (331, Cause::Age, FetchStart::Now, Some(true)),
+            (332, Cause::Age, FetchStart::No, None),
+            (600, Cause::UnknownKey, FetchStart::No, None),
+            (601, Cause::UnknownKey, FetchStart::Now, Some(true)),
         ]);
     }
 
     #[test]
     fn without_any_keys_it_is_tried_again_soon_and_then_less_often() {
         plays(&[
-            (0, Cause::Missing, Begin::Now, Some(false)),
-            (0, Cause::Missing, Begin::No, None),
-            (1, Cause::Missing, Begin::Now, Some(false)),
-            (2, Cause::Missing, Begin::No, None),
-            (3, Cause::Missing, Begin::Now, Some(false)),
-            (6, Cause::Missing, Begin::No, None),
-            (7, Cause::Missing, Begin::Now, Some(true)),
+            (0, Cause::Missing, FetchStart::Now, Some(false)),
+            (0, Cause::Missing, FetchStart::No, None),
+            (1, Cause::Missing, FetchStart::Now, Some(false)),
+            (2, Cause::Missing, FetchStart::No, None),
+            (3, Cause::Missing, FetchStart::Now, Some(false)),
+            (6, Cause::Missing, FetchStart::No, None),
+            (7, Cause::Missing, FetchStart::Now, Some(true)),
         ]);
     }
 
     #[test]
     fn there_is_one_fetch_at_a_time_and_a_lost_one_does_not_block() {
         plays(&[
-            (0, Cause::Missing, Begin::Now, None),
-            (1, Cause::Missing, Begin::UnderWay, None),
-            (24, Cause::UnknownKey, Begin::UnderWay, None),
-            (25, Cause::Missing, Begin::Now, Some(true)),
+            (0, Cause::Missing, FetchStart::Now, None),
+            (1, Cause::Missing, FetchStart::UnderWay, None),
+            (24, Cause::UnknownKey, FetchStart::UnderWay, None),
+            (25, Cause::Missing, FetchStart::Now, Some(true)),
         ]);
     }
 }

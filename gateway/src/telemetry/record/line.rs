@@ -2,7 +2,7 @@
 
 mod close;
 mod handshake;
-mod seen;
+mod request_summary;
 pub(super) mod text;
 
 use std::fmt;
@@ -13,7 +13,7 @@ use tracing::field::{DisplayValue, display};
 
 use super::access_log::Selected;
 
-pub(super) use seen::Seen;
+pub(super) use request_summary::RequestSummary;
 
 /// A line: the value of each field, and the event that carries them.
 pub(super) trait Line {

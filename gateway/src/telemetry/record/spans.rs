@@ -41,10 +41,10 @@ impl Handshake {
         let mut attributes = vec![
             KeyValue::new("tidegate.connection", self.id.clone()),
             KeyValue::new("tidegate.result", result.as_str()),
-            KeyValue::new("http.request.method", self.seen.method().to_owned()),
+            KeyValue::new("http.request.method", self.request.method().to_owned()),
             KeyValue::new("http.response.status_code", i64::from(status)),
-            KeyValue::new("server.address", self.seen.host().to_owned()),
-            KeyValue::new("url.path", self.seen.path().to_owned()),
+            KeyValue::new("server.address", self.request.host().to_owned()),
+            KeyValue::new("url.path", self.request.path().to_owned()),
             KeyValue::new("client.address", self.client.to_string()),
         ];
         attributes.extend(optional.into_iter().flatten());

@@ -15,7 +15,10 @@ fn issued(edit: impl FnOnce(&mut CertificateParams)) -> CertificateDer<'static> 
     params.self_signed(&key).unwrap().der().clone()
 }
 
-fn parse(der: &CertificateDer<'_>, trusted: bool) -> Result<ClientCertificate, Unreadable> {
+fn parse(
+    der: &CertificateDer<'_>,
+    trusted: bool,
+) -> Result<ClientCertificate, UnreadableCertificate> {
     ClientCertificate::parse(der, std::iter::empty(), trusted)
 }
 
@@ -75,7 +78,7 @@ fn what_is_no_certificate_is_refused() {
     let longer = [der.as_ref(), b"x"].concat();
     for bytes in [&b""[..], b"0", &der[..der.len() - 1], &longer] {
         let refused = parse(&CertificateDer::from(bytes), true);
-        assert_eq!(refused, Err(Unreadable));
+        assert_eq!(refused, Err(UnreadableCertificate));
     }
 }
 

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use tidegate_config::{LineField, ObjectKey};
 
-use super::seen::text;
+use super::request_summary::text;
 use super::{Fields, Line, Value};
 use crate::refusal::Refusal;
 use crate::telemetry::metrics::{HandshakeResult, Phase};
@@ -36,7 +36,7 @@ impl Handshake {
             known: self,
             stage: Stage::Established,
             result,
-            status: if self.seen.http == Some("2") {
+            status: if self.request.http == Some("2") {
                 200
             } else {
                 101
@@ -104,7 +104,7 @@ impl Line for HandshakeLine<'_> {
             refusal,
             ..
         } = self;
-        let seen = &known.seen;
+        let request = &known.request;
         match field {
             F::Event => Some(Value::Text("handshake")),
             F::Name => Some(Value::Text(stage.as_str())),
@@ -125,12 +125,12 @@ impl Line for HandshakeLine<'_> {
             F::Client => Some(Value::Shown(&known.client)),
             F::Peer => Some(Value::Shown(&known.peer)),
             F::Tls => known.tls.as_ref().map(|tls| Value::Text(tls.version)),
-            F::Http => seen.http.map(Value::Text),
-            F::Method => Value::of_text(seen.method()),
-            F::Host => Value::of_text(seen.host()),
-            F::Path => Value::of_text(seen.path()),
-            F::Query => of_option(seen.query.as_ref()),
-            F::UserAgent => of_option(seen.user_agent.as_ref()),
+            F::Http => request.http.map(Value::Text),
+            F::Method => Value::of_text(request.method()),
+            F::Host => Value::of_text(request.host()),
+            F::Path => Value::of_text(request.path()),
+            F::Query => of_option(request.query.as_ref()),
+            F::UserAgent => of_option(request.user_agent.as_ref()),
             F::Subprotocol => of_option(self.subprotocol.as_ref()),
             F::Backend => of_option(known.backend.as_ref()),
             F::DurationMs => Some(Value::Millis(self.took)),

@@ -9,7 +9,7 @@ const LONGEST_TEXT: usize = 1024;
 
 /// What a line says of a request.
 #[derive(Debug, Default)]
-pub(in crate::telemetry::record) struct Seen {
+pub(in crate::telemetry::record) struct RequestSummary {
     /// Version.
     pub(super) http: Option<&'static str>,
     method: String,
@@ -20,7 +20,7 @@ pub(in crate::telemetry::record) struct Seen {
     pub(super) user_agent: Option<String>,
 }
 
-impl Seen {
+impl RequestSummary {
     pub(in crate::telemetry::record) fn method(&self) -> &str {
         &self.method
     }
