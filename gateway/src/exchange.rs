@@ -34,17 +34,17 @@ pub(crate) use evaluation::{Evaluation, ScopeValues, subprotocols};
 pub(crate) use query::{Query, decoded_pairs};
 pub(crate) use upstream::{Destination, Upstream};
 
-/// Who connects.
+/// The client of a handshake.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientInfo {
-    /// After trusted proxies were believed.
+    /// The client's address, as trusted proxies name it.
     pub(crate) ip: IpAddr,
     pub(crate) port: u16,
     pub(crate) tls: Option<TlsInfo>,
 }
 
 impl ClientInfo {
-    /// Its certificate, if it has shown one.
+    /// Its certificate, if it presented one.
     pub(crate) fn certificate(&self) -> Option<&ClientCertificate> {
         self.tls.as_ref()?.certificate.as_deref()
     }
@@ -56,9 +56,9 @@ pub(crate) struct TlsInfo {
     /// `1.2` or `1.3`.
     pub(crate) version: &'static str,
     pub(crate) sni: Option<String>,
-    /// What the listener demanded whose TLS this is; `None`: no certificate was asked for.
+    /// The listener's demand for client certificates; `None`: none were requested.
     pub(crate) demand: Option<Demand>,
-    /// What the client showed.
+    /// The certificate that the client presented.
     pub(crate) certificate: Option<Arc<ClientCertificate>>,
 }
 
@@ -71,7 +71,7 @@ pub(crate) struct Exchange {
     pub(crate) scheme: UrlScheme,
     /// Host of the request, lower case, without the port.
     pub(crate) host: String,
-    /// The request's path as the route was found by it, where the client spelled it otherwise.
+    /// The path in normal form, if the client wrote it differently.
     pub(crate) respelled: Option<String>,
     /// What the path's template matched, decoded.
     pub(crate) params: Vec<(String, String)>,
@@ -80,10 +80,10 @@ pub(crate) struct Exchange {
     pub(crate) product: Option<Arc<ProductConfig>>,
     pub(crate) subscription: Option<Arc<SubscriptionConfig>>,
     pub(crate) upstream: Upstream,
-    /// Changes to the headers of whatever the client is answered.
+    /// Changes to the headers of the client's answer.
     pub(crate) answer: AnswerHeaders,
     /// Seconds since 1970 at which the tunnel must close, because its token ends.
     pub(crate) token_expiry: Option<i64>,
-    /// What policies keep to themselves; starts as its default.
+    /// State of the policies.
     pub(crate) evaluation: Evaluation,
 }

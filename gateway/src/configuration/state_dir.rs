@@ -166,7 +166,7 @@ impl StateDir {
     }
 }
 
-/// Writes a file of a state directory, which is made when it is not there: only its owner can read
+/// Writes a file of a state directory, which is created if it is missing: only its owner can read
 /// it, and no reader sees a partial file.
 ///
 /// # Errors
@@ -183,7 +183,7 @@ fn replace(path: &Path, text: &str) -> Result<(), SaveError> {
     write_beside(path, text).map_err(|source| write_error(path, source))
 }
 
-/// Writes beside, then renames.
+/// Writes a temporary file and renames it.
 fn write_beside(path: &Path, text: &str) -> io::Result<()> {
     let beside = path.with_extension("new");
     let mut file = std::fs::OpenOptions::new()

@@ -1,10 +1,9 @@
 //! Counters of rate limits: exact sliding windows, kept apart from snapshots so that a change of
 //! the configuration does not reset them.
 //!
-//! Memory is bounded: keys are hashes, calls of the same millisecond share a slot, keys that have
-//! nothing left in their window go, and above a hard cap those that were counted longest ago go first:
-//! of the space that is above its share, so that no tenant of a Gateway makes it forget what another
-//! one counts. Nothing here knows what a key means.
+//! Memory is limited: keys are hashes, calls of the same millisecond share a slot, and keys without calls in their
+//! window are dropped. Above a hard limit the least recently counted keys are dropped first, from the space that
+//! exceeds its share, so that no tenant of a Gateway can evict another one's counts.
 
 mod key;
 mod shard;

@@ -1,11 +1,10 @@
 //! What quotas have counted: calls and bytes per key in fixed periods. Outlives snapshots, and with
 //! a state directory the process.
 //!
-//! Memory is bounded: keys are hashes, keys whose period has ended go, and above a hard cap those
-//! go first that have used the least of what they may, so that a flood of new keys does not renew
-//! a quota that is used up: of the space that is above its share, so that no tenant's flood is
-//! another one's matter. Time is the wall clock, as periods are aligned to the calendar, but one that
-//! is set renews nothing (`usage`).
+//! Memory is limited: keys are hashes, and keys whose period has ended are dropped. Above a hard limit the keys
+//! that have used the least of their quota are dropped first, so that a flood of new keys does not renew a quota
+//! that is used up; they are dropped from the space that exceeds its share, so that one tenant does not affect
+//! another. Periods follow the wall clock, but setting the clock renews no quota (`usage`).
 
 mod byte_accounting;
 mod lines;
@@ -31,7 +30,7 @@ const SHARDS: usize = 16;
 /// Keys of one space in all shards: about 15 MB.
 const MAX_KEYS: usize = 100_000;
 
-/// All spaces together keep as many as so many of them may, see [`crate::counters::counter`].
+/// All spaces together keep as many as this many single ones, see [`crate::counters::counter`].
 const SPACES_WORTH: usize = 2;
 
 /// When a space is full, this part of it (1/n) goes at once, so that eviction stays cheap.
@@ -48,10 +47,10 @@ pub(crate) struct Allowance {
 /// A handshake that wants to pass.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call<'a> {
-    /// Of the counted and its periods: those of other lengths are counted apart.
+    /// Of the value and the periods: other periods are counted separately.
     pub(crate) key: Key,
     pub(crate) allowance: Allowance,
-    /// As how many calls it counts. One that must not count (0) still needs room for one.
+    /// How many calls it counts as. One that does not count (0) still needs room for one.
     pub(crate) weight: u32,
     /// Its answer decides what it counts; until then the weight is only held.
     pub(crate) provisional: bool,
@@ -391,7 +390,7 @@ impl Shortage {
     }
 }
 
-/// Is there room besides what others have used, and what is kept for them?
+/// Is there room besides what others have used and hold?
 fn check(
     used: &Usage,
     (held, own): (u64, OwnCounts),
@@ -421,7 +420,7 @@ fn find(shard: &Shard, key: Key) -> Option<&Usages> {
     shard.get(&key.space())?.get(&key)
 }
 
-/// Takes back what was counted; says whether it was.
+/// Gives back what was counted; false if nothing was.
 fn release(shard: &mut Shard, charge: QuotaCharge) -> bool {
     let keys = shard.get_mut(&charge.key.space());
     let Some(usages) = keys.and_then(|keys| keys.get_mut(&charge.key)) else {

@@ -54,13 +54,13 @@ fn weight(value: i64) -> u32 {
     u32::try_from(number(value)).unwrap_or(u32::MAX)
 }
 
-/// How to count together.
+/// Settings of the shared counters.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) gateway: ObjectKey,
-    /// Holds a password, perhaps.
+    /// May contain a password.
     pub(crate) url: String,
-    /// Who is trusted over TLS instead of whom the system trusts, PEM.
+    /// Certificate authorities instead of the system's, PEM.
     pub(crate) authorities: Option<Vec<u8>>,
     pub(crate) on_failure: OnFailure,
 }
@@ -235,7 +235,7 @@ impl SharedCounters {
         let own = call.own();
         let more = own.more(call.weight, call.provisional);
         let (least, more_now) = match call.provisional {
-            // How much is kept the script finds out.
+            // The script decides how much is held.
             true => (1, 0),
             false => (call.weight.max(1), more),
         };

@@ -25,18 +25,18 @@ const INVALID: &str = "Access denied due to invalid subscription key. \
 
 type KeyHash = [u8; 32];
 
-/// Who may use what: all products and subscriptions of a gateway.
+/// All products and subscriptions of a gateway.
 #[derive(Debug, Default)]
 pub(crate) struct AccessIndex {
     keys: HashMap<KeyHash, Arc<SubscriptionConfig>>,
-    /// Sorted by key: tens of thousands are kept, and looked up by name only now and then.
+    /// Sorted by key: there may be tens of thousands, and they are rarely looked up by name.
     subscriptions: Vec<Arc<SubscriptionConfig>>,
     products: HashMap<ObjectKey, ProductAccess>,
     /// API to the open product that has it.
     open: HashMap<ObjectKey, ObjectKey>,
 }
 
-/// What a product opens.
+/// The APIs of a product.
 #[derive(Debug)]
 struct ProductAccess {
     apis: HashSet<String>,
@@ -45,7 +45,7 @@ struct ProductAccess {
 /// Granted access, and what grants it.
 #[derive(Debug, Default)]
 pub(crate) struct Granted {
-    /// Its policies apply.
+    /// The product whose policies apply.
     pub(crate) product: Option<ObjectKey>,
     pub(crate) subscription: Option<Arc<SubscriptionConfig>>,
     /// Which of the subscription's keys was used, as hash in hexadecimal.
@@ -146,7 +146,7 @@ impl AccessIndex {
             .ok_or_else(|| refused(Reason::SubscriptionKeyInvalid, INVALID, api, request))
     }
 
-    /// Does this subscription open the API, and in which product's name?
+    /// Does this subscription grant access to the API, and through which product?
     fn opens(
         &self,
         subscription: &SubscriptionConfig,
@@ -205,7 +205,7 @@ fn refused(reason: Reason, message: &str, api: &ApiConfig, request: &RequestHead
     let refusal = Refusal::new(401, reason, Origin::Client, message);
     let KeyNames { header, query, .. } = &api.subscription_key;
     let realm = quoted(&format!("{}{}", request.host, api.path));
-    // RFC 9110 §11.6.1: every 401 says how to do better.
+    // RFC 9110 §11.6.1: every 401 has a challenge.
     let challenge = format!(
         "TidegateKey realm={realm}, header={}, query={}",
         quoted(header),

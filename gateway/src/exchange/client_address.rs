@@ -37,8 +37,8 @@ impl TrustedProxies {
     }
 
     /// The client's address: the peer's own or, when the peer is trusted, the last entry of
-    /// X-Forwarded-For that no trusted proxy wrote of another one. What stands before that entry is
-    /// the client's own invention. An entry that is no address ends the chain.
+    /// X-Forwarded-For that is not a trusted proxy. Entries before it come from the client and are not trusted. An
+    /// entry that is not an address ends the chain.
     pub(crate) fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> SocketAddr {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let mut client = peer;

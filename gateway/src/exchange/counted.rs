@@ -10,7 +10,7 @@ use crate::counters::counter::{self, Key, RateCharge};
 use crate::counters::quota::{Allowance, QuotaCharge};
 use crate::refusal::Refusal;
 
-/// Who counts.
+/// The counters of limits.
 pub(crate) trait Limits: fmt::Debug + Send + Sync {
     /// A weak reference to itself.
     fn this(&self) -> Weak<dyn Limits>;
@@ -22,7 +22,7 @@ pub(crate) trait Limits: fmt::Debug + Send + Sync {
     fn give_back_quota_charge(&self, quota_charges: QuotaCharge);
 }
 
-/// How much a handshake counts whose answer is to be known first.
+/// The weight of a handshake that depends on its answer.
 pub(crate) trait Increment: fmt::Debug + Send + Sync {
     /// What it counts by its answer, which expressions read as `response`.
     fn weight(&self, exchange: &mut Exchange) -> Result<u32, Refusal>;
@@ -69,7 +69,7 @@ impl Count {
     }
 }
 
-/// Of one handshake.
+/// The counts of one handshake.
 #[derive(Debug, Default)]
 pub(crate) struct Counted {
     /// By rate limits.

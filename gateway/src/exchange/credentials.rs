@@ -1,4 +1,4 @@
-//! What of a request proves who the client is: no text that leaves the gateway may show it.
+//! The credentials in a request, which are masked in every text that leaves the gateway.
 
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 

@@ -1,4 +1,4 @@
-//! What expressions read of a handshake, and what policies remember of it.
+//! The variables that expressions read, and the state that policies keep between steps.
 //!
 //! The variables are filled in when the first expression is evaluated: most handshakes run none.
 
@@ -52,9 +52,9 @@ pub(crate) struct Evaluation {
     filled: bool,
     /// The named values that steps see now.
     scope: Option<Arc<ScopeValues>>,
-    /// The scopes whose values were read, and whose secrets are masked therefore.
+    /// The scopes whose values were read, so that their secrets are masked.
     read: Vec<Arc<ScopeValues>>,
-    /// What limits counted for this handshake, and what they keep for it.
+    /// What limits counted and hold for this handshake.
     pub(crate) counted: Counted,
     /// The quotas that count the bytes of its tunnel.
     pub(crate) byte_quotas: Vec<ByteQuota>,
@@ -62,7 +62,7 @@ pub(crate) struct Evaluation {
     pub(crate) reservations: Vec<Reservation>,
     /// Such permits that pods share.
     pub(crate) leases: Vec<Lease>,
-    /// Frames that the backend gets in front of the client's: what onOpen says.
+    /// Frames of onOpen, which the backend gets before the client's.
     pub(crate) opening_messages: Vec<u8>,
     /// When the handshake must be decided; none in tests of single policies.
     pub(crate) deadline: Option<Instant>,
@@ -150,7 +150,7 @@ impl Exchange {
         }
     }
 
-    /// Keeps a value of any size as `vars.NAME`, unless all variables together grow too big.
+    /// Keeps a value as `vars.NAME`.
     ///
     /// # Errors
     /// [`TooBig`]: the variables would be too large.
@@ -177,7 +177,7 @@ impl Exchange {
         self.evaluation.variables.set("jwt", token);
     }
 
-    /// Sets `response`, or takes it away.
+    /// Sets or removes `response`.
     pub(crate) fn set_response(&mut self, response: Option<(u16, &HeaderMap)>) {
         let response = response.map_or(
             Json::Null,
@@ -204,7 +204,7 @@ impl Exchange {
         self.evaluation.variables.set_now(SystemTime::now());
     }
 
-    /// No text that leaves the gateway may show this.
+    /// Masks this text in everything that leaves the gateway.
     pub(crate) fn add_secret(&mut self, secret: &str) {
         self.evaluation.variables.add_secret(secret);
     }

@@ -2,8 +2,8 @@
 //! one which comes back to the Gateway that sent it is refused (§7.6: an intermediary must not forward a
 //! message to itself unless it is protected from an infinite loop). Pure.
 //!
-//! All pods of a Gateway have one name, two Gateways never the same. Members of others pass and are not
-//! counted: clients and proxies may say what they like. Who imitates a Gateway is refused himself.
+//! All pods of a Gateway share one name; no two Gateways do. Other members of `Via` are ignored. A client that
+//! imitates a Gateway's member only has its own request refused.
 
 use http::header::VIA;
 use http::{HeaderMap, HeaderValue};

@@ -1,7 +1,7 @@
 //! Is this request a WebSocket handshake? (RFC 6455 §4.2.1.) Pure.
 //!
-//! We decide that ourselves and never leave it to the backend: a proxy that opens a tunnel on a
-//! handshake that was none lets its client send requests of its own behind our back.
+//! The gateway decides this itself and never relies on the backend: a proxy that opens a tunnel for an invalid
+//! handshake lets its client send further requests past the policies (request smuggling).
 
 #[cfg(test)]
 mod tests;
@@ -24,8 +24,7 @@ pub(crate) const VERSION: &str = "13";
 /// RFC 6455 §1.3.
 const ACCEPT_SALT: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// The nonce is any 16 bytes; senders that make it up by hand often leave odd last bits, which
-/// change nothing.
+/// The nonce is any 16 bytes; some clients leave odd trailing bits, which do not matter.
 const KEY_ENCODING: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
@@ -57,8 +56,8 @@ impl Key {
     }
 }
 
-/// Checks a handshake; gives back its key. Over HTTP/2 there is none (RFC 8441 §5): the
-/// SETTINGS have told that both sides know what they speak.
+/// Checks a handshake and gives its key. Over HTTP/2 there is no key (RFC 8441 §5): the SETTINGS have
+/// negotiated WebSockets.
 ///
 /// # Errors
 /// The refusal (400 or 426): the request is not a WebSocket handshake.

@@ -9,7 +9,7 @@ use crate::exchange::BackendUrl;
 /// The backend's handshake as it will be sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Upstream {
-    /// Where to: scheme, host, port and path. Its query is in `query`.
+    /// Scheme, host, port and path; the query is in `query`.
     pub(crate) target: BackendUrl,
     pub(crate) query: Query,
     /// End-to-end headers only, without the fixed list of headers that end at the gateway. Headers that the
@@ -17,19 +17,19 @@ pub(crate) struct Upstream {
     pub(crate) headers: HeaderMap,
     /// Host header instead of the target's authority.
     pub(crate) host_header: Option<String>,
-    /// What a prefix route leaves of the client's path; goes to the end of the target's.
+    /// The client's path behind a prefix route; appended to the target's path.
     remainder: String,
     destination: Destination,
     /// The API's own backend, while another one was chosen.
     own: Option<Box<OwnBackend>>,
 }
 
-/// Who is asked.
+/// Which backend is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Destination {
     /// The member that the pool chooses.
     Pool,
-    /// This member of it.
+    /// This member of the pool.
     Member(usize),
     /// A backend that a policy named, which is not the API's.
     Elsewhere,
@@ -79,7 +79,7 @@ impl Upstream {
         self.destination = Destination::Elsewhere;
     }
 
-    /// This member of the API's pool; of another backend before nothing is left.
+    /// Selects a member of the API's pool, and undoes an earlier choice of another backend.
     pub(crate) fn select(&mut self, member: usize) {
         if let Some(own) = self.own.take() {
             self.query.restore_own(own.query);
@@ -102,7 +102,7 @@ impl Upstream {
         self.query.rewrite(query, keep_query);
     }
 
-    /// Who is asked: the API's backends, unless a policy chose.
+    /// Which backend is asked: the API's pool, unless a policy chose.
     pub(crate) fn destination(&self) -> Destination {
         self.destination
     }

@@ -1,8 +1,8 @@
-//! Counters that policies name themselves (`emitMetric`): as many as fit, and no more.
+//! Counters that policies define (`emitMetric`).
 //!
-//! They are kept apart from our own: their names have a prefix of their own, and their labels may
-//! hold what a client has sent, so there is a limit to them, for each namespace by itself. What comes
-//! above it is counted still, under the label values `other`.
+//! They are separate from the gateway's own metrics: their names have a prefix, and their label values may come
+//! from clients, so each namespace has a limit on series. Above it, values are counted with the label value
+//! `other`.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use parking_lot::{Mutex, MutexGuard};
 use tidegate_config::ObjectKey;
 
-/// In front of every name.
+/// Prefix of every name.
 pub(crate) const PREFIX: &str = "tidegate_custom_";
 
 /// Sets of label values of all metrics of a namespace together: some hundred KiB, and what a scrape can

@@ -1,5 +1,4 @@
-//! How log lines are written: as JSON, but for lines of the access log that are text of the
-//! Gateway's own making.
+//! How log lines are written: as JSON, except for lines of the access log in a text format.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
 //! Everything that is counted. The table of names is `docs/metrics.md`; a test compares the two.
 //!
-//! Labels are bounded: APIs by the configuration, everything else by closed sets. No label ever
-//! carries something a client chose. Nothing here reads a clock or a socket.
+//! Label values are limited: APIs by the configuration, everything else by closed sets. No label has a value that
+//! a client chose. Nothing here reads a clock or a socket.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -299,7 +299,7 @@ impl Tunnels {
 /// may never have one on this pod.
 #[derive(Debug)]
 pub(crate) struct ApiMetrics {
-    /// Whose they are.
+    /// The API.
     pub(crate) key: ObjectKey,
     /// The same as label value.
     name: String,

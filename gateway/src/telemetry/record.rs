@@ -62,7 +62,7 @@ pub(crate) struct Record(Option<Box<Handshake>>);
 /// The record of a tunnel. It ends as [`TunnelRecord::closed`]; dropped, as cut.
 pub(crate) struct TunnelRecord {
     started: Instant,
-    /// `None` once it is told.
+    /// `None` once it is recorded.
     tunnel: Option<TunnelInfo>,
 }
 
@@ -122,7 +122,7 @@ impl Record {
         });
     }
 
-    /// A proxy that is believed has said who connects through it.
+    /// A trusted proxy has named the client.
     pub(crate) fn client(&mut self, client: IpAddr) {
         self.with(|known| known.client = client);
     }
@@ -170,7 +170,7 @@ impl Record {
         });
     }
 
-    /// It has agreed.
+    /// The backend accepted the handshake.
     pub(crate) fn backend_accepted(&mut self) {
         self.with(|known| Stage::BackendAccepted.tell(&known.id, known.backend.as_deref()));
     }
@@ -186,7 +186,7 @@ impl Record {
         self.0 = None;
     }
 
-    /// It is over.
+    /// The handshake was refused.
     pub(crate) fn refused(mut self, refusal: &Refusal) {
         if let Some(known) = self.0.take() {
             known.refuse(refusal);
@@ -244,7 +244,7 @@ impl TunnelRecord {
 }
 
 impl TunnelRecord {
-    /// The client was gone before it had its answer.
+    /// The client left before it got its answer.
     pub(crate) fn lost(self) {
         let outcome = self.without_traffic(Initiator::Client, CloseCause::ClientLost);
         self.closed(&outcome);

@@ -1,6 +1,5 @@
 //! Spans of handshakes and tunnels for OpenTelemetry, and the trace context that backends get (W3C
-//! Trace Context). Nothing of this happens, and nothing is allocated, unless the Gateway names
-//! where spans go.
+//! Trace Context). Without an endpoint in the Gateway's settings nothing is done or allocated.
 
 mod context;
 mod export;
@@ -22,7 +21,7 @@ pub(crate) use export::Exports;
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// What became of spans.
+/// Numbers of exported and lost spans.
 #[derive(Debug, Default)]
 pub(crate) struct SpanCounts {
     pub(crate) exported: AtomicU64,

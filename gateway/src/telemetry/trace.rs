@@ -2,8 +2,8 @@
 //!
 //! Written by the recorder while policies run, for live handshakes that may ask for it and for
 //! `explain`. Steps know nothing of it: what one changed is found by comparing the exchange before
-//! and after. Without a recorder nothing is compared, cloned or allocated. What leaves here went
-//! through `hide`: no secret that the handshake met, and no value under a telling name.
+//! and after. Without a recorder nothing is compared, cloned or allocated. `hide` masks every trace: secrets that
+//! the handshake met, and values whose names suggest a secret.
 
 mod hide;
 mod observe;

@@ -1,8 +1,8 @@
 //! Quotas on disk, so that a restart does not renew them.
 //!
-//! One file, written beside and renamed: it holds one whole state or the one before. A crash loses
-//! what was counted since the last writing, [`PAUSE`] at most; a graceful end loses nothing. A file
-//! that cannot be read is said in the log and counted as empty: a gateway must start.
+//! One file, written under another name and renamed, so that it is always complete. A crash loses what was
+//! counted since the last save, [`PAUSE`] at most; a graceful end loses nothing. A file that cannot be read is
+//! logged and treated as empty, because the gateway must start.
 
 use std::io;
 #[cfg(test)]
@@ -17,10 +17,10 @@ use super::write_whole;
 use crate::counters::quota::{Line, Quotas};
 use tidegate_config::error_chain;
 
-/// How often changes are written down: 100,000 quotas are some 10 MB.
+/// How often changes are saved: 100,000 quotas are some 10 MB.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Of what is written here; another one is not read.
+/// Version of the format; other versions are not read.
 const VERSION: u32 = 2;
 
 /// Where the quotas of one gateway are kept.
@@ -51,7 +51,7 @@ impl QuotaFile {
         Self { path }
     }
 
-    /// Takes what is written there, if anything is. Blocks on files.
+    /// Loads the file, if there is one. Blocks on files.
     pub(crate) fn load(&self, quotas: &Quotas) {
         match self.read() {
             Ok(lines) => quotas.restore(lines),
@@ -78,7 +78,7 @@ impl QuotaFile {
         Ok(state.quotas)
     }
 
-    /// Writes changes down again and again, for ever. To be spawned once, through the drain.
+    /// Saves changes for ever. Spawn it once, through the drain.
     pub(crate) async fn keep(self, quotas: Arc<Quotas>) {
         let mut failing = false;
         loop {
@@ -93,7 +93,7 @@ impl QuotaFile {
         }
     }
 
-    /// Writes down what has changed; the error is for the log.
+    /// Saves what has changed.
     ///
     /// # Errors
     /// Why the file cannot be written, for the log.

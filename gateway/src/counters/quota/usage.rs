@@ -1,9 +1,8 @@
-//! What one key has used, by period, and by which of them a clock is believed that was set.
+//! What one key has used, by period, protected against changes of the wall clock.
 //!
-//! A period is over when the wall clock says so and as much time has passed besides: a clock that is set
-//! forward and back finds what was used. A clock that is set back to a period of which nothing is known
-//! counts on in the one that was: going back renews nothing either. So a wrong clock costs at most one
-//! period of real time.
+//! A period is over when both the wall clock and the monotonic clock say so. If the clock is set forward and back,
+//! the old usage is still there. If it is set back to a period that is not known, the current period continues.
+//! So setting the clock never renews a quota, and a wrong clock costs at most one period of real time.
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@
 pub(crate) enum HandshakeResult {
     /// 101.
     Accepted,
-    /// Turned down, by us or by the backend.
+    /// Refused by the gateway or the backend.
     Refused,
     /// Something did not work: the backend could not be reached, the client went away.
     Failed,

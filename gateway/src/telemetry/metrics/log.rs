@@ -1,4 +1,4 @@
-//! Log lines that were dropped because nobody read them fast enough. Read at each scrape.
+//! Log lines that were dropped because they were not read fast enough. Updated at each scrape.
 
 use std::fmt;
 use std::sync::OnceLock;

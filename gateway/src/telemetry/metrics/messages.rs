@@ -32,7 +32,7 @@ const LABELS: [(MessageLabel, &str); 3] = [
     (MessageLabel::Subscription, "subscription"),
 ];
 
-/// Only the API: what holds without asking.
+/// Only the API: the default.
 const API_ONLY: u8 = 1;
 
 /// Objects that label the messages of a tunnel.
@@ -272,7 +272,7 @@ impl MessageCounters {
         }
     }
 
-    /// So much was relayed.
+    /// Adds what was relayed.
     pub(crate) fn count(&self, direction: Direction, more: &Counts) {
         add(&self.messages[direction as usize], &more.frames);
         add(&self.bytes[direction as usize], &more.bytes);

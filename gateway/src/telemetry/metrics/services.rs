@@ -11,7 +11,7 @@ use crate::telemetry::metrics::register::{counter, counters, gauge};
 
 /// What services count by themselves, to be read at each scrape.
 pub(crate) trait ServiceCounts: fmt::Debug + Send + Sync {
-    /// Do pods count together at the moment? Besides requests that worked, and that did not.
+    /// Are the shared counters available? And requests that succeeded and failed.
     fn shared_health(&self) -> (bool, (u64, u64));
 
     /// Fetches of key sets that worked, and that did not.

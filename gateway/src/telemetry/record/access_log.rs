@@ -35,17 +35,17 @@ enum Form {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Selected(u64);
 
-/// Whose share of lines a line belongs to.
+/// The sampling class of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Share {
-    /// Something did not work: it is always told.
+    /// A failure: always logged.
     Always,
     Accepted,
     Refused,
 }
 
 impl AccessLog {
-    /// What the Gateway wants; without a word everything, as JSON.
+    /// Compiles the Gateway's settings; the default is every line, as JSON.
     ///
     /// # Errors
     /// [`InvalidLineTemplate`]: a template of a text line is not valid.
@@ -85,7 +85,7 @@ impl AccessLog {
         tracing::info!(name: TEXT_LINE, target: "tidegate::access", message = text);
     }
 
-    /// The id decides: so a connection has both lines or none, without a word kept about it.
+    /// Sampled by the id, so that a connection has both lines or none.
     fn has(&self, id: Uuid, share: Share) -> bool {
         let percent = match share {
             Share::Always => return true,

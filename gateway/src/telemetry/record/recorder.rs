@@ -1,4 +1,4 @@
-//! Whom records tell; one per gateway, outlives every snapshot.
+//! Where records go: metrics and access log. One per gateway; it outlives every snapshot.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use arc_swap::ArcSwap;
 use super::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
 
-/// Whom records tell.
+/// Metrics and access log for records.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     pub(super) metrics: Arc<Metrics>,
-    /// The one of now, for tunnels of before too: readers know one form at a time.
+    /// The current access log, also for older tunnels, so that all lines have one form.
     pub(super) log: ArcSwap<AccessLog>,
 }
 

@@ -1,4 +1,4 @@
-//! What the spans of a connection tell. As in the log, nothing that a client may not show.
+//! Attributes of a connection's spans. As in the log, without secrets.
 
 use opentelemetry::KeyValue;
 

@@ -1,5 +1,5 @@
-//! What may stand in a trace: no secret that the handshake met, and no value under a name that
-//! tells of a secret. Texts are masked first and cut then, so that no half secret is left over.
+//! Masks traces: secrets that the handshake met, and values whose names suggest a secret. Texts are masked before
+//! they are cut, so that no part of a secret remains.
 
 use serde_json::Value as Json;
 use tidegate_config::KeyNames;
@@ -14,7 +14,7 @@ const HIDDEN: &str = "***";
 /// Longest text of a trace; more says nothing more.
 const LONGEST_TEXT: usize = 1024;
 
-/// A name that has one of these in it names a secret.
+/// A name that contains one of these suggests a secret.
 const TELLING_PARTS: [&str; 14] = [
     "apikey",
     "api-key",
@@ -32,7 +32,7 @@ const TELLING_PARTS: [&str; 14] = [
     "x-amz-security",
 ];
 
-/// A name that is one of these does as well.
+/// So does a name that equals one of these.
 const TELLING_NAMES: [&str; 7] = ["auth", "code", "key", "pass", "pwd", "sas", "sig"];
 
 /// What a trace must not show.
@@ -84,8 +84,7 @@ impl Secrets {
         trace
     }
 
-    /// Finds secrets in what a step kept: what stands there under a telling name is one wherever
-    /// else it stands.
+    /// Collects secrets from a step's values: a value whose name suggests a secret is masked everywhere.
     fn learn(&mut self, step: &Step) {
         let variables = step.changes.iter().filter(|c| c.target == Target::Variable);
         for text in variables.filter_map(|change| change.after.as_deref()) {
@@ -161,7 +160,7 @@ impl Secrets {
 
     fn change(&self, change: &mut Change) {
         let name = change.name.clone().unwrap_or_default();
-        // `token` may well be what a token says, which is what one wants to see of it.
+        // `token` may be the claims of a token, which should be visible.
         let is_object = |text: &str| change.target == Target::Variable && text.starts_with('{');
         let shown = |text: String| {
             if is_object(&text) {
@@ -197,7 +196,7 @@ impl Secrets {
     }
 }
 
-/// The text without anything that looks like a JSON Web Token: who has read it may use it.
+/// The text without anything that looks like a JSON Web Token.
 fn without_tokens(text: &str) -> String {
     /// `{"` in base64, with which every header of a token begins.
     const BEGINNING: &str = "eyJ";

@@ -1,5 +1,5 @@
-//! Who may have a live handshake traced: who asks for it with the key of a subscription that allows
-//! it. The header is Azure API Management's, so that existing clients work unchanged.
+//! Traces of live handshakes, on request: the client needs the key of a subscription that allows it. The header
+//! is Azure API Management's, so that existing clients work unchanged.
 
 use http::{HeaderName, HeaderValue};
 
@@ -38,8 +38,8 @@ impl TraceRequested {
     }
 }
 
-/// Begins to record if the client asks for it and may. To be called once access is decided. The
-/// question is for us: the backend does not get it.
+/// Begins to record if the client requests it and is allowed to. Call it once access is decided. The header is
+/// removed from the backend's handshake.
 pub(crate) fn begin(exchange: &mut Exchange) -> TraceRequested {
     match exchange.upstream.headers.remove(ASKS) {
         Some(value) if value.as_bytes().eq_ignore_ascii_case(b"true") => {}

@@ -10,7 +10,7 @@ const FIRST: Duration = Duration::from_millis(100);
 /// No pause is longer: a configuration must not wait because the API server was away for long.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// A watch that worked for so long starts over with the first pause.
+/// A watch that worked for this time starts over with the first pause.
 const QUIET: Duration = Duration::from_secs(20);
 
 /// Doubles from [`FIRST`] to [`LONGEST`].
@@ -33,7 +33,7 @@ impl Backoff {
         pause
     }
 
-    /// Things work again.
+    /// Starts over with the first pause.
     pub(super) fn restart(&mut self) {
         *self = Self::default();
     }
