@@ -17,7 +17,7 @@ fn root() -> PathBuf {
 
 /// Each crate of the table with its modules, in their order.
 fn orders() -> BTreeMap<String, Vec<String>> {
-    let page = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let page = fs::read_to_string(root().join("docs/architecture.md")).expect("the page is read");
     let (_, table) = page.split_once(HEADING).expect("the page has the table");
     let table = table.split("\n## ").next().unwrap_or_default();
     let quoted = |cell: &str| -> Vec<String> {
@@ -33,8 +33,8 @@ fn orders() -> BTreeMap<String, Vec<String>> {
 }
 
 fn rust_files(directory: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(directory).expect("the folder is read") {
+        let path = entry.expect("the folder is read").path();
         if path.is_dir() {
             rust_files(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
@@ -45,8 +45,12 @@ fn rust_files(directory: &Path, found: &mut Vec<PathBuf>) {
 
 /// The top-level module that a file of a crate belongs to.
 fn module_of(file: &Path, source: &Path) -> String {
-    let inner = file.strip_prefix(source).unwrap();
-    let first = inner.components().next().unwrap().as_os_str();
+    let inner = file.strip_prefix(source).expect("it is below");
+    let first = inner
+        .components()
+        .next()
+        .expect("a file has a name")
+        .as_os_str();
     first.to_string_lossy().trim_end_matches(".rs").to_owned()
 }
 
@@ -59,7 +63,7 @@ fn is_test(file: &Path) -> bool {
 
 /// The text without comments, and without the tests at its end.
 fn code(file: &Path) -> String {
-    let text = fs::read_to_string(file).unwrap();
+    let text = fs::read_to_string(file).expect("the file is read");
     let before_tests = text.split("#[cfg(test)]\nmod tests {").next();
     let lines = before_tests.unwrap_or_default().lines();
     let lines = lines.map(|line| line.split("//").next().unwrap_or_default());
@@ -150,7 +154,7 @@ fn faults(name: &str, order: &[String]) -> Vec<String> {
         for import in imported(&code(file)) {
             let module = shown.get(&import).unwrap_or(&import);
             if rank(module).is_some_and(|rank| rank > own_rank) {
-                let file = file.strip_prefix(root()).unwrap().display();
+                let file = file.strip_prefix(root()).expect("it is below").display();
                 faults.push(format!("{file}: `{own}` stands before `{module}`"));
             }
         }
