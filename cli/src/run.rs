@@ -58,19 +58,7 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
         "{} is not a directory",
         args.directory.display()
     );
-    let settings = Settings {
-        paths: vec![args.directory.clone()],
-        bind_address: args.bind_address,
-        ports: if args.free_ports {
-            Ports::Ephemeral
-        } else {
-            Ports::AsConfigured
-        },
-        admin_address: args.admin_address,
-        admin_token: admin_token(args),
-        keys: KeyStore::new(&args.state_dir),
-        quotas: Some(args.state_dir.join("quotas")),
-    };
+    let settings = settings(args);
     let mut stop = StopSignal::new()?;
     let (_watcher, mut changes) = watch(&args.directory)?;
     let mut standalone = Standalone::new(settings.clone());
@@ -101,6 +89,22 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
         () = stop.received() => {}
     }
     Ok(())
+}
+
+fn settings(args: &RunArgs) -> Settings {
+    Settings {
+        paths: vec![args.directory.clone()],
+        bind_address: args.bind_address,
+        ports: if args.free_ports {
+            Ports::Ephemeral
+        } else {
+            Ports::AsConfigured
+        },
+        admin_address: args.admin_address,
+        admin_token: admin_token(args),
+        keys: KeyStore::new(&args.state_dir),
+        quotas: Some(args.state_dir.join("quotas")),
+    }
 }
 
 /// The file with the token of the admin servers, if there are any. Without a token they answer nothing that
