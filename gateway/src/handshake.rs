@@ -112,6 +112,15 @@ struct Held {
     tunnel_bytes: Option<TunnelBytes>,
 }
 
+impl Held {
+    /// The connection carries nothing but this tunnel: an idle one need not keep its slot in memory.
+    fn leave_slot(&mut self) {
+        if let Some(permit) = &mut self.permit {
+            permit.leave_slot();
+        }
+    }
+}
+
 impl OpenTunnel {
     /// Runs the tunnel to its end.
     async fn run(mut self: Box<Self>) {
@@ -146,7 +155,8 @@ pub(crate) fn serve_connection(
     async move {
         let (slot, served) = beginning.await;
         match served {
-            Some(Served::Tunnel(tunnel)) => {
+            Some(Served::Tunnel(mut tunnel)) => {
+                tunnel.held.leave_slot();
                 drop(slot);
                 tunnel.run().await;
             }

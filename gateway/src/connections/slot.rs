@@ -158,6 +158,11 @@ impl Permit {
             slot,
         }
     }
+
+    /// The connection will not get its permit back: it ends with the tunnel.
+    pub(crate) fn leave_slot(&mut self) {
+        self.slot = None;
+    }
 }
 
 impl Drop for Permit {
