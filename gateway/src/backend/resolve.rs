@@ -20,7 +20,7 @@ use crate::http_client::admin_ports::{AdminPorts, OwnAdminServer};
 const LIFETIME: Duration = Duration::from_secs(5);
 
 /// Largest number of entries: policies may choose backends by what clients send.
-const MOST_NAMES: usize = 1024;
+const MAX_NAMES: usize = 1024;
 
 type Names = HashMap<(String, u16), CacheEntry>;
 
@@ -115,10 +115,10 @@ impl Resolver {
 
     fn remember(&self, key: (String, u16), addresses: Arc<[SocketAddr]>) {
         let mut names = self.names();
-        if names.len() >= MOST_NAMES {
+        if names.len() >= MAX_NAMES {
             names.retain(|_, known| known.since.elapsed() < LIFETIME);
         }
-        if names.len() < MOST_NAMES || names.contains_key(&key) {
+        if names.len() < MAX_NAMES || names.contains_key(&key) {
             let since = Instant::now();
             names.insert(key, CacheEntry { since, addresses });
         }

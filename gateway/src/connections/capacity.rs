@@ -6,10 +6,10 @@ use std::fs;
 
 /// Descriptors for everything else: watches, the admin server, requests of policies, name lookups, parallel
 /// attempts of a dial. A sixteenth of all, at least this many ...
-const LEAST_RESERVED: u64 = 100;
+const MIN_RESERVED: u64 = 100;
 
 /// ... and at most this many: these needs do not grow with the tunnels.
-const MOST_RESERVED: u64 = 4096;
+const MAX_RESERVED: u64 = 4096;
 
 /// Per worker: three for its runtime, one per port and one spare.
 const RESERVED_BY_WORKER: u64 = 8;
@@ -22,7 +22,7 @@ const PENDING_SHARE: u64 = 8;
 const PENDING_WITHOUT_LIMIT: usize = 64 * 1024;
 
 /// At least this many: with fewer, a new connection would evict another one before it could send its request.
-const LEAST_PENDING: u64 = 4;
+const MIN_PENDING: u64 = 4;
 
 /// How many connections of each kind are allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,9 +49,9 @@ impl Capacity {
             };
         };
         let by_workers = RESERVED_BY_WORKER * workers as u64;
-        let reserved = (files / 16).clamp(LEAST_RESERVED, MOST_RESERVED) + by_workers;
+        let reserved = (files / 16).clamp(MIN_RESERVED, MAX_RESERVED) + by_workers;
         let clients = files - reserved.min(files / 2);
-        let pending = (clients / PENDING_SHARE).max(LEAST_PENDING);
+        let pending = (clients / PENDING_SHARE).max(MIN_PENDING);
         let tunnels = clients.saturating_sub(pending) / 2;
         Self {
             tunnels: Some(u32::try_from(tunnels).unwrap_or(u32::MAX).max(1)),

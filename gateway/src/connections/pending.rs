@@ -15,7 +15,7 @@ use super::Slot;
 
 /// Candidates that are compared for an eviction, picked at random if there are more: an address with most of
 /// the connections is among them, and a flood must not cost a search through all.
-const LOOKED_AT: usize = 32;
+const EVICTION_CANDIDATES: usize = 32;
 
 /// Shortest time between two log lines about evictions.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -195,10 +195,10 @@ impl Waiting {
     fn evict(&mut self) -> bool {
         let all = self.entries.len();
         let at = |index: usize| match all {
-            0..=LOOKED_AT => index,
+            0..=EVICTION_CANDIDATES => index,
             _ => rand::random_range(0..all),
         };
-        let looked_at = (0..all.min(LOOKED_AT)).map(at);
+        let looked_at = (0..all.min(EVICTION_CANDIDATES)).map(at);
         let share = |entry: &Entry| self.by_source.get(&entry.source).copied();
         let chosen = looked_at.max_by_key(|&at| {
             let entry = &self.entries[at];

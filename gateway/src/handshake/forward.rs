@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_can_not_name_a_field_away() {
+    fn a_client_cannot_name_a_field_away() {
         let fields =
             "Connection: Upgrade, Authorization, X-User\r\nAuthorization: t\r\nX-User: u\r\n";
         let lines = forwarded(fields, false, false);

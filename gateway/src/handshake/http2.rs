@@ -30,11 +30,11 @@ pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Streams at a time: the least that RFC 9113 §6.5.2 recommends. Each is a tunnel, and counts as
 /// one in every limit.
-const MOST_STREAMS: u32 = 100;
+const MAX_STREAMS: u32 = 100;
 
 /// Streams per connection; then the client must open another one (GOAWAY). Opening and resetting streams is
 /// cheaper for an attacker than connecting, so it must not go on for ever.
-const MOST_REQUESTS: usize = 1000;
+const MAX_REQUESTS: usize = 1000;
 
 /// Flow-control window of a stream in bytes: as much as an HTTP/1.1 tunnel buffers for a slow reader. The
 /// connection's window has room for all streams, so that an unread stream blocks no other.
@@ -107,9 +107,9 @@ fn builder(settings: &GatewaySettings) -> Builder {
     // Rapid resets and floods of CONTINUATION are ended by the library's own limits.
     builder
         .enable_connect_protocol()
-        .max_concurrent_streams(MOST_STREAMS)
+        .max_concurrent_streams(MAX_STREAMS)
         .initial_window_size(WINDOW)
-        .initial_connection_window_size(MOST_STREAMS * WINDOW)
+        .initial_connection_window_size(MAX_STREAMS * WINDOW)
         .max_send_buffer_size(WINDOW as usize)
         .data_frame_budget(FRAMES)
         .max_header_list_size(list.saturating_add(LIST_REST));
@@ -200,7 +200,7 @@ impl Carrier {
             record.closed_without_request();
         }
         self.requests += 1;
-        if self.requests == MOST_REQUESTS && !self.leaving {
+        if self.requests == MAX_REQUESTS && !self.leaving {
             self.leave();
         }
         let (server, info) = (Arc::clone(&self.server), self.info.clone());

@@ -14,11 +14,11 @@ use ppp::{v1, v2};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// The longest header of version 1, with its line end (PROXY protocol, 2.1).
-const MOST_TEXT: usize = 107;
+const MAX_TEXT: usize = 107;
 
 /// The longest header of version 2 that is read: 4 KiB, as nginx. What load balancers add behind
 /// the addresses takes a few hundred bytes; the length field would allow 64 KiB.
-const MOST_BINARY: usize = 4096;
+const MAX_BINARY: usize = 4096;
 
 /// What version 1 begins with.
 const TEXT: &[u8] = b"PROXY ";
@@ -68,7 +68,7 @@ pub(crate) enum InvalidHeader {
 pub(crate) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
 ) -> Result<Option<SocketAddr>, ReadHeaderError> {
-    let mut header = BytesMut::with_capacity(MOST_TEXT);
+    let mut header = BytesMut::with_capacity(MAX_TEXT);
     loop {
         let missing = missing(&header).map_err(ReadHeaderError::Invalid)?;
         if missing == 0 {
@@ -102,7 +102,7 @@ fn missing_binary(header: &[u8]) -> Result<usize, InvalidHeader> {
         return Ok(if known { FIXED } else { SHORTEST } - header.len());
     };
     let length = usize::from(u16::from_be_bytes([fixed[14], fixed[15]]));
-    if FIXED + length > MOST_BINARY {
+    if FIXED + length > MAX_BINARY {
         return Err(InvalidHeader::TooLong);
     }
     Ok(length.saturating_sub(rest.len()))
@@ -115,14 +115,14 @@ fn missing_text(header: &[u8]) -> Result<usize, InvalidHeader> {
         // It came alone. Whether something behind it was read depends on how it arrived, and what
         // that says is no header's; and `ppp` takes some of these lines for whole ones.
         Some(_) => return Err(InvalidHeader::LineEnd),
-        None if header.len() >= MOST_TEXT => return Err(InvalidHeader::TooLong),
+        None if header.len() >= MAX_TEXT => return Err(InvalidHeader::TooLong),
         None => {}
     }
     let ends = if header.ends_with(b"\r") { 1 } else { 2 };
     Ok(SHORTEST
         .saturating_sub(header.len())
         .max(ends)
-        .min(MOST_TEXT - header.len()))
+        .min(MAX_TEXT - header.len()))
 }
 
 /// What a whole header says. Of a connection of unknown origin, and of the proxy's own, the rest is

@@ -114,7 +114,7 @@ fn more_fields_than_anybody_needs_are_too_many() {
 }
 
 #[test]
-fn names_with_underscores_can_not_imitate_others_at_the_backend() {
+fn names_with_underscores_cannot_imitate_others_at_the_backend() {
     for (name, forwarded) in [
         ("x-user", true),
         ("x_user", false),

@@ -21,9 +21,9 @@ use tidegate_tunnel::session::LimitKey;
 const RETRY_WHEN_AWAY: HeaderValue = HeaderValue::from_static("1");
 
 /// If the pod dies, what is held in Redis outlives the handshake's deadline by at most this time.
-const LEASE_BEYOND: Duration = Duration::from_secs(10);
+const LEASE_MARGIN: Duration = Duration::from_secs(10);
 
-/// Instead of the time of a handshake that has no deadline.
+/// Longest lease, also for a handshake without a deadline.
 const LONGEST_LEASE: Duration = Duration::from_secs(3600);
 
 impl Limits for Services {
@@ -340,7 +340,7 @@ fn lease(exchange: &Exchange) -> Duration {
     let deadline = exchange.evaluation.deadline;
     let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
     left.map_or(LONGEST_LEASE, |left| {
-        (left + LEASE_BEYOND).min(LONGEST_LEASE)
+        (left + LEASE_MARGIN).min(LONGEST_LEASE)
     })
 }
 

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_the_connection_can_not_be_sent() {
+    fn headers_of_the_connection_cannot_be_sent() {
         for name in ["Content-Length", "Connection", "Transfer-Encoding"] {
             let step = json!({"returnResponse": {"status": 400, "headers": [{"name": name, "value": "x"}]}});
             assert!(compile_error(step).contains("headers[0].name: "));

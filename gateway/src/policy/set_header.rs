@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_rendered_value_can_not_start_another_header() {
+    async fn a_rendered_value_cannot_start_another_header() {
         for raw in ["a%0d%0aX-Admin:%20yes", "a%0ab", "a%00b", "a%7fb"] {
             let mut exchange = exchange(&[]);
             exchange.request.raw_query = Some(format!("v={raw}"));
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_the_handshake_can_not_be_touched() {
+    fn headers_of_the_handshake_cannot_be_touched() {
         for name in [
             "Host",
             "connection",

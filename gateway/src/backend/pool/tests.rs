@@ -197,7 +197,7 @@ fn a_member_that_stays_keeps_its_tunnels_and_its_failures() {
 }
 
 #[test]
-fn what_can_not_be_used_says_why() {
+fn what_cannot_be_used_says_why() {
     let backend = BackendUrl::parse("ws://a/x").unwrap();
     for (bad, why) in [
         (member("http://a/x", 1, 0), "backend.pool[0].url"),

@@ -103,7 +103,7 @@ async fn what_is_no_tunnel_says_why_and_never_with_what() {
 }
 
 #[test]
-fn settings_that_can_not_be_used_are_named() {
+fn settings_that_cannot_be_used_are_named() {
     for (url, user, expected) in [
         ("https://p", "u", "http://host:port"),
         ("http://u:p@p", "u", "http://host:port"),

@@ -246,7 +246,7 @@ async fn a_file_that_is_torn_or_foreign_counts_as_empty() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_written_now_is_written_later() {
+async fn what_cannot_be_written_now_is_written_later() {
     let (dir, file) = file();
     let quotas = Arc::new(Quotas::default());
     quotas.take(call("a", calls(1, periods(0)))).unwrap();

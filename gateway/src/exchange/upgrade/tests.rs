@@ -190,7 +190,7 @@ fn subprotocols_that_are_not_allowed_are_not_offered_to_the_backend() {
 }
 
 #[test]
-fn an_offer_that_is_not_text_can_not_pass_by_an_allowed_one() {
+fn an_offer_that_is_not_text_cannot_pass_by_an_allowed_one() {
     let allowed = ["chat.v1".to_owned()];
     for lines in [&[&b"x\xff"[..]][..], &[b"chat.v1", b"admin, \xff"]] {
         let mut headers = HeaderMap::new();

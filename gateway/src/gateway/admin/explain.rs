@@ -17,7 +17,7 @@ pub(super) const PATH: &str = "/explain";
 pub(super) const TRACES: &str = "/traces/";
 
 /// Largest question in bytes: larger than any head that a listener accepts.
-const MOST_BYTES: usize = 256 * 1024;
+const MAX_BYTES: usize = 256 * 1024;
 
 pub(super) async fn answer(
     request: Request<Incoming>,
@@ -48,10 +48,7 @@ async fn explain(request: Request<Incoming>, state: &GatewayState) -> Response<F
         let text = "waiting for a configuration\n".to_owned();
         return reply(StatusCode::SERVICE_UNAVAILABLE, TEXT, text);
     };
-    let body = match Limited::new(request.into_body(), MOST_BYTES)
-        .collect()
-        .await
-    {
+    let body = match Limited::new(request.into_body(), MAX_BYTES).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) => return bad(error.to_string()),
     };

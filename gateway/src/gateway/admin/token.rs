@@ -10,10 +10,10 @@ use http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
 
 /// Shortest token in characters: a shorter one could be guessed. The operator's have 43.
-const LEAST: usize = 16;
+const MIN_TOKEN_CHARACTERS: usize = 16;
 
 /// Longest file in bytes: a longer one is not a token.
-const MOST: u64 = 4096;
+const MAX_FILE_BYTES: u64 = 4096;
 
 /// The file with the token.
 pub(super) struct Token(Option<PathBuf>);
@@ -69,13 +69,13 @@ impl Token {
 fn read(path: &Path) -> Result<String, String> {
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
     let mut text = String::new();
-    let read = file.take(MOST + 1).read_to_string(&mut text);
+    let read = file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text);
     read.map_err(|error| error.to_string())?;
     let token = text.trim();
     let is_plain = token.bytes().all(|byte| byte.is_ascii_graphic());
-    if (text.len() as u64) > MOST || token.len() < LEAST || !is_plain {
+    if (text.len() as u64) > MAX_FILE_BYTES || token.len() < MIN_TOKEN_CHARACTERS || !is_plain {
         return Err(format!(
-            "it is not one line of {LEAST} to {MOST} characters without spaces"
+            "it is not one line of {MIN_TOKEN_CHARACTERS} to {MAX_FILE_BYTES} characters without spaces"
         ));
     }
     Ok(token.to_owned())

@@ -78,7 +78,7 @@ fn valid() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
             binary(
                 0x21,
                 0x11,
-                &[four(), vec![0; MOST_BINARY - FIXED - 12]].concat(),
+                &[four(), vec![0; MAX_BINARY - FIXED - 12]].concat(),
             ),
             v4,
         ),
@@ -125,8 +125,8 @@ async fn it_may_come_byte_by_byte() {
 
 #[tokio::test]
 async fn what_is_no_header_is_invalid_at_once() {
-    let long = format!("PROXY UNKNOWN {}", "x".repeat(MOST_TEXT));
-    let many = vec![0; MOST_BINARY - FIXED + 1];
+    let long = format!("PROXY UNKNOWN {}", "x".repeat(MAX_TEXT));
+    let many = vec![0; MAX_BINARY - FIXED + 1];
     for (name, bytes) in [
         ("a request", text("GET / HTTP/1.1\r\n\r\n")),
         ("a TLS hello", vec![0x16, 3, 1]),
@@ -203,6 +203,6 @@ proptest! {
         let head: &[u8] = [&b""[..], TEXT, v2::PROTOCOL_PREFIX][kind];
         let bytes = [head, &tail].concat();
         let (_, rest) = futures::executor::block_on(read_from(&bytes));
-        prop_assert!(bytes.len() - rest.len() <= MOST_BINARY);
+        prop_assert!(bytes.len() - rest.len() <= MAX_BINARY);
     }
 }

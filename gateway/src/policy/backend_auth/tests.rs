@@ -211,7 +211,7 @@ async fn each_kind_of_key_signs_with_its_algorithm_only() {
 }
 
 #[test]
-fn what_can_not_work_is_rejected() {
+fn what_cannot_work_is_rejected() {
     let signed = |claim: &str| {
         json!({"signedJwt": {
             "algorithm": "HS256", "secretRef": {"name": "s", "key": "k"},

@@ -502,7 +502,7 @@ async fn a_token_is_fetched_once_and_dropped_when_it_is_not_accepted() {
 }
 
 #[test]
-fn what_can_not_work_is_refused_at_once() {
+fn what_cannot_work_is_refused_at_once() {
     for (policy, expected) in [
         (
             json!({"url": "http://a", "headers": [{"name": "Host", "value": "b"}]}),

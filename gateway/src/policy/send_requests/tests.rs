@@ -92,9 +92,7 @@ async fn all_or_any_of_the_answers_are_waited_for() {
         ),
     ] {
         let got = read(requests, wait_for).await;
-        let got = got
-            .as_deref()
-            .map_err(|refusal| (refusal.status, refusal.reason));
+        let got = got.as_deref().map_err(|got| (got.status, got.reason));
         assert_eq!(got, expected, "{name}");
     }
 }

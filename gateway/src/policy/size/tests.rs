@@ -24,7 +24,7 @@ fn is_fault(name: &str, refusal: &Refusal, detail: &str) {
 }
 
 #[tokio::test]
-async fn steps_can_not_make_the_backends_handshake_grow_without_bound() {
+async fn steps_cannot_make_the_backends_handshake_grow_without_bound() {
     let four = json!([
         "${vars.half}",
         "${vars.half}",
@@ -76,7 +76,7 @@ async fn steps_can_not_make_the_backends_handshake_grow_without_bound() {
 }
 
 #[tokio::test]
-async fn steps_can_not_make_what_is_sent_later_grow_without_bound() {
+async fn steps_cannot_make_what_is_sent_later_grow_without_bound() {
     let set = json!({"setHeader": {"name": "x-a", "values": ["${vars.half}"]}});
     let say = json!({"onOpen": {"sendText": "${vars.half}"}});
     for (name, step, detail) in [
@@ -102,7 +102,7 @@ async fn steps_can_not_make_what_is_sent_later_grow_without_bound() {
 }
 
 #[tokio::test]
-async fn variables_can_not_double_for_ever() {
+async fn variables_cannot_double_for_ever() {
     let set = |name: &str, value: &str| json!({"setVariable": {"name": name, "value": value}});
     let many = (0..20).map(|i| set(&format!("v{i}"), "vars.half + 'x'"));
     let in_all = "vars.v15: the variables of the handshake are too large";
@@ -136,7 +136,7 @@ async fn variables_can_not_double_for_ever() {
 }
 
 #[tokio::test]
-async fn a_request_can_not_be_larger_than_a_text() {
+async fn a_request_cannot_be_larger_than_a_text() {
     let url = "http://127.0.0.1:1/";
     let field = |name: &str| json!({"name": name, "value": "${vars.half}"});
     for (name, request) in [

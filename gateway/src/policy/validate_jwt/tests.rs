@@ -488,7 +488,7 @@ async fn a_key_id_chooses_the_key_and_an_unknown_one_does_not_matter() {
 }
 
 #[test]
-fn keys_that_can_not_verify_are_named() {
+fn keys_that_cannot_verify_are_named() {
     let reference = json!({"secretKeyRef": {"name": "s", "key": "gone"}});
     for (policy, expected) in [
         (

@@ -11,7 +11,7 @@ use crate::exchange::steps::{Action, Change, Target};
 use crate::exchange::{AnswerHeaders, Exchange, Upstream};
 
 /// A step that changes more is described well enough by so many.
-const MOST_CHANGES: usize = 64;
+const MAX_CHANGES: usize = 64;
 
 /// A longer text is told by its size: it is cut for showing later, when all secrets are known, and
 /// half a secret would not be found then.
@@ -134,7 +134,7 @@ impl Changes {
         name: Option<&str>,
         (before, after): (Option<String>, Option<String>),
     ) {
-        if self.0.len() < MOST_CHANGES {
+        if self.0.len() < MAX_CHANGES {
             self.0.push(Change {
                 target,
                 action,

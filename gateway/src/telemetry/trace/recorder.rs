@@ -8,7 +8,7 @@ use crate::exchange::steps::{Step, StepResult, outcome_of};
 use crate::refusal::{Reason, Refusal};
 
 /// More than any policy document has; a bound for what fragments may multiply.
-const MOST_STEPS: usize = 1024;
+const MAX_STEPS: usize = 1024;
 
 /// A step that has begun.
 pub(crate) struct StepStart {
@@ -49,7 +49,7 @@ impl Exchange {
         let elapsed = begun.at.elapsed();
         let changes = begun.before.changes(&Observed::of(self));
         if let Some(steps) = &mut self.evaluation.trace
-            && steps.len() < MOST_STEPS
+            && steps.len() < MAX_STEPS
         {
             steps.push(Step {
                 section: step_info.section.to_owned(),

@@ -8,10 +8,10 @@ use parking_lot::{Mutex, MutexGuard};
 use super::Trace;
 
 /// Largest number of traces.
-const MOST: usize = 256;
+const MAX_TRACES: usize = 256;
 
 /// All texts together: a pod's memory must not depend on who asks for traces.
-const MOST_BYTES: usize = 4 * 1024 * 1024;
+const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// As long as Azure API Management keeps them.
 const AGE: Duration = Duration::from_secs(3600);
@@ -62,13 +62,13 @@ impl Traces {
 
 impl Kept {
     fn keep(&mut self, entry: Entry) {
-        if entry.json.len() > MOST_BYTES {
+        if entry.json.len() > MAX_BYTES {
             return;
         }
         self.bytes += entry.json.len();
         self.forget(entry.at);
         self.traces.push_back(entry);
-        while self.traces.len() > MOST || self.bytes > MOST_BYTES {
+        while self.traces.len() > MAX_TRACES || self.bytes > MAX_BYTES {
             self.drop_oldest();
         }
     }
@@ -104,12 +104,12 @@ mod tests {
     fn the_oldest_make_room() {
         let now = Instant::now();
         for (name, bytes, left) in [
-            ("by number", 10, MOST),
-            ("by size", MOST_BYTES / 4, 4),
-            ("too large", MOST_BYTES + 1, 0),
+            ("by number", 10, MAX_TRACES),
+            ("by size", MAX_BYTES / 4, 4),
+            ("too large", MAX_BYTES + 1, 0),
         ] {
             let mut kept = Kept::default();
-            (0..2 * MOST).for_each(|id| kept.keep(entry(id, bytes, now)));
+            (0..2 * MAX_TRACES).for_each(|id| kept.keep(entry(id, bytes, now)));
             assert_eq!(kept.traces.len(), left, "{name}");
             let last = kept.traces.back().map(|entry| entry.id.clone());
             assert_eq!(last.is_some(), left > 0, "{name}");

@@ -46,7 +46,7 @@ fn every_field_is_read() {
 }
 
 #[test]
-fn a_value_can_not_pretend_to_be_another_part() {
+fn a_value_cannot_pretend_to_be_another_part() {
     for (value, expected) in [
         ("a, O=Harbour", "CN=a\\, O\\=Harbour"),
         ("a+b", "CN=a\\+b"),
