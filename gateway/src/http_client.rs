@@ -19,7 +19,7 @@ use url::Url;
 
 use crate::http_client::admin_ports::{AdminPorts, OwnAdminServer};
 
-pub(crate) use self::caller::{Call, CallError, Caller, Callers, Reply, place_of};
+pub(crate) use self::caller::{Call, CallError, Caller, Callers, Reply, shown_url};
 pub(crate) use self::guard::Guard;
 pub(crate) use self::guard::embedded_v4;
 use self::guard::{Forbidden, GuardedResolver};

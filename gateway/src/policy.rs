@@ -3,6 +3,9 @@
 //! The scopes are compiled apart and merged to one flat list per section: inbound runs from wide
 //! to narrow (Gateway, Product, WebSocketApi), outbound and onError from narrow to wide, unless a
 //! `base` step says where the wider scope stands. One file per policy; none knows another.
+//!
+//! Each policy has a `compile`, which fails with [`InvalidPolicy`] and the field that is wrong, and a `run`, which
+//! fails with the [`Refusal`](crate::refusal::Refusal) of the handshake.
 
 mod action;
 mod backend_auth;

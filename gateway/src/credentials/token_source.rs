@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use crate::http_client::{Call, CallError, Caller, Reply, place_of};
+use crate::http_client::{Call, CallError, Caller, Reply, shown_url};
 use tidegate_config::error_chain;
 use tidegate_tunnel::drain::Drain;
 
@@ -53,7 +53,7 @@ impl fmt::Debug for Client {
     /// The secret is not shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("url", &place_of(&self.url))
+            .field("url", &shown_url(&self.url))
             .field("id", &self.id)
             .finish_non_exhaustive()
     }
@@ -118,7 +118,7 @@ enum Issuer {
 pub(crate) struct TokenSource {
     issuer: Issuer,
     /// Where tokens come from, for logs.
-    place: String,
+    origin: String,
     drain: Drain,
     runtime: Handle,
     state: Mutex<TokenState>,
@@ -128,7 +128,7 @@ pub(crate) struct TokenSource {
 
 impl fmt::Debug for TokenSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("TokenSource").field(&self.place).finish()
+        f.debug_tuple("TokenSource").field(&self.origin).finish()
     }
 }
 
@@ -169,9 +169,9 @@ impl TokenSources {
         }
         // Other TLS settings may lead to another server.
         id.update((Arc::as_ptr(caller) as usize).to_be_bytes());
-        let place = place_of(&client.url);
+        let origin = shown_url(&client.url);
         let issuer = Issuer::Endpoint(client, Arc::clone(caller));
-        self.shared(id, issuer, place)
+        self.shared(id, issuer, origin)
     }
 
     /// The service account's tokens for this audience.
@@ -181,11 +181,11 @@ impl TokenSources {
         id.update(audience);
         let file = self.directory.get();
         let file = file.map(|directory| directory.join(token_file_name(audience)));
-        let place = format!("the service account, for {audience}");
-        self.shared(id, Issuer::File(file), place)
+        let origin = format!("the service account, for {audience}");
+        self.shared(id, Issuer::File(file), origin)
     }
 
-    fn shared(&self, id: Sha256, issuer: Issuer, place: String) -> Arc<TokenSource> {
+    fn shared(&self, id: Sha256, issuer: Issuer, origin: String) -> Arc<TokenSource> {
         let id = id.finalize().into();
         let mut known = self.known.lock();
         if let Some(source) = known.get(&id).and_then(Weak::upgrade) {
@@ -194,7 +194,7 @@ impl TokenSources {
         known.retain(|_, source| source.strong_count() > 0);
         let source = Arc::new(TokenSource {
             issuer,
-            place,
+            origin,
             drain: self.drain.clone(),
             runtime: self.runtime.clone(),
             state: Mutex::default(),
@@ -219,7 +219,7 @@ impl TokenSource {
             let this = Arc::clone(self);
             let renewal = async move {
                 if let Err(error) = this.fetch().await {
-                    let (url, error) = (&this.place, error_chain(&error));
+                    let (url, error) = (&this.origin, error_chain(&error));
                     tracing::warn!(
                         url,
                         error,

@@ -282,9 +282,9 @@ fn failed(error: reqwest::Error) -> CallError {
 }
 
 /// The URL without what may be secret in it, for logs.
-pub(crate) fn place_of(url: &Url) -> String {
-    let mut place = url.clone();
-    place.set_query(None);
-    place.set_fragment(None);
-    place.into()
+pub(crate) fn shown_url(url: &Url) -> String {
+    let mut shown = url.clone();
+    shown.set_query(None);
+    shown.set_fragment(None);
+    shown.into()
 }

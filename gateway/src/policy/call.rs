@@ -29,7 +29,7 @@ use super::url_text::UrlText;
 use crate::credentials::token_source::{Client, TokenSource};
 use crate::exchange::Exchange;
 use crate::exchange::hop;
-use crate::http_client::{Call, CallError, Caller, place_of};
+use crate::http_client::{Call, CallError, Caller, shown_url};
 use crate::refusal::{Origin, Reason, Refusal};
 use tidegate_config::error_chain;
 
@@ -43,7 +43,7 @@ const MAX_REQUEST_BYTES: usize = 1024 * 1024;
 
 /// Concurrent requests of one step: a server that hangs delays only the handshakes that need it, and does not
 /// use up descriptors and memory.
-const UNDER_WAY: usize = 256;
+const MAX_CONCURRENT: usize = 256;
 
 /// A request, compiled.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ pub(super) struct Request {
     timeout: Duration,
     auth: Auth,
     caller: Arc<Caller>,
-    room: Semaphore,
+    permits: Semaphore,
 }
 
 /// How it proves who sends it, beyond TLS.
@@ -95,7 +95,7 @@ impl Request {
             timeout: outgoing.timeout.get(),
             auth: auth(outgoing, at, (&caller, compiler))?,
             caller,
-            room: Semaphore::new(UNDER_WAY),
+            permits: Semaphore::new(MAX_CONCURRENT),
         })
     }
 
@@ -131,13 +131,13 @@ impl Request {
         Ok(call)
     }
 
-    /// Sends it; waits for its turn within its own time.
+    /// Sends it; waits for a permit within its own timeout.
     pub(super) async fn send(&self, mut call: Call) -> Result<Arc<Answer>, CallError> {
         let deadline = Instant::now() + self.timeout;
         let late = |_| CallError::Timeout(self.timeout);
-        let turn = timeout_at(deadline, self.room.acquire()).await;
+        let permit = timeout_at(deadline, self.permits.acquire()).await;
         // The semaphore is never closed.
-        let _turn = turn.map_err(late)?.map_err(|_| CallError::Cancelled)?;
+        let _permit = permit.map_err(late)?.map_err(|_| CallError::Cancelled)?;
         let token = match &self.auth {
             Auth::Token(source) => {
                 let token = timeout_at(deadline, source.token()).await.map_err(late)??;
@@ -147,7 +147,7 @@ impl Request {
             Auth::None | Auth::Basic { .. } => None,
         };
         call.timeout = deadline.saturating_duration_since(Instant::now());
-        let place = place_of(&call.url);
+        let shown = shown_url(&call.url);
         let answered = self.caller.ask(call, Answer::read).await;
         match &answered {
             Ok(answer) if answer.status == 401 => {
@@ -156,7 +156,7 @@ impl Request {
                 }
             }
             Ok(_) => {}
-            Err(error) => tracing::debug!(url = place, error = error_chain(error), "no answer"),
+            Err(error) => tracing::debug!(url = shown, error = error_chain(error), "no answer"),
         }
         answered.map(Arc::new).map_err(|error| match error {
             // What was left is not what was configured.

@@ -74,13 +74,13 @@ impl Services {
         if let Some(taken) = taken.filter(|taken| !taken.is_held()) {
             // A counted call need not be held too.
             let mut more = taken.weight();
-            for mut place in counted.held_rate_charges(key) {
-                let part = place.split(more);
+            for mut held in counted.held_rate_charges(key) {
+                let part = held.split(more);
                 more -= part.weight();
                 if part.weight() > 0 {
                     self.give_back_rate_charge(part);
                 }
-                counted.add_rate_charge((place.weight() > 0).then_some(place), self);
+                counted.add_rate_charge((held.weight() > 0).then_some(held), self);
             }
         }
         counted.add_rate_charge(taken, self);
@@ -160,12 +160,12 @@ impl Services {
 
     /// Gives back held calls up to the counted weight; one that weighs more is kept.
     fn keep_less(&self, counted: &mut Counted, key: Key, mut counts: u32) {
-        for place in counted.held_quota_charges(key) {
-            if place.weight() <= counts {
-                counts -= place.weight();
-                self.give_back_quota_charge(place);
+        for held in counted.held_quota_charges(key) {
+            if held.weight() <= counts {
+                counts -= held.weight();
+                self.give_back_quota_charge(held);
             } else {
-                counted.add_quota_charge(Some(place), self);
+                counted.add_quota_charge(Some(held), self);
             }
         }
     }
@@ -209,13 +209,13 @@ impl Services {
     fn reserve_local(&self, exchange: &mut Exchange, key: Key, max: Option<u32>) -> bool {
         let key = LimitKey::Counted(key.bytes());
         let reservations = &mut exchange.evaluation.reservations;
-        if reservations.iter().any(|place| *place.key() == key) {
+        if reservations.iter().any(|held| *held.key() == key) {
             // Several limits of the same key count a handshake once.
             return max.is_none_or(|max| self.sessions.count(&key) <= max);
         }
-        let place = self.sessions.reserve(key, max);
-        let taken = place.is_ok();
-        reservations.extend(place);
+        let held = self.sessions.reserve(key, max);
+        let taken = held.is_ok();
+        reservations.extend(held);
         taken
     }
 
@@ -251,7 +251,7 @@ impl Services {
         let taken = match answer {
             Some(Ok(taken)) => {
                 here.into_iter()
-                    .for_each(|place| self.give_back_rate_charge(place));
+                    .for_each(|held| self.give_back_rate_charge(held));
                 taken
             }
             // What Redis holds expires with its window.
@@ -259,7 +259,7 @@ impl Services {
             None => {
                 there
                     .into_iter()
-                    .for_each(|place| self.give_back_rate_charge(place));
+                    .for_each(|held| self.give_back_rate_charge(held));
                 self.counters.settle(&here, (key, period), weight)
             }
         };
@@ -288,8 +288,8 @@ impl Services {
             self.quotas.settle(&[], (key, allowance), weight)
         });
         // After counting, so that no other handshake gets the room in between.
-        for place in held {
-            self.give_back_quota_charge(place);
+        for held in held {
+            self.give_back_quota_charge(held);
         }
         counted.add_quota_charge(charge, self);
     }

@@ -15,7 +15,7 @@ use super::Services;
 use super::call::{Answer, AnswerKey, Answers, KeptAnswer, Request, answers, failed};
 use super::compile::{Compiler, InvalidPolicy};
 use crate::exchange::Exchange;
-use crate::http_client::{Call, CallError, place_of};
+use crate::http_client::{Call, CallError, shown_url};
 use crate::refusal::{Origin, Reason, Refusal};
 
 /// What a refusal needs to be understood: where to sign in, and when to come again.
@@ -68,7 +68,7 @@ impl ExternalAuth {
                 call.headers.append(name.clone(), value.clone());
             }
         }
-        let place = place_of(&call.url);
+        let place = shown_url(&call.url);
         let asked = match &self.cache {
             None => self.request.send(call).await.map_err(Arc::new),
             Some((ttl, answers)) => self.ask_once(call, *ttl, answers).await,

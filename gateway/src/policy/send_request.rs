@@ -15,7 +15,7 @@ use super::call::{Answer, AnswerKey, Answers, KeptAnswer, Request, Retry, answer
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Computed, keep};
 use crate::exchange::Exchange;
-use crate::http_client::{CallError, place_of};
+use crate::http_client::{CallError, shown_url};
 use crate::refusal::Refusal;
 
 /// The policy, compiled.
@@ -159,7 +159,7 @@ impl SendRequest {
         let mut tries = 0;
         loop {
             let call = self.request.render(&mut held(exchange))?;
-            let place = place_of(&call.url);
+            let place = shown_url(&call.url);
             let asked = self.request.send(call).await;
             tries += 1;
             let retry = self.retry.as_ref().filter(|retry| tries <= retry.count);
