@@ -45,14 +45,14 @@ async fn accept(listener: TcpListener) -> anyhow::Result<()> {
 async fn serve(mut socket: TcpStream) -> anyhow::Result<()> {
     socket.set_nodelay(true)?;
     let head = wire::read_head(&mut socket).await?;
-    let key = field(&head, "sec-websocket-key").context("no key")?;
+    let key = head.get("sec-websocket-key").context("no key")?;
     let answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {}\r\n\r\n",
         derive_accept_key(key.as_bytes())
     );
     socket.write_all(answer.as_bytes()).await?;
-    let size = head.split_once("size=").and_then(|(_, rest)| {
+    let size = head.target().split_once("size=").and_then(|(_, rest)| {
         let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
         digits.parse().ok()
     });
@@ -60,13 +60,6 @@ async fn serve(mut socket: TcpStream) -> anyhow::Result<()> {
         0 => flood(socket).await,
         size => echo(socket, size).await,
     }
-}
-
-fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    head.lines().find_map(|line| {
-        let (field, value) = line.split_once(':')?;
-        field.eq_ignore_ascii_case(name).then(|| value.trim())
-    })
 }
 
 /// As fast as it is taken, until the client leaves.

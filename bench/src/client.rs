@@ -5,21 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tidegate_wire::connection::{Stream, connect};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
 use crate::wire;
 
 /// No answer on loopback takes as long.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Any connection.
-pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin> Io for T {}
 
 /// Where to connect, and what to say.
 #[derive(Clone, Debug)]
@@ -43,23 +36,16 @@ impl Target {
     }
 
     /// A WebSocket whose messages will have `size` bytes; 0: it will be flooded.
-    pub(crate) async fn open(&self, size: usize) -> anyhow::Result<Box<dyn Io>> {
+    pub(crate) async fn open(&self, size: usize) -> anyhow::Result<Box<dyn Stream>> {
         timeout(HANDSHAKE_TIMEOUT, self.handshake(size))
             .await
             .with_context(|| format!("no WebSocket from {} in time", self.address))?
     }
 
-    async fn handshake(&self, size: usize) -> anyhow::Result<Box<dyn Io>> {
-        let socket = TcpStream::connect(self.address).await?;
-        socket.set_nodelay(true)?;
-        let mut stream: Box<dyn Io> = match &self.tls {
-            None => Box::new(socket),
-            Some(config) => {
-                let name = ServerName::try_from("localhost")?;
-                let connector = TlsConnector::from(Arc::clone(config));
-                Box::new(connector.connect(name, socket).await?)
-            }
-        };
+    async fn handshake(&self, size: usize) -> anyhow::Result<Box<dyn Stream>> {
+        let tls = self.tls.clone();
+        let tls = tls.map(|config| ("localhost".to_owned(), config));
+        let mut stream = connect(self.address, tls).await?;
         let head = format!(
             "GET {}?size={size} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
              Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
@@ -74,13 +60,13 @@ impl Target {
             return Ok(stream);
         }
         let answer = wire::read_head(&mut stream).await.context("no answer")?;
-        anyhow::ensure!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+        anyhow::ensure!(answer.status() == 101, "{}", answer.start);
         Ok(stream)
     }
 }
 
 /// Says goodbye, and waits for the answer and the end.
-pub(crate) async fn close(mut stream: Box<dyn Io>) -> anyhow::Result<()> {
+pub(crate) async fn close(mut stream: Box<dyn Stream>) -> anyhow::Result<()> {
     stream.write_all(&wire::CLIENT_CLOSE).await?;
     stream.flush().await?;
     let mut answer = [0; wire::SERVER_CLOSE.len()];

@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures::{StreamExt as _, stream};
 use hdrhistogram::Histogram;
+use tidegate_wire::connection::Stream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout};
 
-use crate::client::Io;
 use crate::hold;
 use crate::peer::{Kind, Peer, Scene};
 use crate::wire;
@@ -66,7 +66,7 @@ async fn end(
     closes(tunnels, start, due).await
 }
 
-async fn closes(tunnels: Vec<Box<dyn Io>>, start: Instant, due: u16) -> anyhow::Result<Ends> {
+async fn closes(tunnels: Vec<Box<dyn Stream>>, start: Instant, due: u16) -> anyhow::Result<Ends> {
     let mut ends = Ends {
         tunnels: tunnels.len(),
         right: 0,
@@ -88,7 +88,7 @@ async fn closes(tunnels: Vec<Box<dyn Io>>, start: Instant, due: u16) -> anyhow::
 }
 
 /// The code of the first frame, which must be a Close; it is answered.
-async fn close_of(mut tunnel: Box<dyn Io>) -> anyhow::Result<u16> {
+async fn close_of(mut tunnel: Box<dyn Stream>) -> anyhow::Result<u16> {
     let mut head = [0; 2];
     tunnel.read_exact(&mut head).await?;
     // RFC 6455 §5.1, §5.5: a server does not mask; a control frame has 125 bytes at most.

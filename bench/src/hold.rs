@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use tidegate_wire::connection::Stream;
 use tokio::time::sleep;
 
-use crate::client::{self, Io, Target};
+use crate::client::{self, Target};
 use crate::process;
 
 /// Handshakes under way at once.
@@ -52,7 +53,7 @@ pub(crate) async fn cycles(
     Ok(levels[levels.len() - 1] - levels[1.min(levels.len() - 1)])
 }
 
-type Streams = Vec<Box<dyn Io>>;
+type Streams = Vec<Box<dyn Stream>>;
 
 async fn hold(
     target: &Target,

@@ -5,10 +5,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures::future::try_join_all;
 use hdrhistogram::Histogram;
+use tidegate_wire::connection::Stream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep_until};
 
-use crate::client::{self, Io, Target};
+use crate::client::{self, Target};
 use crate::process;
 use crate::wire;
 
@@ -46,7 +47,7 @@ impl Work {
 
 /// A tunnel with its message and room for the answer.
 struct Talker {
-    stream: Box<dyn Io>,
+    stream: Box<dyn Stream>,
     message: Vec<u8>,
     answer: Vec<u8>,
 }

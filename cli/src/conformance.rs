@@ -16,7 +16,6 @@ pub mod report;
 pub mod suite;
 mod tls;
 mod token;
-mod wire;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each crate and what it may depend on, of ours.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("config", &[]),
     ("admin", &[]),
     ("keys", &["config"]),
@@ -16,11 +16,13 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("gateway", &["admin", "config", "expr", "keys", "tunnel"]),
     ("tunnel", &["config", "tcpinfo"]),
     ("tcpinfo", &[]),
+    ("wire", &[]),
     (
         "cli",
-        &["api", "config", "expr", "gateway", "import", "plan"],
+        &["api", "config", "expr", "gateway", "import", "plan", "wire"],
     ),
-    ("e2e", &["api", "config"]),
+    ("e2e", &["api", "config", "wire"]),
+    ("bench", &["wire"]),
     ("fuzz", &["expr", "gateway", "tunnel"]),
 ];
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
+use tidegate_wire::{Head, Wire, frame};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
@@ -11,9 +12,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::frame;
 use crate::wait::within;
-use crate::wire::{Head, Wire};
 
 /// A server that waits for the test to decide each handshake.
 pub struct Backend {
@@ -195,18 +194,17 @@ async fn echo(mut wire: Wire, record: &Mutex<Vec<Head>>) -> anyhow::Result<()> {
         heads.push(head);
     }
     wire.send(answer).await?;
-    loop {
-        let mut frame = wire.next_frame().await?.unmasked();
-        match frame.opcode {
-            frame::PONG => continue,
-            frame::PING => frame.opcode = frame::PONG,
-            _ => {}
+    while let Some(frame) = wire.next_frame().await {
+        if frame.opcode == frame::PONG {
+            continue;
         }
+        let frame = frame.echoed();
         wire.send_frame(&frame).await?;
         if frame.opcode == frame::CLOSE {
             return wire.shut_down().await;
         }
     }
+    Ok(())
 }
 
 /// A 101 for this key (RFC 6455 §4.2.2).

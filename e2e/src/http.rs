@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tidegate_wire::{Head, Wire};
 use tokio_util::sync::DropGuard;
 
 use crate::backend::listen;
-use crate::wire::{Head, Wire};
 
 /// A request with its body.
 #[derive(Clone, Debug)]
@@ -81,8 +81,7 @@ impl HttpServer {
                 let here = stream.local_addr()?;
                 let mut wire = Wire::new(stream);
                 let head = wire.head().await?;
-                let length = head.get("content-length").unwrap_or("0").parse()?;
-                let body = String::from_utf8(wire.bytes(length).await?)?;
+                let body = wire.body(&head).await?;
                 let request = Request { head, body };
                 let Response { status, kind, body } = answer(here, &request);
                 {
@@ -133,7 +132,7 @@ pub async fn get_with_token(
 }
 
 async fn get_with(address: SocketAddr, path: &str, lines: &str) -> anyhow::Result<(u16, String)> {
-    let mut wire = Wire::connect(address).await?;
+    let mut wire = Wire::connect(address, None).await?;
     wire.send(format!(
         "GET {path} HTTP/1.1\r\nHost: {address}\r\n{lines}Connection: close\r\n\r\n"
     ))

@@ -6,7 +6,6 @@
 pub mod backend;
 pub mod client;
 pub mod cluster;
-pub mod frame;
 pub mod http;
 pub mod kubectl;
 pub mod metrics;
@@ -18,8 +17,8 @@ pub mod standalone;
 pub mod third_party;
 pub mod tls;
 pub mod token;
+pub mod upgrade;
 pub mod wait;
-pub mod wire;
 
 mod keeper;
 mod paths;

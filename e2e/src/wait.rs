@@ -1,13 +1,11 @@
 //! Bounded waiting: ends in what was awaited, or in an error that says so.
 
-use std::future::Future;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+pub use tidegate_wire::wait::{WAIT_TIMEOUT, within};
 use tokio::time::{Instant, sleep, timeout};
 
-/// How long anything local may take before it counts as never: generous, for busy machines.
-pub const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -45,15 +43,4 @@ pub async fn throughout(
         sleep(PAUSE).await;
     }
     Ok(())
-}
-
-/// Waits for one thing, no longer than [`WAIT_TIMEOUT`].
-pub async fn within<T>(
-    what: &str,
-    awaited: impl Future<Output = anyhow::Result<T>>,
-) -> anyhow::Result<T> {
-    match timeout(WAIT_TIMEOUT, awaited).await {
-        Ok(result) => result.with_context(|| format!("awaited: {what}")),
-        Err(_) => bail!("awaited: {what}; not within {WAIT_TIMEOUT:?}"),
-    }
 }

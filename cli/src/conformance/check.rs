@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use regex::Regex;
 use serde_json::Value;
+use tidegate_wire::frame::PONG;
+use tidegate_wire::{Frame, Head};
 
 use super::case::{Call, CloseText, Expect, Step, Text};
-use super::frame::{Frame, FrameText};
-use super::wire::Head;
+use super::frame::FrameText;
 
 /// What happened in a step.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +62,7 @@ pub(super) fn wanted(step: &Step) -> Option<Vec<Frame>> {
     let from_backend = step.backend.send.iter().map(FrameText::frame);
     let sent = sent(step).into_iter();
     let echoed = sent
-        .filter(|frame| !frame.is_pong() && frame.closing().is_none())
+        .filter(|frame| frame.opcode != PONG && frame.closing().is_none())
         .map(Frame::echoed);
     Some(from_backend.chain(echoed).collect())
 }
@@ -127,7 +128,7 @@ impl Differences {
         }
         if let Some(head) = &seen.asked {
             if let Some(target) = &expect.target {
-                self.text("target at the backend", Some(target), Some(head.word(1)));
+                self.text("target at the backend", Some(target), Some(head.target()));
             }
             self.headers("backend's header", &expect.backend_headers, head);
         } else if expect.target.is_some() || !expect.backend_headers.is_empty() {
@@ -167,7 +168,7 @@ impl Differences {
 
     fn headers(&mut self, what: &str, wanted: &BTreeMap<String, Option<Text>>, head: &Head) {
         for (name, wanted) in wanted {
-            let got = head.get(name);
+            let got = head.joined(name);
             self.text(&format!("{what} {name}"), wanted.as_ref(), got.as_deref());
         }
     }
@@ -185,7 +186,7 @@ impl Differences {
             self.text("called path", Some(&wanted.path), Some(&got.path));
             if let Some(method) = &wanted.method {
                 let method = Text::Exactly(method.clone());
-                self.text("called method", Some(&method), Some(got.head.word(0)));
+                self.text("called method", Some(&method), Some(got.head.method()));
             }
             self.headers("called with", &wanted.headers, &got.head);
             if let Some(body) = &wanted.body {

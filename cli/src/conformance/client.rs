@@ -5,16 +5,14 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use tidegate_config::error_chain;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use tidegate_wire::wait::within;
+use tidegate_wire::{Frame, Wire};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use url::Url;
 
 use super::case::{Case, Step, TlsClient};
 use super::check::{Seen, differences, sent, wanted};
-use super::frame::Frame;
 use super::recorder::{MARK, Recorder, awaited};
-use super::wire::{Wire, within};
 use super::{tls, token};
 
 /// The example of RFC 6455 §1.3. Nothing here depends on a random key.
@@ -78,7 +76,7 @@ async fn act(
     wire.send(request(test_bed, case, step, &mark)?.as_bytes())
         .await?;
     let head = wire.head().await?;
-    let accept = head.get("sec-websocket-accept");
+    let accept = head.joined("sec-websocket-accept");
     let mut seen = Seen {
         accepted: accept == Some(derive_accept_key(KEY.as_bytes())),
         head,
@@ -130,18 +128,12 @@ async fn connect(test_bed: &TestBed, client: Option<TlsClient>) -> anyhow::Resul
         .port_or_known_default()
         .context("the gateway's URL has no port")?;
     let address = (host.trim_matches(['[', ']']), port);
-    within("connecting to the gateway", async {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        let name = if own.is_some() { tls::NAME } else { host };
-        let Some(config) = own.or_else(|| test_bed.tls.clone()) else {
-            return Ok(Wire::new(stream));
-        };
-        let name = rustls_pki_types::ServerName::try_from(name.to_owned())?;
-        let connector = TlsConnector::from(config);
-        Ok(Wire::new(connector.connect(name, stream).await?))
-    })
-    .await
+    let name = if own.is_some() { tls::NAME } else { host };
+    let config = own.or_else(|| test_bed.tls.clone());
+    let tls = config.map(|config| (name.to_owned(), config));
+    Wire::connect(address, tls)
+        .await
+        .context("failed to connect to the gateway")
 }
 
 fn request(test_bed: &TestBed, case: &Case, step: &Step, mark: &str) -> anyhow::Result<String> {
@@ -185,7 +177,7 @@ async fn exchange_frames(
     kept: &mut HashMap<String, Wire>,
 ) -> anyhow::Result<()> {
     for frame in sent(step) {
-        wire.send(&frame.bytes(Some(rand::random()))).await?;
+        wire.send_frame(&frame.masked()).await?;
     }
     if step.abandon {
         drop(wire);
@@ -197,7 +189,7 @@ async fn exchange_frames(
     };
     while seen.close.is_none() && seen.frames.len() < enough {
         let what = format!("a frame behind {:?}", seen.frames);
-        let Some(frame) = within(&what, wire.frame()).await? else {
+        let Some(frame) = within(&what, async { Ok(wire.next_frame().await) }).await? else {
             return Ok(());
         };
         match frame.closing() {
@@ -206,10 +198,9 @@ async fn exchange_frames(
         }
     }
     if seen.close.is_some() {
-        let answer = Frame::close(1000).bytes(Some(rand::random()));
         // After a Close, the gateway may be gone.
-        let _ = wire.send(&answer).await;
-        wire.shut_down().await;
+        let _ = wire.send_frame(&Frame::close(1000, "").masked()).await;
+        let _ = wire.shut_down().await;
         return Ok(());
     }
     match &step.keep {
@@ -223,18 +214,18 @@ async fn exchange_frames(
 
 /// Closes a tunnel and waits for the gateway's Close, which shows that the tunnel was still open.
 async fn close(mut wire: Wire) -> anyhow::Result<()> {
-    let close = Frame::close(1000).bytes(Some(rand::random()));
-    wire.send(&close).await?;
+    wire.send_frame(&Frame::close(1000, "").masked()).await?;
     let answered = async {
         loop {
-            let frame = wire.frame().await?.context("the connection ended")?;
+            let frame = wire.frame().await?;
             if let Some((code, reason)) = frame.closing() {
                 ensure!(code == 1000, "it was already closed: {code} {reason}");
                 return Ok(());
             }
         }
     };
-    within("waiting for the Close", answered).await?;
-    wire.shut_down().await;
+    within("the Close", answered).await?;
+    // The gateway may be gone.
+    let _ = wire.shut_down().await;
     Ok(())
 }

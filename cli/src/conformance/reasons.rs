@@ -5,10 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use tokio::net::TcpStream;
+use tidegate_wire::Wire;
 
 use super::case::Case;
-use super::wire::{Wire, within};
 
 /// Counters may change shortly after the response.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,10 +19,9 @@ pub(super) type Counts = BTreeMap<(String, String), u64>;
 
 /// The current counts of the gateway.
 pub(super) async fn counted(admin: SocketAddr) -> anyhow::Result<Counts> {
-    let stream = within("connecting to the admin port", async {
-        Ok(TcpStream::connect(admin).await?)
-    });
-    let mut wire = Wire::new(stream.await?);
+    let mut wire = Wire::connect(admin, None)
+        .await
+        .context("failed to connect to the admin port")?;
     let request = format!("GET /metrics HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
     wire.send(request.as_bytes()).await?;
     let head = wire.head().await?;

@@ -7,6 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tidegate_wire::frame::PONG;
+use tidegate_wire::wait::WAIT_TIMEOUT;
+use tidegate_wire::{Frame, Head, Wire};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -14,8 +17,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::case::{BackendScript, Case, Service, ServiceAnswer};
 use super::check::SeenCall;
-use super::frame::{Frame, FrameText};
-use super::wire::{Head, STEP_TIMEOUT, Wire};
+use super::frame::FrameText;
 use super::{tls, token};
 
 /// Header that identifies a handshake at the backend.
@@ -139,17 +141,17 @@ async fn connection(
         Some(tls) => Wire::new(tls.accept(stream).await?),
     };
     let head = wire.head().await?;
-    match head.get("sec-websocket-key") {
+    match head.joined("sec-websocket-key") {
         Some(key) => web_socket(wire, head, &key, state).await,
         None => http(wire, head, here, state).await,
     }
 }
 
 async fn web_socket(mut wire: Wire, head: Head, key: &str, state: &State) -> anyhow::Result<()> {
-    let mark = head.get(MARK).unwrap_or_default();
+    let mark = head.joined(MARK).unwrap_or_default();
     let script = lock(&state.scripts).get(&mark).cloned();
     let script = script.unwrap_or_default();
-    let offered = head.get("sec-websocket-protocol");
+    let offered = head.joined("sec-websocket-protocol");
     let handshake = Handshake { head, closed: None };
     lock(&state.handshakes).insert(mark.clone(), handshake);
     tokio::time::sleep(script.delay.get()).await;
@@ -183,24 +185,22 @@ async fn tunnel(
 ) -> anyhow::Result<()> {
     let mut has_closed = false;
     for frame in script.send.iter().map(FrameText::frame) {
-        wire.send(&frame.bytes(None)).await?;
+        wire.send_frame(&frame).await?;
         has_closed |= frame.closing().is_some();
     }
     if script.abandon {
-        wire.shut_down().await;
-        return Ok(());
+        return wire.shut_down().await;
     }
-    while let Some(frame) = wire.frame().await? {
+    while let Some(frame) = wire.next_frame().await {
         if let Some((code, _)) = frame.closing() {
             closed(code);
             if !has_closed {
-                wire.send(&Frame::close(code).bytes(None)).await?;
+                wire.send_frame(&Frame::close(code, "")).await?;
             }
-            wire.shut_down().await;
-            return Ok(());
+            return wire.shut_down().await;
         }
-        if !has_closed && !frame.is_pong() {
-            wire.send(&frame.echoed().bytes(None)).await?;
+        if !has_closed && frame.opcode != PONG {
+            wire.send_frame(&frame.echoed()).await?;
         }
     }
     Ok(())
@@ -208,9 +208,9 @@ async fn tunnel(
 
 async fn http(mut wire: Wire, head: Head, here: SocketAddr, state: &State) -> anyhow::Result<()> {
     let body = wire.body(&head).await?;
-    let target = head.word(1).to_owned();
+    let target = head.target().to_owned();
     if let Some(path) = target.strip_prefix("/issuer") {
-        let host = head.get("host").unwrap_or_else(|| here.to_string());
+        let host = head.joined("host").unwrap_or_else(|| here.to_string());
         let json = [String::from("Content-Type: application/json")];
         return match token::published(path, &token::issuer(&host))? {
             Some(published) => answer(&mut wire, 200, &json, &published.to_string()).await,
@@ -241,7 +241,7 @@ async fn http(mut wire: Wire, head: Head, here: SocketAddr, state: &State) -> an
     let ServiceAnswer {
         status, headers, ..
     } = found;
-    tokio::time::sleep(found.delay.get().min(STEP_TIMEOUT)).await;
+    tokio::time::sleep(found.delay.get().min(WAIT_TIMEOUT)).await;
     match &found.json {
         None => answer(&mut wire, *status, headers, &found.body).await,
         Some(json) => {
@@ -277,8 +277,7 @@ async fn answer(wire: &mut Wire, status: u16, lines: &[String], body: &str) -> a
         "HTTP/1.1 {status} Status\r\n{lines}Content-Length: {length}\r\nConnection: close\r\n\r\n"
     );
     wire.send((head + body).as_bytes()).await?;
-    wire.shut_down().await;
-    Ok(())
+    wire.shut_down().await
 }
 
 /// Nothing that could panic happens under these locks.
@@ -286,7 +285,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Polls until there is a value, at most for [`STEP_TIMEOUT`].
+/// Polls until there is a value, at most for [`WAIT_TIMEOUT`].
 pub(super) async fn awaited<T>(look: impl Fn() -> Option<T>) -> Option<T> {
     const PAUSE: Duration = Duration::from_millis(20);
     let looking = async {
@@ -297,5 +296,5 @@ pub(super) async fn awaited<T>(look: impl Fn() -> Option<T>) -> Option<T> {
             }
         }
     };
-    tokio::time::timeout(STEP_TIMEOUT, looking).await.ok()
+    tokio::time::timeout(WAIT_TIMEOUT, looking).await.ok()
 }

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use tidegate_e2e::frame::{self, Frame};
-use tidegate_e2e::wire::Wire;
+use anyhow::Context;
+
+use tidegate_wire::{Frame, Wire, frame};
 
 use crate::stage::{Stage, stage};
 
 async fn close(of: &mut Wire) -> anyhow::Result<(u16, String)> {
-    of.frame().await?.closing()
+    let frame = of.frame().await?;
+    let closing = frame.closing();
+    closing.with_context(|| format!("not a Close: {frame:?}"))
 }
 
 #[tokio::test]

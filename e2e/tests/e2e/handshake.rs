@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tidegate_e2e::backend::Echo;
-use tidegate_e2e::frame::{self, Frame};
 use tidegate_e2e::tls::Authority;
-use tidegate_e2e::wire::{Upgrade, Wire};
+use tidegate_e2e::upgrade::Upgrade;
+use tidegate_wire::{Frame, Wire, frame};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::stage::{echo_stage, stage};
@@ -53,7 +53,7 @@ async fn every_correct_spelling_of_an_upgrade_opens_a_tunnel() -> anyhow::Result
 #[tokio::test]
 async fn a_head_may_come_in_pieces() -> anyhow::Result<()> {
     let mut stage = stage("pieces", "").await?;
-    let mut client = Wire::connect(stage.edge.address()).await?;
+    let mut client = Wire::connect(stage.edge.address(), None).await?;
     for piece in stage.upgrade().bytes().chunks(7) {
         client.send(piece).await?;
         tokio::task::yield_now().await;
@@ -115,7 +115,8 @@ async fn extensions_are_between_client_and_backend() -> anyhow::Result<()> {
     let mut backend = handshake.accept_with(&[(header, agreed)], b"").await?;
     assert_eq!(client.head().await?.get(header), Some(agreed));
     // What the bytes mean is not the gateway's business: these are no valid deflate data.
-    let compressed = Frame::new(frame::TEXT, [0xff; 300]).compressed();
+    let mut compressed = Frame::new(frame::TEXT, [0xff; 300]);
+    compressed.rsv1 = true;
     client.send_frame(&compressed.clone().masked()).await?;
     assert_eq!(backend.frame().await?.unmasked(), compressed);
     backend.send_frame(&compressed).await?;
@@ -237,7 +238,7 @@ async fn what_is_no_upgrade_is_refused_with_a_body() -> anyhow::Result<()> {
         ("short key", key().and("Sec-WebSocket-Key", "c2hvcnQ="), 400),
     ];
     for (case, upgrade, status) in cases {
-        let mut client = Wire::connect(stage.edge.address()).await?;
+        let mut client = Wire::connect(stage.edge.address(), None).await?;
         client.send(upgrade.bytes()).await?;
         let (head, body) = client.answer().await?;
         assert_eq!(head.status(), status, "{case}: {head:?} {body}");

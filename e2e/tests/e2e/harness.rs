@@ -5,12 +5,12 @@ use std::time::Duration;
 use tidegate_e2e::backend::{Backend, Echo};
 use tidegate_e2e::client::Request;
 use tidegate_e2e::cluster::Cluster;
-use tidegate_e2e::frame::{self, Frame};
 use tidegate_e2e::namespace::Namespace;
 use tidegate_e2e::tls::Authority;
 use tidegate_e2e::token::{IdentityProvider, Signer};
+use tidegate_e2e::upgrade::Upgrade;
 use tidegate_e2e::wait::eventually;
-use tidegate_e2e::wire::{Upgrade, Wire};
+use tidegate_wire::{Frame, Wire, frame};
 
 #[tokio::test]
 async fn what_never_happens_is_named_with_what_was_seen_last() -> anyhow::Result<()> {
@@ -69,7 +69,8 @@ async fn a_backend_over_tls_does_what_the_test_says() -> anyhow::Result<()> {
     let authority = Authority::new("harness")?;
     let mut backend = Backend::start_tls(authority.issue(&["localhost"])?.server()?).await?;
     let address = backend.address();
-    let mut client = Wire::connect_tls(address, "localhost", authority.client()?).await?;
+    let tls = ("localhost".to_owned(), authority.client()?);
+    let mut client = Wire::connect(address, Some(tls)).await?;
     client.send(Upgrade::new("localhost", "/x").bytes()).await?;
     let handshake = backend.handshake().await?;
     let greeting = Frame::text("hello");
@@ -79,7 +80,8 @@ async fn a_backend_over_tls_does_what_the_test_says() -> anyhow::Result<()> {
     client
         .send_frame(&Frame::close(1000, "bye").masked())
         .await?;
-    assert_eq!(server.frame().await?.closing()?, (1000, "bye".to_owned()));
+    let said = server.frame().await?.closing();
+    assert_eq!(said, Some((1000, "bye".to_owned())));
     drop(server);
     client.end().await
 }

@@ -11,8 +11,9 @@ use tidegate_e2e::http::{HttpServer, Response};
 use tidegate_e2e::scene::{Scene, Served};
 use tidegate_e2e::tls::Authority;
 use tidegate_e2e::token::Signer;
+use tidegate_e2e::upgrade::Upgrade;
 use tidegate_e2e::wait::{WAIT_TIMEOUT, eventually};
-use tidegate_e2e::wire::{Upgrade, Wire};
+use tidegate_wire::Wire;
 
 /// Provoked by stories of their own, or by nothing that a process can be made to do on purpose.
 const ELSEWHERE: [&str; 24] = [
@@ -314,7 +315,7 @@ fn tokens(host: &str) -> anyhow::Result<Vec<Case>> {
 }
 
 async fn provoke(edge: &Served, case: &Case) -> anyhow::Result<()> {
-    let mut client = Wire::connect(edge.address()).await?;
+    let mut client = Wire::connect(edge.address(), None).await?;
     client.send(&case.request).await?;
     let (head, body) = client.answer().await?;
     ensure!(head.status() == case.status, "{head:?} {body}");
@@ -438,7 +439,7 @@ async fn who_never_ends_its_head_is_not_waited_for() -> anyhow::Result<()> {
     let edge = scene
         .gateway_with("edge", "  timeouts: {handshake: 1s}")
         .await?;
-    let mut client = Wire::connect(edge.address()).await?;
+    let mut client = Wire::connect(edge.address(), None).await?;
     client.send("GET /api HTTP/1.1\r\nHost: x\r\n").await?;
     let (head, _) = client.answer().await?;
     assert_eq!(head.status(), 408);

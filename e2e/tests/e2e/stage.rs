@@ -2,7 +2,8 @@
 
 use tidegate_e2e::backend::{Backend, Echo, Handshake};
 use tidegate_e2e::scene::{Scene, Served};
-use tidegate_e2e::wire::{Upgrade, Wire};
+use tidegate_e2e::upgrade::Upgrade;
+use tidegate_wire::Wire;
 
 /// A gateway `edge` with the open API `api` at `/api`, in front of a backend that the test plays.
 pub(crate) struct Stage {
@@ -39,7 +40,7 @@ impl Stage {
         &mut self,
         bytes: impl AsRef<[u8]>,
     ) -> anyhow::Result<(Wire, Handshake)> {
-        let mut client = Wire::connect(self.edge.address()).await?;
+        let mut client = Wire::connect(self.edge.address(), None).await?;
         client.send(bytes).await?;
         let handshake = self.backend.handshake().await?;
         Ok((client, handshake))

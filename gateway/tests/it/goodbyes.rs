@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use tidegate_wire::frame::encode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
@@ -55,21 +56,11 @@ fn tunnels() -> usize {
 
 /// A binary frame of two halves, masked for the client's side.
 fn frame(masked: bool) -> (Vec<u8>, Vec<u8>) {
-    let length = u16::try_from(2 * HALF).unwrap().to_be_bytes();
-    let mut bytes = vec![0x82, if masked { 0xfe } else { 0x7e }];
-    bytes.extend(length);
-    let mut payload: Vec<u8> = (0..2 * HALF)
-        .map(|i| u8::try_from(i % 251).unwrap())
-        .collect();
-    if masked {
-        bytes.extend(MASK);
-        for (i, byte) in payload.iter_mut().enumerate() {
-            *byte ^= MASK[i % 4];
-        }
-    }
-    let second = payload.split_off(HALF);
-    bytes.extend(payload);
-    (bytes, second)
+    let payload = (0..2 * HALF).map(|i| u8::try_from(i % 251).unwrap());
+    let payload: Vec<u8> = payload.collect();
+    let mut first = encode(0x82, &payload, masked.then_some(MASK));
+    let second = first.split_off(first.len() - HALF);
+    (first, second)
 }
 
 /// What the peers of all tunnels share.

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
-use tidegate_e2e::frame::Frame;
 use tidegate_e2e::wait::{WAIT_TIMEOUT, eventually};
+use tidegate_wire::Frame;
 
 use crate::stage::{echo_stage, stage};
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use tidegate_wire::frame::encode;
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,25 +88,8 @@ impl fmt::Debug for Conversation {
 
 /// A frame with this first byte; the client's is masked (§5.3).
 fn frame(side: Side, first: u8, payload: &[u8], mask: [u8; 4]) -> Frame {
-    let masked = if side == Side::Client { 0x80 } else { 0 };
-    let mut bytes = vec![first];
-    match payload.len() {
-        length @ 0..=125 => bytes.push(masked | u8::try_from(length).unwrap()),
-        length @ 126..=65_535 => {
-            bytes.push(masked | 126);
-            bytes.extend(u16::try_from(length).unwrap().to_be_bytes());
-        }
-        length => {
-            bytes.push(masked | 127);
-            bytes.extend(u64::try_from(length).unwrap().to_be_bytes());
-        }
-    }
-    if side == Side::Backend {
-        bytes.extend_from_slice(payload);
-        return Frame { bytes };
-    }
-    bytes.extend(mask);
-    bytes.extend(payload.iter().zip(mask.iter().cycle()).map(|(b, m)| b ^ m));
+    let mask = (side == Side::Client).then_some(mask);
+    let bytes = encode(first, payload, mask);
     Frame { bytes }
 }
 
