@@ -138,7 +138,7 @@ async fn read_bytes(
     let mut buffer = BytesMut::from(read_ahead);
     *received = (*received).max(buffer.len());
     loop {
-        let end = scan.advance(buffer[scan.position()..].iter().copied());
+        let end = scan.advance(&buffer[scan.position()..]);
         if !buffer.is_empty() {
             check(&scan, &buffer[..scan.position()])?;
         }
