@@ -47,8 +47,8 @@ bench: ## Measures Tidegate beside nginx, HAProxy and Envoy; QUICK=1 for a short
 		target/release/tidegate-bench --envoy "$$envoy" \
 		$(if $(QUICK),--quick,--page docs/benchmarks.md)
 
-doc: ## Builds the documentation of the crates; a broken link is an error.
-	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --workspace --no-deps
+doc: ## Builds the documentation of the crates, private items included; a broken link is an error.
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc $(CARGO_FLAGS) --workspace --no-deps --document-private-items
 
 crds: ## Writes crds/, its copy in the chart, and api/schemas/ from the types in api/.
 	cargo run $(CARGO_FLAGS) -p tidegate-api --bin crdgen

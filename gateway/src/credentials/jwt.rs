@@ -49,7 +49,7 @@ pub(crate) enum Signed {
     With(JwtAlgorithm),
 }
 
-/// A token taken apart; nothing in it is to be believed before [`Token::verify`].
+/// A token taken apart; nothing in it is to be believed before [`Self::is_signed_by`].
 #[derive(Debug)]
 pub(crate) struct Token<'a> {
     pub(crate) header: Map<String, Value>,
