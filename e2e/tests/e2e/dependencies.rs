@@ -149,7 +149,7 @@ async fn counters_are_shared_over_tls_and_their_absence_is_told() -> anyhow::Res
     drop(server);
     let (reason, message) = stage.reachable("Gateway", "edge", "False").await?;
     ensure!(reason == "CountersUnavailable", "{reason}");
-    let place = format!("1/1 pods cannot reach counters at localhost:{port} since");
+    let place = format!("1/1 pods cannot reach the counters at localhost:{port} since");
     ensure!(message.contains(&place), "{message}");
     let ishmael = stage.request("?who=ishmael");
     ishmael.open().await?.echo("counted here").await?;
