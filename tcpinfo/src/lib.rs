@@ -1,6 +1,6 @@
 //! What the kernel tells of a TCP connection: how far what was written has come.
 //!
-//! A crate of its own because of one call. The libraries that are safe to use do not ask for it, or
+//! A crate of its own because of two calls. The libraries that are safe to use do not make them, or
 //! only through a macro with the same unchecked call inside, which panics where the kernel answers
 //! less than expected. All other crates forbid unchecked code.
 
@@ -14,6 +14,11 @@ const SIZE: usize = offset_of!(libc::tcp_info, tcpi_min_rtt);
 
 /// `TCP_CLOSE` of the kernel's states: nothing goes out any more.
 const CLOSED: u8 = 7;
+
+/// `SIOCOUTQ`: how much was written and not acknowledged.
+const UNACKNOWLEDGED: libc::Ioctl = libc::TIOCOUTQ;
+/// `SIOCOUTQNSD` of `linux/sockios.h`: how much was written and not sent.
+const UNSENT: libc::Ioctl = 0x894B;
 
 /// A connection as its kernel sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +45,38 @@ pub fn of(socket: &impl AsFd) -> io::Result<TcpInfo> {
     let (bytes, length) = read(socket.as_fd())?;
     let bytes = &bytes[..length.min(SIZE)];
     parse(bytes).ok_or_else(|| io::ErrorKind::Unsupported.into())
+}
+
+/// Bytes that were written and not acknowledged; our end counts as one. Where it is all that is to be
+/// known, it costs a fifth of what [`of`] does: no lock is taken, and little copied.
+///
+/// # Errors
+///
+/// Those of `ioctl`.
+pub fn unacknowledged(socket: &impl AsFd) -> io::Result<u32> {
+    count(socket.as_fd(), UNACKNOWLEDGED)
+}
+
+/// Bytes that were written and not sent; as cheap as [`unacknowledged`].
+///
+/// # Errors
+///
+/// Those of `ioctl`.
+pub fn unsent(socket: &impl AsFd) -> io::Result<u32> {
+    count(socket.as_fd(), UNSENT)
+}
+
+/// One of the requests above.
+#[expect(unsafe_code, reason = "no safe library asks for SIOCOUTQNSD")]
+fn count(socket: BorrowedFd<'_>, request: libc::Ioctl) -> io::Result<u32> {
+    let mut count: libc::c_int = 0;
+    // SAFETY: the descriptor is open as long as it is borrowed. For both requests the kernel writes one
+    // `int` to `count`, which lives until the call returns; what is no TCP socket is an error.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), request, &raw mut count) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    u32::try_from(count).map_err(io::Error::other)
 }
 
 fn parse(bytes: &[u8]) -> Option<TcpInfo> {
@@ -100,6 +137,8 @@ mod tests {
         }
         let full = of(&near).unwrap();
         assert!(full.unsent > 0, "{full:?}");
+        assert!(unsent(&near).unwrap() > 0);
+        assert!(unacknowledged(&near).unwrap() > unsent(&near).unwrap());
         far.read_exact(&mut vec![0; written]).unwrap();
         let mut after = full;
         // What was read last is acknowledged in a moment.
@@ -111,6 +150,8 @@ mod tests {
             std::thread::sleep(Duration::from_millis(1));
         }
         assert_eq!((after.unsent, after.in_flight), (0, 0));
+        assert_eq!(unsent(&near).unwrap(), 0);
+        assert_eq!(unacknowledged(&near).unwrap(), 0);
         let taken = after.acknowledged - before.acknowledged;
         assert_eq!(taken, u64::try_from(written).unwrap());
     }

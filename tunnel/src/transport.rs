@@ -71,6 +71,17 @@ pub trait Wire: AsyncRead + AsyncWrite + Unpin {
         None
     }
 
+    /// Was everything that was written taken, our end included? A cheaper question than
+    /// [`delivery`](Self::delivery); `false` may mean that it is not known.
+    fn is_delivered(&self) -> bool {
+        false
+    }
+
+    /// Has everything that was written left this machine? As cheap, and as doubtful where it says `false`.
+    fn has_left(&self) -> bool {
+        false
+    }
+
     /// Gives up: what was not taken is not to be delivered any more, and the peer learns of it.
     fn abandon(&mut self) {}
 }
@@ -105,6 +116,14 @@ impl Wire for Transport {
             return stream.delivery();
         }
         delivery::of_socket(self.socket()?)
+    }
+
+    fn is_delivered(&self) -> bool {
+        self.socket().is_some_and(delivery::is_complete)
+    }
+
+    fn has_left(&self) -> bool {
+        self.socket().is_some_and(delivery::has_left)
     }
 
     fn abandon(&mut self) {

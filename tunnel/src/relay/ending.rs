@@ -125,10 +125,7 @@ impl<T: Wire> Relay<T> {
             return;
         }
         for leg in &mut self.legs {
-            // What was taken before is no progress afterwards.
-            if leg.waiting.is_some() {
-                leg.look(now);
-            }
+            leg.settle(now);
         }
         let codes = cause.close_codes(offender, code);
         for side in [Side::Client, Side::Backend] {
@@ -338,7 +335,7 @@ impl<T: Wire> Relay<T> {
             .legs
             .iter()
             .all(|leg| leg.is_shut() && leg.incoming.has_ended());
-        if parted && !self.legs.iter_mut().any(|leg| leg.look(round.now).unsent) {
+        if parted && !self.legs.iter_mut().any(|leg| leg.has_unsent(round.now)) {
             ending.over = true;
         }
     }

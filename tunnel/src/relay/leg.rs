@@ -209,6 +209,27 @@ impl<T: Wire> Leg<T> {
         self.quarters = 0;
     }
 
+    /// What was taken until now is no progress afterwards.
+    pub(super) fn settle(&mut self, now: Instant) {
+        if self.waiting.is_none() {
+            return;
+        }
+        // At the end of most tunnels nothing is on its way, and the short question is enough.
+        if self.is_ready() && !self.is_broken() && self.io.is_delivered() {
+            self.waiting = None;
+        } else {
+            self.look(now);
+        }
+    }
+
+    /// Is something still in this machine that would be lost with its process?
+    pub(super) fn has_unsent(&mut self, now: Instant) -> bool {
+        if self.is_ready() && !self.is_broken() && self.io.has_left() {
+            return false;
+        }
+        self.look(now).unsent
+    }
+
     /// Asks the socket what was taken: one system call.
     pub(super) fn look(&mut self, now: Instant) -> DeliveryReport {
         let backlog = !self.is_ready();
@@ -238,7 +259,8 @@ impl<T: Wire> Leg<T> {
             if let Ping::Sent { since, .. } = &mut self.ping {
                 *since = at.max(*since);
             }
-            self.note_taking(now);
+            // Not `now`: what was taken before the way of what waits began is no progress of that.
+            self.note_taking(self.waiting.map_or(at, |since| since.max(at)));
         }
         let pending = backlog || !delivery.complete;
         if !pending {

@@ -30,3 +30,14 @@ pub(super) fn of_socket(socket: &TcpStream) -> Option<Delivery> {
         quiet: info.last_acknowledgement,
     })
 }
+
+/// Was everything taken, our end included? A cheaper question than the above; `false` may mean that the
+/// kernel does not say.
+pub(super) fn is_complete(socket: &TcpStream) -> bool {
+    tidegate_tcpinfo::unacknowledged(socket).is_ok_and(|bytes| bytes == 0)
+}
+
+/// Has everything left? As cheap, and as doubtful where it says `false`.
+pub(super) fn has_left(socket: &TcpStream) -> bool {
+    tidegate_tcpinfo::unsent(socket).is_ok_and(|bytes| bytes == 0)
+}
