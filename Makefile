@@ -11,7 +11,7 @@ help: ## Lists these commands.
 demo: ## Runs a gateway with an echo backend and a ready subscription; no cluster needed.
 	cargo run $(CARGO_FLAGS) --profile demo -p tidegate-cli -- demo
 
-test: ## Lints and builds everything, sets up what the tests need and runs all of them (first time: 45 minutes).
+test: ## Lints and builds everything, sets up what the tests need and runs all of them (first time: 36 minutes on two cores).
 	@CARGO_FLAGS="$(CARGO_FLAGS)" .ci/test
 
 lint: ## Checks format and lints: code, dependencies, workflows, scripts.
