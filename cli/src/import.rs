@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
-use tidegate_import::{Finding, Imported, Level, Scope};
+use serde_json::{Value, json};
+use tidegate_import::{Finding, Identity, Imported, Level, Manifest, Scope};
 
 use crate::manifest;
 use crate::run::say;
@@ -24,11 +25,11 @@ enum From {
 
 /// Translates policies and API definitions of Azure API Management.
 ///
-/// ARM templates (also those compiled from Bicep) and APIOps folders become manifests; pass all files of a
-/// service at once. Each policy document (XML) becomes an `onHandshake` block for the `spec` of a Gateway,
+/// ARM templates (also those compiled from Bicep), with their files of parameters, and APIOps folders become
+/// manifests; pass all files of a service at once. Each policy document (XML) becomes an `onHandshake` block for the `spec` of a Gateway,
 /// Product or WebSocketApi. Standard error lists what is not translated as FILE:LINE:COLUMN: LEVEL: TEXT. A
-/// policy that is not translated and could refuse a handshake becomes a step that refuses with 501. Exit
-/// status: 0 when everything is translated, 1 when something is not, 2 for bad arguments or a file that
+/// policy that is not translated and could refuse a handshake becomes a step that refuses with 501. What is
+/// printed is checked as `tidegate validate` does, and what it objects to is listed too. Exit status: 0 when everything is translated, 1 when something is not, 2 for bad arguments or a file that
 /// cannot be read.
 #[derive(Debug, Args)]
 pub struct ApimArgs {
@@ -41,6 +42,21 @@ pub struct ApimArgs {
     /// Name of the Gateway that serves all APIs.
     #[arg(long, default_value = "imported", value_name = "NAME")]
     gateway: String,
+    /// Tenant of the application that the gateways have in place of managed identities.
+    #[arg(long, value_name = "ID")]
+    azure_tenant: Option<String>,
+    /// Id of that application, where a policy names none.
+    #[arg(long, value_name = "ID")]
+    azure_client: Option<String>,
+}
+
+impl ApimArgs {
+    fn identity(&self) -> Identity {
+        Identity {
+            tenant: self.azure_tenant.clone(),
+            client: self.azure_client.clone(),
+        }
+    }
 }
 
 /// [`Scope`] as an argument.
@@ -87,36 +103,97 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<u8> {
 
 /// Policy documents, and the fragments among them.
 fn documents(args: &ApimArgs) -> anyhow::Result<Vec<Finding>> {
-    let imported = tidegate_import::import_policies(&args.paths, args.scope.scope())?;
+    let scope = args.scope.scope();
+    let mut imported = tidegate_import::import_policies(&args.paths, scope, &args.identity())?;
     print(&imported)?;
+    let around: Vec<_> = around(&imported, scope).iter().map(Manifest::of).collect();
+    let text = manifest::to_yaml(&around)?;
+    let found = objections(&text, |_| 1);
+    imported.findings.extend(found);
     Ok(imported.findings)
 }
 
 /// API definitions, all at once.
 fn manifests(args: &ApimArgs) -> anyhow::Result<Vec<Finding>> {
-    let mut imported = tidegate_import::import_definitions(&args.paths, &args.gateway)?;
-    print(&imported)?;
-    imported.findings.extend(checked(&imported)?);
+    let mut imported =
+        tidegate_import::import_definitions(&args.paths, &args.gateway, &args.identity())?;
+    let text = print(&imported)?;
+    imported.findings.extend(objections(&text, |line| line));
     Ok(imported.findings)
 }
 
-fn print(imported: &Imported) -> anyhow::Result<()> {
-    let all = [&*imported.blocks, &*imported.objects].concat();
-    if !all.is_empty() {
-        say(manifest::to_yaml(&all)?.trim_end());
+fn print(imported: &Imported) -> anyhow::Result<String> {
+    let text = manifest::to_yaml(&imported.manifests())?;
+    if !text.is_empty() {
+        say(text.trim_end());
     }
-    Ok(())
+    Ok(text)
 }
 
-/// What `tidegate validate` finds in the manifests.
-fn checked(imported: &Imported) -> anyhow::Result<Vec<Finding>> {
+/// Blocks of documents in objects that have nothing else, and the fragments.
+fn around(imported: &Imported, scope: Scope) -> Vec<Value> {
+    let values = imported.values();
+    let values: Vec<_> = values
+        .iter()
+        .map(|name| json!({"name": name, "value": "x"}))
+        .collect();
+    let gateway = |name: &str, more: Value| {
+        let listener = json!({"name": "plain", "port": 8080, "protocol": "WS"});
+        let mut spec = json!({"listeners": [listener], "values": values});
+        merge(&mut spec, more);
+        object("Gateway", name, spec)
+    };
+    let api = |name: &str, more: Value| {
+        let mut spec = json!({
+            "gateways": [{"name": "edge"}],
+            "path": format!("/{name}"),
+            "backend": {"url": "wss://backend.example/"},
+        });
+        merge(&mut spec, more);
+        object("WebSocketApi", name, spec)
+    };
+    let mut found = vec![gateway("edge", json!({}))];
+    for (number, block) in imported.blocks.iter().enumerate() {
+        let (name, block) = (format!("document-{}", number + 1), block.clone());
+        match scope {
+            Scope::Global => found.push(gateway(&name, block)),
+            Scope::Api => found.push(api(&name, block)),
+            Scope::Product => {
+                found.push(api(&name, json!({})));
+                let mut spec = json!({"apis": [{"name": name}]});
+                merge(&mut spec, block);
+                found.push(object("Product", &name, spec));
+            }
+        }
+    }
+    found.extend(imported.objects.iter().cloned());
+    found
+}
+
+fn object(kind: &str, name: &str, spec: Value) -> Value {
+    let metadata = json!({"name": name});
+    json!({"apiVersion": "tidegate.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec})
+}
+
+fn merge(spec: &mut Value, more: Value) {
+    if let (Value::Object(spec), Value::Object(more)) = (spec, more) {
+        spec.extend(more);
+    }
+}
+
+/// What `tidegate validate` finds in a text; `line_of` says in which line of the output a line of it is.
+fn objections(text: &str, line_of: impl Fn(u64) -> u64) -> Vec<Finding> {
     let output = Path::new("standard output");
-    let found = validate_text(output, &manifest::to_yaml(&imported.objects)?);
     let finding = |finding: crate::finding::Finding| {
         let object = finding.object.unwrap_or_default();
         let field = finding.field.map(|field| format!("{field}: "));
         let text = format!("{object}: {}{}", field.unwrap_or_default(), finding.message);
-        Finding::at(output, finding.line, Level::Error, text)
+        let level = match finding.is_warning {
+            true => Level::Warning,
+            false => Level::Error,
+        };
+        Finding::at(output, line_of(finding.line), level, text)
     };
-    Ok(found.into_iter().map(finding).collect())
+    let found = validate_text(output, text).into_iter();
+    found.map(finding).collect()
 }

@@ -4,7 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use serde::Serialize;
 use serde_json::Value;
+use serde_saphyr::CommentPosition;
 
 use crate::finding::Finding;
 
@@ -171,10 +173,12 @@ pub fn parse(file: &Path, text: &str, documents: &mut Vec<Document>, findings: &
 /// # Errors
 ///
 /// When an object cannot be written as YAML.
-pub fn to_yaml(objects: &[Value]) -> anyhow::Result<String> {
+pub fn to_yaml(objects: &[impl Serialize]) -> anyhow::Result<String> {
     let mut text = String::new();
     for object in objects {
-        let document = serde_saphyr::to_string(object).context("failed to write YAML")?;
+        let options = serde_saphyr::ser_options! { comment_position: CommentPosition::Above };
+        let document = serde_saphyr::to_string_with_options(object, options);
+        let document = document.context("failed to write YAML")?;
         text.push_str("---\n");
         text.push_str(document.trim_end());
         text.push('\n');

@@ -11,7 +11,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("expr", &["keys"]),
     ("api", &["config"]),
     ("plan", &["api", "config", "expr", "keys"]),
-    ("import", &["api", "config", "expr"]),
+    ("import", &["api", "config", "expr", "plan"]),
     ("operator", &["plan", "admin", "api", "config"]),
     ("gateway", &["admin", "config", "expr", "keys", "tunnel"]),
     ("tunnel", &["config", "tcpinfo"]),

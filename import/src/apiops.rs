@@ -130,6 +130,7 @@ impl Reader {
             kind: kind.to_owned(),
             names: vec![name.to_owned()],
             properties,
+            unknown: Vec::new(),
             place: Place {
                 file: path.to_owned(),
                 line: root.line,

@@ -12,16 +12,46 @@ use super::json::{Kind, Node};
 /// Prefix of the types of API Management.
 const SERVICE: &str = "microsoft.apimanagement/service";
 
+const UNKNOWN_NAME: &str =
+    "its name cannot be evaluated: only parameters with values, variables and string functions can";
+
 /// Deeper nesting than templates allow.
 const MAX_DEPTH: usize = 8;
 
-/// All entities of a template.
-pub(super) fn entities(file: &Path, text: &str) -> Result<(Vec<Entity>, Vec<Finding>), Finding> {
+/// The most resources of one copy loop, as in Azure.
+const MAX_COPIES: usize = 800;
+
+/// Values of parameters by name.
+pub(super) type Parameters = Vec<(String, Node)>;
+
+/// The values in a file of parameters; `None`: it is no such file.
+pub(super) fn parameters(text: &str) -> Option<Parameters> {
+    let root = Node::parse(text).ok()?;
+    let schema = root.text_of("$schema").unwrap_or_default().to_lowercase();
+    if !schema.contains("deploymentparameters.json") {
+        return None;
+    }
+    let given = root.get("parameters").map(Node::fields).unwrap_or_default();
+    // `${NAME}` is a variable of the tool that deploys.
+    let is_known = |node: &Node| node.text().is_none_or(|text| !text.contains("${"));
+    let value = |(name, node): &(String, Node)| {
+        let value = node.get("value").filter(|value| is_known(value))?;
+        Some((name.clone(), value.clone()))
+    };
+    Some(given.iter().filter_map(value).collect())
+}
+
+/// All entities of a template with these parameters.
+pub(super) fn entities(
+    file: &Path,
+    text: &str,
+    parameters: &[(String, Node)],
+) -> Result<(Vec<Entity>, Vec<Finding>), Finding> {
     let root = Node::parse(text)
         .map_err(|error| Finding::at(file, error.line, Level::Error, error.message))?;
     let mut reader = Reader {
         file,
-        scope: Scope::of(&root),
+        scope: Scope::of(&root).given(parameters),
         entities: Vec::new(),
         findings: Vec::new(),
     };
@@ -44,7 +74,29 @@ impl Reader<'_> {
         };
         let of_map = resources.fields().iter().map(|(_, resource)| resource);
         for resource in resources.items().iter().chain(of_map) {
-            self.resource(resource, kind, name, depth);
+            self.copies(resource, kind, name, depth);
+        }
+    }
+
+    /// A resource, as often as its copy loop says.
+    fn copies(&mut self, node: &Node, kind: &str, name: &str, depth: usize) {
+        let Some(copy) = node.get("copy") else {
+            self.resource(node, kind, name, depth);
+            return;
+        };
+        let count = copy.get("count").and_then(|count| self.scope.count(count));
+        let Some(count) = count.filter(|count| *count <= MAX_COPIES) else {
+            let text =
+                "a copy loop whose count is not known is left out: give its parameters values";
+            self.say(node, Level::Error, text.to_owned());
+            return;
+        };
+        let own = copy.text_of("name").unwrap_or_default();
+        for index in 0..count {
+            let inner = self.scope.copy(own, index);
+            let outer = std::mem::replace(&mut self.scope, inner);
+            self.resource(node, kind, name, depth);
+            self.scope = outer;
         }
     }
 
@@ -73,9 +125,7 @@ impl Reader<'_> {
         let own_name = self.scope.text(node.get("name"));
         let name = match (outer_name, own_name) {
             (_, None) => {
-                let text = "its name cannot be evaluated: only parameters with defaults, variables \
-                            and string functions can";
-                self.say(node, Level::Error, text.to_owned());
+                self.say(node, Level::Error, UNKNOWN_NAME.to_owned());
                 return;
             }
             ("", Some(name)) => name,
@@ -87,21 +137,16 @@ impl Reader<'_> {
         }
         if depth < MAX_DEPTH {
             self.resources(node, &kind, &name, depth + 1);
+        } else if node.get("resources").is_some() {
+            let text = "its resources are left out: they are nested too deeply";
+            self.say(node, Level::Error, text.to_owned());
         }
     }
 
-    /// Whether the resource is not imported: it exists already, its condition is false, or it is a copy loop.
+    /// Whether the resource is not imported: it exists already, or its condition is false.
     fn is_left_out(&mut self, node: &Node) -> bool {
-        if node
-            .get("existing")
-            .and_then(|existing| self.scope.truth(existing))
-            == Some(true)
-        {
-            return true;
-        }
-        if node.get("copy").is_some() {
-            let text = "a copy loop is not translated: list its resources";
-            self.say(node, Level::Error, text.to_owned());
+        let existing = node.get("existing");
+        if existing.and_then(|existing| self.scope.truth(existing)) == Some(true) {
             return true;
         }
         let Some(condition) = node.get("condition") else {
@@ -147,6 +192,10 @@ impl Reader<'_> {
     fn entity(&mut self, node: &Node, kind: &str, name: &str) {
         // The first part is the name of the service.
         let names: Vec<_> = name.split('/').skip(1).map(str::to_owned).collect();
+        if names.iter().any(|name| name.contains('?')) || name == "?" {
+            self.say(node, Level::Error, UNKNOWN_NAME.to_owned());
+            return;
+        }
         if names.len() != kind.split('/').count() || names.iter().any(String::is_empty) {
             let text = format!("the name {name:?} does not fit the type {kind}");
             self.say(node, Level::Error, text);
@@ -156,8 +205,9 @@ impl Reader<'_> {
             line: node.line,
             kind: Kind::Map(Vec::new()),
         });
-        self.scope.resolve(&mut properties);
+        let unknown = self.resolve(&mut properties);
         self.entities.push(Entity {
+            unknown,
             kind: kind.to_owned(),
             names,
             properties,
@@ -166,6 +216,18 @@ impl Reader<'_> {
                 line: node.line,
             },
         });
+    }
+
+    /// Evaluates properties, and returns the names of those that are not known.
+    fn resolve(&self, properties: &mut Node) -> Vec<String> {
+        let Kind::Map(fields) = &mut properties.kind else {
+            return Vec::new();
+        };
+        let unknown = fields.iter_mut().filter_map(|(name, node)| {
+            let is_known = self.scope.resolve(node);
+            (!is_known).then(|| name.clone())
+        });
+        unknown.collect()
     }
 
     fn say(&mut self, node: &Node, level: Level, text: String) {

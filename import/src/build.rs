@@ -4,6 +4,8 @@ mod api;
 mod backend;
 mod policies;
 mod product;
+mod rest;
+mod service;
 mod subscription;
 mod values;
 
@@ -12,8 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::entity::{Entity, Names};
-use super::finding::{Finding, Level};
+use super::finding::Finding;
 use super::policy::{Context, Fragments};
+use super::service::Identity;
 
 /// The result.
 #[derive(Debug, Default)]
@@ -59,7 +62,7 @@ const READ: [&str; 16] = [
 ];
 
 /// Builds all manifests. `gateway` is the name of the Gateway that serves the APIs.
-pub(super) fn build(entities: &[Entity], gateway: &str) -> Built {
+pub(super) fn build(entities: &[Entity], gateway: &str, identity: &Identity) -> Built {
     let mut builder = Builder {
         all: entities,
         gateway: gateway.to_owned(),
@@ -69,14 +72,18 @@ pub(super) fn build(entities: &[Entity], gateway: &str) -> Built {
         apis: BTreeMap::new(),
         products: BTreeMap::new(),
         values: BTreeSet::new(),
+        secrets: BTreeSet::new(),
         built: Built::default(),
     };
     builder.others();
+    builder.name_all();
     builder.context = builder.policy_context();
+    builder.context.service = builder.service(identity);
     let apis = builder.all_apis();
     let products = builder.all_products();
     let subscriptions = builder.all_subscriptions();
     let gateways = builder.all_gateways();
+    builder.left_out();
     let mut built = builder.built;
     let made = [gateways, apis, products, subscriptions].concat();
     built.objects = made;
@@ -95,12 +102,15 @@ struct Builder<'a> {
     products: BTreeMap<String, Product>,
     /// Named values that policies read.
     values: BTreeSet<String>,
+    /// Keys of the Secret of what has to be added.
+    secrets: BTreeSet<String>,
     built: Built,
 }
 
 /// A product that was imported.
 struct Product {
     name: String,
+    subscription_required: bool,
     approval_required: bool,
 }
 
@@ -111,23 +121,6 @@ impl<'a> Builder<'a> {
 
     fn say(&mut self, finding: Finding) {
         self.built.findings.push(finding);
-    }
-
-    /// Reports entities that no builder reads.
-    fn others(&mut self) {
-        for entity in self.all {
-            let kind = entity.kind.as_str();
-            if READ.contains(&kind) {
-                continue;
-            }
-            let level = if WITHOUT_EFFECT.contains(&kind) {
-                Level::Note
-            } else {
-                Level::Warning
-            };
-            let text = format!("skipped: {kind} {}", entity.name());
-            self.say(entity.finding(level, text));
-        }
     }
 
     /// The Gateway of all APIs and one for each self-hosted gateway, with the Secret of named values
@@ -153,6 +146,7 @@ impl<'a> Builder<'a> {
             let found = entity.leftovers(&["description", "locationData"]);
             self.built.findings.extend(found);
             let mut spec = Map::from_iter(shared.clone());
+            self.locate(entity, &mut spec);
             spec.insert("listeners".to_owned(), listeners());
             objects.push(object("Gateway", &name, Value::Object(spec)));
         }

@@ -4,8 +4,11 @@
 //! must fail too. Therefore `&&` and `||` become conditional expressions: CEL's own operators ignore the
 //! failure of the first operand if the second one decides.
 
+mod bytes;
 mod calls;
+mod claims;
 mod context;
+mod id;
 mod json;
 mod library;
 mod list;
@@ -18,8 +21,11 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use self::context::{path, property};
-use super::csharp::{Expr, Stmt, Unreadable, parse};
+pub(crate) use self::context::REGION;
+use self::context::path;
+use super::csharp::{Expr, Stmt, Unreadable, expression_of, in_line, parse};
+use super::finding::Level;
+use super::service::{IdOf, NamedValue, Service};
 
 /// The type of a translated expression, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +40,8 @@ pub(crate) enum Kind {
     MaybeInt,
     /// True or false.
     Bool,
+    /// True, false or null.
+    MaybeBool,
     /// Null.
     Null,
     /// The unknown value of a variable.
@@ -64,6 +72,33 @@ pub(crate) enum Kind {
     UrlQuery,
     /// A client certificate.
     Certificate,
+    /// The id of an object. Here it is its name, which may be another one.
+    Id(IdOf),
+    /// The bytes of a text.
+    Utf8,
+    /// Other bytes.
+    Bytes,
+    /// Bytes as hexadecimal text, in C# with a dash between any two.
+    Dashed,
+    /// A list of hexadecimal texts, one for each byte.
+    HexList,
+    /// SHA-256.
+    Sha256,
+    /// HMAC with SHA-256; the text is its key.
+    Hmac,
+}
+
+/// What becomes of a value, for ids whose objects have another name here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IdUse {
+    /// It is sent or printed: another id changes it.
+    Forwarded,
+    /// It tells handshakes apart: another id does so as well.
+    Key,
+    /// It decides or is kept: another id could decide otherwise.
+    Exact,
+    /// The token of a managed identity is sent.
+    Credentials,
 }
 
 /// An expression in CEL, in parentheses where it needs them.
@@ -73,6 +108,66 @@ pub(crate) struct Cel {
     pub(crate) kind: Kind,
     /// Container and key of a part of JSON. In C# a missing part is null.
     part: Option<(String, String)>,
+    /// The text itself, if it is constant.
+    constant: Option<String>,
+    /// Whether its evaluation never fails.
+    is_sure: bool,
+    pub(crate) scheme: Scheme,
+}
+
+/// What is known of how a text starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    #[default]
+    Unknown,
+    /// Always with ws:// or wss://.
+    WebSocket,
+    /// Its first literal starts with http:// or https://.
+    Http,
+}
+
+impl Scheme {
+    fn of(text: &str) -> Self {
+        let starts = |all: [&str; 2]| all.iter().any(|scheme| text.starts_with(scheme));
+        match (starts(["ws://", "wss://"]), starts(["http://", "https://"])) {
+            (true, _) => Self::WebSocket,
+            (_, true) => Self::Http,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+impl Cel {
+    /// `true` or `false`.
+    pub(crate) fn of_truth(truth: bool) -> Self {
+        cel(Kind::Bool, truth.to_string()).sure()
+    }
+
+    /// A text.
+    pub(crate) fn of_text(text: String) -> Self {
+        cel(Kind::Text, text)
+    }
+
+    /// A truth value as C# prints it.
+    pub(crate) fn as_text(&self) -> String {
+        format!("({} ? \"True\" : \"False\")", self.text)
+    }
+
+    /// The same, known to be true or false: C# fails otherwise.
+    pub(crate) fn is_truth(&self) -> bool {
+        self.kind == Kind::Bool
+    }
+
+    fn sure(self) -> Self {
+        Self {
+            is_sure: true,
+            ..self
+        }
+    }
+
+    fn sure_if(self, is_sure: bool) -> Self {
+        Self { is_sure, ..self }
+    }
 }
 
 type Result<T> = std::result::Result<T, Unreadable>;
@@ -82,6 +177,9 @@ fn cel(kind: Kind, text: impl Into<String>) -> Cel {
         text: text.into(),
         kind,
         part: None,
+        constant: None,
+        is_sure: false,
+        scheme: Scheme::Unknown,
     }
 }
 
@@ -96,23 +194,40 @@ const MAX_LENGTH: usize = 4096;
 const MAX_STATEMENTS: usize = 2_000;
 
 /// Translates `@(…)` or `@{…}`.
-pub(crate) fn translate(text: &str) -> Result<Cel> {
-    let found = block(&parse(text)?, &Scope::default())?;
+pub(crate) fn translate(text: &str, service: &Service, ids: IdUse) -> Result<Cel> {
+    let scope = Scope {
+        locals: BTreeMap::new(),
+        statements: Rc::default(),
+        service,
+        ids,
+    };
+    let found = block(&parse(text)?, &scope)?;
+    let found = scope.without_id(found)?;
     if found.text.len() > MAX_LENGTH {
         return no("its translation is too long");
+    }
+    if ids != IdUse::Credentials
+        && let Some((name, _)) = service.token_in(&found.text)
+    {
+        return no(format!(
+            "{name} is the token of a managed identity, which is translated only as \"Bearer \" + token in the \
+             header Authorization"
+        ));
     }
     Ok(found)
 }
 
-/// Local variables of a block.
-#[derive(Clone, Debug, Default)]
-struct Scope {
+/// Local variables of a block, and what is around it.
+#[derive(Clone, Debug)]
+struct Scope<'a> {
     locals: BTreeMap<String, Cel>,
     statements: Rc<Cell<usize>>,
+    service: &'a Service,
+    ids: IdUse,
 }
 
 /// Statements as one expression: `if` becomes a conditional expression, and local variables are inlined.
-fn block(statements: &[Stmt], scope: &Scope) -> Result<Cel> {
+fn block(statements: &[Stmt], scope: &Scope<'_>) -> Result<Cel> {
     let Some((first, rest)) = statements.split_first() else {
         return no("a block must end with return");
     };
@@ -130,11 +245,14 @@ fn block(statements: &[Stmt], scope: &Scope) -> Result<Cel> {
             block(rest, &scope.with(name, bounded(value)?))
         }
         Stmt::If(condition, then, otherwise) => {
-            let after = |branch: &[Stmt]| [branch, rest].concat();
             let condition = scope.condition(condition)?;
-            let then = block(&after(then), scope)?;
-            let otherwise = block(&after(otherwise), scope)?;
-            choice(&condition, &then, &otherwise)
+            let then = block(&[then, rest].concat(), scope)?;
+            let otherwise = block(&[otherwise, rest].concat(), scope)?;
+            scope.choice(&condition.text, then, otherwise)
+        }
+        Stmt::Call(call, line) => {
+            scope.left_out(call, *line)?;
+            block(rest, scope)
         }
     }
 }
@@ -147,8 +265,15 @@ fn bounded(value: Cel) -> Result<Cel> {
 }
 
 fn choice(condition: &str, then: &Cel, otherwise: &Cel) -> Result<Cel> {
-    let text = format!("({condition} ? {} : {})", then.text, otherwise.text);
-    bounded(cel(either(then.kind, otherwise.kind), text))
+    let text = match (then.text.as_str(), otherwise.text.as_str()) {
+        ("true", "false") => condition.to_owned(),
+        (then, otherwise) => format!("({condition} ? {then} : {otherwise})"),
+    };
+    let mut found = cel(either(then.kind, otherwise.kind), text);
+    if (then.scheme, otherwise.scheme) == (Scheme::WebSocket, Scheme::WebSocket) {
+        found.scheme = Scheme::WebSocket;
+    }
+    bounded(found)
 }
 
 fn either(a: Kind, b: Kind) -> Kind {
@@ -162,7 +287,7 @@ fn either(a: Kind, b: Kind) -> Kind {
 }
 
 /// A string as a CEL literal. `{{name}}` in it is a named value.
-pub(crate) fn literal(text: &str) -> Result<Cel> {
+pub(crate) fn literal(text: &str, service: &Service) -> Result<Cel> {
     let mut parts = Vec::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("{{") {
@@ -172,18 +297,39 @@ pub(crate) fn literal(text: &str) -> Result<Cel> {
         if !before.is_empty() {
             parts.push(quote(before)?);
         }
-        parts.push(format!("values.{}", identifier(name)?));
+        fits_into_text(name, service)?;
+        parts.push(format!("values.{}", service.value(name)?));
         rest = after;
     }
     if !rest.is_empty() || parts.is_empty() {
         parts.push(quote(rest)?);
     }
-    let text = parts.join(" + ");
+    let joined = parts.join(" + ");
     let is_sum = parts.len() > 1;
-    Ok(cel(
+    let mut found = cel(
         Kind::Text,
-        if is_sum { format!("({text})") } else { text },
-    ))
+        if is_sum {
+            format!("({joined})")
+        } else {
+            joined
+        },
+    );
+    found.constant = service.resolved(text).ok();
+    found.scheme = Scheme::of(text);
+    Ok(found.sure())
+}
+
+/// API Management puts the value of a name into the code, where it must stay within the text around it.
+fn fits_into_text(name: &str, service: &Service) -> Result<()> {
+    match service.named(name) {
+        NamedValue::Expression(_) => no(format!(
+            "{{{{{name}}}}} is an expression, and stands inside a text"
+        )),
+        NamedValue::Plain(value) if value.contains(['"', '\\']) => no(format!(
+            "the value of {{{{{name}}}}} would end the text around it"
+        )),
+        NamedValue::Plain(_) | NamedValue::Unknown => Ok(()),
+    }
 }
 
 fn quote(text: &str) -> Result<String> {
@@ -201,69 +347,112 @@ fn constant(expression: &Expr) -> Result<String> {
     }
 }
 
-/// The name of a variable or named value. Characters that CEL does not allow become `_`.
-pub(crate) fn identifier(name: &str) -> Result<String> {
-    let name = name.trim();
-    let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    let fits = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    if !starts_well || !name.chars().all(fits) || name.len() > 63 {
-        return no(format!("the name {name:?} cannot be translated"));
-    }
-    Ok(name.replace(['-', '.'], "_"))
-}
-
-impl Scope {
+impl Scope<'_> {
     fn with(&self, name: &str, value: Cel) -> Self {
         let mut inner = self.clone();
         inner.locals.insert(name.to_owned(), value);
         inner
     }
 
-    fn condition(&self, expression: &Expr) -> Result<String> {
+    fn is_local(&self, name: &str) -> bool {
+        self.locals.contains_key(name)
+    }
+
+    fn choice(&self, condition: &str, then: Cel, otherwise: Cel) -> Result<Cel> {
+        if then.kind == otherwise.kind {
+            return choice(condition, &then, &otherwise);
+        }
+        choice(
+            condition,
+            &self.without_id(then)?,
+            &self.without_id(otherwise)?,
+        )
+    }
+
+    fn condition(&self, expression: &Expr) -> Result<Cel> {
         let found = self.of(expression)?;
         match found.kind {
-            Kind::Bool | Kind::Any => Ok(found.text),
+            Kind::Bool | Kind::Any => Ok(found),
             _ => no("a condition must be true or false"),
         }
     }
 
     fn text(&self, expression: &Expr) -> Result<String> {
-        let found = self.of(expression)?;
+        let found = self.without_id(self.of(expression)?)?;
         match found.kind {
             Kind::Text | Kind::MaybeText | Kind::Any => Ok(found.text),
             _ => no("a string is expected here"),
         }
     }
 
+    /// A call whose value nobody reads. Only traces can be left out.
+    fn left_out(&self, call: &Expr, line: usize) -> Result<()> {
+        let called = match call {
+            Expr::Call(of, ..) => path(of),
+            _ => None,
+        };
+        let name = called.map_or_else(|| "a method".to_owned(), |path| path.join("."));
+        if name != "context.Trace" {
+            return no(in_line(
+                line,
+                &format!("the statement call of {name} is not translated"),
+            ));
+        }
+        let text = "context.Trace is left out, without effect on handshakes";
+        self.service.remark(Level::Warning, text.to_owned());
+        Ok(())
+    }
+
+    /// `{{name}}` outside a text.
+    fn named(&self, name: &str) -> Result<Cel> {
+        match self.service.named(name) {
+            NamedValue::Plain(value) if !value.contains("{{") => self.of(&expression_of(value)?),
+            _ => no(format!(
+                "{{{{{name}}}}} stands outside a text, and its value is not known: put it in"
+            )),
+        }
+    }
+
     fn of(&self, expression: &Expr) -> Result<Cel> {
-        if let Some(found) = path(expression).and_then(|path| property(&path)) {
-            return Ok(found);
+        if let Some(found) = self.of_context(expression) {
+            return found;
         }
         let found = match expression {
-            Expr::Text(text) => literal(text),
-            Expr::Int(value) => Ok(cel(Kind::Int, value.to_string())),
-            Expr::Bool(value) => Ok(cel(Kind::Bool, value.to_string())),
-            Expr::Null => Ok(cel(Kind::Null, "null")),
+            Expr::Text(text) => literal(text, self.service),
+            Expr::Int(value) => Ok(cel(Kind::Int, value.to_string()).sure()),
+            Expr::Bool(value) => Ok(Cel::of_truth(*value)),
+            Expr::Null => Ok(cel(Kind::Null, "null").sure()),
+            Expr::Named(name) => self.named(name),
             Expr::Name(name) => match self.locals.get(name) {
                 Some(value) => Ok(value.clone()),
                 None => no(format!("{name} is not known")),
             },
-            Expr::Not(of) => Ok(cel(Kind::Bool, format!("!({})", self.condition(of)?))),
+            Expr::Not(of) => self.not(of),
             Expr::Cast(to, of) => self.cast(to, of),
-            Expr::Choice(condition, then, otherwise) => choice(
-                &self.condition(condition)?,
-                &self.of(then)?,
-                &self.of(otherwise)?,
+            Expr::Choice(condition, then, otherwise) => self.choice(
+                &self.condition(condition)?.text,
+                self.of(then)?,
+                self.of(otherwise)?,
             ),
             Expr::Binary(mark, left, right) => self.binary(mark, left, right),
             Expr::Member(of, name, is_conditional) => self.member(of, name, *is_conditional),
             Expr::Index(of, index) => self.index(of, index),
             Expr::Call(of, argument, arguments) => self.call(of, argument.as_deref(), arguments),
             Expr::New(name, arguments) => self.made(name, arguments),
+            Expr::List(items) => self.list(items),
             Expr::Object(fields) => self.object(fields),
             Expr::Lambda(..) => no("a function is not translated here"),
         };
         found.and_then(bounded)
+    }
+
+    fn not(&self, of: &Expr) -> Result<Cel> {
+        let of = self.condition(of)?;
+        let text = match of.text.ends_with(')') && of.text.starts_with('(') {
+            true => format!("!{}", of.text),
+            false => format!("!({})", of.text),
+        };
+        Ok(cel(Kind::Bool, text).sure_if(of.is_sure && of.kind == Kind::Bool))
     }
 }
 

@@ -5,7 +5,8 @@ mod lexer;
 mod statement;
 mod tree;
 
-pub(crate) use statement::parse;
+pub(crate) use lexer::in_line;
+pub(crate) use statement::{expression_of, parse};
 pub(crate) use tree::{Expr, Stmt};
 
 /// What is not supported in a text.

@@ -14,8 +14,21 @@ pub(super) struct Entity {
     /// Its name and those of the entities around it, outermost first.
     pub(super) names: Vec<String>,
     pub(super) properties: Node,
+    /// Names of properties that are not known completely.
+    pub(super) unknown: Vec<String>,
     pub(super) place: Place,
 }
+
+/// Properties whose readers say themselves what becomes of an unknown value.
+const ELSEWHERE: [&str; 7] = [
+    "type",
+    "apitype",
+    "value",
+    "primarykey",
+    "secondarykey",
+    "url",
+    "pool",
+];
 
 /// A place in a file.
 #[derive(Clone, Debug)]
@@ -39,6 +52,7 @@ impl Entity {
                 line: 1,
                 kind: Kind::Map(fields),
             },
+            unknown: Vec::new(),
             place: Place { file, line: 1 },
         }
     }
@@ -63,25 +77,30 @@ impl Entity {
         Finding::at(&self.place.file, node.line.into(), level, text.into())
     }
 
-    /// A warning for each property that has a value and is not one of these.
+    /// A warning for each property that has a value and is not one of these, and an error for each of these that
+    /// is not known.
     pub(super) fn leftovers(&self, known: &[&str]) -> Vec<Finding> {
+        let is_known = |name: &str| known.iter().any(|known| known.eq_ignore_ascii_case(name));
         let is_left = |(name, node): &&(String, Node)| {
-            let is_empty = match &node.kind {
-                Kind::Null => true,
-                Kind::Text(text) => text.is_empty(),
-                Kind::List(items) => items.is_empty(),
-                Kind::Map(fields) => fields.is_empty(),
-                Kind::Bool(value) => !value,
-                Kind::Number(_) => false,
-            };
-            !is_empty && !known.iter().any(|known| known.eq_ignore_ascii_case(name))
+            let is_empty = node.is_empty();
+            !is_empty && !is_known(name)
         };
         let left = self.properties.fields().iter().filter(is_left);
         let say = |(name, node): &(String, Node)| {
             let text = format!("{} {}: {name} is not translated", self.kind, self.name());
             self.about(node, Level::Warning, text)
         };
-        left.map(say).collect()
+        let unknown = self.unknown.iter().filter(|name| is_known(name));
+        let unknown = unknown.filter(|name| !ELSEWHERE.contains(&name.to_lowercase().as_str()));
+        let say_unknown = |name: &String| {
+            let text = format!(
+                "{} {}: {name} is an expression that cannot be evaluated: give its parameters values",
+                self.kind,
+                self.name()
+            );
+            self.finding(Level::Error, text)
+        };
+        left.map(say).chain(unknown.map(say_unknown)).collect()
     }
 
     pub(super) fn text(&self, name: &str) -> Option<&str> {

@@ -59,6 +59,18 @@ impl Node {
         }
     }
 
+    /// Whether it holds nothing; false is nothing, too.
+    pub(super) fn is_empty(&self) -> bool {
+        match &self.kind {
+            Kind::Null => true,
+            Kind::Text(text) => text.is_empty(),
+            Kind::List(items) => items.is_empty(),
+            Kind::Map(fields) => fields.is_empty(),
+            Kind::Bool(value) => !value,
+            Kind::Number(_) => false,
+        }
+    }
+
     pub(super) fn items(&self) -> &[Self] {
         match &self.kind {
             Kind::List(items) => items,

@@ -18,8 +18,10 @@ mod field;
 mod file;
 mod finding;
 mod json;
+mod manifest;
 mod policy;
 mod probe;
+mod service;
 mod steps;
 mod xml;
 
@@ -29,8 +31,11 @@ use serde_json::{Value, json};
 
 pub use self::error::ImportError;
 pub use self::finding::{Finding, Level};
+pub use self::manifest::Manifest;
 pub use self::policy::Scope;
+pub use self::service::Identity;
 
+use self::entity::Entity;
 use self::file::read;
 use self::policy::{Context, Fragment, Fragments};
 
@@ -45,6 +50,24 @@ pub struct Imported {
     pub findings: Vec<Finding>,
 }
 
+impl Imported {
+    /// Everything that is printed, in this order.
+    pub fn manifests(&self) -> Vec<Manifest> {
+        let all = self.blocks.iter().chain(&self.objects);
+        all.map(Manifest::of).collect()
+    }
+
+    /// Names of the values that the policies read.
+    pub fn values(&self) -> Vec<String> {
+        let all = self.blocks.iter().chain(&self.objects);
+        let names = all.flat_map(|value| service::values_of(&value.to_string()));
+        names
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .collect()
+    }
+}
+
 /// Whether the path is a definition (an ARM template or an APIOps folder) rather than a policy document.
 pub fn is_definition(path: &Path) -> bool {
     path.is_dir() || path.extension().is_some_and(|ending| ending == "json")
@@ -55,7 +78,36 @@ pub fn is_definition(path: &Path) -> bool {
 /// # Errors
 ///
 /// When a file cannot be read, or two fragments have the same name.
-pub fn import_policies(files: &[PathBuf], scope: Scope) -> Result<Imported, ImportError> {
+pub fn import_policies(
+    files: &[PathBuf],
+    scope: Scope,
+    identity: &Identity,
+) -> Result<Imported, ImportError> {
+    let (documents, mut context) = sorted(files)?;
+    context.service.identity = identity.clone();
+    let (mut imported, mut fragments) = (Imported::default(), Fragments::default());
+    for (file, text) in documents {
+        let found = policy::import(&text, scope, &context, &mut fragments);
+        let (steps, findings) = found.unwrap_or_else(|finding| (Value::Null, vec![finding]));
+        if !steps.is_null() {
+            imported.blocks.push(json!({"onHandshake": steps}));
+        }
+        let findings = findings.into_iter().map(|finding| finding.in_file(file));
+        imported.findings.extend(findings);
+    }
+    for id in context.fragments.keys() {
+        let findings = policy::import_fragment(id, &context, &mut fragments);
+        imported.findings.extend(findings);
+    }
+    imported.objects = fragments.objects;
+    Ok(imported)
+}
+
+/// Documents with their files.
+type Documents<'a> = Vec<(&'a PathBuf, String)>;
+
+/// Documents, and a context with the fragments among the files.
+fn sorted(files: &[PathBuf]) -> Result<(Documents<'_>, Context), ImportError> {
     let (mut documents, mut context) = (Vec::new(), Context::default());
     for file in files {
         let text = read(file)?;
@@ -70,24 +122,7 @@ pub fn import_policies(files: &[PathBuf], scope: Scope) -> Result<Imported, Impo
             return Err(ImportError::DuplicateFragment { id });
         }
     }
-    let (mut imported, mut fragments) = (Imported::default(), Fragments::default());
-    for (file, text) in documents {
-        let findings = match policy::import(&text, scope, &context, &mut fragments) {
-            Ok((steps, findings)) => {
-                imported.blocks.push(json!({"onHandshake": steps}));
-                findings
-            }
-            Err(finding) => vec![finding],
-        };
-        let findings = findings.into_iter().map(|finding| finding.in_file(file));
-        imported.findings.extend(findings);
-    }
-    for id in context.fragments.keys() {
-        let findings = policy::import_fragment(id, &context, &mut fragments);
-        imported.findings.extend(findings);
-    }
-    imported.objects = fragments.objects;
-    Ok(imported)
+    Ok((documents, context))
 }
 
 /// `name.xml`, or `name/policy.xml` as APIOps writes it.
@@ -100,28 +135,49 @@ fn fragment_id(file: &Path) -> String {
     name.unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Translates ARM templates (`*.json`) and APIOps folders, all as one service. `gateway` is the name of the
-/// Gateway that serves all APIs.
+/// Translates ARM templates (`*.json`) with their files of parameters, and APIOps folders, all as one service.
+/// `gateway` is the name of the Gateway that serves all APIs.
 ///
 /// # Errors
 ///
 /// When a file cannot be read, or a folder was not written by APIOps.
-pub fn import_definitions(paths: &[PathBuf], gateway: &str) -> Result<Imported, ImportError> {
+pub fn import_definitions(
+    paths: &[PathBuf],
+    gateway: &str,
+    identity: &Identity,
+) -> Result<Imported, ImportError> {
+    let (entities, mut findings) = entities(paths)?;
+    let built = build::build(&entities, gateway, identity);
+    findings.extend(built.findings);
+    Ok(Imported {
+        objects: built.objects,
+        findings,
+        ..Imported::default()
+    })
+}
+
+/// All entities of templates and folders.
+fn entities(paths: &[PathBuf]) -> Result<(Vec<Entity>, Vec<Finding>), ImportError> {
+    let (mut templates, mut parameters) = (Vec::new(), Vec::new());
     let (mut entities, mut findings) = (Vec::new(), Vec::new());
     for path in paths {
-        let found = match path.is_dir() {
-            true => apiops::entities(path)?,
-            false => arm::entities(path, &read(path)?)
-                .unwrap_or_else(|finding| (Vec::new(), vec![finding])),
-        };
+        if path.is_dir() {
+            let found = apiops::entities(path)?;
+            entities.extend(found.0);
+            findings.extend(found.1);
+            continue;
+        }
+        let text = read(path)?;
+        match arm::parameters(&text) {
+            Some(given) => parameters.extend(given),
+            None => templates.push((path, text)),
+        }
+    }
+    for (path, text) in templates {
+        let found = arm::entities(path, &text, &parameters);
+        let found = found.unwrap_or_else(|finding| (Vec::new(), vec![finding]));
         entities.extend(found.0);
         findings.extend(found.1);
     }
-    let built = build::build(&entities, gateway);
-    findings.extend(built.findings);
-    Ok(Imported {
-        blocks: Vec::new(),
-        objects: built.objects,
-        findings,
-    })
+    Ok((entities, findings))
 }

@@ -18,9 +18,11 @@ pub(super) use self::context::{Context, Fragment};
 pub(super) use self::fragment::{Fragments, import_fragment};
 use self::target::Target;
 pub(super) use self::target::{own_backend, websocket};
+use super::field::Element;
 use super::finding::{Finding, Level};
 use super::probe::Probe;
-use super::xml::{Unreadable, parse, protect, restore};
+use super::steps::COMMENT;
+use super::xml::{Unreadable, parse, position, protect, reported, restore};
 use tidegate_config::policy::Section;
 
 /// The object that a policy document belongs to.
@@ -52,7 +54,7 @@ pub(super) fn import(
     fragments: &mut Fragments,
 ) -> Result<(Value, Vec<Finding>), Finding> {
     let protected = protect(text).map_err(|error| unreadable(text, &error))?;
-    let document = parse(&protected).map_err(|error| unparsed(&error))?;
+    let document = parse(&protected).map_err(|error| unparsed(&protected, &error))?;
     let root = document.root_element();
     if root.tag_name().name() != "policies" {
         let text = format!("expected <policies>, not <{}>", root.tag_name().name());
@@ -63,9 +65,8 @@ pub(super) fn import(
         scope,
         context,
         file: None,
-        state: State::default(),
+        state: State::of(fragments),
     };
-    translator.state.fragments = std::mem::take(fragments);
     let value = translator.policies(root);
     *fragments = translator.state.fragments;
     Ok((value, translator.state.findings))
@@ -79,20 +80,17 @@ pub(super) fn root_name(text: &str) -> Option<String> {
 }
 
 fn unreadable(text: &str, error: &Unreadable) -> Finding {
-    let before = match error {
-        Unreadable::NoEnd { at } => &text[..*at],
-        _ => "",
+    let at = match error {
+        Unreadable::NoEnd { at } => *at,
+        Unreadable::TooLong | Unreadable::Standins => 0,
     };
-    let row = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default();
-    let column = column.chars().count() + 1;
-    let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    Finding::new(narrow(row), narrow(column), Level::Error, error.to_string())
+    let (row, column) = position(text, at);
+    Finding::new(row, column, Level::Error, error.to_string())
 }
 
-fn unparsed(error: &roxmltree::Error) -> Finding {
-    let at = error.pos();
-    Finding::new(at.row, at.col, Level::Error, restore(&error.to_string()))
+fn unparsed(protected: &str, error: &roxmltree::Error) -> Finding {
+    let (row, column) = reported(protected, error.pos());
+    Finding::new(row, column, Level::Error, restore(&error.to_string()))
 }
 
 struct Translator<'a, 'i> {
@@ -109,13 +107,22 @@ struct Translator<'a, 'i> {
 struct State {
     probe: Probe,
     findings: Vec<Finding>,
-    /// Number of conditions stored in variables so far.
-    conditions: usize,
-    /// Prefix for the number of a condition, because fragments run inside branches of a document.
+    /// Number of choices stored in variables so far.
+    choices: usize,
+    /// Prefix of their names, because fragments run inside branches of a document.
     prefix: String,
     fragments: Fragments,
     /// Depth of nested fragments.
     depth: usize,
+}
+
+impl State {
+    fn of(fragments: &mut Fragments) -> Self {
+        Self {
+            fragments: std::mem::take(fragments),
+            ..Self::default()
+        }
+    }
 }
 
 /// The steps of a section so far, and the condition of the next ones.
@@ -127,6 +134,8 @@ struct Steps {
     /// In the section `backend`: whether a policy forwards the request.
     forwards: Option<bool>,
     target: Target,
+    /// Comments in front of the next step.
+    comments: Vec<String>,
 }
 
 impl Steps {
@@ -138,11 +147,46 @@ impl Steps {
             depth: 0,
             forwards: None,
             target,
+            comments: Vec::new(),
         }
     }
 }
 
-impl Translator<'_, '_> {
+impl Steps {
+    /// Adds a step behind the comments in front of it.
+    fn push(&mut self, mut step: Value) {
+        if !self.comments.is_empty() {
+            step[COMMENT] = json!(self.comments.join(" "));
+            self.comments.clear();
+        }
+        self.found.push(step);
+    }
+}
+
+/// A condition within another one. The latter is a comparison of the importer's own variable, which cannot fail,
+/// unless it is the condition of the document itself.
+fn both(outer: &str, own: &str) -> String {
+    match outer.starts_with("vars.imported_") {
+        true => format!("{outer} && {own}"),
+        false => format!("({outer} ? {own} : false)"),
+    }
+}
+
+fn in_one_line(text: &str) -> String {
+    let text = restore(text);
+    let words: Vec<_> = text.split_whitespace().collect();
+    words.join(" ")
+}
+
+impl<'a> Translator<'a, '_> {
+    /// An element, with what its expressions must know.
+    fn element_of<'n, 'i>(&self, node: Node<'n, 'i>) -> Element<'n, 'i>
+    where
+        'a: 'n,
+    {
+        Element::new(node, &self.context.service)
+    }
+
     /// As in API Management, a section without base inherits nothing from wider scopes.
     fn policies(&mut self, root: Node<'_, '_>) -> Value {
         let mut fields = Map::new();
@@ -159,6 +203,7 @@ impl Translator<'_, '_> {
             for node in children(root, name) {
                 self.block(node, &mut steps);
             }
+            steps.comments.clear();
             if section == Section::Inbound {
                 for node in children(root, "backend") {
                     self.backend(node, &mut steps);
@@ -201,9 +246,19 @@ impl Translator<'_, '_> {
         for child in node.children() {
             if child.is_element() {
                 self.element(child, steps);
+                self.remark(child);
+            } else if child.is_comment() {
+                steps.comments.extend(child.text().map(in_one_line));
             } else if child.is_text() && child.text().is_some_and(|text| !text.trim().is_empty()) {
                 self.refuse(child, steps, "text has no place here");
             }
+        }
+    }
+
+    /// Reports what the translation of an element had to say about it.
+    fn remark(&mut self, node: Node<'_, '_>) {
+        for (level, text) in self.context.service.remarks() {
+            self.say(node, level, &text);
         }
     }
 
@@ -226,13 +281,13 @@ impl Translator<'_, '_> {
         }
         if let Some(guard) = &steps.guard {
             policy["when"] = match policy["when"].as_str() {
-                Some(own) => json!(format!("({guard} ? {own} : false)")),
+                Some(own) => json!(both(guard, own)),
                 None => json!(guard),
             };
         }
         match self.state.probe.check(steps.section, &policy) {
             None => {
-                steps.found.push(policy);
+                steps.push(policy);
                 Ok(())
             }
             Some(why) => Err(why),
@@ -251,25 +306,35 @@ impl Translator<'_, '_> {
             Level::Error,
             &format!("refuses with 501 instead: {why}"),
         );
-        let line = self.document.text_pos_at(node.range().start).row;
+        let (line, _) = position(self.document.input_text(), node.range().start);
         let mut placeholder = json!({
             "id": format!("not-imported-line-{line}"),
             "returnResponse": {"status": 501, "message": "A policy could not be imported."},
         });
         if let Some(guard) = &steps.guard {
+            let plain = placeholder.clone();
             placeholder["when"] = json!(guard);
+            // The condition itself may be what is not valid here.
+            if self
+                .state
+                .probe
+                .check(steps.section, &placeholder)
+                .is_some()
+            {
+                placeholder = plain;
+            }
         }
-        steps.found.push(placeholder);
+        steps.push(placeholder);
     }
 
     fn say(&mut self, node: Node<'_, '_>, level: Level, text: &str) {
         let range = node.range();
-        let at = self.document.text_pos_at(range.start);
+        let (row, column) = position(self.document.input_text(), range.start);
         let source = self.document.input_text().get(range).unwrap_or_default();
         let start: String = source.chars().take(1024).collect();
         let source = excerpt(&restore(&start));
         let text = format!("{text}: {source}");
-        let finding = Finding::new(at.row, at.col, level, text);
+        let finding = Finding::new(row, column, level, text);
         self.state.findings.push(match self.file {
             None => finding,
             Some((file, 1)) => finding.in_file(file),
@@ -286,8 +351,7 @@ fn children<'a, 'i>(node: Node<'a, 'i>, name: &str) -> Vec<Node<'a, 'i>> {
 /// The text in one line, shortened.
 fn excerpt(source: &str) -> String {
     const LENGTH: usize = 160;
-    let words: Vec<_> = source.split_whitespace().collect();
-    let line = words.join(" ");
+    let line = in_one_line(source);
     match line.char_indices().nth(LENGTH) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,

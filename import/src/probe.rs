@@ -1,12 +1,17 @@
-//! Checks a step like `tidegate validate`: schema and expressions.
+//! Checks a step like `tidegate validate`: schema, expressions, and the planner's own rules.
 
-use std::sync::LazyLock;
+use std::collections::BTreeSet;
+use std::sync::{Arc, LazyLock};
 
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tidegate_api::Validator;
 use tidegate_config::ExpressionKind;
 use tidegate_config::policy::{OnHandshake, Section};
 use tidegate_expr::{Program, Stage, Template};
+use tidegate_plan::{Planner, World};
+
+use super::service::values_of;
 
 /// Shared, because it keeps compiled rules.
 static VALIDATOR: LazyLock<Validator> = LazyLock::new(Validator::default);
@@ -19,25 +24,54 @@ impl Probe {
     /// What is wrong with a step; `None`: it is valid.
     pub(super) fn check(self, section: Section, step: &Value) -> Option<String> {
         let on_handshake = json!({section.field(): [step]});
-        let document = json!({
-            "apiVersion": "tidegate.dev/v1alpha1",
-            "kind": "WebSocketApi",
-            "metadata": {"name": "probe"},
-            "spec": {
+        let document = object(
+            "WebSocketApi",
+            json!({
                 "path": "/",
                 "gateways": [{"name": "probe"}],
                 "backend": {"url": "ws://probe.example/"},
+                "values": values(step),
                 "onHandshake": on_handshake,
-            },
-        });
+            }),
+        );
         if let Some(finding) = VALIDATOR.validate(&document).first() {
             return Some(finding.to_string());
         }
         match serde_json::from_value::<OnHandshake>(on_handshake) {
-            Ok(steps) => compile(&steps),
+            Ok(steps) => compile(&steps).or_else(|| planned(&document)),
             Err(error) => Some(error.to_string()),
         }
     }
+}
+
+fn object(kind: &str, spec: Value) -> Value {
+    let metadata = json!({"name": "probe", "namespace": "probe"});
+    json!({"apiVersion": "tidegate.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec})
+}
+
+/// The named values that a step reads.
+fn values(step: &Value) -> Vec<Value> {
+    let names: BTreeSet<_> = values_of(&step.to_string()).into_iter().collect();
+    let value = |name| json!({"name": name, "value": "x"});
+    names.into_iter().map(value).collect()
+}
+
+/// What the planner does not accept. What a step refers to may exist elsewhere.
+fn planned(api: &Value) -> Option<String> {
+    let listener = json!({"name": "plain", "port": 8080, "protocol": "WS"});
+    let gateway = object("Gateway", json!({"listeners": [listener]}));
+    let mut world = World::default();
+    world.gateways.extend(typed(&gateway));
+    world.apis.extend(typed(api));
+    let plan = Planner::default().plan(&world);
+    let verdict = plan.api_verdicts.into_values().next()?;
+    let accepted = verdict.conditions.accepted;
+    (!accepted.status).then_some(accepted.message)
+}
+
+fn typed<K: DeserializeOwned>(object: &Value) -> Option<Arc<K>> {
+    let object = VALIDATOR.defaulted(object);
+    serde_json::from_value(object).ok().map(Arc::new)
 }
 
 fn compile(steps: &OnHandshake) -> Option<String> {

@@ -8,11 +8,14 @@ use std::ops::Range;
 use roxmltree::{Document, ParsingOptions};
 
 /// Replaced characters, and the private use characters that replace them.
-const STANDINS: [(char, char); 4] = [
+///
+/// Line ends are among them because XML joins the lines of an attribute.
+const STANDINS: [(char, char); 5] = [
     ('"', '\u{e000}'),
     ('<', '\u{e001}'),
     ('&', '\u{e002}'),
     ('\'', '\u{e003}'),
+    ('\n', '\u{e004}'),
 ];
 
 const ENTITIES: [&str; 6] = ["&quot;", "&lt;", "&gt;", "&amp;", "&apos;", "&#"];
@@ -28,7 +31,7 @@ const MAX_NODES: u32 = 200_000;
 pub(crate) enum Unreadable {
     #[error("the document is longer than 1 MiB")]
     TooLong,
-    #[error("the document contains characters U+E000 to U+E003")]
+    #[error("the document contains characters U+E000 to U+E004")]
     Standins,
     #[error("this expression has no end")]
     NoEnd {
@@ -77,6 +80,32 @@ pub(crate) fn parse(protected: &str) -> Result<Document<'_>, roxmltree::Error> {
     Document::parse_with_options(protected, options)
 }
 
+/// Line and column of a byte in the result of `protect`, as in the file.
+pub(crate) fn position(protected: &str, at: usize) -> (u32, u32) {
+    let before = restore(protected.get(..at).unwrap_or(protected));
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let row = before.matches('\n').count() + 1;
+    (narrow(row), narrow(line.chars().count() + 1))
+}
+
+/// The same for a place that the parser reports.
+pub(crate) fn reported(protected: &str, at: roxmltree::TextPos) -> (u32, u32) {
+    let rows = usize::try_from(at.row).unwrap_or(1).saturating_sub(1);
+    let before: usize = protected
+        .split_inclusive('\n')
+        .take(rows)
+        .map(str::len)
+        .sum();
+    let line = protected.get(before..).unwrap_or_default();
+    let columns = usize::try_from(at.col).unwrap_or(1).saturating_sub(1);
+    let within = line
+        .char_indices()
+        .nth(columns)
+        .map_or(line.len(), |(at, _)| at);
+    position(protected, before + within)
+}
+
 /// Puts the replaced characters back.
 pub(crate) fn restore(text: &str) -> String {
     let back = |c| STANDINS.iter().find(|(_, standin)| *standin == c);
@@ -95,13 +124,13 @@ fn verbatim_length(rest: &str) -> usize {
     0
 }
 
-/// Comments become spaces, because XML joins the lines of an attribute.
+/// Comments become spaces.
 fn replace(expression: &str, comments: &[Range<usize>], found: &mut String) {
     let mut comments = comments.iter().peekable();
     for (at, c) in expression.char_indices() {
         while comments.next_if(|comment| comment.end <= at).is_some() {}
         if comments.peek().is_some_and(|comment| comment.contains(&at)) {
-            found.push(if c == '\n' { '\n' } else { ' ' });
+            found.push(if c == '\n' { '\u{e004}' } else { ' ' });
             continue;
         }
         let is_entity = ENTITIES

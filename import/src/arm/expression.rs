@@ -21,6 +21,8 @@ const MAX_TERMS: usize = 10_000;
 pub(super) struct Scope {
     parameters: BTreeMap<String, Node>,
     variables: BTreeMap<String, Node>,
+    /// Indexes of the copy loops around, by their names, and of the innermost one by an empty name.
+    copies: BTreeMap<String, usize>,
     /// Terms evaluated for the current value.
     terms: Cell<usize>,
 }
@@ -46,7 +48,36 @@ impl Scope {
         Self {
             parameters: fields("parameters").filter_map(default).collect(),
             variables: fields("variables").map(variable).collect(),
+            copies: BTreeMap::new(),
             terms: Cell::default(),
+        }
+    }
+
+    /// The same scope with these values of parameters.
+    pub(super) fn given(mut self, parameters: &[(String, Node)]) -> Self {
+        let parameters = parameters.iter().cloned();
+        self.parameters
+            .extend(parameters.map(|(name, node)| (name.to_lowercase(), node)));
+        self
+    }
+
+    /// The same scope within a copy loop.
+    pub(super) fn copy(&self, name: &str, index: usize) -> Self {
+        let mut inner = self.clone();
+        inner.copies.insert(name.to_lowercase(), index);
+        inner.copies.insert(String::new(), index);
+        inner
+    }
+
+    /// A whole number; `None`: unknown.
+    pub(super) fn count(&self, node: &Node) -> Option<usize> {
+        let found = match &node.kind {
+            Kind::Text(text) => self.value(text, Unknown::Fails)?,
+            other => other.clone(),
+        };
+        match found {
+            Kind::Number(number) => number.parse().ok(),
+            _ => None,
         }
     }
 
@@ -63,8 +94,8 @@ impl Scope {
         inner
     }
 
-    /// A text with its expression evaluated. In a name, a parameter without a value is `?`, because the name of the
-    /// service usually is one.
+    /// A text with its expression evaluated. In a name, what is not known is `?`, because the name of the service
+    /// usually is.
     pub(super) fn text(&self, node: Option<&Node>) -> Option<String> {
         let text = node?.text()?;
         match self.value(text, Unknown::Placeholder) {
@@ -87,16 +118,21 @@ impl Scope {
         }
     }
 
-    /// Evaluates expressions everywhere in a value, as far as possible.
-    pub(super) fn resolve(&self, node: &mut Node) {
+    /// Evaluates expressions everywhere in a value, and returns whether all are known.
+    pub(super) fn resolve(&self, node: &mut Node) -> bool {
+        let mut is_known = true;
         match &mut node.kind {
-            Kind::Text(text) => {
-                if let Some(found) = self.value(text, Unknown::Fails) {
-                    node.kind = found;
-                }
+            Kind::Text(text) => match self.value(text, Unknown::Fails) {
+                Some(found) => node.kind = found,
+                None => is_known = inside(text).is_none(),
+            },
+            Kind::List(items) => items
+                .iter_mut()
+                .for_each(|item| is_known &= self.resolve(item)),
+            Kind::Map(fields) => {
+                let fields = fields.iter_mut();
+                fields.for_each(|(_, field)| is_known &= self.resolve(field));
             }
-            Kind::List(items) => items.iter_mut().for_each(|item| self.resolve(item)),
-            Kind::Map(fields) => fields.iter_mut().for_each(|(_, field)| self.resolve(field)),
             Kind::Null | Kind::Bool(_) | Kind::Number(_) => {}
         }
         if let Kind::Text(text) = &mut node.kind
@@ -104,6 +140,7 @@ impl Scope {
         {
             text.remove(0);
         }
+        is_known
     }
 
     fn value(&self, text: &str, unknown: Unknown) -> Option<Kind> {
@@ -149,13 +186,17 @@ mod tests {
             ),
             ("[format('{{{0}}}', 'it''s')]", Some("{it's}")),
             ("[toLower('A')]", Some("a")),
-            ("[uniqueString('A')]", None),
+            ("[uniqueString('A')]", Some("?")),
+            (
+                "[format('{0}/{1}', format('apim-{0}', uniqueString(resourceGroup().id)), 'speech')]",
+                Some("apim-?/speech"),
+            ),
             (
                 "[replace(concat(variables('api'), 'x'), 'x', '-y')]",
                 Some("chat-dev-y"),
             ),
             ("[variables('all')[1].name]", Some("two")),
-            ("[parameters('service').name]", None),
+            ("[parameters('service').name]", Some("?")),
             ("[last(split(variables('api'), '-'))]", Some("dev")),
             (
                 "[if(equals(parameters('env'), 'dev'), 'a', uniqueString('b'))]",
@@ -163,8 +204,7 @@ mod tests {
             ),
             ("[if(empty(parameters('none')), 'b', 'c')]", Some("b")),
             ("[if(parameters('on'), 'b', 'c')]", Some("c")),
-            ("[variables('loop')]", None),
-            ("[variables('big')]", None),
+            ("[variables('big')]", Some("?")),
             ("[concat('a'", Some("[concat('a'")),
         ] {
             let node = Node {
@@ -173,6 +213,10 @@ mod tests {
             };
             assert_eq!(scope().text(Some(&node)).as_deref(), name, "{text}");
         }
+        let text = "[variables('loop')]".to_owned();
+        let kind = Kind::Text(text);
+        let name = scope().text(Some(&Node { line: 1, kind }));
+        assert!(name.is_none_or(|name| name.contains('?')));
     }
 
     #[test]

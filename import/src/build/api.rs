@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::super::entity::{Entity, last};
 use super::super::finding::Level;
 use super::super::json::Node;
+use super::service::id_of_api;
 use super::{Builder, object, texts};
 
 /// Properties that are translated or have no effect on handshakes.
@@ -35,29 +36,53 @@ const KNOWN: [&str; 24] = [
     "value",
 ];
 
+/// What an API is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ApiType {
+    WebSocket,
+    Other,
+    /// The export does not say it.
+    Unknown,
+}
+
+impl ApiType {
+    /// Either of two properties says it.
+    pub(super) fn of(entity: &Entity) -> Self {
+        let types = ["type", "apiType"].map(|name| entity.text(name).unwrap_or_default());
+        let is = |kind: &str| kind.eq_ignore_ascii_case("websocket");
+        match types {
+            [a, b] if is(a) || is(b) => Self::WebSocket,
+            [a, b] if a.starts_with('[') || b.starts_with('[') => Self::Unknown,
+            _ => Self::Other,
+        }
+    }
+}
+
 impl Builder<'_> {
     pub(super) fn all_apis(&mut self) -> Vec<Value> {
         let mut found = Vec::new();
         for entity in self.of("apis") {
-            let kind = entity.text("type").or(entity.text("apiType"));
-            let name = entity.name();
-            if kind != Some("websocket") {
-                let kind = kind.unwrap_or("http");
-                let text = format!("skipped: the API {name} is of type {kind}, not websocket");
-                self.say(entity.finding(Level::Note, text));
+            let id = id_of_api(entity);
+            let Some(own) = self.apis.get(&id.to_lowercase()).cloned() else {
+                self.skipped(entity);
                 continue;
-            }
-            let (id, revision) = name.split_once(";rev=").unwrap_or((name, ""));
-            if !revision.is_empty() && entity.flag("isCurrent") != Some(true) {
+            };
+            if let Some((_, revision)) = entity.name().split_once(";rev=")
+                && entity.flag("isCurrent") != Some(true)
+            {
                 let text = format!("skipped: revision {revision} of the API {id} is not current");
                 self.say(entity.finding(Level::Note, text));
                 continue;
             }
-            let own = self.names.of("WebSocketApi", id);
-            self.apis.insert(id.to_lowercase(), own.clone());
             let spec = self.api(entity, id);
             found.push(object("WebSocketApi", &own, spec));
         }
+        self.misplaced_policies();
+        found
+    }
+
+    /// Policies of an API as a whole, which API Management does not allow for WebSocket APIs.
+    fn misplaced_policies(&mut self) {
         for entity in self.of("apis/policies") {
             if self.apis.contains_key(&entity.owner().to_lowercase()) {
                 let text = "policies of a WebSocket API stand at its operation onHandshake: \
@@ -65,7 +90,22 @@ impl Builder<'_> {
                 self.say(entity.finding(Level::Error, text));
             }
         }
-        found
+    }
+
+    /// An API of another type, or of an unknown one.
+    fn skipped(&mut self, entity: &Entity) {
+        let name = entity.name();
+        if ApiType::of(entity) == ApiType::Unknown {
+            let text = format!(
+                "skipped: the type of the API {name} is not known: give its parameter a value"
+            );
+            self.say(entity.finding(Level::Error, text));
+            return;
+        }
+        let kind = entity.text("type").or(entity.text("apiType"));
+        let kind = kind.unwrap_or("http");
+        let text = format!("skipped: the API {name} is of type {kind}, not websocket");
+        self.say(entity.finding(Level::Note, text));
     }
 
     fn api(&mut self, entity: &Entity, id: &str) -> Value {

@@ -19,7 +19,7 @@ impl Builder<'_> {
                 url: Some(url.clone()),
                 id: None,
             };
-            return (json!({"url": url}), own);
+            return (json!({"url": websocket(&url)}), own);
         };
         let text = format!("its policy always names the backend {id}: serviceUrl is left out");
         self.say(api.finding(Level::Note, text));
@@ -35,7 +35,11 @@ impl Builder<'_> {
         } else {
             backend.insert("pool".to_owned(), json!(members));
         }
-        if let Some(breaker) = self.circuit_breaker(api, &id, &entity) {
+        let breaker = match rule(&entity) {
+            Some(_) => self.circuit_breaker(api, &id, &entity),
+            None => self.shared_breaker(api, &id, &entity),
+        };
+        if let Some(breaker) = breaker {
             backend.insert("circuitBreaker".to_owned(), breaker);
         }
         let own = OwnBackend {
@@ -78,24 +82,48 @@ impl Builder<'_> {
         found
     }
 
+    /// The circuit breaker of a pool, whose members have one each in API Management.
+    fn shared_breaker(&mut self, api: &Entity, id: &str, pool: &Node) -> Option<Value> {
+        let services = pool.get("pool").and_then(|pool| pool.get("services"));
+        let names = services.map(Node::items).unwrap_or_default().iter();
+        let names = names.map(|service| last(service.text_of("id").unwrap_or_default()));
+        let members: Vec<_> = names
+            .filter_map(|name| Some((name.to_owned(), self.context.backend(name)?.clone())))
+            .collect();
+        let mut rules = members.iter().map(|(_, member)| rule(member).map(settings));
+        let first = rules.next().flatten();
+        if first.is_some() && rules.all(|other| other == first) {
+            let (name, member) = members.into_iter().next()?;
+            return self.circuit_breaker(api, &name, &member);
+        }
+        if members.iter().any(|(_, member)| rule(member).is_some()) {
+            let text = format!(
+                "the circuit breakers of the members of the pool {id} are left out: here all members have the same \
+                 one. Set backend.circuitBreaker"
+            );
+            self.say(api.finding(Level::Warning, text));
+        }
+        None
+    }
+
     /// In API Management, failures within a time open the circuit; in Tidegate, consecutive failures do.
     fn circuit_breaker(&mut self, api: &Entity, id: &str, entity: &Node) -> Option<Value> {
-        let rule = entity
-            .get("circuitBreaker")?
-            .get("rules")?
-            .items()
-            .first()?;
-        let condition = rule.get("failureCondition");
-        let count = number(condition.and_then(|condition| condition.get("count")));
-        let trip = rule.text_of("tripDuration").and_then(duration);
-        let text = match count {
-            Some(_) => format!(
-                "the circuit breaker of the backend {id} counts failures in a row here, not within \
-                 an interval"
-            ),
-            None => format!("the circuit breaker of the backend {id} is left out: it has no count"),
-        };
-        self.say(api.finding(Level::Warning, text));
+        let rule = rule(entity)?;
+        let (count, trip) = settings(rule);
+        let mut texts = vec![match count {
+            Some(_) => "counts failures in a row here, not within an interval",
+            None => "is left out: it has no count",
+        }];
+        if is_busy(rule) {
+            texts.push("opens no circuit with 429 here: an answer is no failure of the backend");
+        }
+        if rule.text_of("tripDuration").is_some() && trip.is_none() {
+            texts.push("has a tripDuration that is not translated: the default is used");
+        }
+        for text in texts {
+            let text = format!("the circuit breaker of the backend {id} {text}");
+            self.say(api.finding(Level::Warning, text));
+        }
         let mut breaker = Map::new();
         breaker.insert("consecutiveFailures".to_owned(), json!(count?));
         if let Some(trip) = trip {
@@ -103,6 +131,29 @@ impl Builder<'_> {
         }
         Some(Value::Object(breaker))
     }
+}
+
+/// The rule of a circuit breaker; there is one at most.
+fn rule(backend: &Node) -> Option<&Node> {
+    backend.get("circuitBreaker")?.get("rules")?.items().first()
+}
+
+/// Count and duration of a rule.
+fn settings(rule: &Node) -> (Option<u32>, Option<String>) {
+    let condition = rule.get("failureCondition");
+    let count = number(condition.and_then(|condition| condition.get("count")));
+    (count, rule.text_of("tripDuration").and_then(duration))
+}
+
+/// Whether 429 opens the circuit.
+fn is_busy(rule: &Node) -> bool {
+    let condition = rule.get("failureCondition");
+    let ranges = condition.and_then(|condition| condition.get("statusCodeRanges"));
+    let mut ranges = ranges.map(Node::items).unwrap_or_default().iter();
+    ranges.any(|range| {
+        let (min, max) = (number(range.get("min")), number(range.get("max")));
+        min.is_some_and(|min| min <= 429) && max.is_some_and(|max| max >= 429)
+    })
 }
 
 fn number(node: Option<&Node>) -> Option<u32> {

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::entity::Entity;
 use super::super::finding::Level;
 use super::super::json::Node;
 use super::super::policy::{Context, Fragment, Scope, import, own_backend};
+use super::super::service::values_of;
+use super::super::steps::SECRET;
 use super::Builder;
 
 /// Properties of a backend that are translated or have no effect on handshakes.
@@ -101,7 +103,7 @@ impl<'a> Builder<'a> {
         }
         let objects = std::mem::take(&mut self.fragments.objects);
         for object in &objects {
-            self.values.extend(values_of(&object.to_string()));
+            self.needs(object);
         }
         objects
     }
@@ -110,13 +112,18 @@ impl<'a> Builder<'a> {
         let node = entity.properties.get("value")?;
         let format = entity.text("format").unwrap_or("xml");
         let Some(text) = node.text().filter(|_| !format.ends_with("link")) else {
-            let text = "a policy document that lies elsewhere is not read: import it on its own";
+            let text = "refuses with 501 instead: a policy document that lies elsewhere is not read: import it on its own";
             self.say(entity.about(node, Level::Error, text));
-            return None;
+            return Some(refusal());
         };
+        if text.starts_with('[') {
+            let text = "refuses with 501 instead: the policy document cannot be evaluated: give its parameters values";
+            self.say(entity.about(node, Level::Error, text));
+            return Some(refusal());
+        }
         let (steps, findings) = match import(text, scope, &self.context, &mut self.fragments) {
-            Ok((steps, findings)) => (Some(steps), findings),
-            Err(finding) => (None, vec![finding]),
+            Ok((steps, findings)) => (steps, findings),
+            Err(finding) => (refusal(), vec![finding]),
         };
         let is_file = entity.place.file.extension().is_some_and(|e| e == "xml");
         for finding in findings {
@@ -126,10 +133,14 @@ impl<'a> Builder<'a> {
                 false => finding.within(file, node.line),
             });
         }
-        if let Some(steps) = &steps {
-            self.values.extend(values_of(&steps.to_string()));
-        }
-        steps
+        self.needs(&steps);
+        Some(steps)
+    }
+
+    /// Remembers what steps read.
+    fn needs(&mut self, steps: &Value) {
+        self.values.extend(values_of(&steps.to_string()));
+        self.secrets.extend(secrets_of(steps));
     }
 
     /// Backends and fragments for the translation of policies.
@@ -158,13 +169,21 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// Names after `values.` in expressions.
-fn values_of(text: &str) -> Vec<String> {
-    let parts = text.split("values.").skip(1);
-    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let names = parts.map(|rest| {
-        let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
-        rest[..end].to_owned()
-    });
-    names.filter(|name| !name.is_empty()).collect()
+/// Steps in place of a document that cannot be read.
+fn refusal() -> Value {
+    let answer = json!({"status": 501, "message": "A policy could not be imported."});
+    json!({"inbound": [{"id": "not-imported", "returnResponse": answer}]})
+}
+
+/// Keys of the Secret that references below this value name.
+fn secrets_of(value: &Value) -> Vec<String> {
+    match value {
+        Value::Object(fields) if fields.get("name").is_some_and(|name| name == SECRET) => {
+            let key = fields.get("key").and_then(Value::as_str);
+            key.map(str::to_owned).into_iter().collect()
+        }
+        Value::Object(fields) => fields.values().flat_map(secrets_of).collect(),
+        Value::Array(items) => items.iter().flat_map(secrets_of).collect(),
+        _ => Vec::new(),
+    }
 }

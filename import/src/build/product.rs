@@ -17,6 +17,18 @@ const KNOWN: [&str; 7] = [
     "terms",
 ];
 
+impl Product {
+    pub(super) fn of(entity: &Entity, name: String) -> Self {
+        let subscription_required = entity.flag("subscriptionRequired") != Some(false);
+        Self {
+            name,
+            subscription_required,
+            approval_required: subscription_required
+                && entity.flag("approvalRequired") == Some(true),
+        }
+    }
+}
+
 impl Builder<'_> {
     pub(super) fn all_products(&mut self) -> Vec<Value> {
         let mut found = Vec::new();
@@ -28,31 +40,18 @@ impl Builder<'_> {
                 self.say(entity.finding(Level::Note, text));
                 continue;
             }
-            let name = self.names.of("Product", id);
-            let subscription_required = entity.flag("subscriptionRequired") != Some(false);
-            let approval_required =
-                subscription_required && entity.flag("approvalRequired") == Some(true);
-            let product = Product {
-                name: name.clone(),
-                approval_required,
-            };
-            self.products.insert(id.to_lowercase(), product);
-            let mut spec = self.product(entity, subscription_required, approval_required);
+            let product = Product::of(entity, self.names.of("Product", id));
+            let mut spec = self.product(entity, &product);
             spec.insert("apis".to_owned(), json!(apis));
             if let Some(steps) = self.steps_of_product(id) {
                 spec.insert("onHandshake".to_owned(), steps);
             }
-            found.push(object("Product", &name, Value::Object(spec)));
+            found.push(object("Product", &product.name, Value::Object(spec)));
         }
         found
     }
 
-    fn product(
-        &mut self,
-        entity: &Entity,
-        subscription_required: bool,
-        approval_required: bool,
-    ) -> Map<String, Value> {
+    fn product(&mut self, entity: &Entity, product: &Product) -> Map<String, Value> {
         let found = entity.leftovers(&KNOWN);
         self.built.findings.extend(found);
         let mut spec = Map::new();
@@ -69,16 +68,16 @@ impl Builder<'_> {
             self.say(entity.finding(Level::Note, text));
             spec.insert("state".to_owned(), json!("NotPublished"));
         }
-        if !subscription_required {
+        if !product.subscription_required {
             spec.insert("subscriptionRequired".to_owned(), json!(false));
         }
-        if approval_required {
+        if product.approval_required {
             spec.insert("approvalRequired".to_owned(), json!(true));
         }
         let limit = entity.properties.get("subscriptionsLimit");
         if let Some(Kind::Number(limit)) = limit.map(|node| &node.kind)
             && let Ok(limit) = limit.parse::<u32>()
-            && subscription_required
+            && product.subscription_required
         {
             spec.insert("subscriptionsLimit".to_owned(), json!(limit));
         }
@@ -86,7 +85,7 @@ impl Builder<'_> {
     }
 
     /// The imported APIs of a product, from both types of links.
-    fn apis_of(&self, product: &str) -> Vec<Value> {
+    pub(super) fn apis_of(&self, product: &str) -> Vec<Value> {
         let links = self.of("products/apis").chain(self.of("products/apilinks"));
         let own = links.filter(|link| link.owner().eq_ignore_ascii_case(product));
         let ids = own.map(|link| link.text("apiId").map_or(link.name(), last).to_lowercase());

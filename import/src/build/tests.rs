@@ -1,3 +1,5 @@
+mod meaning;
+
 use std::path::Path;
 
 use super::*;
@@ -6,8 +8,8 @@ use crate::arm;
 /// The manifests of a template with these resources, and what was said.
 fn built(resources: &Value) -> (Vec<Value>, String) {
     let template = json!({"resources": resources}).to_string();
-    let (entities, mut findings) = arm::entities(Path::new("a.json"), &template).unwrap();
-    let built = build(&entities, "edge");
+    let (entities, mut findings) = arm::entities(Path::new("a.json"), &template, &[]).unwrap();
+    let built = build(&entities, "edge", &Identity::default());
     findings.extend(built.findings);
     let said: Vec<_> = findings.iter().map(ToString::to_string).collect();
     (built.objects, said.join("\n"))

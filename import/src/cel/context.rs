@@ -1,7 +1,9 @@
 //! Properties of `context`.
 
 use super::super::csharp::Expr;
-use super::{Cel, Kind, Result, Scope, cel, identifier};
+use super::super::finding::Level;
+use super::super::service::IdOf;
+use super::{Cel, Kind, Result, Scope, cel};
 
 /// `a.b.c` as names.
 pub(super) fn path(expression: &Expr) -> Option<Vec<&str>> {
@@ -23,14 +25,17 @@ pub(super) fn property(path: &[&str]) -> Option<Cel> {
         ["context", "Request", rest @ ..] => of_request(rest)?,
         ["context", "RequestId"] => (Kind::Text, "request.id"),
         ["context", "Timestamp"] => (Kind::Time, "now"),
-        ["context", "Api", "Id"] => (Kind::Text, "api.name"),
+        ["context", "Api", "Id"] => (Kind::Id(IdOf::Api), "api.name"),
         ["context", "Api", "Name"] => (Kind::Text, "api.displayName"),
         ["context", "Operation", "Id" | "Name"] => (Kind::Text, "\"onHandshake\""),
         ["context", "Product"] => (Kind::Any, "product"),
-        ["context", "Product", "Id"] => (Kind::MaybeText, "product.?name.orValue(null)"),
+        ["context", "Product", "Id"] => (Kind::Id(IdOf::Product), "product.?name.orValue(null)"),
         ["context", "Product", "Name"] => (Kind::MaybeText, "product.?displayName.orValue(null)"),
         ["context", "Subscription"] => (Kind::Any, "subscription"),
-        ["context", "Subscription", "Id"] => (Kind::MaybeText, "subscription.?name.orValue(null)"),
+        ["context", "Subscription", "Id"] => (
+            Kind::Id(IdOf::Subscription),
+            "subscription.?name.orValue(null)",
+        ),
         ["context", "Subscription", "Name"] => {
             (Kind::MaybeText, "subscription.?displayName.orValue(null)")
         }
@@ -42,7 +47,9 @@ pub(super) fn property(path: &[&str]) -> Option<Cel> {
         ["DateTime" | "DateTimeOffset", "UtcNow"] => (Kind::Time, "now"),
         _ => return None,
     };
-    Some(cel(kind, text))
+    // Response and error are null in some sections.
+    let is_sure = !text.starts_with("response.") && !text.starts_with("error.");
+    Some(cel(kind, text).sure_if(is_sure))
 }
 
 fn of_request(path: &[&str]) -> Option<(Kind, &'static str)> {
@@ -62,15 +69,51 @@ fn of_request(path: &[&str]) -> Option<(Kind, &'static str)> {
     })
 }
 
-impl Scope {
+/// The named value with the region of a Gateway.
+pub(crate) const REGION: &str = "deployment_region";
+
+impl Scope<'_> {
+    /// A property of the context; `None` if the expression is none that is translated.
+    pub(super) fn of_context(&self, expression: &Expr) -> Option<Result<Cel>> {
+        let path = path(expression)?;
+        if path == ["context", "Deployment", "Region"] {
+            return Some(self.region());
+        }
+        property(&path).map(Ok)
+    }
+
+    fn region(&self) -> Result<Cel> {
+        let name = self.service.value(REGION)?;
+        let text = format!(
+            "the region is the named value {name}: declare it on each Gateway, as it is called there"
+        );
+        self.service.remark(Level::Warning, text);
+        Ok(cel(Kind::Text, format!("values.{name}")))
+    }
+
     /// `context.Variables["x"]`
     pub(super) fn of_kept(&self, of: &Expr, index: &Expr) -> Option<Result<Cel>> {
         let is_variables = path(of).is_some_and(|path| path == ["context", "Variables"]);
         match index {
             Expr::Text(name) if is_variables => {
-                Some(identifier(name).map(|name| cel(Kind::Any, format!("vars.{name}"))))
+                let name = self.service.variable(name);
+                Some(name.map(|name| cel(Kind::Any, format!("vars.{name}"))))
             }
             _ => None,
         }
+    }
+}
+
+/// What to read instead of a property that means something else here.
+pub(super) fn instead(path: &[&str]) -> &'static str {
+    match path {
+        [
+            "context",
+            "Request",
+            "Url",
+            "Path" | "Host" | "Scheme" | "Port",
+        ] => ": it is the backend's there. context.Request.OriginalUrl is the client's",
+        ["context", "User", ..] => ": only the Id of a user is known here",
+        _ => "",
     }
 }

@@ -47,9 +47,10 @@ impl Cel {
     }
 }
 
-impl Scope {
+impl Scope<'_> {
     pub(super) fn index(&self, of: &Expr, index: &Expr) -> Result<Cel> {
-        if let Some(found) = self.of_kept(of, index) {
+        let special = self.of_kept(of, index);
+        if let Some(found) = special.or_else(|| self.claim_at(of, index)) {
             return found;
         }
         let of = self.of(of)?;
@@ -85,7 +86,10 @@ impl Scope {
                 Ok(cel(Kind::Made, format!("[{}]", items.join(", "))))
             }
             ("Uri", [of]) => Ok(cel(Kind::Url, self.text(of)?)),
-            _ => no(format!("new {name} is not translated")),
+            _ => match self.new_digest(name, args) {
+                Some(found) => found,
+                None => no(format!("new {name} is not translated")),
+            },
         }
     }
 
@@ -111,12 +115,14 @@ impl Scope {
 
     /// A value that JSON may contain.
     fn json_of(&self, value: &Expr) -> Result<String> {
-        let found = self.of(value)?;
+        let found = self.without_id(self.of(value)?)?;
         match found.kind {
             Kind::Text
             | Kind::MaybeText
             | Kind::Int
+            | Kind::MaybeInt
             | Kind::Bool
+            | Kind::MaybeBool
             | Kind::Null
             | Kind::Any
             | Kind::List
@@ -176,7 +182,8 @@ impl Scope {
 
     /// `string.Concat(…)`, `string.Format(…)`: parts as one string.
     pub(super) fn joined(&self, parts: &[Cel]) -> Result<Cel> {
-        let texts = parts.iter().map(part).collect::<Result<Vec<_>>>()?;
+        let texts = parts.iter().map(|of| part(&self.without_id(of.clone())?));
+        let texts = texts.collect::<Result<Vec<_>>>()?;
         match texts.as_slice() {
             [] => Ok(cel(Kind::Text, "\"\"")),
             _ => bounded(cel(Kind::Text, format!("({})", texts.join(" + ")))),

@@ -4,7 +4,7 @@ use super::super::csharp::Expr;
 use super::url::parsed_query;
 use super::{Cel, Kind, Result, Scope, cel, no, path, quote};
 
-impl Scope {
+impl Scope<'_> {
     /// `None` if it is no static method.
     pub(super) fn of_library(
         &self,
@@ -12,7 +12,11 @@ impl Scope {
         name: &str,
         args: &[Expr],
     ) -> Option<Result<Cel>> {
-        Some(match (without_namespace(receiver), name, args) {
+        let receiver = without_namespace(receiver);
+        if let Some(found) = self.of_bytes_library(receiver, name, args) {
+            return Some(found);
+        }
+        Some(match (receiver, name, args) {
             (["string" | "String"], _, _) => self.of_strings(name, args),
             // A space becomes %20 instead of +, which means the same in a query.
             (["Uri"], "EscapeDataString", [of])
@@ -27,59 +31,66 @@ impl Scope {
             (["JObject" | "JArray" | "JToken"], "Parse", [of]) => self.parsed(of),
             (["JObject"], "FromObject", [of]) => self.of(of),
             (["JsonConvert"], "SerializeObject", [of]) => self.encoded(of),
-            (["int"], "Parse", [of]) | (["Convert"], "ToInt32", [of]) => {
+            (["int" | "Int32" | "long" | "Int64"], "Parse", [of])
+            | (["Convert"], "ToInt32" | "ToInt64", [of]) => {
                 self.text(of).map(|of| cel(Kind::Int, format!("int({of})")))
             }
-            (["bool"], "Parse", [of]) | (["Convert"], "ToBoolean", [of]) => self
-                .text(of)
-                .map(|of| cel(Kind::Bool, format!("bool({of})"))),
+            // In C#, True and TRUE are true as well, and anything else fails.
+            (["bool" | "Boolean"], "Parse", [of]) | (["Convert"], "ToBoolean", [of]) => {
+                self.text(of).map(|of| {
+                    let text =
+                        format!("{{\"true\": true, \"false\": false}}[{of}.trim().lowerAscii()]");
+                    cel(Kind::Bool, text)
+                })
+            }
             (["Regex"], "IsMatch", [of, pattern]) => self.matches(of, pattern, ""),
             (["Regex"], "IsMatch", [of, pattern, option]) => match path(option).as_deref() {
                 Some(["RegexOptions", "IgnoreCase"]) => self.matches(of, pattern, "(?i)"),
                 _ => no("of the options only IgnoreCase is translated"),
             },
-            (["Convert"], "ToBase64String", [of]) => self.base64(of),
-            (["Encoding", "UTF8"], "GetString", [of]) => self.of_base64(of),
             _ => return None,
         })
     }
 
     fn of_strings(&self, name: &str, args: &[Expr]) -> Result<Cel> {
         match (name, args) {
-            ("IsNullOrEmpty", [of]) => self.text_or_json(of).map(|of| {
-                let text = format!("({of} == null ? true : {of} == \"\")");
-                cel(Kind::Bool, text)
-            }),
-            ("IsNullOrWhiteSpace", [of]) => self.text_or_json(of).map(|of| {
-                let text = format!("({of} == null ? true : {of}.trim() == \"\")");
-                cel(Kind::Bool, text)
-            }),
-            ("Equals", [a, b]) => {
-                let text = format!("({} == {})", self.text(a)?, self.text(b)?);
-                Ok(cel(Kind::Bool, text))
+            ("IsNullOrEmpty", [of]) => Ok(is_nothing(&self.text_or_json(of)?, "")),
+            ("IsNullOrWhiteSpace", [of]) => Ok(is_nothing(&self.text_or_json(of)?, ".trim()")),
+            ("Equals", [a, b]) => self.equals(&self.of(a)?, b, None),
+            ("Equals", [a, b, how]) => self.equals(&self.of(a)?, b, Some(how)),
+            ("Concat", [one]) if self.of(one)?.kind == Kind::HexList => {
+                Ok(cel(Kind::Text, self.of(one)?.text))
             }
-            ("Equals", [a, b, how]) => self.compared(&self.text(a)?, name, &self.text(b)?, how),
             ("Concat", parts) => {
                 let parts = parts.iter().map(|part| self.of(part));
                 self.joined(&parts.collect::<Result<Vec<_>>>()?)
             }
-            ("Join", [by, list]) => match self.of(list)? {
-                Cel {
-                    text,
-                    kind: Kind::List,
-                    ..
-                } => Ok(cel(Kind::Text, format!("{text}.join({})", self.text(by)?))),
-                _ => no("only a list of texts is joined"),
-            },
+            ("Join", [by, list]) => self.join(by, list),
             ("Format", [Expr::Text(pattern), values @ ..]) => self.formatted(pattern, values),
             _ => no(format!("string.{name} is not translated here")),
         }
     }
 
-    fn text_or_json(&self, of: &Expr) -> Result<String> {
-        match self.of(of)? {
-            found if found.kind == Kind::Json => Ok(found.value(Kind::MaybeText)?.text),
-            _ => self.text(of),
+    /// `string.Join(by, list)`
+    fn join(&self, by: &Expr, list: &Expr) -> Result<Cel> {
+        let (by, list) = (self.text(by)?, self.of(list)?);
+        match list.kind {
+            Kind::List => Ok(cel(Kind::Text, format!("{}.join({by})", list.text))),
+            Kind::HexList if by == "\"\"" => Ok(cel(Kind::Text, list.text)),
+            _ => no("only a list of texts is joined"),
+        }
+    }
+
+    /// A text that may be null. A name is never empty, so that an id needs no comparison.
+    fn text_or_json(&self, of: &Expr) -> Result<Cel> {
+        let found = self.of(of)?;
+        match found.kind {
+            Kind::Json => found.value(Kind::MaybeText),
+            Kind::Text | Kind::MaybeText | Kind::Any | Kind::Null | Kind::Id(_) => {
+                let is_sure = found.is_sure && found.kind != Kind::Any;
+                Ok(found.sure_if(is_sure))
+            }
+            _ => no("a string is expected here"),
         }
     }
 
@@ -106,15 +117,14 @@ impl Scope {
         let mut parts = Vec::new();
         let mut rest = pattern;
         while let Some((before, after)) = rest.split_once('{') {
-            let unreadable = || no("this pattern of string.Format is not translated");
-            let Some((number, after)) = after.split_once('}') else {
-                return unreadable();
-            };
-            let Some(value) = number.parse().ok().and_then(|n: usize| values.get(n)) else {
-                return unreadable();
+            let hole = after.split_once('}');
+            let hole =
+                hole.and_then(|(n, after)| Some((values.get(n.parse::<usize>().ok()?)?, after)));
+            let Some((value, after)) = hole else {
+                return no("this pattern of string.Format is not translated");
             };
             if !before.is_empty() {
-                parts.push(super::literal(before)?);
+                parts.push(super::literal(before, self.service)?);
             }
             parts.push(self.of(value)?);
             rest = after;
@@ -123,47 +133,26 @@ impl Scope {
             return no("this pattern of string.Format is not translated");
         }
         if !rest.is_empty() {
-            parts.push(super::literal(rest)?);
+            parts.push(super::literal(rest, self.service)?);
         }
         self.joined(&parts)
     }
-
-    fn base64(&self, of: &Expr) -> Result<Cel> {
-        let bytes = inner(of, &["Encoding", "UTF8"], "GetBytes")
-            .or_else(|| inner(of, &["Encoding", "ASCII"], "GetBytes"));
-        match bytes {
-            Some(of) => self.function("base64.encode", of),
-            None => no("only the bytes of a UTF-8 text are translated"),
-        }
-    }
-
-    fn of_base64(&self, of: &Expr) -> Result<Cel> {
-        match inner(of, &["Convert"], "FromBase64String") {
-            Some(of) => {
-                let of = self.text(of)?;
-                Ok(cel(Kind::Text, format!("string(base64.decode({of}))")))
-            }
-            None => no("only the text of base64 is translated"),
-        }
-    }
 }
 
-/// The only argument of `receiver.name(…)`.
-fn inner<'a>(expression: &'a Expr, receiver: &[&str], name: &str) -> Option<&'a Expr> {
-    let Expr::Call(of, None, args) = expression else {
-        return None;
+/// Whether a text is null, or empty after a method.
+fn is_nothing(of: &Cel, method: &str) -> Cel {
+    let (text, empty) = (&of.text, format!("{}{method} == \"\"", of.text));
+    let text = match of.is_sure {
+        true => format!("({text} == null || {empty})"),
+        false => format!("({text} == null ? true : {empty})"),
     };
-    let mut wanted = receiver.to_vec();
-    wanted.push(name);
-    match args.as_slice() {
-        [only] if without_namespace(&path(of)?) == wanted => Some(only),
-        _ => None,
-    }
+    cel(Kind::Bool, text).sure_if(of.is_sure)
 }
 
 /// `System.Text.Encoding` is `Encoding`.
 fn without_namespace<'a, 'b>(path: &'a [&'b str]) -> &'a [&'b str] {
-    let namespaces: [&[&str]; 7] = [
+    let namespaces: [&[&str]; 8] = [
+        &["System", "Security", "Cryptography"],
         &["System", "Text", "RegularExpressions"],
         &["Newtonsoft", "Json", "Linq"],
         &["Newtonsoft", "Json"],

@@ -1,20 +1,19 @@
 //! Operators and casts.
 
 use super::super::csharp::Expr;
-use super::{Cel, Kind, Result, Scope, bounded, cel, choice, no};
+use super::{Cel, IdUse, Kind, Result, Scope, bounded, cel, choice, no};
 
-/// An operand of `<`, `>`, `<=` or `>=`.
-const ORDERED: [Kind; 2] = [Kind::Int, Kind::Time];
-
-impl Scope {
+impl Scope<'_> {
     pub(super) fn cast(&self, to: &str, of: &Expr) -> Result<Cel> {
         let found = self.of(of)?;
         let kind = match to {
+            // An id stays one: it is compared as such.
+            "string" | "String" if matches!(found.kind, Kind::Id(_)) => return Ok(found),
             "string" | "String" => Kind::MaybeText,
             "bool" => Kind::Bool,
             "int" | "long" => Kind::Int,
             "IResponse" => Kind::Response,
-            "JArray" | "JObject" | "JToken" => Kind::Json,
+            "JArray" | "JObject" | "JToken" | "JValue" => Kind::Json,
             _ => Kind::Token,
         };
         match (found.kind, kind) {
@@ -28,46 +27,89 @@ impl Scope {
 
     pub(super) fn binary(&self, mark: &str, left: &Expr, right: &Expr) -> Result<Cel> {
         if mark == "&&" || mark == "||" {
-            let (left, right) = (self.condition(left)?, self.condition(right)?);
-            let text = match mark {
-                "&&" => format!("({left} ? {right} : false)"),
-                _ => format!("({left} ? true : {right})"),
-            };
-            return Ok(cel(Kind::Bool, text));
+            return Ok(junction(
+                mark,
+                &self.condition(left)?,
+                &self.condition(right)?,
+            ));
         }
         let (left, right) = (self.of(left)?, self.of(right)?);
+        if mark == "==" || mark == "!=" {
+            return self.equality(mark, left, right);
+        }
+        let (left, right) = (self.without_id(left)?, self.without_id(right)?);
         match mark {
             "??" if is_structure(left.kind) || is_structure(right.kind) => {
                 no("?? is translated for single values only")
             }
             "??" => otherwise(&left, &right),
             "+" => sum(&left, &right),
-            "==" | "!=" => equal(mark, &left, &right),
-            "<" | ">" | "<=" | ">=" if (left.kind, right.kind) == (Kind::MaybeInt, Kind::Int) => {
-                let (left, right) = (left.text, right.text);
-                let text = format!("({left} == null ? false : {left} {mark} {right})");
-                Ok(cel(Kind::Bool, text))
-            }
-            _ if left.kind == right.kind && ORDERED.contains(&left.kind) => {
-                let is_arithmetic = ["-", "*", "/", "%"].contains(&mark);
-                if is_arithmetic && left.kind != Kind::Int {
-                    return no(format!("{mark} is translated for integers only"));
-                }
-                let kind = if is_arithmetic { Kind::Int } else { Kind::Bool };
-                Ok(cel(kind, format!("({} {mark} {})", left.text, right.text)))
-            }
-            _ => no(format!("{mark} is translated for integers only")),
+            _ => arithmetic(mark, &left, &right),
         }
     }
+
+    fn equality(&self, mark: &str, left: Cel, right: Cel) -> Result<Cel> {
+        if let Some(found) = self.is_id(&left, &right) {
+            let found = found?;
+            return Ok(match (mark, found.text.as_str()) {
+                ("==", _) => found,
+                (_, "false") => Cel::of_truth(true),
+                _ => cel(Kind::Bool, format!("!{}", found.text)).sure(),
+            });
+        }
+        if left.kind == right.kind {
+            return equal(mark, &left, &right);
+        }
+        // A comparison decides, whatever becomes of its result.
+        let exact = Self {
+            ids: IdUse::Exact,
+            ..self.clone()
+        };
+        equal(mark, &exact.without_id(left)?, &exact.without_id(right)?)
+    }
+}
+
+/// In C#, the second operand is not evaluated if the first one decides. In CEL it is, so that a failure of
+/// the first one could go unnoticed: only if it cannot fail, CEL's operator is the same.
+fn junction(mark: &str, left: &Cel, right: &Cel) -> Cel {
+    let is_sure = left.is_sure && left.is_truth();
+    let (first, second) = (&left.text, &right.text);
+    let text = match (mark, is_sure) {
+        (_, true) => format!("({first} {mark} {second})"),
+        ("&&", _) => format!("({first} ? {second} : false)"),
+        _ => format!("({first} ? true : {second})"),
+    };
+    cel(Kind::Bool, text).sure_if(is_sure && right.is_sure && right.is_truth())
+}
+
+fn arithmetic(mark: &str, left: &Cel, right: &Cel) -> Result<Cel> {
+    let (first, second) = (&left.text, &right.text);
+    let is_order = ["<", ">", "<=", ">="].contains(&mark);
+    if is_order && (left.kind, right.kind) == (Kind::MaybeInt, Kind::Int) {
+        let text = format!("({first} == null ? false : {first} {mark} {second})");
+        return Ok(cel(Kind::Bool, text));
+    }
+    let is_time = left.kind == Kind::Time && is_order;
+    if left.kind != right.kind || !(left.kind == Kind::Int || is_time) {
+        return no(format!("{mark} is translated for integers only"));
+    }
+    let kind = if is_order { Kind::Bool } else { Kind::Int };
+    let is_sure = is_order && left.is_sure && right.is_sure;
+    Ok(cel(kind, format!("({first} {mark} {second})")).sure_if(is_sure))
 }
 
 fn otherwise(left: &Cel, right: &Cel) -> Result<Cel> {
     let mut found = choice(&format!("{} != null", left.text), left, right)?;
-    let is_text = matches!(left.kind, Kind::MaybeText | Kind::Null);
-    if right.kind == Kind::Text && is_text {
-        found.kind = Kind::Text;
+    let is_settled = matches!(
+        (left.kind, right.kind),
+        (Kind::MaybeText | Kind::Null, Kind::Text)
+            | (Kind::MaybeBool, Kind::Bool)
+            | (Kind::MaybeInt, Kind::Int)
+    );
+    if is_settled {
+        found.kind = right.kind;
     }
-    Ok(found)
+    Ok(found.sure_if(left.is_sure && right.is_sure))
 }
 
 /// C# compares parts of JSON by reference: only the comparison with null has the same result.
@@ -90,7 +132,7 @@ fn equal(mark: &str, left: &Cel, right: &Cel) -> Result<Cel> {
         }
         (a, b) => format!("({} {mark} {})", a.text, b.text),
     };
-    Ok(cel(Kind::Bool, text))
+    Ok(cel(Kind::Bool, text).sure_if(left.is_sure && right.is_sure))
 }
 
 /// Whether it is more than one value.
@@ -102,9 +144,11 @@ fn is_structure(kind: Kind) -> bool {
             | Kind::Int
             | Kind::MaybeInt
             | Kind::Bool
+            | Kind::MaybeBool
             | Kind::Null
             | Kind::Any
             | Kind::Time
+            | Kind::Id(_)
     )
 }
 
@@ -120,10 +164,9 @@ fn sum(left: &Cel, right: &Cel) -> Result<Cel> {
     if left.text == "\"\"" && right.kind == Kind::Text {
         return Ok(right.clone());
     }
-    bounded(cel(
-        Kind::Text,
-        format!("({} + {})", part(left)?, part(right)?),
-    ))
+    let mut found = cel(Kind::Text, format!("({} + {})", part(left)?, part(right)?));
+    found.scheme = left.scheme;
+    bounded(found)
 }
 
 /// A part of a string.
@@ -132,6 +175,7 @@ pub(super) fn part(of: &Cel) -> Result<String> {
         Kind::Text | Kind::Any => Ok(of.text.clone()),
         Kind::MaybeText => Ok(format!("({0} == null ? \"\" : {0})", of.text)),
         Kind::Int => Ok(format!("string({})", of.text)),
+        Kind::Bool => Ok(of.as_text()),
         Kind::Json => part(&of.clone().value(Kind::MaybeText)?),
         _ => no("this is not translated as a part of a text"),
     }

@@ -1,9 +1,17 @@
+mod ids;
+mod truth;
+
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tidegate_expr::{Program, Stage, Variables};
 
-use super::translate;
+use super::{Cel, IdUse, Result as Translation};
+use crate::service::Service;
+
+fn translate(text: &str) -> Translation<Cel> {
+    super::translate(text, &Service::default(), IdUse::Forwarded)
+}
 
 #[test]
 fn idioms_become_cel() {
@@ -18,7 +26,7 @@ fn idioms_become_cel() {
         ),
         (
             r#"@(context.Request.Method == "GET" || context.Api.Id != "a" && true)"#,
-            r#"((request.method == "GET") ? true : ((api.name != "a") ? true : false))"#,
+            r#"((request.method == "GET") || (!(api.name == "a") && true))"#,
         ),
         (
             r#"@(((Jwt)context.Variables["t"]).Subject)"#,
@@ -426,7 +434,6 @@ fn what_could_mean_something_else_is_refused() {
         "@(context.Request.Url.Host)",
         r#"@(context.Request.Body.As<string>())"#,
         r#"@(context.LastError.Source == "validate-jwt")"#,
-        r#"@("a" + true)"#,
         "@(1 + )",
         "@(1) trailing",
         "@{ var a = 1; }",

@@ -3,74 +3,176 @@
 use super::super::csharp::Expr;
 use super::{Cel, Kind, Result, Scope, cel, no, path, quote};
 
-impl Scope {
+impl Scope<'_> {
     pub(super) fn of_text(&self, of: &Cel, name: &str, args: &[Expr]) -> Result<Cel> {
-        let kind = of.kind;
-        let of = &of.text;
-        let found = match (name, args) {
-            ("ToString", []) if kind == Kind::Text => cel(Kind::Text, of),
-            ("ToString", []) => cel(Kind::Text, format!("({of} + \"\")")),
-            ("Trim", []) => cel(Kind::Text, format!("{of}.trim()")),
-            ("TrimStart" | "TrimEnd", [Expr::Text(character)]) => trimmed(of, name, character)?,
-            ("ToLower" | "ToLowerInvariant", []) => cel(Kind::Text, format!("{of}.lowerAscii()")),
-            ("ToUpper" | "ToUpperInvariant", []) => cel(Kind::Text, format!("{of}.upperAscii()")),
+        let text = &of.text;
+        Ok(match (name, args) {
+            ("ToString", []) if of.kind == Kind::Text => cel(Kind::Text, text),
+            ("ToString", []) => cel(Kind::Text, never_null(text)),
+            ("Trim", []) => cel(Kind::Text, format!("{text}.trim()")),
+            ("TrimStart" | "TrimEnd", [Expr::Text(character)]) => trimmed(text, name, character)?,
+            ("ToLower" | "ToLowerInvariant", []) => cel(Kind::Text, lower(text)),
+            ("ToUpper" | "ToUpperInvariant", []) => cel(Kind::Text, format!("{text}.upperAscii()")),
             ("Replace", [from, to]) => {
                 let (from, to) = (self.text(from)?, self.text(to)?);
-                cel(Kind::Text, format!("{of}.replace({from}, {to})"))
+                cel(Kind::Text, format!("{text}.replace({from}, {to})"))
             }
-            ("Split", [by]) => cel(Kind::List, format!("{of}.split({})", self.text(by)?)),
-            ("IndexOf", [what]) => cel(Kind::Int, format!("{of}.indexOf({})", self.text(what)?)),
-            ("LastIndexOf", [what]) => {
-                cel(Kind::Int, format!("{of}.lastIndexOf({})", self.text(what)?))
+            ("AsBasic", []) => cel(Kind::Basic, format!("basic.decode({text})")),
+            ("AsJwt", []) => {
+                let token = format!("{text}.replace(\"Bearer \", \"\", 1)");
+                cel(Kind::Token, format!("jwt.decode({token})"))
             }
-            ("Substring", [Expr::Int(start)]) => {
-                cel(Kind::Text, format!("{of}.substring({start})"))
+            ("Split" | "Substring", _) => self.part_of_text(text, name, args)?,
+            _ => self.test_of_text(of, name, args)?,
+        })
+    }
+
+    fn part_of_text(&self, of: &str, name: &str, args: &[Expr]) -> Result<Cel> {
+        match (name, args) {
+            ("Split", [by]) => {
+                let by = self.separator(by)?;
+                Ok(cel(Kind::List, format!("{of}.split({by})")))
+            }
+            ("Split", [by, options]) => {
+                let parts = format!("{of}.split({})", self.separator(by)?);
+                let text = match path(options).as_deref() {
+                    Some(["StringSplitOptions", "RemoveEmptyEntries"]) => {
+                        format!("{parts}.filter(each_part, each_part != \"\")")
+                    }
+                    Some(["StringSplitOptions", "None"]) => parts,
+                    _ => return no("these options of Split are not translated"),
+                };
+                Ok(cel(Kind::List, text))
             }
             ("Substring", [Expr::Int(start), Expr::Int(length)]) => {
                 let end = start.saturating_add(*length);
-                cel(Kind::Text, format!("{of}.substring({start}, {end})"))
+                Ok(cel(Kind::Text, format!("{of}.substring({start}, {end})")))
             }
             ("Substring", [start]) => match self.of(start)? {
-                Cel {
-                    text,
-                    kind: Kind::Int,
-                    ..
-                } => cel(Kind::Text, format!("{of}.substring({text})")),
-                _ => return no("a number is expected here"),
+                start if start.kind == Kind::Int => {
+                    Ok(cel(Kind::Text, format!("{of}.substring({})", start.text)))
+                }
+                _ => no("a number is expected here"),
             },
-            ("StartsWith" | "EndsWith" | "Contains" | "Equals", [with]) => {
-                comparison(of, name, &self.text(with)?)
-            }
-            ("StartsWith" | "EndsWith" | "Equals", [with, how]) => {
-                self.compared(of, name, &self.text(with)?, how)?
-            }
-            ("AsBasic", []) => cel(Kind::Basic, format!("basic.decode({of})")),
-            ("AsJwt", []) => cel(
-                Kind::Token,
-                format!("jwt.decode({of}.replace(\"Bearer \", \"\", 1))"),
-            ),
-            _ => return no(format!("{name} is not translated here")),
-        };
-        Ok(found)
+            _ => no(format!("{name} is not translated here")),
+        }
     }
 
-    /// The cultures of C# do not differ for the texts of a handshake.
-    pub(super) fn compared(&self, of: &str, name: &str, with: &str, how: &Expr) -> Result<Cel> {
-        match path(how).as_deref() {
-            Some(["StringComparison", "Ordinal" | "InvariantCulture"]) => {
-                Ok(comparison(of, name, with))
+    /// Methods that compare or search.
+    fn test_of_text(&self, of: &Cel, name: &str, args: &[Expr]) -> Result<Cel> {
+        let text = &of.text;
+        match (name, args) {
+            ("IndexOf", [what]) => {
+                let what = self.text(what)?;
+                Ok(cel(Kind::Int, format!("{text}.indexOf({what})")))
             }
-            Some(
-                [
-                    "StringComparison",
-                    "OrdinalIgnoreCase" | "InvariantCultureIgnoreCase",
-                ],
-            ) => {
-                let lower = |text: &str| format!("{text}.lowerAscii()");
-                Ok(comparison(&lower(of), name, &lower(with)))
+            ("LastIndexOf", [what]) => {
+                let what = self.text(what)?;
+                Ok(cel(Kind::Int, format!("{text}.lastIndexOf({what})")))
             }
-            _ => no("this comparison is not translated"),
+            ("Equals", [with, how @ ..]) if how.len() < 2 => {
+                // A text equals no null; null itself has no methods.
+                let of = match of.kind {
+                    Kind::Text => of.clone(),
+                    _ => cel(Kind::Text, never_null(text)),
+                };
+                self.equals(&of, with, how.first())
+            }
+            ("StartsWith" | "EndsWith" | "Contains", [with]) => {
+                Ok(comparison(text, name, &self.text(with)?))
+            }
+            ("StartsWith" | "EndsWith" | "Contains", [with, how]) => {
+                let with = self.text(with)?;
+                Ok(match ignores_case(how)? {
+                    true => comparison(&lower(text), name, &lower(&with)),
+                    false => comparison(text, name, &with),
+                })
+            }
+            _ => no(format!("{name} is not translated here")),
         }
+    }
+
+    /// What `Split` splits at: one text, character, or list with one of them.
+    fn separator(&self, by: &Expr) -> Result<String> {
+        match by {
+            Expr::List(items) => match items.as_slice() {
+                [only] => self.text(only),
+                _ => no("Split is translated for one separator only"),
+            },
+            by => self.text(by),
+        }
+    }
+
+    /// `a.Equals(b)`, `string.Equals(a, b)`, either of which may be null.
+    pub(super) fn equals(&self, a: &Cel, b: &Expr, how: Option<&Expr>) -> Result<Cel> {
+        let ignores = how.map(ignores_case).transpose()?.unwrap_or(false);
+        let b = self.of(b)?;
+        let found = match ignores {
+            true => self.is_id_in_any_case(a, &b),
+            false => self.is_id(a, &b),
+        };
+        if let Some(found) = found {
+            return found;
+        }
+        let (a, b) = (self.without_id(a.clone())?, self.without_id(b)?);
+        let is_text = |of: &Cel| {
+            matches!(
+                of.kind,
+                Kind::Text | Kind::MaybeText | Kind::Null | Kind::Any
+            )
+        };
+        if !is_text(&a) || !is_text(&b) {
+            return no("only texts are compared by Equals");
+        }
+        let is_sure = a.is_sure && b.is_sure && ![a.kind, b.kind].contains(&Kind::Any);
+        if !ignores {
+            let text = format!("({} == {})", a.text, b.text);
+            return Ok(cel(Kind::Bool, text).sure_if(is_sure));
+        }
+        let text = in_any_case(&a, &b);
+        Ok(cel(Kind::Bool, format!("({text})")).sure_if(is_sure))
+    }
+}
+
+/// Whether two texts are the same in any case; null is the same as null only.
+fn in_any_case(a: &Cel, b: &Cel) -> String {
+    let same = format!("{} == {}", lower(&a.text), lower(&b.text));
+    match (a.kind == Kind::Text, b.kind == Kind::Text) {
+        (true, true) => same,
+        (true, false) => format!("{} == null ? false : {same}", b.text),
+        (false, true) => format!("{} == null ? false : {same}", a.text),
+        (false, false) => format!(
+            "{0} == null || {1} == null ? {0} == {1} : {same}",
+            a.text, b.text
+        ),
+    }
+}
+
+/// The text, or a failure.
+fn never_null(text: &str) -> String {
+    format!("({text} + \"\")")
+}
+
+fn lower(text: &str) -> String {
+    format!("{text}.lowerAscii()")
+}
+
+/// The cultures of C# do not differ for the texts of a handshake.
+fn ignores_case(how: &Expr) -> Result<bool> {
+    match path(how).as_deref() {
+        Some(
+            [
+                "StringComparison",
+                "Ordinal" | "InvariantCulture" | "CurrentCulture",
+            ],
+        ) => Ok(false),
+        Some(
+            [
+                "StringComparison",
+                "OrdinalIgnoreCase" | "InvariantCultureIgnoreCase" | "CurrentCultureIgnoreCase",
+            ],
+        ) => Ok(true),
+        _ => no("this comparison is not translated"),
     }
 }
 
@@ -78,8 +180,7 @@ fn comparison(of: &str, name: &str, with: &str) -> Cel {
     let text = match name {
         "StartsWith" => format!("{of}.startsWith({with})"),
         "EndsWith" => format!("{of}.endsWith({with})"),
-        "Contains" => format!("{of}.contains({with})"),
-        _ => format!("({of} == {with})"),
+        _ => format!("{of}.contains({with})"),
     };
     cel(Kind::Bool, text)
 }

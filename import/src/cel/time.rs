@@ -19,7 +19,7 @@ pub(super) fn part_of_time(of: &Cel, name: &str) -> Result<Cel> {
     Ok(cel(Kind::Int, text))
 }
 
-impl Scope {
+impl Scope<'_> {
     pub(super) fn of_time(&self, of: &Cel, name: &str, args: &[Expr]) -> Result<Cel> {
         let text = &of.text;
         let unit = match (name, args) {

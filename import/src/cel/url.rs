@@ -36,7 +36,7 @@ pub(super) fn parsed_query(query: &Cel) -> Result<Cel> {
     }
 }
 
-impl Scope {
+impl Scope<'_> {
     /// A parameter, or null.
     pub(super) fn url_parameter(&self, of: &Cel, name: &Expr) -> Result<Cel> {
         let (query, key) = (format!("url.parse({}).query", of.text), constant(name)?);

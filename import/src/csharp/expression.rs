@@ -1,7 +1,7 @@
 //! Parses tokens into expressions.
 
 use super::Unreadable;
-use super::lexer::{Piece, Token, tokens};
+use super::lexer::{Piece, Placed, Token, in_line, tokens};
 use super::tree::Expr;
 
 /// Deeper nesting would only exhaust the stack.
@@ -19,7 +19,7 @@ const LEVELS: [&[&str]; 7] = [
 ];
 
 /// Types that a cast may name.
-const TYPES: [&str; 10] = [
+const TYPES: [&str; 11] = [
     "string",
     "String",
     "bool",
@@ -29,12 +29,13 @@ const TYPES: [&str; 10] = [
     "JArray",
     "JObject",
     "JToken",
+    "JValue",
     "Jwt",
 ];
 
 /// Reads tokens from first to last.
 pub(super) struct Parser {
-    tokens: Vec<Token>,
+    tokens: Vec<Placed>,
     at: usize,
     depth: usize,
 }
@@ -65,14 +66,14 @@ impl Parser {
     /// The mark `ahead` tokens from here.
     pub(super) fn peek(&self, ahead: usize) -> Option<&'static str> {
         match self.tokens.get(self.at + ahead) {
-            Some(Token::Mark(mark)) => Some(mark),
+            Some((Token::Mark(mark), _)) => Some(mark),
             _ => None,
         }
     }
 
     pub(super) fn word(&self, ahead: usize) -> Option<&str> {
         match self.tokens.get(self.at + ahead) {
-            Some(Token::Name(name)) => Some(name),
+            Some((Token::Name(name), _)) => Some(name),
             _ => None,
         }
     }
@@ -83,23 +84,34 @@ impl Parser {
         found
     }
 
+    /// The present line.
+    pub(super) fn line(&self) -> usize {
+        let here = self.tokens.get(self.at).or(self.tokens.last());
+        here.map_or(1, |(_, line)| *line)
+    }
+
+    /// An error about the present line.
+    pub(super) fn no<T>(&self, what: &str) -> Result<T, Unreadable> {
+        Err(Unreadable(in_line(self.line(), what)))
+    }
+
     fn name(&mut self) -> Result<String, Unreadable> {
         let found = self.word(0).map(str::to_owned);
         self.at += 1;
-        found.ok_or_else(|| Unreadable("a name is missing".to_owned()))
+        found.map_or_else(|| self.no("a name is missing"), Ok)
     }
 
     pub(super) fn expect(&mut self, mark: &str) -> Result<(), Unreadable> {
         if self.take(mark) {
             return Ok(());
         }
-        Err(Unreadable(format!("{mark:?} is missing")))
+        self.no(&format!("{mark:?} is missing"))
     }
 
     pub(super) fn end(&self) -> Result<(), Unreadable> {
         match self.tokens.get(self.at) {
             None => Ok(()),
-            Some(token) => Err(Unreadable(format!("{token} is not supported here"))),
+            Some((token, _)) => self.no(&format!("{token} is not supported here")),
         }
     }
 
@@ -181,7 +193,7 @@ impl Parser {
             let is_conditional = self.peek(0) == Some("?.");
             if self.take(".") || self.take("?.") {
                 found = Expr::Member(Box::new(found), self.name()?, is_conditional);
-            } else if self.take("[") {
+            } else if self.take_index() {
                 let index = self.expression()?;
                 self.expect("]")?;
                 found = Expr::Index(Box::new(found), Box::new(index));
@@ -194,6 +206,13 @@ impl Parser {
             }
         }
         Err(Unreadable("it is too long".to_owned()))
+    }
+
+    /// `[`, or `?[`: an index of null fails here, too.
+    fn take_index(&mut self) -> bool {
+        let is_conditional = self.peek(0) == Some("?") && self.peek(1) == Some("[");
+        self.at += usize::from(is_conditional);
+        self.take("[")
     }
 
     /// The type argument of `<T>(`, if it is next.
@@ -234,35 +253,81 @@ impl Parser {
         if self.take_word("new") {
             return self.made();
         }
-        if let (Some("-"), Some(Token::Int(value))) = (self.peek(0), self.tokens.get(self.at + 1)) {
+        if let (Some("-"), Some((Token::Int(value), _))) =
+            (self.peek(0), self.tokens.get(self.at + 1))
+        {
             let value = -*value;
             self.skip(2);
             return Ok(Expr::Int(value));
         }
-        let token = self.tokens.get(self.at).cloned();
-        self.at += 1;
-        Ok(match token {
+        let token = self.tokens.get(self.at).map(|(token, _)| token.clone());
+        let found = match token {
             Some(Token::Text(text)) => Expr::Text(text),
             Some(Token::Interpolated(pieces)) => self.interpolated(pieces)?,
             Some(Token::Int(value)) => Expr::Int(value),
-            Some(Token::Name(name)) => match name.as_str() {
-                "true" => Expr::Bool(true),
-                "false" => Expr::Bool(false),
-                "null" => Expr::Null,
-                _ => Expr::Name(name),
-            },
-            Some(token) => return Err(Unreadable(format!("{token} is not supported here"))),
-            None => return Err(Unreadable("it ends too early".to_owned())),
-        })
+            Some(Token::Named(name)) => Expr::Named(name),
+            Some(Token::Name(name)) => word(name),
+            Some(token) => return self.no(&format!("{token} is not supported here")),
+            None => return self.no("it ends too early"),
+        };
+        self.at += 1;
+        Ok(found)
     }
 
     /// The expression after `new`.
     fn made(&mut self) -> Result<Expr, Unreadable> {
-        if !self.take("{") {
-            let name = self.name()?;
-            self.expect("(")?;
-            return Ok(Expr::New(name, self.arguments()?));
+        if self.peek(0) == Some("[") && self.peek(1) == Some("]") {
+            self.skip(2);
+            return self.list();
         }
+        if self.take("{") {
+            return self.fields();
+        }
+        let mut name = self.name()?;
+        while self.take(".") {
+            name = self.name()?;
+        }
+        let is_list = self.take_element_type();
+        if self.peek(0) == Some("[") && self.peek(1) == Some("]") {
+            self.skip(2);
+            return self.list();
+        }
+        if is_list && self.peek(0) == Some("{") {
+            return self.list();
+        }
+        self.expect("(")?;
+        let arguments = self.arguments()?;
+        match is_list && arguments.is_empty() {
+            true if self.peek(0) == Some("{") => self.list(),
+            true => Ok(Expr::List(Vec::new())),
+            false => Ok(Expr::New(name, arguments)),
+        }
+    }
+
+    /// `<string>` behind the name of a type.
+    fn take_element_type(&mut self) -> bool {
+        let is_next = self.peek(0) == Some("<") && self.peek(2) == Some(">");
+        let found = is_next && self.word(1).is_some();
+        self.at += if found { 3 } else { 0 };
+        found
+    }
+
+    /// `{ a, b }`
+    fn list(&mut self) -> Result<Expr, Unreadable> {
+        self.expect("{")?;
+        let mut items = Vec::new();
+        while !self.take("}") {
+            items.push(self.expression()?);
+            if !self.take(",") {
+                self.expect("}")?;
+                break;
+            }
+        }
+        Ok(Expr::List(items))
+    }
+
+    /// `a = b, … }`
+    fn fields(&mut self) -> Result<Expr, Unreadable> {
         let mut fields = Vec::new();
         while !self.take("}") {
             let name = self.name()?;
@@ -302,5 +367,15 @@ impl Parser {
             };
         }
         Ok(found)
+    }
+}
+
+/// A name, or a word with a meaning.
+fn word(name: String) -> Expr {
+    match name.as_str() {
+        "true" => Expr::Bool(true),
+        "false" => Expr::Bool(false),
+        "null" => Expr::Null,
+        _ => Expr::Name(name),
     }
 }

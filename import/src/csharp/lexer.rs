@@ -6,6 +6,9 @@ use std::str::Chars;
 
 use super::Unreadable;
 
+/// A token and its line, counted from 1.
+pub(super) type Placed = (Token, usize);
+
 /// A token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Token {
@@ -15,6 +18,8 @@ pub(super) enum Token {
     Text(String),
     /// `$"…{…}…"`.
     Interpolated(Vec<Piece>),
+    /// `{{name}}` outside a text: API Management puts the value of the name here.
+    Named(String),
     /// An integer literal.
     Int(i64),
     /// An operator or bracket.
@@ -27,7 +32,7 @@ pub(super) enum Piece {
     /// Literal text.
     Text(String),
     /// The expression between braces.
-    Hole(Vec<Token>),
+    Hole(Vec<Placed>),
 }
 
 impl fmt::Display for Token {
@@ -35,6 +40,7 @@ impl fmt::Display for Token {
         match self {
             Self::Name(name) => write!(f, "{name:?}"),
             Self::Text(_) | Self::Interpolated(_) => f.write_str("a text"),
+            Self::Named(name) => write!(f, "{{{{{name}}}}}"),
             Self::Int(number) => write!(f, "{number}"),
             Self::Mark(mark) => write!(f, "{mark:?}"),
         }
@@ -42,41 +48,72 @@ impl fmt::Display for Token {
 }
 
 /// Longer marks first: the first match is used.
-const MARKS: [&str; 29] = [
-    "=>", "==", "!=", "<=", ">=", "&&", "||", "??", "?.", "(", ")", "[", "]", "{", "}", ",", ".",
-    ";", ":", "?", "=", "<", ">", "+", "-", "*", "!", "/", "%",
+const MARKS: [&str; 34] = [
+    "=>", "==", "!=", "<=", ">=", "&&", "||", "??", "?.", "++", "--", "+=", "-=", "(", ")", "[",
+    "]", "{", "}", ",", ".", ";", ":", "?", "=", "<", ">", "+", "-", "*", "!", "/", "%", "|",
 ];
 
 /// All tokens of `text`.
-pub(super) fn tokens(text: &str) -> Result<Vec<Token>, Unreadable> {
+pub(super) fn tokens(text: &str) -> Result<Vec<Placed>, Unreadable> {
     read(text, true)
 }
 
 /// An interpolated string must not contain another one: nesting would be unbounded.
-fn read(text: &str, interpolates: bool) -> Result<Vec<Token>, Unreadable> {
-    let mut found = Vec::new();
-    let mut rest = after_space(text)?;
-    while let Some(first) = rest.chars().next() {
-        let (token, length) = if first.is_alphabetic() || first == '_' {
-            name(rest)
-        } else if first.is_ascii_digit() {
-            number(rest)?
-        } else if let Some(body) = rest.strip_prefix("$\"").filter(|_| interpolates) {
-            let (pieces, length) = interpolated(body)?;
-            (Token::Interpolated(pieces), length + 2)
-        } else if let Some(body) = rest.strip_prefix("@\"") {
-            let (text, length) = verbatim(body)?;
-            (Token::Text(text), length + 2)
-        } else if first == '"' || first == '\'' {
-            let (text, length) = quoted(&rest[1..], first)?;
-            (Token::Text(text), length + 1)
-        } else {
-            mark(rest)?
+fn read(text: &str, interpolates: bool) -> Result<Vec<Placed>, Unreadable> {
+    let (mut found, mut line) = (Vec::new(), 1);
+    let mut rest = text;
+    loop {
+        let after = after_space(rest)?;
+        line += rest[..rest.len() - after.len()].matches('\n').count();
+        rest = after;
+        let Some(first) = rest.chars().next() else {
+            return Ok(found);
         };
-        found.push(token);
-        rest = after_space(&rest[length..])?;
+        let (token, length) = token(rest, first, interpolates)
+            .map_err(|Unreadable(why)| Unreadable(in_line(line, &why)))?;
+        found.push((token, line));
+        line += rest[..length].matches('\n').count();
+        rest = &rest[length..];
     }
-    Ok(found)
+}
+
+/// A message about a line.
+pub(crate) fn in_line(line: usize, what: &str) -> String {
+    format!("line {line} of the expression: {what}")
+}
+
+/// The token at the start of `rest`, and its length.
+fn token(rest: &str, first: char, interpolates: bool) -> Result<(Token, usize), Unreadable> {
+    if first.is_alphabetic() || first == '_' {
+        return Ok(name(rest));
+    }
+    if first.is_ascii_digit() {
+        return number(rest);
+    }
+    if let Some(named) = named(rest) {
+        return Ok(named);
+    }
+    if let Some(body) = rest.strip_prefix("$\"").filter(|_| interpolates) {
+        let (pieces, length) = interpolated(body)?;
+        return Ok((Token::Interpolated(pieces), length + 2));
+    }
+    if let Some(body) = rest.strip_prefix("@\"") {
+        let (text, length) = verbatim(body)?;
+        return Ok((Token::Text(text), length + 2));
+    }
+    if first == '"' || first == '\'' {
+        let (text, length) = quoted(&rest[1..], first)?;
+        return Ok((Token::Text(text), length + 1));
+    }
+    mark(rest)
+}
+
+/// `{{name}}`
+fn named(rest: &str) -> Option<(Token, usize)> {
+    let (name, _) = rest.strip_prefix("{{")?.split_once("}}")?;
+    let fits = |c: char| c.is_ascii_alphanumeric() || "_-. ".contains(c);
+    let is_name = !name.trim().is_empty() && name.chars().all(fits);
+    is_name.then(|| (Token::Named(name.trim().to_owned()), name.len() + 4))
 }
 
 /// Skips white space and comments.

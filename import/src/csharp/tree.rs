@@ -23,6 +23,10 @@ pub(crate) enum Expr {
     Cast(String, Box<Self>),
     /// `new T(…)`.
     New(String, Vec<Self>),
+    /// `new[] { a, b }`.
+    List(Vec<Self>),
+    /// `{{name}}` outside a text.
+    Named(String),
     /// `new { a = b, … }`.
     Object(Vec<(String, Self)>),
     /// `a => b`.
@@ -44,4 +48,6 @@ pub(crate) enum Stmt {
     Return(Expr),
     /// `if (a) … else …`
     If(Expr, Vec<Self>, Vec<Self>),
+    /// `a.b(…);`, with its line.
+    Call(Expr, usize),
 }

@@ -1,19 +1,20 @@
 //! Translates `choose` to flat steps with conditions.
 //!
-//! All conditions are evaluated before the first branch and stored in variables, because a step of a branch can
-//! change what they depend on.
+//! All conditions are evaluated before the first branch, because a step of a branch can change what they depend
+//! on. One variable holds which branch runs.
 
 use roxmltree::Node;
 use serde_json::json;
 
+use super::super::cel::Cel;
 use super::super::csharp::Unreadable;
-use super::super::field::{condition, known, required};
-use super::{MAX_DEPTH, Steps, Translator};
+use super::super::field::Element;
+use super::{MAX_DEPTH, Steps, Translator, both};
 
 /// A branch and its condition; `otherwise` has none.
 struct Branch<'a, 'i> {
     node: Node<'a, 'i>,
-    condition: Option<String>,
+    condition: Option<Cel>,
 }
 
 impl Translator<'_, '_> {
@@ -22,44 +23,34 @@ impl Translator<'_, '_> {
             self.refuse(node, steps, "choose is nested too deeply");
             return;
         }
-        let branches = match branches(node) {
+        let branches = match self.branches(node) {
             Ok(branches) => branches,
             Err(why) => {
                 self.refuse(node, steps, &why.to_string());
                 return;
             }
         };
+        self.remark(node);
         let outer = steps.guard.take();
         let before = steps.target.clone();
         let mut after = before.clone();
         steps.depth += 1;
-        if let [
-            Branch {
-                node,
-                condition: Some(condition),
-            },
-        ] = &branches[..]
-            && outer.is_none()
-            && is_one_step(*node)
-        {
-            steps.guard = Some(condition.clone());
-            self.block(*node, steps);
+        let guards = match alone(&branches) {
+            Some(condition) if outer.is_none() => vec![condition],
+            _ => self.keep(node, &branches, steps, outer.as_deref()),
+        };
+        for (branch, guard) in branches.iter().zip(guards) {
+            steps.guard = Some(guard);
+            steps.target = before.clone();
+            self.block(branch.node, steps);
             after.merge(&steps.target);
-        } else {
-            let guards = self.keep(node, &branches, steps, outer.as_deref());
-            for (branch, guard) in branches.iter().zip(guards) {
-                steps.guard = Some(guard);
-                steps.target = before.clone();
-                self.block(branch.node, steps);
-                after.merge(&steps.target);
-            }
         }
         steps.target = after;
         steps.depth -= 1;
         steps.guard = outer;
     }
 
-    /// One variable per branch; at most one of them is true.
+    /// Stores which branch runs, and returns the condition of each one.
     fn keep(
         &mut self,
         node: Node<'_, '_>,
@@ -67,69 +58,133 @@ impl Translator<'_, '_> {
         steps: &mut Steps,
         outer: Option<&str>,
     ) -> Vec<String> {
-        let mut guards: Vec<String> = Vec::new();
-        for branch in branches {
-            self.state.conditions += 1;
-            let (prefix, number) = (&self.state.prefix, self.state.conditions);
-            let name = format!("imported_{prefix}condition_{number}");
-            let own = branch.condition.as_deref().unwrap_or("true");
-            let mut value = match guards.is_empty() {
-                true => own.to_owned(),
-                false => format!("({} ? false : {own})", guards.join(" || ")),
-            };
-            if let Some(outer) = outer {
-                value = format!("({outer} ? {value} : false)");
+        self.state.choices += 1;
+        let (prefix, number) = (&self.state.prefix, self.state.choices);
+        let name = format!("imported_{prefix}choice_{number}");
+        let (values, guards) = match branches {
+            [
+                Branch {
+                    condition: Some(only),
+                    ..
+                },
+            ] if only.is_truth() => (vec![whether(only, outer)], vec![format!("vars.{name}")]),
+            _ => {
+                let guard = |number: usize| format!("vars.{name} == {number}");
+                let guards = (1..=branches.len()).map(guard).collect();
+                (choices(&name, branches, outer), guards)
             }
-            // Anything but true or false must fail here, not in a branch.
-            let value = format!("({value} ? true : false)");
-            self.push(
-                node,
-                steps,
-                json!({"setVariable": {"name": name, "value": value}}),
-            );
-            guards.push(format!("vars.{name}"));
+        };
+        for value in values {
+            let step = json!({"setVariable": {"name": name, "value": value}});
+            self.push(node, steps, step);
         }
         guards
     }
+
+    fn branches<'n, 'd>(&self, node: Node<'n, 'd>) -> Result<Vec<Branch<'n, 'd>>, Unreadable> {
+        let no = |text: &str| Err(Unreadable(text.to_owned()));
+        self.element_of(node).known(&[])?;
+        let mut found: Vec<Branch<'_, '_>> = Vec::new();
+        for child in node.children().filter(Node::is_element) {
+            if found.last().is_some_and(|last| last.condition.is_none()) {
+                return no("otherwise must come last");
+            }
+            let condition = match child.tag_name().name() {
+                "when" => Some(condition_of(self.element_of(child))?),
+                "otherwise" => None,
+                _ => return no("choose may contain when and otherwise only"),
+            };
+            let node = child;
+            found.push(Branch { node, condition });
+        }
+        match found.first() {
+            Some(first) if first.condition.is_some() => Ok(found),
+            _ => no("choose must start with when"),
+        }
+    }
 }
 
-fn branches<'a, 'i>(node: Node<'a, 'i>) -> Result<Vec<Branch<'a, 'i>>, Unreadable> {
-    let no = |text: &str| Err(Unreadable(text.to_owned()));
-    known(node, &[])?;
-    let mut found: Vec<Branch<'_, '_>> = Vec::new();
-    for child in node.children().filter(Node::is_element) {
-        if found.last().is_some_and(|last| last.condition.is_none()) {
-            return no("otherwise must come last");
-        }
-        let condition = match child.tag_name().name() {
-            "when" => {
-                known(child, &["condition"])?;
-                Some(condition(&required(child, "condition")?)?)
-            }
-            "otherwise" => None,
-            _ => return no("choose may contain when and otherwise only"),
-        };
-        found.push(Branch {
-            node: child,
-            condition,
-        });
+fn condition_of(when: Element<'_, '_>) -> Result<Cel, Unreadable> {
+    when.known(&["condition"])?;
+    when.condition(&when.required("condition")?)
+}
+
+/// Whether the only branch runs.
+fn whether(condition: &Cel, outer: Option<&str>) -> String {
+    match outer {
+        None => condition.text.clone(),
+        Some(outer) => both(outer, &condition.text),
     }
-    match found.first() {
-        Some(Branch {
-            condition: Some(_), ..
-        }) => Ok(found),
-        _ => no("choose must start with when"),
+}
+
+/// The longest value of a variable.
+const MAX_LENGTH: usize = 4096;
+
+/// The number of the branch that runs, in as few steps as the length of a value allows.
+fn choices(name: &str, branches: &[Branch<'_, '_>], outer: Option<&str>) -> Vec<String> {
+    let within = |value: String| match outer {
+        None => value,
+        Some(outer) => format!("{outer} ? ({value}) : 0"),
+    };
+    let whole = within(which(branches, 1));
+    if whole.len() <= MAX_LENGTH {
+        return vec![whole];
+    }
+    let mut found = Vec::new();
+    for (number, branch) in (1..).zip(branches.chunks(1)) {
+        let own = which(branch, number);
+        found.push(within(match number {
+            1 => own,
+            _ => format!("vars.{name} != 0 ? vars.{name} : {own}"),
+        }));
+    }
+    found
+}
+
+/// The number of the first branch whose condition holds; 0: none. Anything but true or false fails, as there.
+fn which(branches: &[Branch<'_, '_>], first: usize) -> String {
+    let mut value = String::new();
+    for (number, branch) in (first..).zip(branches) {
+        match &branch.condition {
+            Some(condition) => value.push_str(&format!("{} ? {number} : ", condition.text)),
+            None => value.push_str(&number.to_string()),
+        }
+    }
+    let has_otherwise = branches.last().is_some_and(|last| last.condition.is_none());
+    value + if has_otherwise { "" } else { "0" }
+}
+
+/// The condition of the only branch, if nothing can change it before it is used.
+fn alone(branches: &[Branch<'_, '_>]) -> Option<String> {
+    match branches {
+        [
+            Branch {
+                node,
+                condition: Some(condition),
+            },
+        ] if is_one_step(*node) => Some(condition.text.clone()),
+        _ => None,
     }
 }
 
 /// Elements that become several steps.
-const SEVERAL: [&str; 3] = ["choose", "limit-concurrency", "set-backend-service"];
+const SEVERAL: [&str; 5] = [
+    "choose",
+    "limit-concurrency",
+    "set-backend-service",
+    "cache-lookup-value",
+    "return-response",
+];
 
 /// With one step, nothing can change the condition before it is used.
 fn is_one_step(branch: Node<'_, '_>) -> bool {
     let mut elements = branch.children().filter(Node::is_element);
-    match (elements.next(), elements.next()) {
-        (Some(only), None) => !SEVERAL.contains(&only.tag_name().name()),
-        _ => false,
+    let (Some(only), None) = (elements.next(), elements.next()) else {
+        return false;
+    };
+    let name = only.tag_name().name();
+    match name {
+        "return-response" => only.attribute("response-variable-name").is_none(),
+        name => !SEVERAL.contains(&name),
     }
 }

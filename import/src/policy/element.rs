@@ -3,7 +3,7 @@
 use roxmltree::Node;
 use serde_json::{Value, json};
 
-use super::super::field::{known, required};
+use super::super::csharp::Unreadable;
 use super::super::finding::Level;
 use super::super::steps::{Made, step};
 use super::{MAX_FINDINGS, Scope, Steps, Translator};
@@ -29,7 +29,13 @@ pub(super) const UNSUPPORTED: [&str; 15] = [
 ];
 
 /// Policies that only observe: leaving them out does not widen access.
-pub(super) const WATCHERS: [&str; 3] = ["trace", "emit-metric", "log-to-eventhub"];
+pub(super) const WATCHERS: [&str; 5] = [
+    "trace",
+    "emit-metric",
+    "log-to-eventhub",
+    "llm-emit-token-metric",
+    "azure-openai-emit-token-metric",
+];
 
 impl Translator<'_, '_> {
     pub(super) fn element(&mut self, node: Node<'_, '_>, steps: &mut Steps) {
@@ -59,6 +65,9 @@ impl Translator<'_, '_> {
             "base" => match self.scope {
                 Scope::Global => {}
                 _ if steps.forwards.is_some() => self.forward(node, steps),
+                _ if steps.found.iter().any(|step| !step["base"].is_null()) => {
+                    self.refuse(node, steps, "base is translated only once in a section");
+                }
                 _ => self.push(node, steps, json!({"base": {}})),
             },
             "rewrite-uri" => self.rewrite(node, steps),
@@ -71,7 +80,7 @@ impl Translator<'_, '_> {
             }
             name => {
                 let is_watcher = WATCHERS.contains(&name);
-                match step(node) {
+                match step(self.element_of(node)) {
                     Ok(made) => self.push_all(node, steps, made, is_watcher),
                     Err(why) if is_watcher => self.leave_out(node, &why.to_string()),
                     Err(why) => self.refuse(node, steps, &why.to_string()),
@@ -99,8 +108,8 @@ impl Translator<'_, '_> {
                 return;
             }
         }
-        for remark in made.remarks {
-            self.say(node, Level::Warning, &remark);
+        for (level, remark) in made.remarks {
+            self.say(node, level, &remark);
         }
     }
 
@@ -135,23 +144,13 @@ impl Translator<'_, '_> {
         );
         let answer = json!({"status": 501, "message": "A policy could not be imported."});
         let step = json!({"id": refusal, "returnResponse": answer});
-        steps.found.push(step);
+        steps.push(step);
     }
 
     /// A limit of tunnels, before the enclosed policies.
     fn limit_concurrency(&mut self, node: Node<'_, '_>, steps: &mut Steps) {
-        let settings = || {
-            known(node, &["key", "max-count"])?;
-            let key = super::super::field::value(&required(node, "key")?)?;
-            Ok((key, super::super::field::number(node, "max-count")?))
-        };
-        let settings: Result<_, super::super::csharp::Unreadable> = settings();
-        let step = match settings {
-            Ok((key, Some(max))) => json!({"limitConnections": {"key": key, "max": max}}),
-            Ok((_, None)) => {
-                self.refuse(node, steps, "the attribute max-count is missing");
-                return;
-            }
+        let step = match self.limit_of(node) {
+            Ok(step) => step,
             Err(why) => {
                 self.refuse(node, steps, &why.to_string());
                 return;
@@ -161,6 +160,16 @@ impl Translator<'_, '_> {
         self.say(node, Level::Warning, text);
         self.push(node, steps, step);
         self.block(node, steps);
+    }
+
+    fn limit_of(&self, node: Node<'_, '_>) -> Result<Value, Unreadable> {
+        let node = self.element_of(node);
+        node.known(&["key", "max-count"])?;
+        let key = node.key(&node.required("key")?)?;
+        match node.number("max-count")? {
+            Some(max) => Ok(json!({"limitConnections": {"key": key, "max": max}})),
+            None => Err(Unreadable("the attribute max-count is missing".to_owned())),
+        }
     }
 }
 

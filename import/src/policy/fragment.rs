@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use super::super::csharp::Unreadable;
 use super::super::entity::Names;
-use super::super::field::{elements, known, required};
 use super::super::finding::{Finding, Level};
 use super::super::xml::{parse, protect};
 use super::target::Target;
@@ -57,10 +56,7 @@ pub(crate) fn import_fragment(
     if fragments.has(id) {
         return Vec::new();
     }
-    let mut state = State {
-        fragments: std::mem::take(fragments),
-        ..State::default()
-    };
+    let mut state = State::of(fragments);
     let made = made(id, fragment, Section::Inbound, context, &mut state);
     *fragments = state.fragments;
     if let Made::Unreadable(why) = made {
@@ -89,9 +85,10 @@ impl Translator<'_, '_> {
 
     fn included(&mut self, node: Node<'_, '_>, section: Section) -> Result<Made, Unreadable> {
         let no = |text: String| Err(Unreadable(text));
-        known(node, &["fragment-id"])?;
-        elements(node, &[])?;
-        let id = required(node, "fragment-id")?;
+        let element = self.element_of(node);
+        element.known(&["fragment-id"])?;
+        element.elements(&[])?;
+        let id = element.required_plain("fragment-id")?;
         let Some((id, fragment)) = self.context.fragment(&id) else {
             return no(format!(
                 "the fragment {id} is not imported together with it"
@@ -120,15 +117,22 @@ fn made(
 ) -> Made {
     let key = (id.to_lowercase(), section);
     state.fragments.made.insert(key.clone(), None);
-    let made = match steps(fragment, section, context, state) {
+    let name = match section {
+        Section::Inbound => id.to_owned(),
+        Section::Outbound => format!("{id}-outbound"),
+        Section::OnError => format!("{id}-on-error"),
+    };
+    let name = state.fragments.names.of("PolicyFragment", &name);
+    let outer = (
+        std::mem::replace(&mut state.prefix, prefix(&name, state.fragments.made.len())),
+        std::mem::take(&mut state.choices),
+    );
+    let steps = steps(fragment, section, context, state);
+    (state.prefix, state.choices) = outer;
+    let made = match steps {
         Err(why) => Made::Unreadable(format!("the fragment cannot be read: {why}")),
         Ok(steps) if steps.is_empty() => Made::Nothing,
         Ok(steps) => {
-            let id = match section {
-                Section::Inbound => id.to_owned(),
-                Section::Outbound | Section::OnError => format!("{id}-{}", section.field()),
-            };
-            let name = state.fragments.names.of("PolicyFragment", &id);
             state.fragments.objects.push(json!({
                 "apiVersion": "tidegate.dev/v1alpha1",
                 "kind": "PolicyFragment",
@@ -142,6 +146,16 @@ fn made(
     made
 }
 
+/// What the names of a fragment's own variables start with.
+fn prefix(name: &str, number: usize) -> String {
+    const LENGTH: usize = 32;
+    let plain = name.replace('-', "_");
+    match plain.len() > LENGTH {
+        true => format!("{}_{number}_", &plain[..LENGTH]),
+        false => format!("{plain}_"),
+    }
+}
+
 /// Policies that do not run on a handshake are skipped as in wider scopes, because documents of any scope may
 /// include the fragment.
 fn steps(
@@ -152,11 +166,6 @@ fn steps(
 ) -> Result<Vec<Value>, String> {
     let protected = protect(&fragment.text).map_err(|error| error.to_string())?;
     let document = parse(&protected).map_err(|error| error.to_string())?;
-    let prefix = format!("f{}_", state.fragments.made.len());
-    let outer = (
-        std::mem::replace(&mut state.prefix, prefix),
-        std::mem::take(&mut state.conditions),
-    );
     let mut inner = Translator {
         document: &document,
         scope: Scope::Product,
@@ -171,6 +180,5 @@ fn steps(
     inner.limit(root, &mut steps);
     *state = inner.state;
     state.depth -= 1;
-    (state.prefix, state.conditions) = outer;
     Ok(steps.found)
 }

@@ -6,10 +6,13 @@
 use roxmltree::Node;
 use serde_json::{Value, json};
 
+use super::super::cel::Scheme;
 use super::super::csharp::Unreadable;
-use super::super::field::{elements, flag, known, optional, required, template};
+use super::super::entity::last;
+use super::super::field::Element;
 use super::super::finding::Level;
-use super::super::json::{Kind, Node as Json};
+use super::super::json::Node as Json;
+use super::super::service::Service;
 use super::super::steps::Made;
 use super::super::xml::{parse, protect};
 use super::{Context, Scope, Steps, Translator};
@@ -71,7 +74,8 @@ fn path_of(url: &str) -> Option<String> {
 
 impl Translator<'_, '_> {
     pub(super) fn rewrite(&mut self, node: Node<'_, '_>, steps: &mut Steps) {
-        let path = match rewritten(node) {
+        let element = self.element_of(node);
+        let path = match rewritten(element) {
             Ok(path) => path,
             Err(why) => {
                 self.refuse(node, steps, &why.to_string());
@@ -84,7 +88,7 @@ impl Translator<'_, '_> {
             self.say(node, Level::Warning, text);
         }
         let base = steps.target.path.clone().unwrap_or_default();
-        let keep = flag(node, "copy-unmatched-params").ok().flatten();
+        let keep = element.flag("copy-unmatched-params").ok().flatten();
         let mut policy = json!({"path": base.replace("${", "$${") + &path});
         if keep == Some(false) {
             policy["keepQuery"] = json!(false);
@@ -99,7 +103,7 @@ impl Translator<'_, '_> {
             self.refuse(node, steps, text);
             return;
         }
-        match backend(node, self.context) {
+        match backend(self.element_of(node), self.context) {
             Ok((made, path)) => {
                 steps.target.path = path;
                 self.push_all(node, steps, made, false);
@@ -110,16 +114,16 @@ impl Translator<'_, '_> {
 }
 
 /// The path with its query. It must not have parameters, because a WebSocket API has no URL template.
-fn rewritten(node: Node<'_, '_>) -> Result<String> {
-    known(node, &["template", "copy-unmatched-params"])?;
-    elements(node, &[])?;
-    flag(node, "copy-unmatched-params")?;
-    let text = required(node, "template")?;
+fn rewritten(node: Element<'_, '_>) -> Result<String> {
+    node.known(&["template", "copy-unmatched-params"])?;
+    node.elements(&[])?;
+    node.flag("copy-unmatched-params")?;
+    let text = node.required("template")?;
     let is_expression = text.trim_start().starts_with('@');
     if !is_expression && text.replace("{{", "").replace("}}", "").contains('{') {
         return no("a WebSocket API has no parameters in its path");
     }
-    let path = template(&text)?;
+    let path = node.template(&text)?;
     Ok(match path.starts_with('/') || is_expression {
         true => path,
         false => format!("/{path}"),
@@ -127,13 +131,13 @@ fn rewritten(node: Node<'_, '_>) -> Result<String> {
 }
 
 /// A backend by its URL, or by its ID in the same export, and the path of its URL.
-fn backend(node: Node<'_, '_>, context: &Context) -> Result<(Made, Option<String>)> {
-    known(node, &["base-url", "backend-id"])?;
-    elements(node, &[])?;
-    let Some(id) = optional(node, "backend-id") else {
-        let url = required(node, "base-url")?;
-        let step = json!({"setBackend": {"url": template(&url)?}});
-        return Ok((Made::from(step), path_of(&url)));
+fn backend(node: Element<'_, '_>, context: &Context) -> Result<(Made, Option<String>)> {
+    node.known(&["base-url", "backend-id"])?;
+    node.elements(&[])?;
+    let Some(id) = node.plain("backend-id")? else {
+        let url = node.service_url(&node.required("base-url")?)?;
+        let path = path_of(&url);
+        return Ok((Made::from(json!({"setBackend": {"url": url}})), path));
     };
     let Some(entity) = context.backend(&id) else {
         return no(format!("the backend {id} is not imported together with it"));
@@ -142,26 +146,80 @@ fn backend(node: Node<'_, '_>, context: &Context) -> Result<(Made, Option<String
     if own.is_some_and(|own| own.eq_ignore_ascii_case(&id)) {
         // It is already the backend of the WebSocketApi.
         let made = Made {
-            policies: credentials(entity)?,
+            policies: credentials(node, entity)?,
             remarks: Vec::new(),
         };
         let path = context.service_url.as_deref().and_then(path_of);
         return Ok((made, path));
     }
+    let (id, entity) = only_member(entity, context).unwrap_or((id, entity));
+    other_backend(node, &id, entity)
+}
+
+/// The step for a backend that is not that of the WebSocketApi.
+fn other_backend(node: Element<'_, '_>, id: &str, entity: &Json) -> Result<(Made, Option<String>)> {
     let Some(url) = entity.text_of("url").filter(|url| !url.is_empty()) else {
         return no(format!(
             "the backend {id} has no URL: a pool is translated where the policy of an API names it \
              under no condition, and no other backend"
         ));
     };
-    let url = websocket(url);
-    let mut made = Made::from(json!({"setBackend": {"url": template(&url)?}}));
-    made.policies.extend(credentials(entity)?);
-    if entity.get("circuitBreaker").is_some() {
-        let text = format!("the circuit breaker of the backend {id} is left out");
-        made.remarks.push(text);
+    if url.starts_with('[') {
+        return no(format!(
+            "the URL of the backend {id} cannot be evaluated: give its parameters values"
+        ));
     }
-    Ok((made, path_of(&url)))
+    let url = node.service_url(url)?;
+    let path = path_of(&url);
+    let mut made = Made::from(json!({"setBackend": {"url": url}}));
+    made.policies.extend(credentials(node, entity)?);
+    if entity.get("circuitBreaker").is_some() {
+        made.remark(&format!(
+            "the circuit breaker of the backend {id} is left out"
+        ));
+    }
+    Ok((made, path))
+}
+
+/// The only member of a pool, which is the same as the pool.
+fn only_member<'a>(pool: &Json, context: &'a Context) -> Option<(String, &'a Json)> {
+    let services = pool.get("pool")?.get("services")?.items();
+    let [only] = services else {
+        return None;
+    };
+    let id = last(only.text_of("id")?).to_owned();
+    let member = context.backend(&id)?;
+    Some((id, member))
+}
+
+impl Element<'_, '_> {
+    /// The URL of a backend as a template, with the scheme of WebSockets.
+    fn service_url(self, text: &str) -> Result<String> {
+        let text = text.trim();
+        let text = self
+            .service
+            .resolved(text)
+            .unwrap_or_else(|_| text.to_owned());
+        if let Some(found) = self.text_expression(&text)? {
+            let expression = match found.scheme {
+                Scheme::WebSocket => found.text,
+                Scheme::Http => found.text.replacen("\"http", "\"ws", 1),
+                Scheme::Unknown => with_scheme(&found.text),
+            };
+            return Ok(format!("${{{expression}}}"));
+        }
+        let url = self.template(&websocket(&text))?;
+        let value = url.strip_prefix("${").and_then(|rest| rest.split_once('}'));
+        Ok(match value {
+            Some((value, rest)) => format!("${{{}}}{rest}", with_scheme(value)),
+            None => url,
+        })
+    }
+}
+
+/// The value of an expression with ws in place of http.
+fn with_scheme(url: &str) -> String {
+    format!("{url}.startsWith(\"http\") ? \"ws\" + {url}.substring(4) : {url}")
 }
 
 /// Replaces http by ws.
@@ -174,7 +232,7 @@ pub(crate) fn websocket(url: &str) -> String {
 }
 
 /// Steps that set the credentials of a backend.
-fn credentials(entity: &Json) -> Result<Vec<Value>> {
+fn credentials(node: Element<'_, '_>, entity: &Json) -> Result<Vec<Value>> {
     let Some(credentials) = entity.get("credentials") else {
         return Ok(Vec::new());
     };
@@ -184,10 +242,10 @@ fn credentials(entity: &Json) -> Result<Vec<Value>> {
             "header" => "setHeader",
             "query" => "setQueryParameter",
             "authorization" => {
-                found.extend(authorization(given)?);
+                found.extend(authorization(node, given)?);
                 continue;
             }
-            _ if is_empty(given) => continue,
+            _ if given.is_empty() => continue,
             _ => {
                 return no(format!(
                     "{name} of the backend's credentials is not translated"
@@ -196,32 +254,23 @@ fn credentials(entity: &Json) -> Result<Vec<Value>> {
         };
         for (name, values) in given.fields() {
             let values = values.items().iter().filter_map(Json::text);
-            let values = values.map(template).collect::<Result<Vec<_>>>()?;
+            let values = values.map(|value| node.template(value));
+            let values = values.collect::<Result<Vec<_>>>()?;
             found.push(json!({step: {"name": name, "values": values}}));
         }
     }
     Ok(found)
 }
 
-fn authorization(given: &Json) -> Result<Option<Value>> {
+fn authorization(node: Element<'_, '_>, given: &Json) -> Result<Option<Value>> {
     let (scheme, parameter) = (given.text_of("scheme"), given.text_of("parameter"));
     let (Some(scheme), Some(parameter)) = (scheme, parameter) else {
         return Ok(None);
     };
-    let value = template(&format!("{scheme} {parameter}"))?;
+    let value = node.template(&format!("{scheme} {parameter}"))?;
     Ok(Some(
         json!({"setHeader": {"name": "Authorization", "values": [value]}}),
     ))
-}
-
-fn is_empty(node: &Json) -> bool {
-    match &node.kind {
-        Kind::Null => true,
-        Kind::Text(text) => text.is_empty(),
-        Kind::List(items) => items.is_empty(),
-        Kind::Map(fields) => fields.is_empty(),
-        Kind::Bool(_) | Kind::Number(_) => false,
-    }
 }
 
 /// The backend that a document names unconditionally, if it names no other one.
@@ -237,6 +286,10 @@ pub(crate) fn own_backend(text: &str) -> Option<String> {
     };
     let parent = only.parent_element()?;
     let is_plain = parent.has_tag_name("inbound") && parent.parent_element() == Some(root);
-    let id = optional(only, "backend-id").filter(|id| !id.contains(['@', '{']));
+    let service = Service::default();
+    let id = Element::new(only, &service)
+        .plain("backend-id")
+        .ok()
+        .flatten();
     id.filter(|_| is_plain)
 }

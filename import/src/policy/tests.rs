@@ -1,6 +1,8 @@
 mod flow;
 mod hostile;
+mod meaning;
 mod page;
+mod property;
 mod verdict;
 
 use std::collections::BTreeMap;
@@ -11,6 +13,7 @@ use serde_json::{Value, json};
 use self::verdict::objections;
 use super::*;
 use crate::json::Node as Json;
+use crate::service::Service;
 
 /// What a document becomes, and what is said about it.
 struct Imported {
@@ -58,6 +61,8 @@ fn context() -> Context {
             ("based".to_owned(), fragment("<fragment><base/></fragment>")),
             ("broken".to_owned(), fragment("<fragment>")),
         ]),
+        service: Service::default(),
+        used: Default::default(),
         service_url: Some("wss://chat.example/base/?a=b".to_owned()),
         own_backend: None,
     }
@@ -86,10 +91,14 @@ fn verdict(all: &[(String, Imported)]) -> String {
     let mut objects = vec![object("Gateway", "edge", json!({"listeners": [listener]}))];
     for (name, found) in all {
         let name = name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+        let all = found.on_handshake.to_string() + &json!(found.fragments).to_string();
+        let values = crate::service::values_of(&all).into_iter();
+        let values: std::collections::BTreeSet<_> = values.collect();
+        let value = |name| json!({"name": name, "value": "https://v.example"});
         let spec = json!({
             "gateways": [{"name": "edge"}], "path": format!("/{name}"),
             "backend": {"url": "wss://chat.example"},
-            "values": [{"name": "key", "value": "k"}], "onHandshake": found.on_handshake,
+            "values": values.into_iter().map(value).collect::<Vec<_>>(), "onHandshake": found.on_handshake,
         });
         objects.push(object("WebSocketApi", &name, spec));
         let new = found
@@ -187,7 +196,7 @@ fn each_element_becomes_its_steps() {
             "cache-store-value",
             r#"<cache-store-value key="k" value="@(context.Api.Id)" duration="100000"/>"#,
             json!([{"cacheStore": {"key": "\"k\"", "value": "api.name", "for": "86400s"}}]),
-            "warning: a value is kept for a day",
+            "warning: a value is kept for a day|warning: api.name is the name of the object here",
         ),
         (
             "cache-remove-value",
@@ -210,7 +219,8 @@ fn each_element_becomes_its_steps() {
         (
             "rewrite-uri behind a backend that is not sure",
             r#"<set-backend-service base-url="@(context.Api.Id)"/><rewrite-uri template="/y"/>"#,
-            json!([{"setBackend": {"url": "${api.name}"}}, {"rewritePath": {"path": "/y"}}]),
+            json!([{"setBackend": {"url": "${api.name.startsWith(\"http\") ? \"ws\" + api.name.substring(4) : api.name}"}},
+                   {"rewritePath": {"path": "/y"}}]),
             "warning: the path of the backend's URL",
         ),
         (
@@ -436,10 +446,6 @@ fn what_an_element_has_besides_refuses() {
             "decryption-keys",
         ),
         (
-            r#"<authentication-managed-identity resource="https://a.example"/>"#,
-            "managed identities are not supported",
-        ),
-        (
             r#"<authentication-certificate thumbprint="ab"/>"#,
             "clientCertificateRef",
         ),
@@ -462,7 +468,7 @@ fn what_an_element_has_besides_refuses() {
         ),
         (
             r#"<ip-filter action="allow"><address>@(context.Api.Id)</address></ip-filter>"#,
-            "only constant addresses",
+            "with an expression is not translated",
         ),
         (
             r#"<check-header name="@(context.Api.Id)"/>"#,
@@ -473,8 +479,61 @@ fn what_an_element_has_besides_refuses() {
             "certificate-id",
         ),
         (
-            r#"<return-response response-variable-name="r"/>"#,
-            "attribute response-variable-name",
+            r#"<return-response><set-status code="200" reason="OK"/></return-response>"#,
+            "status 200 to a handshake is no WebSocket",
+        ),
+        (
+            r#"<set-header name="Host"><value>a.example</value></set-header>"#,
+            "backend.hostHeader",
+        ),
+        (
+            r#"<llm-token-limit counter-key="a" tokens-per-minute="1"/>"#,
+            "quota with bandwidthKb",
+        ),
+        (
+            r#"<send-request response-variable-name="r"><set-url>https://a.example/</set-url>
+                 <set-header name="Host"><value>b.example</value></set-header></send-request>"#,
+            "the header Host is set by the connection",
+        ),
+        (
+            r#"<validate-jwt header-name="A"><openid-config url="https://a.example/{{tenant}}"/></validate-jwt>"#,
+            "the value of {{tenant}} is not known",
+        ),
+        (
+            r#"<validate-jwt header-name="{{name}}"><openid-config url="https://a.example/"/></validate-jwt>"#,
+            "the value of {{name}} is not known",
+        ),
+        (
+            r#"<validate-jwt header-name="@(context.Api.Name)"><openid-config url="https://a.example/"/></validate-jwt>"#,
+            "header-name with an expression",
+        ),
+        (
+            r#"<validate-azure-ad-token tenant-id="{{tenant}}"/>"#,
+            "put the tenant in",
+        ),
+        (
+            r#"<rate-limit calls="{{calls}}" renewal-period="60"/>"#,
+            "the value of {{calls}} is not known",
+        ),
+        (
+            r#"<set-variable name="a" value="@{ try { return 1; } catch { return 2; } }"/>"#,
+            "try is not translated",
+        ),
+        (
+            "<set-variable name=\"a\" value=\"@{\n var a = 1;\n foreach (var b in c) { }\n return a; }\"/>",
+            "line 3 of the expression: a foreach loop is not translated",
+        ),
+        (
+            r#"<set-variable name="a" value="@{ var list = new List<string>(); list.Add(&quot;a&quot;); return 1; }"/>"#,
+            "the statement call of list.Add is not translated",
+        ),
+        (
+            r#"<choose><when condition="@(context.Request.Url.Path == &quot;a&quot;)"><base/></when></choose>"#,
+            "context.Request.OriginalUrl is the client's",
+        ),
+        (
+            r#"<choose><when condition="@(context.Product.Id == &quot;Trial_Plan&quot;)"><base/></when></choose>"#,
+            "cannot be the name of an object here",
         ),
         ("<return-response/>", "without set-status has status 200"),
         ("text", "text has no place here"),

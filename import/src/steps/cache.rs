@@ -1,10 +1,8 @@
 //! Values that are stored for later handshakes.
 
-use roxmltree::Node;
 use serde_json::{Value, json};
 
-use super::super::cel::identifier;
-use super::super::field::{elements, known, number, optional, required, value};
+use super::super::field::Element;
 use super::{Made, Result, no, policy};
 
 /// The longest time that Tidegate stores a value, in seconds.
@@ -12,17 +10,15 @@ const LONGEST: u64 = 24 * 60 * 60;
 
 /// In API Management, the variable is not set if there is no value; in Tidegate it would be null. So the result
 /// goes into another variable first.
-pub(super) fn lookup(node: Node<'_, '_>) -> Result<Made> {
-    known(
-        node,
-        &["key", "variable-name", "default-value", "caching-type"],
-    )?;
-    elements(node, &[])?;
-    let name = identifier(&required(node, "variable-name")?)?;
+pub(super) fn lookup(node: Element<'_, '_>) -> Result<Made> {
+    node.known(&["key", "variable-name", "default-value", "caching-type"])?;
+    node.elements(&[])?;
+    let name = node.required_plain("variable-name")?;
+    let name = node.service.variable(&name)?;
     let found = format!("imported_cached_{name}");
     let lookup = [("key", Some(key(node)?)), ("as", Some(json!(found)))];
     let mut made = Made::from(policy("cacheLookup", lookup));
-    let default = optional(node, "default-value").map(|text| value(&text));
+    let default = node.optional("default-value").map(|text| node.value(&text));
     made.policies.push(match default.transpose()? {
         Some(default) => json!({"setVariable": {
             "name": name,
@@ -37,15 +33,15 @@ pub(super) fn lookup(node: Node<'_, '_>) -> Result<Made> {
     Ok(made)
 }
 
-pub(super) fn store(node: Node<'_, '_>) -> Result<Made> {
-    known(node, &["key", "value", "duration", "caching-type"])?;
-    elements(node, &[])?;
-    let Some(duration) = number(node, "duration")? else {
+pub(super) fn store(node: Element<'_, '_>) -> Result<Made> {
+    node.known(&["key", "value", "duration", "caching-type"])?;
+    node.elements(&[])?;
+    let Some(duration) = node.number("duration")? else {
         return no("the attribute duration is missing");
     };
     let fields = [
         ("key", Some(key(node)?)),
-        ("value", Some(json!(value(&required(node, "value")?)?))),
+        ("value", Some(json!(node.value(&node.required("value")?)?))),
         ("for", Some(json!(format!("{}s", duration.min(LONGEST))))),
     ];
     let mut made = Made::from(policy("cacheStore", fields));
@@ -56,21 +52,21 @@ pub(super) fn store(node: Node<'_, '_>) -> Result<Made> {
     Ok(made)
 }
 
-pub(super) fn remove(node: Node<'_, '_>) -> Result<Made> {
-    known(node, &["key", "caching-type"])?;
-    elements(node, &[])?;
+pub(super) fn remove(node: Element<'_, '_>) -> Result<Made> {
+    node.known(&["key", "caching-type"])?;
+    node.elements(&[])?;
     let mut made = Made::from(policy("cacheRemove", [("key", Some(key(node)?))]));
     kind(node, &mut made)?;
     Ok(made)
 }
 
-fn key(node: Node<'_, '_>) -> Result<Value> {
-    Ok(json!(value(&required(node, "key")?)?))
+fn key(node: Element<'_, '_>) -> Result<Value> {
+    Ok(json!(node.key(&node.required("key")?)?))
 }
 
 /// Where the value is stored.
-fn kind(node: Node<'_, '_>, made: &mut Made) -> Result<()> {
-    match optional(node, "caching-type").as_deref() {
+fn kind(node: Element<'_, '_>, made: &mut Made) -> Result<()> {
+    match node.plain("caching-type")?.as_deref() {
         None | Some("internal" | "prefer-external") => {}
         Some("external") => made.remark("kept per gateway pod, not in an external cache"),
         Some(other) => return no(format!("caching-type {other} is not translated")),

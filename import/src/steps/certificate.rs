@@ -1,9 +1,8 @@
 //! Client certificates.
 
-use roxmltree::Node;
 use serde_json::{Value, json};
 
-use super::super::field::{elements, flag, known, optional};
+use super::super::field::Element;
 use super::{Result, no, object, policy};
 
 /// Attributes of an identity, and their fields in Tidegate.
@@ -19,7 +18,7 @@ const NAMES: [(&str, &str); 7] = [
 
 /// Client certificates are checked in the same way, except for revocation, which API Management checks by
 /// default.
-pub(super) fn validate_client_certificate(node: Node<'_, '_>) -> Result<Value> {
+pub(super) fn validate_client_certificate(node: Element<'_, '_>) -> Result<Value> {
     let attributes = [
         "validate-revocation",
         "validate-trust",
@@ -27,23 +26,26 @@ pub(super) fn validate_client_certificate(node: Node<'_, '_>) -> Result<Value> {
         "validate-not-after",
         "ignore-error",
     ];
-    known(node, &attributes)?;
-    if flag(node, "validate-revocation")? != Some(false) {
+    node.known(&attributes)?;
+    if node.flag("validate-revocation")? != Some(false) {
         return no("revocation is not checked here: set validate-revocation=\"false\"");
     }
-    if flag(node, "ignore-error")? == Some(true) {
+    if node.flag("ignore-error")? == Some(true) {
         return no("ignore-error is not translated");
     }
     let mut identities = Vec::new();
-    for list in elements(node, &["identities"])? {
-        known(list, &[])?;
-        for identity in elements(list, &["identity"])? {
-            known(identity, &NAMES.map(|(there, _)| there))?;
-            let field = |(there, here)| (here, optional(identity, there).map(Value::String));
-            identities.push(object(NAMES.map(field)));
+    for list in node.elements(&["identities"])? {
+        list.known(&[])?;
+        for identity in list.elements(&["identity"])? {
+            identity.known(&NAMES.map(|(there, _)| there))?;
+            let mut fields = Vec::new();
+            for (there, here) in NAMES {
+                fields.push((here, identity.plain(there)?.map(Value::String)));
+            }
+            identities.push(object(fields));
         }
     }
-    let check = |name| Ok(flag(node, name)?.map(Value::Bool));
+    let check = |name| Ok(node.flag(name)?.map(Value::Bool));
     Ok(policy(
         "validateClientCertificate",
         [

@@ -1,14 +1,14 @@
 //! Policies that only observe: trace, emit-metric.
 
-use roxmltree::Node;
 use serde_json::{Value, json};
 
-use super::super::field::{content, elements, known, optional, required, template};
+use super::super::field::Element;
+use super::super::service::IdOf;
 use super::{Made, Result, no, plain_name, policy, text};
 
-pub(super) fn trace(node: Node<'_, '_>) -> Result<Made> {
-    known(node, &["source", "severity"])?;
-    let severity = match optional(node, "severity").as_deref() {
+pub(super) fn trace(node: Element<'_, '_>) -> Result<Made> {
+    node.known(&["source", "severity"])?;
+    let severity = match node.plain("severity")?.as_deref() {
         None | Some("verbose") => "Debug",
         Some("information") => "Info",
         Some("error") => "Error",
@@ -18,14 +18,14 @@ pub(super) fn trace(node: Node<'_, '_>) -> Result<Made> {
     if let Some(source) = text(node, "source")? {
         fields.push(json!({"name": "source", "value": source}));
     }
-    for child in elements(node, &["message", "metadata"])? {
+    for child in node.elements(&["message", "metadata"])? {
         if child.has_tag_name("message") {
-            known(child, &[])?;
-            message = Some(template(content(child)?.trim())?);
+            child.known(&[])?;
+            message = Some(child.template(child.content()?.trim())?);
         } else {
-            known(child, &["name", "value"])?;
+            child.known(&["name", "value"])?;
             let name = plain_name(child)?.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-            let value = template(&required(child, "value")?)?;
+            let value = child.template(&child.required("value")?)?;
             fields.push(json!({"name": name, "value": value}));
         }
     }
@@ -40,6 +40,13 @@ pub(super) fn trace(node: Node<'_, '_>) -> Result<Made> {
     Ok(policy("trace", fields).into())
 }
 
+/// Dimensions whose values are ids.
+const IDS: [(&str, IdOf); 3] = [
+    ("api id", IdOf::Api),
+    ("product id", IdOf::Product),
+    ("subscription id", IdOf::Subscription),
+];
+
 /// Dimensions with a default value.
 const DIMENSIONS: [(&str, &str); 6] = [
     ("api id", "${api.name}"),
@@ -50,29 +57,45 @@ const DIMENSIONS: [(&str, &str); 6] = [
     ("user id", "${subscription.?owner.orValue(\"\")}"),
 ];
 
-/// A counter. Dimensions become labels.
-pub(super) fn emit_metric(node: Node<'_, '_>) -> Result<Made> {
-    known(node, &["name", "namespace", "value"])?;
-    let mut labels: Vec<Value> = Vec::new();
-    for child in elements(node, &["dimension"])? {
-        known(child, &["name", "value"])?;
+fn dimension(there: &str) -> Result<&'static str> {
+    let mut known = DIMENSIONS.iter();
+    match known.find(|(name, _)| *name == there.to_lowercase()) {
+        Some((_, value)) => Ok(value),
+        None => no(format!("the dimension {there} has no value here")),
+    }
+}
+
+/// Dimensions as labels.
+fn labels(node: Element<'_, '_>, made: &mut Made) -> Result<Vec<Value>> {
+    let mut labels = Vec::<Value>::new();
+    for child in node.elements(&["dimension"])? {
+        child.known(&["name", "value"])?;
         let there = plain_name(child)?;
         let name = snake(&there);
-        let value = match optional(child, "value") {
-            Some(value) => template(&value)?,
-            None => match DIMENSIONS
-                .iter()
-                .find(|(name, _)| *name == there.to_lowercase())
-            {
-                Some((_, value)) => (*value).to_owned(),
-                None => return no(format!("the dimension {there} has no value here")),
-            },
+        let value = match child.optional("value") {
+            Some(value) => child.template(&value)?,
+            None => {
+                let mut ids = IDS.iter();
+                let id = ids.find(|(name, _)| *name == there.to_lowercase());
+                if id.is_some_and(|(_, of)| node.service.is_renamed(*of)) {
+                    made.remark("ids in dimensions are the names of the objects here");
+                }
+                dimension(&there)?.to_owned()
+            }
         };
         if name == "api" || labels.iter().any(|label| label["name"] == name.as_str()) {
             return no(format!("the label {name} is already used"));
         }
         labels.push(json!({"name": name, "value": value}));
     }
+    Ok(labels)
+}
+
+/// A counter. Dimensions become labels.
+pub(super) fn emit_metric(node: Element<'_, '_>) -> Result<Made> {
+    node.known(&["name", "namespace", "value"])?;
+    let mut made = Made::none();
+    let labels = labels(node, &mut made)?;
     let fields = [
         ("name", Some(json!(snake(&plain_name(node)?)))),
         ("value", text(node, "value")?),
@@ -81,8 +104,8 @@ pub(super) fn emit_metric(node: Node<'_, '_>) -> Result<Made> {
             (!labels.is_empty()).then_some(Value::Array(labels)),
         ),
     ];
-    let mut made = Made::from(policy("emitMetric", fields));
-    if optional(node, "namespace").is_some() {
+    made.policies.push(policy("emitMetric", fields));
+    if node.optional("namespace").is_some() {
         made.remark("namespace is left out: metrics are called tidegate_custom_NAME");
     }
     Ok(made)

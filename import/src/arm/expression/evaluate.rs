@@ -91,11 +91,29 @@ impl Reader<'_> {
         }
         self.depth -= 1;
         self.unknown = unknown;
-        Some(match function {
+        let found = match function {
+            "copyindex" => self.copy_index(&arguments),
             "parameters" => self.named(&self.scope.parameters, &arguments),
             "variables" => self.named(&self.scope.variables, &arguments),
             _ => call(function, arguments),
-        })
+        };
+        let unknown = || (self.unknown == Unknown::Placeholder).then(placeholder);
+        Some(found.or_else(unknown))
+    }
+
+    /// `copyIndex()`, `copyIndex(name)`, either with an offset.
+    fn copy_index(&self, arguments: &[Option<Kind>]) -> Option<Kind> {
+        let (name, offset) = match arguments {
+            [] => ("", 0),
+            [Some(Kind::Number(offset))] => ("", offset.parse().ok()?),
+            [Some(Kind::Text(name))] => (name.as_str(), 0),
+            [Some(Kind::Text(name)), Some(Kind::Number(offset))] => {
+                (name.as_str(), offset.parse().ok()?)
+            }
+            _ => return None,
+        };
+        let index = self.scope.copies.get(&name.to_lowercase())?;
+        Some(Kind::Number((index + offset).to_string()))
     }
 
     fn named(&self, all: &BTreeMap<String, Node>, arguments: &[Option<Kind>]) -> Option<Kind> {
@@ -104,7 +122,6 @@ impl Reader<'_> {
         };
         match all.get(&name.to_lowercase()) {
             Some(node) => self.inner(node),
-            None if self.unknown == Unknown::Placeholder => Some(Kind::Text("?".to_owned())),
             None => None,
         }
     }
@@ -173,8 +190,14 @@ impl Reader<'_> {
     }
 }
 
+/// What stands for a value that is not known.
+fn placeholder() -> Kind {
+    Kind::Text("?".to_owned())
+}
+
 fn field(of: Kind, name: &str) -> Option<Kind> {
     match of {
+        of if of == placeholder() => Some(of),
         Kind::Map(fields) => {
             let mut fields = fields.into_iter();
             let found = fields.find(|(field, _)| field.eq_ignore_ascii_case(name));
@@ -186,6 +209,7 @@ fn field(of: Kind, name: &str) -> Option<Kind> {
 
 fn at(of: Kind, index: &Kind) -> Option<Kind> {
     match (of, index) {
+        (of, _) if of == placeholder() => Some(of),
         (Kind::List(items), Kind::Number(number)) => {
             let found = items.into_iter().nth(number.parse().ok()?);
             found.map(|node| node.kind)

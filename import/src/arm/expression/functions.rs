@@ -23,34 +23,55 @@ pub(super) fn call(function: &str, arguments: Vec<Option<Kind>>) -> Option<Kind>
     if let Some(found) = of_truths(function, &known) {
         return Some(found);
     }
-    match (function, known.as_slice()) {
-        ("createarray", _) => return Some(list(known)),
-        ("concat", [Kind::List(_), ..]) => {
-            let items = known.into_iter().flat_map(|kind| match kind {
-                Kind::List(items) => items,
-                _ => Vec::new(),
-            });
-            return Some(Kind::List(items.collect()));
-        }
-        ("first" | "last", [Kind::List(items)]) => {
-            let found = if function == "first" {
-                items.first()
-            } else {
-                items.last()
-            };
-            return found.map(|node| node.kind.clone());
-        }
-        ("split", [Kind::Text(text), Kind::Text(by)]) if !by.is_empty() => {
-            let parts = text.split(by.as_str());
-            return Some(list(
-                parts.map(|part| Kind::Text(part.to_owned())).collect(),
-            ));
-        }
-        _ => {}
+    if let Some(found) = of_lists(function, &known) {
+        return Some(found);
+    }
+    if let Some(number) = of_numbers(function, &known) {
+        return Some(Kind::Number(number.to_string()));
     }
     let texts = known.iter().map(text).collect::<Option<Vec<_>>>()?;
     let found = of_texts(function, &texts)?;
     (found.len() <= MAX_LENGTH).then_some(Kind::Text(found))
+}
+
+fn of_lists(function: &str, known: &[Kind]) -> Option<Kind> {
+    match (function, known) {
+        ("createarray", _) => Some(list(known.to_vec())),
+        ("array", [Kind::List(items)]) => Some(Kind::List(items.clone())),
+        ("array", [_]) => Some(list(known.to_vec())),
+        ("concat", [Kind::List(_), ..]) => {
+            let items = known.iter().flat_map(|kind| match kind {
+                Kind::List(items) => items.clone(),
+                _ => Vec::new(),
+            });
+            Some(Kind::List(items.collect()))
+        }
+        ("first", [Kind::List(items)]) => items.first().map(|node| node.kind.clone()),
+        ("last", [Kind::List(items)]) => items.last().map(|node| node.kind.clone()),
+        ("split", [Kind::Text(text), Kind::Text(by)]) if !by.is_empty() => {
+            let parts = text.split(by.as_str()).map(str::to_owned);
+            Some(list(parts.map(Kind::Text).collect()))
+        }
+        _ => None,
+    }
+}
+
+fn of_numbers(function: &str, known: &[Kind]) -> Option<i64> {
+    let number = |kind: &Kind| match kind {
+        Kind::Number(number) | Kind::Text(number) => number.parse::<i64>().ok(),
+        _ => None,
+    };
+    let length = |length: usize| i64::try_from(length).ok();
+    match (function, known) {
+        ("length", [Kind::List(items)]) => length(items.len()),
+        ("length", [Kind::Map(fields)]) => length(fields.len()),
+        ("length", [Kind::Text(text)]) => length(text.chars().count()),
+        ("int", [one]) => number(one),
+        ("add", [a, b]) => number(a)?.checked_add(number(b)?),
+        ("sub", [a, b]) => number(a)?.checked_sub(number(b)?),
+        ("mul", [a, b]) => number(a)?.checked_mul(number(b)?),
+        _ => None,
+    }
 }
 
 fn of_truths(function: &str, known: &[Kind]) -> Option<Kind> {
@@ -77,6 +98,15 @@ fn of_truths(function: &str, known: &[Kind]) -> Option<Kind> {
         ("empty", [Kind::Map(fields)]) => fields.is_empty(),
         ("empty", [Kind::Null]) => true,
         ("contains", [Kind::Text(text), Kind::Text(part)]) => text.contains(part.as_str()),
+        ("contains", [Kind::List(items), Kind::Text(part)]) => {
+            items.iter().any(|item| item.text() == Some(part.as_str()))
+        }
+        ("startswith", [Kind::Text(text), Kind::Text(part)]) => {
+            text.to_lowercase().starts_with(&part.to_lowercase())
+        }
+        ("endswith", [Kind::Text(text), Kind::Text(part)]) => {
+            text.to_lowercase().ends_with(&part.to_lowercase())
+        }
         _ => return None,
     }))
 }
@@ -93,6 +123,13 @@ fn of_texts(function: &str, texts: &[String]) -> Option<String> {
         ("toupper", [text]) => Some(text.to_uppercase()),
         ("trim", [text]) => Some(text.trim().to_owned()),
         ("string", [text]) => Some(text.clone()),
+        ("substring", [text, start]) => text.get(start.parse().ok()?..).map(str::to_owned),
+        ("substring", [text, start, length]) => {
+            let start: usize = start.parse().ok()?;
+            let end = start.checked_add(length.parse().ok()?)?;
+            text.get(start..end).map(str::to_owned)
+        }
+        ("take", [text, count]) => Some(text.chars().take(count.parse().ok()?).collect()),
         ("replace", [text, from, to]) if !from.is_empty() => {
             let more = text.matches(from.as_str()).count().checked_mul(to.len())?;
             (text.len() + more <= MAX_LENGTH).then(|| text.replace(from, to))

@@ -153,10 +153,10 @@ fn conditions_of_a_fragment_are_apart_from_those_around_it() {
         let names = steps.filter_map(|step| step["setVariable"]["name"].as_str());
         names.map(str::to_owned).collect()
     };
-    assert_eq!(names(&steps["inbound"]), ["imported_condition_1"]);
+    assert_eq!(names(&steps["inbound"]), ["imported_choice_1"]);
     assert_eq!(
         names(&fragments.objects[0]["spec"]["steps"]),
-        ["imported_f1_condition_1", "imported_f1_condition_2"]
+        ["imported_branches_choice_1"]
     );
 }
 

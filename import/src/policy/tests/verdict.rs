@@ -1,15 +1,18 @@
 //! What the API server and the planner object to.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tidegate_api::Validator;
 use tidegate_plan::{Planner, World};
 
+/// Shared, because it keeps compiled rules.
+static VALIDATOR: LazyLock<Validator> = LazyLock::new(Validator::new);
+
 /// Everything that must change before all objects are accepted.
 pub(super) fn objections(objects: &[Value]) -> Vec<String> {
-    let validator = Validator::new();
+    let validator = &VALIDATOR;
     let (mut found, mut world) = (Vec::new(), World::default());
     for object in objects {
         let findings = validator.validate(object);

@@ -1,0 +1,66 @@
+//! Lists what belongs to nothing that was imported.
+
+use super::super::entity::{Entity, last};
+use super::super::finding::Level;
+use super::Builder;
+
+impl Builder<'_> {
+    /// Reports entities that no builder reads.
+    pub(super) fn others(&mut self) {
+        for entity in self.all {
+            let kind = entity.kind.as_str();
+            if super::READ.contains(&kind) {
+                continue;
+            }
+            let level = match super::WITHOUT_EFFECT.contains(&kind) {
+                true => Level::Note,
+                false => Level::Warning,
+            };
+            let text = format!("skipped: {kind} {}", entity.name());
+            self.say(entity.finding(level, text));
+        }
+    }
+
+    /// Reports links and policies whose objects are not imported, and backends that no policy names.
+    pub(super) fn left_out(&mut self) {
+        for entity in self.all {
+            if let Some((level, why)) = self.why_left_out(entity) {
+                let text = format!("skipped: {} {}: {why}", entity.kind, entity.names.join("/"));
+                self.say(entity.finding(level, text));
+            }
+        }
+    }
+
+    fn why_left_out(&self, entity: &Entity) -> Option<(Level, &'static str)> {
+        const API: &str = "its API is not imported";
+        let has_api = |id: &str| self.apis.contains_key(&plain(id));
+        let owner = entity.owner();
+        match entity.kind.as_str() {
+            "apis/operations/policies" if !has_api(owner) => Some((Level::Note, API)),
+            "apis/operations/policies" => {
+                let operation = entity.names.get(1).map_or("", String::as_str);
+                let is_own = operation.eq_ignore_ascii_case("onHandshake");
+                let why = "a WebSocket API has the operation onHandshake only";
+                (!is_own).then_some((Level::Warning, why))
+            }
+            "apis/policies" if !has_api(owner) => Some((Level::Note, API)),
+            "products/apis" | "products/apilinks" => {
+                let id = entity.text("apiId").map_or(entity.name(), last);
+                (!has_api(id)).then_some((Level::Note, API))
+            }
+            "gateways/apis" if !has_api(entity.name()) => Some((Level::Note, API)),
+            "products/policies" if !self.products.contains_key(&owner.to_lowercase()) => {
+                Some((Level::Note, "its product is not imported"))
+            }
+            "backends" if !self.context.is_used(entity.name()) => {
+                Some((Level::Note, "no imported policy names it"))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The id of an API in lower case, without its revision.
+fn plain(id: &str) -> String {
+    id.split(";rev=").next().unwrap_or_default().to_lowercase()
+}

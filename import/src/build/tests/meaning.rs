@@ -1,0 +1,345 @@
+//! What could mean something else without a word: it is right, or it is said.
+
+use super::*;
+
+fn policy(api: &str, text: &str) -> Value {
+    let properties = json!({"value": text, "format": "rawxml"});
+    resource(
+        "apis/operations/policies",
+        &format!("{api}/onHandshake/policy"),
+        properties,
+    )
+}
+
+fn inbound(steps: &str) -> String {
+    format!("<policies><inbound><base/>{steps}</inbound></policies>")
+}
+
+fn steps(objects: &[Value]) -> &Value {
+    &one(objects, "WebSocketApi")["spec"]["onHandshake"]["inbound"]
+}
+
+#[test]
+fn ids_are_compared_by_the_names_of_their_objects() {
+    let condition = |of: &str| {
+        format!(
+            "<choose><when condition='@({of})'><return-response><set-status code='403' reason='no'/></return-response></when></choose>"
+        )
+    };
+    let all = [
+        r#"context.Product?.Id == "Try_Out""#,
+        r#"context.Api.Id == "ChatAPI""#,
+        r#"context.Product?.Id == "Elsewhere""#,
+    ];
+    let header = "<set-header name='X-Api'><value>@(context.Api.Id)</value></set-header>";
+    let document = inbound(&(all.map(condition).concat() + header));
+    let mut api = chat(json!({}));
+    api["name"] = json!("apim/ChatAPI");
+    let (objects, said) = built(&json!([
+        api,
+        policy("ChatAPI", &document),
+        resource("products", "Try_Out", json!({"state": "published"})),
+        resource("products/apis", "Try_Out/ChatAPI", json!({})),
+    ]));
+    let steps = steps(&objects);
+    assert_eq!(
+        steps[1]["when"],
+        "(product.?name.orValue(null) == \"try-out\")"
+    );
+    assert_eq!(steps[2]["when"], "(api.name == \"chatapi\")");
+    assert_eq!(steps[3]["returnResponse"]["status"], 501, "{steps:#}");
+    assert!(
+        said.contains("\"Elsewhere\" is compared, and the object is not part"),
+        "{said}"
+    );
+    assert_eq!(steps[4]["setHeader"]["values"][0], "${api.name}");
+    assert!(
+        said.contains("warning: in the document") && said.contains("not its id there"),
+        "{said}"
+    );
+}
+
+#[test]
+fn named_values_stand_where_policies_read_them() {
+    let value = |name: &str, value: &str| {
+        resource(
+            "namedValues",
+            name,
+            json!({"displayName": name, "value": value}),
+        )
+    };
+    let document = inbound(
+        r#"<set-header name="X-Caller"><value>{{caller}}</value></set-header>
+           <validate-jwt header-name="{{header}}"><openid-config url="https://login.example/{{tenant}}/c"/></validate-jwt>
+           <rate-limit-by-key calls="{{calls}}" renewal-period="60" counter-key="{{caller}}"/>
+           <choose><when condition="{{test}}"><set-header name="X-B"><value>{{tenant}}</value></set-header></when></choose>
+           <set-header name="X-C"><value>by {{caller}}</value></set-header>"#,
+    );
+    let (objects, said) = built(&json!([
+        chat(json!({})),
+        policy("chat", &document),
+        value("caller", "@(context.Request.IpAddress)"),
+        value("tenant", "11111111"),
+        value("calls", "20"),
+        value("header", "X-Token"),
+        value("test", "@(context.Request.IpAddress == \"{{tenant}}\")"),
+    ]));
+    let steps = steps(&objects);
+    assert_eq!(steps[1]["setHeader"]["values"][0], "${client.ip}");
+    assert_eq!(
+        steps[2]["validateJwt"]["openidConfig"][0],
+        "https://login.example/11111111/c"
+    );
+    assert_eq!(steps[2]["validateJwt"]["header"], "X-Token");
+    assert_eq!(steps[3]["rateLimitByKey"]["calls"], 20);
+    assert_eq!(steps[3]["rateLimitByKey"]["key"], "client.ip");
+    assert_eq!(steps[4]["when"], "(client.ip == values.tenant)");
+    assert_eq!(steps[5]["returnResponse"]["status"], 501);
+    assert!(
+        said.contains("{{caller}} is an expression, and stands inside a text"),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+#[test]
+fn the_type_of_an_api_is_known_or_asked_for() {
+    let api = |name: &str, kind: Value| {
+        let mut api = chat(kind);
+        api["name"] = json!(format!("apim/{name}"));
+        api["properties"]["path"] = json!(name);
+        api
+    };
+    let (objects, said) = built(&json!([
+        api("a", json!({"type": "WebSocket"})),
+        api("b", json!({"type": null, "apiType": "websocket"})),
+        api(
+            "c",
+            json!({"type": "[parameters('kind')]", "apiType": "websocket"})
+        ),
+        api("d", json!({"type": "[parameters('kind')]"})),
+        api("e", json!({"type": "http"})),
+    ]));
+    let names: Vec<_> = objects
+        .iter()
+        .filter(|o| o["kind"] == "WebSocketApi")
+        .collect();
+    assert_eq!(names.len(), 3, "{objects:#?}");
+    assert!(
+        said.contains("error: skipped: the type of the API d is not known"),
+        "{said}"
+    );
+    assert!(
+        said.contains("note: skipped: the API e is of type http"),
+        "{said}"
+    );
+}
+
+#[test]
+fn circuit_breakers_of_a_pool_are_kept_if_they_are_the_same() {
+    let member = |name: &str, count: u32| {
+        let failure = json!({"count": count, "interval": "PT10S", "statusCodeRanges": [{"min": 429, "max": 429}]});
+        let rule = json!({"name": "busy", "failureCondition": failure, "tripDuration": "PT10S"});
+        let url = format!("https://{name}.example/rt");
+        resource(
+            "backends",
+            name,
+            json!({"url": url, "circuitBreaker": {"rules": [rule]}}),
+        )
+    };
+    let services =
+        json!([{"id": "/backends/north", "priority": 1}, {"id": "/backends/south", "priority": 2}]);
+    let pool = resource(
+        "backends",
+        "both",
+        json!({"type": "Pool", "pool": {"services": services}}),
+    );
+    let chosen = inbound("<set-backend-service backend-id='both'/>");
+    for (other, wanted) in [(2, Some(2)), (3, None)] {
+        let (objects, said) = built(&json!([
+            chat(json!({})),
+            policy("chat", &chosen),
+            member("north", 2),
+            member("south", other),
+            pool,
+        ]));
+        let backend = &one(&objects, "WebSocketApi")["spec"]["backend"];
+        let count = backend["circuitBreaker"]["consecutiveFailures"].as_u64();
+        assert_eq!(count, wanted, "{backend}");
+        let text = match wanted {
+            Some(_) => "opens no circuit with 429 here",
+            None => "circuit breakers of the members of the pool both are left out",
+        };
+        assert!(said.contains(text), "{said}");
+    }
+}
+
+#[test]
+fn a_policy_that_cannot_be_read_refuses() {
+    for (value, said) in [
+        (json!({"value": "<policies>"}), "error: in the document"),
+        (
+            json!({"value": "[parameters('policy')]"}),
+            "the policy document cannot be evaluated",
+        ),
+        (
+            json!({"value": "https://a.example/p.xml", "format": "rawxml-link"}),
+            "lies elsewhere",
+        ),
+    ] {
+        let (objects, found) = built(&json!([
+            chat(json!({})),
+            resource("apis/operations/policies", "chat/onHandshake/policy", value),
+        ]));
+        assert_eq!(
+            steps(&objects)[0]["returnResponse"]["status"],
+            501,
+            "{objects:#?}"
+        );
+        assert!(found.contains(said), "{said}: {found}");
+    }
+}
+
+#[test]
+fn a_service_whose_name_is_not_known_keeps_its_apis() {
+    let kind = "Microsoft.ApiManagement/service/apis";
+    let properties =
+        json!({"type": "websocket", "path": "speech", "serviceUrl": "wss://speech.example/rt"});
+    let name = "[format('{0}/{1}', format('apim-{0}', uniqueString(subscription().id)), 'speech')]";
+    let (objects, said) = built(&json!([{"type": kind, "name": name, "properties": properties}]));
+    assert_eq!(
+        one(&objects, "WebSocketApi")["metadata"]["name"],
+        "speech",
+        "{said}"
+    );
+    let name = "[concat('apim/', uniqueString('a'))]";
+    let (objects, said) = built(&json!([{"type": kind, "name": name, "properties": properties}]));
+    assert!(
+        objects
+            .iter()
+            .all(|object| object["kind"] != "WebSocketApi")
+    );
+    assert!(
+        said.contains("error: its name cannot be evaluated"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_belongs_to_nothing_that_is_imported_is_listed() {
+    let (_, said) = built(&json!([
+        chat(json!({})),
+        policy("rest", &inbound("")),
+        resource("backends", "unused", json!({"url": "https://a.example"})),
+        resource("products", "p", json!({"state": "published"})),
+        resource("products/apis", "p/rest", json!({})),
+        resource(
+            "apis/operations/policies",
+            "chat/other/policy",
+            json!({"value": "<policies/>"})
+        ),
+    ]));
+    for wanted in [
+        "note: skipped: apis/operations/policies rest/onHandshake/policy: its API is not imported",
+        "note: skipped: backends unused: no imported policy names it",
+        "note: skipped: products/apis p/rest: its API is not imported",
+        "warning: skipped: apis/operations/policies chat/other/policy: a WebSocket API has the operation",
+    ] {
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
+}
+
+#[test]
+fn loops_and_parameters_give_resources() {
+    let template = json!({
+        "parameters": {"apis": {"type": "array"}, "host": {"type": "string"}},
+        "resources": [{
+            "copy": {"name": "all", "count": "[length(parameters('apis'))]"},
+            "type": "Microsoft.ApiManagement/service/apis",
+            "name": "[concat('apim/', parameters('apis')[copyIndex('all')])]",
+            "properties": {
+                "type": "websocket", "path": "[parameters('apis')[copyIndex()]]",
+                "serviceUrl": "[format('wss://{0}', parameters('host'))]", "protocols": ["ws"],
+            },
+        }],
+    });
+    let parameters = json!({
+        "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentParameters.json#",
+        "parameters": {"apis": {"value": ["one", "two"]}, "host": {"value": "h.example"}},
+    });
+    let parameters = arm::parameters(&parameters.to_string()).unwrap();
+    let read = |parameters: &[(String, crate::json::Node)]| {
+        arm::entities(Path::new("a.json"), &template.to_string(), parameters).unwrap()
+    };
+    let (entities, findings) = read(&parameters);
+    let said: Vec<_> = findings.iter().map(ToString::to_string).collect();
+    assert!(said.is_empty(), "{said:?}");
+    let built = build(&entities, "edge", &Identity::default());
+    let apis: Vec<_> = built
+        .objects
+        .iter()
+        .filter(|o| o["kind"] == "WebSocketApi")
+        .collect();
+    assert_eq!(apis.len(), 2);
+    assert_eq!(apis[1]["spec"]["path"], "/two");
+    assert_eq!(apis[1]["spec"]["backend"]["url"], "wss://h.example");
+    let (entities, findings) = read(&[]);
+    assert!(entities.is_empty());
+    assert!(
+        findings[0]
+            .to_string()
+            .contains("error: a copy loop whose count is not known")
+    );
+}
+
+#[test]
+fn a_pool_of_one_member_is_its_member() {
+    let pool = |name: &str, members: &[&str]| {
+        let services = members
+            .iter()
+            .map(|member| json!({"id": format!("/backends/{member}")}));
+        let services = services.collect::<Vec<_>>();
+        resource(
+            "backends",
+            name,
+            json!({"type": "Pool", "pool": {"services": services}}),
+        )
+    };
+    let member = |name: &str| {
+        resource(
+            "backends",
+            name,
+            json!({"url": format!("https://{name}.example/rt")}),
+        )
+    };
+    let document = inbound(
+        r#"<choose><when condition="@(context.Request.Url.Query.GetValueOrDefault("model") == "mini")">
+             <set-backend-service backend-id="mini-pool"/></when>
+           <otherwise><set-backend-service backend-id="full-pool"/></otherwise></choose>"#,
+    );
+    for (members, wanted) in [
+        (&["b"][..], json!({"url": "wss://b.example/rt"})),
+        (&["a", "b"], Value::Null),
+    ] {
+        let (objects, said) = built(&json!([
+            chat(json!({})),
+            policy("chat", &document),
+            pool("mini-pool", &["a"]),
+            pool("full-pool", members),
+            member("a"),
+            member("b"),
+        ]));
+        let steps = steps(&objects);
+        assert_eq!(
+            steps[2]["setBackend"],
+            json!({"url": "wss://a.example/rt"}),
+            "{said}"
+        );
+        assert_eq!(steps[3]["setBackend"], wanted, "{said}");
+        assert_eq!(
+            said.contains("the backend full-pool has no URL"),
+            wanted.is_null(),
+            "{said}"
+        );
+    }
+}
