@@ -96,7 +96,6 @@ pub fn relay<T: Wire>(tunnel: Tunnel<T>) -> Relay<T> {
             Leg::new(tunnel.client, scanner(true), &tunnel.from_client, now),
             Leg::new(tunnel.backend, scanner(false), &tunnel.from_backend, now),
         ],
-        tag,
         started: now,
         moved: now,
         retire_at: timer::retirement(&rules, now),
@@ -115,7 +114,6 @@ pub fn relay<T: Wire>(tunnel: Tunnel<T>) -> Relay<T> {
 /// A running tunnel.
 pub struct Relay<T> {
     legs: [Leg<T>; 2],
-    tag: u64,
     started: Instant,
     /// When bytes were last passed on in any direction.
     moved: Instant,

@@ -276,7 +276,6 @@ impl<T: Wire> Relay<T> {
 
     /// Writes frames of our own for `side` if one may stand here; says whether one did.
     pub(super) fn inject(&mut self, round: &mut Round<'_, '_>, side: Side) -> bool {
-        let tag = self.tag;
         let (leg, other) = self.pair(side);
         let close = match leg.outgoing {
             Outgoing::Closing(close) => Some(close),
@@ -299,7 +298,7 @@ impl<T: Wire> Relay<T> {
             leg.outgoing = Outgoing::Closed;
             leg.code = leg.code.or(close.code);
         } else {
-            frame::write_ping(&mut frame, tag, mask);
+            frame::write_ping(&mut frame, leg.scanner.tag, mask);
             leg.scanner.pings = leg.scanner.pings.saturating_add(1);
             leg.ping = Ping::Sent {
                 since: round.now,

@@ -63,9 +63,9 @@ pub(super) struct Scan {
 pub(super) struct Scanner {
     pub(super) tracker: Tracker,
     /// Boxed, because most APIs have no rates.
-    messages: Option<Box<Bucket>>,
-    bytes: Option<Box<Bucket>>,
-    tag: u64,
+    buckets: Option<Box<Buckets>>,
+    /// What our pings carry.
+    pub(super) tag: u64,
     /// Our pings that are not answered yet.
     pub(super) pings: u8,
     /// The frame that it stands in, or stood in last.
@@ -74,14 +74,32 @@ pub(super) struct Scanner {
     pub(super) counts: Counts,
 }
 
+/// What a side may still send under each rate of the API.
+#[derive(Debug)]
+struct Buckets {
+    messages: Option<Bucket>,
+    bytes: Option<Bucket>,
+}
+
+impl Buckets {
+    /// `None` where the API has no rate.
+    fn new(rules: &Rules, now: Instant) -> Option<Box<Self>> {
+        let bucket = |rate: &Option<Rate>| rate.as_ref().map(|rate| Bucket::new(rate, now));
+        let buckets = Self {
+            messages: bucket(&rules.messages),
+            bytes: bucket(&rules.bytes),
+        };
+        let some = buckets.messages.is_some() || buckets.bytes.is_some();
+        some.then(|| Box::new(buckets))
+    }
+}
+
 impl Scanner {
     /// `tag` is what our pings carry.
     pub(super) fn new(tracker: Tracker, rules: &Rules, tag: u64, now: Instant) -> Self {
-        let bucket = |rate: Option<&Rate>| rate.map(|rate| Box::new(Bucket::new(rate, now)));
         Self {
             tracker,
-            messages: bucket(rules.messages.as_ref()),
-            bytes: bucket(rules.bytes.as_ref()),
+            buckets: Buckets::new(rules, now),
             tag,
             pings: 0,
             kind: FrameKind::default(),
@@ -99,11 +117,11 @@ impl Scanner {
         }
         let byte_rate = rules.bytes.as_ref().filter(|_| want == Want::Relay);
         let mut allowed = usize::MAX;
-        if let (Some(rate), Some(bucket)) = (byte_rate, &mut self.bytes) {
+        if let (Some(rate), Some(bucket)) = (byte_rate, self.byte_bucket()) {
             allowed = bucket.available(rate, now);
         }
         let (taken, stop) = self.take_frames(input, want, allowed, (rules, now));
-        let (Some(rate), Some(bucket)) = (byte_rate, &mut self.bytes) else {
+        let (Some(rate), Some(bucket)) = (byte_rate, self.byte_bucket()) else {
             return Scan {
                 taken,
                 stop: stop.unwrap_or(Stop::End),
@@ -115,6 +133,10 @@ impl Scanner {
             OnExceed::Close => Stop::Exceeded(CloseCause::ByteRate),
         });
         Scan { taken, stop }
+    }
+
+    fn byte_bucket(&mut self) -> Option<&mut Bucket> {
+        self.buckets.as_mut()?.bytes.as_mut()
     }
 
     /// `None` instead of a [`Stop`]: no more bytes are allowed, and there are more.
@@ -194,7 +216,9 @@ impl Scanner {
         if rules.max_message_bytes.is_some_and(|max| size > max) {
             return Err(Stop::Exceeded(CloseCause::MessageTooBig));
         }
-        let (Some(rate), Some(bucket)) = (&rules.messages, &mut self.messages) else {
+        let bucket = self.buckets.as_mut();
+        let bucket = bucket.and_then(|buckets| buckets.messages.as_mut());
+        let (Some(rate), Some(bucket)) = (&rules.messages, bucket) else {
             return Ok(());
         };
         if header.opcode == Opcode::Continuation {
