@@ -180,6 +180,7 @@ impl Tracker {
         let Some((length, rest)) = read_length(short, rest) else {
             return Ok(None);
         };
+        // Judged before the mask has come: the endpoint behind us might read it as a negative number.
         if length >> 63 != 0 {
             return Err(Violation::Length);
         }
@@ -224,6 +225,7 @@ impl Tracker {
         if header.opcode.is_control() {
             return 0;
         }
+        // Three fragments of almost 2⁶³ bytes would overflow to a small message.
         self.message
             .unwrap_or_default()
             .saturating_add(header.length)

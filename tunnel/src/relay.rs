@@ -209,6 +209,7 @@ impl<T: Wire> Relay<T> {
         let Some(command) = self.session.poll_command() else {
             return false;
         };
+        // The channel also wakes us when only the expiry has moved.
         self.expiry = self.session.expiry(now);
         self.command = command;
         if command.is_some_and(|command| command.cause == CloseCause::Cut) {
@@ -223,6 +224,8 @@ impl<T: Wire> Relay<T> {
             let was_ending = self.ending.is_some();
             let mut progress = false;
             for side in [Side::Client, Side::Backend] {
+                // In this order: what waits goes first, then a frame of our own if one may stand behind
+                // it, and only then is more taken from the other side.
                 progress |= self.leg(side).deliver(round.cx, round.now);
                 progress |= self.inject(round, side);
                 progress |= self.pump(round, side, scratch);

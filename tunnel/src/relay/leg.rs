@@ -154,6 +154,8 @@ impl<T: Wire> Leg<T> {
     /// Reads behind what is held of a partial frame; says how many bytes `scratch` then has. When
     /// no more come, it says 0 and `ended` is set.
     pub(super) fn read(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Poll<usize> {
+        // The scanner sees a frame's header in one piece, so what is held comes first again. It is never more
+        // than a header and a control frame's payload.
         let held = self.input.as_slice().len();
         scratch[..held].copy_from_slice(self.input.as_slice());
         let mut buf = ReadBuf::new(&mut scratch[held..]);
@@ -238,6 +240,7 @@ impl<T: Wire> Leg<T> {
         } else {
             self.io.delivery()
         };
+        // Nobody can say more than this leg itself: what has left it counts as taken.
         let Some(delivery) = delivery else {
             let taken_at = self.waiting;
             if !backlog {
@@ -360,6 +363,7 @@ impl<T: Wire> Leg<T> {
         if self.output.is_empty() {
             return false;
         }
+        // Taken out, because writing borrows the whole leg, and put back before anybody looks.
         let output = std::mem::take(&mut self.output);
         let sent = self.write(cx, output.as_slice());
         self.output = output;
@@ -382,6 +386,7 @@ impl<T: Wire> Leg<T> {
                     sent += more;
                     self.note_unflushed();
                 }
+                // Also `Ok(0)`: a socket that takes nothing and does not say "wait" never will.
                 Poll::Ready(_) => self.outgoing = Outgoing::Broken,
             }
         }
@@ -412,6 +417,7 @@ impl<T: Wire> Leg<T> {
         if self.is_shut() {
             return;
         }
+        // A FIN tells a peer that has ended nothing new: closing the socket sends it too.
         let nobody_waits = self.incoming.has_ended() && !self.io.has_close_notify();
         if nobody_waits || Pin::new(&mut self.io).poll_shutdown(cx).is_ready() {
             self.outgoing = Outgoing::Shut;

@@ -21,14 +21,17 @@ impl<T: Wire> Relay<T> {
             return false;
         }
         let waits = match want {
+            // Once the tunnel is ending, rates hold nobody back: the rest is to be over soon.
             Want::Relay => !to.is_ready() || from.resume_at.is_some(),
             Want::Rest | Want::Boundary => !to.is_ready(),
+            // Nothing of it goes to the other leg, so that one need not be ready.
             Want::Answer | Want::Nothing => false,
         };
         from.set_blocked(waits, round.now);
         if waits {
             return false;
         }
+        // A partial frame says no more than when it was kept: only more bytes can help, read behind it.
         if !from.input.is_empty() && !from.partial {
             return self.pump_input(round, side);
         }
@@ -59,6 +62,7 @@ impl<T: Wire> Relay<T> {
 
     /// As [`pump`](Self::pump), for what was read before.
     fn pump_input(&mut self, round: &mut Round<'_, '_>, side: Side) -> bool {
+        // Taken out, because `pass` borrows the whole relay.
         let mut input = std::mem::take(&mut self.leg(side).input);
         let taken = self.pass(round, side, input.as_slice());
         input.take(taken);
@@ -83,7 +87,7 @@ impl<T: Wire> Relay<T> {
                 self.moved = round.now;
                 let last = side == Side::Backend && matches!(scan.stop, Stop::Close(_));
                 let to = self.leg(side.other());
-                // `part` shuts the client's leg once both Closes are through.
+                // `shut_legs` shuts the client's leg once both Closes are through.
                 if last && to.incoming.has_closed() {
                     to.send_last(round.cx, &rest[..scan.taken], round.now);
                 } else {
@@ -104,13 +108,17 @@ impl<T: Wire> Relay<T> {
                 Stop::Skip(size) => done += size,
                 Stop::Close(close) => {
                     self.on_close(side, close, want.passes_on(), round.now);
+                    // What follows a Close means nothing (RFC 6455 §1.4).
                     return data.len();
                 }
                 Stop::Violation(violation) => {
                     self.on_violation(side, violation, round.now);
+                    // Nobody knows where the next frame would begin.
                     return data.len();
                 }
                 Stop::Exceeded(cause) => {
+                    // The rest is kept: it is not passed on any more, but the Close that answers ours
+                    // may be in it.
                     self.begin(cause, Some(side), round.now);
                     return done;
                 }
@@ -126,8 +134,10 @@ impl<T: Wire> Relay<T> {
     fn want(&mut self, side: Side) -> Want {
         let ending = self.ending.is_some();
         let (from, to) = self.pair(side);
+        // From top to bottom, the first that fits: what cannot be understood is not even searched.
         match (from.incoming, to.outgoing) {
             (Incoming::Closed | Incoming::Finished | Incoming::Garbled, _) => Want::Nothing,
+            // A peer whose stream ended without a Close is gone: nothing more is written to it.
             _ if to.incoming == Incoming::Lost => Want::Answer,
             (_, Outgoing::Closing(_)) => Want::Boundary,
             (_, Outgoing::Open) if ending => Want::Rest,

@@ -115,6 +115,8 @@ impl Scanner {
                 stop: Stop::End,
             };
         }
+        // Only what goes through in normal times is limited: to slow a tunnel down that is ending would
+        // only make its end later.
         let byte_rate = rules.bytes.as_ref().filter(|_| want == Want::Relay);
         let mut allowed = usize::MAX;
         if let (Some(rate), Some(bucket)) = (byte_rate, self.byte_bucket()) {
@@ -127,6 +129,7 @@ impl Scanner {
                 stop: stop.unwrap_or(Stop::End),
             };
         };
+        // A header is never cut in two, so this may be more than was allowed: a debt.
         bucket.take(taken);
         let stop = stop.unwrap_or_else(|| match rate.on_exceed {
             OnExceed::Delay => Stop::Wait(bucket.refilled(rate, true)),
@@ -188,12 +191,15 @@ impl Scanner {
         let header = self.tracker.header(input).map_err(Stop::Violation)?;
         let header = header.ok_or(Stop::Hold)?;
         match header.opcode {
+            // Seen whole before any of it is passed on: once its header is at the other side, neither
+            // its code could be judged nor another Close be put in its place.
             Opcode::Close => {
                 let payload = control_payload(&header, input)?;
                 let close = frame::read_close(&header, payload).map_err(Stop::Violation)?;
                 self.count(Opcode::Close);
                 return Err(Refused::Close(close, header.control_size()));
             }
+            // Only one of 8 bytes can be ours, so the peers' own pongs pass without being held.
             Opcode::Pong if self.pings > 0 && header.length == 8 => {
                 let payload = control_payload(&header, input)?;
                 if frame::carries(&header, payload, self.tag) {
@@ -221,6 +227,7 @@ impl Scanner {
         let (Some(rate), Some(bucket)) = (&rules.messages, bucket) else {
             return Ok(());
         };
+        // A message counts once, by its first frame.
         if header.opcode == Opcode::Continuation {
             return Ok(());
         }

@@ -76,6 +76,8 @@ impl<T: Wire> Relay<T> {
             time.filter(|_| ending.is_none_or(|ending| !ending.is_strict()))
         };
         let [client, backend] = &self.legs;
+        // What waits here for a slow peer is judged by `writeStall`; a tunnel that has something to say
+        // is not idle.
         let quiet = client.output.is_empty() && backend.output.is_empty();
         let idle = rules.idle.filter(|_| quiet).map(|idle| self.moved + idle);
         let stall = |leg: &Leg<T>| {

@@ -1,11 +1,12 @@
 //! Peers on slow lines, over real sockets: what waits for them waits in kernels.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tidegate_config::CloseCode;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::{advance, sleep, timeout};
 
 use super::peer::{BINARY, CLOSE, close_payload, frame};
 use super::socket::{LIMIT, connection, outcome, relay_between};
@@ -145,45 +146,68 @@ async fn a_drain_waits_for_a_slow_reader_and_the_message_that_it_is_in() {
     let mut ends = tunnel(Side::Client, lax()).await;
     let sent = last_words(None, &[]);
     let close = frame(CLOSE, &close_payload(1001, "gateway is going away"), None);
-    let half = sent.len() / 4;
-    let write = async {
-        ends.backend.write_all(&sent[..half]).await.unwrap();
-        sleep(Duration::from_millis(100)).await;
-        ends.sessions.drain(Duration::ZERO, CloseCode::GOING_AWAY);
-        ends.backend.write_all(&sent[half..]).await.unwrap();
-    };
-    let (heard, ()) = tokio::join!(sip(&mut ends.client, sent.len() / 2 + close.len()), write);
     let first = &sent[..sent.len() / 2];
+    let (begin, rest) = sent.split_at(2 * SIP);
+    ends.backend.write_all(begin).await.unwrap();
+    // When something of a message has come to the client, the relay is in it.
+    let mut heard = sip(&mut ends.client, 1).await;
+    ends.sessions.drain(Duration::ZERO, CloseCode::GOING_AWAY);
+    let size = first.len() + close.len() - heard.len();
+    let (more, sending) = tokio::join!(sip(&mut ends.client, size), ends.backend.write_all(rest));
+    sending.unwrap();
+    heard.extend(more);
     assert!(heard.starts_with(first), "{} bytes", heard.len());
     assert!(heard[first.len()..] == close, "{:?}", &heard[first.len()..]);
     drop((ends.client, ends.backend));
     assert_eq!(outcome(ends.relay).await.cause, CloseCause::Drain);
 }
 
+/// Everybody's turn, a second later on a paused clock. Loopback carries bytes over while they are sent, so
+/// there is nothing else to wait for.
+async fn second() {
+    advance(Duration::from_secs(1)).await;
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The clock stands, and each second the client takes a little: no machine is too slow for this test.
 #[tokio::test]
 async fn a_ping_behind_a_slow_download_closes_nobody() {
+    const PONG_TIMEOUT: usize = 20;
     let rules = Rules {
-        ping_interval: Some(Duration::from_millis(500)),
-        pong_timeout: Duration::from_millis(500),
+        ping_interval: Some(Duration::from_secs(5)),
+        pong_timeout: Duration::from_secs(PONG_TIMEOUT as u64),
         ..lax()
     };
-    let mut ends = tunnel(Side::Client, rules).await;
-    let sent = last_words(None, &[]);
-    let word = frame(BINARY, b"tick", None);
-    let speak = async {
-        ends.backend.write_all(&sent).await.unwrap();
-        // So that the backend itself is not asked.
-        loop {
-            ends.backend.write_all(&word).await.unwrap();
-            sleep(Duration::from_millis(100)).await;
+    let ends = tunnel(Side::Client, rules).await;
+    ends.backend.writable().await.unwrap();
+    tokio::time::pause();
+    let sent = frame(BINARY, &[7; 300_000], None);
+    let (mut rest, mut heard) = (&sent[..], Vec::new());
+    let mut piece = [0; SIP / 2];
+    let mut seconds = 0;
+    while heard.len() < sent.len() {
+        second().await;
+        seconds += 1;
+        while let Ok(count @ 1..) = ends.backend.try_write(rest) {
+            rest = &rest[count..];
         }
-    };
-    let heard = tokio::select! {
-        heard = sip(&mut ends.client, sent.len()) => heard,
-        () = speak => Vec::new(),
-    };
-    assert!(heard.len() >= sent.len(), "{} bytes", heard.len());
-    assert!(!ends.relay.is_finished());
+        // So that the backend itself is not asked.
+        if rest.is_empty() {
+            ends.backend.try_write(&frame(BINARY, b"", None)).unwrap();
+        }
+        if let Ok(count @ 1..) = ends.client.try_read(&mut piece) {
+            heard.extend_from_slice(&piece[..count]);
+        }
+        assert!(!ends.relay.is_finished(), "closed after {seconds} s");
+    }
+    assert!(heard.starts_with(&sent));
+    assert!(
+        seconds > 2 * PONG_TIMEOUT,
+        "{seconds} s are no slow download"
+    );
+    tokio::time::resume();
     drop((ends.client, ends.backend));
     assert_ne!(outcome(ends.relay).await.cause, CloseCause::PongTimeout);
 }
@@ -201,16 +225,36 @@ async fn a_client_that_reads_nothing_is_stalled_though_its_kernel_has_room_for_a
     assert_eq!(end.expect("no end").unwrap().cause, CloseCause::WriteStall);
 }
 
+/// Waits until all are waiting for the client: everybody has had a hundred turns, and nothing more was taken.
+async fn stands_still(taken: &AtomicUsize) {
+    let mut before = usize::MAX;
+    loop {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let now = taken.load(Ordering::Relaxed);
+        if now > 0 && now == before {
+            return;
+        }
+        before = now;
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_read_nothing_and_left_is_noticed_behind_a_flood() {
     for reset in [false, true] {
         let mut ends = tunnel(Side::Client, lax()).await;
         let (_trigger, drain) = Drain::pair();
+        let taken = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&taken);
         let flood = drain.spawn(async move {
             let message = frame(BINARY, &[7; 100_000], None);
-            while ends.backend.write_all(&message).await.is_ok() {}
+            while ends.backend.write_all(&message).await.is_ok() {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
         });
-        sleep(Duration::from_millis(300)).await;
+        let dammed = timeout(LIMIT, stands_still(&taken)).await;
+        dammed.expect("it has room for everything");
         if reset {
             ends.client.set_zero_linger().unwrap();
         }
