@@ -1,5 +1,6 @@
 use std::io::Write as _;
 use std::net::TcpStream as StdStream;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 
@@ -94,10 +95,13 @@ async fn a_connection_with_unread_bytes_is_not_closed() {
     let mut all = arrivals.many(MAX_CONNECTIONS, "10.0.0.1").await;
     let (client, connection) = &mut all[0];
     client.write_all(b"G").unwrap();
-    // Until the kernel has carried the byte over.
-    while !connection.as_ref().unwrap().stream.has_unread() {
-        tokio::task::yield_now().await;
-    }
+    let carried_over = async {
+        while !connection.as_ref().unwrap().stream.has_unread() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let carried_over = tokio::time::timeout(Duration::from_secs(20), carried_over).await;
+    carried_over.expect("the kernel does not carry the byte over");
     let _more = arrivals.many(1, "10.0.0.1").await;
     assert_eq!(evicted(&all), [1]);
 }

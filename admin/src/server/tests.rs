@@ -56,6 +56,17 @@ async fn ask(address: SocketAddr, path: &str) -> String {
     answer.expect("an answer in time").unwrap_or_default()
 }
 
+/// Asks again until this is the answer.
+async fn until_slow_is(address: SocketAddr, expected: &str) {
+    let answered = async {
+        while !ask(address, "/slow").await.ends_with(expected) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let answered = tokio::time::timeout(TEST_TIMEOUT, answered).await;
+    answered.unwrap_or_else(|_| panic!("/slow does not come to answer {expected}"));
+}
+
 #[tokio::test]
 async fn idle_connections_do_not_keep_a_probe_from_its_answer() {
     let (address, _tasks) = start().await;
@@ -84,9 +95,7 @@ async fn requests_that_take_long_do_not_keep_a_probe_from_its_answer() {
         slow.push(stream);
     }
     // Both requests must be in flight.
-    while !ask(address, "/slow").await.ends_with("busy") {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until_slow_is(address, "busy").await;
     for _ in 0..200 {
         assert!(ask(address, "/livez").await.ends_with("ok"));
     }
@@ -96,9 +105,7 @@ async fn requests_that_take_long_do_not_keep_a_probe_from_its_answer() {
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(answer.ends_with("done"), "{answer}");
     }
-    while !ask(address, "/slow").await.ends_with("done") {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until_slow_is(address, "done").await;
 }
 
 #[tokio::test]
