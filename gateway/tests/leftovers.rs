@@ -11,8 +11,7 @@
 use std::alloc::System;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::future::join_all;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -29,7 +28,7 @@ use it::support;
 use support::client::handshake;
 use support::config::Config;
 use support::gateway::TestGateway;
-use support::{until, within};
+use support::{stands_still, until};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -160,23 +159,6 @@ async fn ten_cycles_of_a_thousand_tunnels_leave_nothing_behind() {
     }
 }
 
-/// Waits until no more is sent for half a second. If that came too early on a slow machine, there
-/// would be less to find, never more.
-async fn stands_still(sent: &AtomicU64) {
-    within("the flood to stand still", async {
-        let mut before = 0;
-        loop {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            let now = sent.load(Ordering::Relaxed);
-            if now > 0 && now == before {
-                return;
-            }
-            before = now;
-        }
-    })
-    .await;
-}
-
 /// Tunnels whose clients do not read.
 const DEAF: usize = 20;
 
@@ -186,7 +168,7 @@ const MOST: isize = 80 * 1024;
 #[tokio::test]
 async fn a_client_that_does_not_read_costs_one_buffer_however_much_is_sent() {
     let _turn = TURN.lock().await;
-    let sent = Arc::new(AtomicU64::new(0));
+    let sent = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&sent);
     let backend = backend(move |mut stream| {
         let counter = Arc::clone(&counter);
@@ -198,7 +180,7 @@ async fn a_client_that_does_not_read_costs_one_buffer_however_much_is_sent() {
                 frame
             };
             while let Ok(()) = stream.write_all(FRAME).await {
-                counter.fetch_add(FRAME.len() as u64, Ordering::Relaxed);
+                counter.fetch_add(FRAME.len(), Ordering::Relaxed);
             }
         }
     })
@@ -209,7 +191,7 @@ async fn a_client_that_does_not_read_costs_one_buffer_however_much_is_sent() {
     until("the first tunnel to end", || gateway.gateway.tunnels() == 0).await;
     let region = Region::new(ALLOCATOR);
     let clients = join_all((0..DEAF).map(|_| open(address))).await;
-    stands_still(&sent).await;
+    stands_still("the flood to stand still", || sent.load(Ordering::Relaxed)).await;
     let each = level(&region) / DEAF as isize;
     assert!(each <= MOST, "{each} bytes for each of {DEAF}");
     drop(clients);

@@ -14,6 +14,7 @@ use crate::support::backend::Backend;
 use crate::support::client::connect;
 use crate::support::config::Config;
 use crate::support::gateway::TestGateway;
+use crate::support::port::FreePort;
 
 fn steps(on: Value) -> OnHandshake {
     serde_json::from_value(on).unwrap()
@@ -185,12 +186,7 @@ async fn the_admin_servers_of_one_process_are_closed_to_all_its_gateways() {
     assert_eq!(refused.status, 502, "{refused:?}");
     drop(other);
     // Its port is anybody's again.
-    let listener = loop {
-        match tokio::net::TcpListener::bind(port).await {
-            Ok(listener) => break listener,
-            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
-        }
-    };
+    let listener = FreePort::left_by(port).await.listen();
     let answer = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi";

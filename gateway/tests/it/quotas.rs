@@ -18,12 +18,15 @@ fn config(backend: &Backend, quota: Value) -> Config {
 
 /// Connects until it is refused: relayed bytes are booked once a second.
 async fn until_refused(url: &str) -> Refused {
-    loop {
-        match connect(url, &[]).await {
-            Ok(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
-            Err(refused) => return refused,
+    within("a refusal", async {
+        loop {
+            match connect(url, &[]).await {
+                Ok(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+                Err(refused) => return refused,
+            }
         }
-    }
+    })
+    .await
 }
 
 fn message(refused: &Refused) -> String {

@@ -27,6 +27,23 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
     }
 }
 
+/// Waits until a count that has begun to grow stays the same for half a second. On a slow machine that may
+/// come too early: then there is less to find for the test, never more.
+pub(crate) async fn stands_still(what: &str, count: impl Fn() -> usize) {
+    within(what, async {
+        let mut before = 0;
+        loop {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let now = count();
+            if now > 0 && now == before {
+                return;
+            }
+            before = now;
+        }
+    })
+    .await;
+}
+
 /// Asks again until the answer is yes, or fails by saying what was awaited.
 pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     within(what, async {

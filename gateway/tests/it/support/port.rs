@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::support::within;
 
@@ -14,7 +14,7 @@ use crate::support::within;
 #[derive(Debug)]
 pub(crate) struct FreePort {
     pub(crate) address: SocketAddr,
-    _bound: TcpSocket,
+    bound: TcpSocket,
 }
 
 impl FreePort {
@@ -35,13 +35,18 @@ impl FreePort {
         .await
     }
 
+    /// Listens on it.
+    pub(crate) fn listen(self) -> TcpListener {
+        self.bound.listen(128).unwrap()
+    }
+
     fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         Ok(Self {
             address: socket.local_addr()?,
-            _bound: socket,
+            bound: socket,
         })
     }
 
