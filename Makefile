@@ -15,9 +15,12 @@ test: ## Lints and builds everything, sets up what the tests need and runs all o
 	@CARGO_FLAGS="$(CARGO_FLAGS)" .ci/test
 
 lint: ## Checks format and lints: code, dependencies, workflows, scripts.
-	cargo fmt --all --check
+	lint/format.sh --check
 	lint/run.sh
 	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+
+fmt: ## Formats the code; cargo fmt alone does not see the policies.
+	lint/format.sh
 
 build: ## Builds all programs and tests. One command, so that the tests build nothing a second time.
 	cargo build $(CARGO_FLAGS) --workspace --all-targets
@@ -65,4 +68,4 @@ chart: ## Lints and tests the Helm chart; no cluster.
 e2e-node: build ## Installs the chart on a real node of its own and tests it there; T=name chooses. Needs root.
 	e2e/node/run.sh $(T)
 
-.PHONY: help demo test lint build setup unit t e2e churn fuzz bench doc crds release-check chart e2e-node
+.PHONY: help demo test lint fmt build setup unit t e2e churn fuzz bench doc crds release-check chart e2e-node

@@ -4,9 +4,9 @@
 //! (`when`) and an id. The table at the end of this file lists all policies: the enum [`Policy`], the
 //! step type of each section and what checkers and gateways dispatch by follow from it.
 //!
-//! A new policy has its data here, with a row in the table; its check in `plan/src/policies`, an
-//! implementation of `Check`; its run in `gateway/src/policy`, with a row in the table of `action.rs`;
-//! and its section in `docs/policies.md`. The compiler and the tests name what is missing.
+//! A new policy `NAME` has its data in `policy/NAME.rs`, with a row in the table; its check in
+//! `plan/src/policies/NAME.rs`, its run in `gateway/src/policy/NAME.rs` and its section in
+//! `docs/policies.md`. The compiler and the tests name what is missing.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

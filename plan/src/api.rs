@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
-use tidegate_api::{Reason, WebSocketApi};
+use tidegate_api::{ApiKeyNames, GatewayKeyNames, Reason, WebSocketApi};
 use tidegate_config::path::has_dot_segment;
 use tidegate_config::policy::OnHandshake;
 use tidegate_config::{ApiConfig, KeyNames, ObjectKey, PathMatch};
@@ -17,7 +17,7 @@ use crate::index::generation_of;
 use crate::last_good::{has_same_access, serving};
 use crate::nested::WarningsByApi;
 use crate::policies::{Policies, PolicyScope};
-use crate::problem::{Problem, conditions, consequence, summary};
+use crate::problem::{Problem, conditions, consequence, summary, without_repeats};
 use crate::references::References;
 use crate::routes::{RouteConflict, Routes};
 use crate::urls;
@@ -81,26 +81,16 @@ fn unknown_values(
     attachments: &[Attachment],
     placement: &Placement<'_, '_>,
 ) -> Vec<Problem> {
-    let products = placement
-        .product_values
-        .get(draft.key)
-        .into_iter()
-        .flatten();
-    let own: Vec<_> = names(&draft.api.spec.values)
-        .chain(products.map(String::as_str))
-        .collect();
-    let mut problems = Vec::new();
-    for attachment in attachments {
+    let products = placement.product_values.get(draft.key);
+    let products = products.into_iter().flatten().map(String::as_str);
+    let own: Vec<_> = names(&draft.api.spec.values).chain(products).collect();
+    let unknown = |attachment: &Attachment| {
         let gateway = placement.gateways.get(&attachment.gateway);
         let global = gateway.map(|draft| draft.gateway.spec.values.as_slice());
         let there = own.iter().copied().chain(names(global.unwrap_or_default()));
-        for problem in draft.policies.unknown_values(there) {
-            if !problems.contains(&problem) {
-                problems.push(problem);
-            }
-        }
-    }
-    problems
+        draft.policies.unknown_values(there)
+    };
+    without_repeats(attachments.iter().flat_map(unknown))
 }
 
 /// Tokens that the API's steps send, and that one of its Gateways does not have.
@@ -109,17 +99,12 @@ fn unknown_audiences(
     attachments: &[Attachment],
     placement: &Placement<'_, '_>,
 ) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    for attachment in attachments {
+    let unknown = |attachment: &Attachment| {
         let gateway = placement.gateways.get(&attachment.gateway);
         let there = gateway.map(|draft| draft.gateway.spec.deployment.token_audiences.as_slice());
-        for problem in draft.policies.unknown_audiences(there.unwrap_or_default()) {
-            if !problems.contains(&problem) {
-                problems.push(problem);
-            }
-        }
-    }
-    problems
+        draft.policies.unknown_audiences(there.unwrap_or_default())
+    };
+    without_repeats(attachments.iter().flat_map(unknown))
 }
 
 /// Everything that placing APIs reads and changes.
@@ -167,11 +152,8 @@ impl<'a> ApiDraft<'a> {
         problems.extend(path);
         problems.extend(key_header(spec.subscription_key.header.as_deref()));
         problems.extend(backend::check_refs(&policies, &spec.backend));
-        problems.extend(backend::check(
-            &key.namespace,
-            &spec.backend,
-            &mut placement.references,
-        ));
+        let references = &mut placement.references;
+        problems.extend(backend::check(&key.namespace, &spec.backend, references));
         Self {
             key,
             api,
@@ -257,15 +239,12 @@ impl<'a> ApiDraft<'a> {
     /// The latest version.
     fn config(&self, gateway: &GatewayDraft<'_>) -> ApiConfig {
         let spec = &self.api.spec;
-        let defaults = &gateway.gateway.spec.subscription_key;
-        let names = &spec.subscription_key;
+        let defaults = &gateway.gateway.spec;
+        let display_name = spec.display_name.clone();
         ApiConfig {
             key: self.key.clone(),
             generation: generation_of(self.api),
-            display_name: spec
-                .display_name
-                .clone()
-                .unwrap_or_else(|| self.api.name_any()),
+            display_name: display_name.unwrap_or_else(|| self.api.name_any()),
             listeners: Vec::new(),
             hostnames: spec.hostnames.clone(),
             path: spec.path.clone(),
@@ -279,24 +258,12 @@ impl<'a> ApiDraft<'a> {
             host_header: spec.backend.host_header.clone(),
             backend_tls: spec.backend.tls.clone().unwrap_or_default(),
             subscription_required: spec.subscription_required,
-            subscription_key: KeyNames {
-                header: names
-                    .header
-                    .clone()
-                    .unwrap_or_else(|| defaults.header.clone()),
-                query: names
-                    .query
-                    .clone()
-                    .unwrap_or_else(|| defaults.query.clone()),
-                keep: names.keep,
-            },
+            subscription_key: key_names(&spec.subscription_key, &defaults.subscription_key),
             on_handshake: self.policies.on_handshake.clone(),
             allowed_origins: spec.allowed_origins.clone(),
             subprotocols: spec.subprotocols.clone(),
-            limits: spec.limits.or(gateway.gateway.spec.limits.api_defaults()),
-            timeouts: spec
-                .timeouts
-                .or(gateway.gateway.spec.timeouts.api_defaults()),
+            limits: spec.limits.or(defaults.limits.api_defaults()),
+            timeouts: spec.timeouts.or(defaults.timeouts.api_defaults()),
             live_access: spec.live_access,
             on_change: spec.on_change,
             values: self.policies.values.clone(),
@@ -328,6 +295,17 @@ impl<'a> ApiDraft<'a> {
             "ws://blocked.invalid/".clone_into(&mut config.backend_url);
         }
         config
+    }
+}
+
+/// Where clients put their key: as the API says, or as its Gateway does.
+fn key_names(own: &ApiKeyNames, defaults: &GatewayKeyNames) -> KeyNames {
+    let header = own.header.as_ref().unwrap_or(&defaults.header);
+    let query = own.query.as_ref().unwrap_or(&defaults.query);
+    KeyNames {
+        header: header.clone(),
+        query: query.clone(),
+        keep: own.keep,
     }
 }
 
@@ -387,11 +365,8 @@ fn conflict(taken: &RouteConflict, path: &str) -> Problem {
         host,
         overlaps,
     } = taken;
-    let host = if host == crate::hostnames::ANY {
-        "every host"
-    } else {
-        host
-    };
+    let is_any = host == crate::hostnames::ANY;
+    let host = if is_any { "every host" } else { host };
     let text = match overlaps {
         false => format!(
             "WebSocketApi {by} was first and has the route of {path} for {host} on listener {listener}: \

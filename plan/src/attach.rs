@@ -49,21 +49,15 @@ pub(crate) fn attach(
             .and_then(|draft| fitting(draft, &name, reference.listener.as_deref(), spec));
         match found {
             Ok(listeners) => chosen.entry(name).or_default().extend(listeners),
-            Err(NotAttached {
-                problem,
-                unresolved,
-            }) => {
-                attached
-                    .problems
-                    .push(problem.at(&format!("spec.gateways[{i}]")));
-                attached.unresolved.extend(unresolved);
+            Err(missed) => {
+                let problem = missed.problem.at(&format!("spec.gateways[{i}]"));
+                attached.problems.push(problem);
+                attached.unresolved.extend(missed.unresolved);
             }
         }
     }
-    let attachments = chosen.into_iter();
-    attached.attachments = attachments
-        .map(|(gateway, listeners)| Attachment { gateway, listeners })
-        .collect();
+    let attachment = |(gateway, listeners)| Attachment { gateway, listeners };
+    attached.attachments = chosen.into_iter().map(attachment).collect();
     attached.unresolved.sort();
     attached.unresolved.dedup();
     attached
@@ -76,6 +70,18 @@ struct NotAttached {
 }
 
 impl NotAttached {
+    fn missing(what: String) -> Self {
+        Self::of(Reason::GatewayNotFound, what, "does not exist")
+    }
+
+    /// What it names is there, but none of it fits.
+    fn none_fits(problem: Problem) -> Self {
+        Self {
+            problem,
+            unresolved: None,
+        }
+    }
+
     fn of(reason: Reason, what: String, why: &str) -> Self {
         Self {
             problem: Problem::unresolved(reason, format!("{what} {why}")),
@@ -92,11 +98,7 @@ fn find<'g, 'a>(
 ) -> Result<&'g GatewayDraft<'a>, NotAttached> {
     let what = format!("Gateway {name}");
     let Some(draft) = gateways.get(name) else {
-        return Err(NotAttached::of(
-            Reason::GatewayNotFound,
-            what,
-            "does not exist",
-        ));
+        return Err(NotAttached::missing(what));
     };
     if consents(draft, api, world) {
         Ok(draft)
@@ -131,57 +133,51 @@ pub(crate) fn matches(selector: Option<&LabelSelector>, labels: &BTreeMap<String
     Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
 }
 
-/// Listeners of a Gateway that an API can use.
+/// A listener and its position in its Gateway.
+type Numbered<'g> = (usize, &'g ListenerDraft);
+
+/// Listeners of a Gateway that an API can use. The first condition that none of them meets
+/// is reported.
 fn fitting(
     draft: &GatewayDraft<'_>,
     gateway: &ObjectKey,
     listener: Option<&str>,
     spec: &WebSocketApiSpec,
 ) -> Result<Vec<usize>, NotAttached> {
-    let named = |(_, l): &(usize, &ListenerDraft)| listener.is_none_or(|name| l.name == name);
-    let named: Vec<_> = draft.listeners.iter().enumerate().filter(named).collect();
-    if let ([], Some(name)) = (named.as_slice(), listener) {
+    let named = |(_, l): &Numbered<'_>| listener.is_none_or(|name| l.name == name);
+    let mut left: Vec<Numbered<'_>> = draft.listeners.iter().enumerate().filter(named).collect();
+    if let ([], Some(name)) = (left.as_slice(), listener) {
         let what = format!("listener {name} of Gateway {gateway}");
-        return Err(NotAttached::of(
-            Reason::GatewayNotFound,
-            what,
-            "does not exist",
-        ));
+        return Err(NotAttached::missing(what));
     }
-    let miss = |problem| {
-        Err(NotAttached {
-            problem,
-            unresolved: None,
-        })
-    };
-    let speaking: Vec<_> = named
-        .into_iter()
-        .filter(|(_, l)| speaks(l, &spec.protocols))
-        .collect();
-    if speaking.is_empty() {
+    left.retain(|(_, l)| speaks(l, &spec.protocols));
+    if left.is_empty() {
         let text = format!(
             "no listener of Gateway {gateway} that is asked for has a protocol of spec.protocols"
         );
-        return miss(Problem::accepted(Reason::NoListener, text));
+        let problem = Problem::accepted(Reason::NoListener, text);
+        return Err(NotAttached::none_fits(problem));
     }
-    let hosted: Vec<_> = speaking
-        .into_iter()
-        .filter(|(_, l)| hostnames::intersection(&l.hostnames, &spec.hostnames).is_some())
-        .collect();
-    if hosted.is_empty() {
+    serving(left, gateway, spec).map_err(NotAttached::none_fits)
+}
+
+/// Those that serve one of the API's hosts and are in service.
+fn serving(
+    mut left: Vec<Numbered<'_>>,
+    gateway: &ObjectKey,
+    spec: &WebSocketApiSpec,
+) -> Result<Vec<usize>, Problem> {
+    left.retain(|(_, l)| hostnames::intersection(&l.hostnames, &spec.hostnames).is_some());
+    if left.is_empty() {
         let text = format!("no listener of Gateway {gateway} serves any of spec.hostnames");
-        return miss(Problem::accepted(Reason::NoMatchingHostname, text));
+        return Err(Problem::accepted(Reason::NoMatchingHostname, text));
     }
-    let serving: Vec<_> = hosted
-        .into_iter()
-        .filter(|(_, l)| l.in_service)
-        .map(|(i, _)| i)
-        .collect();
-    if serving.is_empty() {
+    left.retain(|(_, l)| l.in_service);
+    if left.is_empty() {
         let text = format!("the listener of Gateway {gateway} is out of service: see its status");
-        return miss(Problem::unresolved(Reason::NoListener, text));
+        return Err(Problem::unresolved(Reason::NoListener, text));
     }
-    Ok(serving)
+    Ok(left.into_iter().map(|(position, _)| position).collect())
 }
 
 /// Does a listener speak one of these schemes?

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tidegate_api::{Backend, Reason};
 use tidegate_config::policy::{Policy, Section, Step};
-use tidegate_config::{BackendProxy, PoolMember, SecretDataId};
+use tidegate_config::{BackendProxy, BackendTls, PoolMember, SecretDataId};
 use tidegate_expr::Template;
 use url::Url;
 
@@ -35,9 +35,14 @@ pub(crate) fn check(
         let checked = check_proxy(namespace, proxy, references);
         problems.extend(checked.err());
     }
-    let Some(tls) = &backend.tls else {
-        return problems;
-    };
+    if let Some(tls) = &backend.tls {
+        problems.extend(check_tls(namespace, tls, references));
+    }
+    problems
+}
+
+fn check_tls(namespace: &str, tls: &BackendTls, references: &mut References<'_>) -> Vec<Problem> {
+    let mut problems = Vec::new();
     for (i, reference) in tls.ca_refs.iter().enumerate() {
         if let Err(problem) = trust_anchor(namespace, reference, references) {
             problems.push(problem.at(&format!("spec.backend.tls.caRefs[{i}]")));
@@ -90,24 +95,31 @@ fn check_proxy(
         let text = "must be http://host:port; put user and password into credentialsRef";
         return Err(Problem::invalid(text).at("spec.backend.proxy.url"));
     }
-    let Some(name) = &proxy.credentials_ref else {
-        return Ok(());
-    };
-    for key in PROXY_CREDENTIALS {
-        let at = |problem: Problem| problem.at("spec.backend.proxy.credentialsRef");
-        let bytes = references.secret(namespace, name, key).map_err(at)?;
-        let usable = |text: &str| {
-            !(text.contains(char::is_control) || key == "username" && text.contains(':'))
-        };
-        if !std::str::from_utf8(&bytes).is_ok_and(usable) {
-            let text = format!(
-                "key \"{key}\" of Secret {namespace}/{name} cannot be sent to a proxy: it has line \
-                 ends or other control characters, is not UTF-8, or is a user name with a colon"
-            );
-            return Err(at(Problem::unresolved(Reason::InvalidMaterial, text)));
-        }
-        references.keep(SecretDataId::secret(namespace, name, key), &bytes);
+    let name = proxy.credentials_ref.iter();
+    let mut keys = name.flat_map(|name| PROXY_CREDENTIALS.map(|key| (name, key)));
+    keys.try_for_each(|(name, key)| {
+        let checked = check_proxy_credential(namespace, name, key, references);
+        checked.map_err(|problem| problem.at("spec.backend.proxy.credentialsRef"))
+    })
+}
+
+fn check_proxy_credential(
+    namespace: &str,
+    name: &str,
+    key: &str,
+    references: &mut References<'_>,
+) -> Result<(), Problem> {
+    let bytes = references.secret(namespace, name, key)?;
+    let usable =
+        |text: &str| !(text.contains(char::is_control) || key == "username" && text.contains(':'));
+    if !std::str::from_utf8(&bytes).is_ok_and(usable) {
+        let text = format!(
+            "key \"{key}\" of Secret {namespace}/{name} cannot be sent to a proxy: it has line \
+             ends or other control characters, is not UTF-8, or is a user name with a colon"
+        );
+        return Err(Problem::unresolved(Reason::InvalidMaterial, text));
     }
+    references.keep(SecretDataId::secret(namespace, name, key), &bytes);
     Ok(())
 }
 
@@ -147,11 +159,8 @@ fn check_pool(pool: &[PoolMember]) -> Vec<Problem> {
             let text = "path and query must be the same as those of the first member";
             problems.push(Problem::invalid(text).at(&at));
         }
-        let place = (
-            url.host_str().map(str::to_owned),
-            url.port_or_known_default(),
-        );
-        if !places.insert(place) {
+        let host = url.host_str().map(str::to_owned);
+        if !places.insert((host, url.port_or_known_default())) {
             let text = "another member already has this host and port: give that one more weight";
             problems.push(Problem::invalid(text).at(&at));
         }

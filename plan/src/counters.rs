@@ -20,77 +20,94 @@ pub(crate) fn resolve(
     problems: &mut Vec<Problem>,
 ) -> Option<CountersConfig> {
     let redis = counters.redis.as_ref()?;
+    let namespace = &gateway.namespace;
     let url = match (&redis.url, &redis.url_secret_ref) {
-        (Some(url), None) if is_counters_url(url) => ResolvedValue::Plain(url.clone()),
-        (None, Some(reference)) => from_secret(gateway, reference, previous, references, problems),
+        (Some(url), None) if is_counters_url(url) => Some(ResolvedValue::Plain(url.clone())),
+        (None, Some(reference)) => {
+            from_secret(namespace, reference, previous, references, problems)
+        }
         _ => {
             let text = "exactly one of url (redis:// or rediss://) and urlSecretRef must be set";
             problems.push(Problem::invalid(text).at("spec.counters.redis"));
-            ResolvedValue::Plain(String::new())
+            None
         }
     };
-    let secure = match &url {
+    problems.extend(check_authorities(
+        namespace,
+        redis,
+        url.as_ref(),
+        references,
+    ));
+    let authority = |anchor| SecretDataId::of_trust_anchor(namespace, anchor);
+    Some(CountersConfig {
+        url: url.unwrap_or(ResolvedValue::Plain(String::new())),
+        authorities: redis.ca_refs.iter().map(authority).collect(),
+        on_failure: redis.on_failure,
+    })
+}
+
+/// What is wrong with the authorities, and whether the URL has a use for them.
+fn check_authorities(
+    namespace: &str,
+    redis: &RedisCounters,
+    url: Option<&ResolvedValue>,
+    references: &mut References<'_>,
+) -> Vec<Problem> {
+    let is_plain = url.is_some_and(|url| !is_secure(url, references));
+    let mut problems = Vec::new();
+    if is_plain && !redis.ca_refs.is_empty() {
+        let text = "caRefs need a rediss:// URL";
+        problems.push(Problem::invalid(text).at("spec.counters.redis.caRefs"));
+    }
+    for (i, anchor) in redis.ca_refs.iter().enumerate() {
+        if let Err(problem) = trust_anchor(namespace, anchor, references) {
+            problems.push(problem.at(&format!("spec.counters.redis.caRefs[{i}]")));
+        }
+    }
+    problems
+}
+
+fn is_secure(url: &ResolvedValue, references: &References<'_>) -> bool {
+    match url {
         ResolvedValue::Plain(url) => is_secure_counters_url(url),
         ResolvedValue::Secret(id) => references
             .secret_data
             .get(id)
             .is_some_and(|bytes| std::str::from_utf8(bytes).is_ok_and(is_secure_counters_url)),
-    };
-    let is_there = url != ResolvedValue::Plain(String::new());
-    if is_there && !secure && !redis.ca_refs.is_empty() {
-        let text = "caRefs need a rediss:// URL";
-        problems.push(Problem::invalid(text).at("spec.counters.redis.caRefs"));
     }
-    for (i, anchor) in redis.ca_refs.iter().enumerate() {
-        if let Err(problem) = trust_anchor(&gateway.namespace, anchor, references) {
-            problems.push(problem.at(&format!("spec.counters.redis.caRefs[{i}]")));
-        }
-    }
-    let RedisCounters {
-        on_failure,
-        ca_refs,
-        ..
-    } = redis;
-    let authority = |anchor| SecretDataId::of_trust_anchor(&gateway.namespace, anchor);
-    Some(CountersConfig {
-        url,
-        authorities: ca_refs.iter().map(authority).collect(),
-        on_failure: *on_failure,
-    })
 }
 
+/// The URL in a Secret, or the one that was in use.
 fn from_secret(
-    gateway: &ObjectKey,
+    namespace: &str,
     reference: &SecretKeyRef,
     previous: Option<&SecretData>,
     references: &mut References<'_>,
     problems: &mut Vec<Problem>,
-) -> ResolvedValue {
-    let id = SecretDataId::of_secret_ref(&gateway.namespace, reference);
-    let found = references.secret_ref(&gateway.namespace, reference);
-    let found = found.and_then(|bytes| {
-        let is_url = std::str::from_utf8(&bytes).is_ok_and(is_counters_url);
-        let SecretKeyRef { name, key, .. } = reference;
-        let namespace = &gateway.namespace;
-        let text = format!(
-            "key \"{key}\" of Secret {namespace}/{name} is not a redis:// or rediss:// URL"
-        );
-        is_url
-            .then(|| bytes.into_owned())
-            .ok_or_else(|| Problem::unresolved(Reason::InvalidMaterial, text))
-    });
-    let bytes = found.or_else(|problem| {
-        problems.push(problem.at("spec.counters.redis.urlSecretRef"));
-        previous
-            .and_then(|previous| previous.get(&id))
-            .map(<[u8]>::to_vec)
-            .ok_or(())
-    });
-    match bytes {
-        Ok(bytes) => {
-            references.keep(id.clone(), &bytes);
-            ResolvedValue::Secret(id)
+) -> Option<ResolvedValue> {
+    let id = SecretDataId::of_secret_ref(namespace, reference);
+    let bytes = match read_url(namespace, reference, references) {
+        Ok(bytes) => bytes,
+        Err(problem) => {
+            problems.push(problem.at("spec.counters.redis.urlSecretRef"));
+            previous?.get(&id)?.to_vec()
         }
-        Err(()) => ResolvedValue::Plain(String::new()),
+    };
+    references.keep(id.clone(), &bytes);
+    Some(ResolvedValue::Secret(id))
+}
+
+fn read_url(
+    namespace: &str,
+    reference: &SecretKeyRef,
+    references: &mut References<'_>,
+) -> Result<Vec<u8>, Problem> {
+    let bytes = references.secret_ref(namespace, reference)?;
+    if std::str::from_utf8(&bytes).is_ok_and(is_counters_url) {
+        return Ok(bytes.into_owned());
     }
+    let SecretKeyRef { name, key, .. } = reference;
+    let text =
+        format!("key \"{key}\" of Secret {namespace}/{name} is not a redis:// or rediss:// URL");
+    Err(Problem::unresolved(Reason::InvalidMaterial, text))
 }

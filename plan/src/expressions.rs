@@ -54,16 +54,8 @@ impl Expressions {
                 continue;
             }
             let field = format!("{path}.{}", expression.field);
-            if let Some(error) = &known.error {
-                let problem = Problem::accepted(Reason::InvalidExpression, error);
-                problems.push(problem.at(&field));
-            }
-            reads.extend(known.values.iter().map(|(position, name)| ValueRead {
-                field: field.clone(),
-                position: *position,
-                name: name.clone(),
-                access: false,
-            }));
+            problems.extend(known.problem(&field));
+            reads.extend(known.reads(&field));
         }
         (problems, reads)
     }
@@ -76,17 +68,7 @@ impl Expressions {
         path: &str,
     ) -> (Option<Problem>, Vec<ValueRead>) {
         let known = self.known(Section::Inbound, ExpressionKind::Template, text);
-        let problem = known.error.as_ref().map(|error| {
-            let problem = Problem::accepted(Reason::InvalidExpression, error);
-            problem.at(path)
-        });
-        let reads = known.values.iter().map(|(position, name)| ValueRead {
-            field: path.to_owned(),
-            position: *position,
-            name: name.clone(),
-            access: false,
-        });
-        (problem, reads.collect())
+        (known.problem(path), known.reads(path).collect())
     }
 
     fn known(&mut self, section: Section, kind: ExpressionKind, text: &str) -> &Checked {
@@ -97,6 +79,22 @@ impl Expressions {
             .or_insert_with(|| compile(stage(section), kind, text));
         known.seen = pass;
         known
+    }
+}
+
+impl Checked {
+    fn problem(&self, field: &str) -> Option<Problem> {
+        let error = self.error.as_ref()?;
+        Some(Problem::accepted(Reason::InvalidExpression, error).at(field))
+    }
+
+    fn reads(&self, field: &str) -> impl Iterator<Item = ValueRead> {
+        self.values.iter().map(move |(position, name)| ValueRead {
+            field: field.to_owned(),
+            position: *position,
+            name: name.clone(),
+            access: false,
+        })
     }
 }
 

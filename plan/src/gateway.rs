@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use tidegate_api::{Gateway, Listener, Reason};
 use tidegate_config::policy::{InboundStep, OnHandshake, ReturnResponse};
 use tidegate_config::{
-    ApiConfig, GatewaySettings, ListenerConfig, NamedValue, ObjectKey, Protocol, ResolvedValue,
-    SecretData,
+    ApiConfig, GatewaySettings, ListenerConfig, ListenerTlsConfig, NamedValue, ObjectKey, Protocol,
+    ResolvedValue, SecretData,
 };
 
 use crate::counters;
@@ -155,12 +155,20 @@ fn global_policies(
             values: previous.values.clone(),
             blocked: None,
         },
-        (Serving::LastGood | Serving::Blocked, _) => Global {
+        (Serving::LastGood | Serving::Blocked, _) => {
+            Global::blocked(generation, &policies.problems)
+        }
+    }
+}
+
+impl Global {
+    fn blocked(generation: i64, problems: &[Problem]) -> Self {
+        Self {
             generation,
             on_handshake: refuse_all(),
             values: BTreeMap::new(),
-            blocked: Some(summary(&policies.problems.iter().collect::<Vec<_>>())),
-        },
+            blocked: Some(summary(&problems.iter().collect::<Vec<_>>())),
+        }
     }
 }
 
@@ -190,26 +198,19 @@ fn trusted_proxies(
     previous: Option<&GatewaySettings>,
     problems: &mut Vec<Problem>,
 ) -> Vec<String> {
-    let bad = entries
-        .iter()
-        .enumerate()
-        .filter(|(_, entry)| !is_network(entry));
-    let found: Vec<_> = bad
-        .map(|(i, entry)| {
-            let text = format!("\"{entry}\" is not an address or CIDR");
-            Problem::invalid(text).at(&format!("spec.trustedProxies[{i}]"))
-        })
-        .collect();
-    let list = match previous {
-        Some(previous) if !found.is_empty() => previous.trusted_proxies.clone(),
-        _ => entries
-            .iter()
-            .filter(|entry| is_network(entry))
-            .cloned()
-            .collect(),
-    };
-    problems.extend(found);
-    list
+    let mut good = Vec::with_capacity(entries.len());
+    for (i, entry) in entries.iter().enumerate() {
+        if is_network(entry) {
+            good.push(entry.clone());
+            continue;
+        }
+        let text = format!("\"{entry}\" is not an address or CIDR");
+        problems.push(Problem::invalid(text).at(&format!("spec.trustedProxies[{i}]")));
+    }
+    match previous {
+        Some(previous) if good.len() < entries.len() => previous.trusted_proxies.clone(),
+        _ => good,
+    }
 }
 
 fn listeners(
@@ -218,30 +219,28 @@ fn listeners(
     secret_data: Option<&SecretData>,
     references: &mut References<'_>,
 ) -> (Vec<ListenerDraft>, Vec<ListenerConfig>) {
+    let context = Tls {
+        namespace: &key.namespace,
+        secret_data,
+    };
     let mut drafts: Vec<ListenerDraft> = Vec::new();
     let mut rendered = Vec::new();
     for listener in &gateway.spec.listeners {
         let mut problems: Vec<_> = conflict(listener, &drafts).into_iter().collect();
         let usable = problems.is_empty();
-        let tls = Tls {
-            namespace: &key.namespace,
-            secret_data,
-        }
-        .check(listener, references, &mut problems);
-        let tls_ready = listener.protocol == Protocol::Ws || tls.is_some();
-        let in_service = usable && tls_ready;
+        let tls = context.check(listener, references, &mut problems);
+        let in_service = usable && (listener.protocol == Protocol::Ws || tls.is_some());
+        drafts.push(ListenerDraft::new(listener, in_service, problems));
         if in_service {
-            rendered.push(ListenerConfig {
-                name: listener.name.clone(),
-                port: listener.port,
-                protocol: listener.protocol,
-                hostnames: listener.hostnames.clone(),
-                tls,
-                proxy_protocol: listener.proxy_protocol,
-                http2: listener.http2,
-            });
+            rendered.push(render(listener, tls));
         }
-        drafts.push(ListenerDraft {
+    }
+    (drafts, rendered)
+}
+
+impl ListenerDraft {
+    fn new(listener: &Listener, in_service: bool, problems: Vec<Problem>) -> Self {
+        Self {
             name: listener.name.clone(),
             port: listener.port,
             protocol: listener.protocol,
@@ -250,47 +249,53 @@ fn listeners(
             in_service,
             attached: 0,
             problems,
-        });
+        }
     }
-    (drafts, rendered)
+}
+
+fn render(listener: &Listener, tls: Option<ListenerTlsConfig>) -> ListenerConfig {
+    ListenerConfig {
+        name: listener.name.clone(),
+        port: listener.port,
+        protocol: listener.protocol,
+        hostnames: listener.hostnames.clone(),
+        tls,
+        proxy_protocol: listener.proxy_protocol,
+        http2: listener.http2,
+    }
 }
 
 /// Listeners may share a port when they speak the same and answer for different hosts. The earlier
 /// one in the list wins.
 fn conflict(listener: &Listener, earlier: &[ListenerDraft]) -> Option<Problem> {
-    let same_host = |other: &ListenerDraft| {
-        let both_any = listener.hostnames.is_empty() && other.hostnames.is_empty();
-        both_any
-            || listener
-                .hostnames
-                .iter()
-                .any(|host| other.hostnames.contains(host))
-    };
-    let text = earlier.iter().find_map(|other| {
-        let (name, port) = (&other.name, other.port);
-        if other.name == listener.name {
-            Some(format!("there is already a listener \"{name}\""))
-        } else if other.port != listener.port {
-            None
-        } else if other.protocol != listener.protocol {
-            Some(format!(
-                "listener \"{name}\" speaks another protocol on port {port}"
-            ))
-        } else if other.proxy_protocol != listener.proxy_protocol {
-            let expects = match other.proxy_protocol {
-                true => "expects",
-                false => "does not expect",
-            };
-            Some(format!(
-                "listener \"{name}\" {expects} PROXY headers on port {port}"
-            ))
-        } else if same_host(other) {
-            Some(format!(
-                "listener \"{name}\" already has port {port} and the same host"
-            ))
-        } else {
-            None
-        }
-    })?;
+    let mut earlier = earlier.iter();
+    let text = earlier.find_map(|other| conflict_with(listener, other))?;
     Some(Problem::accepted(Reason::Conflict, text))
+}
+
+fn conflict_with(listener: &Listener, other: &ListenerDraft) -> Option<String> {
+    let (name, port) = (&other.name, other.port);
+    if other.name == listener.name {
+        return Some(format!("there is already a listener \"{name}\""));
+    }
+    let what = if other.port != listener.port {
+        return None;
+    } else if other.protocol != listener.protocol {
+        format!("speaks another protocol on port {port}")
+    } else if other.proxy_protocol != listener.proxy_protocol {
+        match other.proxy_protocol {
+            true => format!("expects PROXY headers on port {port}"),
+            false => format!("does not expect PROXY headers on port {port}"),
+        }
+    } else if share_host(&listener.hostnames, &other.hostnames) {
+        format!("already has port {port} and the same host")
+    } else {
+        return None;
+    };
+    Some(format!("listener \"{name}\" {what}"))
+}
+
+/// Do they name the same host, or both none, which is every host?
+fn share_host(a: &[String], b: &[String]) -> bool {
+    (a.is_empty() && b.is_empty()) || a.iter().any(|host| b.contains(host))
 }

@@ -142,31 +142,12 @@ impl KeyHolder<'_> {
     /// The old key stops at once.
     fn generated(&self, keys: &mut Keys, secret: &Secret) {
         let spec = &self.subscription.spec.keys;
-        let mut renew = [None, None];
-        let wanted = [
-            (
-                PRIMARY_KEY,
-                ANNOTATION_PRIMARY_GENERATION,
-                spec.primary_generation,
-            ),
-            (
-                SECONDARY_KEY,
-                ANNOTATION_SECONDARY_GENERATION,
-                spec.secondary_generation,
-            ),
+        let primary = (PRIMARY_KEY, ANNOTATION_PRIMARY_GENERATION);
+        let secondary = (SECONDARY_KEY, ANNOTATION_SECONDARY_GENERATION);
+        let renew = [
+            current_key(keys, secret, primary, spec.primary_generation),
+            current_key(keys, secret, secondary, spec.secondary_generation),
         ];
-        for (slot, (name, annotation, generation)) in renew.iter_mut().zip(wanted) {
-            let noted = secret.annotations().get(annotation);
-            let noted = noted.and_then(|text| text.parse::<i64>().ok());
-            // A lost annotation is no reason to change keys that people use.
-            let current = noted.is_none_or(|noted| noted >= generation);
-            match key_text(secret, name).map(|text| text.and_then(check)) {
-                Some(Ok(text)) if current => {
-                    keys.add(name, text, Some(noted.unwrap_or(generation)));
-                }
-                _ => *slot = Some(generation),
-            }
-        }
         if self.alive && renew != [None, None] {
             let text = format!("keys in Secret {} are being renewed", self.secret);
             keys.problems
@@ -183,6 +164,26 @@ impl KeyHolder<'_> {
             primary,
             secondary,
         }
+    }
+}
+
+/// Adds a key that is there and current; otherwise the generation that it is to be renewed to.
+fn current_key(
+    keys: &mut Keys,
+    secret: &Secret,
+    (name, annotation): (&str, &str),
+    generation: i64,
+) -> Option<i64> {
+    let noted = secret.annotations().get(annotation);
+    let noted = noted.and_then(|text| text.parse::<i64>().ok());
+    // A lost annotation is no reason to change keys that people use.
+    let current = noted.is_none_or(|noted| noted >= generation);
+    match key_text(secret, name).map(|text| text.and_then(check)) {
+        Some(Ok(text)) if current => {
+            keys.add(name, text, Some(noted.unwrap_or(generation)));
+            None
+        }
+        _ => Some(generation),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tidegate_config::{GatewayConfig, ObjectKey, ProductConfig};
+use tidegate_config::{ApiConfig, GatewayConfig, ObjectKey, ProductConfig};
 
 use crate::api::{self, Placement};
 use crate::attach::Gateways;
@@ -111,14 +111,6 @@ impl Planner {
             let draft = gateway::check(key, gateway, world, &mut references, &mut self.expressions);
             gateways.insert(key.clone(), draft);
         }
-        let apis = |config: &'w GatewayConfig| {
-            config
-                .apis
-                .iter()
-                .map(|api| (api.key.clone(), api))
-                .collect()
-        };
-        let previous = world.previous.iter();
         let routes = served_routes(world, index, &gateways);
         Placement {
             world,
@@ -127,13 +119,20 @@ impl Planner {
             expressions: &mut self.expressions,
             routes,
             warnings: WarningsByApi::new(),
-            previous: previous
-                .map(|(key, config)| (key.clone(), apis(config)))
-                .collect(),
+            previous: previous_apis(world),
             products_of: product::by_api(products),
             product_values: product::values_by_api(products),
         }
     }
+}
+
+/// What was served before, by Gateway and API.
+fn previous_apis(world: &World) -> BTreeMap<ObjectKey, BTreeMap<ObjectKey, &ApiConfig>> {
+    let previous = world.previous.iter().map(|(key, config)| {
+        let apis = config.apis.iter().map(|api| (api.key.clone(), api));
+        (key.clone(), apis.collect())
+    });
+    previous.collect()
 }
 
 /// The routes that APIs have which still ask for their Gateway.
@@ -200,6 +199,17 @@ fn render_products(
     (rendered, verdicts)
 }
 
+fn with_secret_data(config: GatewayConfig, references: &References<'_>) -> GatewayPlan {
+    let before = &references.world.previous_secret_data;
+    let before = before.get(&config.settings.key).map(AsRef::as_ref);
+    let secret_data = secret_data::of(&config, &references.secret_data, before);
+    GatewayPlan {
+        config,
+        secret_data,
+    }
+}
+
+/// Everything together.
 fn assemble(
     mut plan: Plan,
     gateways: Gateways<'_>,
@@ -215,19 +225,8 @@ fn assemble(
             products: products.remove(&key).unwrap_or_default(),
             subscriptions: subscriptions.configs.remove(&key).unwrap_or_default(),
         };
-        let before = references
-            .world
-            .previous_secret_data
-            .get(&key)
-            .map(AsRef::as_ref);
-        let secret_data = secret_data::of(&config, &references.secret_data, before);
-        plan.gateways.insert(
-            key,
-            GatewayPlan {
-                config,
-                secret_data,
-            },
-        );
+        let gateway = with_secret_data(config, &references);
+        plan.gateways.insert(key, gateway);
     }
     for (product, active) in subscriptions.active {
         if let Some(verdict) = plan.product_verdicts.get_mut(product) {

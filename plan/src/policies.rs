@@ -2,20 +2,15 @@
 //! compile, does everything named exist?
 
 mod address;
-mod backend_auth;
-mod basic_auth;
 mod call;
 mod check;
-mod client_certificate;
-mod emit_metric;
 mod fragments;
 mod header;
-mod jwt;
 mod key;
-mod limits;
-mod request;
-mod response;
 mod url_template;
+
+// `mod set_header;` and so on: one for each policy that config lists.
+tidegate_config::policy_modules!();
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -164,21 +159,13 @@ impl PolicyScope<'_> {
         value: &NamedValue,
         references: &mut References<'_>,
     ) -> Result<ResolvedValue, Problem> {
-        let not_text = |kind: &str, name: &str, key: &str| {
-            let namespace = self.namespace;
-            let text = format!("key \"{key}\" of {kind} {namespace}/{name} is not UTF-8 text");
-            Problem::unresolved(Reason::InvalidMaterial, text)
-        };
-        match (
-            &value.value,
-            &value.secret_key_ref,
-            &value.config_map_key_ref,
-        ) {
+        let (plain, secret) = (&value.value, &value.secret_key_ref);
+        match (plain, secret, &value.config_map_key_ref) {
             (Some(text), None, None) => Ok(ResolvedValue::Plain(text.clone())),
             (None, Some(reference), None) => {
                 let bytes = references.secret_ref(self.namespace, reference)?;
                 if std::str::from_utf8(&bytes).is_err() {
-                    return Err(not_text("Secret", &reference.name, &reference.key));
+                    return Err(self.not_text("Secret", &reference.name, &reference.key));
                 }
                 let id = SecretDataId::of_secret_ref(self.namespace, reference);
                 references.keep(id.clone(), &bytes);
@@ -188,12 +175,19 @@ impl PolicyScope<'_> {
                 let bytes = references.config_map_ref(self.namespace, reference)?;
                 let text = String::from_utf8(bytes.into_owned());
                 text.map(ResolvedValue::Plain)
-                    .map_err(|_| not_text("ConfigMap", &reference.name, &reference.key))
+                    .map_err(|_| self.not_text("ConfigMap", &reference.name, &reference.key))
             }
-            _ => Err(Problem::invalid(
-                "exactly one of value, secretKeyRef, configMapKeyRef must be set",
-            )),
+            _ => {
+                let text = "exactly one of value, secretKeyRef, configMapKeyRef must be set";
+                Err(Problem::invalid(text))
+            }
         }
+    }
+
+    fn not_text(&self, kind: &str, name: &str, key: &str) -> Problem {
+        let namespace = self.namespace;
+        let text = format!("key \"{key}\" of {kind} {namespace}/{name} is not UTF-8 text");
+        Problem::unresolved(Reason::InvalidMaterial, text)
     }
 }
 

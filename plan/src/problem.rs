@@ -61,6 +61,17 @@ impl Problem {
     }
 }
 
+/// Each problem once, where several Gateways tell the same.
+pub(crate) fn without_repeats(problems: impl Iterator<Item = Problem>) -> Vec<Problem> {
+    let mut found = Vec::new();
+    for problem in problems {
+        if !found.contains(&problem) {
+            found.push(problem);
+        }
+    }
+    found
+}
+
 /// Place of a step in its object.
 pub(crate) fn step_path(section: Section, position: usize) -> String {
     format!("spec.onHandshake.{}[{position}]", section.field())

@@ -13,7 +13,7 @@ use crate::gateway::names;
 use crate::index::{ObjectIndex, Objects, generation_of, oldest_first};
 use crate::last_good::serving;
 use crate::policies::{Policies, PolicyScope, same_access};
-use crate::problem::{Problem, conditions, consequence, summary};
+use crate::problem::{Problem, conditions, consequence, summary, without_repeats};
 use crate::references::References;
 use crate::{OnGateway, ProductVerdict, Serving, World};
 
@@ -121,6 +121,20 @@ impl<'a> ProductDraft<'a> {
         }
     }
 
+    /// What is to be said about it. The number of subscriptions comes later.
+    fn verdict(&self, of_policies: &[Problem], gateways: Vec<OnGateway>) -> ProductVerdict {
+        let problems: Vec<_> = self.problems.iter().chain(of_policies).cloned().collect();
+        let mut conditions = conditions(generation_of(self.product), &problems);
+        consequence(&mut conditions, gateways.iter().map(|on| on.serving).max());
+        ProductVerdict {
+            conditions,
+            resolved_apis: self.apis.iter().cloned().collect(),
+            unresolved_apis: self.unresolved.clone(),
+            subscriptions: 0,
+            gateways,
+        }
+    }
+
     pub(crate) fn is_published(&self) -> bool {
         self.product.spec.state == ProductState::Published
     }
@@ -137,24 +151,14 @@ pub(crate) struct Rendering<'r, 'w> {
 }
 
 impl Rendering<'_, '_> {
-    /// One product's configuration for each Gateway, and what is to be said about it. The number
-    /// of subscriptions comes later.
+    /// One product's configuration for each Gateway, and what is to be said about it.
     pub(crate) fn render(
         &mut self,
         key: &ObjectKey,
         draft: &ProductDraft<'_>,
     ) -> (BTreeMap<ObjectKey, ProductConfig>, ProductVerdict) {
-        let spec = &draft.product.spec;
-        let scope = PolicyScope {
-            label: "product",
-            namespace: &key.namespace,
-            on_handshake: &spec.on_handshake,
-            values: &spec.values,
-        };
-        let mut policies = scope.check(self.references, self.expressions);
         let apis_by_gateway = self.apis_by_gateway(key, draft);
-        let unknown = self.unknown_values(draft, &policies, apis_by_gateway.keys());
-        policies.problems.extend(unknown);
+        let policies = self.check(key, draft, apis_by_gateway.keys());
         let mut configs = BTreeMap::new();
         let mut gateways = Vec::new();
         for (gateway, apis) in apis_by_gateway {
@@ -167,22 +171,27 @@ impl Rendering<'_, '_> {
             });
             configs.insert(gateway, config);
         }
-        let problems: Vec<_> = draft
-            .problems
-            .iter()
-            .chain(&policies.problems)
-            .cloned()
-            .collect();
-        let mut conditions = conditions(generation_of(draft.product), &problems);
-        consequence(&mut conditions, gateways.iter().map(|on| on.serving).max());
-        let verdict = ProductVerdict {
-            conditions,
-            resolved_apis: draft.apis.iter().cloned().collect(),
-            unresolved_apis: draft.unresolved.clone(),
-            subscriptions: 0,
-            gateways,
+        (configs, draft.verdict(&policies.problems, gateways))
+    }
+
+    /// Checks the product's policies on the Gateways that serve it.
+    fn check<'g>(
+        &mut self,
+        key: &ObjectKey,
+        draft: &ProductDraft<'_>,
+        gateways: impl Iterator<Item = &'g ObjectKey>,
+    ) -> Policies {
+        let spec = &draft.product.spec;
+        let scope = PolicyScope {
+            label: "product",
+            namespace: &key.namespace,
+            on_handshake: &spec.on_handshake,
+            values: &spec.values,
         };
-        (configs, verdict)
+        let mut policies = scope.check(self.references, self.expressions);
+        let unknown = self.unknown_values(draft, &policies, gateways);
+        policies.problems.extend(unknown);
+        policies
     }
 
     /// Named values that the product's steps need, and that neither it nor one of the Gateways has.
@@ -192,17 +201,13 @@ impl Rendering<'_, '_> {
         policies: &Policies,
         gateways: impl Iterator<Item = &'g ObjectKey>,
     ) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        for spec in gateways.filter_map(|key| Some(&self.gateways.get(key)?.spec)) {
+        let specs = gateways.filter_map(|key| Some(&self.gateways.get(key)?.spec));
+        let unknown = specs.flat_map(|spec| {
             let there = names(&draft.product.spec.values).chain(names(&spec.values));
             let audiences = policies.unknown_audiences(&spec.deployment.token_audiences);
-            for problem in policies.unknown_values(there).into_iter().chain(audiences) {
-                if !problems.contains(&problem) {
-                    problems.push(problem);
-                }
-            }
-        }
-        problems
+            policies.unknown_values(there).into_iter().chain(audiences)
+        });
+        without_repeats(unknown)
     }
 
     fn apis_by_gateway(
@@ -241,21 +246,7 @@ fn config(
     apis: Vec<String>,
     previous: Option<&ProductConfig>,
 ) -> (ProductConfig, Serving) {
-    let product = draft.product;
-    let latest = ProductConfig {
-        key: key.clone(),
-        generation: generation_of(product),
-        display_name: product
-            .spec
-            .display_name
-            .clone()
-            .unwrap_or_else(|| product.name_any()),
-        open: !product.spec.subscription_required,
-        apis,
-        on_handshake: policies.on_handshake.clone(),
-        values: policies.values.clone(),
-        blocked: None,
-    };
+    let latest = latest(key, draft.product, policies, apis);
     let worked = previous.filter(|previous| previous.blocked.is_none());
     let same = worked.map(|worked| same_access(&worked.on_handshake, &latest.on_handshake));
     match (serving(&policies.problems, same), worked) {
@@ -270,13 +261,34 @@ fn config(
             (config, Serving::LastGood)
         }
         (Serving::LastGood | Serving::Blocked, _) => {
+            let problems: Vec<_> = policies.problems.iter().collect();
             let config = ProductConfig {
                 on_handshake: OnHandshake::default(),
                 values: BTreeMap::new(),
-                blocked: Some(summary(&policies.problems.iter().collect::<Vec<_>>())),
+                blocked: Some(summary(&problems)),
                 ..latest
             };
             (config, Serving::Blocked)
         }
+    }
+}
+
+/// The latest version.
+fn latest(
+    key: &ObjectKey,
+    product: &Product,
+    policies: &Policies,
+    apis: Vec<String>,
+) -> ProductConfig {
+    let display_name = product.spec.display_name.clone();
+    ProductConfig {
+        key: key.clone(),
+        generation: generation_of(product),
+        display_name: display_name.unwrap_or_else(|| product.name_any()),
+        open: !product.spec.subscription_required,
+        apis,
+        on_handshake: policies.on_handshake.clone(),
+        values: policies.values.clone(),
+        blocked: None,
     }
 }

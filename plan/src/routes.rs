@@ -79,39 +79,20 @@ impl Routes {
         let Some(hosts) = hostnames::intersection(&listener.hostnames, &api.hostnames) else {
             return Ok(None);
         };
-        let taken = |by: &ObjectKey, host: &str, overlaps| RouteConflict {
-            by: by.clone(),
-            listener: listener.name.clone(),
-            host: host.to_owned(),
-            overlaps,
-        };
-        let path = shape(&api.path, api.path_match);
-        let route = |host: &String| Route {
-            gateway: gateway.settings.key.clone(),
-            listener: listener.name.clone(),
-            host: host.clone(),
-            path: path.clone(),
-        };
-        let routes: Vec<_> = hosts.iter().map(route).collect();
-        for route in &routes {
-            if let Some(by) = self.taken.get(route).filter(|by| **by != api.key) {
-                return Err(taken(by, &route.host, false));
-            }
-        }
-        let at = (gateway.settings.key.clone(), listener.name.clone());
+        let at: ListenerKey = (gateway.settings.key.clone(), listener.name.clone());
+        let routes = Route::all(&at, &hosts, api);
+        self.check_taken(&routes, &api.key)?;
         let spelled = normalized(&api.path);
         let pattern = Pattern::of(&spelled, api.path_match);
         if refuses_overlaps(gateway) {
-            let given = self.given.get(&at);
             let served = self.served.get(&at).filter(|_| !stays);
-            for host in &hosts {
-                let spaces = given.into_iter().chain(served);
-                let mut found =
-                    spaces.filter_map(|hosts| hosts.overlap(host, &pattern, &api.key.namespace));
-                if let Some(by) = found.next() {
-                    return Err(taken(by, host, true));
-                }
-            }
+            let given = self.given.get(&at).into_iter().chain(served);
+            check_overlaps(
+                &given.collect::<Vec<_>>(),
+                &routes,
+                &pattern,
+                &api.key.namespace,
+            )?;
         }
         let key = Arc::new(api.key.clone());
         let given = self.given.entry(at).or_default();
@@ -121,6 +102,15 @@ impl Routes {
         let routes = routes.into_iter().map(|route| (route, api.key.clone()));
         self.taken.extend(routes);
         Ok(Some(hosts))
+    }
+
+    /// Nobody else may have one of the same routes.
+    fn check_taken(&self, routes: &[Route], api: &ObjectKey) -> Result<(), RouteConflict> {
+        let holder = |route: &Route| {
+            let by = self.taken.get(route).filter(|by| *by != api)?;
+            Some(route.conflict(by, false))
+        };
+        routes.iter().find_map(holder).map_or(Ok(()), Err)
     }
 
     /// Others on this listener who match all paths that `api` matches, on `host`, a wider or a
@@ -137,6 +127,45 @@ impl Routes {
         let pattern = Pattern::of(&spelled, api.path_match);
         given.map_or_else(Vec::new, |hosts| hosts.around(host, &pattern, &api.key))
     }
+}
+
+impl Route {
+    /// The routes of an API at some hosts of a listener.
+    fn all((gateway, listener): &ListenerKey, hosts: &[String], api: &ApiConfig) -> Vec<Self> {
+        let path = shape(&api.path, api.path_match);
+        let route = |host: &String| Self {
+            gateway: gateway.clone(),
+            listener: listener.clone(),
+            host: host.clone(),
+            path: path.clone(),
+        };
+        hosts.iter().map(route).collect()
+    }
+
+    fn conflict(&self, by: &ObjectKey, overlaps: bool) -> RouteConflict {
+        RouteConflict {
+            by: by.clone(),
+            listener: self.listener.clone(),
+            host: self.host.clone(),
+            overlaps,
+        }
+    }
+}
+
+/// Nobody in another namespace may have a part of the routes, or surround them.
+fn check_overlaps(
+    given: &[&RoutesByHost],
+    routes: &[Route],
+    pattern: &Pattern<'_>,
+    namespace: &str,
+) -> Result<(), RouteConflict> {
+    for route in routes {
+        let mut given = given.iter();
+        if let Some(by) = given.find_map(|given| given.overlap(&route.host, pattern, namespace)) {
+            return Err(route.conflict(by, true));
+        }
+    }
+    Ok(())
 }
 
 /// On a Gateway of one namespace nobody else can overlap.

@@ -1,8 +1,11 @@
 //! The secret data that one Gateway's configuration refers to.
 
+use std::collections::BTreeMap;
+
 use tidegate_config::policy::OnHandshake;
 use tidegate_config::{
-    ApiConfig, GatewayConfig, ResolvedValue, SecretData, SecretDataId, TrustAnchorRef,
+    ApiConfig, GatewayConfig, GatewaySettings, ResolvedValue, SecretData, SecretDataId,
+    TrustAnchorRef,
 };
 
 use crate::backend::PROXY_CREDENTIALS;
@@ -28,54 +31,45 @@ pub(crate) fn of(
 }
 
 fn ids(config: &GatewayConfig) -> Vec<SecretDataId> {
-    let settings = &config.settings;
-    let mut ids = Vec::new();
-    let tls = settings
-        .listeners
-        .iter()
-        .filter_map(|listener| listener.tls.as_ref());
-    for tls in tls {
+    let mut ids = of_gateway(&config.settings);
+    for api in &config.apis {
+        let namespace = &api.key.namespace;
+        ids.extend(of_scope(namespace, &api.on_handshake, &api.values));
+        ids.extend(of_backend(api));
+    }
+    for product in &config.products {
+        let namespace = &product.key.namespace;
+        ids.extend(of_scope(namespace, &product.on_handshake, &product.values));
+    }
+    ids
+}
+
+fn of_gateway(settings: &GatewaySettings) -> Vec<SecretDataId> {
+    let namespace = &settings.key.namespace;
+    let mut ids = of_scope(namespace, &settings.on_handshake, &settings.values);
+    let listeners = settings.listeners.iter();
+    for tls in listeners.filter_map(|listener| listener.tls.as_ref()) {
         for (chain, key) in &tls.certificates {
             ids.extend([chain.clone(), key.clone()]);
         }
         ids.extend(tls.client_auth.as_ref().map(|auth| auth.ca.clone()));
     }
-    ids.extend(of_scope(
-        &settings.key.namespace,
-        &settings.on_handshake,
-        settings.values.values(),
-    ));
     if let Some(counters) = &settings.counters {
         if let ResolvedValue::Secret(id) = &counters.url {
             ids.push(id.clone());
         }
         ids.extend(counters.authorities.iter().cloned());
     }
-    for api in &config.apis {
-        ids.extend(of_scope(
-            &api.key.namespace,
-            &api.on_handshake,
-            api.values.values(),
-        ));
-        ids.extend(of_backend(api));
-    }
-    for product in &config.products {
-        let values = product.values.values();
-        ids.extend(of_scope(
-            &product.key.namespace,
-            &product.on_handshake,
-            values,
-        ));
-    }
     ids
 }
 
-fn of_scope<'v>(
+fn of_scope(
     namespace: &str,
     on_handshake: &OnHandshake,
-    values: impl Iterator<Item = &'v ResolvedValue>,
+    values: &BTreeMap<String, ResolvedValue>,
 ) -> Vec<SecretDataId> {
     let mut ids: Vec<_> = values
+        .values()
         .filter_map(|value| match value {
             ResolvedValue::Secret(id) => Some(id.clone()),
             ResolvedValue::Plain(_) => None,

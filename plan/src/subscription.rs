@@ -74,16 +74,10 @@ pub(crate) fn plan<'s>(context: &SubscriptionContext<'s>) -> SubscriptionPlan<'s
         .iter()
         .map(|c| keys::secret_key(c.key, c.subscription))
         .collect();
-    let read = |(draft, secret): (&SubscriptionDraft<'s>, &ObjectKey)| {
-        let holder = KeyHolder {
-            key: draft.key,
-            subscription: draft.subscription,
-            secret,
-            alive: is_alive(draft.phase),
-        };
-        (draft.key, keys::read(&holder, context.world))
-    };
-    let mut keys: Vec<_> = drafts.iter().zip(&secrets).map(read).collect();
+    let keyed = drafts.iter().zip(&secrets);
+    let mut keys: Vec<_> = keyed
+        .map(|(draft, secret)| (draft.key, draft.read_keys(secret, context.world)))
+        .collect();
     keys::make_unique(&mut keys, &order);
 
     let mut planned = SubscriptionPlan::default();
@@ -94,6 +88,18 @@ pub(crate) fn plan<'s>(context: &SubscriptionContext<'s>) -> SubscriptionPlan<'s
     planned.requests.sort_by(|a, b| a.secret.cmp(&b.secret));
     planned.wanted = secrets.into_iter().collect();
     planned
+}
+
+impl SubscriptionDraft<'_> {
+    fn read_keys(&self, secret: &ObjectKey, world: &World) -> Keys {
+        let holder = KeyHolder {
+            key: self.key,
+            subscription: self.subscription,
+            secret,
+            alive: is_alive(self.phase),
+        };
+        keys::read(&holder, world)
+    }
 }
 
 /// Counts the subscriptions of each owner to products with a limit. Those without an owner do not count.
@@ -155,42 +161,29 @@ impl<'s> SubscriptionContext<'s> {
     /// Renders what is active, and says what is to be said.
     fn settle(
         &self,
-        draft: SubscriptionDraft<'s>,
+        mut draft: SubscriptionDraft<'s>,
         keys: Keys,
         planned: &mut SubscriptionPlan<'s>,
     ) -> SubscriptionVerdict {
-        let target = self.target(&draft);
-        let SubscriptionDraft {
-            key,
-            subscription,
-            product,
-            phase,
-            approval,
-            mut problems,
-        } = draft;
-        let active = phase == SubscriptionPhase::Active;
+        let mut problems = std::mem::take(&mut draft.problems);
+        let is_active = draft.phase == SubscriptionPhase::Active;
         let mut gateways = Vec::new();
-        match target {
+        match self.target(&draft) {
             Err(problem) => problems.push(problem),
-            Ok(target) if active && !keys.hashes.is_empty() => {
+            Ok(target) if is_active && !keys.hashes.is_empty() => {
                 gateways = target.gateways.to_vec();
-                let config = config(key, subscription, target.scope, keys.hashes);
+                let config = config(&draft, target.scope, keys.hashes);
                 planned.serve(config, target.gateways);
             }
             Ok(_) => {}
         }
         problems.extend(keys.problems);
         planned.requests.extend(keys.request);
-        if let (Some((product, _)), true) = (product, active) {
-            *planned.active.entry(product).or_default() += 1;
-        }
-        let expiry = expiry(subscription);
-        let expiry = expiry.filter(|expiry| *expiry > self.world.now && is_alive(phase));
-        planned.next_expiry = expiry.into_iter().chain(planned.next_expiry).min();
+        planned.note(&draft, self.world.now);
         SubscriptionVerdict {
-            conditions: conditions(generation_of(subscription), &problems),
-            phase,
-            approved: approval.into_terms(),
+            conditions: conditions(generation_of(draft.subscription), &problems),
+            phase: draft.phase,
+            approved: draft.approval.into_terms(),
             keys: keys.status,
             gateways,
         }
@@ -200,49 +193,47 @@ impl<'s> SubscriptionContext<'s> {
         let sibling = |name: &str| ObjectKey::new(&draft.key.namespace, name);
         let scope = &draft.subscription.spec.scope;
         match (&scope.product, &scope.api, &scope.gateway) {
-            (Some(name), None, None) => match draft.product {
-                Some((product, draft)) => self.product_target(product, draft),
-                None => {
-                    let product = sibling(name);
-                    Err(missing(
-                        Reason::ProductNotFound,
-                        "Product",
-                        &product,
-                        "product",
-                    ))
-                }
-            },
+            (Some(name), None, None) => {
+                let missing = || missing(Reason::ProductNotFound, "Product", &sibling(name));
+                let (product, draft) = draft
+                    .product
+                    .ok_or_else(|| missing().at("spec.scope.product"))?;
+                self.product_target(product, draft)
+            }
             (None, Some(name), None) => {
-                let api = sibling(name);
-                if !self.index.apis.contains_key(&api) {
-                    return Err(missing(Reason::ApiNotFound, "WebSocketApi", &api, "api"));
-                }
-                let gateways = self.gateways_of_api.get(&api);
-                Ok(AccessTarget {
-                    scope: SubscriptionScope::Api(api.name),
-                    gateways: gateways.map_or(&[][..], Vec::as_slice),
-                })
+                let target = self.api_target(sibling(name));
+                target.map_err(|problem| problem.at("spec.scope.api"))
             }
             (None, None, Some(name)) => {
-                let gateway = sibling(name);
-                let Some((found, _)) = self.index.gateways.get_key_value(&gateway) else {
-                    return Err(missing(
-                        Reason::GatewayNotFound,
-                        "Gateway",
-                        &gateway,
-                        "gateway",
-                    ));
-                };
-                Ok(AccessTarget {
-                    scope: SubscriptionScope::Gateway,
-                    gateways: std::slice::from_ref(found),
-                })
+                let target = self.gateway_target(&sibling(name));
+                target.map_err(|problem| problem.at("spec.scope.gateway"))
             }
-            _ => Err(
-                Problem::invalid("exactly one of product, api, gateway must be set")
-                    .at("spec.scope"),
-            ),
+            _ => {
+                let problem = Problem::invalid("exactly one of product, api, gateway must be set");
+                Err(problem.at("spec.scope"))
+            }
         }
+    }
+
+    fn api_target(&self, api: ObjectKey) -> Result<AccessTarget<'s>, Problem> {
+        if !self.index.apis.contains_key(&api) {
+            return Err(missing(Reason::ApiNotFound, "WebSocketApi", &api));
+        }
+        let gateways = self.gateways_of_api.get(&api);
+        Ok(AccessTarget {
+            scope: SubscriptionScope::Api(api.name),
+            gateways: gateways.map_or(&[][..], Vec::as_slice),
+        })
+    }
+
+    fn gateway_target(&self, gateway: &ObjectKey) -> Result<AccessTarget<'s>, Problem> {
+        let found = self.index.gateways.get_key_value(gateway);
+        let missing = || missing(Reason::GatewayNotFound, "Gateway", gateway);
+        let (found, _) = found.ok_or_else(missing)?;
+        Ok(AccessTarget {
+            scope: SubscriptionScope::Gateway,
+            gateways: std::slice::from_ref(found),
+        })
     }
 
     fn product_target(
@@ -262,7 +253,17 @@ impl<'s> SubscriptionContext<'s> {
     }
 }
 
-impl SubscriptionPlan<'_> {
+impl<'s> SubscriptionPlan<'s> {
+    /// Counts it if it is active, and notes when it expires.
+    fn note(&mut self, draft: &SubscriptionDraft<'s>, now: i64) {
+        if let (Some((product, _)), SubscriptionPhase::Active) = (draft.product, draft.phase) {
+            *self.active.entry(product).or_default() += 1;
+        }
+        let expiry = expiry(draft.subscription);
+        let expiry = expiry.filter(|expiry| *expiry > now && is_alive(draft.phase));
+        self.next_expiry = expiry.into_iter().chain(self.next_expiry).min();
+    }
+
     fn serve(&mut self, config: SubscriptionConfig, gateways: &[ObjectKey]) {
         let Some((last, others)) = gateways.split_last() else {
             return;
@@ -294,21 +295,20 @@ fn over_limit<'s>(
     })
 }
 
-fn missing(reason: Reason, kind: &str, key: &ObjectKey, field: &str) -> Problem {
-    let text = format!("{kind} {key} does not exist");
-    Problem::unresolved(reason, text).at(&format!("spec.scope.{field}"))
+fn missing(reason: Reason, kind: &str, key: &ObjectKey) -> Problem {
+    Problem::unresolved(reason, format!("{kind} {key} does not exist"))
 }
 
 fn config(
-    key: &ObjectKey,
-    subscription: &Subscription,
+    draft: &SubscriptionDraft<'_>,
     scope: SubscriptionScope,
     key_hashes: Vec<String>,
 ) -> SubscriptionConfig {
+    let subscription = draft.subscription;
     let spec = &subscription.spec;
     let display_name = spec.display_name.clone();
     SubscriptionConfig {
-        key: key.clone(),
+        key: draft.key.clone(),
         generation: generation_of(subscription),
         display_name: display_name.unwrap_or_else(|| subscription.name_any()),
         owner: spec.owner.clone(),

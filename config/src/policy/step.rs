@@ -68,9 +68,10 @@ pub(super) fn exactly_one(keys: &[&str]) -> Value {
 }
 
 /// Makes everything that follows from the table of policies: the enum [`Policy`] with the names, the step
-/// type of each section and of fragments, and `match_policy!`. A row is a type of this module, its
-/// field, its key in resources, and the sections that support it, in the order of their run. The first
-/// token is a dollar sign, which a macro cannot write into a macro that it makes.
+/// type of each section and of fragments, and for other crates `match_policy!` and `policy_modules!`. A
+/// row is a type of this module, its field, its key in resources, and the sections that support it, in
+/// the order of their run. The first token is a dollar sign, which a macro cannot write into a macro that
+/// it makes.
 macro_rules! policies {
     ($dollar:tt $($(#[$doc:meta])+ $policy:ident $field:ident $key:literal $sections:tt;)+) => {
         /// What a step does: one of all policies.
@@ -109,6 +110,15 @@ macro_rules! policies {
                     $crate::policy::Policy::Base => $dollar base,
                     $($crate::policy::Policy::$policy($dollar data) => $dollar body,)+
                 }
+            };
+        }
+
+        /// Declares a module for each policy, named as its field: `mod set_header;` and so on. A crate
+        /// that treats each policy in a file of its own needs no list of them.
+        #[macro_export]
+        macro_rules! policy_modules {
+            () => {
+                $(mod $field;)+
             };
         }
 

@@ -181,6 +181,7 @@ impl Waiting {
             .membership
             .position
             .store(NOWHERE, Ordering::Relaxed);
+        // The last entry has taken its place.
         if let Some(moved) = self.entries.get(position) {
             let membership = &moved.slot.membership;
             membership.position.store(position, Ordering::Relaxed);

@@ -151,6 +151,7 @@ impl ConfigApplier {
         rejected: Vec<Rejected>,
     ) -> io::Result<()> {
         let count = rejected.len();
+        // Before the swap: handshakes of the new snapshot rely on them.
         let open = snapshot.settings.allow_metadata_addresses;
         self.shared_runtime.services.guard.set_open(open);
         let services = &self.shared_runtime.services;
@@ -165,6 +166,7 @@ impl ConfigApplier {
         self.tell_as(&snapshot);
         self.health.reconcile(snapshot.checked(), &snapshot.hop);
         self.close_revoked_tunnels(snapshot);
+        // Last: whoever sees this revision sees all that it changed.
         let revision = update.revision;
         self.state.serving.send_replace(Some(update));
         tracing::info!(revision, rejected = count, "configuration applied");

@@ -1,125 +1,110 @@
-//! What a step does: one of all policies, compiled. The table at the end lists them.
+//! What a step does: a policy, compiled. Which policies there are, `tidegate_config::policy` lists; each has a
+//! module here that implements [`Compile`] for its data, and [`Now`] or [`Later`] for what becomes of it.
 
+use std::fmt::Debug;
+
+use futures::future::BoxFuture;
+use tidegate_config::match_policy;
 use tidegate_config::policy::Policy;
 
 use super::Services;
-use super::backend_auth::BackendAuth;
-use super::basic_auth::BasicAuth;
-use super::cache::{CacheLookup, CacheRemove, CacheStore};
-use super::check_header::CheckHeader;
 use super::compile::{Compiler, InvalidPolicy};
-use super::emit_metric::EmitMetric;
-use super::external_auth::ExternalAuth;
-use super::ip_filter::IpFilter;
-use super::limit_connections::LimitConnections;
-use super::log::Log;
-use super::notify::Notify;
-use super::on_open::OnOpen;
-use super::quota::Quota;
-use super::rate_limit::RateLimit;
-use super::return_response::ReturnResponse;
-use super::rewrite_path::RewritePath;
-use super::send_request::SendRequest;
-use super::send_requests::SendRequests;
-use super::set_backend::SetBackend;
-use super::set_header::SetHeader;
-use super::set_query_parameter::SetQueryParameter;
-use super::set_status::SetStatus;
-use super::set_variable::SetVariable;
-use super::validate_client_certificate::ValidateClientCertificate;
-use super::validate_jwt::ValidateJwt;
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
 
-/// Makes the enum of compiled policies and dispatches to them. A row is a policy as configurations have it,
-/// its compiled form, the function that compiles it, and how it runs: `now` without waiting, `later` when it
-/// may wait a moment for this process, `asks` when it asks others, who may take their time.
-///
-/// What may wait is boxed: every handshake would have room for the largest of them otherwise, policies or not.
-macro_rules! actions {
-    ($($policy:ident $action:ident::$compile:ident $how:ident;)+) => {
-        /// A policy, ready to run.
-        #[derive(Debug)]
-        pub(super) enum Action {
-            /// The steps of a fragment follow.
-            Include,
-            $($policy(Box<$action>),)+
-        }
-
-        impl Action {
-            /// Compiles a policy; `None` for `base`, which is a place and not an action.
-            pub(super) fn compile(
-                policy: Policy<'_>,
-                compiler: &Compiler<'_>,
-            ) -> Result<Option<Self>, InvalidPolicy> {
-                Ok(Some(match policy {
-                    Policy::Base => return Ok(None),
-                    Policy::IncludeFragment(_) => Self::Include,
-                    $(Policy::$policy(policy) => {
-                        Self::$policy(Box::new($action::$compile(policy, compiler)?))
-                    })+
-                }))
-            }
-
-            /// Whether it asks others, who may take their time.
-            pub(super) fn asks(&self) -> bool {
-                match self {
-                    Self::Include => false,
-                    $(Self::$policy(_) => actions!(@asks $how),)+
-                }
-            }
-
-            /// Runs it. A refusal ends the section.
-            pub(super) async fn run(
-                &self,
-                exchange: &mut Exchange,
-                services: &Services,
-            ) -> Result<(), Refusal> {
-                match self {
-                    Self::Include => Ok(()),
-                    $(Self::$policy(policy) => actions!(@run $how policy exchange services),)+
-                }
-            }
-        }
-    };
-    (@asks asks) => { true };
-    (@asks $how:ident) => { false };
-    (@run now $policy:ident $exchange:ident $services:ident) => {
-        $policy.run($exchange, $services)
-    };
-    (@run $how:ident $policy:ident $exchange:ident $services:ident) => {
-        Box::pin($policy.run($exchange, $services)).await
-    };
+/// The data of a policy, as configurations have it.
+pub(super) trait Compile {
+    /// Checks it whole and makes it ready to run.
+    ///
+    /// # Errors
+    /// What is wrong with a field.
+    fn compile(&self, compiler: &Compiler<'_>) -> Result<Action, InvalidPolicy>;
 }
 
-actions! {
-    ValidateJwt ValidateJwt::compile asks;
-    ValidateClientCertificate ValidateClientCertificate::compile now;
-    BasicAuth BasicAuth::compile later;
-    CheckHeader CheckHeader::compile now;
-    ExternalAuth ExternalAuth::compile asks;
-    IpFilter IpFilter::compile now;
-    RateLimit RateLimit::by_subscription later;
-    RateLimitByKey RateLimit::by_key later;
-    Quota Quota::by_subscription later;
-    QuotaByKey Quota::by_key later;
-    LimitConnections LimitConnections::compile later;
-    SetHeader SetHeader::compile now;
-    SetQueryParameter SetQueryParameter::compile now;
-    RewritePath RewritePath::compile now;
-    SetBackend SetBackend::compile now;
-    BackendAuth BackendAuth::compile asks;
-    SendRequest SendRequest::compile asks;
-    SendRequests SendRequests::compile asks;
-    Notify Notify::compile now;
-    CacheLookup CacheLookup::compile later;
-    CacheStore CacheStore::compile later;
-    CacheRemove CacheRemove::compile later;
-    SetVariable SetVariable::compile now;
-    Log Log::compile now;
-    Trace Log::tracing now;
-    EmitMetric EmitMetric::compile now;
-    OnOpen OnOpen::compile now;
-    SetStatus SetStatus::compile now;
-    ReturnResponse ReturnResponse::compile now;
+/// A compiled policy that runs without waiting.
+pub(super) trait Now: Debug + Send + Sync {
+    /// Runs it. A refusal ends the section.
+    fn run(&self, exchange: &mut Exchange, services: &Services) -> Result<(), Refusal>;
+}
+
+/// A compiled policy that may wait.
+pub(super) trait Later: Debug + Send + Sync {
+    /// Whether it asks others, who may take their time; it ends with the handshake's deadline then.
+    /// Otherwise it waits a moment for this process.
+    const ASKS: bool = false;
+
+    /// Runs it. A refusal ends the section.
+    fn run(
+        &self,
+        exchange: &mut Exchange,
+        services: &Services,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+}
+
+/// Any policy that may wait. Its future is boxed: every handshake would have room for the largest of them
+/// otherwise, policies or not.
+trait Start: Debug + Send + Sync {
+    fn start<'a>(
+        &'a self,
+        exchange: &'a mut Exchange,
+        services: &'a Services,
+    ) -> BoxFuture<'a, Result<(), Refusal>>;
+}
+
+impl<P: Later> Start for P {
+    fn start<'a>(
+        &'a self,
+        exchange: &'a mut Exchange,
+        services: &'a Services,
+    ) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(self.run(exchange, services))
+    }
+}
+
+/// A policy, ready to run.
+#[derive(Debug)]
+pub(super) struct Action(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Now(Box<dyn Now>),
+    Later { policy: Box<dyn Start>, asks: bool },
+}
+
+impl Action {
+    /// Compiles a policy; `None` for `base`, which is a place and not an action.
+    pub(super) fn compile(
+        policy: Policy<'_>,
+        compiler: &Compiler<'_>,
+    ) -> Result<Option<Self>, InvalidPolicy> {
+        match_policy!(policy, policy => policy.compile(compiler).map(Some), base => Ok(None))
+    }
+
+    pub(super) fn now(policy: impl Now + 'static) -> Self {
+        Self(Kind::Now(Box::new(policy)))
+    }
+
+    pub(super) fn later<P: Later + 'static>(policy: P) -> Self {
+        Self(Kind::Later {
+            policy: Box::new(policy),
+            asks: P::ASKS,
+        })
+    }
+
+    /// Whether it asks others, who may take their time.
+    pub(super) fn asks(&self) -> bool {
+        matches!(self.0, Kind::Later { asks: true, .. })
+    }
+
+    /// Runs it. A refusal ends the section.
+    pub(super) async fn run(
+        &self,
+        exchange: &mut Exchange,
+        services: &Services,
+    ) -> Result<(), Refusal> {
+        match &self.0 {
+            Kind::Now(policy) => policy.run(exchange, services),
+            Kind::Later { policy, .. } => policy.start(exchange, services).await,
+        }
+    }
 }

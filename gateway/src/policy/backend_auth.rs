@@ -15,6 +15,7 @@ use tidegate_expr::{Value, to_json};
 use tidegate_keys::{SecretLength, SigningKey, library_name};
 
 use super::Services;
+use super::action::{Action, Compile, Later};
 use super::call::{basic, caller, token_source};
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, expression_failed};
@@ -27,7 +28,7 @@ use tidegate_config::error_chain;
 
 /// The policy, compiled.
 #[derive(Debug)]
-pub(super) struct BackendAuth {
+struct BackendAuth {
     header: HeaderName,
     credentials: Credentials,
 }
@@ -50,7 +51,7 @@ struct Signer {
 }
 
 impl BackendAuth {
-    pub(super) fn compile(
+    fn compile(
         policy: &policy::BackendAuth,
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
@@ -59,8 +60,18 @@ impl BackendAuth {
             credentials: credentials(policy, compiler)?,
         })
     }
+}
 
-    pub(super) async fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
+impl Compile for policy::BackendAuth {
+    fn compile(&self, compiler: &Compiler<'_>) -> Result<Action, InvalidPolicy> {
+        BackendAuth::compile(self, compiler).map(Action::later)
+    }
+}
+
+impl Later for BackendAuth {
+    const ASKS: bool = true;
+
+    async fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let value = match &self.credentials {
             Credentials::Basic { username, password } => basic(username, password, exchange)?,
             Credentials::Token(source) => {

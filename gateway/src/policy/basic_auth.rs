@@ -18,6 +18,7 @@ use tidegate_config::policy;
 use tidegate_expr::from_json;
 
 use super::Services;
+use super::action::{Action, Compile, Later};
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::Text;
 use crate::credentials::password::{Busy, Passwords, Question};
@@ -26,7 +27,7 @@ use crate::refusal::{Origin, Reason, Refusal};
 
 /// The policy, compiled.
 #[derive(Debug)]
-pub(super) struct BasicAuth {
+struct BasicAuth {
     users: BTreeMap<String, PasswordHash>,
     /// Hash for users who do not exist, so that the time of an answer does not reveal which users exist. `None`: no
     /// check of this file takes long.
@@ -43,10 +44,7 @@ struct Credentials {
 }
 
 impl BasicAuth {
-    pub(super) fn compile(
-        policy: &policy::BasicAuth,
-        compiler: &Compiler<'_>,
-    ) -> Result<Self, InvalidPolicy> {
+    fn compile(policy: &policy::BasicAuth, compiler: &Compiler<'_>) -> Result<Self, InvalidPolicy> {
         let field = "basicAuth.usersSecretRef";
         let reference = &policy.users_secret_ref;
         let id = SecretDataId::of_secret_ref(compiler.context.namespace, reference);
@@ -69,31 +67,6 @@ impl BasicAuth {
             strip: policy.strip,
             variable: policy.variable.clone(),
         })
-    }
-
-    pub(super) async fn run(
-        &self,
-        exchange: &mut Exchange,
-        services: &Services,
-    ) -> Result<(), Refusal> {
-        let passwords = &services.passwords;
-        let mut lines = exchange.request.headers.get_all(AUTHORIZATION).iter();
-        let (first, second) = (lines.next(), lines.next());
-        let Some(line) = first else {
-            let message = "Credentials are missing. Access denied.";
-            return Err(self.refusal(Reason::CredentialsMissing, message, exchange)?);
-        };
-        let credentials = second.is_none().then(|| read(line)).flatten();
-        if let Some(credentials) = credentials {
-            exchange.add_secret(&credentials.password);
-            let right = self.is_right(&credentials, passwords).await;
-            if right.map_err(busy)? {
-                self.welcome(&credentials.user, exchange);
-                return Ok(());
-            }
-        }
-        let message = "User name or password is wrong. Access denied.";
-        Err(self.refusal(Reason::CredentialsInvalid, message, exchange)?)
     }
 
     async fn is_right(&self, sent: &Credentials, passwords: &Passwords) -> Result<bool, Busy> {
@@ -145,6 +118,35 @@ impl BasicAuth {
         let challenge = challenge.unwrap_or(HeaderValue::from_static("Basic realm=\"api\""));
         let refusal = Refusal::new(401, reason, Origin::Policy, message);
         Ok(refusal.header(WWW_AUTHENTICATE, challenge))
+    }
+}
+
+impl Compile for policy::BasicAuth {
+    fn compile(&self, compiler: &Compiler<'_>) -> Result<Action, InvalidPolicy> {
+        BasicAuth::compile(self, compiler).map(Action::later)
+    }
+}
+
+impl Later for BasicAuth {
+    async fn run(&self, exchange: &mut Exchange, services: &Services) -> Result<(), Refusal> {
+        let passwords = &services.passwords;
+        let mut lines = exchange.request.headers.get_all(AUTHORIZATION).iter();
+        let (first, second) = (lines.next(), lines.next());
+        let Some(line) = first else {
+            let message = "Credentials are missing. Access denied.";
+            return Err(self.refusal(Reason::CredentialsMissing, message, exchange)?);
+        };
+        let credentials = second.is_none().then(|| read(line)).flatten();
+        if let Some(credentials) = credentials {
+            exchange.add_secret(&credentials.password);
+            let right = self.is_right(&credentials, passwords).await;
+            if right.map_err(busy)? {
+                self.welcome(&credentials.user, exchange);
+                return Ok(());
+            }
+        }
+        let message = "User name or password is wrong. Access denied.";
+        Err(self.refusal(Reason::CredentialsInvalid, message, exchange)?)
     }
 }
 

@@ -4,6 +4,7 @@ use http::HeaderName;
 use tidegate_config::policy;
 
 use super::Services;
+use super::action::{Action, Compile, Now};
 use super::compile::{Compiler, InvalidPolicy, REFUSING};
 use super::expression::{Text, render_all};
 use crate::exchange::Exchange;
@@ -11,7 +12,7 @@ use crate::refusal::{Origin, Reason, Refusal};
 
 /// The policy, compiled.
 #[derive(Debug)]
-pub(super) struct CheckHeader {
+struct CheckHeader {
     header: HeaderName,
     /// As it was written, for messages.
     name: String,
@@ -22,7 +23,7 @@ pub(super) struct CheckHeader {
 }
 
 impl CheckHeader {
-    pub(super) fn compile(
+    fn compile(
         policy: &policy::CheckHeader,
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
@@ -36,7 +37,27 @@ impl CheckHeader {
         })
     }
 
-    pub(super) fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
+    fn accepts(&self, found: &str, exchange: &mut Exchange) -> Result<bool, Refusal> {
+        let allowed = render_all(&self.values, exchange)?;
+        let is_same = |value: &str| {
+            if self.ignore_case {
+                value.to_lowercase() == found.to_lowercase()
+            } else {
+                value == found
+            }
+        };
+        Ok(allowed.is_empty() || allowed.iter().any(|value| is_same(value)))
+    }
+}
+
+impl Compile for policy::CheckHeader {
+    fn compile(&self, compiler: &Compiler<'_>) -> Result<Action, InvalidPolicy> {
+        CheckHeader::compile(self, compiler).map(Action::now)
+    }
+}
+
+impl Now for CheckHeader {
+    fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let lines = exchange.request.headers.get_all(&self.header).iter();
         let lines: Vec<_> = lines
             .map(|line| String::from_utf8_lossy(line.as_bytes()))
@@ -66,18 +87,6 @@ impl CheckHeader {
             None => format!("Header {} {problem}. Access denied.", self.name),
         };
         Err(Refusal::new(self.status, reason, Origin::Policy, message))
-    }
-
-    fn accepts(&self, found: &str, exchange: &mut Exchange) -> Result<bool, Refusal> {
-        let allowed = render_all(&self.values, exchange)?;
-        let is_same = |value: &str| {
-            if self.ignore_case {
-                value.to_lowercase() == found.to_lowercase()
-            } else {
-                value == found
-            }
-        };
-        Ok(allowed.is_empty() || allowed.iter().any(|value| is_same(value)))
     }
 }
 

@@ -3,6 +3,7 @@
 use tidegate_config::policy;
 
 use super::Services;
+use super::action::{Action, Compile, Now};
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, expression_failed};
 use crate::exchange::Exchange;
@@ -11,14 +12,14 @@ use crate::telemetry::custom_metrics::LONGEST_VALUE;
 
 /// The policy, compiled.
 #[derive(Debug)]
-pub(super) struct EmitMetric {
+struct EmitMetric {
     name: String,
     value: Text,
     labels: Vec<(String, Text)>,
 }
 
 impl EmitMetric {
-    pub(super) fn compile(
+    fn compile(
         policy: &policy::EmitMetric,
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
@@ -40,8 +41,16 @@ impl EmitMetric {
             labels: labels.collect::<Result<_, _>>()?,
         })
     }
+}
 
-    pub(super) fn run(&self, exchange: &mut Exchange, services: &Services) -> Result<(), Refusal> {
+impl Compile for policy::EmitMetric {
+    fn compile(&self, compiler: &Compiler<'_>) -> Result<Action, InvalidPolicy> {
+        EmitMetric::compile(self, compiler).map(Action::now)
+    }
+}
+
+impl Now for EmitMetric {
+    fn run(&self, exchange: &mut Exchange, services: &Services) -> Result<(), Refusal> {
         let value = amount(&self.value.render(exchange)?).map_err(expression_failed)?;
         exchange.add_credentials();
         let mut labels = Vec::with_capacity(self.labels.len());

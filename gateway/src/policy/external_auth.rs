@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use tidegate_config::policy;
 
 use super::Services;
+use super::action::{Action, Compile, Later};
 use super::call::{Answer, AnswerKey, Answers, KeptAnswer, Request, answers, failed};
 use super::compile::{Compiler, InvalidPolicy};
 use crate::exchange::Exchange;
@@ -23,7 +24,7 @@ const OF_REFUSALS: [HeaderName; 3] = [WWW_AUTHENTICATE, LOCATION, RETRY_AFTER];
 
 /// The policy, compiled.
 #[derive(Debug)]
-pub(super) struct ExternalAuth {
+struct ExternalAuth {
     request: Request,
     send: Vec<HeaderName>,
     copy: Vec<HeaderName>,
@@ -42,7 +43,7 @@ enum Miss {
 }
 
 impl ExternalAuth {
-    pub(super) fn compile(
+    fn compile(
         policy: &policy::ExternalAuth,
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
@@ -59,26 +60,6 @@ impl ExternalAuth {
             cache: policy.cache_for.map(|ttl| (ttl.get(), answers(compiler))),
             owner: owner(policy, compiler),
         })
-    }
-
-    pub(super) async fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
-        let mut call = self.request.render(exchange)?;
-        for name in &self.send {
-            for value in exchange.request.headers.get_all(name) {
-                call.headers.append(name.clone(), value.clone());
-            }
-        }
-        let place = shown_url(&call.url);
-        let asked = match &self.cache {
-            None => self.request.send(call).await.map_err(Arc::new),
-            Some((ttl, answers)) => self.ask_once(call, *ttl, answers).await,
-        };
-        let answer = asked.map_err(|error| failed(&place, &error))?;
-        if !(200..=299).contains(&answer.status) {
-            return Err(refusal(&answer, &place));
-        }
-        self.copy_headers(&answer.headers, &mut exchange.upstream.headers);
-        Ok(())
     }
 
     /// The verdict that is kept, or one for all who wait for the same now.
@@ -130,6 +111,36 @@ impl ExternalAuth {
                 to.append(name.clone(), value.clone());
             }
         }
+    }
+}
+
+impl Compile for policy::ExternalAuth {
+    fn compile(&self, compiler: &Compiler<'_>) -> Result<Action, InvalidPolicy> {
+        ExternalAuth::compile(self, compiler).map(Action::later)
+    }
+}
+
+impl Later for ExternalAuth {
+    const ASKS: bool = true;
+
+    async fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
+        let mut call = self.request.render(exchange)?;
+        for name in &self.send {
+            for value in exchange.request.headers.get_all(name) {
+                call.headers.append(name.clone(), value.clone());
+            }
+        }
+        let place = shown_url(&call.url);
+        let asked = match &self.cache {
+            None => self.request.send(call).await.map_err(Arc::new),
+            Some((ttl, answers)) => self.ask_once(call, *ttl, answers).await,
+        };
+        let answer = asked.map_err(|error| failed(&place, &error))?;
+        if !(200..=299).contains(&answer.status) {
+            return Err(refusal(&answer, &place));
+        }
+        self.copy_headers(&answer.headers, &mut exchange.upstream.headers);
+        Ok(())
     }
 }
 

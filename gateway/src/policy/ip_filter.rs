@@ -6,13 +6,14 @@ use ipnet::IpNet;
 use tidegate_config::policy;
 
 use super::Services;
+use super::action::{Action, Compile, Now};
 use super::compile::{Compiler, InvalidPolicy};
 use crate::exchange::Exchange;
 use crate::refusal::{Origin, Reason, Refusal};
 
 /// The policy, compiled.
 #[derive(Debug)]
-pub(super) struct IpFilter {
+struct IpFilter {
     /// Both ends included; in order, none touches the next.
     ranges: Vec<(IpAddr, IpAddr)>,
     /// Do the ranges pass, or everything else?
@@ -20,10 +21,7 @@ pub(super) struct IpFilter {
 }
 
 impl IpFilter {
-    pub(super) fn compile(
-        policy: &policy::IpFilter,
-        compiler: &Compiler<'_>,
-    ) -> Result<Self, InvalidPolicy> {
+    fn compile(policy: &policy::IpFilter, compiler: &Compiler<'_>) -> Result<Self, InvalidPolicy> {
         let (field, entries, allow) = match (&policy.allow, &policy.forbid) {
             (Some(entries), None) => ("allow", entries, true),
             (None, Some(entries)) => ("forbid", entries, false),
@@ -50,7 +48,23 @@ impl IpFilter {
         })
     }
 
-    pub(super) fn run(&self, exchange: &Exchange, _: &Services) -> Result<(), Refusal> {
+    fn contains(&self, address: IpAddr) -> bool {
+        // A dual-stack socket shows IPv4 clients as ::ffff:a.b.c.d (RFC 4291 §2.5.5.2).
+        let address = address.to_canonical();
+        let behind = self.ranges.partition_point(|(from, _)| *from <= address);
+        let candidate = behind.checked_sub(1).and_then(|at| self.ranges.get(at));
+        candidate.is_some_and(|(_, to)| address <= *to)
+    }
+}
+
+impl Compile for policy::IpFilter {
+    fn compile(&self, compiler: &Compiler<'_>) -> Result<Action, InvalidPolicy> {
+        IpFilter::compile(self, compiler).map(Action::now)
+    }
+}
+
+impl Now for IpFilter {
+    fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let listed = self.contains(exchange.client.ip);
         let reason = match (self.allow, listed) {
             (true, true) | (false, false) => return Ok(()),
@@ -58,14 +72,6 @@ impl IpFilter {
             (false, true) => Reason::CallerIpBlocked,
         };
         Err(Refusal::new(403, reason, Origin::Policy, "Forbidden"))
-    }
-
-    fn contains(&self, address: IpAddr) -> bool {
-        // A dual-stack socket shows IPv4 clients as ::ffff:a.b.c.d (RFC 4291 §2.5.5.2).
-        let address = address.to_canonical();
-        let behind = self.ranges.partition_point(|(from, _)| *from <= address);
-        let candidate = behind.checked_sub(1).and_then(|at| self.ranges.get(at));
-        candidate.is_some_and(|(_, to)| address <= *to)
     }
 }
 

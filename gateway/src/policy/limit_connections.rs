@@ -8,6 +8,7 @@ use http::header::RETRY_AFTER;
 use tidegate_config::policy;
 
 use super::Services;
+use super::action::{Action, Compile, Later};
 use super::compile::{Compiler, InvalidPolicy};
 use super::subject::Subject;
 use crate::exchange::Exchange;
@@ -18,13 +19,13 @@ const RETRY_WHEN_FULL: HeaderValue = HeaderValue::from_static("5");
 
 /// The policy, compiled.
 #[derive(Debug)]
-pub(super) struct LimitConnections {
+struct LimitConnections {
     subject: Subject,
     max: u32,
 }
 
 impl LimitConnections {
-    pub(super) fn compile(
+    fn compile(
         policy: &policy::LimitConnections,
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
@@ -38,11 +39,22 @@ impl LimitConnections {
         })
     }
 
-    pub(super) async fn run(
-        &self,
-        exchange: &mut Exchange,
-        services: &Services,
-    ) -> Result<(), Refusal> {
+    fn full(&self) -> Refusal {
+        let of = self.subject.name();
+        let message = format!("Too many connections for this {of}");
+        Refusal::new(429, Reason::ConnectionLimit, Origin::Policy, message)
+            .header(RETRY_AFTER, RETRY_WHEN_FULL)
+    }
+}
+
+impl Compile for policy::LimitConnections {
+    fn compile(&self, compiler: &Compiler<'_>) -> Result<Action, InvalidPolicy> {
+        LimitConnections::compile(self, compiler).map(Action::later)
+    }
+}
+
+impl Later for LimitConnections {
+    async fn run(&self, exchange: &mut Exchange, services: &Services) -> Result<(), Refusal> {
         let Some(key) = self.subject.of(exchange)? else {
             return Ok(());
         };
@@ -51,13 +63,6 @@ impl LimitConnections {
             false => services.reserve_tunnel(exchange, key, self.max).await?,
         };
         taken.then_some(()).ok_or_else(|| self.full())
-    }
-
-    fn full(&self) -> Refusal {
-        let of = self.subject.name();
-        let message = format!("Too many connections for this {of}");
-        Refusal::new(429, Reason::ConnectionLimit, Origin::Policy, message)
-            .header(RETRY_AFTER, RETRY_WHEN_FULL)
     }
 }
 

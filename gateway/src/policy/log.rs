@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use tidegate_config::policy::{self, LogField, Severity};
 
 use super::Services;
+use super::action::{Action, Compile, Now};
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::Text;
 use crate::exchange::Exchange;
@@ -28,10 +29,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn compile(
-        policy: &policy::Log,
-        compiler: &Compiler<'_>,
-    ) -> Result<Self, InvalidPolicy> {
+    fn compile(policy: &policy::Log, compiler: &Compiler<'_>) -> Result<Self, InvalidPolicy> {
         let mut line = Self::line("log", &policy.message, &policy.fields, compiler)?;
         line.severity = policy.severity;
         Ok(line)
@@ -66,29 +64,6 @@ impl Log {
         })
     }
 
-    pub(super) fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
-        let noted = self.trace && exchange.evaluation.trace.is_some();
-        let read = is_read(self.severity);
-        if self.trace && !noted && !read {
-            return Ok(());
-        }
-        exchange.add_credentials();
-        let message = shown(&self.message, exchange)?;
-        let mut fields = Map::new();
-        for (name, value) in &self.fields {
-            fields.insert(name.clone(), Value::String(shown(value, exchange)?));
-        }
-        let fields = (!fields.is_empty()).then(|| Value::Object(fields).to_string());
-        if read {
-            self.write(exchange, &message, fields.as_deref());
-        }
-        if noted {
-            exchange.note(message);
-            fields.into_iter().for_each(|fields| exchange.note(fields));
-        }
-        Ok(())
-    }
-
     fn write(&self, exchange: &Exchange, message: &str, fields: Option<&str>) {
         macro_rules! write {
             ($level:ident) => {
@@ -109,6 +84,37 @@ impl Log {
             Severity::Warn => write!(warn),
             Severity::Error => write!(error),
         }
+    }
+}
+
+impl Compile for policy::Log {
+    fn compile(&self, compiler: &Compiler<'_>) -> Result<Action, InvalidPolicy> {
+        Log::compile(self, compiler).map(Action::now)
+    }
+}
+
+impl Now for Log {
+    fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
+        let noted = self.trace && exchange.evaluation.trace.is_some();
+        let read = is_read(self.severity);
+        if self.trace && !noted && !read {
+            return Ok(());
+        }
+        exchange.add_credentials();
+        let message = shown(&self.message, exchange)?;
+        let mut fields = Map::new();
+        for (name, value) in &self.fields {
+            fields.insert(name.clone(), Value::String(shown(value, exchange)?));
+        }
+        let fields = (!fields.is_empty()).then(|| Value::Object(fields).to_string());
+        if read {
+            self.write(exchange, &message, fields.as_deref());
+        }
+        if noted {
+            exchange.note(message);
+            fields.into_iter().for_each(|fields| exchange.note(fields));
+        }
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Services;
+use super::action::{Action, Compile, Now};
 use super::call::Request;
 use super::compile::{Compiler, InvalidPolicy};
 use crate::exchange::Exchange;
@@ -25,7 +26,7 @@ const MAX_QUEUED_KIB: usize = 32 * 1024;
 
 /// The policy, compiled.
 #[derive(Debug)]
-pub(super) struct Notify {
+struct Notify {
     request: Arc<Request>,
 }
 
@@ -89,17 +90,22 @@ impl Notices {
 }
 
 impl Notify {
-    pub(super) fn compile(
-        policy: &policy::Notify,
-        compiler: &Compiler<'_>,
-    ) -> Result<Self, InvalidPolicy> {
+    fn compile(policy: &policy::Notify, compiler: &Compiler<'_>) -> Result<Self, InvalidPolicy> {
         let request = Request::compile(policy.outgoing(), "notify", compiler)?;
         Ok(Self {
             request: Arc::new(request),
         })
     }
+}
 
-    pub(super) fn run(&self, exchange: &mut Exchange, services: &Services) -> Result<(), Refusal> {
+impl Compile for policy::Notify {
+    fn compile(&self, compiler: &Compiler<'_>) -> Result<Action, InvalidPolicy> {
+        Notify::compile(self, compiler).map(Action::now)
+    }
+}
+
+impl Now for Notify {
+    fn run(&self, exchange: &mut Exchange, services: &Services) -> Result<(), Refusal> {
         let notices = &services.notices;
         let Some(place) = notices.place() else {
             return Ok(());

@@ -3,6 +3,7 @@
 use tidegate_config::policy;
 
 use super::Services;
+use super::action::{Action, Compile, Now};
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::Text;
 use super::size::opening_messages_fit;
@@ -12,23 +13,28 @@ use tidegate_tunnel::frame::write_text;
 
 /// The policy, compiled.
 #[derive(Debug)]
-pub(super) struct OnOpen {
+struct OnOpen {
     send_text: Text,
 }
 
 impl OnOpen {
-    pub(super) fn compile(
-        policy: &policy::OnOpen,
-        compiler: &Compiler<'_>,
-    ) -> Result<Self, InvalidPolicy> {
+    fn compile(policy: &policy::OnOpen, compiler: &Compiler<'_>) -> Result<Self, InvalidPolicy> {
         Ok(Self {
             send_text: compiler.text("onOpen.sendText", &policy.send_text)?,
         })
     }
+}
 
+impl Compile for policy::OnOpen {
+    fn compile(&self, compiler: &Compiler<'_>) -> Result<Action, InvalidPolicy> {
+        OnOpen::compile(self, compiler).map(Action::now)
+    }
+}
+
+impl Now for OnOpen {
     /// It goes where the client's messages go, in front of them: the relay counts it and holds it
     /// to the API's limits as if the client had sent it.
-    pub(super) fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
+    fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let text = self.send_text.render(exchange)?;
         write_text(
             &mut exchange.evaluation.opening_messages,

@@ -164,6 +164,8 @@ impl Pipeline {
         self.count_refused(exchange, &mut refusal, services).await;
         let changes = std::mem::take(&mut exchange.answer);
         let mut headers = HeaderMap::new();
+        // A backend's answer is what outbound policies change; our own refusal has headers that they do
+        // not know yet, such as Retry-After.
         if refusal.reason == Reason::BackendRefused {
             own(&mut headers, &mut refusal);
             changes.apply(&mut headers);
@@ -282,6 +284,7 @@ async fn run_step(
     if let Some(action) = &step.action {
         let deadline = exchange.evaluation.deadline;
         let running = action.run(exchange, services);
+        // A timer costs more than most steps; only those that ask others can take long.
         match deadline.filter(|_| action.asks()) {
             None => running.await?,
             Some(deadline) => timeout_at(deadline, running)
@@ -324,6 +327,7 @@ fn place(policies: &ScopePolicies, scope: usize, section: Section, wider: Vec<It
     let mut own = Vec::with_capacity(steps.len() + wider.len());
     if let Some(base) = steps.iter().position(|step| step.action.is_none()) {
         own.extend(steps[..base].iter().map(|step| item(step, step.followers)));
+        // Without a condition it does nothing when its turn comes: its place is known now.
         if steps[base].when.is_some() {
             own.push(item(&steps[base], wider.len()));
         }
@@ -348,6 +352,7 @@ fn set_status(refusal: &mut Refusal, status: u16, message: Option<String>) {
     refusal.status = status;
     if let Some(message) = message {
         refusal.message = message;
+        // The usual body shows the message.
         refusal.body = None;
     }
 }

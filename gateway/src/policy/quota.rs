@@ -11,8 +11,9 @@ use http::header::RETRY_AFTER;
 use tidegate_config::policy;
 
 use super::Services;
+use super::action::{Action, Compile, Later};
 use super::compile::{Compiler, InvalidPolicy};
-use super::increment::{Expressions, Increment};
+use super::increment::Increment;
 use super::subject::Subject;
 use crate::counters::counter::Key;
 use crate::counters::quota::{Allowance, ByteQuota, Exceeded, Periods, UsedUp, clock};
@@ -23,55 +24,40 @@ use crate::refusal::{Origin, Reason, Refusal};
 /// The policy, compiled.
 #[derive(Debug)]
 pub(super) struct Quota {
-    subject: Subject,
-    allowance: Allowance,
+    pub(super) subject: Subject,
+    pub(super) allowance: Allowance,
     /// Of the periods, as a part of the key.
-    periods: String,
-    increment: Arc<Increment>,
-    close: bool,
+    pub(super) periods: String,
+    pub(super) increment: Arc<Increment>,
+    pub(super) close: bool,
+}
+
+impl Compile for policy::Quota {
+    fn compile(&self, compiler: &Compiler<'_>) -> Result<Action, InvalidPolicy> {
+        let periods = Periods::new(self.period, self.first_period_start);
+        Ok(Action::later(Quota {
+            subject: Subject::subscription(compiler),
+            allowance: allowance(self.calls, self.bandwidth_kb, periods),
+            periods: periods.id(),
+            increment: Arc::default(),
+            close: self.close_on_exceed,
+        }))
+    }
 }
 
 impl Quota {
-    /// quota.
-    pub(super) fn by_subscription(
-        policy: &policy::Quota,
-        compiler: &Compiler<'_>,
-    ) -> Result<Self, InvalidPolicy> {
-        let periods = Periods::new(policy.period, policy.first_period_start);
-        Ok(Self {
-            subject: Subject::subscription(compiler),
-            allowance: allowance(policy.calls, policy.bandwidth_kb, periods),
-            periods: periods.id(),
-            increment: Arc::default(),
-            close: policy.close_on_exceed,
+    /// What is to be counted of the tunnel.
+    fn byte_quotas(&self, key: Key) -> Option<ByteQuota> {
+        self.allowance.bytes.map(|_| ByteQuota {
+            key,
+            allowance: self.allowance,
+            close: self.close,
         })
     }
+}
 
-    /// quotaByKey.
-    pub(super) fn by_key(
-        policy: &policy::QuotaByKey,
-        compiler: &Compiler<'_>,
-    ) -> Result<Self, InvalidPolicy> {
-        let periods = Periods::new(policy.period, policy.first_period_start);
-        let increment = Expressions {
-            of: "quotaByKey",
-            when: policy.increment_when.as_ref(),
-            by: policy.increment_by.as_ref(),
-        };
-        Ok(Self {
-            subject: Subject::key("quotaByKey.key", &policy.key, compiler)?,
-            allowance: allowance(policy.calls, policy.bandwidth_kb, periods),
-            periods: periods.id(),
-            increment: Increment::compile(&increment, compiler)?,
-            close: policy.close_on_exceed,
-        })
-    }
-
-    pub(super) async fn run(
-        &self,
-        exchange: &mut Exchange,
-        services: &Services,
-    ) -> Result<(), Refusal> {
+impl Later for Quota {
+    async fn run(&self, exchange: &mut Exchange, services: &Services) -> Result<(), Refusal> {
         let Some(subject) = self.subject.of(exchange)? else {
             return Ok(());
         };
@@ -91,18 +77,13 @@ impl Quota {
             .extend(self.byte_quotas(key));
         Ok(())
     }
-
-    /// What is to be counted of the tunnel.
-    fn byte_quotas(&self, key: Key) -> Option<ByteQuota> {
-        self.allowance.bytes.map(|_| ByteQuota {
-            key,
-            allowance: self.allowance,
-            close: self.close,
-        })
-    }
 }
 
-fn allowance(calls: Option<u64>, bandwidth_kb: Option<u64>, periods: Periods) -> Allowance {
+pub(super) fn allowance(
+    calls: Option<u64>,
+    bandwidth_kb: Option<u64>,
+    periods: Periods,
+) -> Allowance {
     Allowance {
         calls,
         bytes: bandwidth_kb.map(|kb| kb.saturating_mul(1024)),

@@ -13,8 +13,9 @@ use tidegate_config::policy::{self, IfExists};
 use tidegate_expr::Value;
 
 use super::Services;
+use super::action::{Action, Compile, Later};
 use super::compile::{Compiler, InvalidPolicy};
-use super::increment::{Expressions, Increment};
+use super::increment::Increment;
 use super::subject::Subject;
 use crate::counters::counter::Limit;
 use crate::exchange::Exchange;
@@ -24,15 +25,15 @@ use crate::refusal::{Origin, Reason, Refusal};
 /// The policy, compiled.
 #[derive(Debug)]
 pub(super) struct RateLimit {
-    subject: Subject,
-    limit: Limit,
-    increment: Arc<Increment>,
-    remaining_calls: RemainingCalls,
+    pub(super) subject: Subject,
+    pub(super) limit: Limit,
+    pub(super) increment: Arc<Increment>,
+    pub(super) remaining_calls: RemainingCalls,
 }
 
 /// Where it says what is left.
 #[derive(Debug)]
-struct RemainingCalls {
+pub(super) struct RemainingCalls {
     retry_after: HeaderName,
     retry_after_variable: Option<String>,
     remaining: Option<HeaderName>,
@@ -40,90 +41,60 @@ struct RemainingCalls {
     total: Option<HeaderName>,
 }
 
-impl RateLimit {
-    /// rateLimit.
-    pub(super) fn by_subscription(
-        policy: &policy::RateLimit,
+/// The names of [`RemainingCalls`], as both policies have them.
+pub(super) struct Names<'s> {
+    /// The policy's name.
+    pub(super) of: &'static str,
+    pub(super) retry_after: &'s str,
+    pub(super) retry_after_variable: &'s Option<String>,
+    pub(super) remaining: &'s Option<String>,
+    pub(super) remaining_variable: &'s Option<String>,
+    pub(super) total: &'s Option<String>,
+}
+
+impl RemainingCalls {
+    pub(super) fn compile(
+        names: &Names<'_>,
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
         let header =
-            |field: &str, name: &String| compiler.free_header(&format!("rateLimit.{field}"), name);
+            |field: &str, name: &str| compiler.free_header(&format!("{}.{field}", names.of), name);
         let optional = |field: &str, name: &Option<String>| {
             name.as_ref().map(|name| header(field, name)).transpose()
         };
         Ok(Self {
+            retry_after: header("retryAfterHeader", names.retry_after)?,
+            retry_after_variable: names.retry_after_variable.clone(),
+            remaining: optional("remainingHeader", names.remaining)?,
+            remaining_variable: names.remaining_variable.clone(),
+            total: optional("totalHeader", names.total)?,
+        })
+    }
+}
+
+impl Compile for policy::RateLimit {
+    fn compile(&self, compiler: &Compiler<'_>) -> Result<Action, InvalidPolicy> {
+        let names = Names {
+            of: "rateLimit",
+            retry_after: &self.retry_after_header,
+            retry_after_variable: &self.retry_after_variable,
+            remaining: &self.remaining_header,
+            remaining_variable: &self.remaining_variable,
+            total: &self.total_header,
+        };
+        Ok(Action::later(RateLimit {
             subject: Subject::subscription(compiler),
             limit: Limit {
-                calls: policy.calls,
-                period: policy.period.get(),
+                calls: self.calls,
+                period: self.period.get(),
             },
             increment: Arc::default(),
-            remaining_calls: RemainingCalls {
-                retry_after: header("retryAfterHeader", &policy.retry_after_header)?,
-                retry_after_variable: policy.retry_after_variable.clone(),
-                remaining: optional("remainingHeader", &policy.remaining_header)?,
-                remaining_variable: policy.remaining_variable.clone(),
-                total: optional("totalHeader", &policy.total_header)?,
-            },
-        })
+            remaining_calls: RemainingCalls::compile(&names, compiler)?,
+        }))
     }
+}
 
-    /// rateLimitByKey.
-    pub(super) fn by_key(
-        policy: &policy::RateLimitByKey,
-        compiler: &Compiler<'_>,
-    ) -> Result<Self, InvalidPolicy> {
-        let header = |field: &str, name: &String| {
-            compiler.free_header(&format!("rateLimitByKey.{field}"), name)
-        };
-        let optional = |field: &str, name: &Option<String>| {
-            name.as_ref().map(|name| header(field, name)).transpose()
-        };
-        let increment = Expressions {
-            of: "rateLimitByKey",
-            when: policy.increment_when.as_ref(),
-            by: policy.increment_by.as_ref(),
-        };
-        Ok(Self {
-            subject: Subject::key("rateLimitByKey.key", &policy.key, compiler)?,
-            limit: Limit {
-                calls: policy.calls,
-                period: policy.period.get(),
-            },
-            increment: Increment::compile(&increment, compiler)?,
-            remaining_calls: RemainingCalls {
-                retry_after: header("retryAfterHeader", &policy.retry_after_header)?,
-                retry_after_variable: policy.retry_after_variable.clone(),
-                remaining: optional("remainingHeader", &policy.remaining_header)?,
-                remaining_variable: policy.remaining_variable.clone(),
-                total: optional("totalHeader", &policy.total_header)?,
-            },
-        })
-    }
-
-    pub(super) async fn run(
-        &self,
-        exchange: &mut Exchange,
-        services: &Services,
-    ) -> Result<(), Refusal> {
-        let Some(key) = self.subject.of(exchange)? else {
-            return Ok(());
-        };
-        let weight = self.increment.now(exchange)?;
-        match services.take(exchange, (key, self.limit), weight).await? {
-            Ok(remaining) => {
-                self.tell(exchange, remaining);
-                let later = self.increment.later(Count::Rate(key, self.limit));
-                exchange.evaluation.counted.defer(later);
-                Ok(())
-            }
-            Err(exceeded) => {
-                self.tell(exchange, 0);
-                Err(self.refusal(exceeded.wait, exchange))
-            }
-        }
-    }
-
+impl RateLimit {
     /// Says what is left, in headers of the answer and in a variable.
     fn tell(&self, exchange: &mut Exchange, remaining: u32) {
         let RemainingCalls {
@@ -168,6 +139,27 @@ impl RateLimit {
             self.remaining_calls.retry_after.clone(),
             HeaderValue::from(seconds),
         )
+    }
+}
+
+impl Later for RateLimit {
+    async fn run(&self, exchange: &mut Exchange, services: &Services) -> Result<(), Refusal> {
+        let Some(key) = self.subject.of(exchange)? else {
+            return Ok(());
+        };
+        let weight = self.increment.now(exchange)?;
+        match services.take(exchange, (key, self.limit), weight).await? {
+            Ok(remaining) => {
+                self.tell(exchange, remaining);
+                let later = self.increment.later(Count::Rate(key, self.limit));
+                exchange.evaluation.counted.defer(later);
+                Ok(())
+            }
+            Err(exceeded) => {
+                self.tell(exchange, 0);
+                Err(self.refusal(exceeded.wait, exchange))
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue};
 use tidegate_config::policy;
 
 use super::Services;
+use super::action::{Action, Compile, Now};
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::Text;
 use super::set_header::header_value;
@@ -14,7 +15,7 @@ use crate::refusal::{Body, Extent, Origin, Reason, Refusal};
 
 /// The policy, compiled.
 #[derive(Debug)]
-pub(super) struct ReturnResponse {
+struct ReturnResponse {
     status: u16,
     headers: Vec<(HeaderName, Text)>,
     content: Content,
@@ -30,7 +31,7 @@ enum Content {
 }
 
 impl ReturnResponse {
-    pub(super) fn compile(
+    fn compile(
         policy: &policy::ReturnResponse,
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
@@ -59,10 +60,6 @@ impl ReturnResponse {
             headers,
             content,
         })
-    }
-
-    pub(super) fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
-        Err(self.answer(exchange)?)
     }
 
     /// The answer, or the refusal that rendering it ended in.
@@ -94,6 +91,18 @@ impl ReturnResponse {
         }
         answer.headers = headers;
         Ok(answer)
+    }
+}
+
+impl Compile for policy::ReturnResponse {
+    fn compile(&self, compiler: &Compiler<'_>) -> Result<Action, InvalidPolicy> {
+        ReturnResponse::compile(self, compiler).map(Action::now)
+    }
+}
+
+impl Now for ReturnResponse {
+    fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
+        Err(self.answer(exchange)?)
     }
 }
 

@@ -4,6 +4,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tidegate_config::policy;
 
 use super::Services;
+use super::action::{Action, Compile, Now};
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::expression_failed;
 use super::size::upstream_fits;
@@ -30,13 +31,13 @@ const ENCODED: &AsciiSet = &CONTROLS
 
 /// The policy, compiled.
 #[derive(Debug)]
-pub(super) struct RewritePath {
+struct RewritePath {
     path: UrlText,
     keep_query: bool,
 }
 
 impl RewritePath {
-    pub(super) fn compile(
+    fn compile(
         policy: &policy::RewritePath,
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
@@ -49,8 +50,16 @@ impl RewritePath {
             keep_query: policy.keep_query,
         })
     }
+}
 
-    pub(super) fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
+impl Compile for policy::RewritePath {
+    fn compile(&self, compiler: &Compiler<'_>) -> Result<Action, InvalidPolicy> {
+        RewritePath::compile(self, compiler).map(Action::now)
+    }
+}
+
+impl Now for RewritePath {
+    fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let text = self.path.render(exchange)?;
         if let Some(problem) = problem_of(&text) {
             return Err(expression_failed(format!("rewritePath.path: {problem}")));

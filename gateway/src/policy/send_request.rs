@@ -11,6 +11,7 @@ use tidegate_config::policy;
 use tidegate_expr::Value;
 
 use super::Services;
+use super::action::{Action, Compile, Later};
 use super::call::{Answer, AnswerKey, Answers, KeptAnswer, Request, Retry, answers, failed};
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Computed, keep};
@@ -55,7 +56,7 @@ impl From<Refusal> for Miss {
 }
 
 impl SendRequest {
-    pub(super) fn compile(
+    fn compile(
         policy: &policy::SendRequest,
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
@@ -86,17 +87,6 @@ impl SendRequest {
             retry: retry.transpose()?,
             cache: cache.transpose()?,
         })
-    }
-
-    pub(super) async fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
-        let asked = self.ask(&Mutex::new(&mut *exchange)).await;
-        let value = match asked {
-            Ok(answer) | Err(Miss::Passing(answer)) => answer.value.clone(),
-            Err(Miss::Failed(..)) if self.ignore_error => Value::Null,
-            Err(Miss::Failed(place, error)) => return Err(failed(&place, &error)),
-            Err(Miss::Refused(refusal)) => return Err(refusal),
-        };
-        keep(exchange, &self.variable, value)
     }
 
     /// Name of the variable that gets the answer.
@@ -178,6 +168,27 @@ impl SendRequest {
             }
             return asked.map_err(|error| Miss::Failed(place, Arc::new(error)));
         }
+    }
+}
+
+impl Compile for policy::SendRequest {
+    fn compile(&self, compiler: &Compiler<'_>) -> Result<Action, InvalidPolicy> {
+        SendRequest::compile(self, compiler).map(Action::later)
+    }
+}
+
+impl Later for SendRequest {
+    const ASKS: bool = true;
+
+    async fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
+        let asked = self.ask(&Mutex::new(&mut *exchange)).await;
+        let value = match asked {
+            Ok(answer) | Err(Miss::Passing(answer)) => answer.value.clone(),
+            Err(Miss::Failed(..)) if self.ignore_error => Value::Null,
+            Err(Miss::Failed(place, error)) => return Err(failed(&place, &error)),
+            Err(Miss::Refused(refusal)) => return Err(refusal),
+        };
+        keep(exchange, &self.variable, value)
     }
 }
 

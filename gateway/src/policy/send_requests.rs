@@ -7,6 +7,7 @@ use tidegate_config::policy::{self, WaitFor};
 use tidegate_expr::Value;
 
 use super::Services;
+use super::action::{Action, Compile, Later};
 use super::call::failed;
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::keep;
@@ -16,13 +17,13 @@ use crate::refusal::Refusal;
 
 /// The policy, compiled.
 #[derive(Debug)]
-pub(super) struct SendRequests {
+struct SendRequests {
     requests: Vec<SendRequest>,
     wait_for: WaitFor,
 }
 
 impl SendRequests {
-    pub(super) fn compile(
+    fn compile(
         policy: &policy::SendRequests,
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
@@ -43,16 +44,6 @@ impl SendRequests {
             requests,
             wait_for: policy.wait_for,
         })
-    }
-
-    pub(super) async fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
-        let shared = Mutex::new(exchange);
-        let values = self.values(&shared).await?;
-        let exchange = shared.into_inner();
-        for (request, value) in self.requests.iter().zip(values) {
-            keep(exchange, request.variable(), value.unwrap_or(Value::Null))?;
-        }
-        Ok(())
     }
 
     /// What each variable gets; nothing where no answer came, or none was waited for.
@@ -84,6 +75,26 @@ impl SendRequests {
             }
         }
         failure.map_or(Ok(values), Err)
+    }
+}
+
+impl Compile for policy::SendRequests {
+    fn compile(&self, compiler: &Compiler<'_>) -> Result<Action, InvalidPolicy> {
+        SendRequests::compile(self, compiler).map(Action::later)
+    }
+}
+
+impl Later for SendRequests {
+    const ASKS: bool = true;
+
+    async fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
+        let shared = Mutex::new(exchange);
+        let values = self.values(&shared).await?;
+        let exchange = shared.into_inner();
+        for (request, value) in self.requests.iter().zip(values) {
+            keep(exchange, request.variable(), value.unwrap_or(Value::Null))?;
+        }
+        Ok(())
     }
 }
 

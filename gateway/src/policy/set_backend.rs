@@ -3,6 +3,7 @@
 use tidegate_config::{PoolMember, policy};
 
 use super::Services;
+use super::action::{Action, Compile, Now};
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, expression_failed};
 use super::size::upstream_fits;
@@ -14,7 +15,7 @@ use tidegate_config::error_chain;
 
 /// The policy, compiled.
 #[derive(Debug)]
-pub(super) enum SetBackend {
+enum SetBackend {
     Fixed(BackendUrl),
     Rendered(UrlText),
     /// Name of a member of the pool.
@@ -22,7 +23,7 @@ pub(super) enum SetBackend {
 }
 
 impl SetBackend {
-    pub(super) fn compile(
+    fn compile(
         policy: &policy::SetBackend,
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
@@ -43,8 +44,16 @@ impl SetBackend {
         let url = url.map_err(|error| compiler.invalid("setBackend.url", error_chain(&error)))?;
         Ok(Self::Fixed(url))
     }
+}
 
-    pub(super) fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
+impl Compile for policy::SetBackend {
+    fn compile(&self, compiler: &Compiler<'_>) -> Result<Action, InvalidPolicy> {
+        SetBackend::compile(self, compiler).map(Action::now)
+    }
+}
+
+impl Now for SetBackend {
+    fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let url = match self {
             Self::Fixed(url) => url.clone(),
             Self::Rendered(text) => {

@@ -4,6 +4,7 @@ use http::{HeaderName, HeaderValue};
 use tidegate_config::policy::{self, IfExists, Section};
 
 use super::Services;
+use super::action::{Action, Compile, Now};
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, expression_failed, render_all};
 use super::size::{answer_fits, upstream_fits};
@@ -12,7 +13,7 @@ use crate::refusal::Refusal;
 
 /// The policy, compiled.
 #[derive(Debug)]
-pub(super) struct SetHeader {
+struct SetHeader {
     name: HeaderName,
     values: Vec<Text>,
     if_exists: IfExists,
@@ -21,10 +22,7 @@ pub(super) struct SetHeader {
 }
 
 impl SetHeader {
-    pub(super) fn compile(
-        policy: &policy::SetHeader,
-        compiler: &Compiler<'_>,
-    ) -> Result<Self, InvalidPolicy> {
+    fn compile(policy: &policy::SetHeader, compiler: &Compiler<'_>) -> Result<Self, InvalidPolicy> {
         Ok(Self {
             name: compiler.free_header("setHeader.name", &policy.name)?,
             values: compiler.texts("setHeader.values", &policy.values)?,
@@ -32,8 +30,16 @@ impl SetHeader {
             upstream: compiler.section == Section::Inbound,
         })
     }
+}
 
-    pub(super) fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
+impl Compile for policy::SetHeader {
+    fn compile(&self, compiler: &Compiler<'_>) -> Result<Action, InvalidPolicy> {
+        SetHeader::compile(self, compiler).map(Action::now)
+    }
+}
+
+impl Now for SetHeader {
+    fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let values = render_all(&self.values, exchange)?;
         let values = values.iter().map(|value| header_value(&self.name, value));
         let values = values.collect::<Result<Vec<_>, _>>()?;

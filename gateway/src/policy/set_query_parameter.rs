@@ -3,6 +3,7 @@
 use tidegate_config::policy::{self, IfExists};
 
 use super::Services;
+use super::action::{Action, Compile, Now};
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, render_all};
 use super::size::upstream_fits;
@@ -11,14 +12,14 @@ use crate::refusal::Refusal;
 
 /// The policy, compiled.
 #[derive(Debug)]
-pub(super) struct SetQueryParameter {
+struct SetQueryParameter {
     name: String,
     values: Vec<Text>,
     if_exists: IfExists,
 }
 
 impl SetQueryParameter {
-    pub(super) fn compile(
+    fn compile(
         policy: &policy::SetQueryParameter,
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
@@ -28,8 +29,16 @@ impl SetQueryParameter {
             if_exists: policy.if_exists,
         })
     }
+}
 
-    pub(super) fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
+impl Compile for policy::SetQueryParameter {
+    fn compile(&self, compiler: &Compiler<'_>) -> Result<Action, InvalidPolicy> {
+        SetQueryParameter::compile(self, compiler).map(Action::now)
+    }
+}
+
+impl Now for SetQueryParameter {
+    fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let values = render_all(&self.values, exchange)?;
         exchange
             .upstream

@@ -3,6 +3,7 @@
 use tidegate_config::policy;
 
 use super::Services;
+use super::action::{Action, Compile, Now};
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::Text;
 use crate::exchange::Exchange;
@@ -10,23 +11,28 @@ use crate::refusal::Refusal;
 
 /// The policy, compiled.
 #[derive(Debug)]
-pub(super) struct SetStatus {
+struct SetStatus {
     status: u16,
     message: Option<Text>,
 }
 
 impl SetStatus {
-    pub(super) fn compile(
-        policy: &policy::SetStatus,
-        compiler: &Compiler<'_>,
-    ) -> Result<Self, InvalidPolicy> {
+    fn compile(policy: &policy::SetStatus, compiler: &Compiler<'_>) -> Result<Self, InvalidPolicy> {
         Ok(Self {
             status: compiler.status("setStatus.status", policy.status, 300..=599)?,
             message: compiler.optional_text("setStatus.message", policy.message.as_ref())?,
         })
     }
+}
 
-    pub(super) fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
+impl Compile for policy::SetStatus {
+    fn compile(&self, compiler: &Compiler<'_>) -> Result<Action, InvalidPolicy> {
+        SetStatus::compile(self, compiler).map(Action::now)
+    }
+}
+
+impl Now for SetStatus {
+    fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let message = self
             .message
             .as_ref()

@@ -3,6 +3,7 @@
 use tidegate_config::policy;
 
 use super::Services;
+use super::action::{Action, Compile, Now};
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Computed, keep};
 use crate::exchange::Exchange;
@@ -10,13 +11,13 @@ use crate::refusal::Refusal;
 
 /// The policy, compiled.
 #[derive(Debug)]
-pub(super) struct SetVariable {
+struct SetVariable {
     name: String,
     value: Computed,
 }
 
 impl SetVariable {
-    pub(super) fn compile(
+    fn compile(
         policy: &policy::SetVariable,
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
@@ -25,8 +26,16 @@ impl SetVariable {
             value: compiler.computed("setVariable.value", &policy.value)?,
         })
     }
+}
 
-    pub(super) fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
+impl Compile for policy::SetVariable {
+    fn compile(&self, compiler: &Compiler<'_>) -> Result<Action, InvalidPolicy> {
+        SetVariable::compile(self, compiler).map(Action::now)
+    }
+}
+
+impl Now for SetVariable {
+    fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
         let value = self.value.value(exchange)?;
         keep(exchange, &self.name, value)
     }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tidegate_config::policy::{self, CertificateIdentity, hex_digits, thumbprint_digits};
 
 use super::Services;
+use super::action::{Action, Compile, Now};
 use super::compile::{Compiler, InvalidPolicy};
 use crate::exchange::Exchange;
 use crate::refusal::{Origin, Reason, Refusal};
@@ -14,7 +15,7 @@ use crate::tls::client_certificate::{ClientCertificate, comparable_name, compara
 
 /// The policy, compiled.
 #[derive(Debug)]
-pub(super) struct ValidateClientCertificate {
+struct ValidateClientCertificate {
     identities: Vec<Identity>,
     not_before: bool,
     not_after: bool,
@@ -34,7 +35,7 @@ struct Identity {
 }
 
 impl ValidateClientCertificate {
-    pub(super) fn compile(
+    fn compile(
         policy: &policy::ValidateClientCertificate,
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
@@ -49,22 +50,6 @@ impl ValidateClientCertificate {
             not_after: policy.not_after,
             trust: policy.trust,
         })
-    }
-
-    pub(super) fn run(&self, exchange: &Exchange, _: &Services) -> Result<(), Refusal> {
-        let Some(certificate) = exchange.client.certificate() else {
-            return Err(refusal(Reason::ClientCertificateMissing, "is missing"));
-        };
-        let Err((reason, fact)) = self.judge(certificate, Timestamp::now()) else {
-            return Ok(());
-        };
-        // Who it was is what its owner asks first; it is no secret.
-        let detail = format!(
-            "{}, thumbprint {}",
-            certificate.subject(),
-            certificate.thumbprint()
-        );
-        Err(refusal(reason, fact).detail(detail))
     }
 
     /// The dates first: a certificate out of its time is not trusted either, and that would hide why.
@@ -85,6 +70,30 @@ impl ValidateClientCertificate {
         } else {
             Ok(())
         }
+    }
+}
+
+impl Compile for policy::ValidateClientCertificate {
+    fn compile(&self, compiler: &Compiler<'_>) -> Result<Action, InvalidPolicy> {
+        ValidateClientCertificate::compile(self, compiler).map(Action::now)
+    }
+}
+
+impl Now for ValidateClientCertificate {
+    fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
+        let Some(certificate) = exchange.client.certificate() else {
+            return Err(refusal(Reason::ClientCertificateMissing, "is missing"));
+        };
+        let Err((reason, fact)) = self.judge(certificate, Timestamp::now()) else {
+            return Ok(());
+        };
+        // Who it was is what its owner asks first; it is no secret.
+        let detail = format!(
+            "{}, thumbprint {}",
+            certificate.subject(),
+            certificate.thumbprint()
+        );
+        Err(refusal(reason, fact).detail(detail))
     }
 }
 

@@ -17,6 +17,7 @@ use tidegate_config::policy::{ClaimMatch, JwtAlgorithm};
 use self::keys::Keys;
 use self::token_location::TokenLocation;
 use super::Services;
+use super::action::{Action, Compile, Later};
 use super::compile::{Compiler, InvalidPolicy, REFUSING};
 use super::expression::{Text, render_all};
 use crate::credentials::jwt::{ClaimRule, ClaimRules, Invalid, Signed, Token, check_claims};
@@ -25,7 +26,7 @@ use crate::refusal::Refusal;
 
 /// The policy, compiled.
 #[derive(Debug)]
-pub(super) struct ValidateJwt {
+struct ValidateJwt {
     place: TokenLocation,
     keys: Keys,
     /// Accepted algorithms; empty: all that fit the key.
@@ -72,7 +73,7 @@ impl From<Refusal> for Failure {
 }
 
 impl ValidateJwt {
-    pub(super) fn compile(
+    fn compile(
         policy: &policy::ValidateJwt,
         compiler: &Compiler<'_>,
     ) -> Result<Self, InvalidPolicy> {
@@ -104,14 +105,6 @@ impl ValidateJwt {
             variable: policy.variable.clone(),
             scheme: policy.require_scheme.clone(),
         })
-    }
-
-    pub(super) async fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
-        match self.validate(exchange).await {
-            Ok(()) => Ok(()),
-            Err(Failure::Refused(refusal)) => Err(refusal),
-            Err(Failure::Invalid(invalid)) => Err(self.refusal(&invalid, exchange)?),
-        }
     }
 
     async fn validate(&self, exchange: &mut Exchange) -> Result<(), Failure> {
@@ -176,6 +169,24 @@ impl ValidateJwt {
             skew: self.skew,
             require_expiration: self.require_expiration,
         })
+    }
+}
+
+impl Compile for policy::ValidateJwt {
+    fn compile(&self, compiler: &Compiler<'_>) -> Result<Action, InvalidPolicy> {
+        ValidateJwt::compile(self, compiler).map(Action::later)
+    }
+}
+
+impl Later for ValidateJwt {
+    const ASKS: bool = true;
+
+    async fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
+        match self.validate(exchange).await {
+            Ok(()) => Ok(()),
+            Err(Failure::Refused(refusal)) => Err(refusal),
+            Err(Failure::Invalid(invalid)) => Err(self.refusal(&invalid, exchange)?),
+        }
     }
 }
 

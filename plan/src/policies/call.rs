@@ -1,95 +1,26 @@
 //! Requests of policies: are their URLs, headers and secrets usable?
 
-use std::collections::BTreeSet;
-
 use rustls_pki_types::ServerName;
 use tidegate_api::Reason;
 use tidegate_config::policy::{
-    ClientCredentials, ExternalAuth, Notify, OutgoingRequest, RequestTls, SendRequest, SendRequests,
+    ClientCredentials, OutgoingRequest, RequestAuth, RequestTls, SendRequest,
 };
-use tidegate_config::{SecretDataId, check_url};
+use tidegate_config::{SecretDataId, SecretKeyRef, check_url};
 use url::Url;
 
-use super::check::{Access, Check, StepContext};
+use super::check::StepContext;
 use super::header::restricted;
 use super::url_template::check_author;
 use crate::certificates::{key_pair, key_pair_ids, trust_anchor};
 use crate::problem::Problem;
+use crate::references::References;
 
-impl Check for SendRequest {
-    /// Conditions of later steps read the variable.
-    const ACCESS: Access = Access::BeforeRefusal;
-
-    fn check(&self, step: &mut StepContext<'_, '_>) -> Vec<Problem> {
-        sent(self, step.path, step)
-    }
-
-    fn secret_data(&self, namespace: &str) -> Vec<SecretDataId> {
-        of_request(namespace, self.outgoing())
-    }
-}
-
-impl Check for SendRequests {
-    /// Conditions of later steps read the variables.
-    const ACCESS: Access = Access::BeforeRefusal;
-
-    fn check(&self, step: &mut StepContext<'_, '_>) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        let mut variables = BTreeSet::new();
-        for (i, request) in self.requests.iter().enumerate() {
-            let path = format!("{}.requests[{i}]", step.path);
-            problems.extend(sent(request, &path, step));
-            if !variables.insert(&request.variable) {
-                let text = "another request of this step already sets this variable";
-                problems.push(Problem::invalid(text).at(&format!("{path}.as")));
-            }
-        }
-        problems
-    }
-
-    fn secret_data(&self, namespace: &str) -> Vec<SecretDataId> {
-        let requests = self.requests.iter();
-        requests
-            .flat_map(|request| of_request(namespace, request.outgoing()))
-            .collect()
-    }
-}
-
-impl Check for Notify {
-    const ACCESS: Access = Access::Never;
-
-    fn check(&self, step: &mut StepContext<'_, '_>) -> Vec<Problem> {
-        check(self.outgoing(), step.path, step)
-    }
-
-    fn secret_data(&self, namespace: &str) -> Vec<SecretDataId> {
-        of_request(namespace, self.outgoing())
-    }
-}
-
-impl Check for ExternalAuth {
-    const ACCESS: Access = Access::Always;
-
-    fn check(&self, step: &mut StepContext<'_, '_>) -> Vec<Problem> {
-        let path = step.path;
-        let mut problems = check(self.outgoing(), path, step);
-        for (field, names) in [
-            ("sendHeaders", &self.send_headers),
-            ("copyHeaders", &self.copy_headers),
-        ] {
-            let names = names.iter().enumerate();
-            let at = |i| format!("{path}.{field}[{i}]");
-            problems.extend(names.filter_map(|(i, name)| restricted(name, &at(i))));
-        }
-        problems
-    }
-
-    fn secret_data(&self, namespace: &str) -> Vec<SecretDataId> {
-        of_request(namespace, self.outgoing())
-    }
-}
-
-fn check(request: OutgoingRequest<'_>, path: &str, step: &mut StepContext<'_, '_>) -> Vec<Problem> {
+/// What is wrong with a request at `path`.
+pub(super) fn check(
+    request: OutgoingRequest<'_>,
+    path: &str,
+    step: &mut StepContext<'_, '_>,
+) -> Vec<Problem> {
     let mut problems = Vec::new();
     let unsafe_url = || check_author(request.url, check_url);
     let url = match request.url.contains("${") {
@@ -102,21 +33,32 @@ fn check(request: OutgoingRequest<'_>, path: &str, step: &mut StepContext<'_, '_
         problems.extend(restricted(&header.name, &field));
     }
     problems.extend(self::tls(request.tls, path, step));
-    let auth = request.auth;
-    if let Some(certificate) = auth.and_then(|auth| auth.client_certificate.as_ref())
+    if let Some(auth) = request.auth {
+        problems.extend(self::auth(auth, &format!("{path}.auth"), step));
+    }
+    problems
+}
+
+/// What a request shows of itself.
+fn auth(auth: &RequestAuth, path: &str, step: &mut StepContext<'_, '_>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if let Some(certificate) = &auth.client_certificate
         && let Err(problem) = key_pair(step.namespace, &certificate.name, step.references)
     {
-        problems.push(problem.at(&format!("{path}.auth.clientCertificate")));
+        problems.push(problem.at(&format!("{path}.clientCertificate")));
     }
-    if let Some(oauth2) = auth.and_then(|auth| auth.oauth2.as_ref()) {
-        let path = format!("{path}.auth.oauth2");
-        problems.extend(client_credentials(oauth2, &path, step));
+    if let Some(oauth2) = &auth.oauth2 {
+        problems.extend(client_credentials(oauth2, &format!("{path}.oauth2"), step));
     }
     problems
 }
 
 /// A request whose answer is kept, and the waits of its retry.
-fn sent(request: &SendRequest, path: &str, step: &mut StepContext<'_, '_>) -> Vec<Problem> {
+pub(super) fn sent(
+    request: &SendRequest,
+    path: &str,
+    step: &mut StepContext<'_, '_>,
+) -> Vec<Problem> {
     let mut problems = check(request.outgoing(), path, step);
     problems.extend(request.retry.as_ref().and_then(|retry| {
         let longest = retry.max_interval?;
@@ -158,24 +100,24 @@ pub(super) fn client_credentials(
     } = step;
     let url = http_url(&oauth2.token_url).or_else(|| check_author(&oauth2.token_url, check_url));
     let url = url.map(|problem| problem.at(&format!("{path}.tokenUrl")));
-    let mut problems: Vec<_> = url.into_iter().collect();
-    let reference = &oauth2.secret_ref;
-    let secret = references.secret_ref(namespace, reference);
-    let secret = secret.and_then(|bytes| match std::str::from_utf8(&bytes) {
-        Ok(text) if !text.trim().is_empty() => {
-            references.keep(SecretDataId::of_secret_ref(namespace, reference), &bytes);
-            Ok(())
-        }
-        _ => {
-            let (name, key) = (&reference.name, &reference.key);
-            let text = format!("key \"{key}\" of Secret {namespace}/{name} is not UTF-8 text");
-            Err(Problem::unresolved(Reason::InvalidMaterial, text))
-        }
-    });
-    if let Err(problem) = secret {
-        problems.push(problem.at(&format!("{path}.secretRef")));
+    let secret = client_secret(namespace, &oauth2.secret_ref, references).err();
+    let secret = secret.map(|problem| problem.at(&format!("{path}.secretRef")));
+    url.into_iter().chain(secret).collect()
+}
+
+fn client_secret(
+    namespace: &str,
+    reference: &SecretKeyRef,
+    references: &mut References<'_>,
+) -> Result<(), Problem> {
+    let bytes = references.secret_ref(namespace, reference)?;
+    if std::str::from_utf8(&bytes).is_ok_and(|text| !text.trim().is_empty()) {
+        references.keep(SecretDataId::of_secret_ref(namespace, reference), &bytes);
+        return Ok(());
     }
-    problems
+    let (name, key) = (&reference.name, &reference.key);
+    let text = format!("key \"{key}\" of Secret {namespace}/{name} is not UTF-8 text");
+    Err(Problem::unresolved(Reason::InvalidMaterial, text))
 }
 
 /// Ids of the trust anchors of a request.
@@ -187,7 +129,8 @@ pub(super) fn trust_anchors<'a>(
     anchors.map(|anchor| SecretDataId::of_trust_anchor(namespace, anchor))
 }
 
-fn of_request(namespace: &str, request: OutgoingRequest<'_>) -> Vec<SecretDataId> {
+/// The secret data of a request.
+pub(super) fn secret_data(namespace: &str, request: OutgoingRequest<'_>) -> Vec<SecretDataId> {
     let mut ids: Vec<_> = trust_anchors(namespace, request.tls).collect();
     let Some(auth) = request.auth else {
         return ids;

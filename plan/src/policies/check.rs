@@ -1,10 +1,7 @@
 //! What the planner asks of every policy. A policy answers in one place, the implementation of [`Check`]
 //! for its data; a policy without one does not compile.
 
-use tidegate_config::policy::{
-    CacheLookup, CacheRemove, CacheStore, CheckHeader, IncludeFragment, Log, OnOpen, Policy,
-    Section, SetVariable, Step, Trace,
-};
+use tidegate_config::policy::{Policy, Section, Step};
 use tidegate_config::{SecretDataId, match_policy};
 
 use crate::problem::Problem;
@@ -85,47 +82,4 @@ fn access(policy: Policy<'_>) -> Access {
 /// The secret data that a policy refers to, in an object of `namespace`.
 pub(crate) fn secret_data(namespace: &str, policy: Policy<'_>) -> Vec<SecretDataId> {
     match_policy!(policy, policy => policy.secret_data(namespace), base => Vec::new())
-}
-
-// The schema and the expressions of these tell all that can be wrong.
-
-impl Check for CheckHeader {
-    const ACCESS: Access = Access::Always;
-}
-
-/// Conditions of later steps read the variable.
-impl Check for SetVariable {
-    const ACCESS: Access = Access::BeforeRefusal;
-}
-
-/// Conditions of later steps read the variable.
-impl Check for CacheLookup {
-    const ACCESS: Access = Access::BeforeRefusal;
-}
-
-/// Conditions of later handshakes read the value.
-impl Check for CacheStore {
-    const ACCESS: Access = Access::BeforeRefusal;
-}
-
-/// Conditions of later handshakes read the value.
-impl Check for CacheRemove {
-    const ACCESS: Access = Access::BeforeRefusal;
-}
-
-/// The fragment may hold any policy, and the condition of the step decides about all of them.
-impl Check for IncludeFragment {
-    const ACCESS: Access = Access::BeforeRefusal;
-}
-
-impl Check for Log {
-    const ACCESS: Access = Access::Never;
-}
-
-impl Check for Trace {
-    const ACCESS: Access = Access::Never;
-}
-
-impl Check for OnOpen {
-    const ACCESS: Access = Access::Never;
 }

@@ -187,15 +187,26 @@ impl<'f, 'w> Expansion<'f, 'w> {
         self.paths.0.insert((section, at), path.clone());
         let include = step.include().map(|include| include.name.clone());
         out.push(step);
-        let Some(name) = include else {
-            return;
-        };
-        match self.enter(section, &name) {
+        if let Some(name) = include {
+            self.include(section, &name, &path, out);
+            let steps = out.len() - at - 1;
+            if let Some(include) = out.get_mut(at).and_then(S::include_mut) {
+                include.steps = steps;
+            }
+        }
+    }
+
+    /// The steps of a fragment that the step at `path` includes.
+    fn include<S: SectionStep>(
+        &mut self,
+        section: Section,
+        name: &str,
+        path: &str,
+        out: &mut Vec<S>,
+    ) {
+        match self.enter(section, name) {
             Ok(fragment) => {
-                let root = match path.split_once(".includeFragment") {
-                    Some((root, _)) => root,
-                    None => &path,
-                };
+                let (root, _) = path.split_once(".includeFragment").unwrap_or((path, ""));
                 let prefix = format!("{root}.includeFragment: PolicyFragment {name}, spec");
                 self.fragment(section, fragment, &prefix, out);
                 self.open.pop();
@@ -204,10 +215,6 @@ impl<'f, 'w> Expansion<'f, 'w> {
                 let problem = problem.at(&format!("{path}.includeFragment.name"));
                 self.problems.push(problem);
             }
-        }
-        let steps = out.len() - at - 1;
-        if let Some(include) = out.get_mut(at).and_then(S::include_mut) {
-            include.steps = steps;
         }
     }
 

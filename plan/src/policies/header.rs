@@ -10,12 +10,18 @@ pub(super) fn restricted(name: &str, path: &str) -> Option<Problem> {
     is_restricted_header(name).then(|| Problem::invalid(text).at(path))
 }
 
-/// The same for the headers in several fields.
-pub(super) fn restricted_in<const N: usize>(
-    names: [(&'static str, Option<&String>); N],
+/// The same for the headers in which a limit tells its numbers.
+pub(super) fn restricted_of_limit(
+    retry_after: &str,
+    remaining: Option<&str>,
+    total: Option<&str>,
     path: &str,
 ) -> Vec<Problem> {
-    let named =
-        |(field, name): (&str, Option<&String>)| restricted(name?, &format!("{path}.{field}"));
+    let names = [
+        ("retryAfterHeader", Some(retry_after)),
+        ("remainingHeader", remaining),
+        ("totalHeader", total),
+    ];
+    let named = |(field, name): (&str, Option<&str>)| restricted(name?, &format!("{path}.{field}"));
     names.into_iter().filter_map(named).collect()
 }

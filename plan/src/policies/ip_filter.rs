@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
 use tidegate_config::policy::IpFilter;
 
+use super::address::is_network;
 use super::check::{Access, Check, StepContext};
 use crate::problem::Problem;
 
@@ -41,11 +41,6 @@ fn is_entry(entry: &str) -> bool {
         Some((first, last)) => is_range(first.trim(), last.trim()),
         None => is_network(entry),
     }
-}
-
-/// Is this an address or a CIDR?
-pub(crate) fn is_network(text: &str) -> bool {
-    text.parse::<IpAddr>().is_ok() || text.parse::<IpNet>().is_ok()
 }
 
 fn is_range(first: &str, last: &str) -> bool {

@@ -27,29 +27,16 @@ fn of_identity(identity: &CertificateIdentity, path: &str) -> Vec<Problem> {
         return vec![Problem::invalid(text).at(path)];
     }
     let thumbprint = "is not a thumbprint of 40 (SHA-1) or 64 (SHA-256) hexadecimal digits";
-    let fields: [(_, _, Read, _); 3] = [
-        (
-            "thumbprint",
-            &identity.thumbprint,
-            thumbprint_digits,
-            thumbprint,
-        ),
-        (
-            "issuerThumbprint",
-            &identity.issuer_thumbprint,
-            thumbprint_digits,
-            thumbprint,
-        ),
-        (
-            "serialNumber",
-            &identity.serial_number,
-            hex_digits,
-            "is not a hexadecimal number",
-        ),
-    ];
-    let wrong = |(field, text, read, problem): (_, &Option<String>, Read, _)| {
+    let number = "is not a hexadecimal number";
+    let wrong = |field: &str, text: &Option<String>, read: Read, problem: &str| {
         let text = text.as_ref().filter(|text| read(text).is_none())?;
         Some(Problem::invalid(format!("\"{text}\" {problem}")).at(&format!("{path}.{field}")))
     };
-    fields.into_iter().filter_map(wrong).collect()
+    let (own, issuer) = (&identity.thumbprint, &identity.issuer_thumbprint);
+    let problems = [
+        wrong("thumbprint", own, thumbprint_digits, thumbprint),
+        wrong("issuerThumbprint", issuer, thumbprint_digits, thumbprint),
+        wrong("serialNumber", &identity.serial_number, hex_digits, number),
+    ];
+    problems.into_iter().flatten().collect()
 }

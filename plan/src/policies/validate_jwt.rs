@@ -98,18 +98,12 @@ fn short_secret(key: &VerificationKey, source: &JwtKey, policy: &ValidateJwt) ->
         let text = "allowShortSecret is only for an HMAC secret, and this is a public key";
         return source.allow_short_secret.then(|| Problem::invalid(text));
     }
-    if policy
-        .algorithms
-        .iter()
-        .any(|algorithm| key.fits(*algorithm))
-    {
+    let algorithms = &policy.algorithms;
+    if algorithms.iter().any(|algorithm| key.fits(*algorithm)) {
         return None;
     }
     let reference = source.secret_key_ref.as_ref()?;
-    let mut short = policy
-        .algorithms
-        .iter()
-        .filter_map(|alg| key.too_short_for(*alg));
+    let mut short = algorithms.iter().filter_map(|alg| key.too_short_for(*alg));
     let text = format!(
         "key \"{}\" of Secret {}: {}",
         reference.key,
@@ -125,10 +119,7 @@ fn any_fits(policy: &ValidateJwt, keys: &[VerificationKey]) -> bool {
     if remote || keys.is_empty() || policy.algorithms.is_empty() || !policy.require_signed {
         return true;
     }
-    keys.iter().any(|key| {
-        policy
-            .algorithms
-            .iter()
-            .any(|algorithm| key.fits(*algorithm))
-    })
+    let algorithms = &policy.algorithms;
+    let fits = |key: &VerificationKey| algorithms.iter().any(|algorithm| key.fits(*algorithm));
+    keys.iter().any(fits)
 }

@@ -1,6 +1,6 @@
-//! returnResponse, setStatus: may the headers be set?
+//! returnResponse: may its headers be set?
 
-use tidegate_config::policy::{HeaderValue, ReturnResponse, SetStatus};
+use tidegate_config::policy::{HeaderValue, ReturnResponse};
 
 use super::check::{Access, Check, StepContext};
 use super::header::restricted;
@@ -17,8 +17,4 @@ impl Check for ReturnResponse {
         let headers = self.headers.iter().enumerate();
         headers.filter_map(named).collect()
     }
-}
-
-impl Check for SetStatus {
-    const ACCESS: Access = Access::Never;
 }
