@@ -65,7 +65,7 @@ impl Target {
     }
 }
 
-/// Says goodbye, and waits for the answer and the end.
+/// Sends a Close, and waits for the answer and the end.
 pub(crate) async fn close(mut stream: Box<dyn Stream>) -> anyhow::Result<()> {
     stream.write_all(&wire::CLIENT_CLOSE).await?;
     stream.flush().await?;

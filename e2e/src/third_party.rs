@@ -31,7 +31,7 @@ pub async fn set_up(what: &'static str) -> anyhow::Result<Option<PathBuf>> {
             Ok(Some(path.trim().into()))
         }
         Some(3) if std::env::var_os("CI").is_none_or(|ci| ci != "true") => {
-            let line = format!("SKIPPED for want of {what}: {log}\n");
+            let line = format!("SKIPPED because {what} is missing: {log}\n");
             // Not by eprintln!, which the test runner hides when a test passes.
             std::io::stderr().write_all(line.as_bytes())?;
             Ok(None)

@@ -21,7 +21,7 @@ pub(crate) const MAX_TEXT_BYTES: usize = 1024 * 1024;
 /// Bytes that are handled in about the time of one step.
 pub(crate) const BYTES_PER_STEP: usize = 32;
 
-/// Deepest value: whoever prints, compares or drops one recurses. Answers of requests have 64 levels.
+/// Deepest value: printing, comparing and dropping one recurse. Answers of requests have 64 levels.
 pub(crate) const MAX_VALUE_DEPTH: usize = 128;
 
 const TOO_MANY_STEPS: &str = "the expression takes too many steps";

@@ -100,7 +100,7 @@ async fn open(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// One message there and its echo back; then every second one says goodbye, and the others are gone
+/// One message there and its echo back; then every second one sends a Close, and the others are gone
 /// without a word.
 async fn visit(address: SocketAddr, politely: bool) {
     let mut stream = open(address).await;

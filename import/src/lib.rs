@@ -4,8 +4,8 @@
 //! entities, and `build` turns those into manifests. Conditions and values, written in C#, are parsed by
 //! `csharp` and translated to CEL by `cel`.
 //!
-//! Reads files and nothing else: no network, no clock. It does not check the manifests as a whole; whoever
-//! prints them does.
+//! Reads files and nothing else: no network, no clock. It does not check the manifests as a whole; the
+//! program that prints them does.
 
 mod apiops;
 mod arm;

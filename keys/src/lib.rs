@@ -1,7 +1,7 @@
 //! Key material of JSON Web Tokens, parsed once into types that cannot be taken for each other.
 //!
 //! The planner and the gateways read a Secret with the same functions, so that what one accepts the
-//! other can use. An [`HmacSecret`] is never a public key in some wrapping: whoever knows that public
+//! other can use. An [`HmacSecret`] is never a public key in some wrapping: anyone who knows that public
 //! key could sign tokens with it (RFC 8725 §2.1). Pure.
 
 mod algorithm;

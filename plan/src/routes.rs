@@ -32,7 +32,7 @@ pub(crate) struct Routes {
     taken: HashMap<Route, ObjectKey>,
     /// The same, to find what overlaps.
     given: HashMap<ListenerKey, RoutesByHost>,
-    /// What is served already: it stays with whoever has it, however old somebody else is that moves
+    /// What is served already: it stays with the API that has it, however old another is that moves
     /// there.
     served: HashMap<ListenerKey, RoutesByHost>,
 }

@@ -1,7 +1,7 @@
 //! Who owns every task: ask them to end, wait, insist.
 //!
 //! The only place that may spawn. A task that nobody counts is a connection that a shutdown cuts
-//! without a word. Being asked is a request: whoever holds a [`Drain`] decides how to end well.
+//! without a word. Being asked is a request: the holder of a [`Drain`] decides how to end well.
 //! Being insisted upon is the last call before the runtimes go.
 
 use std::future::Future;

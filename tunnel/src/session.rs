@@ -121,7 +121,7 @@ impl Session {
     }
 }
 
-/// Ends one tunnel; for whoever watches over it besides the registry.
+/// Ends one tunnel; for others than the registry that watch over it.
 pub struct Closer(Arc<ControlChannel>);
 
 impl Closer {

@@ -93,7 +93,7 @@ async fn a_circuit_opens_and_closes() -> anyhow::Result<()> {
                 .backend
                 .handshake()
                 .await?
-                .refuse("500 Ill", &[], "ill")
+                .refuse("500 Unhealthy", &[], "unhealthy")
                 .await
         };
         let (outcome, answered) = tokio::join!(asked, answered);
@@ -149,7 +149,7 @@ impl Clinic {
     }
 }
 
-/// The first one falls ill and gets well; each time handshakes follow.
+/// The first one becomes unhealthy and healthy again; each time handshakes follow.
 async fn illness(stage: &EchoStage, first: &Clinic, spare: &Clinic) -> anyhow::Result<()> {
     let api = format!("{}/api", stage.scene.namespace().name());
     let labels = [("api", api.as_str()), ("reason", "unhealthy")];
@@ -243,7 +243,7 @@ async fn example_pool() -> anyhow::Result<()> {
     assert_eq!(both(&spare), 1);
     // Three checks, one every five seconds.
     eventually(
-        "the ill backends in the status",
+        "the unhealthy backends in the status",
         Duration::from_secs(60),
         async || {
             let chat = scene.namespace().get("WebSocketApi", "chat").await?;

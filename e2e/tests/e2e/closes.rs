@@ -18,18 +18,18 @@ async fn close(of: &mut Wire) -> anyhow::Result<(u16, String)> {
 async fn either_sides_close_reaches_the_other_with_code_and_reason() -> anyhow::Result<()> {
     let mut stage = stage("closes", "").await?;
     for (code, reason) in [(1000, ""), (1001, "leaving"), (4321, "grüße vom Meer")] {
-        let goodbye = Frame::close(code, reason);
+        let frame = Frame::close(code, reason);
         for client_first in [true, false] {
             let (mut client, mut backend) = stage.tunnel().await?;
             if client_first {
-                client.send_frame(&goodbye.clone().masked()).await?;
+                client.send_frame(&frame.clone().masked()).await?;
                 assert_eq!(close(&mut backend).await?, (code, reason.to_owned()));
-                backend.send_frame(&goodbye).await?;
+                backend.send_frame(&frame).await?;
                 assert_eq!(close(&mut client).await?, (code, reason.to_owned()));
             } else {
-                backend.send_frame(&goodbye).await?;
+                backend.send_frame(&frame).await?;
                 assert_eq!(close(&mut client).await?, (code, reason.to_owned()));
-                client.send_frame(&goodbye.clone().masked()).await?;
+                client.send_frame(&frame.clone().masked()).await?;
                 assert_eq!(close(&mut backend).await?, (code, reason.to_owned()));
             }
             backend.shut_down().await?;
@@ -155,7 +155,7 @@ async fn too_big_a_message_ends_a_tunnel_with_1009() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_draining_gateway_says_goodbye_to_both_sides() -> anyhow::Result<()> {
+async fn a_draining_gateway_sends_a_close_to_both_sides() -> anyhow::Result<()> {
     let mut stage = stage("drain", "").await?;
     let window = serde_json::json!({"spec": {"drain": {"window": "1s"}}});
     stage.scene.kubectl().patch("wsgw/edge", &window).await?;

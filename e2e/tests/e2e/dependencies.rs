@@ -42,8 +42,8 @@ impl EchoStage {
 }
 
 #[tokio::test]
-async fn keys_that_can_not_be_fetched_are_told_and_those_at_hand_stay_in_use() -> anyhow::Result<()>
-{
+async fn keys_that_cannot_be_fetched_are_reported_and_those_at_hand_stay_in_use()
+-> anyhow::Result<()> {
     let stage = echo_stage("keys-away", "").await?;
     let (signer, stranger) = (Signer::es256("one")?, Signer::es256("two")?);
     let keys = key_set(std::slice::from_ref(&signer))?;

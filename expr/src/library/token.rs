@@ -44,7 +44,7 @@ pub(super) const OVERLOADS: &[Overload] = &[
     ),
 ];
 
-/// Header and claims of a token, whoever made it.
+/// Header and claims of a token, no matter who made it.
 fn jwt_decode(call: &mut Call<'_>) -> Result<Value, Fault> {
     let token = call.text(0)?;
     let mut parts = token.split('.');

@@ -163,7 +163,7 @@ async fn another_form_holds_at_once_for_open_tunnels_too() {
 }
 
 #[tokio::test]
-async fn a_text_that_can_not_be_read_is_rejected_and_the_log_stays() {
+async fn a_text_that_cannot_be_read_is_rejected_and_the_log_stays() {
     listen();
     let backend = Backend::echo().await;
     let good = config("misread", backend.address, text("${api} in", "${api} out"));

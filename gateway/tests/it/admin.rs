@@ -161,8 +161,8 @@ async fn no_backend_and_no_proxy_is_the_admin_server() {
         assert!(detail.contains(WHY), "{path}: {detail}");
     }
     assert!(connect(&gateway.url("/elsewhere"), &[]).await.is_ok());
-    let ill = "tidegate_backends_out{api=\"harbour/checked\",reason=\"unhealthy\"}";
-    gateway.metric_is(ill, 1.0).await;
+    let unhealthy = "tidegate_backends_out{api=\"harbour/checked\",reason=\"unhealthy\"}";
+    gateway.metric_is(unhealthy, 1.0).await;
 }
 
 #[tokio::test]

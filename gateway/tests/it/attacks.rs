@@ -274,7 +274,7 @@ async fn only_the_token_websocket_is_forwarded() {
 
 /// CVE-2025-64484, CVE-2025-48865.
 #[tokio::test]
-async fn connection_can_not_name_away_what_others_set() {
+async fn connection_cannot_remove_what_others_set() {
     let backend = Backend::echo().await;
     let gateway = TestGateway::start(&Config::new().api("chat", backend.address)).await;
     let lines = "X-Auth-User: ahab\r\nX_Auth_User: forged\r\nX-Forwarded-For: 6.6.6.6\r\n";

@@ -24,13 +24,13 @@ fn guarded(backend: SocketAddr, trip: Duration) -> Config {
     })
 }
 
-/// A backend that answers 503 as long as `ill` is set, and how often it was asked.
-async fn moody(ill: &Arc<AtomicBool>) -> Backend {
-    let ill = Arc::clone(ill);
+/// A backend that answers 503 as long as `unhealthy` is set, and how often it was asked.
+async fn moody(unhealthy: &Arc<AtomicBool>) -> Backend {
+    let unhealthy = Arc::clone(unhealthy);
     Backend::scripted(move |head, mut stream| {
-        let ill = ill.load(Ordering::SeqCst);
+        let unhealthy = unhealthy.load(Ordering::SeqCst);
         async move {
-            if ill {
+            if unhealthy {
                 use tokio::io::AsyncWriteExt as _;
                 let answer = b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy";
                 let _ = stream.write_all(answer).await;
@@ -57,15 +57,15 @@ const OPENED: &str = "tidegate_backend_circuits_opened_total{api=\"harbour/chat\
 
 #[tokio::test]
 async fn an_open_circuit_spares_the_backend_and_tells_when_to_come_back() {
-    let ill = Arc::new(AtomicBool::new(true));
-    let backend = moody(&ill).await;
+    let unhealthy = Arc::new(AtomicBool::new(true));
+    let backend = moody(&unhealthy).await;
     let mut gateway =
         TestGateway::start(&guarded(backend.address, Duration::from_secs(3600))).await;
     for _ in 0..2 {
         let refused = refusal(&gateway).await;
         assert_eq!((refused.status, refused.body.as_str()), (503, "busy"));
     }
-    ill.store(false, Ordering::SeqCst);
+    unhealthy.store(false, Ordering::SeqCst);
     let changed = guarded(backend.address, Duration::from_secs(1800)).api("other", backend.address);
     for _ in 0..2 {
         let refused = refusal(&gateway).await;
@@ -90,15 +90,15 @@ async fn an_open_circuit_spares_the_backend_and_tells_when_to_come_back() {
 
 #[tokio::test]
 async fn a_backend_that_is_well_again_closes_its_circuit() {
-    let ill = Arc::new(AtomicBool::new(true));
-    let backend = moody(&ill).await;
+    let unhealthy = Arc::new(AtomicBool::new(true));
+    let backend = moody(&unhealthy).await;
     let config = guarded(backend.address, Duration::from_millis(50));
     let gateway = TestGateway::start(&config).await;
     for _ in 0..2 {
         refusal(&gateway).await;
     }
     gateway.metric_is(OPENED, 1.0).await;
-    ill.store(false, Ordering::SeqCst);
+    unhealthy.store(false, Ordering::SeqCst);
     within("the circuit to let somebody through", async {
         while connect(&gateway.url("/chat"), &[]).await.is_err() {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;

@@ -22,12 +22,12 @@ use crate::support::tls::{Authority, tls_connect};
 use conversation::{Conversation, Side};
 use play::{OFFER, Peer, Stream, Transcript};
 
-/// Each is played eight times; every way a header can be cut occurs many times over.
+/// Each is played eight times; every position at which a header can be cut occurs many times over.
 const CASES: u32 = 48;
 
 /// The ways from a client to a backend.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Way {
+enum Legs {
     Direct,
     WsToWs,
     WssToWs,
@@ -40,14 +40,14 @@ enum Way {
     H2sToWss,
 }
 
-const THROUGH: [Way; 7] = [
-    Way::WsToWs,
-    Way::WssToWs,
-    Way::WsToWss,
-    Way::WssToWss,
-    Way::H2ToWs,
-    Way::H2sToWs,
-    Way::H2sToWss,
+const THROUGH: [Legs; 7] = [
+    Legs::WsToWs,
+    Legs::WssToWs,
+    Legs::WsToWss,
+    Legs::WssToWss,
+    Legs::H2ToWs,
+    Legs::H2sToWs,
+    Legs::H2sToWss,
 ];
 
 /// A gateway before a plain and a TLS backend, with a plain and a TLS listener.
@@ -95,21 +95,21 @@ impl Stage {
     }
 
     /// Opens the client's end.
-    async fn client(&self, way: Way, path: &str) -> Stream {
+    async fn client(&self, legs: Legs, path: &str) -> Stream {
         let (plain, secure) = (
             self.gateway.address("plain"),
             self.gateway.address("secure"),
         );
         let (authority, name) = (&self.authority, "harbour.example");
-        let stream = match way {
-            Way::Direct => self.connect(self.plain.address).await,
-            Way::WsToWs | Way::WsToWss => self.connect(plain).await,
-            Way::WssToWs | Way::WssToWss => {
+        let stream = match legs {
+            Legs::Direct => self.connect(self.plain.address).await,
+            Legs::WsToWs | Legs::WsToWss => self.connect(plain).await,
+            Legs::WssToWs | Legs::WssToWss => {
                 let stream = tls_connect(secure, name, authority.client_config()).await;
                 Box::new(stream.unwrap())
             }
-            Way::H2ToWs => return open_stream(Http2::plain(plain).await, path).await,
-            Way::H2sToWs | Way::H2sToWss => {
+            Legs::H2ToWs => return open_stream(Http2::plain(plain).await, path).await,
+            Legs::H2sToWs | Legs::H2sToWss => {
                 return open_stream(Http2::secure(secure, authority, name).await, path).await;
             }
         };
@@ -123,15 +123,15 @@ impl Stage {
     }
 
     /// What both sides got to see.
-    async fn play(&self, way: Way, conversation: &Conversation) -> Transcript {
-        let (to_secure, path) = match way {
-            Way::WsToWss | Way::WssToWss | Way::H2sToWss => (true, "/secure"),
-            Way::Direct | Way::WsToWs | Way::WssToWs | Way::H2ToWs | Way::H2sToWs => {
+    async fn play(&self, legs: Legs, conversation: &Conversation) -> Transcript {
+        let (to_secure, path) = match legs {
+            Legs::WsToWss | Legs::WssToWss | Legs::H2sToWss => (true, "/secure"),
+            Legs::Direct | Legs::WsToWs | Legs::WssToWs | Legs::H2ToWs | Legs::H2sToWs => {
                 (false, "/plain")
             }
         };
         let peer = if to_secure { &self.secure } else { &self.plain };
-        peer.play(self.client(way, path), conversation).await
+        peer.play(self.client(legs, path), conversation).await
     }
 }
 
@@ -144,21 +144,25 @@ async fn open_stream(mut client: Http2, path: &str) -> Stream {
     Box::new(stream)
 }
 
-/// Plays a conversation on every way and compares.
+/// Plays a conversation over every combination of legs and compares.
 async fn compare(stage: &Stage, conversation: &Conversation) {
-    let direct = stage.play(Way::Direct, conversation).await;
+    let direct = stage.play(Legs::Direct, conversation).await;
     assert_eq!(
         direct.at_backend,
         conversation.bytes(Side::Client),
         "the comparison itself is broken: {conversation:?}"
     );
     assert_eq!(direct.at_client, conversation.bytes(Side::Backend));
-    for way in THROUGH {
-        let through = stage.play(way, conversation).await;
-        assert_eq!(through.shape(), direct.shape(), "{way:?}: {conversation:?}");
+    for legs in THROUGH {
+        let through = stage.play(legs, conversation).await;
+        assert_eq!(
+            through.shape(),
+            direct.shape(),
+            "{legs:?}: {conversation:?}"
+        );
         assert!(
             through == direct,
-            "{way:?}: the lengths agree, the bytes do not: {conversation:?}"
+            "{legs:?}: the lengths agree, the bytes do not: {conversation:?}"
         );
     }
 }

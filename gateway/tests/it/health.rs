@@ -56,15 +56,15 @@ fn checked(members: &[SocketAddr], active: Value) -> Config {
     })
 }
 
-/// Echoes WebSockets, and answers every other request 200, or 500 while it is ill.
-async fn clinic(ill: &Arc<AtomicBool>) -> Backend {
-    let ill = Arc::clone(ill);
+/// Echoes WebSockets, and answers every other request 200, or 500 while it is unhealthy.
+async fn clinic(unhealthy: &Arc<AtomicBool>) -> Backend {
+    let unhealthy = Arc::clone(unhealthy);
     Backend::scripted(move |head, mut stream| {
-        let ill = ill.load(Ordering::SeqCst);
+        let unhealthy = unhealthy.load(Ordering::SeqCst);
         async move {
             use futures::{SinkExt as _, StreamExt as _};
-            if head.header("Upgrade").is_empty() || ill {
-                let status = if ill { "500 Ill" } else { "200 OK" };
+            if head.header("Upgrade").is_empty() || unhealthy {
+                let status = if unhealthy { "500 Unhealthy" } else { "200 OK" };
                 let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
                 let _ = stream.write_all(answer.as_bytes()).await;
                 return;
@@ -100,8 +100,8 @@ async fn who_is_ill_gets_no_handshakes_until_it_is_well_again() {
         ),
         (json!({"type": "WebSocket"}), "GET /hub?v=1 HTTP/1.1"),
     ] {
-        let ill = Arc::new(AtomicBool::new(false));
-        let first = clinic(&ill).await;
+        let unhealthy = Arc::new(AtomicBool::new(false));
+        let first = clinic(&unhealthy).await;
         let spare = clinic(&Arc::new(AtomicBool::new(false))).await;
         let config = checked(&[first.address, spare.address], active);
         let gateway = TestGateway::start(&config).await;
@@ -112,7 +112,7 @@ async fn who_is_ill_gets_no_handshakes_until_it_is_well_again() {
         let asked = first.heads()[0].clone();
         assert_eq!(asked.request_line(), line);
         assert_eq!(asked.header("Host"), [first.address.to_string()]);
-        ill.store(true, Ordering::SeqCst);
+        unhealthy.store(true, Ordering::SeqCst);
         gateway.metric_is(ILL, 1.0).await;
         let place = first.address.to_string();
         let told = unreachable(&gateway, |told| !told.is_empty()).await;
@@ -122,10 +122,10 @@ async fn who_is_ill_gets_no_handshakes_until_it_is_well_again() {
             [(Some(key("chat")), place.as_str())]
         );
         for _ in 0..3 {
-            // The ill one would refuse it.
+            // The unhealthy one would refuse it.
             echo(&mut open(&gateway.url("/chat")).await, "elsewhere").await;
         }
-        ill.store(false, Ordering::SeqCst);
+        unhealthy.store(false, Ordering::SeqCst);
         gateway.metric_is(ILL, 0.0).await;
         unreachable(&gateway, <[_]>::is_empty).await;
         echo(&mut open(&gateway.url("/chat")).await, "back").await;
@@ -139,18 +139,18 @@ async fn who_is_ill_gets_no_handshakes_until_it_is_well_again() {
 
 #[tokio::test]
 async fn when_all_are_ill_they_are_asked_nevertheless() {
-    let ill = Arc::new(AtomicBool::new(false));
-    let only = clinic(&ill).await;
+    let unhealthy = Arc::new(AtomicBool::new(false));
+    let only = clinic(&unhealthy).await;
     let config = checked(&[only.address], json!({"type": "Http", "path": "/"}));
     let gateway = TestGateway::start(&config).await;
-    ill.store(true, Ordering::SeqCst);
+    unhealthy.store(true, Ordering::SeqCst);
     gateway.metric_is(ILL, 1.0).await;
-    ill.store(false, Ordering::SeqCst);
+    unhealthy.store(false, Ordering::SeqCst);
     echo(&mut open(&gateway.url("/chat")).await, "nevertheless").await;
 }
 
 #[tokio::test]
-async fn a_web_socket_check_shakes_hands_and_says_goodbye() {
+async fn a_web_socket_check_makes_a_handshake_and_sends_a_close() {
     let (sender, mut seen) = tokio::sync::mpsc::unbounded_channel();
     let backend = Backend::scripted(move |head, stream| {
         let sender = sender.clone();
@@ -266,8 +266,8 @@ async fn a_backend_that_does_not_answer_in_time_is_ill() {
 
 #[tokio::test]
 async fn checks_end_with_the_configuration_that_asks_for_them() {
-    let ill = Arc::new(AtomicBool::new(true));
-    let backend = clinic(&ill).await;
+    let unhealthy = Arc::new(AtomicBool::new(true));
+    let backend = clinic(&unhealthy).await;
     let checked_still = clinic(&Arc::new(AtomicBool::new(false))).await;
     let active = json!({"type": "Http"});
     let config = checked(&[backend.address], active.clone()).api_with(

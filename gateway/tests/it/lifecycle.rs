@@ -219,7 +219,7 @@ fn is_draining(metrics: &Metrics) -> bool {
 }
 
 #[tokio::test]
-async fn a_drain_says_goodbye_to_every_tunnel() {
+async fn a_drain_sends_a_close_to_every_tunnel() {
     let backend = Backend::echo().await;
     let config = Config::new().api("chat", backend.address);
     let mut gateway = TestGateway::start_empty(with_admin()).await;
@@ -284,7 +284,7 @@ async fn a_draining_gateway_refuses_handshakes_and_is_not_ready() {
 }
 
 #[tokio::test]
-async fn who_does_not_answer_a_goodbye_is_cut_in_the_end() {
+async fn a_peer_that_does_not_answer_a_close_is_cut_in_the_end() {
     let backend = Backend::echo().await;
     let config = Config::new().api("chat", backend.address);
     let gateway = TestGateway::start(&config).await;

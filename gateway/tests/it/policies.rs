@@ -266,7 +266,7 @@ async fn outbound_and_on_error_shape_the_answer() {
 }
 
 #[tokio::test]
-async fn a_client_can_not_name_a_policys_header_away_or_split_it() {
+async fn a_client_cannot_remove_or_split_a_policys_header() {
     let backend = Backend::echo().await;
     let on = json!({"inbound": [
         {"setHeader": {"name": "X-Checked", "values": ["by ${request.query('by')}"]}},

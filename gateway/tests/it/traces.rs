@@ -419,7 +419,7 @@ async fn an_explanation_takes_nothing_from_a_client_while_it_lasts() {
         let headers = [("X-Harbour-Key", KEY)];
         let socket = connect(&gateway.url("/chat"), &headers).await;
         assert!(socket.is_ok(), "{:?}", socket.err());
-        // Now all is taken, and whoever asks is told.
+        // Now all is taken, and the next one is told.
         let (_, text) = ask(admin, "POST /explain", &quick).await;
         assert!(text.contains("gateway_full"), "{text}");
         go.notify_one();
@@ -436,8 +436,8 @@ async fn an_explanation_takes_nothing_from_a_client_while_it_lasts() {
 
 #[tokio::test]
 async fn what_a_backend_answers_to_an_explanation_counts_neither_for_nor_against_it() {
-    let ill = Backend::answering("HTTP/1.1 500 Ill\r\nContent-Length: 0\r\n\r\n").await;
-    let config = Config::new().api_with("chat", ill.address, |api| {
+    let unhealthy = Backend::answering("HTTP/1.1 500 Unhealthy\r\nContent-Length: 0\r\n\r\n").await;
+    let config = Config::new().api_with("chat", unhealthy.address, |api| {
         api.circuit_breaker = Some(
             serde_json::from_value(json!({"consecutiveFailures": 1, "tripDuration": "600s"}))
                 .unwrap(),

@@ -27,7 +27,7 @@ pub(crate) fn admin_token_key(gateway: &ObjectKey) -> OwnedKey {
     }
 }
 
-/// The Secret with this token. It is created once: an existing token stays as it is, whoever wrote it.
+/// The Secret with this token. It is created once: an existing token stays as it is, no matter who wrote it.
 pub(crate) fn admin_token_manifest(target: &Target<'_>, token: &ByteString) -> Manifest {
     let OwnedKey { kind, key } = admin_token_key(target.key);
     let secret = Secret {

@@ -1,4 +1,4 @@
-//! The one writer of statuses, and of the Events that tell of their changes. Client required.
+//! The one writer of statuses, and of the Events that report their changes. Client required.
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;

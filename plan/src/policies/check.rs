@@ -11,7 +11,7 @@ use crate::references::References;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
     Never,
-    /// Not in onError: whoever gets there has been refused.
+    /// Not in onError: a handshake that gets there has been refused.
     BeforeRefusal,
     Always,
 }

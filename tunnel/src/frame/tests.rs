@@ -136,7 +136,7 @@ fn reserved_bits_pass_when_an_extension_was_agreed_on() {
 }
 
 #[test]
-fn a_message_can_not_begin_inside_another() {
+fn a_message_cannot_begin_inside_another() {
     let mut tracker = from_backend();
     let first = tracker.header(&[0x01, 0x00]).unwrap().unwrap();
     tracker.enter(&first);

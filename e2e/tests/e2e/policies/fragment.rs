@@ -48,7 +48,7 @@ async fn include_fragment_runs_shared_steps_and_outlives_their_loss() -> anyhow:
     marked(&stage, "", "first,outer,inner,last").await?;
     marked(&stage, "?skip=1", "first,last").await?;
 
-    // A change reaches whoever includes it, without a change of theirs.
+    // A change reaches every object that includes it, without a change of theirs.
     stage
         .scene
         .apply(&fragment("inner", &json!([mark("changed")])))

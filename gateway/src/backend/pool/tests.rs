@@ -33,15 +33,15 @@ impl Choice<'_> {
     }
 }
 
-/// Seats on every member after `count` handshakes that became tunnels.
+/// In-flight guards of every member after `count` handshakes that became tunnels.
 fn fill(pool: &Pool, count: usize, now: Instant) -> (Vec<InFlightGuard>, Vec<usize>) {
     let mut taken = vec![0; pool.members.len()];
-    let seats = (0..count).map(|_| {
+    let guards = (0..count).map(|_| {
         let choice = pool.choose(ANY, now).unwrap();
         taken[choice.index] += 1;
         choice.worked().0
     });
-    (seats.collect(), taken)
+    (guards.collect(), taken)
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn tunnels_are_spread_by_weight() {
             &[("ws://a", a, 0), ("ws://b", b, 0), ("ws://c", c, 0)],
             None,
         );
-        let (_seats, taken) = fill(&pool, 60, now);
+        let (_guards, taken) = fill(&pool, 60, now);
         let near = taken.iter().zip(expected).all(|(t, e)| t.abs_diff(e) <= 1);
         assert!(near, "{name}: {taken:?}");
     }
@@ -67,9 +67,9 @@ fn tunnels_are_spread_by_weight() {
 fn who_lost_tunnels_gets_the_next_ones() {
     let now = Instant::now();
     let pool = pool(&[("ws://a", 1, 0), ("ws://b", 1, 0)], None);
-    let (seats, _) = fill(&pool, 20, now);
+    let (guards, _) = fill(&pool, 20, now);
     let of_a = &pool.members[0].state;
-    let (gone, _kept): (Vec<_>, Vec<_>) = seats
+    let (gone, _kept): (Vec<_>, Vec<_>) = guards
         .into_iter()
         .partition(|in_flight| Arc::ptr_eq(&in_flight.0, of_a));
     drop(gone);
@@ -168,18 +168,18 @@ fn a_trial_handshake_after_an_ejection_without_a_result_makes_room_for_the_next(
     // An answer that one client spoilt shows that somebody is there.
     let probe = pool.choose(ANY, later).unwrap();
     drop(probe.record_outcome(DialOutcome::BadNegotiation, later).0);
-    let seats: Vec<_> = (0..2)
+    let guards: Vec<_> = (0..2)
         .map(|_| pool.choose(ANY, later).unwrap())
         .map(|choice| (choice.index, choice.worked().0))
         .collect();
-    assert!(seats.iter().all(|(index, _)| *index == 0));
+    assert!(guards.iter().all(|(index, _)| *index == 0));
 }
 
 #[test]
 fn a_member_that_stays_keeps_its_tunnels_and_its_failures() {
     let now = Instant::now();
     let before = pool(&[("ws://a", 1, 0), ("ws://b", 1, 0)], None);
-    let (_seats, _) = fill(&before, 20, now);
+    let (_guards, _) = fill(&before, 20, now);
     let after = pool(&[("ws://new", 1, 0), ("wss://b:80", 1, 0)], Some(&before));
     let (_new, taken) = fill(&after, 10, now);
     assert_eq!(taken, [10, 0]);

@@ -16,7 +16,7 @@ use crate::transport::Delivery;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// As long as anybody waits in these tests.
-const LONG: Duration = Duration::from_secs(3600);
+const TEST_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Everything fits into it, as into a kernel's buffer.
 const ROOM: usize = 1 << 20;
@@ -171,7 +171,7 @@ async fn speak(backend: &mut Peer) {
 }
 
 async fn cause(relay: JoinHandle<Outcome>) -> CloseCause {
-    let outcome = timeout(LONG, relay).await;
+    let outcome = timeout(TEST_TIMEOUT, relay).await;
     outcome.expect("it does not end").unwrap().cause
 }
 
@@ -360,7 +360,7 @@ async fn whoever_takes_what_was_sent_before_the_end_gets_all_of_it() {
         assert_eq!(peer.expect().await.payload, b"the last words", "{end:?}");
         peer.expect_close().await;
         peer.close(1000, "").await;
-        let rest = timeout(LONG, lines.relay).await;
+        let rest = timeout(TEST_TIMEOUT, lines.relay).await;
         rest.expect("it does not end").unwrap();
     }
 }
@@ -370,7 +370,10 @@ async fn whoever_takes_nothing_at_the_end_is_left_in_time() {
     for (end, slow, seconds) in ENDS {
         let (lines, _) = ended(end, slow).await;
         let start = Instant::now();
-        timeout(LONG, lines.relay).await.expect("no end").unwrap();
+        timeout(TEST_TIMEOUT, lines.relay)
+            .await
+            .expect("no end")
+            .unwrap();
         let took = start.elapsed().as_secs();
         // Two more seconds for the socket, and one because it is only looked once a second.
         let expected = seconds - 2..=seconds + 6;
@@ -421,7 +424,7 @@ async fn a_command_ends_what_a_close_leaves_time() {
     };
     let begin = Instant::now();
     let heard = tokio::select! {
-        heard = timeout(LONG, read) => heard.expect("it goes on for ever"),
+        heard = timeout(TEST_TIMEOUT, read) => heard.expect("it goes on for ever"),
         () = flood => Vec::new(),
     };
     let close = frame(CLOSE, &close_payload(1008, "token expired"), None);

@@ -15,7 +15,7 @@ use super::*;
 /// What a slow line takes at once.
 const SIP: usize = 8 * 1024;
 
-/// Bytes of a message. Two of them take longer to read than all patience of these tunnels.
+/// Bytes of a message. Two of them take longer to read than all timeouts of these tunnels.
 const MESSAGE: usize = 1 << 20;
 
 /// An unmasked Close 4000, and one that is masked with zeros.

@@ -114,7 +114,7 @@ impl Server {
         world.wait_for(|world| world.refused).await.unwrap();
     }
 
-    /// Answers 403 to whoever reads a Secret.
+    /// Answers 403 to every read of a Secret.
     pub(super) fn set_forbidden(&self, forbidden: bool) {
         self.world.send_modify(|world| world.forbidden = forbidden);
     }

@@ -32,7 +32,7 @@ const WINDOW: Duration = Duration::from_secs(8);
 const RELEASE: Duration = Duration::from_secs(2);
 
 /// A loaded machine needs its time for all of them; only failures wait for it.
-const LONG: Duration = Duration::from_secs(300);
+const TEST_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// What the gateway allows its peers: longer than they are waited for here.
 const LONGER: u64 = 600;
@@ -101,14 +101,14 @@ async fn talk(mut stream: TcpStream, masked: bool, mut script: Script) -> Heard 
         }
     };
     let (mut writer, (mut bytes, closed_at, mut reader)) = tokio::join!(speak, listen);
-    let mut goodbye = vec![0x88, if masked { 0x82 } else { 2 }];
-    goodbye.extend(if masked { &MASK[..] } else { &[] });
-    goodbye.extend([
+    let mut close = vec![0x88, if masked { 0x82 } else { 2 }];
+    close.extend(if masked { &MASK[..] } else { &[] });
+    close.extend([
         0x03 ^ if masked { 1 } else { 0 },
         0xe9 ^ if masked { 2 } else { 0 },
     ]);
     // The gateway may have left already.
-    let _ = writer.write_all(&goodbye).await;
+    let _ = writer.write_all(&close).await;
     let _ = reader.read_to_end(&mut bytes).await;
     Heard { bytes, closed_at }
 }
@@ -253,7 +253,7 @@ async fn thousands_of_tunnels_in_the_middle_of_frames_get_a_close_each_at_their_
         go.send_replace(true);
     };
     let all = async { tokio::join!(drained, release, clients.join_all(), backends) };
-    let (took, (), clients, backends) = tokio::time::timeout(LONG, all)
+    let (took, (), clients, backends) = tokio::time::timeout(TEST_TIMEOUT, all)
         .await
         .expect("a drain of all tunnels");
     let backends = backends.unwrap();
