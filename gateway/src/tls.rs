@@ -20,7 +20,7 @@ use rustls::server::{
     VerifierBuilderError,
 };
 use rustls::sign::CertifiedKey;
-use rustls::{ServerConfig, version};
+use rustls::{ProtocolVersion, ServerConfig, version};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tidegate_config::{
@@ -34,6 +34,14 @@ pub(crate) const H2: &[u8] = b"h2";
 
 /// HTTP/1.1 in ALPN (RFC 7301 §6).
 const HTTP_1_1: &[u8] = b"http/1.1";
+
+/// A version as expressions, logs and the configuration write it; no version older than 1.2 is served.
+pub(crate) fn version_name(version: Option<ProtocolVersion>) -> &'static str {
+    match version {
+        Some(ProtocolVersion::TLSv1_2) => "1.2",
+        _ => "1.3",
+    }
+}
 
 /// A certificate or key that cannot be served.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use rustls::ProtocolVersion;
 use rustls::server::Acceptor;
 use tidegate_config::GatewaySettings;
 use tokio::io::AsyncReadExt;
@@ -24,7 +23,7 @@ use crate::head::{HeadLimits, InvalidHead, ReadHead, ReadHeadError, RequestHead,
 use crate::refusal::{Origin, Reason, Refusal};
 use crate::telemetry::metrics::Phase;
 use crate::telemetry::record::Record;
-use crate::tls::H2;
+use crate::tls::{H2, version_name};
 use tidegate_config::error_chain;
 use tidegate_tunnel::transport::Transport;
 
@@ -219,14 +218,10 @@ async fn accept_tls(socket: TcpStream, port: &Port) -> io::Result<(Transport, Tl
     // There was a ClientHello, so this is not a health check that only connects.
     let stream = stream.map_err(io::Error::other)?;
     let session = stream.get_ref().1;
-    let version = match session.protocol_version() {
-        Some(ProtocolVersion::TLSv1_2) => "1.2",
-        _ => "1.3",
-    };
     let auth = tls.client_auth.as_ref();
     let certificate = auth.map(|auth| auth.judge(session.peer_certificates()));
     let info = TlsInfo {
-        version,
+        version: version_name(session.protocol_version()),
         sni,
         demand: auth.map(|auth| auth.demand),
         certificate: certificate.transpose().map_err(io::Error::other)?.flatten(),

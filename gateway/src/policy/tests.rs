@@ -1,5 +1,6 @@
 //! Fixtures of all policy tests, and tests of the pipeline: order, conditions, refusals.
 
+mod documented;
 mod order;
 mod page;
 
