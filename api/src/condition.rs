@@ -76,7 +76,7 @@ reasons! {
     KeySetUnavailable,
     /// DependenciesReachable: pods cannot reach the server of counters.redis.
     CountersUnavailable,
-    /// DependenciesReachable: health checks find a backend ill.
+    /// DependenciesReachable: health checks find a backend unhealthy.
     BackendUnhealthy,
     /// A field has a value that cannot work.
     Invalid,

@@ -63,7 +63,8 @@ pub struct GatewaySpec {
     /// Header and query parameter that carry the subscription key. A WebSocketApi may name others.
     #[serde(default)]
     pub subscription_key: GatewayKeyNames,
-    /// Policies of the global scope, which run for every API that inherits them.
+    /// Policies that run for handshakes of every API of the Gateway, unless its onHandshake leaves
+    /// them out.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-validations" = [{
         "rule": "!has(self.inbound) || self.inbound.all(step, !has(step.rateLimit) && !has(step.quota))",

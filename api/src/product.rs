@@ -76,19 +76,19 @@ pub struct ProductSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16384))]
     pub terms: Option<String>,
-    /// Published, or NotPublished: the keys of its subscriptions then give no access. Default:
-    /// Published.
+    /// Whether the keys of the Product's subscriptions give access: Published (they do) or
+    /// NotPublished (they do not). Default: Published.
     #[serde(default)]
     pub state: ProductState,
-    /// Whether clients need a subscription key. If false, the APIs of this open product can be used
-    /// without one. Default: true.
+    /// Whether clients need a subscription key. If false, the Product is open: its APIs can be used
+    /// without a key. Default: true.
     #[serde(default = "yes")]
     pub subscription_required: bool,
     /// Whether each subscription must be approved before its keys work. Default: false.
     #[serde(default)]
     pub approval_required: bool,
-    /// Number of subscriptions that each owner may have; further ones stay inactive. Default: not
-    /// limited.
+    /// Largest number of subscriptions of each owner; further ones stay Submitted, and their keys
+    /// give no access. Default: not limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000000))]
     pub subscriptions_limit: Option<u32>,
@@ -100,7 +100,7 @@ pub struct ProductSpec {
     /// Label selector for further WebSocketApis of its namespace that the Product contains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_selector: Option<LabelSelector>,
-    /// Policies of the product's scope.
+    /// Policies that run for handshakes whose access comes from this Product.
     #[serde(default)]
     pub on_handshake: OnHandshake,
     /// Named values of the product's scope, read in expressions as `values.NAME`. At most 64.

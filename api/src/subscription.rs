@@ -47,12 +47,13 @@ pub struct SubscriptionSpec {
     pub display_name: Option<String>,
     /// What the subscription's keys give access to.
     pub scope: ScopeRef,
-    /// Owner of the subscription, for example an e-mail address.
+    /// Owner of the subscription, for example an e-mail address. The Product's subscriptionsLimit
+    /// counts by owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 320))]
     pub owner: Option<String>,
-    /// Whether the keys work: Active (they do), Suspended (not for now) or Cancelled (not any
-    /// more). Default: Active.
+    /// Whether the keys work: Active (they do), Suspended (not for now) or Cancelled (no longer).
+    /// Their tunnels are closed when they stop. Default: Active.
     #[serde(default)]
     pub state: SubscriptionState,
     /// Decision about a subscription whose Product requires approval: Approved or Rejected; absent:
@@ -107,7 +108,7 @@ pub enum SubscriptionState {
     Active,
     /// Its keys do not work for now.
     Suspended,
-    /// Its keys do not work any more.
+    /// Its keys no longer work.
     Cancelled,
 }
 
@@ -127,18 +128,18 @@ pub enum Approval {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SubscriptionKeys {
-    /// Name of the Secret with `primaryKey` and `secondaryKey`. A Secret that exists already is
-    /// used as it is. Default: NAME-keys, which is generated.
+    /// Name of a Secret of yours with `primaryKey`, `secondaryKey` or both: 16 to 512 printable
+    /// characters without spaces. Default: NAME-keys, which is generated unless it exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub secret_name: Option<String>,
-    /// Raise this number to renew the primary key of a generated Secret; the old key stops working
-    /// at once. Default: 1.
+    /// Raise this number to renew the primary key of a generated Secret. The old key stops working
+    /// at once, and its tunnels are closed. Default: 1.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 1000000000))]
     pub primary_generation: i64,
-    /// Raise this number to renew the secondary key of a generated Secret; the old key stops
-    /// working at once. Default: 1.
+    /// Raise this number to renew the secondary key of a generated Secret. The old key stops
+    /// working at once, and its tunnels are closed. Default: 1.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 1000000000))]
     pub secondary_generation: i64,

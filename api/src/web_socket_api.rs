@@ -123,14 +123,15 @@ pub struct WebSocketApiSpec {
     pub protocols: Vec<UrlScheme>,
     /// Backend to which the API's handshakes and messages go.
     pub backend: Backend,
-    /// Whether clients need a subscription key. Default: true.
+    /// Whether clients need a subscription key; without one they get 401, unless an open Product
+    /// contains the API. A key that is sent must be valid either way. Default: true.
     #[serde(default = "yes")]
     pub subscription_required: bool,
     /// Header and query parameter that carry the subscription key. Default: those that the Gateway
     /// names.
     #[serde(default)]
     pub subscription_key: ApiKeyNames,
-    /// Policies of the API's scope.
+    /// Policies that run for handshakes of this API.
     #[serde(default)]
     pub on_handshake: OnHandshake,
     /// Values of the Origin header that may connect, exact or with a wildcard

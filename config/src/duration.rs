@@ -30,6 +30,9 @@ impl Duration {
     /// No time at all, which means "off" in most fields.
     pub const ZERO: Self = Self(std::time::Duration::ZERO);
 
+    /// The pattern of its text in schemas.
+    pub const PATTERN: &str = r"^(0|([0-9]+(\.[0-9]+)?(h|m|s|ms))+)$";
+
     /// A length in seconds.
     pub const fn from_secs(seconds: u64) -> Self {
         Self(std::time::Duration::from_secs(seconds))
@@ -145,7 +148,7 @@ impl JsonSchema for Duration {
         json_schema!({
             "type": "string",
             "maxLength": 32,
-            "pattern": r"^(0|([0-9]+(\.[0-9]+)?(h|m|s|ms))+)$",
+            "pattern": Self::PATTERN,
         })
     }
 }

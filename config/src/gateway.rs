@@ -45,14 +45,14 @@ pub enum ClientCertificates {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GatewayLimits {
-    /// Tunnels and handshakes in progress per pod; further handshakes get 503. The pod's limit of
-    /// open files caps this number. Default: 0 (only that cap).
+    /// Largest number of tunnels and handshakes in progress per pod; further handshakes get 503.
+    /// The pod's limit of open files caps this number. Default: 0 (only that cap).
     #[serde(default)]
     #[schemars(range(max = 4294967295_u64))]
     pub max_connections: u32,
-    /// Connections per client address and pod, counted when they are accepted, before any request.
-    /// Up to eight further ones get 429, the rest are closed without an answer. Default: 0 (not
-    /// limited).
+    /// Largest number of connections per client address and pod, counted when they are accepted,
+    /// before any request. Up to eight further ones get 429, the rest are closed without an answer.
+    /// Default: 0 (not limited).
     #[serde(default)]
     #[schemars(range(max = 4294967295_u64))]
     pub max_connections_per_ip: u32,
@@ -61,7 +61,8 @@ pub struct GatewayLimits {
     #[serde(default = "sixty_four")]
     #[schemars(range(min = 1, max = 128))]
     pub ipv6_prefix_length: u8,
-    /// Handshakes per second and pod; further ones get 503. Default: 0 (not limited).
+    /// Largest number of handshakes per second and pod; further ones get 503. Default: 0 (not
+    /// limited).
     #[serde(default)]
     #[schemars(range(max = 4294967295_u64))]
     pub max_handshakes_per_second: u32,
@@ -73,13 +74,13 @@ pub struct GatewayLimits {
     #[serde(default = "sixteen_kib")]
     #[schemars(range(min = 256, max = 1048576))]
     pub max_url_bytes: u32,
-    /// Default for every API: live tunnels per API, subscription and pod; further handshakes get
-    /// 429. Default: not limited.
+    /// Default for every API: largest number of live tunnels per API, subscription and pod; further
+    /// handshakes get 429. Default: 0 (not limited).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 4294967295_u64))]
     pub max_connections_per_subscription: Option<u32>,
     /// Default for every API: size of the largest message in bytes; the sender of a larger one gets
-    /// Close 1009. Default: not limited.
+    /// Close 1009. Default: 0 (not limited).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 9007199254740991_u64))]
     pub max_message_bytes: Option<u64>,
@@ -164,15 +165,15 @@ pub struct GatewayTimeouts {
     #[serde(default = "ten_seconds")]
     pub handshake: Duration,
     /// Default for every API: how long the TCP and TLS connection to the backend may take; then
-    /// 504. Default: 5s.
+    /// 504. 0: no limit. Default: 5s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect: Option<Duration>,
-    /// Default for every API: how long the backend may take to answer the handshake; then 504.
-    /// Default: 10s.
+    /// Default for every API: how long the backend may take to answer the handshake; then 504. 0:
+    /// no limit. Default: 10s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend_handshake: Option<Duration>,
     /// Default for every API: how long the whole handshake may take, from request to answer; then
-    /// 504. Default: 30s.
+    /// 504. 0: no limit. Default: 30s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handshake_total: Option<Duration>,
     /// Default for every API: how long a tunnel may carry no bytes in either direction; then Close

@@ -20,10 +20,10 @@ pub enum OnExceed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rate {
-    /// Messages or bytes per second, counted apart for each direction.
+    /// Number of messages or bytes per second, counted separately for each direction.
     #[schemars(range(min = 1, max = 4294967295_u64))]
     pub rate: u32,
-    /// Messages or bytes at once. Default: the rate.
+    /// Number of messages or bytes that may pass at once after a quiet time. Default: the rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 4294967295_u64))]
     pub burst: Option<u32>,
@@ -37,17 +37,19 @@ pub struct Rate {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApiLimits {
-    /// Live tunnels of this API per gateway pod; further handshakes get 503. Default: not limited.
+    /// Largest number of live tunnels of this API per gateway pod; further handshakes get 503.
+    /// Default: 0 (not limited).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 4294967295_u64))]
     pub max_connections: Option<u32>,
-    /// Live tunnels of this API per subscription and gateway pod; further handshakes get 429.
-    /// Default: the Gateway's.
+    /// Largest number of live tunnels of this API per subscription and gateway pod; further
+    /// handshakes get 429. 0: not limited. Default: the Gateway's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 4294967295_u64))]
     pub max_connections_per_subscription: Option<u32>,
     /// Size of the largest message in bytes, over all its fragments, as sent on the wire. The
-    /// sender of a larger one gets Close 1009, the other side Close 1001. Default: the Gateway's.
+    /// sender of a larger one gets Close 1009, the other side Close 1001. 0: not limited. Default:
+    /// the Gateway's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 9007199254740991_u64))]
     pub max_message_bytes: Option<u64>,
@@ -95,16 +97,16 @@ impl ApiLimits {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApiTimeouts {
-    /// How long the TCP and TLS connection to the backend may take; then 504. Default: the
-    /// Gateway's, 5s unless set.
+    /// How long the TCP and TLS connection to the backend may take; then 504. 0: no limit. Default:
+    /// the Gateway's, 5s unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect: Option<Duration>,
-    /// How long the backend may take to answer the handshake; then 504. Default: the Gateway's, 10s
-    /// unless set.
+    /// How long the backend may take to answer the handshake; then 504. 0: no limit. Default: the
+    /// Gateway's, 10s unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend_handshake: Option<Duration>,
     /// How long the whole handshake may take, from request to answer, with policies and backend;
-    /// then 504. Default: the Gateway's, 30s unless set.
+    /// then 504. 0: no limit. Default: the Gateway's, 30s unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handshake_total: Option<Duration>,
     /// How long a tunnel may carry no bytes in either direction; then Close 1001 to both sides.

@@ -2,7 +2,7 @@
 //!
 //! Every part is named by the hash of its content, so a part never changes; the index lists the
 //! parts of one revision. Whoever has an index and all its parts has a whole configuration, and
-//! whoever lacks one of them has none: there is no half.
+//! a reader that lacks one of them has none: there is no half.
 
 use std::collections::BTreeMap;
 

@@ -84,27 +84,27 @@ policies! { $
     IpFilter ip_filter "ipFilter" [inbound];
     /// Limits the handshakes of each subscription in a sliding window; further ones get 429. In a
     /// Product all its APIs are counted together, in a WebSocketApi that API alone. Handshakes
-    /// without a subscription are not limited. Counted per pod, or for all pods together with the
-    /// Gateway's counters.
+    /// without a subscription are not limited. Each pod counts by itself, unless the Gateway sets
+    /// counters.redis.
     RateLimit rate_limit "rateLimit" [inbound];
     /// Limits the handshakes for each value of a key in a sliding window; further ones get 429. All
-    /// Products and APIs of a namespace share a counter per key value; the Gateway's own policies
-    /// have another. Counted per pod, or for all pods together with the Gateway's counters.
+    /// Products and APIs of a namespace share a count per key value; the Gateway's own policies
+    /// have another. Each pod counts by itself, unless the Gateway sets counters.redis.
     RateLimitByKey rate_limit_by_key "rateLimitByKey" [inbound];
     /// Limits the handshakes and relayed bytes of each subscription over a long time; further
     /// handshakes get 403. In a Product all its APIs are counted together, in a WebSocketApi that
-    /// API alone. Handshakes without a subscription are not limited. Counted per pod, or for all
-    /// pods together with the Gateway's counters.
+    /// API alone. Handshakes without a subscription are not limited. Each pod counts by itself,
+    /// unless the Gateway sets counters.redis.
     Quota quota "quota" [inbound];
     /// Limits the handshakes and relayed bytes for each value of a key over a long time; further
     /// handshakes get 403. All Products and APIs of a namespace share a count per key value, period
-    /// and firstPeriodStart; the Gateway's own policies have another. Counted per pod, or for all
-    /// pods together with the Gateway's counters.
+    /// and firstPeriodStart; the Gateway's own policies have another. Each pod counts by itself,
+    /// unless the Gateway sets counters.redis.
     QuotaByKey quota_by_key "quotaByKey" [inbound];
     /// Limits the live tunnels for each value of a key; further handshakes get 429. A handshake
     /// counts before the backend is dialled, until it fails or its tunnel closes. All Products and
     /// APIs of a namespace share a count per key value; the Gateway's own policies have another.
-    /// Counted per pod, or for all pods together with the Gateway's counters.
+    /// Each pod counts by itself, unless the Gateway sets counters.redis.
     LimitConnections limit_connections "limitConnections" [inbound];
     /// Sets, extends or removes a header of the request that the backend gets (in inbound) or of
     /// the answer that the client gets (in outbound and onError).

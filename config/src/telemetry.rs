@@ -18,7 +18,7 @@ pub struct Telemetry {
     /// Log lines about handshakes and tunnels. Default: JSON lines about all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_log: Option<AccessLog>,
-    /// Labels of metrics.
+    /// Labels that the counters of messages and bytes have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<MetricLabels>,
     /// Where spans of handshakes and tunnels are sent. Default: they are not sent.

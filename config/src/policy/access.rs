@@ -123,7 +123,7 @@ pub struct ValidateJwt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub cookie: Option<String>,
-    /// Template that gives the token itself.
+    /// The token itself, as a template, for tokens that come in another way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub token: Option<String>,

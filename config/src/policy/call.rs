@@ -131,7 +131,7 @@ pub struct RequestAuth {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Retry {
-    /// How often the request is repeated at most, after the first try.
+    /// Largest number of repetitions after the first try.
     #[schemars(range(min = 1, max = 50))]
     pub count: u32,
     /// Wait before the first repetition. Default: 1s.

@@ -10,7 +10,7 @@ use crate::{Expression, ExpressionKind};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EmitMetric {
-    /// Name of the counter behind `tidegate_custom_`, for example `logins_total`.
+    /// Name of the counter after the prefix `tidegate_custom_`, for example `logins_total`.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z][a-z0-9_]*$"))]
     pub name: String,
     /// Number to add, 0 or more, as a template. Default: 1.

@@ -25,12 +25,13 @@ use crate::{Duration, Expression, Timestamp};
     },
 ]))]
 pub struct Quota {
-    /// Handshakes per period. Default: not limited.
+    /// Largest number of handshakes per period; further ones get 403. Default: not limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000000000000_u64))]
     pub calls: Option<u64>,
-    /// Kilobytes (1024 bytes) that tunnels may relay per period, in both directions together.
-    /// Default: not limited.
+    /// Kilobytes (1024 bytes) that tunnels may relay per period, in both directions together. When
+    /// they are used up, handshakes get 403; see closeOnExceed for live tunnels. Default: not
+    /// limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000000000000_u64))]
     pub bandwidth_kb: Option<u64>,
@@ -72,12 +73,13 @@ pub struct QuotaByKey {
     /// CEL expression for the key, for example `jwt.claims.sub`.
     #[schemars(length(min = 1, max = 4096))]
     pub key: String,
-    /// Handshakes per period. Default: not limited.
+    /// Largest number of handshakes per period; further ones get 403. Default: not limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000000000000_u64))]
     pub calls: Option<u64>,
-    /// Kilobytes (1024 bytes) that tunnels may relay per period, in both directions together.
-    /// Default: not limited.
+    /// Kilobytes (1024 bytes) that tunnels may relay per period, in both directions together. When
+    /// they are used up, handshakes get 403; see closeOnExceed for live tunnels. Default: not
+    /// limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000000000000_u64))]
     pub bandwidth_kb: Option<u64>,

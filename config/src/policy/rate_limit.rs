@@ -14,7 +14,7 @@ use crate::{Duration, Expression};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RateLimit {
-    /// Handshakes per period.
+    /// Largest number of handshakes per period; further ones get 429.
     #[schemars(range(min = 1, max = 1000000))]
     pub calls: u32,
     /// Length of the sliding window, 1s to 300s.
@@ -67,7 +67,7 @@ pub struct RateLimitByKey {
     /// CEL expression for the key, for example `client.ip` or `jwt.claims.sub`.
     #[schemars(length(min = 1, max = 4096))]
     pub key: String,
-    /// Handshakes per period.
+    /// Largest number of handshakes per period; further ones get 429.
     #[schemars(range(min = 1, max = 1000000))]
     pub calls: u32,
     /// Length of the sliding window, 1s to 300s.

@@ -19,7 +19,7 @@ pub struct LimitConnections {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub key: Option<String>,
-    /// Number of live tunnels.
+    /// Largest number of live tunnels per value of the key; further handshakes get 429.
     #[schemars(range(min = 1, max = 1000000))]
     pub max: u32,
 }

@@ -1,4 +1,6 @@
-//! Writes `crds/*.yaml`, and `api/schemas/*.json` for `tidegate validate`.
+//! Writes `crds/*.yaml`, `api/schemas/*.json` for `tidegate validate`, and `docs/reference.md`.
+
+mod reference;
 
 use std::path::PathBuf;
 use std::{fs, io};
@@ -12,5 +14,5 @@ fn main() -> io::Result<()> {
         fs::write(crds.join(crd.file_name()), crd.yaml())?;
         fs::write(schemas.join(crd.schema_file_name()), crd.schema_json())?;
     }
-    Ok(())
+    fs::write(api.join("../docs/reference.md"), reference::page())
 }
