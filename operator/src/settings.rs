@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use clap::Parser;
 use rand::Rng;
 
-/// Tidegate's operator: turns Gateways, WebSocketApis, Products and Subscriptions into the
-/// configuration that gateway pods serve.
+/// Tidegate's operator: turns Gateways, WebSocketApis, Products, Subscriptions and PolicyFragments
+/// into the configuration that gateway pods serve.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "tidegate-operator", version)]
 pub struct Settings {
@@ -85,11 +85,44 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
 
     fn parse(arguments: &[&str]) -> Settings {
         let all = std::iter::once(&"tidegate-operator").chain(arguments);
         Settings::try_parse_from(all).unwrap()
+    }
+
+    #[test]
+    fn the_documentation_lists_every_flag() {
+        let page = include_str!("../../docs/operator.md");
+        let documented: Vec<_> = page
+            .lines()
+            .filter(|line| line.starts_with("| `--"))
+            .collect();
+        let code = |text: Option<&str>| text.map_or(" ".to_owned(), |text| format!(" `{text}` "));
+        let row = |argument: &clap::Arg| {
+            let default = argument.get_default_values().first();
+            let default = default.and_then(|value| value.to_str());
+            let default = default.map(|text| text.replace(env!("CARGO_PKG_VERSION"), "VERSION"));
+            // A switch has a default too, which nobody writes.
+            let takes_value = argument.get_action().takes_values();
+            format!(
+                "|{}|{}|{}| {} |",
+                code(Some(&format!("--{}", argument.get_long().unwrap()))),
+                code(argument.get_env().and_then(|name| name.to_str())),
+                code(default.as_deref().filter(|_| takes_value)),
+                argument.get_help().unwrap(),
+            )
+        };
+        let command = Settings::command();
+        let arguments = command
+            .get_arguments()
+            .filter(|argument| argument.get_help().is_some());
+        let own =
+            arguments.filter(|argument| !matches!(argument.get_id().as_str(), "help" | "version"));
+        assert_eq!(documented, own.map(row).collect::<Vec<_>>());
     }
 
     #[test]
