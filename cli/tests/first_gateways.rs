@@ -60,7 +60,7 @@ fn the_manifests_are_valid_and_admit_whom_the_page_says() {
         ),
         ("ws://127.0.0.1:8080/prices", &[], 1, "401"),
         ("ws://127.0.0.1:8080/orders", &[], 1, "token_missing"),
-        ("ws://127.0.0.1:8081/chat", &[], 1, "404"),
+        ("ws://127.0.0.1:8081/chat", &["--on", "partners"], 1, "404"),
     ] {
         let (code, said) = explain(directory, url, more);
         assert_eq!(code, Some(status), "{url} {more:?}: {said}");
