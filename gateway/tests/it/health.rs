@@ -19,7 +19,7 @@ use crate::support::{until, within};
 const GOOD: &str =
     "tidegate_backend_health_checks_total{api=\"harbour/chat\",result=\"succeeded\"}";
 const BAD: &str = "tidegate_backend_health_checks_total{api=\"harbour/chat\",result=\"failed\"}";
-const ILL: &str = "tidegate_backends_out{api=\"harbour/chat\",reason=\"unhealthy\"}";
+const UNHEALTHY: &str = "tidegate_backends_out{api=\"harbour/chat\",reason=\"unhealthy\"}";
 
 const SET_ASIDE: &str = "tidegate_backends_out{api=\"harbour/chat\",reason=\"set_aside\"}";
 
@@ -113,7 +113,7 @@ async fn who_is_ill_gets_no_handshakes_until_it_is_well_again() {
         assert_eq!(asked.request_line(), line);
         assert_eq!(asked.header("Host"), [first.address.to_string()]);
         unhealthy.store(true, Ordering::SeqCst);
-        gateway.metric_is(ILL, 1.0).await;
+        gateway.metric_is(UNHEALTHY, 1.0).await;
         let place = first.address.to_string();
         let told = unreachable(&gateway, |told| !told.is_empty()).await;
         let told = told.iter().map(|one| (one.api.clone(), one.place.as_str()));
@@ -126,7 +126,7 @@ async fn who_is_ill_gets_no_handshakes_until_it_is_well_again() {
             echo(&mut open(&gateway.url("/chat")).await, "elsewhere").await;
         }
         unhealthy.store(false, Ordering::SeqCst);
-        gateway.metric_is(ILL, 0.0).await;
+        gateway.metric_is(UNHEALTHY, 0.0).await;
         unreachable(&gateway, <[_]>::is_empty).await;
         echo(&mut open(&gateway.url("/chat")).await, "back").await;
         assert_eq!(
@@ -144,7 +144,7 @@ async fn when_all_are_ill_they_are_asked_nevertheless() {
     let config = checked(&[only.address], json!({"type": "Http", "path": "/"}));
     let gateway = TestGateway::start(&config).await;
     unhealthy.store(true, Ordering::SeqCst);
-    gateway.metric_is(ILL, 1.0).await;
+    gateway.metric_is(UNHEALTHY, 1.0).await;
     unhealthy.store(false, Ordering::SeqCst);
     echo(&mut open(&gateway.url("/chat")).await, "nevertheless").await;
 }
@@ -251,7 +251,7 @@ async fn a_tcp_check_agrees_on_tls_where_the_backend_speaks_it() {
     until("a good check", || gateway.metric(GOOD) > 0.0).await;
     assert_eq!(gateway.metric(BAD), 0.0);
     gateway.apply(&with(false)).await;
-    gateway.metric_is(ILL, 1.0).await;
+    gateway.metric_is(UNHEALTHY, 1.0).await;
 }
 
 #[tokio::test]
@@ -260,7 +260,7 @@ async fn a_backend_that_does_not_answer_in_time_is_ill() {
     let address = listener.local_addr().unwrap();
     let active = json!({"type": "Http", "timeout": "20ms"});
     let gateway = TestGateway::start(&checked(&[address], active)).await;
-    gateway.metric_is(ILL, 1.0).await;
+    gateway.metric_is(UNHEALTHY, 1.0).await;
     assert!(gateway.metric(BAD) >= 2.0);
 }
 
@@ -276,7 +276,7 @@ async fn checks_end_with_the_configuration_that_asks_for_them() {
         |api| api.health_check = Some(serde_json::from_value(often(active)).unwrap()),
     );
     let mut gateway = TestGateway::start(&config).await;
-    gateway.metric_is(ILL, 1.0).await;
+    gateway.metric_is(UNHEALTHY, 1.0).await;
     let without = config
         .clone()
         .edit_api("chat", |api| api.health_check = None);
@@ -291,5 +291,5 @@ async fn checks_end_with_the_configuration_that_asks_for_them() {
         "one may have been on its way"
     );
     gateway.apply(&config.without_api("chat")).await;
-    assert_eq!(gateway.metric(ILL), 0.0);
+    assert_eq!(gateway.metric(UNHEALTHY), 0.0);
 }
