@@ -27,11 +27,11 @@ pub(super) type Parameters = Vec<(String, Node)>;
 /// The values in a file of parameters; `None`: it is no such file.
 pub(super) fn parameters(text: &str) -> Option<Parameters> {
     let root = Node::parse(text).ok()?;
-    let schema = root.text_of("$schema").unwrap_or_default().to_lowercase();
-    if !schema.contains("deploymentparameters.json") {
+    let given = root.get("parameters")?.fields();
+    let is_value = |(_, node): &(String, Node)| node.get("type").is_none();
+    if root.get("resources").is_some() || !given.iter().all(is_value) {
         return None;
     }
-    let given = root.get("parameters").map(Node::fields).unwrap_or_default();
     // `${NAME}` is a variable of the tool that deploys.
     let is_known = |node: &Node| node.text().is_none_or(|text| !text.contains("${"));
     let value = |(name, node): &(String, Node)| {

@@ -76,6 +76,7 @@ pub(super) fn build(entities: &[Entity], gateway: &str, identity: &Identity) -> 
         built: Built::default(),
     };
     builder.others();
+    builder.names.reserve("Gateway", gateway);
     builder.name_all();
     builder.context = builder.policy_context();
     builder.context.service = builder.service(identity);

@@ -127,6 +127,12 @@ pub(super) fn last(id: &str) -> &str {
 pub(super) struct Names(BTreeMap<(&'static str, String), String>);
 
 impl Names {
+    /// Keeps a name for an object that is no entity.
+    pub(super) fn reserve(&mut self, kind: &'static str, name: &str) {
+        // No entity has such a name.
+        self.0.insert((kind, format!("/{name}")), name.to_owned());
+    }
+
     /// The name of an object of a kind.
     pub(super) fn of(&mut self, kind: &'static str, name: &str) -> String {
         let id = (kind, name.to_lowercase());

@@ -273,8 +273,10 @@ fn token(roles: &str) -> String {
 /// What the handshakes of a kind end in: the header X-Seen at the backend, or a status.
 type Wanted = Result<&'static str, u16>;
 
-#[expect(clippy::too_many_lines, reason = "a table of cases")]
-fn handshakes() -> Vec<(&'static str, Vec<(&'static str, String)>, Wanted)> {
+/// A handshake: its kind, its headers, and what it ends in.
+type Handshake = (&'static str, Vec<(&'static str, String)>, Wanted);
+
+fn handshakes() -> Vec<Handshake> {
     let with = |name: &'static str, value: &str| vec![(name, value.to_owned())];
     let key = |name: &str| with("ocp-apim-subscription-key", name);
     let role = |roles: &str| with("authorization", &token(roles));

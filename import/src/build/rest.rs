@@ -37,13 +37,14 @@ impl Builder<'_> {
         let owner = entity.owner();
         match entity.kind.as_str() {
             "apis/operations/policies" if !has_api(owner) => Some((Level::Note, API)),
-            "apis/operations/policies" => {
-                let operation = entity.names.get(1).map_or("", String::as_str);
-                let is_own = operation.eq_ignore_ascii_case("onHandshake");
+            "apis/operations/policies" if !is_own_operation(entity) => {
                 let why = "a WebSocket API has the operation onHandshake only";
-                (!is_own).then_some((Level::Warning, why))
+                Some((Level::Warning, why))
             }
             "apis/policies" if !has_api(owner) => Some((Level::Note, API)),
+            "products/apilinks" if !entity.unknown.is_empty() => {
+                Some((Level::Error, "its API cannot be evaluated"))
+            }
             "products/apis" | "products/apilinks" => {
                 let id = entity.text("apiId").map_or(entity.name(), last);
                 (!has_api(id)).then_some((Level::Note, API))
@@ -58,6 +59,11 @@ impl Builder<'_> {
             _ => None,
         }
     }
+}
+
+fn is_own_operation(policy: &Entity) -> bool {
+    let operation = policy.names.get(1).map_or("", String::as_str);
+    operation.eq_ignore_ascii_case("onHandshake")
 }
 
 /// The id of an API in lower case, without its revision.

@@ -78,7 +78,12 @@ impl Builder<'_> {
         let name = entity.name();
         let text =
             format!("skipped: the subscription {name} is for {scope}, which is not imported");
-        self.say(entity.finding(Level::Note, text));
+        // An expression that cannot be evaluated could be anything.
+        let level = match scope.starts_with('[') {
+            true => Level::Error,
+            false => Level::Note,
+        };
+        self.say(entity.finding(level, text));
         None
     }
 

@@ -23,12 +23,8 @@ impl Scope<'_> {
                 let bytes = |of| cel(Kind::Bytes, format!("base64.decode({of})"));
                 self.text(of).map(bytes)
             }
-            (["Convert"], "ToBase64String", [of]) => self
-                .bytes(of)
-                .map(|of| cel(Kind::Text, format!("base64.encode({of})"))),
-            (["BitConverter"], "ToString", [of]) => self
-                .bytes(of)
-                .map(|of| cel(Kind::Dashed, format!("{}.upperAscii()", hex(&of)))),
+            (["Convert"], "ToBase64String", [of]) => self.bytes(of).map(|of| base64(&of)),
+            (["BitConverter"], "ToString", [of]) => self.bytes(of).map(|of| dashed(&of)),
             (["SHA256"], "Create", []) => Ok(cel(Kind::Sha256, "")),
             (["SHA256"], "HashData", [of]) => self.bytes(of).map(|of| digest(&of)),
             _ => return None,
@@ -87,6 +83,14 @@ impl Scope<'_> {
             _ => return None,
         })
     }
+}
+
+fn base64(of: &str) -> Cel {
+    cel(Kind::Text, format!("base64.encode({of})"))
+}
+
+fn dashed(of: &str) -> Cel {
+    cel(Kind::Dashed, format!("{}.upperAscii()", hex(of)))
 }
 
 fn digest(of: &str) -> Cel {

@@ -51,8 +51,12 @@ const MANY_ISSUERS: &str = "the documents of common and organizations have no si
 
 /// Whether a discovery document of Entra ID is for several tenants.
 fn has_many_issuers(url: &str) -> bool {
+    let url = url.to_lowercase();
+    let is_entra = ["login.", "sts.windows.net"]
+        .iter()
+        .any(|host| url.contains(host));
     let mut parts = url.split('/');
-    url.contains("login.") && parts.any(|part| ["common", "organizations"].contains(&part))
+    is_entra && parts.any(|part| ["common", "organizations"].contains(&part))
 }
 
 const AZURE_ATTRIBUTES: [&str; 8] = [

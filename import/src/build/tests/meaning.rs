@@ -226,6 +226,20 @@ fn a_service_whose_name_is_not_known_keeps_its_apis() {
 }
 
 #[test]
+fn a_self_hosted_gateway_keeps_apart_from_the_one_of_all_apis() {
+    let (objects, _) = built(&json!([
+        chat(json!({})),
+        resource("gateways", "edge", json!({})),
+        resource("gateways/apis", "edge/chat", json!({})),
+    ]));
+    let gateways = objects.iter().filter(|object| object["kind"] == "Gateway");
+    let names: Vec<_> = gateways.map(|object| &object["metadata"]["name"]).collect();
+    assert_eq!(names, ["edge", "edge-2"]);
+    let own = &one(&objects, "WebSocketApi")["spec"]["gateways"];
+    assert_eq!(*own, json!([{"name": "edge"}, {"name": "edge-2"}]));
+}
+
+#[test]
 fn what_belongs_to_nothing_that_is_imported_is_listed() {
     let (_, said) = built(&json!([
         chat(json!({})),
