@@ -358,7 +358,7 @@ async fn each_kind_of_construct_decides_as_there() -> anyhow::Result<()> {
     for wanted in [
         "error: in the document, 4:5: refuses with 501 instead: line 2 of the expression: try is not translated",
         "error: in the document, 4:5: a managed identity becomes oauth2ClientCredentials",
-        "warning: in the document, 7:7: the header host is left out",
+        "warning: in the document, 4:5: the header host is left out",
         "warning: in the document, 12:9: of the answer auth",
         "warning: in the document, 4:5: context.Trace is left out",
     ] {
