@@ -1,7 +1,7 @@
 //! `tidegate conformance`: checks that a gateway behaves as documented.
 //!
 //! The cases are in `conformance/`. `case` and `suite` read them, `manifests` makes the objects that the
-//! gateway must serve, `play` is the client, `recorder` is the backend, `check` and `reasons` compare, and
+//! gateway must serve, `client` is the client, `recorder` is the backend, `check` and `reasons` compare, and
 //! `report` prints.
 
 pub mod case;
@@ -114,6 +114,20 @@ pub struct RunArgs {
     output: Format,
 }
 
+impl RunArgs {
+    /// For the gateway, if its URL is `wss://`.
+    fn tls(&self) -> anyhow::Result<Option<Arc<rustls::ClientConfig>>> {
+        match self.gateway.scheme() {
+            "ws" => Ok(None),
+            "wss" => {
+                let ca = self.ca.as_deref().context("wss:// requires --ca")?;
+                tls_config(ca).map(Some)
+            }
+            other => anyhow::bail!("--gateway must be ws:// or wss://, not {other}://"),
+        }
+    }
+}
+
 /// Where gateways reach the backend that `run` starts.
 #[derive(Debug, Args)]
 struct BackendArgs {
@@ -176,17 +190,10 @@ async fn run(args: &RunArgs) -> anyhow::Result<u8> {
     let backend = &args.backend;
     let (port, tls_port) = (backend.backend_port, backend.backend_tls_port);
     let recorder = Recorder::start(args.bind_address, port, tls_port).await?;
-    let tls = match args.gateway.scheme() {
-        "ws" => None,
-        "wss" => Some(tls_config(
-            args.ca.as_deref().context("wss:// requires --ca")?,
-        )?),
-        other => anyhow::bail!("--gateway must be ws:// or wss://, not {other}://"),
-    };
     let test_bed = TestBed {
         gateway: args.gateway.clone(),
         secure: args.secure_gateway.clone(),
-        tls,
+        tls: args.tls()?,
         recorder: Arc::new(recorder),
         run: rand::random(),
     };

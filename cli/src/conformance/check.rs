@@ -107,9 +107,7 @@ impl Differences {
             }
             self.text("message", Some(message), body["message"].as_str());
         }
-        if let Some(body) = &expect.body {
-            self.text("body", Some(body), Some(&seen.body));
-        }
+        self.text_if_wanted("body", expect.body.as_ref(), &seen.body);
         self.headers("header", &expect.headers, &seen.head);
     }
 
@@ -149,11 +147,7 @@ impl Differences {
                 Some((got, said)) if got != code => {
                     self.say(format!("expected close code {code}, got {got} {said:?}"));
                 }
-                Some((_, said)) => {
-                    if let Some(reason) = reason {
-                        self.text("close reason", Some(reason), Some(said));
-                    }
-                }
+                Some((_, said)) => self.text_if_wanted("close reason", reason.as_ref(), said),
             }
         }
         if let Some(code) = step.expect.backend_close
@@ -189,9 +183,13 @@ impl Differences {
                 self.text("called method", Some(&method), Some(got.head.method()));
             }
             self.headers("called with", &wanted.headers, &got.head);
-            if let Some(body) = &wanted.body {
-                self.text("called with body", Some(body), Some(&got.body));
-            }
+            self.text_if_wanted("called with body", wanted.body.as_ref(), &got.body);
+        }
+    }
+
+    fn text_if_wanted(&mut self, what: &str, wanted: Option<&Text>, got: &str) {
+        if wanted.is_some() {
+            self.text(what, wanted, Some(got));
         }
     }
 

@@ -63,10 +63,8 @@ async fn act(
     kept: &mut HashMap<String, Wire>,
 ) -> anyhow::Result<Seen> {
     if let Some(name) = &step.close {
-        let wire = kept
-            .remove(name)
-            .context("no tunnel with this name is kept")?;
-        close(wire).await?;
+        let wire = kept.remove(name);
+        close(wire.context("no tunnel with this name is kept")?).await?;
     }
     tokio::time::sleep(step.wait.get()).await;
     let past_calls = test_bed.recorder.calls(&case.name).len();
@@ -145,13 +143,7 @@ fn request(test_bed: &TestBed, case: &Case, step: &Step, mark: &str) -> anyhow::
     let query = query.unwrap_or_default();
     let host = asked.host.clone();
     let host = host.unwrap_or_else(|| test_bed.gateway.authority().to_owned());
-    let usual = || {
-        let lines = ["Connection: Upgrade", "Upgrade: websocket"].map(str::to_owned);
-        let version = "Sec-WebSocket-Version: 13".to_owned();
-        let key = format!("Sec-WebSocket-Key: {KEY}");
-        [lines.to_vec(), vec![version, key]].concat()
-    };
-    let mut lines = asked.upgrade.clone().unwrap_or_else(usual);
+    let mut lines = asked.upgrade.clone().unwrap_or_else(upgrade);
     lines.extend(asked.headers.clone());
     if !asked.subprotocols.is_empty() {
         let offer = asked.subprotocols.join(", ");
@@ -169,6 +161,14 @@ fn request(test_bed: &TestBed, case: &Case, step: &Step, mark: &str) -> anyhow::
         .replace("<<token>>", &token.unwrap_or_default()))
 }
 
+/// What every upgrade has (RFC 6455 §4.1).
+fn upgrade() -> Vec<String> {
+    let lines = ["Connection: Upgrade", "Upgrade: websocket"].map(str::to_owned);
+    let version = "Sec-WebSocket-Version: 13".to_owned();
+    let key = format!("Sec-WebSocket-Key: {KEY}");
+    [lines.to_vec(), vec![version, key]].concat()
+}
+
 /// Sends the frames of the step, and receives until the expected frames are there.
 async fn exchange_frames(
     mut wire: Wire,
@@ -183,19 +183,8 @@ async fn exchange_frames(
         drop(wire);
         return Ok(());
     }
-    let enough = match (&step.expect.close, wanted(step)) {
-        (None, Some(wanted)) => wanted.len(),
-        _ => usize::MAX,
-    };
-    while seen.close.is_none() && seen.frames.len() < enough {
-        let what = format!("a frame behind {:?}", seen.frames);
-        let Some(frame) = within(&what, async { Ok(wire.next_frame().await) }).await? else {
-            return Ok(());
-        };
-        match frame.closing() {
-            Some(close) => seen.close = Some(close),
-            None => seen.frames.push(frame),
-        }
+    if !receive(&mut wire, step, seen).await? {
+        return Ok(());
     }
     if seen.close.is_some() {
         // After a Close, the gateway may be gone.
@@ -210,6 +199,25 @@ async fn exchange_frames(
         }
         None => close(wire).await,
     }
+}
+
+/// Receives until a Close, or until the expected frames are there. False: the stream ended before.
+async fn receive(wire: &mut Wire, step: &Step, seen: &mut Seen) -> anyhow::Result<bool> {
+    let enough = match (&step.expect.close, wanted(step)) {
+        (None, Some(wanted)) => wanted.len(),
+        _ => usize::MAX,
+    };
+    while seen.close.is_none() && seen.frames.len() < enough {
+        let what = format!("a frame behind {:?}", seen.frames);
+        let Some(frame) = within(&what, async { Ok(wire.next_frame().await) }).await? else {
+            return Ok(false);
+        };
+        match frame.closing() {
+            Some(close) => seen.close = Some(close),
+            None => seen.frames.push(frame),
+        }
+    }
+    Ok(true)
 }
 
 /// Closes a tunnel and waits for the gateway's Close, which shows that the tunnel was still open.

@@ -1,5 +1,7 @@
 //! The objects that a gateway must serve before the cases can run.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::case::Case;
@@ -53,22 +55,8 @@ fn api(case: &Case, target: &Target) -> Value {
 
 /// The Gateway. Its steps are those of all cases; each runs for the API of its case only.
 pub fn gateway(cases: &[&Case], target: &Target) -> Value {
-    let mut sections: Map<String, Value> = Map::new();
-    for case in cases {
-        for (section, steps) in &case.gateway {
-            let all = sections
-                .entry(section.clone())
-                .or_insert_with(|| json!([]))
-                .as_array_mut();
-            if let Some(all) = all {
-                all.extend(steps.iter().map(|step| guarded(step, &case.name)));
-            }
-        }
-    }
-    let values: Vec<_> = cases
-        .iter()
-        .flat_map(|c| c.gateway_values.clone())
-        .collect();
+    let values = cases.iter().flat_map(|c| c.gateway_values.clone());
+    let values: Vec<_> = values.collect();
     let mut spec = json!({
         "listeners": [
             {"name": "plain", "port": target.port, "protocol": "WS"},
@@ -79,7 +67,7 @@ pub fn gateway(cases: &[&Case], target: &Target) -> Value {
             }},
         ],
         "drain": {"window": "1s", "closeTimeout": "1s"},
-        "onHandshake": sections,
+        "onHandshake": sections(cases),
         "values": values,
     });
     if !target.managed {
@@ -91,6 +79,17 @@ pub fn gateway(cases: &[&Case], target: &Target) -> Value {
         "metadata": {"name": target.gateway},
         "spec": spec,
     })
+}
+
+fn sections(cases: &[&Case]) -> BTreeMap<String, Vec<Value>> {
+    let mut sections: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for case in cases {
+        for (section, steps) in &case.gateway {
+            let all = sections.entry(section.clone()).or_default();
+            all.extend(steps.iter().map(|step| guarded(step, &case.name)));
+        }
+    }
+    sections
 }
 
 /// Certificate and trusted CA of the TLS listener.

@@ -156,25 +156,32 @@ async fn web_socket(mut wire: Wire, head: Head, key: &str, state: &State) -> any
     lock(&state.handshakes).insert(mark.clone(), handshake);
     tokio::time::sleep(script.delay.get()).await;
     let status = script.status.unwrap_or(101);
-    let mut lines = script.headers.clone();
     if status != 101 {
-        return answer(&mut wire, status, &lines, &script.body).await;
+        return answer(&mut wire, status, &script.headers, &script.body).await;
     }
-    let accept = script.accept.clone();
-    let accept = accept.unwrap_or_else(|| derive_accept_key(key.as_bytes()));
-    lines.push(format!("Sec-WebSocket-Accept: {accept}"));
-    if let Some(first) = offered.as_deref().and_then(|all| all.split(',').next()) {
-        lines.push(format!("Sec-WebSocket-Protocol: {}", first.trim()));
-    }
-    let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
-    let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
-    wire.send(format!("{head}{lines}\r\n").as_bytes()).await?;
+    let head = switching(&script, key, offered.as_deref());
+    wire.send(head.as_bytes()).await?;
     tunnel(wire, &script, |code| {
         if let Some(handshake) = lock(&state.handshakes).get_mut(&mark) {
             handshake.closed = Some(code);
         }
     })
     .await
+}
+
+/// The 101, with the first subprotocol that the gateway offers.
+fn switching(script: &BackendScript, key: &str, offered: Option<&str>) -> String {
+    let mut lines = script.headers.clone();
+    let accept = script.accept.clone();
+    let accept = accept.unwrap_or_else(|| derive_accept_key(key.as_bytes()));
+    lines.push(format!("Sec-WebSocket-Accept: {accept}"));
+    if let Some(first) = offered.and_then(|all| all.split(',').next()) {
+        lines.push(format!("Sec-WebSocket-Protocol: {}", first.trim()));
+    }
+    let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{lines}\r\n"
+    )
 }
 
 /// Sends the frames of the script, then echoes until a Close.
@@ -219,35 +226,43 @@ async fn http(mut wire: Wire, head: Head, here: SocketAddr, state: &State) -> an
     }
     let (case, path) = split(&target);
     let service = find(state, case, path);
-    let past = {
-        let mut calls = lock(&state.calls);
-        let calls = calls.entry(case.to_owned()).or_default();
-        let name = path_only(path);
-        let past = calls.iter().filter(|call| path_only(&call.path) == name);
-        let past = past.count();
-        calls.push(SeenCall {
-            path: path.to_owned(),
-            head,
-            body,
-        });
-        past
+    let call = SeenCall {
+        path: path.to_owned(),
+        head,
+        body,
     };
+    let past = note(state, case, call);
     let Some(service) = service else {
         return answer(&mut wire, 404, &[], "no such service").await;
     };
-    let Some(found) = service.answers.get(past).or(service.answers.last()) else {
-        return Ok(());
-    };
+    match service.answers.get(past).or(service.answers.last()) {
+        Some(found) => answer_as(&mut wire, found).await,
+        None => Ok(()),
+    }
+}
+
+/// Keeps a call; how many of the same path there were before.
+fn note(state: &State, case: &str, call: SeenCall) -> usize {
+    let mut calls = lock(&state.calls);
+    let calls = calls.entry(case.to_owned()).or_default();
+    let name = path_only(&call.path);
+    let past = calls.iter().filter(|call| path_only(&call.path) == name);
+    let past = past.count();
+    calls.push(call);
+    past
+}
+
+async fn answer_as(wire: &mut Wire, found: &ServiceAnswer) -> anyhow::Result<()> {
     let ServiceAnswer {
         status, headers, ..
     } = found;
     tokio::time::sleep(found.delay.get().min(WAIT_TIMEOUT)).await;
     match &found.json {
-        None => answer(&mut wire, *status, headers, &found.body).await,
+        None => answer(wire, *status, headers, &found.body).await,
         Some(json) => {
             let kind = "Content-Type: application/json".to_owned();
             let lines = [headers.clone(), vec![kind]].concat();
-            answer(&mut wire, *status, &lines, &json.to_string()).await
+            answer(wire, *status, &lines, &json.to_string()).await
         }
     }
 }

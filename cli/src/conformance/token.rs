@@ -92,11 +92,15 @@ pub(super) fn sign(token: &Token, now: i64) -> anyhow::Result<String> {
     };
     let key = encoding_key(token.key)?;
     let signed = encode(&header, &claims, &key)?;
-    if !token.forged {
-        return Ok(signed);
+    match token.forged {
+        true => with_signature_of(&signed, &encode(&header, &json!({"forged": true}), &key)?),
+        false => Ok(signed),
     }
-    let other = encode(&header, &json!({"forged": true}), &key)?;
-    let (content, _) = signed.rsplit_once('.').context("a token has two dots")?;
+}
+
+/// A token with the signature of another one.
+fn with_signature_of(token: &str, other: &str) -> anyhow::Result<String> {
+    let (content, _) = token.rsplit_once('.').context("a token has two dots")?;
     let (_, signature) = other.rsplit_once('.').context("a token has two dots")?;
     Ok(format!("{content}.{signature}"))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
-use tidegate_config::error_chain;
+use tidegate_config::{ObjectKey, error_chain};
 use tidegate_gateway::Question;
 use tidegate_gateway::trace::Trace;
 
@@ -71,28 +71,29 @@ impl Server<'_> {
         let gateway = token::realm(&answer);
         let mut failures = Vec::new();
         for place in [TokenPlace::StateDir, TokenPlace::Cluster] {
-            let found = match place {
-                TokenPlace::StateDir => token::in_state_dir(self.state_dir),
-                TokenPlace::Cluster => token::in_cluster(gateway.clone()).await,
-            };
-            let found = match found {
-                Ok(found) => found,
-                Err(error) => {
-                    failures.push(error_chain(error.as_ref()));
-                    continue;
+            match self.token(place, gateway.clone()).await {
+                Err(error) => failures.push(error_chain(error.as_ref())),
+                Ok(found) => {
+                    let answer = self.send(request().bearer_auth(found)).await?;
+                    if answer.status() != StatusCode::UNAUTHORIZED {
+                        return self.read(answer).await;
+                    }
+                    failures.push(place.rejection().to_owned());
                 }
-            };
-            let answer = self.send(request().bearer_auth(found)).await?;
-            if answer.status() != StatusCode::UNAUTHORIZED {
-                return self.read(answer).await;
             }
-            failures.push(place.rejection().to_owned());
         }
         bail!(
             "{} requires its token; set --token-file, or see why it was not found: {}",
             self.url,
             failures.join("; ")
         )
+    }
+
+    async fn token(&self, place: TokenPlace, gateway: Option<ObjectKey>) -> anyhow::Result<String> {
+        match place {
+            TokenPlace::StateDir => token::in_state_dir(self.state_dir),
+            TokenPlace::Cluster => token::in_cluster(gateway).await,
+        }
     }
 
     async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {

@@ -19,10 +19,8 @@ pub(super) fn text(trace: &Trace) -> String {
         backend,
         outcome,
     } = trace;
-    out.line(
-        "request",
-        &format!("{} from {}", request.url, request.client),
-    );
+    let from = format!("{} from {}", request.url, request.client);
+    out.line("request", &from);
     out.line("id", id);
     out.line("gateway", gateway);
     if let Some(route) = route {
@@ -31,14 +29,7 @@ pub(super) fn text(trace: &Trace) -> String {
     if let Some(access) = access {
         out.line("access", &access_text(access));
     }
-    let mut section = "";
-    for step in steps {
-        if step.section != section {
-            section = &step.section;
-            out.line(section, "");
-        }
-        out.step(step);
-    }
+    out.steps(steps);
     if let Some(backend) = backend {
         out.line("backend", &backend.url);
         if let Some(host) = &backend.host {
@@ -46,14 +37,7 @@ pub(super) fn text(trace: &Trace) -> String {
         }
         out.fields(&backend.headers);
     }
-    match outcome {
-        Outcome::WouldDial => out.line("outcome", "the backend would be called (--dial calls it)"),
-        Outcome::Accepted { headers } => {
-            out.line("outcome", "accepted: 101");
-            out.fields(headers);
-        }
-        Outcome::Refused(answer) => out.answer(answer),
-    }
+    out.outcome(outcome);
     out.0
 }
 
@@ -73,6 +57,31 @@ impl Lines {
     fn fields(&mut self, fields: &[Field]) {
         for Field { name, value } in fields {
             self.more(&format!("{name}: {value}"));
+        }
+    }
+
+    /// Each section's steps below its name.
+    fn steps(&mut self, steps: &[Step]) {
+        let mut section = "";
+        for step in steps {
+            if step.section != section {
+                section = &step.section;
+                self.line(section, "");
+            }
+            self.step(step);
+        }
+    }
+
+    fn outcome(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::WouldDial => {
+                self.line("outcome", "the backend would be called (--dial calls it)");
+            }
+            Outcome::Accepted { headers } => {
+                self.line("outcome", "accepted: 101");
+                self.fields(headers);
+            }
+            Outcome::Refused(answer) => self.answer(answer),
         }
     }
 

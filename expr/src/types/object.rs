@@ -22,6 +22,22 @@ pub(crate) enum Object {
     Credentials,
 }
 
+/// What a handshake asks for.
+const REQUEST: &[(&str, Type)] = &[
+    ("id", Type::Text),
+    ("method", Type::Text),
+    ("scheme", Type::Text),
+    ("host", Type::Text),
+    ("authority", Type::Text),
+    ("path", Type::Text),
+    ("originalUrl", Type::Text),
+    ("rawQuery", Type::Text),
+    ("headers", Type::Map(Item::Texts)),
+    ("query", Type::Map(Item::Texts)),
+    ("params", Type::Map(Item::Text)),
+    ("subprotocols", Type::List(Item::Text)),
+];
+
 /// What is known of a client by its certificate.
 const CERTIFICATE: &[(&str, Type)] = &[
     ("subject", Type::Text),
@@ -58,20 +74,7 @@ impl Object {
     pub(crate) fn fields(self) -> &'static [(&'static str, Type)] {
         const TEXT: Type = Type::Text;
         match self {
-            Self::Request => &[
-                ("id", TEXT),
-                ("method", TEXT),
-                ("scheme", TEXT),
-                ("host", TEXT),
-                ("authority", TEXT),
-                ("path", TEXT),
-                ("originalUrl", TEXT),
-                ("rawQuery", TEXT),
-                ("headers", Type::Map(Item::Texts)),
-                ("query", Type::Map(Item::Texts)),
-                ("params", Type::Map(Item::Text)),
-                ("subprotocols", Type::List(Item::Text)),
-            ],
+            Self::Request => REQUEST,
             Self::Client => &[
                 ("ip", TEXT),
                 ("port", Type::Int),
