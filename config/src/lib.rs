@@ -18,6 +18,7 @@ mod hash;
 pub mod htpasswd;
 mod identity;
 mod limits;
+mod log_filter;
 mod names;
 mod parts;
 pub mod path;
@@ -51,6 +52,7 @@ pub use gateway_config::{
 pub use hash::{key_hash, sha256};
 pub use identity::ObjectKey;
 pub use limits::{ApiLimits, ApiTimeouts, LiveAccess, OnChange, OnExceed, Rate};
+pub use log_filter::{InvalidLogFilter, check_log_filter};
 pub use names::{
     ANNOTATION_CONFIG_ERROR, ANNOTATION_REJECTED, ANNOTATION_REVISION, ANNOTATION_UNREACHABLE,
     DEFAULT_KEY_HEADER, DEFAULT_KEY_QUERY, INDEX_KEY, LABEL_GATEWAY, LABEL_PART, PART_ACK,

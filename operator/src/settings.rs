@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use clap::Parser;
 use rand::Rng;
+use tracing_subscriber::EnvFilter;
 
 /// Tidegate's operator: turns Gateways, WebSocketApis, Products, Subscriptions and PolicyFragments
 /// into the configuration that gateway pods serve.
@@ -43,7 +44,7 @@ pub struct Settings {
     pub pod_name: Option<String>,
 
     /// Log level: error, warn, info, debug, trace, or a filter such as `kube=debug,info`.
-    #[arg(long, default_value = "info", env = "TIDEGATE_LOG_LEVEL")]
+    #[arg(long, default_value = "info", env = "TIDEGATE_LOG_LEVEL", value_parser = log_level)]
     pub log_level: String,
 
     /// Write the log as JSON lines.
@@ -81,6 +82,13 @@ impl Settings {
         let given = self.lease_namespace.clone().or(self.namespace.clone());
         given.unwrap_or_else(|| own.to_owned())
     }
+}
+
+fn log_level(text: &str) -> Result<String, String> {
+    tidegate_config::check_log_filter(text).map_err(|error| error.to_string())?;
+    text.parse::<EnvFilter>()
+        .map(|_| text.to_owned())
+        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -150,6 +158,13 @@ mod tests {
                 "{arguments:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_misspelt_log_level_is_refused() {
+        let parsed = Settings::try_parse_from(["tidegate-operator", "--log-level=inof"]);
+        let refused = parsed.unwrap_err().to_string();
+        assert!(refused.contains("\"inof\" is not a log level"), "{refused}");
     }
 
     #[test]

@@ -99,6 +99,7 @@ fn name(text: &str) -> Result<String, &'static str> {
 }
 
 fn log_level(text: &str) -> Result<String, String> {
+    tidegate_config::check_log_filter(text).map_err(|error| error.to_string())?;
     EnvFilter::try_new(text)
         .map(|_| text.to_owned())
         .map_err(|error| error.to_string())
