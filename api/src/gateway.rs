@@ -3,7 +3,9 @@
 mod autoscaling;
 mod deployment;
 mod listener;
+mod service;
 mod status;
+mod volume;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{CustomResource, KubeSchema};
@@ -17,11 +19,14 @@ use tidegate_config::{
 
 pub use autoscaling::Autoscaling;
 pub use deployment::{
-    Deployment, ImagePullSecret, PodDisruptionBudgetSpec, Service, ServiceTrafficPolicy,
-    ServiceType,
+    Deployment, ImagePullSecret, PodDisruptionBudgetSpec, RollingUpdate, Strategy, StrategyType,
 };
 pub use listener::{CertificateRef, Listener, ListenerTls};
+pub use service::{Service, ServiceTrafficPolicy, ServiceType};
 pub use status::{AddressType, GatewayAddress, GatewayStatus, ListenerStatus, PodsStatus};
+pub use volume::{
+    ClaimVolume, ConfigMapVolume, CsiVolume, EmptyDirVolume, ExtraVolume, SecretVolume,
+};
 
 /// Desired state of a Gateway: its listeners, what holds for all APIs there, and how its pods run.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]

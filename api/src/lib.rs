@@ -14,7 +14,9 @@
 
 mod condition;
 mod crds;
+mod example;
 mod gateway;
+mod json_schema;
 mod metadata;
 mod policy_fragment;
 mod product;
@@ -25,11 +27,13 @@ mod web_socket_api;
 pub use condition::{ConditionType, Reason};
 pub use crds::{Crd, crds};
 pub use gateway::{
-    AddressType, ApiNamespaces, ApiNamespacesFrom, Autoscaling, CertificateRef, Deployment,
-    Gateway, GatewayAddress, GatewayKeyNames, GatewaySpec, GatewayStatus, ImagePullSecret,
-    Listener, ListenerStatus, ListenerTls, OverlappingRoutes, PodDisruptionBudgetSpec, PodsStatus,
-    Service, ServiceTrafficPolicy, ServiceType,
+    AddressType, ApiNamespaces, ApiNamespacesFrom, Autoscaling, CertificateRef, ClaimVolume,
+    ConfigMapVolume, CsiVolume, Deployment, EmptyDirVolume, ExtraVolume, Gateway, GatewayAddress,
+    GatewayKeyNames, GatewaySpec, GatewayStatus, ImagePullSecret, Listener, ListenerStatus,
+    ListenerTls, OverlappingRoutes, PodDisruptionBudgetSpec, PodsStatus, RollingUpdate,
+    SecretVolume, Service, ServiceTrafficPolicy, ServiceType, Strategy, StrategyType,
 };
+pub use json_schema::{json_schema, json_schemas};
 pub use metadata::{Contact, License};
 pub use policy_fragment::{PolicyFragment, PolicyFragmentSpec, PolicyFragmentStatus};
 pub use product::{ApiRef, Product, ProductSpec, ProductState, ProductStatus};

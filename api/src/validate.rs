@@ -3,6 +3,7 @@
 //! The verdict is the server's; the texts are ours. What several objects mean together is not
 //! decided here.
 
+mod constraint;
 mod metadata;
 mod rules;
 mod structural;
@@ -36,8 +37,10 @@ macro_rules! kind {
 pub struct Finding {
     /// Where, for example `spec.listeners[0].port`; empty: the document itself.
     pub path: String,
-    /// What is wrong there.
+    /// What is wrong there and what to write instead.
     pub message: String,
+    /// The value is a number, or true or false, and would be right as text: in quotes.
+    pub wants_text: bool,
 }
 
 impl Finding {
@@ -45,7 +48,15 @@ impl Finding {
         Self {
             path: shortened(path.into()),
             message: shortened(message.into()),
+            wants_text: false,
         }
+    }
+}
+
+impl Finding {
+    fn is_at_or_below(&self, path: &str) -> bool {
+        let below = self.path.strip_prefix(path);
+        below.is_some_and(|rest| path.is_empty() || rest.is_empty() || rest.starts_with(['.', '[']))
     }
 }
 
@@ -131,10 +142,21 @@ impl Validator {
             Some(kind) => kind.validate(document, before, &self.evaluator),
             None => {
                 let known: Vec<_> = self.kinds.keys().copied().collect();
-                let message = format!("\"{kind}\" is none of {}", known.join(", "));
+                let meant =
+                    structural::nearest(kind, &known).map(|kind| format!("; did you mean {kind}?"));
+                let message = format!(
+                    "\"{kind}\" is none of {}{}",
+                    known.join(", "),
+                    meant.unwrap_or_default()
+                );
                 vec![Finding::new("kind", message)]
             }
         }
+    }
+
+    /// What the API server would object to in the metadata of any document.
+    pub fn validate_metadata(document: &Value) -> Vec<Finding> {
+        metadata::check(&document["metadata"])
     }
 
     /// The document as the API server would store it: defaults filled in, nulls and status gone.
@@ -186,9 +208,8 @@ impl Compiled {
         }
     }
 
-    /// The document with defaults, and what is wrong with it. Each step assumes that the ones before found
-    /// nothing, as in the API server: rules on values of the wrong type would only repeat the same complaint
-    /// in worse words.
+    /// The document with defaults, and what is wrong with it. What a rule says counts only where nothing below
+    /// is wrong by itself: rules on values of the wrong type repeat the same complaint in worse words.
     fn check(
         &self,
         document: &Value,
@@ -200,12 +221,17 @@ impl Compiled {
             mut findings,
         } = self.normalize(document);
         findings.extend(metadata::check(&value["metadata"]));
-        findings.extend(self.constraints.iter_errors(&value).map(constraint));
-        if findings.is_empty() {
-            let before = before.map(|before| self.normalize(before).value);
-            let (schema, before) = (&self.schema, before.as_ref());
-            findings.extend(self.rules.check(schema, evaluator, &value, before));
-        }
+        let errors = self.constraints.iter_errors(&value);
+        findings.extend(errors.filter_map(|error| constraint::finding(&error, &self.schema)));
+        let before = before.map(|before| self.normalize(before).value);
+        let (schema, before) = (&self.schema, before.as_ref());
+        let mut broken = self.rules.check(schema, evaluator, &value, before);
+        broken.retain(|rule| {
+            !findings
+                .iter()
+                .any(|found| found.is_at_or_below(&rule.path))
+        });
+        findings.extend(broken);
         (value, findings)
     }
 
@@ -225,14 +251,4 @@ fn without_status(document: &Value) -> Value {
         map.remove("status");
     }
     document
-}
-
-fn constraint(error: jsonschema::ValidationError<'_>) -> Finding {
-    let path = structural::dotted(error.instance_path().as_str());
-    let message = error.to_string();
-    // What is wrong stands behind the value.
-    if message.chars().count() > MAX_CHARS {
-        return Finding::new(path, error.masked_with("what stands here").to_string());
-    }
-    Finding::new(path, message)
 }

@@ -69,7 +69,12 @@ fn what_is_no_document_of_ours_is_refused() {
             named(json!({"name": "a", "namespace": "a.b"})),
         ),
         ("metadata.label", named(json!({"name": "a", "label": {}}))),
-        ("metadata", named(json!({"name": "a", "labels": {"a": 1}}))),
+        (
+            "metadata.labels.a",
+            named(json!({"name": "a", "labels": {"a": 1}})),
+        ),
+        ("metadata.name", named(json!({"name": true}))),
+        ("metadata.labels", named(json!({"name": "a", "labels": []}))),
         (
             "metadata.labels.a",
             named(json!({"name": "a", "labels": {"a": "b c"}})),
@@ -106,7 +111,7 @@ fn messages_say_what_to_change() {
     assert_eq!(
         product(json!({"stat": "Published"})),
         [
-            "spec.stat: unknown field; known here: apiSelector, apis, approvalRequired, description, \
+            "spec.stat: unknown field; did you mean state? known here: apiSelector, apis, approvalRequired, description, \
           displayName, onHandshake, state, subscriptionRequired, subscriptionsLimit, terms, values"
         ]
     );
@@ -116,7 +121,35 @@ fn messages_say_what_to_change() {
     );
     assert_eq!(
         product(json!({"state": "Hidden"})),
-        ["spec.state: \"Hidden\" is not one of \"Published\" or \"NotPublished\""]
+        ["spec.state: \"Hidden\" is none of Published, NotPublished"]
+    );
+}
+
+#[test]
+fn everything_is_found_at_once() {
+    let document = json!({
+        "apiVersion": "tidegate.dev/v1alpha1", "kind": "Gateway", "metadata": {"name": "edge"},
+        "spec": {
+            "listeners": [
+                {"name": "plain", "port": 0, "protocol": "WS"},
+                {"name": "tls", "port": 8443, "protocol": "WSS"},
+                {"nam": "x", "port": 8444, "protocol": "WSS"},
+            ],
+            "deployment": {"replicas": 2, "autoscaling": {"maxReplicas": 4, "targetActiveTunnels": 100}},
+        },
+    });
+    let found = Validator::new().validate(&document);
+    let paths: Vec<_> = found.iter().map(|finding| finding.path.as_str()).collect();
+    assert_eq!(
+        paths,
+        [
+            "spec.deployment",
+            "spec.listeners[0].port",
+            "spec.listeners[1]",
+            "spec.listeners[2].nam",
+            "spec.listeners[2].name",
+        ],
+        "{found:#?}"
     );
 }
 

@@ -12,8 +12,12 @@ mod deployment;
 mod parts;
 mod pod;
 mod service;
+mod volume;
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::ObjectMeta;
 use tidegate_api::Gateway;
 use tidegate_config::{GatewayConfig, ObjectKey};
 
@@ -50,8 +54,24 @@ impl<'a> Target<'a> {
         Manifest::of(kind, self.key.clone(), object)
     }
 
-    fn metadata(&self) -> kube::api::ObjectMeta {
+    fn metadata(&self) -> ObjectMeta {
         names::metadata(self.key, &self.key.name, &self.owner, None)
+    }
+
+    /// The same with the author's labels and annotations. The operator's own labels win: selectors need them.
+    fn metadata_with(
+        &self,
+        labels: &BTreeMap<String, String>,
+        annotations: &BTreeMap<String, String>,
+    ) -> ObjectMeta {
+        let metadata = self.metadata();
+        let mut labels = labels.clone();
+        labels.extend(metadata.labels.unwrap_or_default());
+        ObjectMeta {
+            labels: Some(labels),
+            annotations: Some(annotations.clone()),
+            ..metadata
+        }
     }
 }
 

@@ -378,7 +378,7 @@ fn conflict(taken: &RouteConflict, path: &str) -> Problem {
              (spec.apiNamespaces.overlappingRoutes)"
         ),
     };
-    Problem::accepted(Reason::Conflict, text)
+    Problem::accepted(Reason::Conflict, text).at("spec.path")
 }
 
 /// Names in a template must differ.

@@ -7,10 +7,10 @@ use kube::core::{Selector, SelectorExt};
 use tidegate_api::{ApiNamespacesFrom, Reason, WebSocketApiSpec};
 use tidegate_config::{ObjectKey, Protocol, UrlScheme};
 
-use crate::World;
 use crate::gateway::{GatewayDraft, ListenerDraft};
 use crate::hostnames;
 use crate::problem::Problem;
+use crate::{Missing, World};
 
 /// All Gateways while APIs are being attached.
 pub(crate) type Gateways<'a> = BTreeMap<ObjectKey, GatewayDraft<'a>>;
@@ -98,7 +98,12 @@ fn find<'g, 'a>(
 ) -> Result<&'g GatewayDraft<'a>, NotAttached> {
     let what = format!("Gateway {name}");
     let Some(draft) = gateways.get(name) else {
-        return Err(NotAttached::missing(what));
+        let problem = Problem::missing(Reason::GatewayNotFound, "Gateway", name.clone());
+        let unresolved = Some(what);
+        return Err(NotAttached {
+            problem,
+            unresolved,
+        });
     };
     if consents(draft, api, world) {
         Ok(draft)
@@ -107,7 +112,9 @@ fn find<'g, 'a>(
             "does not accept APIs of namespace {}: change its spec.apiNamespaces",
             api.namespace
         );
-        Err(NotAttached::of(Reason::NotAllowedByGateway, what, &why))
+        let mut refused = NotAttached::of(Reason::NotAllowedByGateway, what, &why);
+        refused.problem.missing = unknown_namespace(draft, api, world);
+        Err(refused)
     }
 }
 
@@ -123,6 +130,16 @@ fn consents(draft: &GatewayDraft<'_>, api: &ObjectKey, world: &World) -> bool {
             matches(allowed.selector.as_ref(), labels.unwrap_or(&none))
         }
     }
+}
+
+/// The namespace of an API, if its labels decide and are not known.
+fn unknown_namespace(draft: &GatewayDraft<'_>, api: &ObjectKey, world: &World) -> Option<Missing> {
+    let from = draft.gateway.spec.api_namespaces.from;
+    let is_known = world.namespace_labels.contains_key(&api.namespace);
+    (from == ApiNamespacesFrom::Selector && !is_known).then(|| Missing {
+        kind: "Namespace",
+        key: ObjectKey::new("", &api.namespace),
+    })
 }
 
 /// Does a label selector match? None at all, or one that makes no sense, matches nothing.

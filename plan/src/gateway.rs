@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tidegate_api::{Gateway, Listener, Reason};
+use tidegate_api::{Gateway, GatewaySpec, Listener, Reason};
 use tidegate_config::policy::{InboundStep, OnHandshake, ReturnResponse};
 use tidegate_config::{
     ApiConfig, GatewaySettings, ListenerConfig, ListenerTlsConfig, NamedValue, ObjectKey, Protocol,
@@ -65,6 +65,7 @@ pub(crate) fn check<'a>(
     policies.problems.extend(unknown);
     let mut problems = policies.problems.clone();
     let previous = world.previous.get(key).map(|config| &config.settings);
+    problems.extend(unknown_listeners(spec));
     let trusted_proxies = trusted_proxies(&spec.trusted_proxies, previous, &mut problems);
     let secret_data = world.previous_secret_data.get(key).map(AsRef::as_ref);
     let counters = counters::resolve(key, &spec.counters, secret_data, references, &mut problems);
@@ -189,6 +190,18 @@ fn refuse_all() -> OnHandshake {
         inbound: vec![refuse],
         ..OnHandshake::default()
     }
+}
+
+/// Ports of nodes that are for no listener.
+fn unknown_listeners(spec: &GatewaySpec) -> Vec<Problem> {
+    let names = spec.deployment.service.node_ports.keys();
+    let is_listener = |name: &String| spec.listeners.iter().any(|l| l.name == *name);
+    let unknown = names.filter(|name| !is_listener(name));
+    let problem = |name: &String| {
+        let text = format!("there is no listener \"{name}\"");
+        Problem::invalid(text).at("spec.deployment.service.nodePorts")
+    };
+    unknown.map(problem).collect()
 }
 
 /// With an entry that cannot be read the list stays what it was: with a shorter one, the client's

@@ -103,8 +103,7 @@ impl KeyHolder<'_> {
         let secret = self.secret;
         if spec.secret_name.is_some() {
             // Its author named it: it will come from there.
-            let text = format!("Secret {secret} does not exist");
-            let problem = Problem::unresolved(Reason::SecretNotFound, text);
+            let problem = Problem::missing(Reason::SecretNotFound, "Secret", secret.clone());
             keys.problems.push(problem.at("spec.keys.secretName"));
         } else if self.alive {
             let text = format!("Secret {secret} is being generated");

@@ -39,7 +39,7 @@ mod world;
 pub use outcome::{GatewayPlan, KeyRequest, Plan};
 pub use planner::{Planner, plan};
 pub use verdict::{
-    ApiVerdict, ConditionState, Conditions, GatewayVerdict, ListenerVerdict, OnGateway,
-    PolicyFragmentVerdict, ProductVerdict, Serving, SubscriptionVerdict,
+    ApiVerdict, ConditionState, Conditions, Flaw, GatewayVerdict, ListenerVerdict, Missing,
+    OnGateway, PolicyFragmentVerdict, ProductVerdict, Serving, SubscriptionVerdict,
 };
 pub use world::World;

@@ -1,9 +1,10 @@
 //! What is wrong with an object, and what that means for its conditions.
 
 use tidegate_api::Reason;
+use tidegate_config::ObjectKey;
 use tidegate_config::policy::Section;
 
-use crate::{ConditionState, Conditions, Serving};
+use crate::{ConditionState, Conditions, Flaw, Missing, Serving};
 
 /// Messages of so many problems go into a condition; the rest is counted.
 const SHOWN: usize = 3;
@@ -24,6 +25,8 @@ pub(crate) struct Problem {
     pub(crate) message: String,
     /// Does it concern who may pass? Then nobody may, until it is repaired.
     pub(crate) access: bool,
+    /// The object that does not exist.
+    pub(crate) missing: Option<Missing>,
 }
 
 impl Problem {
@@ -39,12 +42,29 @@ impl Problem {
         Self::of(Affects::ResolvedRefs, reason, message)
     }
 
+    /// An object that is named does not exist.
+    pub(crate) fn missing(reason: Reason, kind: &'static str, key: ObjectKey) -> Self {
+        let text = format!("{kind} {key} does not exist");
+        Self {
+            missing: Some(Missing { kind, key }),
+            ..Self::unresolved(reason, text)
+        }
+    }
+
     fn of(affects: Affects, reason: Reason, message: impl Into<String>) -> Self {
         Self {
             affects,
             reason,
             message: message.into(),
             access: false,
+            missing: None,
+        }
+    }
+
+    fn flaw(&self) -> Flaw {
+        Flaw {
+            message: self.message.clone(),
+            missing: self.missing.clone(),
         }
     }
 
@@ -83,6 +103,7 @@ pub(crate) fn conditions(generation: i64, problems: &[Problem]) -> Conditions {
         generation,
         accepted: state(problems, Affects::Accepted, Reason::Accepted),
         resolved: state(problems, Affects::ResolvedRefs, Reason::ResolvedRefs),
+        flaws: problems.iter().map(Problem::flaw).collect(),
     }
 }
 
@@ -110,7 +131,7 @@ pub(crate) fn summary(problems: &[&Problem]) -> String {
     }
 }
 
-/// Says in both false conditions what is served meanwhile.
+/// Says in both false conditions and in every flaw what is served meanwhile.
 pub(crate) fn consequence(conditions: &mut Conditions, worst: Option<Serving>) {
     let consequence = match worst {
         Some(Serving::LastGood) => "; the last working version is served until this is fixed",
@@ -121,5 +142,8 @@ pub(crate) fn consequence(conditions: &mut Conditions, worst: Option<Serving>) {
         if !state.status {
             state.message.push_str(consequence);
         }
+    }
+    for flaw in &mut conditions.flaws {
+        flaw.message.push_str(consequence);
     }
 }

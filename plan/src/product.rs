@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
-use tidegate_api::{Gateway, Product, ProductState, Reason};
+use tidegate_api::{ApiRef, Gateway, Product, ProductState, Reason};
 use tidegate_config::policy::OnHandshake;
 use tidegate_config::{GatewayConfig, ObjectKey, ProductConfig};
 
@@ -89,12 +89,14 @@ impl<'a> ProductDraft<'a> {
                 .filter(|sibling| matches(Some(selector), index.apis[*sibling].labels()));
             apis.extend(selected.map(|sibling| sibling.name.clone()));
         }
-        let mut problems = Vec::new();
-        if !unresolved.is_empty() {
-            let names: Vec<_> = unresolved.iter().map(String::as_str).collect();
-            let text = format!("WebSocketApi {} does not exist", names.join(", "));
-            problems.push(Problem::unresolved(Reason::ApiNotFound, text).at("spec.apis"));
-        }
+        let named = spec.apis.iter().enumerate();
+        let missing = named.filter(|(_, api)| unresolved.contains(&api.name));
+        let problem = |(i, api): (usize, &ApiRef)| {
+            let api = ObjectKey::new(&key.namespace, &api.name);
+            let problem = Problem::missing(Reason::ApiNotFound, "WebSocketApi", api);
+            problem.at(&format!("spec.apis[{i}]"))
+        };
+        let problems = missing.map(problem).collect();
         Self {
             product,
             apis,

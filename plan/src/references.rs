@@ -51,9 +51,8 @@ impl<'a> References<'a> {
         let object = ObjectKey::new(namespace, name);
         let missing = |text| Problem::unresolved(Reason::SecretNotFound, text);
         let Some(secret) = self.world.secrets.get(&object) else {
-            let text = format!("Secret {object} does not exist");
-            self.wanted_secrets.insert(object);
-            return Err(missing(text));
+            self.wanted_secrets.insert(object.clone());
+            return Err(Problem::missing(Reason::SecretNotFound, "Secret", object));
         };
         let text = secret.string_data.as_ref().and_then(|data| data.get(key));
         let bytes = secret.data.as_ref().and_then(|data| data.get(key));
@@ -86,9 +85,9 @@ impl<'a> References<'a> {
         let key = &reference.key;
         let missing = |text| Problem::unresolved(Reason::ConfigMapNotFound, text);
         let Some(config_map) = self.world.config_maps.get(&object) else {
-            let text = format!("ConfigMap {object} does not exist");
-            self.wanted_config_maps.insert(object);
-            return Err(missing(text));
+            self.wanted_config_maps.insert(object.clone());
+            let reason = Reason::ConfigMapNotFound;
+            return Err(Problem::missing(reason, "ConfigMap", object));
         };
         let text = config_map.data.as_ref().and_then(|data| data.get(key));
         let bytes = config_map

@@ -295,8 +295,8 @@ fn over_limit<'s>(
     })
 }
 
-fn missing(reason: Reason, kind: &str, key: &ObjectKey) -> Problem {
-    Problem::unresolved(reason, format!("{kind} {key} does not exist"))
+fn missing(reason: Reason, kind: &'static str, key: &ObjectKey) -> Problem {
+    Problem::missing(reason, kind, key.clone())
 }
 
 fn config(

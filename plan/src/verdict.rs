@@ -44,6 +44,26 @@ pub struct Conditions {
     pub accepted: ConditionState,
     /// Everything it names exists and may be used.
     pub resolved: ConditionState,
+    /// Everything that must be changed, of which the messages of the conditions name the first few.
+    pub flaws: Vec<Flaw>,
+}
+
+/// Something that must be changed in an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    /// What is wrong and what to change. It may begin with a field, `spec.path: `.
+    pub message: String,
+    /// The object that does not exist, if that is what is wrong.
+    pub missing: Option<Missing>,
+}
+
+/// An object that another one names and that does not exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its namespace and name.
+    pub key: ObjectKey,
 }
 
 impl Conditions {

@@ -11,6 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::autoscaling::Autoscaling;
+use super::service::Service;
+use super::volume::ExtraVolume;
 
 /// How the pods of a Gateway run.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +41,17 @@ pub struct Deployment {
     /// The Service in front of the pods.
     #[serde(default)]
     pub service: Service,
+    /// How pods are replaced when their template changes. Default: RollingUpdate, the new pod first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Strategy>,
+    /// Labels added to the Deployment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations added to the Deployment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    pub annotations: BTreeMap<String, String>,
     /// Labels added to the pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
@@ -95,6 +108,14 @@ pub struct Deployment {
         "x-kubernetes-list-map-keys" = ["name"]
     ))]
     pub extra_env: Vec<EnvVar>,
+    /// Volumes mounted into the container, for example with certificates that a variable of extraEnv names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend(
+        "maxItems" = 16,
+        "x-kubernetes-list-type" = "map",
+        "x-kubernetes-list-map-keys" = ["name"]
+    ))]
+    pub extra_volumes: Vec<ExtraVolume>,
 }
 
 impl Default for Deployment {
@@ -105,6 +126,9 @@ impl Default for Deployment {
             autoscaling: None,
             resources: None,
             service: Service::default(),
+            strategy: None,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
             pod_labels: BTreeMap::new(),
             pod_annotations: BTreeMap::new(),
             node_selector: BTreeMap::new(),
@@ -117,49 +141,46 @@ impl Default for Deployment {
             image_pull_secrets: Vec::new(),
             token_audiences: Vec::new(),
             extra_env: Vec::new(),
+            extra_volumes: Vec::new(),
         }
     }
 }
 
-/// The Service in front of a Gateway's pods.
+/// How pods are replaced when their template changes.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = Rule::new("!has(self.externalTrafficPolicy) || self.type != 'ClusterIP'")
-    .message("externalTrafficPolicy needs type LoadBalancer or NodePort"))]
-pub struct Service {
-    /// Type of the Service: LoadBalancer, NodePort or ClusterIP. Default: ClusterIP.
+#[x_kube(validation = Rule::new("self.type == 'RollingUpdate' || !has(self.rollingUpdate)")
+    .message("rollingUpdate needs type RollingUpdate"))]
+pub struct Strategy {
+    /// RollingUpdate (some pods at a time) or Recreate (all old pods end before a new one starts). Default:
+    /// RollingUpdate.
     #[serde(default, rename = "type")]
-    pub type_: ServiceType,
-    /// Annotations of the Service, for example for the cloud's load balancer.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 64))]
-    pub annotations: BTreeMap<String, String>,
-    /// Which pods get traffic from outside: Cluster (any) or Local (those of the node that received
-    /// it, which keeps the client's address). Not allowed with type ClusterIP. Default: Cluster.
+    pub type_: StrategyType,
+    /// How many pods are replaced at a time. Not allowed with type Recreate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub external_traffic_policy: Option<ServiceTrafficPolicy>,
+    pub rolling_update: Option<RollingUpdate>,
 }
 
-/// Type of a Service.
+/// How pods are replaced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum ServiceType {
-    /// Reachable inside the cluster.
+pub enum StrategyType {
+    /// Some pods at a time.
     #[default]
-    ClusterIP,
-    /// Reachable at every node's address.
-    NodePort,
-    /// Reachable through the cloud's load balancer.
-    LoadBalancer,
+    RollingUpdate,
+    /// All old pods end before a new one starts.
+    Recreate,
 }
 
-/// Which pods get traffic from outside: Cluster (any) or Local (those of the node that received it,
-/// which keeps the client's address). Not allowed with type ClusterIP. Default: Cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum ServiceTrafficPolicy {
-    /// Any pod.
-    Cluster,
-    /// Pods of the node that got it; they see the client's address.
-    Local,
+/// How many pods are replaced at a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RollingUpdate {
+    /// Number or percentage of pods beyond the wanted number. Default: 25%.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_surge: Option<IntOrString>,
+    /// Number or percentage of pods that may be unavailable. Default: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_unavailable: Option<IntOrString>,
 }
 
 /// How many pods may be unavailable during voluntary disruptions: exactly one of minAvailable and

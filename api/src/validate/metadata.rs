@@ -9,6 +9,10 @@ use super::Finding;
 const MAX_ANNOTATION_BYTES: usize = 256 * 1024;
 
 pub(super) fn check(metadata: &Value) -> Vec<Finding> {
+    let unreadable = unreadable(metadata);
+    if !unreadable.is_empty() {
+        return unreadable;
+    }
     let meta: ObjectMeta = match serde_json::from_value(metadata.clone()) {
         Ok(meta) => meta,
         Err(error) => return vec![Finding::new("metadata", error.to_string())],
@@ -56,6 +60,48 @@ pub(super) fn check(metadata: &Value) -> Vec<Finding> {
         refuse("metadata.annotations".to_owned(), text);
     }
     findings
+}
+
+/// What people write there and that is no text.
+fn unreadable(metadata: &Value) -> Vec<Finding> {
+    if !metadata.is_object() {
+        let text = "must be a map of fields; for example {name: my-name}";
+        return vec![Finding::new("metadata", text)];
+    }
+    let texts = ["name", "generateName", "namespace"].into_iter();
+    let mut findings: Vec<_> = texts
+        .filter_map(|name| not_text(&format!("metadata.{name}"), &metadata[name]))
+        .collect();
+    for name in ["labels", "annotations"] {
+        match &metadata[name] {
+            Value::Null => {}
+            Value::Object(map) => {
+                let entries = map.iter();
+                let entry = |(key, value)| not_text(&format!("metadata.{name}.{key}"), value);
+                findings.extend(entries.filter_map(entry));
+            }
+            _ => {
+                let text = "must be a map of text; for example {team: chat}";
+                findings.push(Finding::new(format!("metadata.{name}"), text));
+            }
+        }
+    }
+    findings
+}
+
+/// A finding about a value that is there and is no text.
+fn not_text(path: &str, value: &Value) -> Option<Finding> {
+    let (text, wants_text) = match value {
+        Value::Null | Value::String(_) => return None,
+        Value::Bool(_) | Value::Number(_) => {
+            (format!("{value} is not text: quote it, \"{value}\""), true)
+        }
+        Value::Array(_) | Value::Object(_) => ("must be text".to_owned(), false),
+    };
+    Some(Finding {
+        wants_text,
+        ..Finding::new(path, text)
+    })
 }
 
 /// As much of a name as anybody reads.

@@ -117,7 +117,10 @@ impl Walk {
 
     fn unknown<'a>(&mut self, path: &str, known: impl Iterator<Item = &'a str>) {
         let known: Vec<_> = known.collect();
-        let message = format!("unknown field; known here: {}", known.join(", "));
+        let wrong = path.rsplit('.').next().unwrap_or(path);
+        let meant = nearest(wrong, &known).map(|name| format!("; did you mean {name}?"));
+        let meant = meant.as_deref().unwrap_or(";");
+        let message = format!("unknown field{meant} known here: {}", known.join(", "));
         self.findings.push(Finding::new(path, message));
     }
 
@@ -148,7 +151,16 @@ impl Walk {
     }
 }
 
-fn join(path: &str, name: &str) -> String {
+/// The name that was most likely meant: the same but for case, or few letters away.
+pub(super) fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
+    let lower = wrong.to_lowercase();
+    let allowed = if lower.chars().count() < 5 { 1 } else { 2 };
+    let distance = |name: &str| strsim::osa_distance(&lower, &name.to_lowercase());
+    let nearest = known.iter().copied().min_by_key(|name| distance(name))?;
+    (distance(nearest) <= allowed).then_some(nearest)
+}
+
+pub(super) fn join(path: &str, name: &str) -> String {
     match path {
         "" => name.to_owned(),
         path => format!("{path}.{name}"),

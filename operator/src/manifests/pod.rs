@@ -18,8 +18,8 @@ use tidegate_api::Deployment;
 use tidegate_config::ListenerConfig;
 use tidegate_config::policy::token_file_name;
 
-use super::Target;
 use super::admin_token::{TOKEN, secret_name};
+use super::{Target, volume};
 use crate::objects::names;
 
 /// Name of the container.
@@ -152,6 +152,7 @@ fn volumes(target: &Target<'_>) -> Vec<Volume> {
             ..Volume::default()
         });
     }
+    volumes.extend(wanted.extra_volumes.iter().map(volume::volume));
     volumes
 }
 
@@ -206,6 +207,7 @@ fn mounts(wanted: &Deployment) -> Vec<VolumeMount> {
             ..mount(TOKENS, TOKEN_DIR)
         });
     }
+    mounts.extend(wanted.extra_volumes.iter().map(volume::mount));
     mounts
 }
 

@@ -1,5 +1,7 @@
 //! Service in front of a Gateway's pods.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tidegate_api::{ServiceTrafficPolicy, ServiceType};
@@ -14,8 +16,6 @@ pub(super) fn service(target: &Target<'_>, listeners: &[ListenerConfig]) -> Opti
         return None;
     }
     let wanted = &target.gateway.spec.deployment.service;
-    let mut metadata = target.metadata();
-    metadata.annotations = Some(wanted.annotations.clone());
     let type_ = match wanted.type_ {
         ServiceType::ClusterIP => "ClusterIP",
         ServiceType::NodePort => "NodePort",
@@ -26,12 +26,19 @@ pub(super) fn service(target: &Target<'_>, listeners: &[ListenerConfig]) -> Opti
         ServiceTrafficPolicy::Local => "Local".to_owned(),
     });
     let service = Service {
-        metadata,
+        metadata: target.metadata_with(&wanted.labels, &wanted.annotations),
         spec: Some(ServiceSpec {
             type_: Some(type_.to_owned()),
             external_traffic_policy: policy,
             selector: Some(names::selector(&target.key.name)),
-            ports: Some(listeners.iter().map(port).collect()),
+            ports: Some(
+                listeners
+                    .iter()
+                    .map(|l| port(l, &wanted.node_ports))
+                    .collect(),
+            ),
+            load_balancer_class: wanted.load_balancer_class.clone(),
+            load_balancer_source_ranges: source_ranges(wanted),
             ..ServiceSpec::default()
         }),
         ..Service::default()
@@ -39,7 +46,13 @@ pub(super) fn service(target: &Target<'_>, listeners: &[ListenerConfig]) -> Opti
     Some(target.manifest(OwnedKind::Service, &service))
 }
 
-fn port(listener: &ListenerConfig) -> ServicePort {
+/// `None` where the author says nothing: the field then is anybody's.
+fn source_ranges(wanted: &tidegate_api::Service) -> Option<Vec<String>> {
+    let ranges = &wanted.load_balancer_source_ranges;
+    (!ranges.is_empty()).then(|| ranges.clone())
+}
+
+fn port(listener: &ListenerConfig, node_ports: &BTreeMap<String, u16>) -> ServicePort {
     let scheme = match listener.protocol {
         Protocol::Ws => "kubernetes.io/ws",
         Protocol::Wss => "kubernetes.io/wss",
@@ -51,7 +64,7 @@ fn port(listener: &ListenerConfig) -> ServicePort {
         // all pods, and end all tunnels.
         target_port: Some(IntOrString::Int(i32::from(listener.port))),
         protocol: Some("TCP".to_owned()),
+        node_port: node_ports.get(&listener.name).copied().map(i32::from),
         app_protocol: Some(scheme.to_owned()),
-        ..ServicePort::default()
     }
 }

@@ -244,6 +244,109 @@ fn pods_get_what_the_gateway_asks_for() {
 }
 
 #[test]
+fn deployment_and_service_get_what_the_gateway_asks_for() {
+    let all = manifests_of(json!({
+        "listeners": [
+            { "name": "plain", "port": 80, "protocol": "WS" },
+            { "name": "other", "port": 81, "protocol": "WS" },
+        ],
+        "deployment": {
+            "labels": { "team": "market", "app.kubernetes.io/managed-by": "not-this" },
+            "annotations": { "reloader": "on" },
+            "service": {
+                "type": "LoadBalancer",
+                "labels": { "team": "market", "tidegate.dev/gateway": "not-this" },
+                "loadBalancerClass": "lb.example.com/tcp",
+                "loadBalancerSourceRanges": ["10.0.0.0/8"],
+                "nodePorts": { "plain": 30080 },
+            },
+        },
+    }));
+    let deployment = &of(OwnedKind::Deployment, &all).unwrap()["metadata"];
+    assert_eq!(deployment["labels"]["team"], "market");
+    assert_eq!(
+        deployment["labels"]["app.kubernetes.io/managed-by"],
+        "tidegate"
+    );
+    assert_eq!(deployment["annotations"]["reloader"], "on");
+    let service = of(OwnedKind::Service, &all).unwrap();
+    assert_eq!(service["metadata"]["labels"]["team"], "market");
+    assert_eq!(
+        service["metadata"]["labels"]["tidegate.dev/gateway"],
+        "edge"
+    );
+    let spec = &service["spec"];
+    assert_eq!(spec["loadBalancerClass"], "lb.example.com/tcp");
+    assert_eq!(spec["loadBalancerSourceRanges"], json!(["10.0.0.0/8"]));
+    assert_eq!(spec["ports"][0]["nodePort"], 30080);
+    assert_eq!(spec["ports"][1]["nodePort"], Value::Null);
+}
+
+#[test]
+fn pods_are_replaced_as_the_gateway_asks() {
+    let rolling = |surge: Value, unavailable: Value| {
+        let update = json!({ "maxSurge": surge, "maxUnavailable": unavailable });
+        json!({ "type": "RollingUpdate", "rollingUpdate": update })
+    };
+    for (case, deployment, wanted) in [
+        ("nothing said", json!({}), rolling(json!("25%"), json!(0))),
+        (
+            "another surge",
+            json!({ "strategy": { "rollingUpdate": { "maxSurge": 1 } } }),
+            rolling(json!(1), json!(0)),
+        ),
+        (
+            "old pods first",
+            json!({ "strategy": { "rollingUpdate": { "maxSurge": 0, "maxUnavailable": "50%" } } }),
+            rolling(json!(0), json!("50%")),
+        ),
+        (
+            "all at once",
+            json!({ "strategy": { "type": "Recreate" } }),
+            json!({ "type": "Recreate" }),
+        ),
+    ] {
+        let all = manifests_of(json!({ "deployment": deployment }));
+        let spec = &of(OwnedKind::Deployment, &all).unwrap()["spec"];
+        assert_eq!(spec["strategy"], wanted, "{case}");
+    }
+}
+
+#[test]
+fn pods_get_the_volumes_that_the_gateway_asks_for() {
+    let all = manifests_of(json!({ "deployment": { "extraVolumes": [
+        { "name": "ca", "mountPath": "/etc/ca", "secret": { "secretName": "ca" } },
+        { "name": "files", "mountPath": "/etc/files", "configMap": { "name": "files", "optional": true } },
+        { "name": "data", "mountPath": "/data", "readOnly": false, "persistentVolumeClaim": { "claimName": "data" } },
+        { "name": "tmp", "mountPath": "/tmp", "readOnly": false, "emptyDir": { "sizeLimit": "64Mi" } },
+        { "name": "vault", "mountPath": "/vault", "csi": {
+            "driver": "secrets-store.csi.k8s.io", "volumeAttributes": { "secretProviderClass": "edge" },
+        } },
+    ] } }));
+    let pod = &of(OwnedKind::Deployment, &all).unwrap()["spec"]["template"]["spec"];
+    let volumes = &pod["volumes"].as_array().unwrap()[2..];
+    assert_eq!(
+        json!(volumes),
+        json!([
+            { "name": "ca", "secret": { "secretName": "ca", "optional": false } },
+            { "name": "files", "configMap": { "name": "files", "optional": true } },
+            { "name": "data", "persistentVolumeClaim": { "claimName": "data", "readOnly": false } },
+            { "name": "tmp", "emptyDir": { "sizeLimit": "64Mi" } },
+            { "name": "vault", "csi": {
+                "driver": "secrets-store.csi.k8s.io", "readOnly": true,
+                "volumeAttributes": { "secretProviderClass": "edge" },
+            } },
+        ])
+    );
+    let mounts = &pod["containers"][0]["volumeMounts"];
+    assert_eq!(
+        mounts[2],
+        json!({ "name": "ca", "mountPath": "/etc/ca", "readOnly": true })
+    );
+    assert_eq!(mounts[5]["readOnly"], false);
+}
+
+#[test]
 fn the_number_of_pods_is_two_or_the_given_one_or_the_autoscalers() {
     for (deployment, replicas) in [
         (json!({}), json!(2)),

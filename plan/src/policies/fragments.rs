@@ -234,8 +234,8 @@ impl<'f, 'w> Expansion<'f, 'w> {
             return Err(Problem::invalid(text).concerning_access(decides(section)));
         }
         let fragment = self.find(name).ok_or_else(|| {
-            let text = format!("PolicyFragment {}/{name} does not exist", self.namespace);
-            Problem::unresolved(Reason::FragmentNotFound, text)
+            let key = ObjectKey::new(self.namespace, name);
+            Problem::missing(Reason::FragmentNotFound, "PolicyFragment", key)
         })?;
         self.open.push(name.to_owned());
         self.used.insert(name.to_owned());

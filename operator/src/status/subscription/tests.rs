@@ -16,6 +16,7 @@ fn programmed(accepted: ConditionState) -> (String, String) {
             generation: 3,
             accepted,
             resolved: ConditionState::good(Reason::ResolvedRefs, ""),
+            flaws: Vec::new(),
         },
         phase: SubscriptionPhase::Active,
         approved: None,

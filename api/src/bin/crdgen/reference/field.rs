@@ -121,7 +121,9 @@ pub(super) fn shape(schema: &Value) -> String {
             format!("list of {of}{}", count(schema, "Items", "entries"))
         }
         Some("object") if schema["additionalProperties"].is_object() => {
-            format!("map of text{}", count(schema, "Properties", "entries"))
+            let values = shape(&schema["additionalProperties"]);
+            let count = count(schema, "Properties", "entries");
+            format!("map of {values}{count}")
         }
         Some("integer") => format!("integer{}", range(schema)),
         Some(other) => other.to_owned(),
