@@ -1,11 +1,12 @@
-//! `tidegate completion` and `tidegate man`: what shells and `man` know about the command line, made from
-//! its own definition.
+//! `tidegate completion`, `tidegate man` and `tidegate version`: what shells, `man` and people know about the
+//! command line, made from its own definition.
 
 use std::io;
 use std::path::PathBuf;
 
 use clap::{Args, Command};
 use clap_complete::Shell;
+use tidegate_api::API_VERSION;
 
 /// Print the completion script of a shell.
 ///
@@ -23,6 +24,15 @@ pub struct ManArgs {
     /// An existing directory.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
+}
+
+/// Print the version of the program and of the API that it knows.
+#[derive(Debug, Args)]
+pub struct VersionArgs {}
+
+/// The version, one line for each part.
+pub fn version() -> String {
+    format!("tidegate {}\nAPI {API_VERSION}", env!("CARGO_PKG_VERSION"))
 }
 
 /// Prints the completion script of `command`.

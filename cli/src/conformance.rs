@@ -21,10 +21,13 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use futures::StreamExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use url::Url;
 
 use self::case::{Case, Chapter};
@@ -42,6 +45,9 @@ const GATEWAY: &str = "conformance";
 
 /// Cases that run at the same time: many, because some wait, and few enough for a small gateway.
 const CONCURRENCY: usize = 16;
+
+/// How long the gateway may take to answer the first request.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Checks that a running gateway behaves as documented.
 #[derive(Debug, Args)]
@@ -202,10 +208,48 @@ async fn run(args: &RunArgs) -> anyhow::Result<u8> {
         admin: args.admin,
         namespace: args.namespace.clone(),
     };
+    anyhow::ensure!(
+        cases(&chapters).any(|(_, case)| case.name.contains(&args.only)),
+        "no case has {:?} in its name",
+        args.only
+    );
+    for url in std::iter::once(&args.gateway).chain(&args.secure_gateway) {
+        reachable(url).await?;
+    }
     let outcomes = report(&chapters, &subject, &args.only).await?;
     say(render(&outcomes, args.output)?.trim_end());
     let failed = outcomes.iter().any(|o| o.result == CaseResult::Failed);
     Ok(u8::from(failed))
+}
+
+/// Checks that somebody answers: otherwise every case would fail that expects an answer, and the others would pass.
+async fn reachable(url: &Url) -> anyhow::Result<()> {
+    let none = || format!("there is no gateway at {url}");
+    let answer = tokio::time::timeout(ANSWER_TIMEOUT, answer(url)).await;
+    let answered = answer.context("no answer").with_context(none)?;
+    anyhow::ensure!(
+        answered.with_context(none)?,
+        "{}: what answers there does not speak HTTP",
+        none()
+    );
+    Ok(())
+}
+
+/// Does somebody accept a connection, and answer a request without TLS by HTTP?
+async fn answer(url: &Url) -> anyhow::Result<bool> {
+    let addresses = url
+        .socket_addrs(|| None)
+        .context("the URL has no address")?;
+    let mut connection = TcpStream::connect(&*addresses).await?;
+    if url.scheme() == "wss" {
+        return Ok(true);
+    }
+    let host = url.host_str().unwrap_or_default();
+    let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes()).await?;
+    let mut beginning = [0; 5];
+    let read = connection.read_exact(&mut beginning).await;
+    Ok(read.is_ok() && beginning == *b"HTTP/")
 }
 
 /// The gateway under test.

@@ -1,20 +1,30 @@
 //! `tidegate connect`: an interactive client that prints messages, Closes and refusals.
 
-use std::io::Write as _;
+mod console;
+mod show;
+mod tls;
+
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Request, Response};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
+
+use self::console::{Console, Input};
+pub(crate) use self::tls::tls_config;
+
+/// How long the server may take to answer this client's Close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +35,8 @@ pub enum Ending {
     Refused,
     /// Closed by the server with another code, or lost.
     ClosedByPeer,
+    /// Closed by this client, because answers did not come in time.
+    Unanswered,
 }
 
 impl Ending {
@@ -34,14 +46,20 @@ impl Ending {
             Self::Closed => 0,
             Self::Refused => 1,
             Self::ClosedByPeer => 3,
+            Self::Unanswered => 4,
         }
     }
 }
 
 /// Opens a WebSocket, sends each line of standard input, and prints what the server sends.
 ///
+/// At a terminal, lines can be edited and the arrow keys bring back earlier ones; Ctrl-D or Ctrl-C closes the
+/// connection. At the end of other input, the client waits until it has got as many messages as it has sent,
+/// and closes the connection.
+///
 /// Exit status: 0 when closed normally, 1 when the handshake was refused, 2 for bad arguments or when there
-/// is no connection, 3 when the server closed with a code other than 1000 or the connection was lost.
+/// is no connection, 3 when the server closed with a code other than 1000 or the connection was lost, 4 when
+/// answers did not come in time.
 #[derive(Debug, Args)]
 pub struct ConnectArgs {
     /// URL with ws:// or wss://.
@@ -49,19 +67,27 @@ pub struct ConnectArgs {
     /// Subscription key. It is sent in the header Ocp-Apim-Subscription-Key.
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
-    /// Header to send, for example --header 'Authorization: Bearer x'. Repeat it for more.
-    #[arg(long = "header", value_name = "NAME: VALUE")]
+    /// Header to send, for example -H 'Authorization: Bearer x'. Repeat it for more.
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
     pub headers: Vec<String>,
     /// Subprotocol to offer. Repeat it for more.
     #[arg(long = "subprotocol", value_name = "NAME")]
     pub subprotocols: Vec<String>,
-    /// File with CA certificates (PEM) to trust instead of the system's.
+    /// File with certificates (PEM) to trust instead of the system's: of authorities, or the server's own.
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
-    /// Message to send instead of standard input. Repeat it for more. The client closes after as many
-    /// messages from the server.
+    /// Accept any certificate of the server. Anybody between can then read and change everything.
+    #[arg(long, short = 'k', conflicts_with = "ca")]
+    pub insecure: bool,
+    /// How long connection and handshake may take together.
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    pub timeout: tidegate_config::Duration,
+    /// Message to send instead of standard input. Repeat it for more.
     #[arg(long = "text", value_name = "MESSAGE")]
     pub texts: Vec<String>,
+    /// How long to wait for the next answer after the last message was sent. 0: do not wait.
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    pub wait: tidegate_config::Duration,
     /// Send binary messages instead of text messages.
     #[arg(long)]
     pub binary: bool,
@@ -75,26 +101,50 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 ///
 /// When the arguments are bad, there is no connection, or standard input cannot be read.
 pub async fn connect(args: &ConnectArgs) -> anyhow::Result<Ending> {
-    let connector = args.ca.as_deref().map(connector).transpose()?;
-    let opened =
-        tokio_tungstenite::connect_async_tls_with_config(request(args)?, None, true, connector);
-    let socket = match opened.await {
-        Ok((socket, response)) => {
-            show_opened(&response);
-            socket
-        }
-        Err(Error::Http(response)) => {
-            show_refusal(&response);
+    let mut console = Console::output();
+    let (socket, response) = match open(args).await? {
+        Ok(opened) => opened,
+        Err(response) => {
+            show::refusal(&mut console, &response);
             return Ok(Ending::Refused);
-        }
-        Err(error) => {
-            return Err(error).with_context(|| format!("failed to connect to {}", args.url));
         }
     };
     if args.texts.is_empty() {
-        interactive(socket, args.binary).await
-    } else {
-        scripted(socket, args).await
+        console = Console::open()?;
+    }
+    if args.insecure {
+        console.show("! the server's certificate was not checked");
+    }
+    show::opened(&mut console, &response);
+    let mut session = Session {
+        socket,
+        console,
+        stop: Stop::new()?,
+        unanswered: 0,
+    };
+    let ending = session.run(args).await;
+    session.console.close();
+    ending
+}
+
+type Opened = Result<(Socket, Response<Option<Vec<u8>>>), Response<Option<Vec<u8>>>>;
+
+/// Connects and makes the handshake. The inner error is a refusal.
+async fn open(args: &ConnectArgs) -> anyhow::Result<Opened> {
+    let connector = match (&args.ca, args.insecure) {
+        (Some(file), _) => Some(Connector::Rustls(tls_config(file)?)),
+        (None, true) => Some(Connector::Rustls(tls::unverified()?)),
+        (None, false) => None,
+    };
+    let request = request(args)?;
+    let opening = tokio_tungstenite::connect_async_tls_with_config(request, None, true, connector);
+    let Ok(opened) = timeout(args.timeout.get(), opening).await else {
+        bail!("{} did not answer within {}", args.url, args.timeout);
+    };
+    match opened {
+        Ok(opened) => Ok(Ok(opened)),
+        Err(Error::Http(response)) => Ok(Err(*response)),
+        Err(error) => Err(error).with_context(|| format!("failed to connect to {}", args.url)),
     }
 }
 
@@ -112,7 +162,7 @@ fn request(args: &ConnectArgs) -> anyhow::Result<Request<()>> {
         let name: HeaderName = name
             .trim()
             .parse()
-            .with_context(|| format!("--header {line:?}"))?;
+            .with_context(|| format!("--header {line:?}: the name is not valid"))?;
         let value =
             HeaderValue::from_str(value.trim()).context("the value of a header is not valid")?;
         headers.append(name, value);
@@ -130,201 +180,154 @@ fn request(args: &ConnectArgs) -> anyhow::Result<Request<()>> {
     Ok(request)
 }
 
-fn connector(file: &std::path::Path) -> anyhow::Result<Connector> {
-    Ok(Connector::Rustls(tls_config(file)?))
+/// An open connection and its user.
+struct Session {
+    socket: Socket,
+    console: Console,
+    stop: Stop,
+    /// How many messages were sent more than received.
+    unanswered: usize,
 }
 
-/// A TLS configuration that trusts the CA certificates in a PEM file.
-pub(crate) fn tls_config(file: &std::path::Path) -> anyhow::Result<Arc<rustls::ClientConfig>> {
-    use rustls_pki_types::CertificateDer;
-    use rustls_pki_types::pem::PemObject as _;
-
-    let mut roots = rustls::RootCertStore::empty();
-    let read = || format!("failed to read certificates from {}", file.display());
-    for certificate in CertificateDer::pem_file_iter(file).with_context(read)? {
-        roots
-            .add(certificate.with_context(read)?)
-            .with_context(read)?;
-    }
-    let config = rustls::ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
-}
-
-/// Sends the given messages and waits for as many messages from the server.
-async fn scripted(mut socket: Socket, args: &ConnectArgs) -> anyhow::Result<Ending> {
-    for text in &args.texts {
-        socket
-            .send(message(text, args.binary))
-            .await
-            .context("failed to send")?;
-    }
-    let mut answers = 0;
-    while answers < args.texts.len() {
-        match next(&mut socket).await? {
-            Event::Data => answers += 1,
-            Event::Control => {}
-            Event::End(ending) => return Ok(ending),
+impl Session {
+    async fn run(&mut self, args: &ConnectArgs) -> anyhow::Result<Ending> {
+        for text in &args.texts {
+            self.send(text, args.binary).await?;
         }
-    }
-    close(&mut socket).await
-}
-
-/// Sends each line of standard input, and closes at its end (Ctrl-D).
-async fn interactive(mut socket: Socket, binary: bool) -> anyhow::Result<Ending> {
-    let mut lines = standard_input();
-    loop {
-        tokio::select! {
-            line = lines.recv() => match line {
-                Some(line) => {
-                    let line = line.context("failed to read standard input")?;
-                    socket.send(message(&line, binary)).await.context("failed to send")?;
-                }
-                None => return close(&mut socket).await,
-            },
-            event = next(&mut socket) => if let Event::End(ending) = event? {
-                return Ok(ending);
-            },
+        if args.texts.is_empty()
+            && let Some(ending) = self.forward_input(args.binary).await?
+        {
+            return Ok(ending);
         }
+        self.finish(args.wait).await
     }
-}
 
-/// Lines of standard input. Reading cannot be cancelled, so a thread of its own does it until the process
-/// ends.
-fn standard_input() -> mpsc::Receiver<std::io::Result<String>> {
-    let (sender, receiver) = mpsc::channel(1);
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lines() {
-            if sender.blocking_send(line).is_err() {
-                return;
+    /// Sends lines and shows messages until the input ends. `Some`: the connection has ended.
+    async fn forward_input(&mut self, binary: bool) -> anyhow::Result<Option<Ending>> {
+        loop {
+            tokio::select! {
+                input = self.console.next() => match input? {
+                    Input::Line(line) => self.send(&line, binary).await?,
+                    Input::End => return Ok(None),
+                    Input::Interrupted => return self.close(Ending::Closed).await.map(Some),
+                },
+                () = self.stop.received() => return self.close(Ending::Closed).await.map(Some),
+                message = self.socket.next() => if let Some(ending) = self.take(message).await {
+                    return Ok(Some(ending));
+                },
             }
         }
-    });
-    receiver
-}
+    }
 
-fn message(text: &str, binary: bool) -> Message {
-    if binary {
-        Message::binary(text.as_bytes().to_vec())
-    } else {
-        Message::text(text)
+    /// Waits until as many messages have come as were sent, and closes the connection. At a terminal, the user
+    /// has seen what came.
+    async fn finish(&mut self, wait: tidegate_config::Duration) -> anyhow::Result<Ending> {
+        if self.console.is_terminal() {
+            return self.close(Ending::Closed).await;
+        }
+        while self.unanswered > 0 && !wait.is_zero() {
+            tokio::select! {
+                message = timeout(wait.get(), self.socket.next()) => match message {
+                    Ok(message) => if let Some(ending) = self.take(message).await {
+                        return Ok(ending);
+                    },
+                    Err(_) => {
+                        let missing = self.unanswered;
+                        self.console.show(&format!("! no answer to {missing} messages within {wait}"));
+                        return self.close(Ending::Unanswered).await;
+                    }
+                },
+                () = self.stop.received() => break,
+            }
+        }
+        self.close(Ending::Closed).await
+    }
+
+    async fn send(&mut self, text: &str, binary: bool) -> anyhow::Result<()> {
+        let message = match binary {
+            true => Message::binary(text.as_bytes().to_vec()),
+            false => Message::text(text),
+        };
+        self.unanswered += 1;
+        self.socket.send(message).await.context("failed to send")
+    }
+
+    /// Shows a message. `Some`: the connection has ended.
+    async fn take(&mut self, message: Option<Result<Message, Error>>) -> Option<Ending> {
+        match message {
+            Some(Ok(Message::Close(frame))) => {
+                // tungstenite answers the Close; flushing it is ours.
+                let _ = self.socket.flush().await;
+                Some(show::close(&mut self.console, frame.as_ref()))
+            }
+            Some(Ok(message)) => {
+                show::message(&mut self.console, &message);
+                if message.is_text() || message.is_binary() {
+                    self.unanswered = self.unanswered.saturating_sub(1);
+                }
+                None
+            }
+            Some(Err(error)) => {
+                self.console.show(&format!("! connection lost: {error}"));
+                Some(Ending::ClosedByPeer)
+            }
+            None => {
+                self.console.show("! connection lost");
+                Some(Ending::ClosedByPeer)
+            }
+        }
+    }
+
+    /// Sends a Close and waits for the server's; a second Ctrl-C ends the waiting.
+    async fn close(&mut self, ending: Ending) -> anyhow::Result<Ending> {
+        let normal = CloseFrame {
+            code: CloseCode::Normal,
+            reason: "".into(),
+        };
+        let closing = self.socket.close(Some(normal)).await;
+        closing.context("failed to close")?;
+        tokio::select! {
+            answered = timeout(CLOSE_TIMEOUT, closed(&mut self.socket, &mut self.console)) => {
+                if answered.is_err() {
+                    self.console.show("! the server did not answer the Close");
+                }
+            }
+            () = self.stop.received() => {}
+        }
+        Ok(ending)
     }
 }
 
-/// What the server sent.
-enum Event {
-    Data,
-    Control,
-    End(Ending),
-}
-
-async fn next(socket: &mut Socket) -> anyhow::Result<Event> {
-    match socket.next().await {
-        Some(Ok(Message::Close(frame))) => {
-            // tungstenite answers the Close; flushing it is ours.
-            let _ = socket.flush().await;
-            Ok(Event::End(show_close(frame.as_ref())))
-        }
-        Some(Ok(message)) => Ok(show_message(&message)),
-        Some(Err(error)) => {
-            show(&format!("! connection lost: {error}"));
-            Ok(Event::End(Ending::ClosedByPeer))
-        }
-        None => {
-            show("! connection lost");
-            Ok(Event::End(Ending::ClosedByPeer))
-        }
-    }
-}
-
-async fn close(socket: &mut Socket) -> anyhow::Result<Ending> {
-    let normal = CloseFrame {
-        code: CloseCode::Normal,
-        reason: "".into(),
-    };
-    socket
-        .close(Some(normal))
-        .await
-        .context("failed to close")?;
+/// Shows what comes before the server's Close, and the Close.
+async fn closed(socket: &mut Socket, console: &mut Console) {
     while let Some(Ok(message)) = socket.next().await {
         if let Message::Close(frame) = message {
-            show_close(frame.as_ref());
-            break;
+            show::close(console, frame.as_ref());
+            return;
         }
-        show_message(&message);
-    }
-    Ok(Ending::Closed)
-}
-
-fn show_opened(response: &Response<Option<Vec<u8>>>) {
-    let header = |name| {
-        response
-            .headers()
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-    };
-    let subprotocol = header("Sec-WebSocket-Protocol");
-    let extensions = header("Sec-WebSocket-Extensions");
-    let detail: String = [("subprotocol", subprotocol), ("extensions", extensions)]
-        .into_iter()
-        .filter_map(|(name, value)| value.map(|value| format!(", {name} {value}")))
-        .collect();
-    show(&format!("* connected{detail}"));
-}
-
-fn show_refusal(response: &Response<Option<Vec<u8>>>) {
-    show(&format!("! refused: {}", response.status()));
-    for (name, value) in response.headers() {
-        show(&format!(
-            "! {name}: {}",
-            String::from_utf8_lossy(value.as_bytes())
-        ));
-    }
-    if let Some(body) = response.body().as_deref().filter(|body| !body.is_empty()) {
-        show(&format!("! {}", String::from_utf8_lossy(body).trim_end()));
+        show::message(console, &message);
     }
 }
 
-fn show_message(message: &Message) -> Event {
-    match message {
-        Message::Text(text) => show(&format!("< {text}")),
-        Message::Binary(bytes) => show(&format!(
-            "< binary, {} bytes: {}",
-            bytes.len(),
-            hex::encode(bytes)
-        )),
-        Message::Ping(_) => show("* ping"),
-        Message::Pong(_) => show("* pong"),
-        Message::Close(_) | Message::Frame(_) => {}
-    }
-    if message.is_text() || message.is_binary() {
-        Event::Data
-    } else {
-        Event::Control
-    }
+/// The signals that end the program: Ctrl-C where no line is edited, and SIGTERM.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
 }
 
-fn show_close(frame: Option<&CloseFrame>) -> Ending {
-    let Some(CloseFrame { code, reason }) = frame else {
-        show("* closed without a code");
-        return Ending::Closed;
-    };
-    let code = u16::from(*code);
-    let reason = if reason.is_empty() {
-        String::new()
-    } else {
-        format!(" ({reason})")
-    };
-    show(&format!("* closed: {code}{reason}"));
-    if code == 1000 {
-        Ending::Closed
-    } else {
-        Ending::ClosedByPeer
+impl Stop {
+    fn new() -> anyhow::Result<Self> {
+        let take = |kind| signal(kind).context("failed to handle a signal");
+        Ok(Self {
+            interrupt: take(SignalKind::interrupt())?,
+            terminate: take(SignalKind::terminate())?,
+        })
     }
-}
 
-/// Prints a line. The program goes on when standard output is closed (`| head`).
-fn show(line: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }

@@ -1,15 +1,17 @@
 //! A problem of a manifest, printed as one line.
 
 use std::fmt::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::positions::Position;
 
 /// A problem of a manifest: where it is, what is wrong and what to change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
     /// The file.
     pub file: PathBuf,
-    /// Line of the syntax error, or else the first line of the document. Lines count from 1.
-    pub line: u64,
+    /// Where the field is, the syntax error, or else the first line of the document.
+    pub position: Position,
     /// Kind, namespace and name, where known.
     pub object: Option<String>,
     /// Path of the field, if one field is wrong.
@@ -18,6 +20,20 @@ pub struct Finding {
     pub message: String,
     /// The object works nevertheless.
     pub is_warning: bool,
+}
+
+impl Finding {
+    /// A finding about a line of a file that belongs to no object.
+    pub fn of_file(file: &Path, line: u64, message: impl Into<String>) -> Self {
+        Self {
+            file: file.to_owned(),
+            position: Position { line, column: 1 },
+            object: None,
+            field: None,
+            message: message.into(),
+            is_warning: false,
+        }
+    }
 }
 
 /// Escapes control characters: a manifest is untrusted and must not start lines or move the cursor.
@@ -35,7 +51,7 @@ impl fmt::Write for Escaped<'_, '_> {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut f = Escaped(f);
-        write!(f, "{}:{}: ", self.file.display(), self.line)?;
+        write!(f, "{}:{}: ", self.file.display(), self.position.line)?;
         if let Some(object) = &self.object {
             write!(f, "{object}: ")?;
         }
@@ -57,7 +73,7 @@ mod tests {
     fn a_manifest_begins_no_line_and_moves_no_cursor() {
         let finding = Finding {
             file: PathBuf::from("a.yaml"),
-            line: 1,
+            position: Position { line: 1, column: 1 },
             object: Some("Gateway default/a\nb.yaml:1: fine".to_owned()),
             field: Some("spec\u{1b}[2J".to_owned()),
             message: "grüße\r".to_owned(),

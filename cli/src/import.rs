@@ -192,7 +192,7 @@ fn objections(text: &str, line_of: impl Fn(u64) -> u64) -> Vec<Finding> {
             true => Level::Warning,
             false => Level::Error,
         };
-        Finding::at(output, line_of(finding.line), level, text)
+        Finding::at(output, line_of(finding.position.line), level, text)
     };
     let found = validate_text(output, text).into_iter();
     found.map(finding).collect()

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use tidegate_cli::completion::{CompletionArgs, ManArgs, completion, man};
+use tidegate_cli::completion::{CompletionArgs, ManArgs, VersionArgs, completion, man, version};
 use tidegate_cli::conformance::{ConformanceArgs, conformance};
 use tidegate_cli::connect::{ConnectArgs, connect};
 use tidegate_cli::demo::{DemoArgs, demo};
@@ -11,21 +11,23 @@ use tidegate_cli::echo::{EchoArgs, run_echo};
 use tidegate_cli::explain::{ExplainArgs, explain};
 use tidegate_cli::import::{ImportArgs, import};
 use tidegate_cli::run::{RunArgs, run, say};
+use tidegate_cli::schema::{SchemaArgs, schema};
 use tidegate_cli::validate::{ValidateArgs, validate};
-use tidegate_config::error_chain;
+use tidegate_config::{InvalidLogFilter, check_log_filter, error_chain};
 use tidegate_gateway::LogFormat;
 
 /// WebSocket API management, with or without Kubernetes.
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", version)]
 struct Cli {
-    /// Log level of the gateway (error, warn, info, debug), or a filter such as tidegate=debug. Logs go to
+    /// Log level of the gateway (off, error, warn, info, debug, trace), or a filter such as tidegate=debug. Logs go to
     /// standard error; the access log has level info.
     #[arg(
         long,
         global = true,
         default_value = "warn",
         env = "TIDEGATE_LOG",
+        value_parser = log_filter,
         value_name = "FILTER"
     )]
     log: String,
@@ -43,9 +45,15 @@ enum Command {
     Connect(ConnectArgs),
     Conformance(ConformanceArgs),
     Echo(EchoArgs),
+    Schema(SchemaArgs),
     Completion(CompletionArgs),
-    #[command(hide = true)]
     Man(ManArgs),
+    Version(VersionArgs),
+}
+
+/// A filter that says something: a misspelt level would be taken for the name of a target.
+fn log_filter(text: &str) -> Result<String, InvalidLogFilter> {
+    check_log_filter(text).map(|()| text.to_owned())
 }
 
 /// Exit status when the arguments are bad or the command cannot run.
@@ -90,14 +98,20 @@ async fn dispatch(command: &Command) -> anyhow::Result<u8> {
             completion(args, Cli::command());
             Ok(0)
         }
+        Command::Schema(args) => {
+            say(&schema(args)?);
+            Ok(0)
+        }
+        Command::Version(_) => {
+            say(&version());
+            Ok(0)
+        }
         Command::Man(args) => Ok(man(args, Cli::command()).map(|()| 0)?),
         Command::Connect(args) => Ok(connect(args).await?.exit_code()),
         Command::Validate(args) => {
-            let findings = validate(args)?;
-            for finding in &findings {
-                say(&finding.to_string());
-            }
-            Ok(u8::from(!findings.iter().all(|found| found.is_warning)))
+            let report = validate(args)?;
+            say(&report.render(args.output)?);
+            Ok(u8::from(report.has_errors()))
         }
     }
 }

@@ -9,6 +9,8 @@ use serde_json::Value;
 use serde_saphyr::CommentPosition;
 
 use crate::finding::Finding;
+use crate::positions::{Position, Positions};
+use crate::syntax;
 
 /// One document of a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +21,8 @@ pub struct Document {
     pub line: u64,
     /// Its content: an object with apiVersion and kind.
     pub value: Value,
+    /// Where its fields are.
+    pub positions: Positions,
 }
 
 impl Document {
@@ -53,18 +57,35 @@ impl Document {
         }
     }
 
+    /// Gives an object without a namespace this one.
+    pub fn set_namespace(&mut self, namespace: &str) {
+        if self.kind() == "Namespace" {
+            return;
+        }
+        if let Some(Value::Object(metadata)) = self.value.get_mut("metadata") {
+            let own = metadata.entry("namespace");
+            own.or_insert_with(|| namespace.into());
+        }
+    }
+
     /// Kind, namespace and name.
     pub fn object(&self) -> String {
         format!("{} {}/{}", self.kind(), self.namespace(), self.name())
     }
 
-    /// A finding about this document.
+    /// A finding about this document, at the line of the field.
     pub fn finding(&self, field: Option<&str>, message: impl Into<String>) -> Finding {
+        let field = field.filter(|field| !field.is_empty());
+        let first = Position {
+            line: self.line,
+            column: 1,
+        };
+        let position = field.and_then(|field| self.positions.of(field));
         Finding {
             file: self.file.clone(),
-            line: self.line,
+            position: position.unwrap_or(first),
             object: Some(shortened(self.object())),
-            field: field.filter(|field| !field.is_empty()).map(str::to_owned),
+            field: field.map(str::to_owned),
             message: message.into(),
             is_warning: false,
         }
@@ -119,14 +140,10 @@ pub fn read(files: &[PathBuf]) -> (Vec<Document>, Vec<Finding>) {
     for file in files {
         match std::fs::read_to_string(file) {
             Ok(text) => parse(file, &text, &mut documents, &mut findings),
-            Err(error) => findings.push(Finding {
-                file: file.clone(),
-                line: 1,
-                object: None,
-                field: None,
-                message: format!("cannot be read: {error}"),
-                is_warning: false,
-            }),
+            Err(error) => {
+                let message = format!("cannot be read: {error}");
+                findings.push(Finding::of_file(file, 1, message));
+            }
         }
     }
     (documents, findings)
@@ -134,14 +151,6 @@ pub fn read(files: &[PathBuf]) -> (Vec<Document>, Vec<Finding>) {
 
 /// Parses the documents of one file's text.
 pub fn parse(file: &Path, text: &str, documents: &mut Vec<Document>, findings: &mut Vec<Finding>) {
-    let finding = |line, message| Finding {
-        file: file.to_owned(),
-        line,
-        object: None,
-        field: None,
-        message,
-        is_warning: false,
-    };
     for (line, text) in split(text) {
         match serde_saphyr::from_str::<Value>(&text) {
             Ok(Value::Null) => {}
@@ -150,10 +159,11 @@ pub fn parse(file: &Path, text: &str, documents: &mut Vec<Document>, findings: &
                     file: file.to_owned(),
                     line,
                     value,
+                    positions: Positions::read(&text, line),
                 };
                 if document.kind().is_empty() || document.api_version().is_empty() {
                     let cure = "not a Kubernetes object: apiVersion and kind must be set";
-                    findings.push(finding(line, cure.to_owned()));
+                    findings.push(Finding::of_file(file, line, cure));
                 } else {
                     documents.push(document);
                 }
@@ -162,7 +172,7 @@ pub fn parse(file: &Path, text: &str, documents: &mut Vec<Document>, findings: &
                 let at = error
                     .location()
                     .map_or(line, |location| line + location.line() - 1);
-                findings.push(finding(at, first_line(&error.to_string())));
+                findings.push(Finding::of_file(file, at, syntax::describe(&error)));
             }
         }
     }
@@ -184,11 +194,6 @@ pub fn to_yaml(objects: &[impl Serialize]) -> anyhow::Result<String> {
         text.push('\n');
     }
     Ok(text)
-}
-
-/// A finding has one line; after its first line, the parser quotes the source.
-fn first_line(message: &str) -> String {
-    message.lines().next().unwrap_or_default().to_owned()
 }
 
 /// The documents of a YAML stream and their first lines. A line that starts with `---` ends a document: content

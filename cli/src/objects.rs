@@ -1,6 +1,10 @@
 //! Documents as typed objects. They are checked as the API server would; a broken one keeps its last valid version.
 
-use std::collections::BTreeMap;
+mod core_kinds;
+mod near_miss;
+mod quotes;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,6 +19,8 @@ use tidegate_config::ObjectKey;
 
 use crate::finding::Finding;
 use crate::manifest::{self, Document};
+
+pub(crate) use near_miss::{CORE_KINDS, KINDS};
 
 /// Kind, namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,6 +67,10 @@ pub struct Objects {
     pub all: BTreeMap<ObjectId, Loaded>,
     /// What is wrong with the files.
     pub findings: Vec<Finding>,
+    /// Objects that are not valid as they are in the files.
+    pub broken: BTreeSet<ObjectId>,
+    /// How many documents there are of each kind that Tidegate does not read, as `apiVersion` and `kind`.
+    pub skipped: BTreeMap<(String, String), usize>,
 }
 
 /// Reads files repeatedly, and remembers the last valid version of each object.
@@ -93,8 +103,8 @@ impl Loader {
             .map(|finding| finding.file.clone())
             .collect();
         let mut objects = Objects {
-            all: BTreeMap::new(),
             findings,
+            ..Objects::default()
         };
         for document in documents {
             self.add(document, &mut objects);
@@ -110,6 +120,7 @@ impl Loader {
 
     fn add(&self, document: Document, objects: &mut Objects) {
         let Some(id) = identify(&document, &self.validator) else {
+            skip(&document, objects);
             return;
         };
         if let Some(other) = objects.all.get(&id) {
@@ -125,6 +136,7 @@ impl Loader {
             }
             Err(findings) => {
                 objects.findings.extend(findings);
+                objects.broken.insert(id.clone());
                 if let Some(last) = self.last.get(&id) {
                     objects.all.insert(id, last.clone());
                 }
@@ -133,13 +145,9 @@ impl Loader {
     }
 
     fn read(&self, id: &ObjectId, document: &Document) -> Result<Object, Vec<Finding>> {
-        if self.validator.is_ours(&document.value) {
-            let before = self.last.get(id).map(|last| &last.document.value);
-            let found = self.validator.validate_change(&document.value, before);
-            if !found.is_empty() {
-                let finding = |f: tidegate_api::Finding| document.finding(Some(&f.path), f.message);
-                return Err(found.into_iter().map(finding).collect());
-            }
+        let found = self.check(id, document);
+        if !found.is_empty() {
+            return Err(found);
         }
         let mut value = self.validator.defaulted(&document.value);
         value["metadata"]["namespace"] = id.key.namespace.clone().into();
@@ -154,6 +162,29 @@ impl Loader {
             _ => typed::<Namespace>(value).map(|found| Object::Namespace(found.labels().clone())),
         };
         read.map_err(|error| vec![document.finding(None, error.to_string())])
+    }
+
+    /// All that the API server would object to.
+    fn check(&self, id: &ObjectId, document: &Document) -> Vec<Finding> {
+        let value = &document.value;
+        let is_ours = self.validator.is_ours(value);
+        let (found, mut findings) = if is_ours {
+            let before = self.last.get(id).map(|last| &last.document.value);
+            let found = self.validator.validate_change(value, before);
+            (found, Vec::new())
+        } else {
+            (
+                Validator::validate_metadata(value),
+                core_kinds::findings(document),
+            )
+        };
+        findings.extend(quotes::surprises(document));
+        let finding = |f: tidegate_api::Finding| match document.positions.plain(&f.path) {
+            Some(plain) if f.wants_text => quotes::finding(document, &f.path, plain),
+            _ => document.finding(Some(&f.path), f.message),
+        };
+        findings.extend(found.into_iter().map(finding));
+        findings
     }
 
     /// Sets metadata.generation, which counts the versions of a spec: files do not have it.
@@ -200,6 +231,21 @@ fn identify(document: &Document, validator: &Validator) -> Option<ObjectId> {
         kind: document.kind().to_owned(),
         key,
     })
+}
+
+/// Counts a document that is not read, and says so if it was probably meant to be.
+fn skip(document: &Document, objects: &mut Objects) {
+    if let Some((field, message)) = near_miss::near_miss(document) {
+        objects.findings.push(Finding {
+            is_warning: true,
+            ..document.finding(Some(field), message)
+        });
+    }
+    let kind = (
+        document.api_version().to_owned(),
+        document.kind().to_owned(),
+    );
+    *objects.skipped.entry(kind).or_default() += 1;
 }
 
 fn typed<K: DeserializeOwned>(value: Value) -> Result<Arc<K>, serde_json::Error> {

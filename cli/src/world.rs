@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidegate_config::ObjectKey;
-use tidegate_plan::{Conditions, Plan, World};
+use tidegate_plan::{Conditions, Missing, Plan, World};
 
 use crate::finding::Finding;
 use crate::manifest::Document;
@@ -37,16 +37,41 @@ pub fn world(objects: &Objects, now: i64) -> World {
     world
 }
 
-/// Conditions of the plan that are false, and its warnings, each at the document of its object.
+/// What the plan objects to, each at the field of its object. An object that is named, and is in the files but
+/// not valid there, has a finding of its own already.
 pub fn findings(plan: &Plan, objects: &Objects) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let (mut findings, references) = planned(plan, objects);
+    let references = references.into_iter();
+    let references = references.filter(|(missing, _)| !is_broken(missing, objects));
+    findings.extend(references.map(|(_, finding)| finding));
+    findings.sort();
+    findings.dedup();
+    findings
+}
+
+/// Is an object that is missing for the plan in the files, and not valid there?
+pub fn is_broken(missing: &Missing, objects: &Objects) -> bool {
+    objects.broken.contains(&ObjectId {
+        kind: missing.kind.to_owned(),
+        key: missing.key.clone(),
+    })
+}
+
+/// The same: first everything else, then all references to objects that are not there.
+pub fn planned(plan: &Plan, objects: &Objects) -> (Vec<Finding>, Vec<(Missing, Finding)>) {
+    let (mut findings, mut references) = (Vec::new(), Vec::new());
     for (kind, key, conditions) in conditions(plan) {
         let Some(document) = document(objects, kind, key) else {
             continue;
         };
-        let unmet = conditions.each().into_iter();
-        let unmet = unmet.filter(|(_, state)| !state.status);
-        findings.extend(unmet.map(|(_, state)| document.finding(None, state.message.clone())));
+        for flaw in &conditions.flaws {
+            let (field, message) = split_field(&flaw.message);
+            let finding = document.finding(Some(&field), message);
+            match &flaw.missing {
+                Some(missing) => references.push((missing.clone(), finding)),
+                None => findings.push(finding),
+            }
+        }
     }
     for (key, verdict) in &plan.api_verdicts {
         let Some(document) = document(objects, "WebSocketApi", key) else {
@@ -58,9 +83,27 @@ pub fn findings(plan: &Plan, objects: &Objects) -> Vec<Finding> {
         };
         findings.extend(verdict.warnings.iter().map(warning));
     }
-    findings.sort();
-    findings.dedup();
-    findings
+    (findings, references)
+}
+
+/// The fields that a message begins with, one inside the other, and the rest: `spec.path: …`.
+fn split_field(message: &str) -> (String, &str) {
+    let (mut field, mut rest) = (String::new(), message);
+    while let Some((path, text)) = rest.split_once(": ") {
+        if !path.contains(['.', '[']) || !path.chars().all(is_of_path) {
+            break;
+        }
+        if !field.is_empty() {
+            field.push('.');
+        }
+        field.push_str(path);
+        rest = text;
+    }
+    (field, rest)
+}
+
+fn is_of_path(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || matches!(letter, '.' | '[' | ']')
 }
 
 /// The conditions of every object: kind, key, conditions.
@@ -85,4 +128,26 @@ fn document<'a>(objects: &'a Objects, kind: &str, key: &ObjectKey) -> Option<&'a
         key: key.clone(),
     };
     objects.all.get(&id).map(|loaded| &loaded.document)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fields_before_a_message_are_found() {
+        for (message, field, rest) in [
+            ("spec.path: has a segment .", "spec.path", "has a segment ."),
+            (
+                "spec.listeners[1]: tls.certificateRefs[0]: Secret a/b does not exist",
+                "spec.listeners[1].tls.certificateRefs[0]",
+                "Secret a/b does not exist",
+            ),
+            ("no listener is in service", "", "no listener is in service"),
+            ("Secret a/b.c: gone", "", "Secret a/b.c: gone"),
+            ("header: x", "", "header: x"),
+        ] {
+            assert_eq!(split_field(message), (field.to_owned(), rest));
+        }
+    }
 }

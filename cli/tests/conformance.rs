@@ -111,3 +111,54 @@ fn a_standalone_gateway_passes_and_the_page_says_so() -> anyhow::Result<()> {
     );
     Ok(())
 }
+
+/// Runs the suite against this gateway, and gives exit status, standard output and standard error.
+fn run_against(gateway: &str, more: &[&str]) -> (Option<i32>, String, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .args(["conformance", "run", "--gateway", gateway])
+        .args(["--backend-host", "127.0.0.1", "--bind-address", "127.0.0.1"])
+        .args(["--backend-port", "0", "--backend-tls-port", "0"])
+        .args(more)
+        .output()
+        .expect("the program starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        output.status.code(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
+#[test]
+fn without_a_gateway_no_case_passes() -> anyhow::Result<()> {
+    let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = taken.local_addr()?.port();
+    drop(taken);
+    let nobody = format!("ws://127.0.0.1:{port}");
+    let (code, printed, said) = run_against(&nobody, &[]);
+    assert_eq!((code, printed.as_str()), (Some(2), ""), "{said}");
+    assert!(
+        said.contains(&format!("there is no gateway at {nobody}")),
+        "{said}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_server_that_is_no_gateway_passes_no_case() -> anyhow::Result<()> {
+    use std::io::{Read as _, Write as _};
+    let other = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let url = format!("ws://{}", other.local_addr()?);
+    let server = std::thread::spawn(move || {
+        let (mut client, _) = other.accept()?;
+        client.write_all(b"SSH-2.0-x\r\n")?;
+        client.read_to_end(&mut Vec::new())
+    });
+    let (code, printed, said) = run_against(&url, &[]);
+    assert_eq!((code, printed.as_str()), (Some(2), ""), "{said}");
+    assert!(said.contains("does not speak HTTP"), "{said}");
+    let _ = server.join();
+    let (code, printed, said) = run_against(&url, &["--only", "no-such-case"]);
+    assert_eq!((code, printed.as_str()), (Some(2), ""), "{said}");
+    Ok(())
+}

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 13] = [
     "demo",
     "run",
     "validate",
@@ -14,7 +14,10 @@ const COMMANDS: [&str; 10] = [
     "conformance manifests",
     "conformance run",
     "echo",
+    "schema",
     "completion",
+    "man",
+    "version",
 ];
 
 fn help(command: &str) -> String {
@@ -35,7 +38,9 @@ fn help(command: &str) -> String {
 fn the_reference_shows_the_help_of_every_command() {
     let mut wanted = String::from(
         "# Command line\n\nWhat `--help` says, command by command. Written by\n\
-         `UPDATE_DOCS=1 cargo test -p tidegate-cli --test reference`.\n",
+         `UPDATE_DOCS=1 cargo test -p tidegate-cli --test reference`.\n\n\
+         Exit status 0 means success, 1 that the answer is no (findings, a failed case, a refused handshake), and 2 bad\n\
+         arguments or that the command cannot run. Commands with others say so.\n",
     );
     for command in COMMANDS {
         wanted.push_str(&format!(

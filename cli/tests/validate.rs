@@ -54,38 +54,38 @@ fn api(spec: &str) -> String {
 #[test]
 fn a_broken_manifest_is_named_with_file_object_and_field() {
     let good = "  path: /echo\n  backend: {url: ws://localhost:1/}\n";
-    for (case, text, wanted) in [
+    for (case, text, (at, wanted)) in [
         (
             "unknown field",
             api(&format!("{good}  nonsense: 1\n")),
-            "spec.nonsense",
+            (13, "spec.nonsense"),
         ),
         (
             "wrong type",
             api(&format!("{good}  subscriptionRequired: 1\n")),
-            "spec.subscriptionRequired",
+            (13, "spec.subscriptionRequired"),
         ),
         (
             "rule",
             api("  path: echo\n  backend: {url: ws://localhost:1/}\n"),
-            "spec.path",
+            (11, "spec.path"),
         ),
         (
             "scheme",
             api("  path: /echo\n  backend: {url: http://localhost:1/}\n"),
-            "spec.backend.url",
+            (12, "spec.backend.url"),
         ),
         (
             "expression",
             api(&format!(
                 "{good}  onHandshake: {{inbound: [{{when: 'reqest.host == \"a\"', base: {{}}}}]}}\n"
             )),
-            "request",
+            (13, "spec.onHandshake.inbound[0].when: "),
         ),
         (
             "missing gateway",
             api(good).replace("[{name: edge}]", "[{name: egde}]"),
-            "egde",
+            (10, "spec.gateways[0]: Gateway default/egde does not exist"),
         ),
     ] {
         let directory = tempfile::tempdir().unwrap();
@@ -96,7 +96,7 @@ fn a_broken_manifest_is_named_with_file_object_and_field() {
         assert_eq!(output.status.code(), Some(1), "{case}: {lines:#?}");
         let named = lines.iter().any(|line| {
             line.starts_with(&format!(
-                "{}:6: WebSocketApi default/echo: ",
+                "{}:{at}: WebSocketApi default/echo: ",
                 file.display()
             )) && line.contains(wanted)
         });
@@ -130,7 +130,7 @@ fn what_is_too_large_is_refused_with_the_bound_and_harms_nothing_beside_it() {
         (
             "a thousand steps, a megabyte in all",
             api(&format!("{good}{}", steps(1_000, 1))),
-            "spec.onHandshake.inbound: what stands here has more than 32 items",
+            "spec.onHandshake.inbound: has 1000 items, at most 32 are allowed",
         ),
         (
             "a named value of a megabyte",
@@ -207,10 +207,185 @@ fn what_works_and_should_be_looked_at_is_a_warning() {
     let output = validate(dir.path());
     let lines = lines(&output);
     assert!(output.status.success(), "{lines:#?}");
-    assert_eq!(lines.len(), 2, "{lines:#?}");
+    assert_eq!(lines.len(), 3, "{lines:#?}");
     let warned =
         |line: &String| line.contains(": warning: ") && line.contains("checks access differently");
-    assert!(lines.iter().all(warned), "{lines:#?}");
+    assert!(lines[..2].iter().all(warned), "{lines:#?}");
+    assert_eq!(
+        lines[2],
+        "3 objects checked (1 Gateway, 2 WebSocketApi): 0 errors, 2 warnings"
+    );
+}
+
+/// Runs `validate` in a directory with these files.
+fn validate_files(files: &[(&str, &str)], arguments: &[&str]) -> (Option<i32>, Vec<String>) {
+    let directory = tempfile::tempdir().expect("there is a directory");
+    for (name, text) in files {
+        fs::write(directory.path().join(name), text).expect("the file is written");
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .arg("validate")
+        .args(arguments)
+        .current_dir(directory.path())
+        .output()
+        .expect("the program starts");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    (output.status.code(), lines(&output))
+}
+
+#[test]
+fn a_file_in_which_nothing_is_checked_does_not_pass() {
+    let other = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n";
+    for (case, text, skipped) in [
+        ("an empty file", "", None),
+        ("a comment", "# nothing\n---\n", None),
+        (
+            "another application",
+            other,
+            Some("not checked: 1 Deployment of apps/v1"),
+        ),
+        (
+            "a Secret alone",
+            "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n",
+            Some("read beside them: 1 Secret"),
+        ),
+    ] {
+        let (code, lines) = validate_files(&[("a.yaml", text)], &["a.yaml"]);
+        assert_eq!(code, Some(1), "{case}: {lines:#?}");
+        assert!(
+            lines[0].contains("nothing was checked"),
+            "{case}: {lines:#?}"
+        );
+        let last = lines.last().unwrap();
+        assert!(
+            last.starts_with("0 objects checked: 1 error"),
+            "{case}: {last}"
+        );
+        assert!(last.contains(skipped.unwrap_or_default()), "{case}: {last}");
+    }
+    let (code, lines) = validate_files(&[], &["."]);
+    assert_eq!(code, Some(1), "an empty directory: {lines:#?}");
+}
+
+#[test]
+fn a_group_or_kind_that_is_nearly_right_is_a_warning() {
+    let nearly =
+        "apiVersion: tidegate.io/v1alpha1\nkind: WebSocketAPI\nmetadata: {name: a}\nspec: {}\n";
+    let (code, lines) = validate_files(&[("a.yaml", &format!("{GATEWAY}{nearly}"))], &["a.yaml"]);
+    assert_eq!(code, Some(0), "{lines:#?}");
+    assert!(
+        lines[0].starts_with("a.yaml:6: WebSocketAPI default/a: apiVersion: warning: "),
+        "{lines:#?}"
+    );
+    assert!(
+        lines[0].contains("write tidegate.dev/v1alpha1"),
+        "{lines:#?}"
+    );
+    assert!(
+        lines[1].ends_with("not checked: 1 WebSocketAPI of tidegate.io/v1alpha1"),
+        "{lines:#?}"
+    );
+    let (code, lines) = validate_files(&[("a.yaml", nearly)], &["a.yaml"]);
+    assert_eq!(code, Some(1), "nothing else: {lines:#?}");
+}
+
+#[test]
+fn an_error_of_yaml_has_one_line_number_that_of_the_file() {
+    let broken = api("  path: /a\n  path: /b\n");
+    let (code, lines) = validate_files(&[("a.yaml", &broken)], &["a.yaml"]);
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        lines[0],
+        "a.yaml:12: path is set twice in the same map: remove one of the two"
+    );
+}
+
+#[test]
+fn a_word_that_yaml_takes_for_a_boolean_is_to_be_quoted() {
+    let text = "apiVersion: tidegate.dev/v1alpha1\nkind: Gateway\nmetadata:\n  name: edge\n  labels:\n    \
+                tier: on\nspec:\n  listeners:\n  - name: n\n    port: 8080\n    protocol: WS\n---\n\
+                apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  key: 007\n  no: yes\n  off: x\n";
+    let (code, lines) = validate_files(&[("a.yaml", text)], &["a.yaml"]);
+    assert_eq!(code, Some(1), "{lines:#?}");
+    for wanted in [
+        "a.yaml:6: Gateway default/edge: metadata.labels.tier: on means true in YAML and is not text: quote it, \"on\"",
+        "a.yaml:9: Gateway default/edge: spec.listeners[0].name: n means false in YAML and is not text: quote it, \"n\"",
+        "a.yaml:17: Secret default/s: stringData.key: 007 is a number and not text: quote it, \"007\"",
+        "a.yaml:19: Secret default/s: stringData.off: off means false in YAML: quote the name, \"off\"",
+        "a.yaml:18: Secret default/s: stringData.no: yes means true in YAML and is not text: quote it, \"yes\"",
+    ] {
+        assert!(lines.contains(&wanted.to_owned()), "{wanted}: {lines:#?}");
+    }
+}
+
+#[test]
+fn what_is_elsewhere_is_counted_and_not_reported() {
+    let spec = "  path: /echo\n  backend: {url: ws://localhost:1/}\n";
+    let (_, api) = api(spec)
+        .split_once("---\n")
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
+    let files = [("a.yaml", api.as_str())];
+    let (code, lines) = validate_files(&files, &["a.yaml"]);
+    assert_eq!(code, Some(1), "{lines:#?}");
+    let (code, lines) = validate_files(&files, &["a.yaml", "--external", "Gateway,Secret"]);
+    assert_eq!(code, Some(0), "{lines:#?}");
+    assert_eq!(
+        lines,
+        [
+            "1 object checked (1 WebSocketApi): 0 errors, 0 warnings; references not followed: 1 Gateway"
+        ]
+    );
+    let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .args(["validate", ".", "--external", "Gatewy"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[test]
+fn objects_without_a_namespace_get_the_one_of_the_flag() {
+    let spec = "  path: /echo\n  backend: {url: ws://localhost:1/}\n";
+    let text = api(spec).replace("[{name: edge}]", "[{name: edge, namespace: shop}]");
+    let (code, lines) = validate_files(&[("a.yaml", &text)], &["a.yaml"]);
+    assert_eq!(code, Some(1), "{lines:#?}");
+    let (code, lines) = validate_files(&[("a.yaml", &text)], &["a.yaml", "-n", "shop"]);
+    assert_eq!(code, Some(0), "{lines:#?}");
+}
+
+#[test]
+fn a_reference_to_a_broken_object_is_not_called_missing() {
+    let spec = "  path: /echo\n  backend: {url: ws://localhost:1/}\n";
+    let text = api(spec).replace("protocol: WS", "protocol: TCP");
+    let (code, lines) = validate_files(&[("a.yaml", &text)], &["a.yaml"]);
+    assert_eq!(code, Some(1), "{lines:#?}");
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    assert!(
+        lines[0].contains("\"TCP\" is none of WS, WSS"),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn every_output_has_all_findings() {
+    let bad = api("  path: echo\n  nonsense: 1\n  backend: {url: http://localhost:1/}\n");
+    let files = [("a.yaml", bad.as_str())];
+    let places = ["spec.path", "spec.nonsense", "spec.backend.url"];
+    for format in ["text", "json", "github", "sarif"] {
+        let (code, lines) = validate_files(&files, &["a.yaml", "-o", format]);
+        let all = lines.join("\n");
+        assert_eq!(code, Some(1), "{format}: {all}");
+        assert!(
+            places.iter().all(|place| all.contains(place)),
+            "{format}: {all}"
+        );
+        let json = serde_json::from_str::<serde_json::Value>(&all);
+        assert_eq!(
+            json.is_ok(),
+            ["json", "sarif"].contains(&format),
+            "{format}"
+        );
+    }
 }
 
 #[test]
