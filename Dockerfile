@@ -22,7 +22,8 @@ ARG TARGETARCH
 # debug for a quick try.
 ARG PROFILE=release
 WORKDIR /src
-# The cryptography library needs a C compiler and cmake, for the target. /env names the tools.
+# The cryptography library needs a C compiler and cmake, for the target, the allocator make. /env names the tools. There are
+# arm64 kernels with pages of 4 and of 64 KiB; an allocator that was built for the larger ones runs on both.
 RUN set -eu; \
     own=$(dpkg --print-architecture); arch=${TARGETARCH:-$own}; \
     case "$arch" in \
@@ -33,16 +34,17 @@ RUN set -eu; \
     target=$machine-unknown-linux-gnu; tool=$machine-linux-gnu; \
     packages="gcc g++ libc6-dev"; \
     echo "export tool=$tool" >/env; \
+    if [ "$arch" = arm64 ]; then echo "export JEMALLOC_SYS_WITH_LG_PAGE=16" >>/env; fi; \
     if [ "$arch" != "$own" ]; then \
       packages="gcc-$tool g++-$tool libc6-dev-$arch-cross"; \
       cc=$(echo "$target" | tr - _); \
       printf 'export %s\n' CARGO_BUILD_TARGET="$target" \
         "CARGO_TARGET_$(echo "$cc" | tr a-z A-Z)_LINKER=$tool-gcc" "CC_$cc=$tool-gcc" "CXX_$cc=$tool-g++" >>/env; \
     fi; \
-    for program in cmake readelf "$tool-g++"; do \
+    for program in cmake make readelf "$tool-g++"; do \
       if ! command -v "$program" >/dev/null; then \
         apt-get update; \
-        apt-get install -y --no-install-recommends binutils ca-certificates cmake $packages; \
+        apt-get install -y --no-install-recommends binutils ca-certificates cmake make $packages; \
         break; \
       fi; \
     done; \

@@ -33,7 +33,7 @@ make_builder() {
   # As this machine's apt reaches its mirror.
   apt-config dump --format '%f "%v";%n' Acquire >"$folder/apt.conf"
   mmdebstrap --quiet --variant=minbase --aptopt="$folder/apt.conf" \
-    --include=binutils,ca-certificates,cmake,g++,gcc,libc6-dev "$debian" "$folder/system.tar"
+    --include=binutils,ca-certificates,cmake,g++,gcc,libc6-dev,make "$debian" "$folder/system.tar"
   container=$(buildah from scratch)
   buildah add --quiet "$container" "$folder/system.tar" / >/dev/null
   buildah add --quiet "$container" "$sysroot/bin" /usr/local/rust/bin >/dev/null

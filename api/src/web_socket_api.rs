@@ -270,7 +270,7 @@ pub struct ApiKeyNames {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub query: Option<String>,
-    /// Whether the key is passed on to the backend. Default: false.
+    /// Whether the key is forwarded to the backend. Default: false.
     #[serde(default)]
     pub keep: bool,
 }

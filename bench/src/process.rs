@@ -28,15 +28,16 @@ pub(crate) fn memory(pid: u32) -> anyhow::Result<u64> {
     Ok(sum)
 }
 
-/// Descriptors that are for something else than tunnels, in this process and in a proxy.
-const OTHERS: usize = 300;
+/// Each tunnel takes two descriptors, here for client and backend, and in the proxy, which inherits the limit.
+/// Tidegate keeps a fifth of its own for other needs and for connections without a request
+/// (`gateway/src/connections/capacity.rs`).
+const DESCRIPTORS_OF_TEN: usize = 25;
 
-/// How many tunnels the open-file limit of this process allows: two descriptors each, here for client
-/// and backend, and in the proxy, which inherits the limit.
+/// How many tunnels the open-file limit of this process allows.
 pub(crate) fn tunnels() -> anyhow::Result<usize> {
     let limits = fs::read_to_string("/proc/self/limits")?;
     let limit = soft_limit(&limits).with_context(|| format!("/proc/self/limits: {limits}"))?;
-    Ok(limit.saturating_sub(OTHERS) / 2)
+    Ok(limit.saturating_mul(10) / DESCRIPTORS_OF_TEN)
 }
 
 fn soft_limit(limits: &str) -> Option<usize> {

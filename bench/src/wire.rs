@@ -27,6 +27,7 @@ pub(crate) fn server_frame(size: usize) -> Vec<u8> {
 pub(crate) async fn read_head(stream: &mut (impl Stream + ?Sized)) -> anyhow::Result<Head> {
     let mut ahead = Vec::with_capacity(1024);
     let head = connection::read_head(stream, &mut ahead).await?;
-    anyhow::ensure!(ahead.is_empty(), "there is more than the head");
+    let (start, more) = (&head.start, String::from_utf8_lossy(&ahead));
+    anyhow::ensure!(more.is_empty(), "more than the head {start:?}: {more}");
     Ok(head)
 }

@@ -15,6 +15,11 @@ use tidegate_cli::schema::{SchemaArgs, schema};
 use tidegate_cli::validate::{ValidateArgs, validate};
 use tidegate_config::{InvalidLogFilter, check_log_filter, error_chain};
 use tidegate_gateway::LogFormat;
+use tikv_jemallocator::Jemalloc;
+
+/// The gateway's, which `run` and `demo` are.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// WebSocket API management, with or without Kubernetes.
 #[derive(Debug, Parser)]

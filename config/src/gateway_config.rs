@@ -145,7 +145,7 @@ pub struct KeyNames {
     pub header: String,
     /// Name of the query parameter.
     pub query: String,
-    /// Whether the key is passed on to the backend.
+    /// Whether the key is forwarded to the backend.
     pub keep: bool,
 }
 
