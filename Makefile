@@ -53,7 +53,7 @@ bench: ## Measures Tidegate beside nginx, HAProxy and Envoy; QUICK=1 for a short
 doc: ## Builds the documentation of the crates, private items included; a broken link is an error.
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc $(CARGO_FLAGS) --workspace --no-deps --document-private-items
 
-crds: ## Writes crds/, its copy in the chart, api/schemas/ and docs/reference.md from the types in api/
+crds: ## Writes crds/, its copy in the chart, api/schemas/, schemas/ and docs/reference.md from the types in api/
 	cargo run $(CARGO_FLAGS) -p tidegate-api --bin crdgen
 	charts/sync-crds.sh
 

@@ -201,22 +201,34 @@ pub fn to_yaml(objects: &[impl Serialize]) -> anyhow::Result<String> {
 fn split(text: &str) -> Vec<(u64, String)> {
     let mut documents = vec![(1, String::new())];
     for (line, content) in (1..).zip(text.lines()) {
-        let is_marker = content
-            .strip_prefix("---")
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']));
-        if is_marker {
-            documents.push((line + 1, String::new()));
+        let marker = content.strip_prefix("---");
+        let marker = marker.filter(|rest| rest.is_empty() || rest.starts_with([' ', '\t']));
+        if let Some(rest) = marker {
+            // A document may begin on the line of its marker; columns stay.
+            documents.push((line, format!("   {rest}\n")));
         } else if let Some((_, document)) = documents.last_mut() {
             document.push_str(content);
             document.push('\n');
         }
     }
-    let is_blank = |text: &str| {
-        text.lines()
-            .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
-    };
-    documents.retain(|(_, text)| !is_blank(text));
-    documents
+    documents.retain(|(_, text)| !text.lines().all(is_empty));
+    let content = |(line, text)| at_first_content(line, text);
+    documents.into_iter().map(content).collect()
+}
+
+/// A document without the line of its marker, if nothing else is on it.
+fn at_first_content(line: u64, text: String) -> (u64, String) {
+    match text.split_once('\n') {
+        Some((first, rest)) if first.starts_with("   ") && is_empty(first) => {
+            (line + 1, rest.to_owned())
+        }
+        _ => (line, text),
+    }
+}
+
+fn is_empty(line: &str) -> bool {
+    let line = line.trim();
+    line.is_empty() || line.starts_with('#')
 }
 
 #[cfg(test)]
@@ -246,6 +258,17 @@ mod tests {
             ]
         );
         assert!(findings.is_empty(), "{findings:?}");
+    }
+
+    #[test]
+    fn a_document_may_begin_on_the_line_of_its_marker() {
+        let text = "--- # first\napiVersion: v1\nkind: Secret\nmetadata: {name: a}\n\
+                    --- {apiVersion: v1, kind: Secret, metadata: {name: b}}\n";
+        let (documents, findings) = parsed(text);
+        let seen: Vec<_> = documents.iter().map(|d| (d.line, d.name())).collect();
+        assert_eq!(seen, [(2, "a"), (5, "b")], "{findings:?}");
+        let column = documents[1].positions.of("kind").map(|at| at.column);
+        assert_eq!(column, Some(22));
     }
 
     #[test]
