@@ -154,7 +154,7 @@ pub enum ApiNamespacesFrom {
     Selector,
 }
 
-/// Header and query parameter that carry the subscription key.
+/// Where requests carry the subscription key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GatewayKeyNames {
@@ -170,6 +170,16 @@ pub struct GatewayKeyNames {
     #[serde(default = "default_query")]
     #[schemars(length(min = 1, max = 256))]
     pub query: String,
+    /// Text in front of the key in a subprotocol that the client offers, for example
+    /// `openai-insecure-api-key.`: for browsers, which cannot set headers. It is read only if
+    /// header and query have no key. Such a subprotocol never reaches the backend. Default: the key
+    /// is in no subprotocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 128),
+        regex(pattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+    )]
+    pub subprotocol: Option<String>,
 }
 
 impl Default for GatewayKeyNames {
@@ -177,6 +187,7 @@ impl Default for GatewayKeyNames {
         Self {
             header: default_header(),
             query: default_query(),
+            subprotocol: None,
         }
     }
 }

@@ -127,8 +127,8 @@ pub struct WebSocketApiSpec {
     /// contains the API. A key that is sent must be valid either way. Default: true.
     #[serde(default = "yes")]
     pub subscription_required: bool,
-    /// Header and query parameter that carry the subscription key. Default: those that the Gateway
-    /// names.
+    /// Header, query parameter and subprotocol that carry the subscription key. Default: those that
+    /// the Gateway names.
     #[serde(default)]
     pub subscription_key: ApiKeyNames,
     /// Policies that run for handshakes of this API.
@@ -255,7 +255,7 @@ impl Backend {
     }
 }
 
-/// Header and query parameter that carry the subscription key of an API.
+/// Where requests carry the subscription key of an API.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApiKeyNames {
@@ -270,7 +270,17 @@ pub struct ApiKeyNames {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub query: Option<String>,
-    /// Whether the key is forwarded to the backend. Default: false.
+    /// Text in front of the key in a subprotocol that the client offers, for example
+    /// `openai-insecure-api-key.`: for browsers, which cannot set headers. It is read only if
+    /// header and query have no key. Such a subprotocol never reaches the backend. Default: the one
+    /// that the Gateway names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 128),
+        regex(pattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+    )]
+    pub subprotocol: Option<String>,
+    /// Whether the key in the header or the query is forwarded to the backend. Default: false.
     #[serde(default)]
     pub keep: bool,
 }

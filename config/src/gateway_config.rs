@@ -137,7 +137,7 @@ pub enum UrlScheme {
     Wss,
 }
 
-/// Names of the header and query parameter that carry the subscription key.
+/// Where a request carries the subscription key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KeyNames {
@@ -145,7 +145,10 @@ pub struct KeyNames {
     pub header: String,
     /// Name of the query parameter.
     pub query: String,
-    /// Whether the key is forwarded to the backend.
+    /// What the subprotocol that carries the key begins with; `None`: no subprotocol does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subprotocol: Option<String>,
+    /// Whether the key is forwarded to the backend in the header or the query, never in a subprotocol.
     pub keep: bool,
 }
 
@@ -189,7 +192,7 @@ pub struct ApiConfig {
     pub backend_tls: BackendTls,
     /// Whether clients need a subscription key.
     pub subscription_required: bool,
-    /// Names of the header and query parameter that carry the key.
+    /// Where a request carries the key.
     pub subscription_key: KeyNames,
     /// Policies of the API's scope.
     pub on_handshake: OnHandshake,

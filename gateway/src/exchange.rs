@@ -1,8 +1,8 @@
 //! The state of one handshake: what policies read and what they change.
 //!
-//! The request is what the client sent and never changes; what the backend gets is
-//! [`Upstream`], what the client gets besides the answer itself is [`AnswerHeaders`]. Nothing
-//! here does I/O.
+//! The request is what the client sent, without a subscription key that a subprotocol carries, and never
+//! changes; what the backend gets is [`Upstream`], what the client gets besides the answer itself is
+//! [`AnswerHeaders`]. Nothing here does I/O.
 
 pub(crate) mod access;
 mod answer;
@@ -13,6 +13,7 @@ mod credentials;
 mod dry_run;
 mod evaluation;
 pub(crate) mod hop;
+pub(crate) mod key_subprotocol;
 mod query;
 pub(crate) mod steps;
 pub(crate) mod upgrade;
@@ -21,6 +22,7 @@ mod upstream;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::HeaderValue;
 use tidegate_config::{ApiConfig, ObjectKey, ProductConfig, SubscriptionConfig, UrlScheme};
 
 use crate::head::RequestHead;
@@ -67,6 +69,8 @@ pub(crate) struct TlsInfo {
 pub(crate) struct Exchange {
     pub(crate) id: String,
     pub(crate) request: RequestHead,
+    /// The subscription key that a subprotocol carried.
+    pub(crate) key_subprotocol: Option<HeaderValue>,
     pub(crate) client: ClientInfo,
     pub(crate) scheme: UrlScheme,
     /// Host of the request, lower case, without the port.

@@ -425,7 +425,7 @@ fn enter(
             "the API or its listener was removed during the handshake",
         )),
         Some(cause) => Err(
-            access::revoked(&routed.api.config, &routed.exchange.request)
+            access::revoked(&routed.api.config, routed.exchange.key_carrier())
                 .detail(format!("{} during the handshake", cause.as_str())),
         ),
     }

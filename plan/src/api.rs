@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
-use tidegate_api::{ApiKeyNames, GatewayKeyNames, Reason, WebSocketApi};
+use tidegate_api::{ApiKeyNames, GatewayKeyNames, Reason, WebSocketApi, WebSocketApiSpec};
 use tidegate_config::path::has_dot_segment;
 use tidegate_config::policy::OnHandshake;
 use tidegate_config::{ApiConfig, KeyNames, ObjectKey, PathMatch};
@@ -151,6 +151,7 @@ impl<'a> ApiDraft<'a> {
         let unroutable = path.is_some();
         problems.extend(path);
         problems.extend(key_header(spec.subscription_key.header.as_deref()));
+        problems.extend(key_subprotocol(spec));
         problems.extend(backend::check_refs(&policies, &spec.backend));
         let references = &mut placement.references;
         problems.extend(backend::check(&key.namespace, &spec.backend, references));
@@ -302,9 +303,11 @@ impl<'a> ApiDraft<'a> {
 fn key_names(own: &ApiKeyNames, defaults: &GatewayKeyNames) -> KeyNames {
     let header = own.header.as_ref().unwrap_or(&defaults.header);
     let query = own.query.as_ref().unwrap_or(&defaults.query);
+    let subprotocol = own.subprotocol.as_ref().or(defaults.subprotocol.as_ref());
     KeyNames {
         header: header.clone(),
         query: query.clone(),
+        subprotocol: subprotocol.cloned(),
         keep: own.keep,
     }
 }
@@ -407,5 +410,17 @@ fn key_header(name: Option<&str>) -> Option<Problem> {
     }
     let text = format!("{name} belongs to the handshake and cannot carry a key");
     let problem = Problem::invalid(text).at("spec.subscriptionKey.header");
+    Some(problem.concerning_access(true))
+}
+
+/// A subprotocol that carries a key cannot be one that the backend knows.
+fn key_subprotocol(spec: &WebSocketApiSpec) -> Option<Problem> {
+    let prefix = spec.subscription_key.subprotocol.as_deref()?;
+    let allowed = spec.subprotocols.iter().flatten();
+    let taken = allowed.into_iter().find(|name| name.starts_with(prefix))?;
+    let text = format!(
+        "the subprotocol {taken} of spec.subprotocols begins with {prefix} and would be taken for a key"
+    );
+    let problem = Problem::invalid(text).at("spec.subscriptionKey.subprotocol");
     Some(problem.concerning_access(true))
 }

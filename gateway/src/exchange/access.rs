@@ -14,7 +14,7 @@ use http::HeaderValue;
 use http::header::WWW_AUTHENTICATE;
 use tidegate_config::{ApiConfig, KeyNames, ObjectKey, SubscriptionConfig, SubscriptionScope};
 
-use crate::exchange::decoded_pairs;
+use crate::exchange::{Exchange, decoded_pairs};
 use crate::head::RequestHead;
 use crate::refusal::{Origin, Reason, Refusal};
 
@@ -40,6 +40,14 @@ pub(crate) struct AccessIndex {
 #[derive(Debug)]
 struct ProductAccess {
     apis: HashSet<String>,
+}
+
+/// What a request may carry its key in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyCarrier<'a> {
+    pub(crate) request: &'a RequestHead,
+    /// The key that was taken out of the offered subprotocols.
+    pub(crate) subprotocol: Option<&'a HeaderValue>,
 }
 
 /// Granted access, and what grants it.
@@ -108,11 +116,12 @@ impl AccessIndex {
     pub(crate) fn decide(
         &self,
         api: &ApiConfig,
-        request: &RequestHead,
+        carrier: KeyCarrier<'_>,
         now: i64,
     ) -> Result<Granted, Refusal> {
         let open = self.open.get(&api.key);
-        let Some(key) = presented(request, &api.subscription_key) else {
+        let request = carrier.request;
+        let Some(key) = presented(carrier, &api.subscription_key) else {
             return match open {
                 Some(product) => Ok(by_open_product(product)),
                 None if !api.subscription_required => Ok(Granted::default()),
@@ -168,6 +177,16 @@ impl AccessIndex {
     }
 }
 
+impl Exchange {
+    /// What the request may carry its key in.
+    pub(crate) fn key_carrier(&self) -> KeyCarrier<'_> {
+        KeyCarrier {
+            request: &self.request,
+            subprotocol: self.key_subprotocol.as_ref(),
+        }
+    }
+}
+
 fn is_alive(subscription: &SubscriptionConfig, now: i64) -> bool {
     subscription.expires_at.is_none_or(|end| now < end)
 }
@@ -179,23 +198,26 @@ fn by_open_product(product: &ObjectKey) -> Granted {
     }
 }
 
-/// The key that came with the request: from the header or, only when that is missing, from the
-/// query. An empty one is none.
-fn presented(request: &RequestHead, names: &KeyNames) -> Option<String> {
-    let header = request.headers.get(names.header.as_str());
+/// The key that came with the request: from the header, else from the query, else from a subprotocol. An
+/// empty one is none.
+fn presented(carrier: KeyCarrier<'_>, names: &KeyNames) -> Option<String> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let header = carrier.request.headers.get(names.header.as_str());
     if let Some(value) = header.filter(|value| !value.is_empty()) {
-        return Some(String::from_utf8_lossy(value.as_bytes()).into_owned());
+        return Some(text(value));
     }
-    let query = request.raw_query.as_deref()?;
+    let query = carrier.request.raw_query.as_deref().unwrap_or_default();
     let mut pairs = decoded_pairs(query);
-    let (_, value) = pairs.find(|(name, value)| *name == names.query && !value.is_empty())?;
-    Some(value.into_owned())
+    let in_query = pairs.find(|(name, value)| *name == names.query && !value.is_empty());
+    let in_query = in_query.map(|(_, value)| value.into_owned());
+    in_query.or_else(|| carrier.subprotocol.map(text))
 }
 
 /// The refusal of a handshake whose access was revoked while it was decided. Open tunnels whose access is
 /// revoked are closed by `Sessions::reconcile` (`tunnel/src/session/registry.rs`).
-pub(crate) fn revoked(api: &ApiConfig, request: &RequestHead) -> Refusal {
-    match presented(request, &api.subscription_key) {
+pub(crate) fn revoked(api: &ApiConfig, carrier: KeyCarrier<'_>) -> Refusal {
+    let request = carrier.request;
+    match presented(carrier, &api.subscription_key) {
         Some(_) => refused(Reason::SubscriptionKeyInvalid, INVALID, api, request),
         None => refused(Reason::SubscriptionKeyMissing, MISSING, api, request),
     }
@@ -203,14 +225,22 @@ pub(crate) fn revoked(api: &ApiConfig, request: &RequestHead) -> Refusal {
 
 fn refused(reason: Reason, message: &str, api: &ApiConfig, request: &RequestHead) -> Refusal {
     let refusal = Refusal::new(401, reason, Origin::Client, message);
-    let KeyNames { header, query, .. } = &api.subscription_key;
+    let KeyNames {
+        header,
+        query,
+        subprotocol,
+        ..
+    } = &api.subscription_key;
     let realm = quoted(&format!("{}{}", request.host, api.path));
     // RFC 9110 §11.6.1: every 401 has a challenge.
-    let challenge = format!(
+    let mut challenge = format!(
         "TidegateKey realm={realm}, header={}, query={}",
         quoted(header),
         quoted(query)
     );
+    if let Some(prefix) = subprotocol {
+        challenge.push_str(&format!(", subprotocol={}", quoted(prefix)));
+    }
     match HeaderValue::from_str(&challenge) {
         Ok(value) => refusal.header(WWW_AUTHENTICATE, value),
         Err(_) => refusal,

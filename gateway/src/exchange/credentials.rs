@@ -22,6 +22,8 @@ impl Exchange {
             texts.collect::<Vec<_>>()
         };
         let mut found = texts(&names.header);
+        let offered = self.key_subprotocol.iter();
+        found.extend(offered.map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned()));
         for name in [AUTHORIZATION, PROXY_AUTHORIZATION] {
             let values = texts(name.as_str());
             found.extend(values.iter().map(|value| behind(value, ' ')));

@@ -13,6 +13,7 @@ use crate::backend::BodyRest;
 use crate::configuration::route::NotFound;
 use crate::configuration::snapshot::{Api, Listener, Port, Product, Snapshot};
 use crate::connections::{NoRoom, Permit, Slot};
+use crate::exchange::key_subprotocol::take_key;
 use crate::exchange::upgrade::{self, Key};
 use crate::exchange::{AnswerHeaders, ClientInfo, Evaluation, Exchange, TlsInfo, Upstream};
 use crate::head::{RequestHead, Version};
@@ -117,7 +118,7 @@ fn exchange(
 ) -> Exchange {
     let IncomingRequest {
         id,
-        request,
+        mut request,
         peer,
         address,
         tls,
@@ -129,6 +130,8 @@ fn exchange(
         scheme: reserve.scheme,
     };
     let names = &api.config.subscription_key;
+    let prefix = names.subprotocol.as_deref().filter(|it| !it.is_empty());
+    let key_subprotocol = prefix.and_then(|prefix| take_key(&mut request.headers, prefix));
     let mut headers = forward::headers(&request, sender, names);
     snapshot.hop.mark(&mut headers);
     let query = forward::query(request.raw_query.as_deref(), names);
@@ -140,6 +143,7 @@ fn exchange(
         id,
         host: request.host.clone(),
         request,
+        key_subprotocol,
         client: ClientInfo {
             ip: address.ip(),
             port: address.port(),
@@ -232,7 +236,7 @@ pub(super) fn admit(
     reservations.extend(of_api.map_err(|_| too_many(503, "API"))?);
     let granted = snapshot
         .access
-        .decide(&api.config, &exchange.request, unix_seconds())?;
+        .decide(&api.config, exchange.key_carrier(), unix_seconds())?;
     let product = granted
         .product
         .as_ref()

@@ -105,6 +105,7 @@ mod tests {
         KeyNames {
             header: "Api_Key".to_owned(),
             query: "key".to_owned(),
+            subprotocol: None,
             keep,
         }
     }

@@ -48,6 +48,7 @@ pub(crate) fn exchange_to(backend: &str, query: Option<&str>) -> Exchange {
             host: "example.com".to_owned(),
             headers: HeaderMap::new(),
         },
+        key_subprotocol: None,
         client: ClientInfo {
             ip: "192.0.2.7".parse().unwrap(),
             port: 4711,

@@ -26,6 +26,7 @@ mod health;
 mod http2;
 mod idle;
 mod late_heads;
+mod key_subprotocol;
 mod lifecycle;
 mod limits;
 mod listeners;

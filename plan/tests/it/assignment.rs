@@ -219,7 +219,7 @@ fn everything_an_api_says_is_rendered() {
             "edge",
             json!({
                 "listeners": [{"name": "plain", "port": 8081, "protocol": "WS"}],
-                "subscriptionKey": {"header": "X-Edge-Key", "query": "edge-key"},
+                "subscriptionKey": {"header": "X-Edge-Key", "query": "edge-key", "subprotocol": "edge-key."},
                 "limits": {"maxMessageBytes": 4096, "maxConnectionsPerSubscription": 7},
                 "timeouts": {"connect": "3s", "idle": "90s"},
             }),
@@ -254,6 +254,10 @@ fn everything_an_api_says_is_rendered() {
     assert!(!api.subscription_required);
     assert_eq!(api.subscription_key.header, "X-Edge-Key");
     assert_eq!(api.subscription_key.query, "chat-key");
+    assert_eq!(
+        api.subscription_key.subprotocol.as_deref(),
+        Some("edge-key.")
+    );
     assert!(api.subscription_key.keep);
     assert_eq!(
         api.allowed_origins.as_deref(),

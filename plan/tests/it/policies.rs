@@ -527,6 +527,12 @@ fn many_problems_are_counted() {
         .map(|_| json!({"setBackend": {"url": "http://x"}}))
         .collect();
     let plan = edge()
+        (
+            "key in a subprotocol that the backend speaks",
+            json!({"subscriptionKey": {"subprotocol": "chat"}, "subprotocols": ["v1", "chat.v2"]}),
+            "Invalid",
+            "spec.subscriptionKey.subprotocol: the subprotocol chat.v2 of spec.subprotocols begins with chat",
+        ),
         .api("chat", json!({"onHandshake": {"inbound": steps}}))
         .plan();
     let said = &api_verdict(&plan, "chat").conditions.accepted.message;

@@ -91,6 +91,7 @@ fn api(name: &str) -> ApiConfig {
             header: "key".to_owned(),
             query: "key".to_owned(),
             keep: false,
+            subprotocol: None,
         },
         on_handshake: OnHandshake::default(),
         allowed_origins: None,

@@ -43,6 +43,14 @@ fn request(target: &str, key: Option<&str>) -> RequestHead {
     parse_request(&Bytes::from(text)).unwrap()
 }
 
+/// The request alone, without a key in a subprotocol.
+fn by(request: &RequestHead) -> KeyCarrier<'_> {
+    KeyCarrier {
+        request,
+        subprotocol: None,
+    }
+}
+
 fn subscription(
     name: &str,
     scope: SubscriptionScope,
@@ -91,7 +99,7 @@ fn decided(
     required: bool,
     key: Option<&str>,
 ) -> Result<Option<String>, Reason> {
-    let answer = index(open_product).decide(&api("chat", required), &request("/p", key), NOW);
+    let answer = index(open_product).decide(&api("chat", required), by(&request("/p", key)), NOW);
     answer
         .map(|granted| granted.product.map(|key| key.name))
         .map_err(|refusal| refusal.reason)
@@ -146,14 +154,14 @@ fn a_product_opens_apis_of_its_own_namespace_only() {
     elsewhere.key.namespace = "other".to_owned();
     let index = index(true);
     for key in ["gold-key", "chat-key"] {
-        let answer = index.decide(&elsewhere, &request("/p", Some(key)), NOW);
+        let answer = index.decide(&elsewhere, by(&request("/p", Some(key))), NOW);
         assert_eq!(answer.unwrap_err().reason, Reason::SubscriptionKeyInvalid);
     }
-    let answer = index.decide(&elsewhere, &request("/p", None), NOW);
+    let answer = index.decide(&elsewhere, by(&request("/p", None)), NOW);
     assert_eq!(answer.unwrap_err().reason, Reason::SubscriptionKeyMissing);
     assert!(
         index
-            .decide(&elsewhere, &request("/p", Some("all-key")), NOW)
+            .decide(&elsewhere, by(&request("/p", Some("all-key"))), NOW)
             .is_ok()
     );
 }
@@ -189,7 +197,7 @@ fn the_header_beats_the_query() {
             Err("missing"),
         ),
     ] {
-        let answer = index(false).decide(&api("chat", true), &request(target, header), NOW);
+        let answer = index(false).decide(&api("chat", true), by(&request(target, header)), NOW);
         let answer = answer.map(drop).map_err(|refusal| match refusal.reason {
             Reason::SubscriptionKeyMissing => "missing",
             Reason::SubscriptionKeyInvalid => "invalid",
@@ -200,8 +208,46 @@ fn the_header_beats_the_query() {
 }
 
 #[test]
+fn a_subprotocol_is_read_last() {
+    for (name, target, header, offered, expected) in [
+        ("alone", "/p", None, "gold-key", true),
+        ("an unknown one", "/p", None, "x", false),
+        ("header first", "/p", Some("x"), "gold-key", false),
+        ("query first", "/p?key=x", None, "gold-key", false),
+        (
+            "empty header and query",
+            "/p?key=",
+            Some(""),
+            "gold-key",
+            true,
+        ),
+    ] {
+        let offered = HeaderValue::from_static(offered);
+        let request = request(target, header);
+        let carrier = KeyCarrier {
+            request: &request,
+            subprotocol: Some(&offered),
+        };
+        let answer = index(false).decide(&api("chat", true), carrier, NOW);
+        let answer = answer.map_err(|refusal| refusal.reason);
+        match expected {
+            true => assert!(answer.is_ok(), "{name}"),
+            false => assert_eq!(
+                answer.unwrap_err(),
+                Reason::SubscriptionKeyInvalid,
+                "{name}"
+            ),
+        }
+    }
+}
+
+#[test]
 fn the_session_learns_which_key_was_used() {
-    let answer = index(false).decide(&api("chat", true), &request("/p", Some("gold-key")), NOW);
+    let answer = index(false).decide(
+        &api("chat", true),
+        by(&request("/p", Some("gold-key"))),
+        NOW,
+    );
     let granted = answer.unwrap();
     assert_eq!(granted.key_hash, Some(key_hash("gold-key")));
     assert_eq!(granted.subscription.unwrap().key.name, "gold-key");
@@ -210,7 +256,7 @@ fn the_session_learns_which_key_was_used() {
 #[test]
 fn a_401_tells_where_the_key_goes() {
     let refusal = index(false)
-        .decide(&api("chat", true), &request("/p", None), NOW)
+        .decide(&api("chat", true), by(&request("/p", None)), NOW)
         .unwrap_err();
     assert_eq!(refusal.status, 401);
     let (name, value) = &refusal.headers[0];
@@ -218,6 +264,14 @@ fn a_401_tells_where_the_key_goes() {
     assert_eq!(
         value,
         "TidegateKey realm=\"h/p\", header=\"X-Key\", query=\"key\""
+    );
+    let mut api = api("chat", true);
+    api.subscription_key.subprotocol = Some("key.".to_owned());
+    let refusal = index(false).decide(&api, by(&request("/p", None)), NOW);
+    let (_, value) = &refusal.unwrap_err().headers[0];
+    assert_eq!(
+        value,
+        "TidegateKey realm=\"h/p\", header=\"X-Key\", query=\"key\", subprotocol=\"key.\""
     );
 }
 

@@ -225,6 +225,7 @@ mod tests {
             keys: KeyNames {
                 header: "X-Harbour".to_owned(),
                 query: "harbour".to_owned(),
+                subprotocol: None,
                 keep: false,
             },
         }

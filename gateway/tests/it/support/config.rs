@@ -218,6 +218,7 @@ pub(crate) fn api(name: &str, backend_url: &str) -> ApiConfig {
             header: "X-Harbour-Key".to_owned(),
             query: "harbour-key".to_owned(),
             keep: false,
+            subprotocol: None,
         },
         on_handshake: OnHandshake::default(),
         allowed_origins: None,
