@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_config::policy::OnHandshake;
 use tidegate_config::{
-    ApiLimits, ApiTimeouts, BackendProxy, BackendTls, CircuitBreaker, HealthCheck, LiveAccess,
-    NamedValue, OnChange, PathMatch, PoolMember, UrlScheme,
+    ApiLimits, ApiTimeouts, BackendProxy, BackendTls, CircuitBreaker, Failover, HealthCheck,
+    LiveAccess, NamedValue, OnChange, PathMatch, PoolMember, UrlScheme,
 };
 
 use crate::{Contact, License};
@@ -200,6 +200,8 @@ pub struct GatewayRef {
 #[x_kube(
     validation = Rule::new("has(self.url) != has(self.pool)")
         .message("exactly one of url and pool must be set"),
+    validation = Rule::new("!has(self.failover) || has(self.pool)")
+        .message("failover needs a pool"),
 )]
 pub struct Backend {
     /// `ws://` or `wss://` URL of the backend. A query in it is kept, and the client's is appended.
@@ -219,6 +221,10 @@ pub struct Backend {
     /// open, clients get 503 with Retry-After. Default: handshakes are not stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit_breaker: Option<CircuitBreaker>,
+    /// Which answers of a member of the pool send the handshake on to the next member, which the
+    /// client does not notice. Default: an answer of a member is the client's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failover: Option<Failover>,
     /// How unhealthy backends are detected. Default: a member of a pool is ejected for a while when
     /// a handshake with it fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,7 @@
 //! The backends of an API: which there are, how TLS is verified, when one counts as broken.
 
 mod health_check;
+mod status_range;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::Duration;
 
 pub use health_check::{ActiveHealthCheck, HealthCheck, HealthCheckType, PassiveHealthCheck};
+pub use status_range::StatusRange;
 
 /// A DNS name or IP address.
 pub type HostName = String;
@@ -77,11 +79,11 @@ fn one() -> u32 {
 }
 
 /// Stops handshakes to a backend that keeps failing: while its circuit is open, it gets none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CircuitBreaker {
     /// Number of failed handshakes in a row after which the circuit opens. A handshake fails
-    /// without a connection, without a valid answer, or with a status of 500 or above. Default: 5.
+    /// without a connection, without a valid answer, or with one of the statuses. Default: 5.
     #[serde(default = "five")]
     #[schemars(range(min = 1, max = 1000))]
     pub consecutive_failures: u32,
@@ -93,6 +95,51 @@ pub struct CircuitBreaker {
         "message": "must be at least 1s",
     }]))]
     pub trip_duration: Duration,
+    /// Statuses of the backend that count as failures, 1 to 16: 400 to 599, or ranges such as
+    /// `500-599`. Name only statuses that a single client cannot cause. Default: 500 and above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("minItems" = 1, "maxItems" = 16))]
+    pub statuses: Option<Vec<StatusRange>>,
+}
+
+impl CircuitBreaker {
+    /// Does a refusal of the backend with this status count as a failure?
+    pub fn counts(&self, status: u16) -> bool {
+        match &self.statuses {
+            Some(statuses) => statuses.iter().any(|range| range.contains(status)),
+            None => status >= 500,
+        }
+    }
+}
+
+/// Which answers of a member of a pool send the handshake on to the next member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Failover {
+    /// Statuses with which a member says that it has not acted on the handshake and that another
+    /// one should be asked, 1 to 16: 400 to 599, or ranges such as `500-599`. The member is ejected
+    /// for the time that its Retry-After names, without one as after a handshake without an answer.
+    /// Name only statuses that a single client cannot cause.
+    #[schemars(extend("minItems" = 1, "maxItems" = 16))]
+    pub statuses: Vec<StatusRange>,
+    /// Longest ejection because of a Retry-After, 1s to 1h. Default: 5m.
+    #[serde(default = "five_minutes")]
+    #[schemars(extend("x-kubernetes-validations" = [{
+        "rule": "duration(self) >= duration('1s') && duration(self) <= duration('1h')",
+        "message": "must be between 1s and 1h",
+    }]))]
+    pub max_retry_after: Duration,
+}
+
+impl Failover {
+    /// Does an answer with this status send the handshake on?
+    pub fn includes(&self, status: u16) -> bool {
+        self.statuses.iter().any(|range| range.contains(status))
+    }
+}
+
+fn five_minutes() -> Duration {
+    Duration::from_secs(300)
 }
 
 fn five() -> u32 {

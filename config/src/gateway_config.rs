@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::policy::OnHandshake;
 use crate::{
     ApiLimits, ApiTimeouts, BackendProxy, BackendTls, CircuitBreaker, ClientCertificates,
-    CountersConfig, Drain, GatewayLimits, GatewayTimeouts, HealthCheck, LiveAccess, ObjectKey,
-    OnChange, PoolMember, Protocol, ResolvedValue, SecretDataId, Telemetry, TlsVersion,
+    CountersConfig, Drain, Failover, GatewayLimits, GatewayTimeouts, HealthCheck, LiveAccess,
+    ObjectKey, OnChange, PoolMember, Protocol, ResolvedValue, SecretDataId, Telemetry, TlsVersion,
 };
 
 /// The whole configuration of one Gateway.
@@ -180,6 +180,9 @@ pub struct ApiConfig {
     /// When handshakes to a failing backend are stopped; `None`: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit_breaker: Option<CircuitBreaker>,
+    /// Which answers send a handshake on to the next member of the pool; `None`: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failover: Option<Failover>,
     /// How unhealthy backends are detected; `None`: members of a pool by their handshakes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_check: Option<HealthCheck>,

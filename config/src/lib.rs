@@ -30,8 +30,9 @@ mod url_text;
 mod value;
 
 pub use backend::{
-    ActiveHealthCheck, BackendProxy, BackendTls, CircuitBreaker, HealthCheck, HealthCheckType,
-    HostName, PassiveHealthCheck, PoolMember, TrustAnchorKind, TrustAnchorRef,
+    ActiveHealthCheck, BackendProxy, BackendTls, CircuitBreaker, Failover, HealthCheck,
+    HealthCheckType, HostName, PassiveHealthCheck, PoolMember, StatusRange, TrustAnchorKind,
+    TrustAnchorRef,
 };
 pub use close_code::{CloseCode, InvalidCloseCode};
 pub use counters::{

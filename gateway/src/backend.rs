@@ -11,6 +11,7 @@ mod pool;
 mod proxy;
 mod request;
 mod resolve;
+mod retry_after;
 mod tls;
 
 pub(crate) use answer::{Fault, Verdict, is_passed_on, judge};
@@ -18,8 +19,8 @@ pub(crate) use body::{BodyRest, Framing, begin as begin_body, framing as body_fr
 pub(crate) use connect::{ConnectError, ConnectOptions, connect};
 pub(crate) use outcome::DialOutcome;
 pub(crate) use pool::{
-    Candidates, Effect, HealthHandle, HealthRules, InFlightGuard, InvalidPool, NoBackend, Pool,
-    Transition,
+    Candidates, Choice, Effect, HealthHandle, HealthRules, InFlightGuard, InvalidPool, NoBackend,
+    Pool, Transition,
 };
 pub(crate) use proxy::{InvalidProxy, Proxy, ProxyError};
 pub(crate) use request::encode as encode_request;

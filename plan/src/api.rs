@@ -253,7 +253,8 @@ impl<'a> ApiDraft<'a> {
             protocols: spec.protocols.clone(),
             backend_url: backend::first_url(&spec.backend).to_owned(),
             backend_pool: spec.backend.pool.clone().unwrap_or_default(),
-            circuit_breaker: spec.backend.circuit_breaker,
+            circuit_breaker: spec.backend.circuit_breaker.clone(),
+            failover: spec.backend.failover.clone(),
             health_check: spec.backend.health_check.clone(),
             backend_proxy: spec.backend.proxy.clone(),
             host_header: spec.backend.host_header.clone(),
@@ -281,6 +282,7 @@ impl<'a> ApiDraft<'a> {
             backend_tls: tidegate_config::BackendTls::default(),
             // Nobody is let through to it, and it may be what is wrong.
             backend_pool: Vec::new(),
+            failover: None,
             health_check: None,
             backend_proxy: None,
             host_header: None,

@@ -31,6 +31,7 @@ pub(crate) fn check(
     }
     problems.extend(backend.host_header.as_deref().and_then(check_host_header));
     problems.extend(check_pool(backend.pool.as_deref().unwrap_or_default()));
+    problems.extend(check_statuses(backend));
     if let Some(proxy) = &backend.proxy {
         let checked = check_proxy(namespace, proxy, references);
         problems.extend(checked.err());
@@ -166,6 +167,26 @@ fn check_pool(pool: &[PoolMember]) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// A range that ends before it begins has no status.
+fn check_statuses(backend: &Backend) -> Vec<Problem> {
+    let breaker = backend.circuit_breaker.as_ref();
+    let breaker = breaker.and_then(|breaker| breaker.statuses.as_deref());
+    let failover = backend.failover.as_ref();
+    let failover = failover.map(|failover| failover.statuses.as_slice());
+    let lists = [("circuitBreaker", breaker), ("failover", failover)];
+    let ranges = lists.into_iter().flat_map(|(of, ranges)| {
+        let ranges = ranges.unwrap_or_default().iter().enumerate();
+        ranges.map(move |(i, range)| (format!("spec.backend.{of}.statuses[{i}]"), range))
+    });
+    let empty = ranges.filter(|(_, range)| range.first > range.last);
+    empty
+        .map(|(at, range)| {
+            let text = format!("{range} ends before it begins");
+            Problem::invalid(text).at(&at)
+        })
+        .collect()
 }
 
 /// Names of members that steps call for and that nobody has. Wider scopes do not know the pool:

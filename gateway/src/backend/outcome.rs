@@ -24,10 +24,14 @@ pub(crate) enum DialOutcome {
     BadNegotiation,
     /// A status below 300 that is not 101: the client may have requested a page.
     NoHandshake,
-    /// 300 to 499.
+    /// 300 or above, and none of the following.
     Refused,
-    /// 500 or above.
-    ServerError,
+    /// A status that counts for the circuit.
+    BadStatus,
+    /// A status with which the member says that another one should be asked.
+    FailoverStatus,
+    /// Such a status that counts for the circuit, too.
+    BadFailoverStatus,
     Accepted,
     /// The handshake's deadline passed before the backend had its whole timeout.
     OutOfTime,
@@ -58,14 +62,15 @@ pub(crate) struct Consequence {
     pub(crate) circuit: Count,
     /// For passive ejection.
     pub(crate) ejection: Count,
-    /// Does the handshake go to another member? Not if the backend may have acted on it.
+    /// Does the handshake go to another member? Not if the backend may have acted on it, unless its status says
+    /// that it has not.
     pub(crate) next_member: bool,
 }
 
 impl DialOutcome {
     /// In the order of the documentation.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::NoConnection,
         Self::NoTls,
         Self::NoAnswer,
@@ -75,11 +80,23 @@ impl DialOutcome {
         Self::BadNegotiation,
         Self::NoHandshake,
         Self::Refused,
-        Self::ServerError,
+        Self::BadStatus,
+        Self::FailoverStatus,
+        Self::BadFailoverStatus,
         Self::Accepted,
         Self::OutOfTime,
         Self::ClientGone,
     ];
+
+    /// The outcome of a refusal with a status that may count for the circuit, and may send the handshake on.
+    pub(crate) const fn of_status(is_bad: bool, fails_over: bool) -> Self {
+        match (is_bad, fails_over) {
+            (false, false) => Self::Refused,
+            (true, false) => Self::BadStatus,
+            (false, true) => Self::FailoverStatus,
+            (true, true) => Self::BadFailoverStatus,
+        }
+    }
 
     pub(crate) const fn consequence(self) -> Consequence {
         use Count::{Failure, Nothing, Success};
@@ -89,7 +106,9 @@ impl DialOutcome {
             Self::HeadTooLarge | Self::BadNegotiation | Self::NoHandshake => {
                 (Nothing, Success, false)
             }
-            Self::ServerError => (Failure, Success, false),
+            Self::BadStatus => (Failure, Success, false),
+            Self::FailoverStatus => (Success, Failure, true),
+            Self::BadFailoverStatus => (Failure, Failure, true),
             Self::Refused | Self::Accepted => (Success, Success, false),
             Self::OutOfTime | Self::ClientGone => (Nothing, Nothing, false),
         };

@@ -15,9 +15,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use http::HeaderMap;
+use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
-use tidegate_config::{ApiConfig, CircuitBreaker, PassiveHealthCheck, PoolMember};
+use tidegate_config::{ApiConfig, CircuitBreaker, Failover, PassiveHealthCheck, PoolMember};
 
+use super::outcome::DialOutcome;
+use super::retry_after::retry_after;
 use crate::exchange::{BackendUrl, InvalidBackendUrl};
 use crate::telemetry::metrics::UnavailableBackends;
 use breaker::Breaker;
@@ -67,10 +71,11 @@ pub(crate) struct Pool {
     next: AtomicUsize,
 }
 
-/// Rules of circuit breaker and health checks.
-#[derive(Clone, Copy, Debug, Default)]
+/// Rules of circuit breaker, failover and health checks.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct HealthRules {
     breaker: Option<CircuitBreaker>,
+    failover: Option<Failover>,
     passive: PassiveHealthCheck,
     /// Are there active health checks?
     active: bool,
@@ -80,10 +85,35 @@ impl HealthRules {
     pub(crate) fn of(api: &ApiConfig) -> Self {
         let check = api.health_check.as_ref();
         Self {
-            breaker: api.circuit_breaker,
+            breaker: api.circuit_breaker.clone(),
+            failover: api.failover.clone(),
             passive: check.map(|check| check.passive).unwrap_or_default(),
             active: check.is_some_and(|check| check.active.is_some()),
         }
+    }
+
+    /// The outcome of a backend's refusal with this status.
+    pub(crate) fn outcome_of(&self, status: u16) -> DialOutcome {
+        let is_bad = match &self.breaker {
+            Some(breaker) => breaker.counts(status),
+            None => status >= 500,
+        };
+        let failover = self.failover.as_ref();
+        DialOutcome::of_status(is_bad, failover.is_some_and(|rule| rule.includes(status)))
+    }
+
+    /// How long a member with this refusal is to be left alone, if it says so.
+    pub(crate) fn retry_after(
+        &self,
+        status: u16,
+        headers: &HeaderMap,
+        now: Timestamp,
+    ) -> Option<Duration> {
+        let failover = self.failover.as_ref()?;
+        let wait = failover
+            .includes(status)
+            .then(|| retry_after(headers, now))?;
+        Some(wait?.min(failover.max_retry_after.get()))
     }
 }
 
@@ -152,9 +182,14 @@ impl Pool {
         };
         Self {
             members: self.members.iter().map(copy).collect(),
-            rules: self.rules,
+            rules: self.rules.clone(),
             next: AtomicUsize::new(self.next.load(Ordering::Relaxed)),
         }
+    }
+
+    /// Its rules.
+    pub(crate) fn rules(&self) -> &HealthRules {
+        &self.rules
     }
 
     /// Is there more than one member?
@@ -190,8 +225,8 @@ impl Pool {
                 .min_by(|(_, a), (_, b)| a.cmp(b));
             let Some((index, _)) = best else { break };
             let Member { url, state, .. } = &self.members[index];
-            match Attempt::begin(state, self.rules, now) {
-                Ok(attempt) => return Ok(Choice::new((index, url), attempt, self.rules)),
+            match Attempt::begin(state, &self.rules, now) {
+                Ok(attempt) => return Ok(Choice::new((index, url), attempt, &self.rules)),
                 Err(open) => no_backend = no_backend.or_open(open),
             }
         }
@@ -208,8 +243,8 @@ impl Pool {
     pub(crate) fn unavailable(&self, now: Instant) -> Option<UnavailableBackends> {
         let HealthRules {
             breaker, active, ..
-        } = self.rules;
-        if !self.has_choice() && breaker.is_none() && !active {
+        } = &self.rules;
+        if !self.has_choice() && breaker.is_none() && !*active {
             return None;
         }
         let mut unavailable = UnavailableBackends::default();
@@ -244,6 +279,7 @@ impl Pool {
         let open = self
             .rules
             .breaker
+            .as_ref()
             .and_then(|_| health.breaker.open_for(now));
         match open {
             Some(left) => Err(left),

@@ -1,4 +1,5 @@
-//! Finds a backend that answers: tries the pool's members one after another until one sends an answer.
+//! Finds a backend that answers: tries the pool's members one after another until one sends an answer that does
+//! not send the handshake on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::RETRY_AFTER;
+use jiff::Timestamp;
 use tidegate_config::ApiTimeouts;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout_at};
@@ -15,11 +17,11 @@ use super::admit::RoutedRequest;
 use super::open::invalid_handshake;
 use super::timeouts::or_no_limit;
 use crate::backend::{
-    self, Candidates, ConnectError, DialOutcome, Effect, InFlightGuard, NoBackend, Transition,
-    Verdict,
+    self, Candidates, Choice, ConnectError, DialOutcome, Effect, HealthRules, InFlightGuard,
+    NoBackend, Pool, Transition, Verdict,
 };
-use crate::exchange::Destination;
 use crate::exchange::upgrade::Key;
+use crate::exchange::{BackendUrl, Destination};
 use crate::head::{InvalidHead, ReadHead, ReadHeadError, ResponseHead, read_final_response};
 use crate::refusal::{Origin, Reason, Refusal};
 use crate::telemetry::metrics::Phase;
@@ -53,7 +55,7 @@ struct Failure {
 /// no longer than one connect timeout plus one handshake timeout.
 ///
 /// # Errors
-/// The refusal of the last attempt; `backend_circuit_open` if no backend was asked.
+/// The refusal of the last attempt, if no member sent an answer; `backend_circuit_open` if no backend was asked.
 pub(super) async fn dial(
     server: &Server,
     routed: &mut RoutedRequest,
@@ -78,52 +80,105 @@ pub(super) async fn dial(
         false => Arc::clone(&routed.api.pool),
     };
     let mut tried = Vec::new();
-    let mut last: Option<Refusal> = None;
-    loop {
-        if last.is_some() && (only.is_some() || Instant::now() >= limits.end) {
-            break;
-        }
+    let mut best = Best::default();
+    while best.is_empty() || (only.is_none() && Instant::now() < limits.end) {
         let candidates = only.map_or(Candidates::AllBut(&tried), Candidates::Only);
         let choice = match pool.choose(candidates, std::time::Instant::now()) {
             Ok(choice) => choice,
             Err(nobody) => {
-                last = last.or_else(|| open_circuit(nobody));
+                best.none_left(nobody);
                 break;
             }
         };
+        if !tried.is_empty() && !routed.exchange.evaluation.is_dry_run() {
+            routed.api.metrics.handshake_retried();
+        }
         tried.push(choice.index);
         routed.exchange.upstream.relocate(choice.url);
-        match ask(server, routed, limits, record).await {
+        let asked = ask(server, routed, limits, record).await;
+        if !best.learn(asked, choice, (&*pool, &mut *routed)) {
+            break;
+        }
+    }
+    best.end(routed, record)
+}
+
+/// What the client gets if no other member does better.
+#[derive(Default)]
+struct Best<'p> {
+    /// A member's answer, and the member. It beats every failure to get one.
+    answer: Option<(&'p BackendUrl, BackendAnswer)>,
+    refusal: Option<Refusal>,
+}
+
+impl<'p> Best<'p> {
+    fn is_empty(&self) -> bool {
+        self.answer.is_none() && self.refusal.is_none()
+    }
+
+    /// No other member can be asked.
+    fn none_left(&mut self, nobody: NoBackend) {
+        if self.is_empty() {
+            self.refusal = open_circuit(nobody);
+        }
+    }
+
+    /// Records what asking a member gave. True: the handshake goes on to the next member.
+    fn learn(
+        &mut self,
+        asked: Result<BackendAnswer, Failure>,
+        choice: Choice<'p>,
+        (pool, routed): (&Pool, &mut RoutedRequest),
+    ) -> bool {
+        let (now, url) = (std::time::Instant::now(), choice.url);
+        match asked {
             Ok(mut answered) => {
-                let (outcome, reason) = outcome_of(&answered);
-                let (in_flight, effect) = choice.record_outcome(outcome, std::time::Instant::now());
+                let (outcome, reason) = outcome_of(&answered, pool.rules());
+                let ResponseHead {
+                    status, headers, ..
+                } = &answered.head;
+                let wait = pool.rules().retry_after(*status, headers, Timestamp::now());
+                let choice = choice.retry_after(wait);
+                let (in_flight, effect) = choice.record_outcome(outcome, now);
                 tell(routed, effect, reason);
                 answered.leg.in_flight = Some(in_flight);
-                return Ok(answered);
+                self.answer = Some((url, answered));
+                outcome.consequence().next_member
             }
             Err(Failure { refusal, outcome }) => {
-                let (_, effect) = choice.record_outcome(outcome, std::time::Instant::now());
+                let (_, effect) = choice.record_outcome(outcome, now);
                 tell(routed, effect, refusal.reason.as_str());
-                let refusal = masked(routed, refusal);
-                if !outcome.consequence().next_member {
-                    return Err(refusal);
-                }
-                last = Some(refusal);
+                self.refusal = Some(masked(routed, refusal));
+                outcome.consequence().next_member
             }
         }
     }
-    Err(last.unwrap_or_else(|| timed_out("there is no backend to ask")))
+
+    fn end(
+        self,
+        routed: &mut RoutedRequest,
+        record: &mut Record,
+    ) -> Result<BackendAnswer, Refusal> {
+        let Some((url, answer)) = self.answer else {
+            let refusal = self.refusal;
+            return Err(refusal.unwrap_or_else(|| timed_out("there is no backend to ask")));
+        };
+        // Others may have been asked since.
+        routed.exchange.upstream.relocate(url);
+        record.answered_by(routed.exchange.upstream.target.authority());
+        Ok(answer)
+    }
 }
 
 /// The outcome of an attempt that got an answer, and the reason if it failed.
-fn outcome_of(answered: &BackendAnswer) -> (DialOutcome, &'static str) {
+fn outcome_of(answered: &BackendAnswer, rules: &HealthRules) -> (DialOutcome, &'static str) {
     let invalid = Reason::BackendInvalidHandshake.as_str();
     match &answered.verdict {
         Verdict::Accepted => (DialOutcome::Accepted, ""),
-        Verdict::Refused if answered.head.status >= 500 => {
-            (DialOutcome::ServerError, Reason::BackendRefused.as_str())
-        }
-        Verdict::Refused => (DialOutcome::Refused, ""),
+        Verdict::Refused => (
+            rules.outcome_of(answered.head.status),
+            Reason::BackendRefused.as_str(),
+        ),
         Verdict::Invalid(backend::Fault::Status(200..)) => (DialOutcome::NoHandshake, invalid),
         Verdict::Invalid(fault) if fault.is_negotiation() => (DialOutcome::BadNegotiation, invalid),
         Verdict::Invalid(_) => (DialOutcome::BrokenAnswer, invalid),

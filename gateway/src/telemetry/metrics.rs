@@ -150,11 +150,7 @@ impl Metrics {
         if let Some(found) = apis.get(key) {
             return Arc::clone(found);
         }
-        let created = Arc::new(ApiMetrics::new(
-            &self.tunnels,
-            &self.backends.circuits_opened,
-            key,
-        ));
+        let created = Arc::new(ApiMetrics::new(&self.tunnels, &self.backends, key));
         apis.insert(key.clone(), Arc::clone(&created));
         created
     }
@@ -305,18 +301,20 @@ pub(crate) struct ApiMetrics {
     name: String,
     tunnels: Tunnels,
     circuits_opened: IntCounterVec,
+    handshakes_retried: IntCounterVec,
     active: OnceLock<IntGauge>,
     /// As long as they are counted by API alone.
     messages: OnceLock<Arc<MessageCounters>>,
 }
 
 impl ApiMetrics {
-    fn new(tunnels: &Tunnels, circuits_opened: &IntCounterVec, key: &ObjectKey) -> Self {
+    fn new(tunnels: &Tunnels, backends: &BackendMetrics, key: &ObjectKey) -> Self {
         Self {
             key: key.clone(),
             name: key.to_string(),
             tunnels: tunnels.clone(),
-            circuits_opened: circuits_opened.clone(),
+            circuits_opened: backends.circuits_opened.clone(),
+            handshakes_retried: backends.handshakes_retried.clone(),
             active: OnceLock::new(),
             messages: OnceLock::new(),
         }
@@ -343,6 +341,13 @@ impl ApiMetrics {
     /// The circuit of one of its backends opened.
     pub(crate) fn circuit_opened(&self) {
         self.circuits_opened.with_label_values(&[&self.name]).inc();
+    }
+
+    /// A handshake went on to another member of its pool.
+    pub(crate) fn handshake_retried(&self) {
+        self.handshakes_retried
+            .with_label_values(&[&self.name])
+            .inc();
     }
 }
 

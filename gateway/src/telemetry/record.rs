@@ -170,6 +170,11 @@ impl Record {
         });
     }
 
+    /// The client gets the answer of this backend, which was asked before others.
+    pub(crate) fn answered_by(&mut self, authority: String) {
+        self.with(|known| known.backend = Some(authority));
+    }
+
     /// The backend accepted the handshake.
     pub(crate) fn backend_accepted(&mut self) {
         self.with(|known| Stage::BackendAccepted.tell(&known.id, known.backend.as_deref()));

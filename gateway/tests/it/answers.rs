@@ -438,6 +438,7 @@ fn guarded(backend: &Backend) -> Config {
         api.circuit_breaker = Some(CircuitBreaker {
             consecutive_failures: 3,
             trip_duration: tidegate_config::Duration::from_secs(3600),
+            statuses: None,
         });
     })
 }

@@ -20,6 +20,7 @@ fn guarded(backend: SocketAddr, trip: Duration) -> Config {
         api.circuit_breaker = Some(CircuitBreaker {
             consecutive_failures: 2,
             trip_duration: trip,
+            statuses: None,
         });
     })
 }

@@ -509,6 +509,12 @@ fn bad_steps_are_named_by_their_place() {
         );
         let said = &api_verdict(&plan, "chat").conditions.accepted.message;
         assert!(said.starts_with(message), "{name}: {said}");
+        (
+            "statuses that end before they begin",
+            json!({"backend": {"url": null, "pool": [{"url": "ws://a"}], "failover": {"statuses": [429, "599-500"]}}}),
+            "Invalid",
+            "spec.backend.failover.statuses[1]: 599-500 ends before it begins",
+        ),
         assert!(!said.contains("hidden"), "{name}: {said}");
     }
 }
@@ -521,18 +527,18 @@ fn an_expression_error_suggests_the_nearest_name() {
     assert!(said.contains("clinet") && said.contains("client"), "{said}");
 }
 
-#[test]
-fn many_problems_are_counted() {
-    let steps: Vec<_> = (0..5)
-        .map(|_| json!({"setBackend": {"url": "http://x"}}))
-        .collect();
-    let plan = edge()
         (
             "key in a subprotocol that the backend speaks",
             json!({"subscriptionKey": {"subprotocol": "chat"}, "subprotocols": ["v1", "chat.v2"]}),
             "Invalid",
             "spec.subscriptionKey.subprotocol: the subprotocol chat.v2 of spec.subprotocols begins with chat",
         ),
+#[test]
+fn many_problems_are_counted() {
+    let steps: Vec<_> = (0..5)
+        .map(|_| json!({"setBackend": {"url": "http://x"}}))
+        .collect();
+    let plan = edge()
         .api("chat", json!({"onHandshake": {"inbound": steps}}))
         .plan();
     let said = &api_verdict(&plan, "chat").conditions.accepted.message;

@@ -82,6 +82,7 @@ fn api(name: &str) -> ApiConfig {
         backend_url: "ws://backend".to_owned(),
         backend_pool: Vec::new(),
         circuit_breaker: None,
+        failover: None,
         health_check: None,
         backend_proxy: None,
         host_header: None,
@@ -90,8 +91,8 @@ fn api(name: &str) -> ApiConfig {
         subscription_key: KeyNames {
             header: "key".to_owned(),
             query: "key".to_owned(),
-            keep: false,
             subprotocol: None,
+            keep: false,
         },
         on_handshake: OnHandshake::default(),
         allowed_origins: None,

@@ -34,10 +34,12 @@ fn the_documentation_has_the_same_table() {
 }
 
 #[test]
-fn an_answer_is_the_clients_whatever_it_says() {
+fn an_answer_is_the_clients_unless_its_status_is_to_send_the_handshake_on() {
     let answers = DialOutcome::ALL.map(|outcome| (outcome, outcome.consequence().next_member));
     let next = answers.iter().filter(|(_, next)| *next);
     let next: Vec<_> = next.map(|(outcome, _)| *outcome).collect();
-    use DialOutcome::{NoAnswer, NoConnection, NoTls};
-    assert_eq!(next, [NoConnection, NoTls, NoAnswer]);
+    use DialOutcome::{BadFailoverStatus, FailoverStatus, NoAnswer, NoConnection, NoTls};
+    let without_an_answer = [NoConnection, NoTls, NoAnswer];
+    let asked_for = [FailoverStatus, BadFailoverStatus];
+    assert_eq!(next, [&without_an_answer[..], &asked_for].concat());
 }

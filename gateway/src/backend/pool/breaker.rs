@@ -75,7 +75,7 @@ impl Breaker {
     pub(super) fn failed(
         &mut self,
         is_trial: bool,
-        rule: CircuitBreaker,
+        rule: &CircuitBreaker,
         now: Instant,
     ) -> Option<Transition> {
         if self.is_open() && !is_trial {

@@ -17,7 +17,9 @@ pub(crate) struct Choice<'a> {
     pub(crate) index: usize,
     in_flight: InFlightGuard,
     attempt: Attempt,
-    rules: HealthRules,
+    rules: &'a HealthRules,
+    /// For this time the member wants to be left alone.
+    retry_after: Option<Duration>,
 }
 
 /// What a handshake changed about its member.
@@ -36,6 +38,7 @@ pub(crate) struct InFlightGuard(pub(super) Arc<MemberState>);
 #[derive(Debug)]
 pub(super) struct Attempt {
     state: Arc<MemberState>,
+    began: Instant,
     /// The member's failures when it began.
     failures: u32,
     /// Is it the trial of a half-open circuit, without a result yet?
@@ -48,7 +51,7 @@ impl<'a> Choice<'a> {
     pub(super) fn new(
         (index, url): (usize, &'a BackendUrl),
         attempt: Attempt,
-        rules: HealthRules,
+        rules: &'a HealthRules,
     ) -> Self {
         let state = Arc::clone(&attempt.state);
         state.tunnels.fetch_add(1, Ordering::Relaxed);
@@ -58,6 +61,15 @@ impl<'a> Choice<'a> {
             in_flight: InFlightGuard(state),
             attempt,
             rules,
+            retry_after: None,
+        }
+    }
+
+    /// The member wants to be left alone for this time, if any; that counts if the outcome ejects it.
+    pub(crate) fn retry_after(self, retry_after: Option<Duration>) -> Self {
+        Self {
+            retry_after,
+            ..self
         }
     }
 
@@ -72,11 +84,12 @@ impl<'a> Choice<'a> {
         } = outcome.consequence();
         let mut health = self.in_flight.0.health();
         let ejected_for = match ejection {
-            Count::Failure => health
-                .outlier
-                .failed(self.attempt.failures, self.rules.passive, now),
+            Count::Failure => {
+                let failure = (self.attempt.failures, self.retry_after);
+                health.outlier.failed(failure, self.rules.passive, now)
+            }
             Count::Success => {
-                health.outlier = Default::default();
+                health.outlier.succeeded(self.attempt.began);
                 None
             }
             Count::Nothing => None,
@@ -84,7 +97,7 @@ impl<'a> Choice<'a> {
         if ejection != Count::Nothing {
             self.attempt.trial_ejection = None;
         }
-        let rule = self.rules.breaker;
+        let rule = self.rules.breaker.as_ref();
         let circuit = match circuit {
             Count::Failure => {
                 let is_trial = self.attempt.conclude();
@@ -112,7 +125,7 @@ impl Attempt {
     /// The circuit is open, for this time.
     pub(super) fn begin(
         state: &Arc<MemberState>,
-        rules: HealthRules,
+        rules: &HealthRules,
         now: Instant,
     ) -> Result<Self, Duration> {
         let has_breaker = rules.breaker.is_some();
@@ -122,6 +135,7 @@ impl Attempt {
         }
         let (failures, trial_ejection) = health.outlier.begin(rules.passive, now);
         Ok(Self {
+            began: now,
             failures,
             trial_ejection,
             is_trial: has_breaker && health.breaker.enter(),

@@ -10,6 +10,15 @@ pub(super) struct OutlierState {
     /// Failures in a row.
     failures: u32,
     until: Option<Instant>,
+    /// Its last wish to be left alone.
+    wish: Option<Wish>,
+}
+
+/// An answer with `Retry-After`.
+#[derive(Clone, Copy, Debug)]
+struct Wish {
+    since: Instant,
+    until: Instant,
 }
 
 /// The ejection during a trial handshake, and the one before it.
@@ -21,7 +30,8 @@ pub(super) struct TrialEjection {
 
 impl OutlierState {
     pub(super) fn is_ejected(&self, now: Instant) -> bool {
-        self.until.is_some_and(|until| until > now)
+        let wished = self.wish.map(|wish| wish.until);
+        self.until.max(wished).is_some_and(|until| until > now)
     }
 
     /// Begins a handshake; gives the failures so far. After an ejection it is a trial: the member stays ejected
@@ -46,21 +56,40 @@ impl OutlierState {
         }
     }
 
-    /// Counts a failure. Gives the ejection time, but only once for handshakes that were in flight together: a
-    /// handshake that began at another number of `failures` gets `None`.
+    /// Ends the row of failures. A handshake that `began` before the member wanted to be left alone does not end
+    /// that: a backend that limits its rate accepts some handshakes beside those that it refuses.
+    pub(super) fn succeeded(&mut self, began: Instant) {
+        *self = Self {
+            wish: self.wish.filter(|wish| began <= wish.since),
+            ..Self::default()
+        };
+    }
+
+    /// Counts a failure, after which the member may want to be left alone for a time. Gives the ejection time,
+    /// but only once for handshakes that were in flight together: a handshake that began at another number of
+    /// `failures` gets `None`.
     pub(super) fn failed(
         &mut self,
-        failures: u32,
+        (failures, retry_after): (u32, Option<Duration>),
         rule: PassiveHealthCheck,
         now: Instant,
     ) -> Option<Duration> {
-        if self.time(rule).is_some() && self.failures != failures {
+        let was_ejected = self.is_ejected(now);
+        if let Some(time) = retry_after {
+            self.wish = Some(Wish {
+                since: now,
+                until: now + time,
+            });
+        }
+        if self.failures != failures && (self.time(rule).is_some() || was_ejected) {
             return None;
         }
         self.failures = self.failures.saturating_add(1);
-        let time = self.time(rule)?;
-        self.until = Some(now + time);
-        Some(time)
+        let time = self.time(rule);
+        if let Some(time) = time {
+            self.until = Some(now + time);
+        }
+        time.max(retry_after.filter(|time| !time.is_zero()))
     }
 
     /// Ejection time; `None`: it did not fail often enough.

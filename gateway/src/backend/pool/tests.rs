@@ -262,3 +262,66 @@ fn who_is_ill_gets_nothing_unless_all_are() {
     assert!(health_handles[1].found(true, &rule));
     assert_eq!(pool.unavailable(now), Some(UnavailableBackends::default()));
 }
+
+/// A pool whose members send handshakes on with a 429, and are left alone for a minute at most.
+fn regions() -> Pool {
+    let failover = serde_json::json!({"statuses": [429], "maxRetryAfter": "1m"});
+    let rules = HealthRules {
+        failover: serde_json::from_value(failover).unwrap(),
+        ..HealthRules::default()
+    };
+    let members = [member("ws://a", 1, 0), member("ws://b", 1, 1)];
+    let first = BackendUrl::parse("ws://a").unwrap();
+    Pool::new(&first, &members, rules, None).unwrap()
+}
+
+/// Ends a handshake with a 429 that names this time.
+fn limited(pool: &Pool, choice: Choice<'_>, seconds: &'static str, now: Instant) -> Effect {
+    let mut headers = HeaderMap::new();
+    headers.insert("retry-after", http::HeaderValue::from_static(seconds));
+    let wait = pool.rules().retry_after(429, &headers, Timestamp::now());
+    assert_eq!(
+        pool.rules().retry_after(503, &headers, Timestamp::now()),
+        None
+    );
+    let outcome = pool.rules().outcome_of(429);
+    choice.retry_after(wait).record_outcome(outcome, now).1
+}
+
+#[test]
+fn a_member_is_left_alone_for_as_long_as_it_says_up_to_a_bound() {
+    for (says, seconds) in [("20", 20), ("9000", 60), ("0", 1), ("soon", 1)] {
+        let (pool, now) = (regions(), Instant::now());
+        let choice = pool.choose(ANY, now).unwrap();
+        let effect = limited(&pool, choice, says, now);
+        assert_eq!(
+            effect.ejected_for,
+            Some(Duration::from_secs(seconds)),
+            "{says}"
+        );
+        let end = now + Duration::from_secs(seconds);
+        let before = end - Duration::from_millis(1);
+        assert_eq!(pool.choose(ANY, before).unwrap().index, 1, "{says}");
+        assert_eq!(pool.choose(ANY, end).unwrap().index, 0, "{says}");
+    }
+}
+
+#[test]
+fn a_handshake_that_was_in_flight_does_not_end_the_time_that_a_member_wants() {
+    let (pool, now) = (regions(), Instant::now());
+    let [one, two, three, four] = [(); 4].map(|()| pool.choose(ANY, now).unwrap());
+    let effect = limited(&pool, one, "20", now);
+    assert_eq!(effect.ejected_for, Some(Duration::from_secs(20)));
+    // One that is refused too may lengthen it, and is not told again.
+    assert_eq!(limited(&pool, two, "30", now).ejected_for, None);
+    for accepted in [three, four] {
+        drop(accepted.worked());
+    }
+    let later = now + Duration::from_secs(29);
+    assert_eq!(pool.choose(ANY, later).unwrap().index, 1);
+    assert_eq!(pool.unavailable(later).unwrap().ejected, 1);
+    // One that was sent nevertheless and is accepted ends it.
+    let only = pool.choose(Candidates::Only(0), later).unwrap();
+    drop(only.worked());
+    assert_eq!(pool.choose(ANY, later).unwrap().index, 0);
+}

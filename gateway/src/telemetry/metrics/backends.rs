@@ -16,6 +16,7 @@ type Ask = Box<dyn Fn() -> Vec<(ObjectKey, UnavailableBackends)> + Send + Sync>;
 /// What is counted about backends.
 pub(super) struct BackendMetrics {
     pub(super) circuits_opened: IntCounterVec,
+    pub(super) handshakes_retried: IntCounterVec,
     checks: IntCounterVec,
     unavailable: IntGaugeVec,
     ask: OnceLock<Ask>,
@@ -28,6 +29,12 @@ impl BackendMetrics {
                 r,
                 "tidegate_backend_circuits_opened_total",
                 "Times that the circuit of a backend opened",
+                &["api"],
+            ),
+            handshakes_retried: counters(
+                r,
+                "tidegate_backend_handshakes_retried_total",
+                "Times that a handshake went on to another member of the pool",
                 &["api"],
             ),
             checks: counters(
@@ -56,6 +63,7 @@ impl BackendMetrics {
     /// Series of APIs that are no longer served.
     pub(super) fn forget(&self, gone: &[String]) {
         forget(&self.circuits_opened, gone);
+        forget(&self.handshakes_retried, gone);
         forget(&self.checks, gone);
     }
 

@@ -98,6 +98,7 @@ fn the_documentation_lists_every_metric() {
     metrics.handshake_phase(Phase::Total, Duration::ZERO);
     metrics.config_error("format");
     api.circuit_opened();
+    api.handshake_retried();
     metrics.health_check(&key, true);
     metrics.count_backends(move || vec![(key.clone(), UnavailableBackends::default())]);
     metrics.render();

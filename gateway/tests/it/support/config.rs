@@ -209,6 +209,7 @@ pub(crate) fn api(name: &str, backend_url: &str) -> ApiConfig {
         backend_url: backend_url.to_owned(),
         backend_pool: Vec::new(),
         circuit_breaker: None,
+        failover: None,
         health_check: None,
         backend_proxy: None,
         host_header: None,
@@ -217,8 +218,8 @@ pub(crate) fn api(name: &str, backend_url: &str) -> ApiConfig {
         subscription_key: KeyNames {
             header: "X-Harbour-Key".to_owned(),
             query: "harbour-key".to_owned(),
-            keep: false,
             subprotocol: None,
+            keep: false,
         },
         on_handshake: OnHandshake::default(),
         allowed_origins: None,

@@ -12,6 +12,7 @@ fn guarded(count: usize, before: Option<&Pool>) -> Pool {
     let breaker = CircuitBreaker {
         consecutive_failures: 3,
         trip_duration: tidegate_config::Duration::from_secs(TRIP.as_secs()),
+        statuses: None,
     };
     let first = BackendUrl::parse(urls[0]).unwrap();
     let rules = HealthRules {
@@ -61,12 +62,7 @@ fn an_answer_of_a_backend_that_is_not_well_counts_as_a_failure() {
     let pool = guarded(1, None);
     let turns: Vec<_> = (0..3)
         .map(|_| pool.choose(ANY, now).unwrap())
-        .map(|choice| {
-            choice
-                .record_outcome(DialOutcome::ServerError, now)
-                .1
-                .circuit
-        })
+        .map(|choice| choice.record_outcome(DialOutcome::BadStatus, now).1.circuit)
         .collect();
     assert_eq!(turns, [None, None, Some(Transition::Opened(TRIP))]);
 }
