@@ -54,6 +54,7 @@ pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
         admin_token: None,
         keys: keys.clone(),
         quotas: None,
+        tokens: None,
     });
     let report = standalone.reload().await?;
     let mut wrong = report.findings.iter().filter(|found| !found.is_warning);

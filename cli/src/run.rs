@@ -42,6 +42,10 @@ pub struct RunArgs {
     /// Directory that keeps generated subscription keys, quota counters and the token of the admin servers.
     #[arg(long, default_value = ".tidegate", value_name = "DIR")]
     pub state_dir: PathBuf,
+    /// Directory with tokens of a service account, for backendAuth and requests of policies: one file for each
+    /// audience, named by the SHA-256 of the audience in hex, read again for each use.
+    #[arg(long, value_name = "DIR")]
+    pub token_dir: Option<PathBuf>,
     /// Bind any free ports instead of those in the manifests.
     #[arg(long)]
     pub free_ports: bool,
@@ -104,6 +108,7 @@ fn settings(args: &RunArgs) -> Settings {
         admin_token: admin_token(args),
         keys: KeyStore::new(&args.state_dir),
         quotas: Some(args.state_dir.join("quotas")),
+        tokens: args.token_dir.clone(),
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Settings {
     pub keys: KeyStore,
     /// Directory that keeps quota counters; `None`: they start at zero.
     pub quotas: Option<PathBuf>,
+    /// Directory with tokens of a service account, one file per audience; `None`: there are none.
+    pub tokens: Option<PathBuf>,
 }
 
 /// The result of a reload.
@@ -200,6 +202,7 @@ impl Standalone {
             admin_token_file: self.settings.admin_token.clone(),
             admin_ports: self.admin_ports.clone(),
             quota_file: quotas.map(|dir| dir.join(format!("{}.{}.json", key.namespace, key.name))),
+            token_directory: self.settings.tokens.clone(),
             ..Options::local()
         };
         let gateway = Gateway::start(options, receiver).await?;

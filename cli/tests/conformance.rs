@@ -30,6 +30,7 @@ fn settings(directory: &Path) -> Settings {
         admin_token: None,
         keys: KeyStore::new(directory),
         quotas: None,
+        tokens: None,
     }
 }
 

@@ -39,13 +39,16 @@ mod variable;
 pub use access::{
     CheckHeader, ClaimMatch, IpFilter, JwtAlgorithm, JwtKey, RequiredClaim, ValidateJwt,
 };
-pub use backend_auth::{BackendAuth, ServiceAccountToken, SignedClaim, SignedJwt, token_file_name};
+pub use backend_auth::{
+    BackendAuth, ServiceAccountToken, SignedClaim, SignedJwt, SubjectToken, TokenExchange,
+    token_file_name,
+};
 pub use basic_auth::BasicAuth;
 pub use cache::{CacheLookup, CacheRemove, CacheStore};
 pub use call::{
-    AnswerCache, BasicCredentials, ClientCertificateRef, ClientCredentials, ExternalAuth,
-    HttpMethod, Notify, OutgoingRequest, RequestAuth, RequestTls, Retry, SendRequest, SendRequests,
-    WaitFor,
+    AnswerCache, BasicCredentials, ClientAssertion, ClientCertificateRef, ClientCredentials,
+    ExternalAuth, HttpMethod, Notify, OutgoingRequest, RequestAuth, RequestTls, Retry, SendRequest,
+    SendRequests, WaitFor,
 };
 pub use client_certificate::{
     CertificateIdentity, ValidateClientCertificate, hex_digits, thumbprint_digits,

@@ -2,6 +2,7 @@
 //! compile, does everything named exist?
 
 mod address;
+mod audience;
 mod call;
 mod check;
 mod fragments;
@@ -66,27 +67,6 @@ impl Policies {
             .iter()
             .filter_map(|read| read.problem(&there))
             .collect()
-    }
-}
-
-impl Policies {
-    /// What is wrong where the pods have tokens of their service account for these audiences only.
-    pub(crate) fn unknown_audiences(&self, there: &[String]) -> Vec<Problem> {
-        let steps = self.on_handshake.steps();
-        let unknown = steps.filter_map(|(section, position, step)| {
-            let Some(Policy::BackendAuth(policy)) = step.policy() else {
-                return None;
-            };
-            let audience = &policy.service_account_token.as_ref()?.audience;
-            let path = self.paths.of(section, position);
-            let text = format!(
-                "pods of the Gateway get no token for \"{audience}\": add it to the Gateway's \
-                 spec.deployment.tokenAudiences"
-            );
-            let field = format!("{path}.backendAuth.serviceAccountToken.audience");
-            (!there.contains(audience)).then(|| Problem::invalid(text).at(&field))
-        });
-        unknown.collect()
     }
 }
 

@@ -92,8 +92,9 @@ pub struct Deployment {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = 16))]
     pub image_pull_secrets: Vec<ImagePullSecret>,
-    /// Audiences for which the pods get tokens of their service account, for policies that send
-    /// them with backendAuth.serviceAccountToken. A change replaces the pods.
+    /// Audiences for which the pods get tokens of their service account, at most 8. Policies of every
+    /// API on this Gateway may send such a token anywhere (backendAuth, clientAssertion), and none
+    /// for another audience. A change replaces the pods.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         extend("maxItems" = 8, "x-kubernetes-list-type" = "set"),

@@ -13,12 +13,12 @@ use crate::{Duration, Expression, ExpressionKind, SecretKeyRef};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [
     {
-        "rule": "(has(self.basic) ? 1 : 0) + (has(self.oauth2ClientCredentials) ? 1 : 0) + (has(self.serviceAccountToken) ? 1 : 0) + (has(self.signedJwt) ? 1 : 0) == 1",
-        "message": "exactly one of basic, oauth2ClientCredentials, serviceAccountToken, signedJwt must be set",
+        "rule": "(has(self.basic) ? 1 : 0) + (has(self.oauth2ClientCredentials) ? 1 : 0) + (has(self.oauth2TokenExchange) ? 1 : 0) + (has(self.serviceAccountToken) ? 1 : 0) + (has(self.signedJwt) ? 1 : 0) == 1",
+        "message": "exactly one of basic, oauth2ClientCredentials, oauth2TokenExchange, serviceAccountToken, signedJwt must be set",
     },
     {
-        "rule": "!has(self.tls) || has(self.oauth2ClientCredentials)",
-        "message": "tls is for tokenUrl, and needs oauth2ClientCredentials",
+        "rule": "!has(self.tls) || has(self.oauth2ClientCredentials) || has(self.oauth2TokenExchange)",
+        "message": "tls is for tokenUrl, and needs oauth2ClientCredentials or oauth2TokenExchange",
     },
 ]))]
 pub struct BackendAuth {
@@ -41,18 +41,61 @@ pub struct BackendAuth {
         skip_serializing_if = "Option::is_none"
     )]
     pub oauth2_client_credentials: Option<ClientCredentials>,
-    /// Token of the service account of the gateway's pods.
+    /// Token that an OAuth 2.0 server issues for a token of the service account of the gateway's pods
+    /// (RFC 8693), sent as `Authorization: Bearer`. Each pod keeps it, renews it before it expires,
+    /// and drops it after a 401.
+    #[serde(
+        default,
+        rename = "oauth2TokenExchange",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub oauth2_token_exchange: Option<TokenExchange>,
+    /// Token of the service account of the gateway's pods, sent as `Authorization: Bearer`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account_token: Option<ServiceAccountToken>,
     /// Token that the gateway signs for each handshake.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_jwt: Option<SignedJwt>,
-    /// TLS to an `https://` tokenUrl of oauth2ClientCredentials.
+    /// TLS to an `https://` tokenUrl.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<RequestTls>,
 }
 
-/// A token that Kubernetes issues to the gateway's pods, sent as `Authorization: Bearer`.
+/// A token that is exchanged for another one (RFC 8693): workload identity federation as Google's
+/// Security Token Service knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TokenExchange {
+    /// `http://` or `https://` URL of the token endpoint.
+    #[schemars(
+        length(min = 8, max = 2048),
+        regex(pattern = r"^https?://[^/?#\s]+[^#\s]*$")
+    )]
+    pub token_url: String,
+    /// Whom the issued token is for, as the token endpoint names it, for example
+    /// `//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/k`.
+    #[schemars(length(min = 1, max = 1024))]
+    pub audience: String,
+    /// Scopes to ask for. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        extend("maxItems" = 16),
+        inner(length(min = 1, max = 256), regex(pattern = r#"^[!#-\[\]-~]+$"#))
+    )]
+    pub scopes: Vec<String>,
+    /// Token that is exchanged.
+    pub subject_token: SubjectToken,
+}
+
+/// A token that is exchanged for another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SubjectToken {
+    /// Token of the service account of the gateway's pods, which the token endpoint must trust.
+    pub service_account_token: ServiceAccountToken,
+}
+
+/// A token that Kubernetes issues to the gateway's pods.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceAccountToken {

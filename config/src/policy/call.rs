@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::HeaderValue;
+use super::{HeaderValue, ServiceAccountToken};
 use crate::backend::{HostName, TrustAnchorRef};
 use crate::expression::HasExpressions;
 use crate::{Duration, Expression, ExpressionKind, SecretKeyRef};
@@ -85,6 +85,10 @@ pub struct ClientCertificateRef {
 /// Tokens are kept per gateway pod, renewed before they expire, and dropped after a 401.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "has(self.secretRef) != has(self.clientAssertion)",
+    "message": "exactly one of secretRef and clientAssertion must be set",
+}]))]
 pub struct ClientCredentials {
     /// `http://` or `https://` URL of the token endpoint.
     #[schemars(
@@ -96,7 +100,12 @@ pub struct ClientCredentials {
     #[schemars(length(min = 1, max = 1024))]
     pub client_id: String,
     /// Secret of the client.
-    pub secret_ref: SecretKeyRef,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretKeyRef>,
+    /// Token that proves who the client is, instead of a secret (RFC 7523 §2.2): workload identity
+    /// federation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_assertion: Option<ClientAssertion>,
     /// Scopes to ask for. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
@@ -104,6 +113,14 @@ pub struct ClientCredentials {
         inner(length(min = 1, max = 256), regex(pattern = r#"^[!#-\[\]-~]+$"#))
     )]
     pub scopes: Vec<String>,
+}
+
+/// What a client shows instead of a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClientAssertion {
+    /// Token of the service account of the gateway's pods, which the token endpoint must trust.
+    pub service_account_token: ServiceAccountToken,
 }
 
 /// Credentials of a request: exactly one of basic, clientCertificate, oauth2.

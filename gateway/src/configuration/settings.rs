@@ -61,7 +61,7 @@ pub struct Files {
     /// Directory that keeps the last good configuration for a start without the API server, and what quotas have counted.
     #[arg(long, env = "TIDEGATE_STATE_DIR")]
     pub state_dir: Option<PathBuf>,
-    /// Directory with tokens of the pod's service account, for backendAuth: one file for each audience, named by the SHA-256 of the audience in hex.
+    /// Directory with tokens of the pod's service account, for backendAuth and requests of policies: one file for each audience, named by the SHA-256 of the audience in hex, read again for each use.
     #[arg(long, env = "TIDEGATE_TOKEN_DIR")]
     pub token_dir: Option<PathBuf>,
     /// File with the token that /config, /status, /traces and /explain require; it is read again when it changes. Without it they refuse every request.

@@ -1,32 +1,30 @@
-//! Tokens by client credentials (RFC 6749 §4.4): one per client, shared by all handshakes.
+//! Tokens by client credentials (RFC 6749 §4.4), and of the pods' service account: one per client, shared by all
+//! handshakes.
 //!
 //! Renewed in the background before it ends, so that only the first handshake waits. One request at a
 //! time; who waited for one that failed shares its failure instead of asking again.
 
+mod client;
+
 use std::collections::HashMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method};
+use http::HeaderValue;
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tidegate_config::policy::token_file_name;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
-use url::Url;
-use url::form_urlencoded::Serializer;
 
-use crate::http_client::{Call, CallError, Caller, Reply, shown_url};
+use crate::http_client::{CallError, Caller, Reply, shown_url};
 use tidegate_config::error_chain;
 use tidegate_tunnel::drain::Drain;
 
-/// For one request to the token endpoint.
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) use client::{AccountToken, Client, Grant, Proof};
 
 /// Life of a token whose server does not tell (RFC 6749 §5.1 only recommends that it does).
 const UNTOLD_LIFE: Duration = Duration::from_secs(300);
@@ -39,25 +37,6 @@ const RENEW_AGAIN: Duration = Duration::from_secs(10);
 
 /// A file is read again after this time. Kubernetes writes a new token long before the old one ends.
 const FILE_LIFE: Duration = Duration::from_secs(60);
-
-/// Who asks for tokens, and where.
-pub(crate) struct Client {
-    pub(crate) url: Url,
-    pub(crate) id: String,
-    pub(crate) secret: String,
-    /// Scopes, separated by spaces.
-    pub(crate) scope: String,
-}
-
-impl fmt::Debug for Client {
-    /// The secret is not shown.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
-            .field("url", &shown_url(&self.url))
-            .field("id", &self.id)
-            .finish_non_exhaustive()
-    }
-}
 
 /// A token that was issued.
 pub(crate) struct Token {
@@ -109,9 +88,8 @@ pub(crate) struct TokenSources {
 enum Issuer {
     /// A token endpoint.
     Endpoint(Client, Arc<Caller>),
-    /// Kubernetes, which keeps the file fresh (a projected volume); none where there is no such
-    /// directory.
-    File(Option<PathBuf>),
+    /// Kubernetes.
+    Account(AccountToken),
 }
 
 /// The tokens of one client.
@@ -158,15 +136,7 @@ impl TokenSources {
     /// The tokens of this client, shared by all who ask for them.
     pub(crate) fn of(&self, client: Client, caller: &Arc<Caller>) -> Arc<TokenSource> {
         let mut id = Sha256::new();
-        for part in [
-            client.url.as_str(),
-            &client.id,
-            &client.secret,
-            &client.scope,
-        ] {
-            id.update(part.len().to_be_bytes());
-            id.update(part);
-        }
+        client.identify(&mut id);
         // Other TLS settings may lead to another server.
         id.update((Arc::as_ptr(caller) as usize).to_be_bytes());
         let origin = shown_url(&client.url);
@@ -179,10 +149,17 @@ impl TokenSources {
         let mut id = Sha256::new();
         id.update("service account");
         id.update(audience);
-        let file = self.directory.get();
-        let file = file.map(|directory| directory.join(token_file_name(audience)));
         let origin = format!("the service account, for {audience}");
-        self.shared(id, Issuer::File(file), origin)
+        self.shared(id, Issuer::Account(self.account_token(audience)), origin)
+    }
+
+    /// Where the service account's token for this audience is.
+    pub(crate) fn account_token(&self, audience: &str) -> AccountToken {
+        let directory = self.directory.get();
+        AccountToken {
+            audience: audience.to_owned(),
+            file: directory.map(|directory| directory.join(token_file_name(audience))),
+        }
     }
 
     fn shared(&self, id: Sha256, issuer: Issuer, origin: String) -> Arc<TokenSource> {
@@ -278,8 +255,11 @@ impl TokenSource {
 
     async fn fetch(&self) -> Result<Arc<Token>, CallError> {
         let token = match &self.issuer {
-            Issuer::Endpoint(client, caller) => caller.ask(client.request(), read).await?,
-            Issuer::File(file) => from_file(file.as_deref()).await?,
+            Issuer::Endpoint(client, caller) => caller.ask(client.request().await?, read).await?,
+            Issuer::Account(account) => {
+                let token = bearer(&account.read().await?, FILE_LIFE);
+                token.ok_or(CallError::NoServiceAccount)?
+            }
         };
         let token = Arc::new(token);
         let mut state = self.state();
@@ -291,42 +271,6 @@ impl TokenSource {
     fn state(&self) -> MutexGuard<'_, TokenState> {
         self.state.lock()
     }
-}
-
-impl Client {
-    fn request(&self) -> Call {
-        let mut form = Serializer::new(String::new());
-        form.append_pair("grant_type", "client_credentials")
-            .append_pair("client_id", &self.id)
-            .append_pair("client_secret", &self.secret);
-        if !self.scope.is_empty() {
-            form.append_pair("scope", &self.scope);
-        }
-        let mut headers = HeaderMap::new();
-        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
-        headers.insert(CONTENT_TYPE, kind);
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        Call {
-            via: None,
-            method: Method::POST,
-            url: self.url.clone(),
-            headers,
-            body: Bytes::from(form.finish()),
-            timeout: TIMEOUT,
-        }
-    }
-}
-
-/// What Kubernetes wrote there last.
-async fn from_file(file: Option<&Path>) -> Result<Token, CallError> {
-    let file = file.ok_or(CallError::NoServiceAccount)?;
-    let text = tokio::fs::read_to_string(file).await;
-    let text = text.map_err(CallError::ServiceAccount)?;
-    let text = text.trim();
-    if text.is_empty() {
-        return Err(CallError::NoServiceAccount);
-    }
-    bearer(text, FILE_LIFE).ok_or(CallError::NoServiceAccount)
 }
 
 /// The token with this time to live; `None` when it cannot stand in a header.

@@ -16,7 +16,7 @@ use tidegate_keys::{SecretLength, SigningKey, library_name};
 
 use super::Services;
 use super::action::{Action, Compile, Later};
-use super::call::{basic, caller, token_source};
+use super::call::{basic, caller, exchange_source, token_source};
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, expression_failed};
 use super::set_header::header_value;
@@ -120,30 +120,37 @@ fn credentials(
     match (
         &policy.basic,
         &policy.oauth2_client_credentials,
+        &policy.oauth2_token_exchange,
         &policy.service_account_token,
         &policy.signed_jwt,
     ) {
-        (Some(basic), None, None, None) => Ok(Credentials::Basic {
+        (Some(basic), None, None, None, None) => Ok(Credentials::Basic {
             username: compiler.text("backendAuth.basic.username", &basic.username)?,
             password: compiler.text("backendAuth.basic.password", &basic.password)?,
         }),
-        (None, Some(client), None, None) => {
+        (None, Some(client), None, None, None) => {
             let at = "backendAuth.oauth2ClientCredentials";
             let caller = caller(policy.tls.as_ref(), None, "backendAuth", compiler)?;
             let source = token_source(client, at, (&caller, compiler))?;
             Ok(Credentials::Token(source))
         }
-        (None, None, Some(token), None) => {
+        (None, None, Some(exchange), None, None) => {
+            let at = "backendAuth.oauth2TokenExchange";
+            let caller = caller(policy.tls.as_ref(), None, "backendAuth", compiler)?;
+            let source = exchange_source(exchange, at, (&caller, compiler))?;
+            Ok(Credentials::Token(source))
+        }
+        (None, None, None, Some(token), None) => {
             let tokens = &compiler.context.services.calls.tokens;
             Ok(Credentials::Token(
                 tokens.of_service_account(&token.audience),
             ))
         }
-        (None, None, None, Some(jwt)) => {
+        (None, None, None, None, Some(jwt)) => {
             Ok(Credentials::Signed(Box::new(Signer::new(jwt, compiler)?)))
         }
         _ => {
-            let problem = "exactly one of basic, oauth2ClientCredentials, serviceAccountToken, signedJwt must be set";
+            let problem = "exactly one of basic, oauth2ClientCredentials, oauth2TokenExchange, serviceAccountToken, signedJwt must be set";
             Err(compiler.invalid("backendAuth", problem))
         }
     }

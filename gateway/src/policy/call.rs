@@ -26,7 +26,7 @@ use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, expression_failed};
 use super::set_header::header_value;
 use super::url_text::UrlText;
-use crate::credentials::token_source::{Client, TokenSource};
+use crate::credentials::token_source::{Client, Grant, Proof, TokenSource};
 use crate::exchange::Exchange;
 use crate::exchange::hop;
 use crate::http_client::{Call, CallError, Caller, shown_url};
@@ -305,21 +305,65 @@ pub(super) fn token_source(
     at: &str,
     (caller, compiler): (&Arc<Caller>, &Compiler<'_>),
 ) -> Result<Arc<TokenSource>, InvalidPolicy> {
-    let url = Url::parse(&oauth2.token_url);
-    let url =
-        url.map_err(|error| compiler.invalid(&format!("{at}.tokenUrl"), error.to_string()))?;
-    let id = SecretDataId::of_secret_ref(compiler.context.namespace, &oauth2.secret_ref);
-    let secret = compiler.context.secret_data.get(&id).ok_or_else(|| {
-        let reference = &oauth2.secret_ref;
-        let problem = format!("the Secret {} has no key {}", reference.name, reference.key);
-        compiler.invalid(&format!("{at}.secretRef"), problem)
-    })?;
     let client = Client {
-        url,
-        id: oauth2.client_id.clone(),
-        secret: String::from_utf8_lossy(secret).trim().to_owned(),
+        url: token_url(&oauth2.token_url, at, compiler)?,
+        grant: Grant::ClientCredentials {
+            id: oauth2.client_id.clone(),
+            proof: proof(oauth2, at, compiler)?,
+        },
         scope: oauth2.scopes.join(" "),
     };
     let tokens = &compiler.context.services.calls.tokens;
     Ok(tokens.of(client, caller))
+}
+
+/// The tokens for which the service account's is exchanged, shared like those of a client.
+pub(super) fn exchange_source(
+    exchange: &policy::TokenExchange,
+    at: &str,
+    (caller, compiler): (&Arc<Caller>, &Compiler<'_>),
+) -> Result<Arc<TokenSource>, InvalidPolicy> {
+    let tokens = &compiler.context.services.calls.tokens;
+    let subject = &exchange.subject_token.service_account_token.audience;
+    let client = Client {
+        url: token_url(&exchange.token_url, at, compiler)?,
+        grant: Grant::TokenExchange {
+            audience: exchange.audience.clone(),
+            subject: tokens.account_token(subject),
+        },
+        scope: exchange.scopes.join(" "),
+    };
+    Ok(tokens.of(client, caller))
+}
+
+fn token_url(url: &str, at: &str, compiler: &Compiler<'_>) -> Result<Url, InvalidPolicy> {
+    let parsed = Url::parse(url);
+    parsed.map_err(|error| compiler.invalid(&format!("{at}.tokenUrl"), error.to_string()))
+}
+
+/// How a client proves who it is.
+fn proof(
+    oauth2: &policy::ClientCredentials,
+    at: &str,
+    compiler: &Compiler<'_>,
+) -> Result<Proof, InvalidPolicy> {
+    let reference = match (&oauth2.secret_ref, &oauth2.client_assertion) {
+        (Some(reference), None) => reference,
+        (None, Some(assertion)) => {
+            let audience = &assertion.service_account_token.audience;
+            let tokens = &compiler.context.services.calls.tokens;
+            return Ok(Proof::Assertion(tokens.account_token(audience)));
+        }
+        _ => {
+            let problem = "exactly one of secretRef and clientAssertion must be set";
+            return Err(compiler.invalid(at, problem));
+        }
+    };
+    let id = SecretDataId::of_secret_ref(compiler.context.namespace, reference);
+    let secret = compiler.context.secret_data.get(&id).ok_or_else(|| {
+        let problem = format!("the Secret {} has no key {}", reference.name, reference.key);
+        compiler.invalid(&format!("{at}.secretRef"), problem)
+    })?;
+    let secret = String::from_utf8_lossy(secret).trim().to_owned();
+    Ok(Proof::Secret(secret))
 }

@@ -21,6 +21,11 @@ impl Check for BackendAuth {
             let at = format!("{path}.oauth2ClientCredentials");
             problems.extend(call::client_credentials(client, &at, step));
         }
+        if let Some(exchange) = &self.oauth2_token_exchange {
+            let at = format!("{path}.oauth2TokenExchange.tokenUrl");
+            let problem = call::token_url(&exchange.token_url);
+            problems.extend(problem.map(|problem| problem.at(&at)));
+        }
         problems.extend(call::tls(self.tls.as_ref(), path, step));
         if let Some(jwt) = &self.signed_jwt {
             let at = format!("{path}.signedJwt");
@@ -37,7 +42,7 @@ impl Check for BackendAuth {
 
     fn secret_data(&self, namespace: &str) -> Vec<SecretDataId> {
         let client = self.oauth2_client_credentials.as_ref();
-        let secret = client.map(|client| &client.secret_ref);
+        let secret = client.and_then(|client| client.secret_ref.as_ref());
         let key = self.signed_jwt.as_ref().map(|jwt| &jwt.secret_ref);
         let secrets = secret.into_iter().chain(key);
         let secrets = secrets.map(|reference| SecretDataId::of_secret_ref(namespace, reference));

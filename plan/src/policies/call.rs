@@ -98,11 +98,27 @@ pub(super) fn client_credentials(
         references,
         ..
     } = step;
-    let url = http_url(&oauth2.token_url).or_else(|| check_author(&oauth2.token_url, check_url));
-    let url = url.map(|problem| problem.at(&format!("{path}.tokenUrl")));
-    let secret = client_secret(namespace, &oauth2.secret_ref, references).err();
-    let secret = secret.map(|problem| problem.at(&format!("{path}.secretRef")));
-    url.into_iter().chain(secret).collect()
+    let url = token_url(&oauth2.token_url).map(|problem| problem.at(&format!("{path}.tokenUrl")));
+    let mut problems: Vec<_> = url.into_iter().collect();
+    match (&oauth2.secret_ref, &oauth2.client_assertion) {
+        (Some(reference), None) => {
+            let checked = client_secret(namespace, reference, references);
+            let at = format!("{path}.secretRef");
+            problems.extend(checked.err().map(|problem| problem.at(&at)));
+        }
+        // Whether there is such a token is for each Gateway to say.
+        (None, Some(_)) => {}
+        _ => {
+            let text = "exactly one of secretRef and clientAssertion must be set";
+            problems.push(Problem::invalid(text).at(path));
+        }
+    }
+    problems
+}
+
+/// What is wrong with the URL of a token endpoint.
+pub(super) fn token_url(url: &str) -> Option<Problem> {
+    http_url(url).or_else(|| check_author(url, check_url))
 }
 
 fn client_secret(
@@ -139,9 +155,9 @@ pub(super) fn secret_data(namespace: &str, request: OutgoingRequest<'_>) -> Vec<
         let (chain, key) = key_pair_ids(namespace, &certificate.name);
         ids.extend([chain, key]);
     }
-    if let Some(oauth2) = &auth.oauth2 {
-        ids.push(SecretDataId::of_secret_ref(namespace, &oauth2.secret_ref));
-    }
+    let secret = auth.oauth2.as_ref();
+    let secret = secret.and_then(|oauth2| oauth2.secret_ref.as_ref());
+    ids.extend(secret.map(|reference| SecretDataId::of_secret_ref(namespace, reference)));
     ids
 }
 

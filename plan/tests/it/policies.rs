@@ -117,8 +117,46 @@ fn good_steps_are_accepted() {
 
 #[test]
 fn a_token_of_the_service_account_needs_the_consent_of_each_gateway() {
-    let step = json!([{"backendAuth": {"serviceAccountToken": {"audience": "vault"}}}]);
-    let on = json!({"onHandshake": {"inbound": step}});
+    let token = json!({"serviceAccountToken": {"audience": "vault"}});
+    let client = json!({
+        "tokenUrl": "https://id.example/token", "clientId": "c", "clientAssertion": token,
+    });
+    let request = json!({"as": "a", "url": "https://a.example", "auth": {"oauth2": client}});
+    for (step, place) in [
+        (
+            json!({ "backendAuth": token }),
+            "backendAuth.serviceAccountToken.audience",
+        ),
+        (
+            json!({"backendAuth": {"oauth2ClientCredentials": client}}),
+            "backendAuth.oauth2ClientCredentials.clientAssertion.serviceAccountToken.audience",
+        ),
+        (
+            json!({"backendAuth": {"oauth2TokenExchange": {
+                "tokenUrl": "https://id.example/token", "audience": "a", "subjectToken": token,
+            }}}),
+            "backendAuth.oauth2TokenExchange.subjectToken.serviceAccountToken.audience",
+        ),
+        (
+            json!({ "sendRequest": request }),
+            "sendRequest.auth.oauth2.clientAssertion.serviceAccountToken.audience",
+        ),
+        (
+            json!({"sendRequests": {"requests": [request]}}),
+            "sendRequests.requests[0].auth.oauth2.clientAssertion.serviceAccountToken.audience",
+        ),
+        (
+            json!({"notify": {"url": "https://a.example", "auth": {"oauth2": client}}}),
+            "notify.auth.oauth2.clientAssertion.serviceAccountToken.audience",
+        ),
+    ] {
+        let on = json!({"onHandshake": {"inbound": [step]}});
+        needs_consent(&on, &format!("spec.onHandshake.inbound[0].{place}: "));
+    }
+}
+
+/// An object with these policies is accepted where the Gateway lists `vault`, and nowhere else.
+fn needs_consent(on: &Value, place: &str) {
     let deployment = |audiences: &[&str]| json!({"deployment": {"tokenAudiences": audiences}});
     for (name, there, fits) in [
         ("named", &["other", "vault"][..], true),
@@ -127,7 +165,6 @@ fn a_token_of_the_service_account_needs_the_consent_of_each_gateway() {
     ] {
         let check = |verdict: &Conditions| {
             assert_eq!(verdict.accepted.status, fits, "{name}: {verdict:?}");
-            let place = "spec.onHandshake.inbound[0].backendAuth.serviceAccountToken.audience: ";
             let said = &verdict.accepted.message;
             assert!(fits || said.starts_with(place), "{name}: {said}");
         };
@@ -473,6 +510,12 @@ fn bad_steps_are_named_by_their_place() {
             "spec.backend.pool[1].url: another member already has this host and port",
         ),
         (
+            "statuses that end before they begin",
+            json!({"backend": {"url": null, "pool": [{"url": "ws://a"}], "failover": {"statuses": [429, "599-500"]}}}),
+            "Invalid",
+            "spec.backend.failover.statuses[1]: 599-500 ends before it begins",
+        ),
+        (
             "key in the header that tells where a request has been",
             json!({"subscriptionKey": {"header": "via"}}),
             "Invalid",
@@ -483,6 +526,12 @@ fn bad_steps_are_named_by_their_place() {
             json!({"subscriptionKey": {"header": "Sec-WebSocket-Protocol"}}),
             "Invalid",
             "spec.subscriptionKey.header: Sec-WebSocket-Protocol belongs to the handshake",
+        ),
+        (
+            "key in a subprotocol that the backend speaks",
+            json!({"subscriptionKey": {"subprotocol": "chat"}, "subprotocols": ["v1", "chat.v2"]}),
+            "Invalid",
+            "spec.subscriptionKey.subprotocol: the subprotocol chat.v2 of spec.subprotocols begins with chat",
         ),
         (
             "value twice",
@@ -509,12 +558,6 @@ fn bad_steps_are_named_by_their_place() {
         );
         let said = &api_verdict(&plan, "chat").conditions.accepted.message;
         assert!(said.starts_with(message), "{name}: {said}");
-        (
-            "statuses that end before they begin",
-            json!({"backend": {"url": null, "pool": [{"url": "ws://a"}], "failover": {"statuses": [429, "599-500"]}}}),
-            "Invalid",
-            "spec.backend.failover.statuses[1]: 599-500 ends before it begins",
-        ),
         assert!(!said.contains("hidden"), "{name}: {said}");
     }
 }
@@ -527,12 +570,6 @@ fn an_expression_error_suggests_the_nearest_name() {
     assert!(said.contains("clinet") && said.contains("client"), "{said}");
 }
 
-        (
-            "key in a subprotocol that the backend speaks",
-            json!({"subscriptionKey": {"subprotocol": "chat"}, "subprotocols": ["v1", "chat.v2"]}),
-            "Invalid",
-            "spec.subscriptionKey.subprotocol: the subprotocol chat.v2 of spec.subprotocols begins with chat",
-        ),
 #[test]
 fn many_problems_are_counted() {
     let steps: Vec<_> = (0..5)

@@ -1,6 +1,8 @@
 use serde_json::json;
 use tokio::time::{advance, sleep, timeout};
 
+use url::Url;
+
 use super::*;
 use crate::http_client::{Callers, Guard};
 use crate::policy::testing::{Answer, Server, json as answer};
@@ -9,7 +11,19 @@ use tidegate_config::error_chain;
 /// A source of tokens at this server.
 fn source(server: &Server) -> Arc<TokenSource> {
     let (_, drain) = Drain::pair();
-    let callers = Callers::new(drain.clone(), Handle::current(), Guard::default());
+    let sources = TokenSources::new(drain, Handle::current());
+    let secret = "do-not-show-this".to_owned();
+    of(&sources, server, credentials(Proof::Secret(secret)))
+}
+
+fn credentials(proof: Proof) -> Grant {
+    let id = "ship".to_owned();
+    Grant::ClientCredentials { id, proof }
+}
+
+/// The tokens of a client with this grant.
+fn of(sources: &TokenSources, server: &Server, grant: Grant) -> Arc<TokenSource> {
+    let callers = Callers::new(sources.drain.clone(), Handle::current(), Guard::default());
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -19,12 +33,11 @@ fn source(server: &Server) -> Arc<TokenSource> {
     let caller = callers.with([0; 32], &tls).unwrap();
     let client = Client {
         url: Url::parse(&format!("{}/token?tenant=t", server.url)).unwrap(),
-        id: "ship".to_owned(),
-        secret: "do-not-show-this".to_owned(),
-        scope: String::new(),
+        grant,
+        scope: "read".to_owned(),
     };
     assert!(!format!("{client:?}").contains("do-not-show-this"));
-    TokenSources::new(drain, Handle::current()).of(client, &caller)
+    sources.of(client, &caller)
 }
 
 async fn issuing(life: u64) -> Server {
@@ -190,4 +203,75 @@ async fn the_service_accounts_token_is_read_again_and_again() {
         text(&source).await.unwrap_err();
         std::fs::write(&file, "good").unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_client_shows_the_service_accounts_token_as_it_is_now() {
+    let server = issuing(1000).await;
+    let audience = "api://AzureADTokenExchange";
+    let directory = tempfile::tempdir().unwrap();
+    let sources = TokenSources::new(Drain::pair().1, Handle::current());
+    sources.read_from(directory.path().to_owned());
+    let file = directory.path().join(token_file_name(audience));
+    let proof = Proof::Assertion(sources.account_token(audience));
+    let source = of(&sources, &server, credentials(proof));
+    let error = text(&source).await.unwrap_err();
+    assert!(
+        error.starts_with("failed to read the token of the service account"),
+        "{error}"
+    );
+    assert_eq!(
+        server.asked().len(),
+        0,
+        "the endpoint is not asked without it"
+    );
+    std::fs::write(&file, "first.of.account\n").unwrap();
+    for _ in 0..3 {
+        assert_eq!(text(&source).await.unwrap(), "Bearer t1");
+    }
+    assert_eq!(server.asked().len(), 1, "asked for once");
+    std::fs::write(&file, "second.of.account").unwrap();
+    tokio::time::pause();
+    advance(Duration::from_secs(810)).await;
+    tokio::time::resume();
+    let renewed = async {
+        while text(&source).await.unwrap() != "Bearer t2" {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = timeout(Duration::from_secs(20), renewed).await;
+    waited.expect("no new token in 20 s");
+    let form = |number: &str| {
+        format!(
+            "grant_type=client_credentials&client_id=ship\
+             &client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer\
+             &client_assertion={number}.of.account&scope=read"
+        )
+    };
+    let bodies = server.asked();
+    let bodies: Vec<_> = bodies.iter().map(|asked| &*asked.body).collect();
+    assert_eq!(bodies, [form("first"), form("second")]);
+}
+
+#[tokio::test]
+async fn the_service_accounts_token_is_exchanged() {
+    let server = issuing(1000).await;
+    let directory = tempfile::tempdir().unwrap();
+    let sources = TokenSources::new(Drain::pair().1, Handle::current());
+    sources.read_from(directory.path().to_owned());
+    let file = directory.path().join(token_file_name("pool"));
+    std::fs::write(file, "of.the.account").unwrap();
+    let grant = Grant::TokenExchange {
+        audience: "//iam.example/providers/k".to_owned(),
+        subject: sources.account_token("pool"),
+    };
+    let source = of(&sources, &server, grant);
+    assert_eq!(text(&source).await.unwrap(), "Bearer t1");
+    assert_eq!(
+        server.asked()[0].body,
+        "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange\
+         &requested_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token\
+         &subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Ajwt\
+         &audience=%2F%2Fiam.example%2Fproviders%2Fk&subject_token=of.the.account&scope=read"
+    );
 }

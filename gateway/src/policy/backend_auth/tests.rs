@@ -221,7 +221,7 @@ fn what_cannot_work_is_rejected() {
     for (fields, expected) in [
         (
             json!({}),
-            "exactly one of basic, oauth2ClientCredentials, serviceAccountToken, signedJwt",
+            "exactly one of basic, oauth2ClientCredentials, oauth2TokenExchange, serviceAccountToken, signedJwt",
         ),
         (
             json!({"header": "Upgrade", "basic": {"username": "u", "password": "p"}}),
