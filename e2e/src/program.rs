@@ -81,6 +81,11 @@ impl GatewayOptions {
     pub fn admin_token_file(&self) -> PathBuf {
         self.state.with_extension("admin-token")
     }
+
+    /// Where it looks for tokens of its service account; the test puts them there.
+    pub fn token_dir(&self) -> PathBuf {
+        self.state.with_extension("tokens")
+    }
 }
 
 /// A running `tidegate-gateway`.
@@ -106,6 +111,8 @@ impl Gateway {
             .args(["--admin-address", &admin.to_string()])
             .arg("--admin-token-file")
             .arg(options.admin_token_file())
+            .arg("--token-dir")
+            .arg(options.token_dir())
             .arg("--state-dir")
             .arg(&options.state);
         let process = Process::spawn(&options.pod, command)?;

@@ -42,6 +42,8 @@ mod import;
 mod managed;
 #[path = "e2e/policies.rs"]
 mod policies;
+#[path = "e2e/realtime.rs"]
+mod realtime;
 #[path = "e2e/refusals.rs"]
 mod refusals;
 #[path = "e2e/resilience.rs"]

@@ -8,6 +8,7 @@ import asyncio
 import sys
 import time
 
+import identity
 import installation
 import monitoring
 import readme
@@ -43,6 +44,7 @@ STORY = [
     installation.an_upgrade_of_the_operator_touches_no_tunnel,
     traffic.a_rolling_restart_loses_no_handshake,
     traffic.the_autoscaler_says_how_many_pods,
+    identity.a_projected_token_reaches_the_token_endpoint,
     installation.another_operator_takes_over,
     installation.an_operator_that_is_killed_is_replaced,
     installation.the_operator_lacked_no_right,

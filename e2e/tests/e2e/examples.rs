@@ -212,6 +212,7 @@ fn every_example_has_a_test() -> anyhow::Result<()> {
         "jwt",
         "pool",
         "product",
+        "realtime",
         "signalr",
         "two-gateways",
         "web-pubsub",
