@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// What a text with a pattern is, and one that fits. A test compares the patterns with those of all kinds.
-const PATTERNS: [(&str, &str, &str); 25] = [
+const PATTERNS: [(&str, &str, &str); 26] = [
     (
         r"^(0|([0-9]+(\.[0-9]+)?(h|m|s|ms))+)$",
         "a duration such as 500ms, 30s, 1m30s or 0",
@@ -121,6 +121,11 @@ const PATTERNS: [(&str, &str, &str); 25] = [
         "${api} ${status}",
     ),
     ("^[^@ ]+@[^@ ]+$", "an e-mail address", "team@example.com"),
+    (
+        "^[45][0-9]{2}(-[45][0-9]{2})?$",
+        "a status from 400 to 599, or a range such as 500-599",
+        "500-599",
+    ),
 ];
 
 /// What a text with this pattern is, and one that fits.
