@@ -86,7 +86,7 @@ b'''",
     ("deep", "((((((((((((((((1))))))))))))))))"),
     ("unclosed", "${request.path"),
     // Its map has no order: as text it was not itself.
-    ("map", "{'a': 2, 'b': [vars.n]}"),
+    ("map without order", "{'a': 2, 'b': [vars.n]}"),
 ];
 
 #[test]
