@@ -25,4 +25,5 @@ pub(crate) use pool::{
 pub(crate) use proxy::{InvalidProxy, Proxy, ProxyError};
 pub(crate) use request::encode as encode_request;
 pub(crate) use resolve::Resolver;
+pub use tls::Unverified;
 pub(crate) use tls::{ClientTls, ClientTlsFactory, InvalidBackendTls};

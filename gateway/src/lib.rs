@@ -33,6 +33,7 @@ mod refusal;
 mod telemetry;
 mod tls;
 
+pub use backend::Unverified;
 pub use configuration::settings;
 pub use configuration::source::{Ack, Cluster, ConnectError, Directory, Feed, Pod};
 pub use configuration::state_dir::{LoadError, SaveError, StateDir};

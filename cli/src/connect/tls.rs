@@ -6,16 +6,14 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::{
-    CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature,
-    verify_tls13_signature,
-};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use tidegate_gateway::Unverified;
 use x509_parser::parse_x509_certificate;
 
 /// A configuration that trusts the certificates in a PEM file: of authorities, and those of servers themselves.
@@ -45,8 +43,8 @@ pub(crate) fn tls_config(file: &Path) -> anyhow::Result<Arc<ClientConfig>> {
 /// A configuration that accepts any certificate. The server must have its key.
 pub(super) fn unverified() -> anyhow::Result<Arc<ClientConfig>> {
     let provider = provider();
-    let algorithms = provider.signature_verification_algorithms;
-    configuration(provider, Arc::new(Unverified(algorithms)))
+    let verifier = Unverified::new(&provider);
+    configuration(provider, Arc::new(verifier))
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -129,43 +127,4 @@ fn valid_at(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<ServerCer
         return Err(invalid(CertificateError::Expired));
     }
     Ok(ServerCertVerified::assertion())
-}
-
-/// Accepts any certificate.
-#[derive(Debug)]
-struct Unverified(WebPkiSupportedAlgorithms);
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
-    }
 }

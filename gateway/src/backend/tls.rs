@@ -13,7 +13,7 @@ use tidegate_config::{BackendTls, SecretData, SecretDataId};
 
 use crate::tls::{InvalidTls, certificates, certified_key};
 use named::Named;
-use unverified::Unverified;
+pub use unverified::Unverified;
 
 /// TLS sessions kept per configuration for resumption: clients that reconnect go to few backends.
 const SESSIONS: usize = 32;

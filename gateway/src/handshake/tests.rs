@@ -1,3 +1,5 @@
+use tidegate_tunnel::relay::Relay;
+
 use super::*;
 
 fn size_of_future<A, B, C, F: Future>(_: impl FnOnce(A, B, C) -> F) -> usize {

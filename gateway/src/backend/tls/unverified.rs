@@ -1,5 +1,5 @@
-//! `insecureSkipVerify`: any certificate is accepted. Signatures are still checked: the peer must have the key
-//! of the certificate that it presents.
+//! `insecureSkipVerify` and `tidegate connect --insecure`: any certificate is accepted. Signatures are still
+//! checked: the peer must have the key of the certificate that it presents.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{
@@ -8,11 +8,13 @@ use rustls::crypto::{
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
+/// Accepts any certificate whose key the server has.
 #[derive(Debug)]
-pub(super) struct Unverified(WebPkiSupportedAlgorithms);
+pub struct Unverified(WebPkiSupportedAlgorithms);
 
 impl Unverified {
-    pub(super) fn new(provider: &CryptoProvider) -> Self {
+    /// Verifies signatures with the algorithms of `provider`.
+    pub fn new(provider: &CryptoProvider) -> Self {
         Self(provider.signature_verification_algorithms)
     }
 }
