@@ -42,17 +42,21 @@ pub struct ApimArgs {
     /// Name of the Gateway that serves all APIs.
     #[arg(long, default_value = "imported", value_name = "NAME")]
     gateway: String,
-    /// Tenant of the application that the gateways have in place of managed identities.
+    /// Tenant of the managed identities.
     #[arg(long, value_name = "ID")]
     azure_tenant: Option<String>,
-    /// Id of that application, where a policy names none.
+    /// Client id of the identity where a policy names none: a user-assigned managed identity, or an application.
     #[arg(long, value_name = "ID")]
     azure_client: Option<String>,
+    /// Where Entra ID issues tokens. Default: https://login.microsoftonline.com.
+    #[arg(long, value_name = "URL")]
+    azure_authority: Option<String>,
 }
 
 impl ApimArgs {
     fn identity(&self) -> Identity {
         Identity {
+            authority: self.azure_authority.clone(),
             tenant: self.azure_tenant.clone(),
             client: self.azure_client.clone(),
         }
@@ -139,7 +143,8 @@ fn around(imported: &Imported, scope: Scope) -> Vec<Value> {
         .collect();
     let gateway = |name: &str, more: Value| {
         let listener = json!({"name": "plain", "port": 8080, "protocol": "WS"});
-        let mut spec = json!({"listeners": [listener], "values": values});
+        let deployment = json!({"tokenAudiences": imported.token_audiences()});
+        let mut spec = json!({"listeners": [listener], "values": values, "deployment": deployment});
         merge(&mut spec, more);
         object("Gateway", name, spec)
     };

@@ -110,7 +110,8 @@ impl Reader<'_> {
             outer if own.starts_with("microsoft.") => own.trim_start_matches(outer).to_owned(),
             outer => format!("{outer}/{own}"),
         };
-        if self.is_left_out(node) {
+        let is_left_out = self.is_left_out(node, &kind);
+        if is_left_out && !kind.starts_with(SERVICE) {
             return;
         }
         if kind == "microsoft.resources/deployments" && depth < MAX_DEPTH {
@@ -132,7 +133,10 @@ impl Reader<'_> {
             (outer, Some(name)) => format!("{outer}/{name}"),
         };
         let kind_below = kind_below.trim_start_matches('/');
-        if !kind_below.is_empty() {
+        if kind_below.is_empty() && !is_left_out {
+            let text = "skipped: the service itself: of it only what lies below is imported";
+            self.say(node, Level::Note, text.to_owned());
+        } else if !is_left_out {
             self.entity(node, kind_below, &name);
         }
         if depth < MAX_DEPTH {
@@ -143,10 +147,17 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether the resource is not imported: it exists already, or its condition is false.
-    fn is_left_out(&mut self, node: &Node) -> bool {
+    /// Whether the resource is not imported: it exists already, or its condition is false. What stands below it is
+    /// another resource.
+    fn is_left_out(&mut self, node: &Node, kind: &str) -> bool {
         let existing = node.get("existing");
         if existing.and_then(|existing| self.scope.truth(existing)) == Some(true) {
+            let name = self.scope.text(node.get("name"));
+            let name = name.unwrap_or_else(|| "?".to_owned());
+            let text = format!(
+                "skipped: {kind} {name} exists already, and the template does not say what it is"
+            );
+            self.say(node, Level::Note, text);
             return true;
         }
         let Some(condition) = node.get("condition") else {
@@ -155,7 +166,7 @@ impl Reader<'_> {
         match self.scope.truth(condition) {
             Some(true) => false,
             Some(false) => {
-                let text = "skipped: its condition is false".to_owned();
+                let text = format!("skipped: {kind}: its condition is false");
                 self.say(node, Level::Note, text);
                 true
             }

@@ -1,7 +1,9 @@
 //! Builds manifests from entities of API Management. Pure.
 
 mod api;
+mod audience;
 mod backend;
+mod breaker;
 mod policies;
 mod product;
 mod rest;
@@ -13,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use self::audience::allow_tokens;
 use super::entity::{Entity, Names};
 use super::finding::Finding;
 use super::policy::{Context, Fragments};
@@ -73,9 +76,11 @@ pub(super) fn build(entities: &[Entity], gateway: &str, identity: &Identity) -> 
         products: BTreeMap::new(),
         values: BTreeSet::new(),
         secrets: BTreeSet::new(),
+        rivals: BTreeSet::new(),
         built: Built::default(),
     };
     builder.others();
+    builder.find_rivals();
     builder.names.reserve("Gateway", gateway);
     builder.name_all();
     builder.context = builder.policy_context();
@@ -86,8 +91,8 @@ pub(super) fn build(entities: &[Entity], gateway: &str, identity: &Identity) -> 
     let gateways = builder.all_gateways();
     builder.left_out();
     let mut built = builder.built;
-    let made = [gateways, apis, products, subscriptions].concat();
-    built.objects = made;
+    built.objects = [gateways, apis, products, subscriptions].concat();
+    allow_tokens(&mut built.objects);
     built
 }
 
@@ -105,6 +110,8 @@ struct Builder<'a> {
     values: BTreeSet<String>,
     /// Keys of the Secret of what has to be added.
     secrets: BTreeSet<String>,
+    /// Types and names of entities that are defined more than once.
+    rivals: BTreeSet<(String, String)>,
     built: Built,
 }
 

@@ -206,15 +206,13 @@ pub(crate) fn translate(text: &str, service: &Service, ids: IdUse) -> Result<Cel
     if found.text.len() > MAX_LENGTH {
         return no("its translation is too long");
     }
-    if ids != IdUse::Credentials
-        && let Some((name, _)) = service.token_in(&found.text)
-    {
-        return no(format!(
+    match service.token_in(&found.text) {
+        Some((name, _)) if ids != IdUse::Credentials => no(format!(
             "{name} is the token of a managed identity, which is translated only as \"Bearer \" + token in the \
              header Authorization"
-        ));
+        )),
+        _ => Ok(found),
     }
-    Ok(found)
 }
 
 /// Local variables of a block, and what is around it.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::cel::{Cel, IdUse, Kind, literal, translate};
 use super::csharp::Unreadable;
-use super::service::{NamedValue, Service};
+use super::service::{NamedValue, Service, Token};
 use super::xml::restore;
 
 type Result<T> = std::result::Result<T, Unreadable>;
@@ -100,14 +100,25 @@ impl<'a, 'i> Element<'a, 'i> {
         let Ok(found) = translate(&expression, self.service, IdUse::Credentials) else {
             return Ok(None);
         };
-        let Some((name, credentials)) = self.service.token_in(&found.text) else {
+        let Some((name, token)) = self.service.token_in(&found.text) else {
             return Ok(None);
         };
-        let rest = found.text.replace(&format!("vars.{name}"), "");
-        let rest = rest.replacen("\"Bearer \"", "", 1).replace("\"\"", "");
-        match found.text.starts_with("(\"Bearer \" + ") && !rest.contains(['.', '"']) {
-            true => Ok(Some(credentials)),
-            false => no("the token of a managed identity is translated only after \"Bearer \""),
+        let Token::Of(credentials) = token else {
+            return no(format!(
+                "whether {name} is the token of a managed identity, and of which one, depends on what ran before: \
+                 put authentication-managed-identity in front of this"
+            ));
+        };
+        let whole = format!("vars.{name}");
+        let or_empty = format!("({whole} == null ? \"\" : {whole})");
+        // The variable is set at this place, so no default counts.
+        let text = ["null", "\"\""].iter().fold(found.text, |text, default| {
+            text.replace(&format!("(has({whole}) ? {whole} : {default})"), &whole)
+        });
+        let sent = text.strip_prefix("(\"Bearer \" + ");
+        match sent.and_then(|sent| sent.strip_suffix(')')) {
+            Some(sent) if sent == whole || sent == or_empty => Ok(Some(credentials)),
+            _ => no("the token of a managed identity is translated only after \"Bearer \""),
         }
     }
 

@@ -57,6 +57,14 @@ impl Imported {
         all.map(Manifest::of).collect()
     }
 
+    /// Audiences of the tokens that the policies show, for `deployment.tokenAudiences` of the Gateway.
+    pub fn token_audiences(&self) -> Vec<&'static str> {
+        let mut all = self.blocks.iter().chain(&self.objects);
+        let audience = steps::AUDIENCE;
+        let is_shown = all.any(|value| value.to_string().contains(audience));
+        is_shown.then_some(audience).into_iter().collect()
+    }
+
     /// Names of the values that the policies read.
     pub fn values(&self) -> Vec<String> {
         let all = self.blocks.iter().chain(&self.objects);
@@ -85,6 +93,13 @@ pub fn import_policies(
 ) -> Result<Imported, ImportError> {
     let (documents, mut context) = sorted(files)?;
     context.service.identity = identity.clone();
+    let fragments = context.fragments.values().map(|fragment| &fragment.text);
+    for text in documents.iter().map(|(_, text)| text).chain(fragments) {
+        let names = policy::token_variables(text);
+        names
+            .iter()
+            .for_each(|name| context.service.expect_token(name));
+    }
     let (mut imported, mut fragments) = (Imported::default(), Fragments::default());
     for (file, text) in documents {
         let found = policy::import(&text, scope, &context, &mut fragments);

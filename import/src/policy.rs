@@ -5,7 +5,9 @@
 
 mod choose;
 mod context;
+mod credentials;
 mod element;
+mod failover;
 mod fragment;
 mod target;
 
@@ -15,12 +17,15 @@ use roxmltree::{Document, Node};
 use serde_json::{Map, Value, json};
 
 pub(super) use self::context::{Context, Fragment};
+pub(super) use self::credentials::token_variables;
+pub(super) use self::failover::retried_statuses;
 pub(super) use self::fragment::{Fragments, import_fragment};
 use self::target::Target;
 pub(super) use self::target::{own_backend, websocket};
 use super::field::Element;
 use super::finding::{Finding, Level};
 use super::probe::Probe;
+use super::service::Token;
 use super::steps::COMMENT;
 use super::xml::{Unreadable, parse, position, protect, reported, restore};
 use tidegate_config::policy::Section;
@@ -67,6 +72,7 @@ pub(super) fn import(
         file: None,
         state: State::of(fragments),
     };
+    context.service.enter(&Token::Unsure);
     let value = translator.policies(root);
     *fragments = translator.state.fragments;
     Ok((value, translator.state.findings))

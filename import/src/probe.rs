@@ -12,6 +12,7 @@ use tidegate_expr::{Program, Stage, Template};
 use tidegate_plan::{Planner, World};
 
 use super::service::values_of;
+use super::steps::AUDIENCE;
 
 /// Shared, because it keeps compiled rules.
 static VALIDATOR: LazyLock<Validator> = LazyLock::new(Validator::default);
@@ -59,7 +60,9 @@ fn values(step: &Value) -> Vec<Value> {
 /// What the planner does not accept. What a step refers to may exist elsewhere.
 fn planned(api: &Value) -> Option<String> {
     let listener = json!({"name": "plain", "port": 8080, "protocol": "WS"});
-    let gateway = object("Gateway", json!({"listeners": [listener]}));
+    let deployment = json!({"tokenAudiences": [AUDIENCE]});
+    let spec = json!({"listeners": [listener], "deployment": deployment});
+    let gateway = object("Gateway", spec);
     let mut world = World::default();
     world.gateways.extend(typed(&gateway));
     world.apis.extend(typed(api));

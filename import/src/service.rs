@@ -1,11 +1,12 @@
 //! What is known of the service around a policy: its named values, the names that its objects get here, and
 //! the names of variables.
 
+mod tokens;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
+pub(crate) use self::tokens::{Token, Tokens};
 use super::csharp::Unreadable;
 use super::finding::Level;
 
@@ -50,23 +51,27 @@ pub(crate) struct Service {
     pub(crate) values: BTreeMap<String, NamedValue>,
     /// Ids of all objects and what they become; `None`: only documents are imported.
     pub(crate) ids: Option<Ids>,
-    /// Tenant and client of the identity that the gateway has in place of a managed identity.
+    /// The identity that the gateway acts for in place of a managed identity.
     pub(crate) identity: Identity,
     variables: RefCell<Identifiers>,
     named: RefCell<Identifiers>,
     /// Named values that policies read.
     read: RefCell<BTreeSet<String>>,
     remarks: RefCell<Vec<(Level, String)>>,
-    /// Variables that hold the token of a managed identity, and its credentials.
-    tokens: RefCell<BTreeMap<String, Value>>,
+    /// Variables that hold the token of a managed identity.
+    tokens: RefCell<Tokens>,
+    /// How many documents keep such a token in a variable.
+    keepers: RefCell<BTreeMap<String, usize>>,
 }
 
-/// An application of Entra ID.
+/// An application or user-assigned managed identity of Entra ID.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
+    /// URL of the authority of another cloud than Azure's public one.
+    pub authority: Option<String>,
     /// Id of the tenant.
     pub tenant: Option<String>,
-    /// Id of the application.
+    /// Its client id.
     pub client: Option<String>,
 }
 
@@ -179,21 +184,51 @@ impl Service {
         })
     }
 
-    /// Keeps the credentials whose token a variable holds in API Management.
-    pub(crate) fn keep_token(&self, variable: &str, credentials: Value) {
-        let mut tokens = self.tokens.borrow_mut();
-        tokens.insert(variable.to_owned(), credentials);
+    /// A document has a policy that keeps such a token in the variable with this name there.
+    pub(crate) fn expect_token(&self, name: &str) {
+        let Ok(variable) = &self.variable(name) else {
+            return;
+        };
+        let mut keepers = self.keepers.borrow_mut();
+        *keepers.entry(variable.to_owned()).or_default() += 1;
+        self.tokens.borrow_mut().expect(variable);
     }
 
-    /// The variable with a token that an expression in CEL reads, and its credentials.
-    pub(crate) fn token_in(&self, cel: &str) -> Option<(String, Value)> {
+    /// Steps of other documents run here: they may set variables that they set, too.
+    pub(crate) fn run_others(&self) {
+        let keepers = self.keepers.borrow();
+        let shared = keepers.iter().filter(|(_, count)| **count > 1);
+        for (name, _) in shared {
+            self.tokens.borrow_mut().expect(name);
+        }
+    }
+
+    /// A step sets the variable.
+    pub(crate) fn set_token(&self, variable: &str, token: Token) {
+        self.tokens.borrow_mut().set(variable, token);
+    }
+
+    /// The variable with a token that an expression in CEL reads, and what is known of it.
+    pub(crate) fn token_in(&self, cel: &str) -> Option<(String, Token)> {
         let tokens = self.tokens.borrow();
-        let found = tokens.iter().find(|(name, _)| {
-            let variable = format!("vars.{name}");
-            let mut uses = cel.split(&variable).skip(1);
-            uses.any(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
-        });
-        found.map(|(name, credentials)| (name.clone(), credentials.clone()))
+        let (name, token) = tokens.read_by(cel)?;
+        Some((name.to_owned(), token.clone()))
+    }
+
+    /// What is known of variables with tokens at this place.
+    pub(crate) fn tokens(&self) -> Tokens {
+        self.tokens.borrow().clone()
+    }
+
+    /// Goes on at another place.
+    pub(crate) fn set_tokens(&self, tokens: Tokens) {
+        self.tokens.replace(tokens);
+    }
+
+    /// Goes on in a document or fragment, where variables of others hold this, and returns what was known before.
+    pub(crate) fn enter(&self, others: &Token) -> Tokens {
+        let inner = self.tokens.borrow().elsewhere(others);
+        self.tokens.replace(inner)
     }
 
     /// Keeps a remark until it is asked for.

@@ -13,7 +13,7 @@ mod token;
 
 use serde_json::{Map, Value, json};
 
-pub(super) use self::identity::SECRET;
+pub(super) use self::identity::{AUDIENCE, SECRET, auth, of_identity};
 
 use super::csharp::Unreadable;
 use super::field::Element;
@@ -47,6 +47,12 @@ impl Made {
             policies: Vec::new(),
             remarks: Vec::new(),
         }
+    }
+
+    /// Adds what another translation has made.
+    pub(super) fn extend(&mut self, other: Self) {
+        self.policies.extend(other.policies);
+        self.remarks.extend(other.remarks);
     }
 
     /// Something is different, without wider access.

@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Command, Output};
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
+use tempfile::TempDir;
+use tidegate_config::policy::token_file_name;
 use tidegate_e2e::backend::Echo;
 use tidegate_e2e::client::{Outcome, Request};
 use tidegate_e2e::http::{HttpServer, Response};
@@ -41,69 +44,98 @@ async fn output(mut command: Command) -> anyhow::Result<Output> {
 
 /// What an import of these resources prints, served by `tidegate run`.
 struct Imported {
-    _files: tempfile::TempDir,
+    _files: TempDir,
     _process: Process,
     address: SocketAddr,
 }
 
-impl Imported {
-    /// Of what is translated whole.
-    async fn serve(resources: Vec<Value>) -> anyhow::Result<Self> {
-        let (imported, said) = Self::serve_with(resources).await?;
-        ensure!(said.is_empty(), "it said {said}");
-        Ok(imported)
+/// An import, and what its output is served with.
+#[derive(Default)]
+struct Import {
+    resources: Vec<Value>,
+    arguments: Vec<String>,
+    /// The token of a service account, and its audience.
+    account: Option<(&'static str, &'static str)>,
+}
+
+impl Import {
+    fn of(resources: Vec<Value>) -> Self {
+        Self {
+            resources,
+            ..Self::default()
+        }
     }
 
-    /// The same, with what was said about the rest, besides notes.
-    async fn serve_with(resources: Vec<Value>) -> anyhow::Result<(Self, String)> {
-        let files = tempfile::tempdir()?;
-        let at = |name: &str| files.path().join(name);
-        fs::create_dir(at("served"))?;
-        fs::create_dir(at("state"))?;
-        fs::write(
-            at("template.json"),
-            json!({"resources": resources}).to_string(),
-        )?;
+    /// Prints manifests to the file, and says what it has to say besides notes.
+    async fn print(&self, files: &Path) -> anyhow::Result<String> {
+        let template = files.join("template.json");
+        fs::write(&template, json!({"resources": self.resources}).to_string())?;
         let mut import = command("tidegate")?;
         import.args(["import", "apim", "--gateway", "edge"]);
-        import.arg(at("template.json"));
+        import.args(&self.arguments).arg(template);
         let printed = output(import).await?;
         let said = String::from_utf8_lossy(&printed.stderr);
         let said: Vec<_> = said
             .lines()
             .filter(|line| !line.contains(": note: "))
             .collect();
-        let is_whole = said.is_empty();
         ensure!(
-            printed.status.success() == is_whole,
+            printed.status.success() == said.is_empty(),
             "{} and {said:?}",
             printed.status
         );
-        let manifests = at("served").join("all.yaml");
+        let manifests = files.join("served").join("all.yaml");
         fs::write(&manifests, &printed.stdout)?;
-
         let mut validate = command("tidegate")?;
         validate.arg("validate").arg(&manifests);
         let verdict = output(validate).await?;
         ensure!(verdict.status.success(), "{verdict:?}");
+        Ok(said.join("\n"))
+    }
 
+    /// Serves what was printed.
+    async fn run(&self, files: TempDir) -> anyhow::Result<Imported> {
+        let at = |name: &str| files.path().join(name);
         let mut run = command("tidegate")?;
         run.arg("run")
             .arg(at("served"))
             .args(["--bind-address", "127.0.0.1", "--free-ports", "--state-dir"])
             .arg(at("state"));
+        if let Some((audience, token)) = self.account {
+            fs::create_dir(at("tokens"))?;
+            fs::write(at("tokens").join(token_file_name(audience)), token)?;
+            run.arg("--token-dir").arg(at("tokens"));
+        }
         let mut process = Process::spawn("run", run)?;
         let address = process.line("its address", |line| {
             let mut words = line.split(|c: char| c.is_whitespace() || c == '/');
             words.find_map(|word| word.parse::<SocketAddr>().ok())
         });
         let address = address.await?;
-        let imported = Self {
+        Ok(Imported {
             _files: files,
             _process: process,
             address,
-        };
-        Ok((imported, said.join("\n")))
+        })
+    }
+
+    /// What is served, and what was said about it.
+    async fn serve(&self) -> anyhow::Result<(Imported, String)> {
+        let files = tempfile::tempdir()?;
+        for name in ["served", "state"] {
+            fs::create_dir(files.path().join(name))?;
+        }
+        let said = self.print(files.path()).await?;
+        Ok((self.run(files).await?, said))
+    }
+}
+
+impl Imported {
+    /// Of what is translated whole.
+    async fn serve(resources: Vec<Value>) -> anyhow::Result<Self> {
+        let (imported, said) = Import::of(resources).serve().await?;
+        ensure!(said.is_empty(), "it said {said}");
+        Ok(imported)
     }
 
     fn url(&self, target: &str) -> String {
@@ -349,22 +381,21 @@ async fn each_kind_of_construct_decides_as_there() -> anyhow::Result<()> {
     resources.extend(product("Gold"));
     let kinds = kinds!(
         "ids", "values", "claims", "null", "scheme", "request", "blocks", "names", "nested",
-        "refused", "identity"
+        "refused"
     );
     for (name, policy) in kinds {
         resources.extend(kind(name, policy, &backend, &checks));
     }
-    let (edge, said) = Imported::serve_with(resources).await?;
+    let (edge, said) = Import::of(resources).serve().await?;
     for wanted in [
         "error: in the document, 4:5: refuses with 501 instead: line 2 of the expression: try is not translated",
-        "error: in the document, 4:5: a managed identity becomes oauth2ClientCredentials",
         "warning: in the document, 4:5: the header host is left out",
         "warning: in the document, 12:9: of the answer auth",
         "warning: in the document, 4:5: context.Trace is left out",
     ] {
         ensure!(said.contains(wanted), "{wanted}: {said}");
     }
-    ensure!(said.lines().count() == 5, "{said}");
+    ensure!(said.lines().count() == 4, "{said}");
 
     for (name, headers, wanted) in handshakes() {
         let mut request = Request::new(edge.url(&format!("/{name}")));
@@ -384,6 +415,78 @@ async fn each_kind_of_construct_decides_as_there() -> anyhow::Result<()> {
             found == wanted,
             "{name} {headers:?}: {found:?}, not {wanted:?}"
         );
+    }
+    Ok(())
+}
+
+const AUDIENCE: &str = "api://AzureADTokenExchange";
+
+/// Entra ID, and the service that a policy asks.
+async fn entra_id() -> anyhow::Result<HttpServer> {
+    HttpServer::start(|_, request| match request.head.target() {
+        "/our-tenant/oauth2/v2.0/token" => {
+            Response::json(r#"{"access_token": "of-the-gateway", "expires_in": 3600}"#)
+        }
+        "/check" => Response::json(r#"{"user": "ann"}"#),
+        _ => Response::not_found(),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_managed_identity_becomes_a_token_of_the_service_account() -> anyhow::Result<()> {
+    let (echo, server) = (Echo::start().await?, entra_id().await?);
+    let (backend, checks) = (echo.address().to_string(), server.address().to_string());
+    let policy = include_str!("../../imports/kinds/identity.xml");
+    let authority = format!("--azure-authority=http://{checks}");
+    let arguments = ["--azure-tenant=our-tenant", "--azure-client=our-client"];
+    let arguments = arguments.iter().map(|text| (*text).to_owned());
+    let mut import = Import {
+        resources: kind("identity", policy, &backend, &checks),
+        arguments: arguments.chain([authority]).collect(),
+        account: Some((AUDIENCE, "token-of-the-account")),
+    };
+    let (edge, said) = import.serve().await?;
+    let is_expected =
+        |line: &str| line.contains("warning: in the document") && line.contains("federated");
+    ensure!(said.lines().all(is_expected), "{said}");
+    for (asks, seen) in [("no", "direct"), ("yes", "ann")] {
+        let request = Request::new(edge.url("/identity")).header("x-asks", asks);
+        let request = request.header("authorization", "Bearer of-the-client");
+        request.open().await?.echo("here").await?;
+        let head = echo.last_head()?;
+        let sent = head.get("authorization");
+        assert_eq!(sent, Some("Bearer of-the-gateway"));
+        assert_eq!(head.get("x-seen"), Some(seen));
+    }
+    are_asked_for(&server)?;
+    // Without a token of the account the backend is not asked.
+    import.account = Some((AUDIENCE, ""));
+    let (edge, _) = import.serve().await?;
+    let request = Request::new(edge.url("/identity"));
+    request.refused_with(502).await?;
+    Ok(())
+}
+
+/// The tokens for two resources, each of which was asked for once, and the request with one of them.
+fn are_asked_for(server: &HttpServer) -> anyhow::Result<()> {
+    let requests = server.requests();
+    let (tokens, others): (Vec<_>, Vec<_>) = requests
+        .iter()
+        .partition(|request| request.head.target().starts_with("/our-tenant"));
+    let sent = others.first().context("no request")?;
+    let sent = sent.head.get("authorization");
+    assert_eq!(sent, Some("Bearer of-the-gateway"));
+    let forms: Vec<_> = tokens.iter().map(|request| request.body.as_str()).collect();
+    assert_eq!(forms.len(), 2, "{forms:?}");
+    for form in forms {
+        for part in [
+            "client_id=our-client",
+            "client_assertion=token-of-the-account",
+            "scope=https%3A%2F%2F",
+        ] {
+            ensure!(form.contains(part), "{part}: {form}");
+        }
     }
     Ok(())
 }

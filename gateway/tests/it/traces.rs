@@ -10,6 +10,7 @@ use tidegate_gateway::trace::{By, Outcome, StepResult, Target, Trace};
 use tidegate_gateway::{Question, explain};
 use tokio::sync::Notify;
 
+use crate::key_subprotocol::realtime;
 use crate::support::admin::{ask, with_admin};
 use crate::support::backend::Backend;
 use crate::support::client::{connect, connect_with_answer};
@@ -116,6 +117,46 @@ const INBOUND: [&str; 10] = [
     "api.inbound[7] quotaByKey Ran Limit",
     "closed returnResponse Skipped",
 ];
+
+#[tokio::test]
+async fn a_key_in_a_subprotocol_is_masked_wherever_it_stands() {
+    let backend = realtime().await;
+    let config = config(backend.address, true).edit_api("chat", |api| {
+        api.subscription_key.subprotocol = Some("openai-insecure-api-key.".to_owned());
+        api.on_handshake = steps(json!({"inbound": [
+            {"setHeader": {"name": "X-Offer", "values": ["${request.subprotocols.join('+')}"]}},
+            {"setHeader": {"name": "X-Copy", "values": ["as ${request.header('x-copy')}"]}},
+            {"when": "request.header('x-closed') == 'yes'",
+             "returnResponse": {"status": 418, "message": "no ${request.header('x-copy')}"}},
+        ]}));
+    });
+    let (gateway, admin) = start(&config).await;
+    let offer = format!("realtime, openai-insecure-api-key.{KEY}");
+    for closed in ["no", "yes"] {
+        let headers = [
+            ("Sec-WebSocket-Protocol", &*offer),
+            // The same text elsewhere is the key, too.
+            ("X-Copy", KEY),
+            ("X-Closed", closed),
+            ("Ocp-Apim-Trace", "true"),
+        ];
+        let connected = connect_with_answer(&gateway.url("/chat"), &headers).await;
+        let answer = match connected {
+            Ok((_socket, answer)) => answer.headers().clone(),
+            Err(refused) => refused.answer.headers().clone(),
+        };
+        let id = answer["tidegate-trace-id"].to_str().unwrap();
+        let (trace, text) = trace(admin, id).await;
+        assert!(!text.contains(KEY), "closed: {closed}: {text}");
+        assert_eq!(trace.access.unwrap().by, By::SubscriptionKey);
+        let copy = &trace.steps[1].changes[0];
+        assert_eq!(
+            copy.after.as_deref(),
+            Some("as ***"),
+            "closed: {closed}: {text}"
+        );
+    }
+}
 
 #[tokio::test]
 async fn an_accepted_handshake_is_traced_for_whom_may_ask() {

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use tidegate_config::StatusRange;
 
 use super::super::entity::Entity;
 use super::super::finding::Level;
 use super::super::json::Node;
-use super::super::policy::{Context, Fragment, Scope, import, own_backend};
+use super::super::policy::{Context, Fragment, Scope, import, own_backend, retried_statuses};
 use super::super::service::values_of;
 use super::super::steps::SECRET;
 use super::Builder;
@@ -34,6 +35,8 @@ pub(super) struct OwnBackend {
     pub(super) url: Option<String>,
     /// ID of the entity that it was built from.
     pub(super) id: Option<String>,
+    /// Whether it has `failover`.
+    pub(super) fails_over: bool,
 }
 
 impl<'a> Builder<'a> {
@@ -53,10 +56,17 @@ impl<'a> Builder<'a> {
         let entity = self.policy_of_api(id)?;
         self.context.service_url = backend.url;
         self.context.own_backend = backend.id;
+        self.context.fails_over = backend.fails_over;
         let steps = self.steps(entity, Scope::Api);
         self.context.service_url = None;
         self.context.own_backend = None;
+        self.context.fails_over = false;
         steps
+    }
+
+    /// Statuses with which the policy of an API asks again.
+    pub(super) fn failover_of_api(&self, id: &str) -> Option<Vec<StatusRange>> {
+        retried_statuses(self.policy_of_api(id)?.text("value")?)
     }
 
     fn policy_of_api(&self, id: &str) -> Option<&'a Entity> {
@@ -109,6 +119,10 @@ impl<'a> Builder<'a> {
     }
 
     fn steps(&mut self, entity: &Entity, scope: Scope) -> Option<Value> {
+        if self.has_rival(entity) {
+            // Which one is in effect is not known.
+            return Some(refusal());
+        }
         let node = entity.properties.get("value")?;
         let format = entity.text("format").unwrap_or("xml");
         let Some(text) = node.text().filter(|_| !format.ends_with("link")) else {

@@ -1,24 +1,53 @@
 //! Lists what belongs to nothing that was imported.
 
+use std::collections::BTreeMap;
+
 use super::super::entity::{Entity, last};
 use super::super::finding::Level;
-use super::Builder;
+use super::{Builder, READ, WITHOUT_EFFECT};
 
 impl Builder<'_> {
     /// Reports entities that no builder reads.
     pub(super) fn others(&mut self) {
         for entity in self.all {
             let kind = entity.kind.as_str();
-            if super::READ.contains(&kind) {
+            if READ.contains(&kind) {
                 continue;
             }
-            let level = match super::WITHOUT_EFFECT.contains(&kind) {
+            let level = match WITHOUT_EFFECT.contains(&kind) {
                 true => Level::Note,
                 false => Level::Warning,
             };
             let text = format!("skipped: {kind} {}", entity.name());
             self.say(entity.finding(level, text));
         }
+    }
+
+    /// Reports entities that are defined twice, each time in another way: one of them is in effect, and which one is
+    /// not known.
+    pub(super) fn find_rivals(&mut self) {
+        let mut first: BTreeMap<_, &Entity> = BTreeMap::new();
+        for entity in self
+            .all
+            .iter()
+            .filter(|entity| READ.contains(&&*entity.kind))
+        {
+            let known = first.entry(key(entity)).or_insert(entity);
+            if known.properties != entity.properties {
+                self.rivals.insert(key(entity));
+                let text = format!(
+                    "{} {} is defined more than once, and not the same: leave one of them",
+                    entity.kind,
+                    entity.names.join("/")
+                );
+                self.built.findings.push(entity.finding(Level::Error, text));
+            }
+        }
+    }
+
+    /// Whether the entity is defined in another way, too.
+    pub(super) fn has_rival(&self, entity: &Entity) -> bool {
+        self.rivals.contains(&key(entity))
     }
 
     /// Reports links and policies whose objects are not imported, and backends that no policy names.
@@ -59,6 +88,11 @@ impl Builder<'_> {
             _ => None,
         }
     }
+}
+
+/// What tells entities apart: type and names, in lower case.
+fn key(entity: &Entity) -> (String, String) {
+    (entity.kind.clone(), entity.names.join("/").to_lowercase())
 }
 
 fn is_own_operation(policy: &Entity) -> bool {

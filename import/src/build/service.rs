@@ -1,9 +1,19 @@
 //! What policies know of the service: the names of its objects here, and its named values.
 
 use super::super::entity::Entity;
+use super::super::policy::token_variables;
 use super::super::service::{IdOf, Identity, Ids, NamedValue, Renamed, Service};
 use super::api::ApiType;
 use super::{Builder, Product};
+
+/// Types of documents with policies.
+const DOCUMENTS: [&str; 5] = [
+    "apis/operations/policies",
+    "policies",
+    "policyfragments",
+    "policyfragments/policies",
+    "products/policies",
+];
 
 impl Builder<'_> {
     /// Names the objects before any policy is read, because policies compare ids.
@@ -29,7 +39,13 @@ impl Builder<'_> {
 
     pub(super) fn service(&mut self, identity: &Identity) -> Service {
         let values = self.of("namedvalues").map(named_value).collect();
-        Service::new(values, self.ids(), identity.clone())
+        let service = Service::new(values, self.ids(), identity.clone());
+        let documents = DOCUMENTS.iter().flat_map(|kind| self.of(kind));
+        for text in documents.filter_map(|entity| entity.text("value")) {
+            let names = token_variables(text);
+            names.iter().for_each(|name| service.expect_token(name));
+        }
+        service
     }
 
     /// What becomes of the ids of all objects.

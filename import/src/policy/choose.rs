@@ -9,6 +9,7 @@ use serde_json::json;
 use super::super::cel::Cel;
 use super::super::csharp::Unreadable;
 use super::super::field::Element;
+use super::super::service::Tokens;
 use super::{MAX_DEPTH, Steps, Translator, both};
 
 /// A branch and its condition; `otherwise` has none.
@@ -39,12 +40,20 @@ impl Translator<'_, '_> {
             Some(condition) if outer.is_none() => vec![condition],
             _ => self.keep(node, &branches, steps, outer.as_deref()),
         };
+        let tokens = self.context.service.tokens();
+        let mut held = Vec::new();
         for (branch, guard) in branches.iter().zip(guards) {
             steps.guard = Some(guard);
             steps.target = before.clone();
+            self.context.service.set_tokens(tokens.clone());
             self.block(branch.node, steps);
             after.merge(&steps.target);
+            held.push(self.context.service.tokens());
         }
+        if branches.iter().all(|branch| branch.condition.is_some()) {
+            held.push(tokens);
+        }
+        self.context.service.set_tokens(Tokens::after(&held));
         steps.target = after;
         steps.depth -= 1;
         steps.guard = outer;

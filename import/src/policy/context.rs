@@ -22,6 +22,8 @@ pub(crate) struct Context {
     pub(crate) service_url: Option<String>,
     /// ID of the backend entity that became the backend of the API.
     pub(crate) own_backend: Option<String>,
+    /// Whether the backend of the API asks its next member because of a status.
+    pub(crate) fails_over: bool,
 }
 
 impl Context {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::super::csharp::Unreadable;
 use super::super::finding::Level;
 use super::super::steps::{Made, step};
+use super::failover::forwards_alone;
 use super::{MAX_FINDINGS, Scope, Steps, Translator};
 use tidegate_config::policy::Section;
 
@@ -48,8 +49,8 @@ impl Translator<'_, '_> {
             "include-fragment" => self.include(node, steps),
             "limit-concurrency" => self.limit_concurrency(node, steps),
             "retry" if steps.forwards.is_some() && forwards_alone(node) => {
-                let text = "left out: when a member of a pool fails, the next one is used";
-                self.say(node, Level::Warning, text);
+                let text = self.retried(node);
+                self.say(node, Level::Warning, &text);
                 self.forward(node, steps);
             }
             "forward-request" if steps.forwards.is_some() => {
@@ -68,7 +69,10 @@ impl Translator<'_, '_> {
                 _ if steps.found.iter().any(|step| !step["base"].is_null()) => {
                     self.refuse(node, steps, "base is translated only once in a section");
                 }
-                _ => self.push(node, steps, json!({"base": {}})),
+                _ => {
+                    self.context.service.run_others();
+                    self.push(node, steps, json!({"base": {}}));
+                }
             },
             "rewrite-uri" => self.rewrite(node, steps),
             "set-backend-service" => self.set_backend(node, steps),
@@ -170,14 +174,5 @@ impl Translator<'_, '_> {
             Some(max) => Ok(json!({"limitConnections": {"key": key, "max": max}})),
             None => Err(Unreadable("the attribute max-count is missing".to_owned())),
         }
-    }
-}
-
-/// Whether forward-request is the only element in it.
-fn forwards_alone(node: Node<'_, '_>) -> bool {
-    let mut elements = node.children().filter(Node::is_element);
-    match (elements.next(), elements.next()) {
-        (Some(only), None) => only.has_tag_name("forward-request"),
-        _ => false,
     }
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::super::csharp::Unreadable;
 use super::super::entity::Names;
 use super::super::finding::{Finding, Level};
+use super::super::service::{Token, Tokens};
 use super::super::xml::{parse, protect};
 use super::target::Target;
 use super::{Context, Fragment, Scope, State, Steps, Translator};
@@ -21,8 +22,8 @@ const MAX_DEPTH: usize = 5;
 #[derive(Debug, Default)]
 pub(crate) struct Fragments {
     names: Names,
-    /// By id in lower case: the name of its object, `None` while it is being made.
-    made: BTreeMap<(String, Section), Option<Made>>,
+    /// By id in lower case: its object, `None` while it is being made.
+    made: BTreeMap<(String, Section), Option<(Made, Tokens)>>,
     /// PolicyFragments.
     pub(crate) objects: Vec<Value>,
 }
@@ -57,7 +58,7 @@ pub(crate) fn import_fragment(
         return Vec::new();
     }
     let mut state = State::of(fragments);
-    let made = made(id, fragment, Section::Inbound, context, &mut state);
+    let (made, _) = made(id, fragment, Section::Inbound, context, &mut state);
     *fragments = state.fragments;
     if let Made::Unreadable(why) = made {
         let finding = Finding::at(&fragment.file, fragment.line.into(), Level::Error, why);
@@ -69,7 +70,12 @@ pub(crate) fn import_fragment(
 impl Translator<'_, '_> {
     pub(super) fn include(&mut self, node: Node<'_, '_>, steps: &mut Steps) {
         let made = match self.included(node, steps.section) {
-            Ok(made) => made,
+            Ok((made, changed)) => {
+                let mut tokens = self.context.service.tokens();
+                tokens.change(&changed);
+                self.context.service.set_tokens(tokens);
+                made
+            }
             Err(why) => Made::Unreadable(why.to_string()),
         };
         // The fragment may change the target.
@@ -83,7 +89,11 @@ impl Translator<'_, '_> {
         }
     }
 
-    fn included(&mut self, node: Node<'_, '_>, section: Section) -> Result<Made, Unreadable> {
+    fn included(
+        &mut self,
+        node: Node<'_, '_>,
+        section: Section,
+    ) -> Result<(Made, Tokens), Unreadable> {
         let no = |text: String| Err(Unreadable(text));
         let element = self.element_of(node);
         element.known(&["fragment-id"])?;
@@ -107,14 +117,14 @@ impl Translator<'_, '_> {
     }
 }
 
-/// Translates a fragment and remembers the result.
+/// Translates a fragment and remembers the result, with what it changed about variables with tokens.
 fn made(
     id: &str,
     fragment: &Fragment,
     section: Section,
     context: &Context,
     state: &mut State,
-) -> Made {
+) -> (Made, Tokens) {
     let key = (id.to_lowercase(), section);
     state.fragments.made.insert(key.clone(), None);
     let name = match section {
@@ -127,7 +137,10 @@ fn made(
         std::mem::replace(&mut state.prefix, prefix(&name, state.fragments.made.len())),
         std::mem::take(&mut state.choices),
     );
+    let outside = context.service.enter(&Token::Outer);
     let steps = steps(fragment, section, context, state);
+    let changed = context.service.tokens().changed();
+    context.service.set_tokens(outside);
     (state.prefix, state.choices) = outer;
     let made = match steps {
         Err(why) => Made::Unreadable(format!("the fragment cannot be read: {why}")),
@@ -142,6 +155,7 @@ fn made(
             Made::Object(name)
         }
     };
+    let made = (made, changed);
     state.fragments.made.insert(key, Some(made.clone()));
     made
 }

@@ -4,7 +4,7 @@
 //! first. In Tidegate it is the whole path, and the later step wins.
 
 use roxmltree::Node;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::super::cel::Scheme;
 use super::super::csharp::Unreadable;
@@ -15,6 +15,7 @@ use super::super::json::Node as Json;
 use super::super::service::Service;
 use super::super::steps::Made;
 use super::super::xml::{parse, protect};
+use super::credentials::{credentials, of_members};
 use super::{Context, Scope, Steps, Translator};
 
 type Result<T> = std::result::Result<T, Unreadable>;
@@ -145,9 +146,9 @@ fn backend(node: Element<'_, '_>, context: &Context) -> Result<(Made, Option<Str
     let own = context.own_backend.as_deref();
     if own.is_some_and(|own| own.eq_ignore_ascii_case(&id)) {
         // It is already the backend of the WebSocketApi.
-        let made = Made {
-            policies: credentials(node, entity)?,
-            remarks: Vec::new(),
+        let made = match entity.get("pool") {
+            Some(_) => of_members(node, entity, context)?,
+            None => credentials(node, entity)?,
         };
         let path = context.service_url.as_deref().and_then(path_of);
         return Ok((made, path));
@@ -172,7 +173,7 @@ fn other_backend(node: Element<'_, '_>, id: &str, entity: &Json) -> Result<(Made
     let url = node.service_url(url)?;
     let path = path_of(&url);
     let mut made = Made::from(json!({"setBackend": {"url": url}}));
-    made.policies.extend(credentials(node, entity)?);
+    made.extend(credentials(node, entity)?);
     if entity.get("circuitBreaker").is_some() {
         made.remark(&format!(
             "the circuit breaker of the backend {id} is left out"
@@ -229,48 +230,6 @@ pub(crate) fn websocket(url: &str) -> String {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => format!("wss://{rest}"),
         _ => url.to_owned(),
     }
-}
-
-/// Steps that set the credentials of a backend.
-fn credentials(node: Element<'_, '_>, entity: &Json) -> Result<Vec<Value>> {
-    let Some(credentials) = entity.get("credentials") else {
-        return Ok(Vec::new());
-    };
-    let mut found = Vec::new();
-    for (name, given) in credentials.fields() {
-        let step = match name.as_str() {
-            "header" => "setHeader",
-            "query" => "setQueryParameter",
-            "authorization" => {
-                found.extend(authorization(node, given)?);
-                continue;
-            }
-            _ if given.is_empty() => continue,
-            _ => {
-                return no(format!(
-                    "{name} of the backend's credentials is not translated"
-                ));
-            }
-        };
-        for (name, values) in given.fields() {
-            let values = values.items().iter().filter_map(Json::text);
-            let values = values.map(|value| node.template(value));
-            let values = values.collect::<Result<Vec<_>>>()?;
-            found.push(json!({step: {"name": name, "values": values}}));
-        }
-    }
-    Ok(found)
-}
-
-fn authorization(node: Element<'_, '_>, given: &Json) -> Result<Option<Value>> {
-    let (scheme, parameter) = (given.text_of("scheme"), given.text_of("parameter"));
-    let (Some(scheme), Some(parameter)) = (scheme, parameter) else {
-        return Ok(None);
-    };
-    let value = node.template(&format!("{scheme} {parameter}"))?;
-    Ok(Some(
-        json!({"setHeader": {"name": "Authorization", "values": [value]}}),
-    ))
 }
 
 /// The backend that a document names unconditionally, if it names no other one.

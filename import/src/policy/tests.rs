@@ -1,5 +1,6 @@
 mod flow;
 mod hostile;
+mod identity;
 mod meaning;
 mod page;
 mod property;
@@ -65,6 +66,7 @@ fn context() -> Context {
         used: Default::default(),
         service_url: Some("wss://chat.example/base/?a=b".to_owned()),
         own_backend: None,
+        fails_over: false,
     }
 }
 
@@ -88,7 +90,9 @@ fn inbound(steps: &str) -> Imported {
 fn verdict(all: &[(String, Imported)]) -> String {
     let object = |kind: &str, name: &str, spec: Value| json!({"apiVersion": "tidegate.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
     let listener = json!({"name": "plain", "port": 8080, "protocol": "WS"});
-    let mut objects = vec![object("Gateway", "edge", json!({"listeners": [listener]}))];
+    let deployment = json!({"tokenAudiences": [crate::steps::AUDIENCE]});
+    let gateway = json!({"listeners": [listener], "deployment": deployment});
+    let mut objects = vec![object("Gateway", "edge", gateway)];
     for (name, found) in all {
         let name = name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
         let all = found.on_handshake.to_string() + &json!(found.fragments).to_string();

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::field::Element;
+use super::super::service::Token;
 use super::{Made, Result, no, policy};
 
 /// The longest time that Tidegate stores a value, in seconds.
@@ -30,6 +31,7 @@ pub(super) fn lookup(node: Element<'_, '_>) -> Result<Made> {
         }),
     });
     kind(node, &mut made)?;
+    node.service.set_token(&name, Token::Unsure);
     Ok(made)
 }
 

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tidegate_config::policy::is_restricted_header;
 
 use super::super::field::Element;
+use super::super::service::Token;
 use super::{Fields, Made, Result, identity, no, object, plain_name, policy, templates};
 
 /// The default timeout of API Management, in seconds.
@@ -18,6 +19,7 @@ pub(super) fn send_request(node: Element<'_, '_>) -> Result<Made> {
     fields.extend(outgoing(node, &own, &mut made)?);
     fields.push(("ignoreError", node.flag("ignore-error")?.map(Value::Bool)));
     made.policies.push(policy("sendRequest", fields));
+    node.service.set_token(&name, Token::Plain);
     Ok(made)
 }
 
@@ -78,10 +80,7 @@ fn credentials<'a, 'i>(
                 child.known(&["resource", "client-id", "ignore-error"])?;
                 Some(json!({"oauth2": identity::credentials(child, made)?}))
             }
-            "set-header" => identity::of_header(child)?.map(|kept| {
-                made.problem(identity::INCOMPLETE);
-                json!({"oauth2": kept})
-            }),
+            "set-header" => identity::of_header(child)?.map(|kept| json!({"oauth2": kept})),
             _ => None,
         };
         match found {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::field::Element;
+use super::super::service::Token;
 use super::{Made, Result, identity, no, plain_name, templates};
 
 /// `set-header`. With the token of a managed identity it becomes the credentials themselves.
@@ -37,5 +38,6 @@ pub(super) fn set_variable(node: Element<'_, '_>) -> Result<Value> {
     node.elements(&[])?;
     let name = node.service.variable(&plain_name(node)?)?;
     let value = node.value(&node.required("value")?)?;
+    node.service.set_token(&name, Token::Plain);
     Ok(json!({"setVariable": {"name": name, "value": value}}))
 }

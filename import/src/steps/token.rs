@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::field::Element;
+use super::super::service::Token;
 use super::identity::SECRET;
 use super::{Made, Result, no, object, plain_name, policy, some_list, templates, text};
 
@@ -184,6 +185,9 @@ fn token_fields(node: Element<'_, '_>) -> Result<Vec<(&'static str, Option<Value
     let variable = variable
         .map(|name| node.service.variable(&name))
         .transpose()?;
+    if let Some(variable) = &variable {
+        node.service.set_token(variable, Token::Plain);
+    }
     let skew = node.number("clock-skew")?;
     let status = node.number("failed-validation-httpcode")?.map(Value::from);
     let expiration = node.flag("require-expiration-time")?.map(Value::Bool);

@@ -166,12 +166,138 @@ fn circuit_breakers_of_a_pool_are_kept_if_they_are_the_same() {
         let backend = &one(&objects, "WebSocketApi")["spec"]["backend"];
         let count = backend["circuitBreaker"]["consecutiveFailures"].as_u64();
         assert_eq!(count, wanted, "{backend}");
+        let statuses = wanted.map(|_| json!([429]));
+        assert_eq!(backend["circuitBreaker"].get("statuses"), statuses.as_ref());
         let text = match wanted {
-            Some(_) => "opens no circuit with 429 here",
+            Some(_) => "counts failures in a row here",
             None => "circuit breakers of the members of the pool both are left out",
         };
         assert!(said.contains(text), "{said}");
     }
+}
+
+/// Two members, and a pool of them.
+fn pool_with(properties: Value) -> [Value; 3] {
+    let member = |name: &str| {
+        let mut own = properties.clone();
+        own["url"] = json!(format!("https://{name}.example/rt"));
+        resource("backends", name, own)
+    };
+    let services = json!([{"id": "/backends/north"}, {"id": "/backends/south", "priority": 2}]);
+    let pool = json!({"type": "Pool", "pool": {"services": services}});
+    [
+        member("north"),
+        member("south"),
+        resource("backends", "both", pool),
+    ]
+}
+
+#[test]
+fn a_retry_of_a_pool_asks_its_next_member() {
+    let document = |condition: &str| {
+        let chosen = "<inbound><base/><set-backend-service backend-id='both'/></inbound>";
+        format!(
+            "<policies>{chosen}<backend><retry count='2' interval='1' condition='@({condition})'><forward-request/></retry></backend></policies>"
+        )
+    };
+    let statuses = "context.Response.StatusCode == 429 || context.Response.StatusCode >= 500";
+    for (condition, wanted, text) in [
+        (
+            statuses,
+            json!({"statuses": [429, "500-599"]}),
+            "becomes backend.failover with the statuses 429, 500-599",
+        ),
+        (
+            "context.Response.StatusCode >= 400",
+            Value::Null,
+            "a single client can cause",
+        ),
+    ] {
+        let [north, south, pool] = pool_with(json!({}));
+        let (objects, said) = built(&json!([
+            chat(json!({})),
+            policy("chat", &document(condition)),
+            north,
+            south,
+            pool
+        ]));
+        let backend = &one(&objects, "WebSocketApi")["spec"]["backend"];
+        assert_eq!(backend["failover"], wanted, "{said}");
+        assert!(said.contains(text), "{said}");
+    }
+    let alone = document(statuses).replace("both", "north");
+    let [north, ..] = pool_with(json!({}));
+    let (objects, said) = built(&json!([chat(json!({})), policy("chat", &alone), north]));
+    assert_eq!(
+        one(&objects, "WebSocketApi")["spec"]["backend"]["failover"],
+        Value::Null
+    );
+    assert!(
+        said.contains("a backend without a pool is asked once"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_managed_identity_of_a_backend_is_one_of_the_gateway() {
+    let identity =
+        json!({"managedIdentity": {"resource": "https://ai.azure.com/", "clientId": null}});
+    let own =
+        json!({"managedIdentity": {"resource": "https://ai.azure.com/", "clientId": "theirs"}});
+    let chosen = |id: &str| inbound(&format!("<set-backend-service backend-id='{id}'/>"));
+    let [_, mut south, pool] = pool_with(json!({"credentials": own}));
+    let [north, ..] = pool_with(json!({"credentials": own}));
+    let under_a_condition = "<choose><when condition='@(context.Request.Method == \"GET\")'><set-backend-service backend-id='north'/></when></choose>";
+    let [unnamed, ..] = pool_with(json!({"credentials": identity}));
+    for (name, document, member, client) in [
+        ("its only backend", chosen("north"), &north, "theirs"),
+        (
+            "without a client",
+            chosen("north"),
+            &unnamed,
+            "replace-with-client-id",
+        ),
+        (
+            "one of several",
+            inbound(under_a_condition),
+            &north,
+            "theirs",
+        ),
+        ("a pool", chosen("both"), &north, "theirs"),
+    ] {
+        let (objects, said) = built(&json!([
+            chat(json!({})),
+            policy("chat", &document),
+            member,
+            south,
+            pool
+        ]));
+        let all = steps(&objects).to_string();
+        let wanted = format!("\"clientId\":\"{client}\"");
+        assert!(
+            all.contains(&wanted) && all.contains("https://ai.azure.com//.default"),
+            "{name}: {all}"
+        );
+        assert!(
+            said.contains("give the identity a federated credential"),
+            "{name}: {said}"
+        );
+        let audiences = &one(&objects, "Gateway")["spec"]["deployment"]["tokenAudiences"];
+        assert_eq!(*audiences, json!(["api://AzureADTokenExchange"]), "{name}");
+    }
+    south["properties"]["credentials"] = identity;
+    let (objects, said) = built(&json!([
+        chat(json!({})),
+        policy("chat", &chosen("both")),
+        north,
+        south,
+        pool
+    ]));
+    assert!(
+        said.contains("the members of the pool have different credentials"),
+        "{said}"
+    );
+    assert!(steps(&objects).to_string().contains("501"), "{said}");
 }
 
 #[test]
@@ -258,6 +384,57 @@ fn what_belongs_to_nothing_that_is_imported_is_listed() {
         "note: skipped: backends unused: no imported policy names it",
         "note: skipped: products/apis p/rest: its API is not imported",
         "warning: skipped: apis/operations/policies chat/other/policy: a WebSocket API has the operation",
+    ] {
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
+}
+
+#[test]
+fn of_two_policies_for_the_same_place_neither_counts() {
+    let open = inbound("<set-header name='A'><value>1</value></set-header>");
+    let closed = inbound("<return-response><set-status code='403' reason='no'/></return-response>");
+    for (second, wanted) in [(closed, json!("not-imported")), (open.clone(), Value::Null)] {
+        let mut other = policy("chat", &second);
+        other["condition"] = json!("[parameters('strict')]");
+        let (objects, said) = built(&json!([chat(json!({})), policy("chat", &open), other]));
+        assert_eq!(steps(&objects)[0]["id"], wanted, "{said}");
+        assert_eq!(
+            said.contains("is defined more than once"),
+            !wanted.is_null(),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn what_exists_already_or_is_off_is_listed() {
+    let of = |kind: &str, name: &str, more: Value| {
+        let mut found = resource(kind, name, json!({"type": "http"}));
+        found
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        found
+    };
+    let service = json!({
+        "type": "Microsoft.ApiManagement/service", "name": "apim", "existing": true,
+        "resources": [{"type": "products", "name": "inside", "properties": {}}],
+    });
+    let (_, said) = built(&json!([
+        chat(json!({})),
+        service,
+        {"type": "Microsoft.ApiManagement/service", "name": "apim", "properties": {"publisherName": "a"}},
+        of("apis", "there", json!({"existing": true})),
+        of("products", "off", json!({"condition": false})),
+        {"type": "Microsoft.Insights/components", "name": "logs", "existing": true},
+    ]));
+    for wanted in [
+        "note: skipped: microsoft.apimanagement/service apim exists already",
+        "note: skipped: the product inside has no WebSocket API",
+        "note: skipped: the service itself",
+        "note: skipped: microsoft.apimanagement/service/apis apim/there exists already",
+        "note: skipped: microsoft.apimanagement/service/products: its condition is false",
+        "note: skipped: microsoft.insights/components logs exists already",
     ] {
         assert!(said.contains(wanted), "{wanted}: {said}");
     }

@@ -173,7 +173,7 @@ fn the_backend_section_forwards_or_refuses() {
         (
             r#"<retry condition="true" count="2" interval="1"><forward-request/></retry>"#,
             Value::Null,
-            "warning: left out: when a member of a pool fails",
+            "warning: left out: when a member of a pool does not answer",
         ),
         (
             "",

@@ -7,56 +7,6 @@ fn inbound_of(found: &Imported) -> &Value {
 }
 
 #[test]
-fn a_managed_identity_becomes_credentials_that_must_be_completed() {
-    let token = "https://login.microsoftonline.com/replace-me/oauth2/v2.0/token";
-    let credentials = json!({
-        "tokenUrl": token, "clientId": "replace-me",
-        "scopes": ["https://cognitiveservices.azure.com/.default"],
-        "secretRef": {"name": "imported-values", "key": "managed_identity"},
-    });
-    let identity =
-        r#"<authentication-managed-identity resource="https://cognitiveservices.azure.com""#;
-    let bearer = r#"<set-header name="Authorization" exists-action="override"><value>@("Bearer " + (string)context.Variables["t"])</value></set-header>"#;
-    let interpolated = r#"<set-header name="Authorization"><value>@($"Bearer {context.Variables["t"]}")</value></set-header>"#;
-    for (name, element) in [
-        ("directly", format!("{identity}/>")),
-        (
-            "by a variable",
-            format!(r#"{identity} output-token-variable-name="t"/>{bearer}"#),
-        ),
-        (
-            "by a variable in a text",
-            format!(r#"{identity} output-token-variable-name="t"/>{interpolated}"#),
-        ),
-    ] {
-        let found = inbound(&element);
-        let wanted = json!([{"backendAuth": {"oauth2ClientCredentials": credentials}}]);
-        assert_eq!(*inbound_of(&found), wanted, "{name}: {}", found.said);
-        assert!(
-            found.said.contains(": error: a managed identity becomes"),
-            "{name}: {}",
-            found.said
-        );
-    }
-    let request = format!(
-        r#"<send-request response-variable-name="r"><set-url>https://a.example/</set-url>{identity}/></send-request>"#
-    );
-    let found = inbound(&request);
-    let auth = &inbound_of(&found)[0]["sendRequest"]["auth"]["oauth2"];
-    assert_eq!(*auth, credentials, "{}", found.said);
-    let kept = format!(
-        r#"{identity} output-token-variable-name="t"/><set-header name="X-Token"><value>@((string)context.Variables["t"])</value></set-header>"#
-    );
-    let found = inbound(&kept);
-    assert!(
-        found.said.contains("t is the token of a managed identity"),
-        "{}",
-        found.said
-    );
-    assert_eq!(inbound_of(&found)[0]["returnResponse"]["status"], 501);
-}
-
-#[test]
 fn an_id_is_compared_by_the_name_of_its_object() {
     let condition = r#"@(context.Product?.Id == "starter")"#;
     let found = inbound(&format!(
