@@ -12,6 +12,9 @@ use super::json::{Kind, Node};
 /// Prefix of the types of API Management.
 const SERVICE: &str = "microsoft.apimanagement/service";
 
+/// A template within the template.
+const DEPLOYMENT: &str = "microsoft.resources/deployments";
+
 const UNKNOWN_NAME: &str =
     "its name cannot be evaluated: only parameters with values, variables and string functions can";
 
@@ -114,7 +117,7 @@ impl Reader<'_> {
         if is_left_out && !kind.starts_with(SERVICE) {
             return;
         }
-        if kind == "microsoft.resources/deployments" && depth < MAX_DEPTH {
+        if kind == DEPLOYMENT && depth < MAX_DEPTH {
             self.deployment(node, depth);
             return;
         }
@@ -152,12 +155,8 @@ impl Reader<'_> {
     fn is_left_out(&mut self, node: &Node, kind: &str) -> bool {
         let existing = node.get("existing");
         if existing.and_then(|existing| self.scope.truth(existing)) == Some(true) {
-            let name = self.scope.text(node.get("name"));
-            let name = name.unwrap_or_else(|| "?".to_owned());
-            let text = format!(
-                "skipped: {kind} {name} exists already, and the template does not say what it is"
-            );
-            self.say(node, Level::Note, text);
+            let why = "it exists already, and the template does not say what it is";
+            self.say_skipped(node, kind, why);
             return true;
         }
         let Some(condition) = node.get("condition") else {
@@ -166,16 +165,24 @@ impl Reader<'_> {
         match self.scope.truth(condition) {
             Some(true) => false,
             Some(false) => {
-                let text = format!("skipped: {kind}: its condition is false");
-                self.say(node, Level::Note, text);
+                self.say_skipped(node, kind, "its condition is false");
                 true
             }
             None => {
-                let text = "its condition is unknown and assumed to be true".to_owned();
-                self.say(node, Level::Warning, text);
+                let is_read = kind.starts_with(SERVICE) || kind == DEPLOYMENT;
+                if is_read {
+                    let text = "its condition is unknown and assumed to be true".to_owned();
+                    self.say(node, Level::Warning, text);
+                }
                 false
             }
         }
+    }
+
+    fn say_skipped(&mut self, node: &Node, kind: &str, why: &str) {
+        let name = self.scope.text(node.get("name"));
+        let name = name.unwrap_or_else(|| "?".to_owned());
+        self.say(node, Level::Note, format!("skipped: {kind} {name}: {why}"));
     }
 
     /// A nested template. It has its own parameters, unless its expressions are evaluated in the outer template.

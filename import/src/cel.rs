@@ -108,6 +108,8 @@ pub(crate) struct Cel {
     pub(crate) kind: Kind,
     /// Container and key of a part of JSON. In C# a missing part is null.
     part: Option<(String, String)>,
+    /// Condition and value, if it is that value or null.
+    or_null: Option<(String, String)>,
     /// The text itself, if it is constant.
     constant: Option<String>,
     /// Whether its evaluation never fails.
@@ -177,10 +179,18 @@ fn cel(kind: Kind, text: impl Into<String>) -> Cel {
         text: text.into(),
         kind,
         part: None,
+        or_null: None,
         constant: None,
         is_sure: false,
         scheme: Scheme::Unknown,
     }
+}
+
+/// A text if the condition holds, otherwise null.
+fn text_or_null(condition: String, value: String) -> Cel {
+    let mut found = cel(Kind::MaybeText, format!("({condition} ? {value} : null)"));
+    found.or_null = Some((condition, value));
+    found
 }
 
 fn no<T>(what: impl Into<String>) -> Result<T> {

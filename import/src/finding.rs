@@ -48,6 +48,12 @@ impl Finding {
         }
     }
 
+    /// The same finding, with what becomes of it in front.
+    pub(super) fn becoming(mut self, what: &str) -> Self {
+        self.text = format!("{what}: {}", self.text);
+        self
+    }
+
     /// The same finding in this file, unless it has a file already.
     pub(super) fn in_file(mut self, file: &Path) -> Self {
         if self.file.as_os_str().is_empty() {

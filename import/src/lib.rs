@@ -103,10 +103,11 @@ pub fn import_policies(
     let (mut imported, mut fragments) = (Imported::default(), Fragments::default());
     for (file, text) in documents {
         let found = policy::import(&text, scope, &context, &mut fragments);
-        let (steps, findings) = found.unwrap_or_else(|finding| (Value::Null, vec![finding]));
-        if !steps.is_null() {
-            imported.blocks.push(json!({"onHandshake": steps}));
-        }
+        let (steps, findings) = found.unwrap_or_else(|finding| {
+            let finding = finding.becoming("refuses with 501 instead");
+            (policy::refusal(), vec![finding])
+        });
+        imported.blocks.push(json!({"onHandshake": steps}));
         let findings = findings.into_iter().map(|finding| finding.in_file(file));
         imported.findings.extend(findings);
     }

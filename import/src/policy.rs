@@ -78,6 +78,12 @@ pub(super) fn import(
     Ok((value, translator.state.findings))
 }
 
+/// Steps in place of a document that cannot be read.
+pub(super) fn refusal() -> Value {
+    let answer = json!({"status": 501, "message": "A policy could not be imported."});
+    json!({"inbound": [{"id": "not-imported", "returnResponse": answer}]})
+}
+
 /// Name of the root element; `None`: the text cannot be parsed.
 pub(super) fn root_name(text: &str) -> Option<String> {
     let protected = protect(text).ok()?;

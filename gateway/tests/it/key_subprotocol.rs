@@ -17,7 +17,7 @@ const KEY: &str = "white-whale-0123456789";
 const PROTOCOL: &str = "sec-websocket-protocol";
 
 /// Chooses the first subprotocol that it is offered, and echoes.
-pub async fn realtime() -> Backend {
+pub(crate) async fn realtime() -> Backend {
     Backend::scripted(|head, stream| async move {
         let offers = head.header(PROTOCOL).join(",");
         let first = offers.split(',').next().unwrap_or_default().trim();

@@ -30,7 +30,9 @@ impl Builder<'_> {
             Some(member) => member["url"].as_str().map(str::to_owned),
             None => own.filter(|url| !url.is_empty()),
         };
-        let failover = self.failover_of_api(api_id).filter(|_| !members.is_empty());
+        let failover = self
+            .failover_of_api(api_id, &id)
+            .filter(|_| !members.is_empty());
         if members.is_empty() {
             backend.insert("url".to_owned(), json!(path));
         } else {

@@ -65,13 +65,13 @@ impl Breaker {
             let (min, max) = (status(range.get("min")), status(range.get("max")));
             match (min, max) {
                 (Some(first), Some(last))
-                    if COUNTED.contains(&first) && COUNTED.contains(&last) =>
+                    if first <= last && COUNTED.contains(&first) && COUNTED.contains(&last) =>
                 {
                     self.statuses.push(StatusRange { first, last });
                 }
                 _ => self
                     .left
-                    .push("has statuses outside 400 to 599: they are left out"),
+                    .push("has ranges that are empty or not within 400 to 599: they are left out"),
             }
         }
         if self.statuses.len() > MAX_RANGES {
@@ -193,7 +193,7 @@ mod tests {
                 json!({"failureCondition": {"count": 3, "errorReasons": ["Timeout"],
                     "statusCodeRanges": [{"min": 200, "max": 299}]}, "acceptRetryAfter": true}),
                 json!(null),
-                "outside 400 to 599|no statuses|errorReasons|obeys Retry-After",
+                "not within 400 to 599|no statuses|errorReasons|obeys Retry-After",
             ),
             (
                 "a share",

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tidegate_config::StatusRange;
 
 use super::super::entity::Entity;
 use super::super::finding::Level;
 use super::super::json::Node;
-use super::super::policy::{Context, Fragment, Scope, import, own_backend, retried_statuses};
+use super::super::policy::{
+    Context, Fragment, Scope, import, own_backend, refusal, retried_statuses,
+};
 use super::super::service::values_of;
 use super::super::steps::SECRET;
 use super::Builder;
@@ -65,8 +67,8 @@ impl<'a> Builder<'a> {
     }
 
     /// Statuses with which the policy of an API asks again.
-    pub(super) fn failover_of_api(&self, id: &str) -> Option<Vec<StatusRange>> {
-        retried_statuses(self.policy_of_api(id)?.text("value")?)
+    pub(super) fn failover_of_api(&self, id: &str, own: &str) -> Option<Vec<StatusRange>> {
+        retried_statuses(self.policy_of_api(id)?.text("value")?, own)
     }
 
     fn policy_of_api(&self, id: &str) -> Option<&'a Entity> {
@@ -181,12 +183,6 @@ impl<'a> Builder<'a> {
         context.fragments = fragments;
         context
     }
-}
-
-/// Steps in place of a document that cannot be read.
-fn refusal() -> Value {
-    let answer = json!({"status": 501, "message": "A policy could not be imported."});
-    json!({"inbound": [{"id": "not-imported", "returnResponse": answer}]})
 }
 
 /// Keys of the Secret that references below this value name.

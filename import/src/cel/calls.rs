@@ -4,7 +4,7 @@ use super::super::csharp::{Expr, Unreadable};
 use super::context::instead;
 use super::time::part_of_time;
 use super::url::of_url;
-use super::{Cel, Kind, Result, Scope, cel, no, path, quote};
+use super::{Cel, Kind, Result, Scope, cel, no, path, quote, text_or_null};
 
 impl Scope<'_> {
     pub(super) fn member(&self, of: &Expr, name: &str, is_conditional: bool) -> Result<Cel> {
@@ -164,7 +164,11 @@ impl Scope<'_> {
             _ => return no("the default must be a string"),
         };
         // All values, joined by commas as in C#: a check of the first value only could be bypassed.
-        let text = format!("({is_in} ? {map}[{key}].join(\",\") : {})", default.text);
+        let all = format!("{map}[{key}].join(\",\")");
+        if default.kind == Kind::Null {
+            return Ok(text_or_null(is_in, all).sure_if(is_sure));
+        }
+        let text = format!("({is_in} ? {all} : {})", default.text);
         Ok(cel(kind, text).sure_if(is_sure && default.is_sure))
     }
 

@@ -5,7 +5,7 @@
 
 use super::super::csharp::Expr;
 use super::operator::part;
-use super::{Cel, Kind, Result, Scope, bounded, cel, constant, no, quote};
+use super::{Cel, Kind, Result, Scope, bounded, cel, constant, no, quote, text_or_null};
 
 impl Cel {
     /// The value of a part of JSON.
@@ -15,11 +15,11 @@ impl Cel {
             Kind::Bool => format!("bool({strict})"),
             Kind::Int => format!("int({strict})"),
             _ => {
-                let found = format!("({strict} == null ? null : {strict} + \"\")");
-                match &self.part {
-                    Some((of, key)) => format!("({key} in {of} ? {found} : null)"),
-                    None => found,
+                let mut condition = format!("{strict} != null");
+                if let Some((of, key)) = &self.part {
+                    condition = format!("{key} in {of} && {condition}");
                 }
+                return bounded(text_or_null(condition, format!("{strict} + \"\"")));
             }
         };
         bounded(cel(kind, text))

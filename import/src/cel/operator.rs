@@ -99,7 +99,10 @@ fn arithmetic(mark: &str, left: &Cel, right: &Cel) -> Result<Cel> {
 }
 
 fn otherwise(left: &Cel, right: &Cel) -> Result<Cel> {
-    let mut found = choice(&format!("{} != null", left.text), left, right)?;
+    let mut found = match &left.or_null {
+        Some((condition, value)) => choice(condition, &cel(Kind::Text, value), right)?,
+        None => choice(&format!("{} != null", left.text), left, right)?,
+    };
     let is_settled = matches!(
         (left.kind, right.kind),
         (Kind::MaybeText | Kind::Null, Kind::Text)
@@ -173,7 +176,10 @@ fn sum(left: &Cel, right: &Cel) -> Result<Cel> {
 pub(super) fn part(of: &Cel) -> Result<String> {
     match of.kind {
         Kind::Text | Kind::Any => Ok(of.text.clone()),
-        Kind::MaybeText => Ok(format!("({0} == null ? \"\" : {0})", of.text)),
+        Kind::MaybeText => Ok(match &of.or_null {
+            Some((condition, value)) => format!("({condition} ? {value} : \"\")"),
+            None => format!("({0} == null ? \"\" : {0})", of.text),
+        }),
         Kind::Int => Ok(format!("string({})", of.text)),
         Kind::Bool => Ok(of.as_text()),
         Kind::Json => part(&of.clone().value(Kind::MaybeText)?),

@@ -159,7 +159,11 @@ fn lower(text: &str) -> String {
 
 /// The cultures of C# do not differ for the texts of a handshake.
 fn ignores_case(how: &Expr) -> Result<bool> {
-    match path(how).as_deref() {
+    let how = path(how);
+    let how = how
+        .as_deref()
+        .map(|how| how.strip_prefix(&["System"]).unwrap_or(how));
+    match how {
         Some(
             [
                 "StringComparison",

@@ -18,6 +18,9 @@ const LEVELS: [&[&str]; 7] = [
     &["*", "/", "%"],
 ];
 
+/// `new T { … }`
+const INITIALIZER: &str = "an object with an initializer is not translated";
+
 /// Types that a cast may name.
 const TYPES: [&str; 11] = [
     "string",
@@ -295,8 +298,15 @@ impl Parser {
         if is_list && self.peek(0) == Some("{") {
             return self.list();
         }
-        self.expect("(")?;
+        match self.peek(0) {
+            Some("{") => return self.no(INITIALIZER),
+            Some("[") => return self.no("an array with a size is not translated"),
+            _ => self.expect("(")?,
+        }
         let arguments = self.arguments()?;
+        if !is_list && self.peek(0) == Some("{") {
+            return self.no(INITIALIZER);
+        }
         match is_list && arguments.is_empty() {
             true if self.peek(0) == Some("{") => self.list(),
             true => Ok(Expr::List(Vec::new())),

@@ -48,7 +48,7 @@ impl Translator<'_, '_> {
             "choose" => self.choose(node, steps),
             "include-fragment" => self.include(node, steps),
             "limit-concurrency" => self.limit_concurrency(node, steps),
-            "retry" if steps.forwards.is_some() && forwards_alone(node) => {
+            "retry" if steps.forwards.is_some() && self.only_forwards(node) => {
                 let text = self.retried(node);
                 self.say(node, Level::Warning, &text);
                 self.forward(node, steps);
@@ -115,6 +115,10 @@ impl Translator<'_, '_> {
         for (level, remark) in made.remarks {
             self.say(node, level, &remark);
         }
+    }
+
+    fn only_forwards(&self, node: Node<'_, '_>) -> bool {
+        forwards_alone(node, self.context.own_backend.as_deref())
     }
 
     fn leave_out(&mut self, node: Node<'_, '_>, why: &str) {

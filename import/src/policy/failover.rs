@@ -92,8 +92,8 @@ fn condition_of(retry: Node<'_, '_>) -> String {
         .unwrap_or_default()
 }
 
-/// Statuses for which a document of an API forwards again.
-pub(crate) fn retried_statuses(text: &str) -> Option<Vec<StatusRange>> {
+/// Statuses for which a document of an API forwards to its own backend again.
+pub(crate) fn retried_statuses(text: &str, own: &str) -> Option<Vec<StatusRange>> {
     let protected = protect(text).ok()?;
     let document = parse(&protected).ok()?;
     let mut sections = document.root_element().children();
@@ -102,16 +102,24 @@ pub(crate) fn retried_statuses(text: &str) -> Option<Vec<StatusRange>> {
     let (only, None) = (elements.next()?, elements.next()) else {
         return None;
     };
-    let is_retry = only.has_tag_name("retry") && forwards_alone(only);
+    let is_retry = only.has_tag_name("retry") && forwards_alone(only, Some(own));
     let found = Retried::of(&condition_of(only)).ok();
     found.filter(|_| is_retry).map(|found| found.statuses)
 }
 
-/// Whether forward-request is the only element in it.
-pub(super) fn forwards_alone(node: Node<'_, '_>) -> bool {
-    let mut elements = node.children().filter(Node::is_element);
-    match (elements.next(), elements.next()) {
-        (Some(only), None) => only.has_tag_name("forward-request"),
+/// Whether it only forwards, perhaps behind a choice of the backend that the API has anyway.
+pub(super) fn forwards_alone(node: Node<'_, '_>, own: Option<&str>) -> bool {
+    let elements: Vec<_> = node.children().filter(Node::is_element).collect();
+    let is_own = |chosen: &Node<'_, '_>| {
+        let id = chosen.attribute("backend-id");
+        let is_same = own
+            .zip(id)
+            .is_some_and(|(own, id)| own.eq_ignore_ascii_case(id));
+        chosen.has_tag_name("set-backend-service") && is_same
+    };
+    match elements.as_slice() {
+        [only] => only.has_tag_name("forward-request"),
+        [chosen, last] => is_own(chosen) && last.has_tag_name("forward-request"),
         _ => false,
     }
 }

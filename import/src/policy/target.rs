@@ -237,10 +237,19 @@ pub(crate) fn own_backend(text: &str) -> Option<String> {
     let protected = protect(text).ok()?;
     let document = parse(&protected).ok()?;
     let root = document.root_element();
-    let mut all = root
+    let all = root
         .descendants()
         .filter(|node| node.has_tag_name("set-backend-service"));
-    let (only, None) = (all.next()?, all.next()) else {
+    // A retry may choose the same one again.
+    let is_again = |node: &Node<'_, '_>| {
+        let retry = node
+            .parent_element()
+            .filter(|parent| parent.has_tag_name("retry"));
+        let section = retry.and_then(|retry| retry.parent_element());
+        section.is_some_and(|section| section.has_tag_name("backend"))
+    };
+    let (again, chosen): (Vec<_>, Vec<_>) = all.partition(is_again);
+    let [only] = chosen[..] else {
         return None;
     };
     let parent = only.parent_element()?;
@@ -250,5 +259,7 @@ pub(crate) fn own_backend(text: &str) -> Option<String> {
         .plain("backend-id")
         .ok()
         .flatten();
-    id.filter(|_| is_plain)
+    let is_same =
+        |other: &Node<'_, '_>| other.attribute("backend-id") == only.attribute("backend-id");
+    id.filter(|_| is_plain && again.iter().all(is_same))
 }

@@ -225,6 +225,20 @@ fn a_retry_of_a_pool_asks_its_next_member() {
         assert_eq!(backend["failover"], wanted, "{said}");
         assert!(said.contains(text), "{said}");
     }
+    // Choosing the same pool again changes nothing; choosing another one does.
+    let choosing = |id: &str| {
+        let again = format!("<set-backend-service backend-id='{id}'/><forward-request/>");
+        document(statuses).replace("<forward-request/>", &again)
+    };
+    for (again, wanted) in [("both", json!([429, "500-599"])), ("north", Value::Null)] {
+        let [north, south, pool] = pool_with(json!({}));
+        let document = policy("chat", &choosing(again));
+        let (objects, said) = built(&json!([chat(json!({})), document, north, south, pool]));
+        let backend = &one(&objects, "WebSocketApi")["spec"]["backend"];
+        assert_eq!(backend["failover"]["statuses"], wanted, "{said}");
+        let refuses = steps(&objects).to_string().contains("501");
+        assert_eq!(refuses, wanted.is_null(), "{said}");
+    }
     let alone = document(statuses).replace("both", "north");
     let [north, ..] = pool_with(json!({}));
     let (objects, said) = built(&json!([chat(json!({})), policy("chat", &alone), north]));
@@ -429,12 +443,12 @@ fn what_exists_already_or_is_off_is_listed() {
         {"type": "Microsoft.Insights/components", "name": "logs", "existing": true},
     ]));
     for wanted in [
-        "note: skipped: microsoft.apimanagement/service apim exists already",
+        "note: skipped: microsoft.apimanagement/service apim: it exists already",
         "note: skipped: the product inside has no WebSocket API",
         "note: skipped: the service itself",
-        "note: skipped: microsoft.apimanagement/service/apis apim/there exists already",
-        "note: skipped: microsoft.apimanagement/service/products: its condition is false",
-        "note: skipped: microsoft.insights/components logs exists already",
+        "note: skipped: microsoft.apimanagement/service/apis apim/there: it exists already",
+        "note: skipped: microsoft.apimanagement/service/products apim/off: its condition is false",
+        "note: skipped: microsoft.insights/components logs: it exists already",
     ] {
         assert!(said.contains(wanted), "{wanted}: {said}");
     }

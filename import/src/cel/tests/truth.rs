@@ -190,6 +190,12 @@ fn conditions_on_a_header_hold_for_the_same_values() {
             "aGk=",
             "aGE=",
         ),
+        (
+            "a comparison by its full name",
+            format!(r#"{TEXT}.Equals("beta", System.StringComparison.InvariantCultureIgnoreCase)"#),
+            "BETA",
+            "alpha",
+        ),
         ("empty", format!("string.IsNullOrEmpty({A})"), "", "x"),
         ("blank", format!("string.IsNullOrWhiteSpace({A})"), " ", "x"),
         (
