@@ -185,6 +185,7 @@ fn a_template_becomes_manifests_that_are_valid() {
     assert_said(
         &found,
         &[
+            ("template.json:14:1: note", "service ?: it exists already"),
             ("template.json:27:1: warning", "protocols is left out"),
             (
                 "template.json:37:1: error",
@@ -225,9 +226,14 @@ fn compiled_bicep_becomes_manifests_that_are_valid() {
     assert_said(
         &found,
         &[
+            ("bicep.json:15:1: note", "service ?: it exists already"),
             ("bicep.json:63:1: note", "its condition is false"),
             ("bicep.json:100:1: note", "always names the backend pool"),
             ("bicep.json:100:1: warning", "counts failures in a row"),
+            (
+                "bicep.json:100:1: warning",
+                "no statuses that are translated",
+            ),
         ],
     );
 }
