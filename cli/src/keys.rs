@@ -1,23 +1,26 @@
 //! Generated subscription keys, kept as Secret manifests in the state directory.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use tidegate_api::{
-    ANNOTATION_PRIMARY_GENERATION, ANNOTATION_SECONDARY_GENERATION, LABEL_MANAGED_BY, MANAGED_BY,
-    PRIMARY_KEY, SECONDARY_KEY,
-};
+use kube::ResourceExt as _;
+use tidegate_api::Subscription;
 use tidegate_config::ObjectKey;
 use tidegate_plan::KeyRequest;
+use tidegate_plan::generated_keys::{self, KEY_BYTES};
+
+/// Annotation: the manifest that had the Subscription, relative to the parent of the state directory if it is there.
+const ANNOTATION_MANIFEST: &str = "tidegate.dev/manifest";
 
 /// A directory with one Secret manifest per Subscription that has generated keys.
 #[derive(Clone, Debug)]
 pub struct KeyStore {
+    state_directory: PathBuf,
     directory: PathBuf,
 }
 
@@ -34,8 +37,22 @@ impl KeyStore {
     /// Keeps keys in a directory below `state_directory`.
     pub fn new(state_directory: &Path) -> Self {
         Self {
+            state_directory: state_directory.to_owned(),
             directory: state_directory.join("keys"),
         }
+    }
+
+    /// The directory with the manifests, which is created if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be created.
+    pub fn ensure(&self) -> Result<&Path, SaveError> {
+        create_private(&self.directory).map_err(|source| SaveError {
+            path: self.directory.clone(),
+            source,
+        })?;
+        Ok(&self.directory)
     }
 
     /// The manifests that exist.
@@ -53,49 +70,77 @@ impl KeyStore {
             .join(format!("{}.{}.yaml", secret.namespace, secret.name))
     }
 
-    /// Generates the requested keys, sets them in `secret` and saves it.
+    /// Is it one of the files with keys?
+    pub fn holds(&self, file: &Path) -> bool {
+        file.parent() == Some(&self.directory)
+    }
+
+    /// Generates the requested keys and saves their Secret. `secret` is what there is of it, `manifest` the file
+    /// with the Subscription.
     ///
     /// # Errors
     ///
     /// When the file cannot be written.
-    pub fn generate(&self, request: &KeyRequest, secret: &mut Secret) -> Result<(), SaveError> {
-        fill(request, secret);
+    pub fn generate(
+        &self,
+        request: &KeyRequest,
+        subscription: &Subscription,
+        secret: Option<&Secret>,
+        manifest: &Path,
+    ) -> Result<(), SaveError> {
+        let mut secret = match secret {
+            Some(secret) => {
+                let mut secret = secret.clone();
+                fill(request, &mut secret);
+                secret
+            }
+            None => {
+                let Ok(secret) = generated_keys::new_secret(request, subscription, random);
+                secret
+            }
+        };
+        let manifest = self.relative(manifest).display().to_string();
+        secret
+            .annotations_mut()
+            .insert(ANNOTATION_MANIFEST.to_owned(), manifest);
         let path = self.path(&request.secret);
-        write_private(&path, &manifest(secret)).map_err(|source| SaveError { path, source })
+        write_private(&path, &text_of(&secret)).map_err(|source| SaveError { path, source })
     }
+
+    /// The manifest that had the Subscription of these keys.
+    pub fn manifest(&self, secret: &Secret) -> Option<PathBuf> {
+        let noted = secret.annotations().get(ANNOTATION_MANIFEST)?;
+        Some(self.beside().join(noted))
+    }
+
+    fn relative(&self, manifest: &Path) -> PathBuf {
+        let manifest = absolute(manifest);
+        let relative = manifest.strip_prefix(self.beside());
+        relative.map_or_else(|_| manifest.clone(), Path::to_owned)
+    }
+
+    /// Where the state directory is.
+    fn beside(&self) -> PathBuf {
+        let state = absolute(&self.state_directory);
+        state.parent().map_or_else(|| state.clone(), Path::to_owned)
+    }
+}
+
+/// The absolute form of a path, links as they are.
+pub(crate) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Generates the requested keys and sets them in `secret`, without saving it.
 pub fn fill(request: &KeyRequest, secret: &mut Secret) {
-    let metadata = &mut secret.metadata;
-    metadata.name = Some(request.secret.name.clone());
-    metadata.namespace = Some(request.secret.namespace.clone());
-    let managed = (LABEL_MANAGED_BY.to_owned(), MANAGED_BY.to_owned());
-    metadata.labels.get_or_insert_default().extend([managed]);
-    let notes = metadata.annotations.get_or_insert_default();
-    let data = secret.data.get_or_insert_default();
-    let parts = [
-        (request.primary, PRIMARY_KEY, ANNOTATION_PRIMARY_GENERATION),
-        (
-            request.secondary,
-            SECONDARY_KEY,
-            ANNOTATION_SECONDARY_GENERATION,
-        ),
-    ];
-    for (generation, key, annotation) in parts {
-        if let Some(generation) = generation {
-            data.insert(key.to_owned(), ByteString(new_key().into_bytes()));
-            notes.insert(annotation.to_owned(), generation.to_string());
-        }
-    }
+    let Ok(()) = generated_keys::fill(secret, request, random);
 }
 
-/// 256 random bits as hexadecimal text, which needs no escaping in headers and queries.
-fn new_key() -> String {
-    hex::encode(rand::random::<[u8; 32]>())
+fn random() -> Result<[u8; KEY_BYTES], Infallible> {
+    Ok(rand::random())
 }
 
-fn manifest(secret: &Secret) -> String {
+fn text_of(secret: &Secret) -> String {
     let texts: BTreeMap<_, _> = secret
         .data
         .iter()
@@ -112,10 +157,15 @@ fn manifest(secret: &Secret) -> String {
     format!("{manifest:#}\n")
 }
 
+fn create_private(directory: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(directory)
+}
+
 /// Writes another file and renames it, so that a crash leaves the old file or the new one.
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
     if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
+        create_private(directory)?;
     }
     let beside = path.with_extension("new");
     let mut file = OpenOptions::new()

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod echo;
 pub mod explain;
 pub mod finding;
+pub mod identity;
 pub mod import;
 pub mod keys;
 pub mod manifest;

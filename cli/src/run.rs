@@ -10,8 +10,10 @@ use clap::Args;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tidegate_config::error_chain;
 use tidegate_gateway::{BoundListener, Ports};
+use tidegate_plan::KeyRequest;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::admin_token;
 use crate::finding::Finding;
@@ -64,11 +66,12 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     );
     let settings = settings(args);
     let mut stop = StopSignal::new()?;
-    let (_watcher, mut changes) = watch(&args.directory)?;
+    let (mut watcher, mut changes) = watch(&args.directory)?;
     let mut standalone = Standalone::new(settings.clone());
     let mut printed = Printed::default();
+    watch_keys(&mut watcher, &settings.keys);
     let report = standalone.reload().await?;
-    let mut next_change = report.next_change;
+    let mut next = report.next;
     printed.print(&standalone, &settings, report).await;
     loop {
         tokio::select! {
@@ -78,11 +81,13 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
                 tokio::time::sleep(DEBOUNCE).await;
                 while changes.try_recv().is_ok() {}
             }
-            () = sleep_until(next_change) => {}
+            () = sleep_until(next) => {}
         }
+        // Its directory may have been removed, and with it the watch.
+        watch_keys(&mut watcher, &settings.keys);
         match standalone.reload().await {
             Ok(report) => {
-                next_change = report.next_change;
+                next = report.next;
                 printed.print(&standalone, &settings, report).await;
             }
             Err(error) => say(&format!("not reloaded: {}", error_chain(error.as_ref()))),
@@ -173,15 +178,24 @@ fn watch(directory: &Path) -> anyhow::Result<(RecommendedWatcher, mpsc::Receiver
     Ok((watcher, receiver))
 }
 
-async fn sleep_until(moment: Option<i64>) {
-    let Some(moment) = moment else {
-        return std::future::pending().await;
-    };
-    let wait = moment
-        .saturating_sub(jiff::Timestamp::now().as_second())
-        .max(0);
-    // One second later: within that second the old result may still be right.
-    tokio::time::sleep(Duration::from_secs(wait.unsigned_abs() + 1)).await;
+/// Watches the generated keys: who edits or removes a file means it.
+fn watch_keys(watcher: &mut RecommendedWatcher, keys: &KeyStore) {
+    let watched = keys.ensure().map_err(anyhow::Error::from);
+    let watched =
+        watched.and_then(|directory| Ok(watcher.watch(directory, RecursiveMode::NonRecursive)?));
+    if let Err(error) = watched {
+        say(&format!(
+            "keys are not watched: {}",
+            error_chain(error.as_ref())
+        ));
+    }
+}
+
+async fn sleep_until(moment: Option<Instant>) {
+    match moment {
+        None => std::future::pending().await,
+        Some(moment) => tokio::time::sleep_until(moment).await,
+    }
 }
 
 /// What was printed already, so that each line is printed once.
@@ -195,11 +209,12 @@ struct Printed {
 impl Printed {
     async fn print(&mut self, standalone: &Standalone, settings: &Settings, report: Report) {
         let states = standalone.settled(SETTLE_TIMEOUT).await;
-        for secret in &report.generated {
-            let path = settings.keys.path(secret);
+        for request in &report.generated {
+            say(&generated_line(request, &settings.keys));
+        }
+        for secret in &report.removed {
             say(&format!(
-                "keys of Secret {secret} generated: {}",
-                path.display()
+                "keys of Secret {secret} removed: its Subscription is gone"
             ));
         }
         print_new(&mut self.findings, report.findings);
@@ -226,6 +241,25 @@ impl Printed {
             admin.map(|(gateway, address)| format!("{} admin http://{address}", gateway.name));
         print_new(&mut self.bound, listeners.chain(admin).collect());
     }
+}
+
+fn generated_line(request: &KeyRequest, keys: &KeyStore) -> String {
+    let which = match (request.primary, request.secondary) {
+        (Some(_), None) => "primary key",
+        (None, Some(_)) => "secondary key",
+        _ => "keys",
+    };
+    let done = if request.exists {
+        "renewed"
+    } else {
+        "generated"
+    };
+    let path = keys.path(&request.secret);
+    format!(
+        "Subscription {}: {which} {done} in {}",
+        request.subscription,
+        path.display()
+    )
 }
 
 fn print_new<T: ToString + PartialEq>(printed: &mut Vec<T>, now: Vec<T>) {

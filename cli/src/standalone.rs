@@ -8,11 +8,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tidegate_config::ObjectKey;
+use tidegate_config::error_chain;
 use tidegate_gateway::{AdminPorts, Applied, BoundListener, Gateway, Options, Ports, Update};
-use tidegate_plan::{GatewayPlan, Plan, Planner};
+use tidegate_plan::{GatewayPlan, KeyRequest, Plan, Planner};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::finding::Finding;
+use crate::identity::{self, Coverage, Identities};
 use crate::keys::KeyStore;
 use crate::manifest;
 use crate::objects::{Loader, Object, ObjectId, Objects};
@@ -44,16 +47,19 @@ pub struct Settings {
 pub struct Report {
     /// What is wrong with the manifests.
     pub findings: Vec<Finding>,
-    /// Secrets whose keys this reload generated.
-    pub generated: Vec<ObjectKey>,
-    /// When the next reload is due although no file changes, in seconds since 1970.
-    pub next_change: Option<i64>,
+    /// The keys that this reload generated.
+    pub generated: Vec<KeyRequest>,
+    /// Secrets that this reload removed: their Subscription is gone.
+    pub removed: Vec<ObjectKey>,
+    /// When the next reload is due although no file changes.
+    pub next: Option<Instant>,
 }
 
 /// The running Gateways of some manifests.
 pub struct Standalone {
     settings: Settings,
     loader: Loader,
+    identities: Identities,
     planner: Planner,
     /// Ports of all admin servers in this process: no gateway may forward to one of them.
     admin_ports: AdminPorts,
@@ -71,6 +77,7 @@ impl Standalone {
         Self {
             settings,
             loader: Loader::default(),
+            identities: Identities::default(),
             planner: Planner::default(),
             admin_ports: AdminPorts::default(),
             served: BTreeMap::new(),
@@ -82,54 +89,84 @@ impl Standalone {
     ///
     /// # Errors
     ///
-    /// When the files cannot be listed, a key cannot be saved, or a Gateway cannot start.
+    /// When the files cannot be listed, or a Gateway cannot start.
     pub async fn reload(&mut self) -> anyhow::Result<Report> {
-        let mut objects = self.load()?;
-        let (plan, generated) = self.plan(&mut objects)?;
-        let mut found = findings(&plan, &objects);
+        let mut report = Report::default();
+        let mut objects = self.load(&mut report)?;
+        let plan = self.plan(&mut objects, &mut report)?;
+        let found = &mut report.findings;
+        found.extend(findings(&plan, &objects));
         found.append(&mut objects.findings);
         found.sort();
-        let next_change = plan.next_change;
+        found.dedup();
+        report.next = report
+            .next
+            .into_iter()
+            .chain(moment(plan.next_change))
+            .min();
         self.serve(plan).await?;
-        Ok(Report {
-            findings: found,
-            generated,
-            next_change,
-        })
+        Ok(report)
     }
 
-    /// Reads the manifests and the generated keys.
-    fn load(&mut self) -> anyhow::Result<Objects> {
-        let mut files =
-            manifest::files(&self.settings.paths).context("failed to list the directory")?;
-        files.extend(self.settings.keys.files());
-        Ok(self.loader.load(&files))
+    /// Reads the manifests and the generated keys. Keys of a Subscription that is gone are removed.
+    fn load(&mut self, report: &mut Report) -> anyhow::Result<Objects> {
+        let Settings { paths, keys, .. } = &self.settings;
+        let mut files = manifest::files(paths).context("failed to list the directory")?;
+        let manifests = files.len();
+        files.extend(keys.files());
+        let mut objects = self.loader.load(&files);
+        self.identities.assign(&mut objects, keys);
+        let coverage = Coverage {
+            files: &files[..manifests],
+            paths,
+        };
+        let stale = self.identities.stale(&objects, keys, &coverage);
+        for secret in stale.secrets {
+            remove(secret, &mut objects, report);
+        }
+        report.next = stale.next;
+        Ok(objects)
     }
 
     /// Makes the plan. If keys must be generated, generates them and plans again.
-    fn plan(&mut self, objects: &mut Objects) -> anyhow::Result<(Plan, Vec<ObjectKey>)> {
+    fn plan(&mut self, objects: &mut Objects, report: &mut Report) -> anyhow::Result<Plan> {
         let plan = self.plan_once(objects);
-        if plan.key_requests.is_empty() {
-            return Ok((plan, Vec::new()));
-        }
         for request in &plan.key_requests {
-            let id = ObjectId {
-                kind: "Secret".to_owned(),
-                key: request.secret.clone(),
-            };
-            let mut secret = match objects.all.get(&id).map(|loaded| &loaded.object) {
-                Some(Object::Secret(secret)) => (**secret).clone(),
-                _ => Default::default(),
-            };
-            self.settings.keys.generate(request, &mut secret)?;
+            match self.generate(request, objects) {
+                Ok(()) => report.generated.push(request.clone()),
+                Err(finding) => report.findings.push(*finding),
+            }
         }
-        let generated = plan
-            .key_requests
-            .iter()
-            .map(|request| request.secret.clone())
-            .collect();
-        *objects = self.load()?;
-        Ok((self.plan_once(objects), generated))
+        if report.generated.is_empty() {
+            return Ok(plan);
+        }
+        *objects = self.load(report)?;
+        Ok(self.plan_once(objects))
+    }
+
+    /// Generates keys; not into a file that cannot be read, because it may still hold some.
+    fn generate(&self, request: &KeyRequest, objects: &Objects) -> Result<(), Box<Finding>> {
+        let keys = &self.settings.keys;
+        let path = keys.path(&request.secret);
+        let id = secret_id(&request.secret);
+        let owner = &request.subscription;
+        let failed = |text| Box::new(Finding::of_file(&path, 1, text));
+        if objects.findings.iter().any(|found| found.file == path) {
+            let text = "repair the file, or remove it";
+            return Err(failed(format!("Subscription {owner} has no keys: {text}")));
+        }
+        let (Some(subscription), Some(manifest)) = (
+            identity::subscription(objects, owner),
+            identity::manifest_of(objects, owner),
+        ) else {
+            return Ok(());
+        };
+        let secret = match objects.all.get(&id).map(|loaded| &loaded.object) {
+            Some(Object::Secret(secret)) => Some(&**secret),
+            _ => None,
+        };
+        let saved = keys.generate(request, subscription, secret, manifest);
+        saved.map_err(|error| failed(error_chain(&error)))
     }
 
     fn plan_once(&mut self, objects: &Objects) -> Plan {
@@ -259,6 +296,36 @@ impl Standalone {
     }
 }
 
+/// Removes the file with these keys.
+fn remove(secret: ObjectKey, objects: &mut Objects, report: &mut Report) {
+    let Some(loaded) = objects.all.remove(&secret_id(&secret)) else {
+        return;
+    };
+    let file = loaded.document.file;
+    match std::fs::remove_file(&file) {
+        Ok(()) => report.removed.push(secret),
+        Err(error) => {
+            let text = format!("its Subscription is gone, and it cannot be removed: {error}");
+            report.findings.push(Finding::of_file(&file, 1, text));
+        }
+    }
+}
+
+fn secret_id(key: &ObjectKey) -> ObjectId {
+    ObjectId {
+        kind: "Secret".to_owned(),
+        key: key.clone(),
+    }
+}
+
+/// When a second of the wall clock, in seconds since 1970, is over: within that second the old result may still be
+/// right.
+fn moment(second: Option<i64>) -> Option<Instant> {
+    let wait = second?.saturating_sub(jiff::Timestamp::now().as_second());
+    let wait = wait.max(0).unsigned_abs().saturating_add(1);
+    Instant::now().checked_add(Duration::from_secs(wait))
+}
+
 /// Replaces the update if the plan differs from it. Returns whether it did.
 fn replace_if_changed(current: &mut Option<Arc<Update>>, plan: GatewayPlan) -> bool {
     let revision = match current {
@@ -279,3 +346,6 @@ fn replace_if_changed(current: &mut Option<Arc<Update>>, plan: GatewayPlan) -> b
     }));
     true
 }
+
+#[cfg(test)]
+mod tests;

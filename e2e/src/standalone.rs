@@ -66,6 +66,18 @@ spec:
         Ok(key.context("no primary key")?.to_owned())
     }
 
+    /// Writes a manifest as editors do: whole, by renaming.
+    pub fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let new = self.files.path().join(format!(".{name}.new"));
+        fs::write(&new, text)?;
+        Ok(fs::rename(new, self.files.path().join(name))?)
+    }
+
+    /// Removes a manifest.
+    pub fn remove(&self, name: &str) -> anyhow::Result<()> {
+        Ok(fs::remove_file(self.files.path().join(name))?)
+    }
+
     /// Drains the gateway to its end, and starts it again on the same port, with the same state.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         self.process.terminate()?;

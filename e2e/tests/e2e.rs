@@ -48,6 +48,8 @@ mod realtime;
 mod refusals;
 #[path = "e2e/resilience.rs"]
 mod resilience;
+#[path = "e2e/run.rs"]
+mod run;
 #[path = "e2e/signalr.rs"]
 mod signalr;
 #[path = "e2e/stacks.rs"]

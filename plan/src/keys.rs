@@ -3,13 +3,10 @@
 use std::collections::HashMap;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt;
-use tidegate_api::{
-    ANNOTATION_PRIMARY_GENERATION, ANNOTATION_SECONDARY_GENERATION, KeyStatus, KeysStatus,
-    LABEL_MANAGED_BY, MANAGED_BY, PRIMARY_KEY, Reason, SECONDARY_KEY, Subscription,
-};
+use tidegate_api::{KeyStatus, KeysStatus, PRIMARY_KEY, Reason, SECONDARY_KEY, Subscription};
 use tidegate_config::{ObjectKey, key_hash};
 
+use crate::generated_keys::{KeyOrigin, KeySlot, PRIMARY, SECONDARY, is_current, noted, origin};
 use crate::problem::Problem;
 use crate::{KeyRequest, World};
 
@@ -30,15 +27,6 @@ pub(crate) struct Keys {
     pub(crate) request: Option<KeyRequest>,
 }
 
-/// Name of the Secret with a subscription's keys.
-pub(crate) fn secret_key(key: &ObjectKey, subscription: &Subscription) -> ObjectKey {
-    let name = subscription.spec.keys.secret_name.clone();
-    ObjectKey::new(
-        &key.namespace,
-        name.unwrap_or_else(|| format!("{}-keys", key.name)),
-    )
-}
-
 /// Who needs keys.
 pub(crate) struct KeyHolder<'h> {
     pub(crate) key: &'h ObjectKey,
@@ -56,9 +44,9 @@ pub(crate) fn read(holder: &KeyHolder<'_>, world: &World) -> Keys {
     match world.secrets.get(holder.secret) {
         None => holder.missing(&mut keys),
         Some(secret) => match origin(secret, holder.subscription) {
-            SecretOrigin::Supplied => holder.supplied(&mut keys, secret),
-            SecretOrigin::Generated => holder.generated(&mut keys, secret),
-            SecretOrigin::Stale => {
+            KeyOrigin::Supplied => holder.supplied(&mut keys, secret),
+            KeyOrigin::Generated => holder.generated(&mut keys, secret),
+            KeyOrigin::Stale => {
                 let text = format!(
                     "Secret {} belongs to a deleted Subscription of the same name and is about to be \
                      removed",
@@ -70,31 +58,6 @@ pub(crate) fn read(holder: &KeyHolder<'_>, world: &World) -> Keys {
         },
     }
     keys
-}
-
-/// Whose a Secret is.
-enum SecretOrigin {
-    Supplied,
-    Generated,
-    /// Generated for another subscription: the garbage collector has yet to remove it.
-    Stale,
-}
-
-fn origin(secret: &Secret, subscription: &Subscription) -> SecretOrigin {
-    let ours = secret
-        .labels()
-        .get(LABEL_MANAGED_BY)
-        .is_some_and(|by| by == MANAGED_BY);
-    let mut owners = secret
-        .owner_references()
-        .iter()
-        .filter(|owner| owner.kind == "Subscription");
-    let uid = subscription.uid();
-    match (ours, owners.next()) {
-        (true, Some(owner)) if Some(&owner.uid) == uid.as_ref() => SecretOrigin::Generated,
-        (true, Some(_)) => SecretOrigin::Stale,
-        (true, None) | (false, _) => SecretOrigin::Supplied,
-    }
 }
 
 impl KeyHolder<'_> {
@@ -141,11 +104,9 @@ impl KeyHolder<'_> {
     /// The old key stops at once.
     fn generated(&self, keys: &mut Keys, secret: &Secret) {
         let spec = &self.subscription.spec.keys;
-        let primary = (PRIMARY_KEY, ANNOTATION_PRIMARY_GENERATION);
-        let secondary = (SECONDARY_KEY, ANNOTATION_SECONDARY_GENERATION);
         let renew = [
-            current_key(keys, secret, primary, spec.primary_generation),
-            current_key(keys, secret, secondary, spec.secondary_generation),
+            current_key(keys, secret, PRIMARY, spec.primary_generation),
+            current_key(keys, secret, SECONDARY, spec.secondary_generation),
         ];
         if self.alive && renew != [None, None] {
             let text = format!("keys in Secret {} are being renewed", self.secret);
@@ -167,19 +128,11 @@ impl KeyHolder<'_> {
 }
 
 /// Adds a key that is there and current; otherwise the generation that it is to be renewed to.
-fn current_key(
-    keys: &mut Keys,
-    secret: &Secret,
-    (name, annotation): (&str, &str),
-    generation: i64,
-) -> Option<i64> {
-    let noted = secret.annotations().get(annotation);
-    let noted = noted.and_then(|text| text.parse::<i64>().ok());
-    // A lost annotation is no reason to change keys that people use.
-    let current = noted.is_none_or(|noted| noted >= generation);
-    match key_text(secret, name).map(|text| text.and_then(check)) {
-        Some(Ok(text)) if current => {
-            keys.add(name, text, Some(noted.unwrap_or(generation)));
+fn current_key(keys: &mut Keys, secret: &Secret, slot: KeySlot, generation: i64) -> Option<i64> {
+    let noted = noted(secret, slot);
+    match key_text(secret, slot.name).map(|text| text.and_then(check)) {
+        Some(Ok(text)) if is_current(noted, generation) => {
+            keys.add(slot.name, text, Some(noted.unwrap_or(generation)));
             None
         }
         _ => Some(generation),

@@ -16,6 +16,7 @@ mod certificates;
 mod counters;
 mod expressions;
 mod gateway;
+pub mod generated_keys;
 mod hostnames;
 mod index;
 mod keys;

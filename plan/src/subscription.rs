@@ -7,6 +7,7 @@ use tidegate_api::{Approval, Reason, Subscription, SubscriptionPhase, Subscripti
 use tidegate_config::{ObjectKey, SubscriptionConfig, SubscriptionScope};
 
 use crate::approval::ApprovalState;
+use crate::generated_keys::secret_key;
 use crate::index::{ObjectIndex, generation_of, order_of_age};
 use crate::keys::{self, KeyHolder, Keys};
 use crate::problem::{Problem, conditions};
@@ -72,7 +73,7 @@ pub(crate) fn plan<'s>(context: &SubscriptionContext<'s>) -> SubscriptionPlan<'s
     limit(&mut drafts, &order);
     let secrets: Vec<_> = drafts
         .iter()
-        .map(|c| keys::secret_key(c.key, c.subscription))
+        .map(|c| secret_key(c.key, c.subscription))
         .collect();
     let keyed = drafts.iter().zip(&secrets);
     let mut keys: Vec<_> = keyed

@@ -11,6 +11,7 @@ use tidegate_plan::{GatewayPlan, Plan, Planner, World};
 
 use super::ExplainArgs;
 use crate::finding::Finding;
+use crate::identity::Identities;
 use crate::keys::{self, KeyStore};
 use crate::manifest;
 use crate::objects::Loader;
@@ -50,8 +51,10 @@ pub(super) async fn explain(args: &ExplainArgs, mut question: Question) -> anyho
 /// The plan of the manifests. Missing keys are generated and not kept.
 fn plan(args: &ExplainArgs) -> anyhow::Result<(Plan, World, Vec<Finding>)> {
     let mut files = manifest::files(&args.paths).context("failed to list the manifests")?;
-    files.extend(KeyStore::new(&args.state_dir).files());
+    let store = KeyStore::new(&args.state_dir);
+    files.extend(store.files());
     let mut objects = Loader::default().load(&files);
+    Identities::default().assign(&mut objects, &store);
     let mut world = world(&objects, jiff::Timestamp::now().as_second());
     let mut planner = Planner::default();
     for request in &planner.plan(&world).key_requests {

@@ -8,9 +8,6 @@ use kube::api::ObjectMeta;
 use tidegate_api::{LABEL_MANAGED_BY, MANAGED_BY};
 use tidegate_config::{LABEL_GATEWAY, LABEL_PART, ObjectKey};
 
-/// [`LABEL_PART`] of a Secret with generated subscription keys. Gateways may not read these Secrets.
-pub(crate) const PART_KEYS: &str = "keys";
-
 /// [`LABEL_PART`] of the Secret with the token of a Gateway's admin server. No object can name this Secret:
 /// what has this label is left out of the Secrets that can be named.
 pub(crate) const PART_ADMIN: &str = "admin";

@@ -18,6 +18,7 @@ use tidegate_api::{
 use tidegate_config::{
     LABEL_GATEWAY, LABEL_PART, ObjectKey, PART_ACK, PART_INDEX, PART_SECRET_DATA, PART_SHARD,
 };
+use tidegate_plan::generated_keys::PART_KEYS;
 use tokio::time::Instant;
 
 use super::watched::{
@@ -28,7 +29,7 @@ use super::{SharedCache, Trigger, Urgency, WatchHealth};
 use crate::drain::Drain;
 use crate::metrics::Metrics;
 use crate::objects::OwnedKind;
-use crate::objects::names::{PART_ADMIN, PART_KEYS};
+use crate::objects::names::PART_ADMIN;
 
 /// Every watch lists again this often, which repairs the effects of a stalled stream or a lost event. Varied
 /// by up to a fifth, so that the watches do not all list at once.

@@ -2,6 +2,7 @@
 
 use tidegate_api::Subscription;
 use tidegate_plan::KeyRequest;
+use tidegate_plan::generated_keys::{KeyOrigin, origin};
 
 use super::TaskError;
 use crate::keys;
@@ -23,7 +24,7 @@ pub(super) async fn generate(
             // Deleted in between: the next pass asks for a new one.
             return Ok(());
         };
-        if !keys::is_generated(&secret, subscription) {
+        if origin(&secret, subscription) != KeyOrigin::Generated {
             return Ok(());
         }
         keys::fill(&mut secret, request)?;
