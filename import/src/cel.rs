@@ -114,6 +114,8 @@ pub(crate) struct Cel {
     constant: Option<String>,
     /// Whether its evaluation never fails.
     is_sure: bool,
+    /// Whether it is a variable that was not cast to a type.
+    is_object: bool,
     pub(crate) scheme: Scheme,
 }
 
@@ -160,6 +162,13 @@ impl Cel {
         self.kind == Kind::Bool
     }
 
+    fn object(self) -> Self {
+        Self {
+            is_object: true,
+            ..self
+        }
+    }
+
     fn sure(self) -> Self {
         Self {
             is_sure: true,
@@ -182,6 +191,7 @@ fn cel(kind: Kind, text: impl Into<String>) -> Cel {
         or_null: None,
         constant: None,
         is_sure: false,
+        is_object: false,
         scheme: Scheme::Unknown,
     }
 }

@@ -8,7 +8,7 @@ use super::{Cel, Kind, Result, Scope, cel, no, path, quote, text_or_null};
 
 impl Scope<'_> {
     pub(super) fn member(&self, of: &Expr, name: &str, is_conditional: bool) -> Result<Cel> {
-        let of = self.of(of).map_err(|why| match path(of) {
+        let named = |why| match path(of) {
             Some(mut path) if path.first() == Some(&"context") => {
                 path.push(name);
                 Unreadable(format!(
@@ -18,9 +18,10 @@ impl Scope<'_> {
                 ))
             }
             _ => why,
-        })?;
-        let of = self.without_id(of)?;
-        let found = member_of(&of, name)?;
+        };
+        let holder = self.of(of).map_err(named)?;
+        let of = self.without_id(holder)?;
+        let found = member_of(&of, name).map_err(named)?;
         // `a?.b` is null if a is null. The other types are never null, or return null themselves.
         Ok(match (is_conditional, of.kind, found.kind) {
             (true, Kind::Response | Kind::MaybeText, Kind::Int) => cel(
@@ -198,7 +199,12 @@ impl Scope<'_> {
         });
         let default = default.text;
         let text = format!("(has(vars.{variable}) ? vars.{variable} : {default})");
-        Ok(cel(kind, text))
+        let found = cel(kind, text);
+        // With the type of a value, what is compared is that value.
+        Ok(match kind {
+            Kind::Any => found.object(),
+            _ => found,
+        })
     }
 
     /// `answer.Body.As<T>()`: a body is text or JSON.

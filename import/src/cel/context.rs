@@ -29,17 +29,8 @@ pub(super) fn property(path: &[&str]) -> Option<Cel> {
         ["context", "Api", "Name"] => (Kind::Text, "api.displayName"),
         ["context", "Operation", "Id" | "Name"] => (Kind::Text, "\"onHandshake\""),
         ["context", "Product"] => (Kind::Any, "product"),
-        ["context", "Product", "Id"] => (Kind::Id(IdOf::Product), "product.?name.orValue(null)"),
-        ["context", "Product", "Name"] => (Kind::MaybeText, "product.?displayName.orValue(null)"),
         ["context", "Subscription"] => (Kind::Any, "subscription"),
-        ["context", "Subscription", "Id"] => (
-            Kind::Id(IdOf::Subscription),
-            "subscription.?name.orValue(null)",
-        ),
-        ["context", "Subscription", "Name"] => {
-            (Kind::MaybeText, "subscription.?displayName.orValue(null)")
-        }
-        ["context", "User", "Id"] => (Kind::MaybeText, "subscription.?owner.orValue(null)"),
+        ["context", "User"] => (Kind::Any, "subscription.?owner.orValue(null)"),
         ["context", "Response", "StatusCode"] => (Kind::Int, "response.status"),
         ["context", "Response", "Headers"] => (Kind::Headers, "response.headers"),
         ["context", "LastError", "Message"] => (Kind::Text, "error.message"),
@@ -50,6 +41,37 @@ pub(super) fn property(path: &[&str]) -> Option<Cel> {
     // Response and error are null in some sections.
     let is_sure = !text.starts_with("response.") && !text.starts_with("error.");
     Some(cel(kind, text).sure_if(is_sure))
+}
+
+/// Properties of what a handshake may not have: a product, a subscription, a user. As in C#, reading them fails
+/// then, unless they are read with `?.`.
+fn of_access(path: &[&str], is_conditional: bool) -> Option<Cel> {
+    let (sure, or_null) = match path {
+        ["context", "Product", "Id"] => ("product.name", "product.?name.orValue(null)"),
+        ["context", "Product", "Name"] => {
+            ("product.displayName", "product.?displayName.orValue(null)")
+        }
+        ["context", "Subscription", "Id"] => {
+            ("subscription.name", "subscription.?name.orValue(null)")
+        }
+        ["context", "Subscription", "Name"] => (
+            "subscription.displayName",
+            "subscription.?displayName.orValue(null)",
+        ),
+        ["context", "User", "Id"] => (
+            "(subscription.owner + \"\")",
+            "subscription.?owner.orValue(null)",
+        ),
+        _ => return None,
+    };
+    let kind = match path {
+        ["context", "Product", "Id"] => Kind::Id(IdOf::Product),
+        ["context", "Subscription", "Id"] => Kind::Id(IdOf::Subscription),
+        _ if is_conditional => Kind::MaybeText,
+        _ => Kind::Text,
+    };
+    let text = if is_conditional { or_null } else { sure };
+    Some(cel(kind, text).sure_if(is_conditional))
 }
 
 fn of_request(path: &[&str]) -> Option<(Kind, &'static str)> {
@@ -79,7 +101,9 @@ impl Scope<'_> {
         if path == ["context", "Deployment", "Region"] {
             return Some(self.region());
         }
-        property(&path).map(Ok)
+        let is_conditional = matches!(expression, Expr::Member(_, _, true));
+        let found = of_access(&path, is_conditional).or_else(|| property(&path));
+        found.map(Ok)
     }
 
     fn region(&self) -> Result<Cel> {
@@ -97,7 +121,7 @@ impl Scope<'_> {
         match index {
             Expr::Text(name) if is_variables => {
                 let name = self.service.variable(name);
-                Some(name.map(|name| cel(Kind::Any, format!("vars.{name}"))))
+                Some(name.map(|name| cel(Kind::Any, format!("vars.{name}")).object()))
             }
             _ => None,
         }

@@ -38,20 +38,21 @@ impl Scope<'_> {
             (Some(text), _) => Some(self.named_so(id, kind, text)),
             (None, Kind::Null) => {
                 let text = format!("({} == null)", id.text);
-                Some(Ok(cel(Kind::Bool, text).sure()))
+                Some(Ok(cel(Kind::Bool, text).sure_if(id.is_sure)))
             }
             _ => None,
         }
     }
 
     fn named_so(&self, id: &Cel, kind: IdOf, text: &str) -> Result<Cel> {
-        Ok(match self.service.renamed(kind, text)? {
-            Renamed::To(name) => {
-                let text = format!("({} == {})", id.text, quote(&name)?);
-                cel(Kind::Bool, text).sure()
-            }
-            Renamed::Never => Cel::of_truth(false),
-        })
+        let name = match self.service.renamed(kind, text)? {
+            Renamed::To(name) => name,
+            Renamed::Never if id.is_sure => return Ok(Cel::of_truth(false)),
+            // It may still fail, and no name is empty.
+            Renamed::Never => String::new(),
+        };
+        let text = format!("({} == {})", id.text, quote(&name)?);
+        Ok(cel(Kind::Bool, text).sure_if(id.is_sure))
     }
 
     /// `id.Equals(text, StringComparison.…IgnoreCase)`
@@ -65,8 +66,9 @@ impl Scope<'_> {
 
 fn plain(of: Cel, kind: IdOf) -> Cel {
     let kind = match kind {
-        IdOf::Api => Kind::Text,
-        IdOf::Product | IdOf::Subscription => Kind::MaybeText,
+        IdOf::Product | IdOf::Subscription if of.is_sure => Kind::MaybeText,
+        // It fails instead.
+        _ => Kind::Text,
     };
     Cel { kind, ..of }
 }

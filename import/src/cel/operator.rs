@@ -49,12 +49,17 @@ impl Scope<'_> {
     }
 
     fn equality(&self, mark: &str, left: Cel, right: Cel) -> Result<Cel> {
+        if is_by_reference(&left, &right) || is_by_reference(&right, &left) {
+            return no(format!(
+                "{mark} compares a variable by reference there: cast it to a string, as in (string)context.Variables[…]"
+            ));
+        }
         if let Some(found) = self.is_id(&left, &right) {
             let found = found?;
             return Ok(match (mark, found.text.as_str()) {
                 ("==", _) => found,
                 (_, "false") => Cel::of_truth(true),
-                _ => cel(Kind::Bool, format!("!{}", found.text)).sure(),
+                _ => cel(Kind::Bool, format!("!{}", found.text)).sure_if(found.is_sure),
             });
         }
         if left.kind == right.kind {
@@ -67,6 +72,12 @@ impl Scope<'_> {
         };
         equal(mark, &exact.without_id(left)?, &exact.without_id(right)?)
     }
+}
+
+/// Whether C# compares the identity of an object with another value, and not what it holds. There is one null and
+/// one empty text.
+fn is_by_reference(of: &Cel, other: &Cel) -> bool {
+    of.is_object && other.kind != Kind::Null && other.text != "\"\""
 }
 
 /// In C#, the second operand is not evaluated if the first one decides. In CEL it is, so that a failure of

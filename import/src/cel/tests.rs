@@ -1,3 +1,4 @@
+mod handshakes;
 mod ids;
 mod truth;
 

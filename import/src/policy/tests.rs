@@ -267,7 +267,7 @@ fn each_element_becomes_its_steps() {
             json!([{"trace": {
                 "message": "${(\"for \" + api.name)}", "severity": "Info",
                 "fields": [{"name": "source", "value": "auth"},
-                           {"name": "User_Id", "value": "${subscription.?owner.orValue(null)}"}],
+                           {"name": "User_Id", "value": "${(subscription.owner + \"\")}"}],
             }}]),
             "",
         ),

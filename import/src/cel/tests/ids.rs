@@ -28,6 +28,7 @@ fn service() -> Service {
 #[test]
 fn an_id_that_is_compared_becomes_the_name() {
     const PRODUCT: &str = "product.?name.orValue(null)";
+    const SURE: &str = "product.name";
     for (text, wanted) in [
         (
             r#"context.Product?.Id == "Trial_Plan""#,
@@ -35,27 +36,27 @@ fn an_id_that_is_compared_becomes_the_name() {
         ),
         (
             r#""Trial_Plan" == context.Product.Id"#,
-            format!(r#"({PRODUCT} == "trial-plan")"#),
+            format!(r#"({SURE} == "trial-plan")"#),
         ),
         (
             r#"context.Product.Id != "Trial_Plan""#,
-            format!(r#"!({PRODUCT} == "trial-plan")"#),
+            format!(r#"!({SURE} == "trial-plan")"#),
         ),
         (
             r#"context.Product.Id == "{{plan}}""#,
-            format!(r#"({PRODUCT} == "trial-plan")"#),
+            format!(r#"({SURE} == "trial-plan")"#),
         ),
         (
             r#"context.Product.Id.Equals("Trial_Plan")"#,
-            format!(r#"({PRODUCT} == "trial-plan")"#),
+            format!(r#"({SURE} == "trial-plan")"#),
         ),
         (
             r#"context.Product.Id.Equals("TRIAL_PLAN", StringComparison.OrdinalIgnoreCase)"#,
-            format!(r#"({PRODUCT} == "trial-plan")"#),
+            format!(r#"({SURE} == "trial-plan")"#),
         ),
         (
             r#"string.Equals(context.Product.Id, "Trial_Plan")"#,
-            format!(r#"({PRODUCT} == "trial-plan")"#),
+            format!(r#"({SURE} == "trial-plan")"#),
         ),
         (
             r#"context.Api.Id == "RealtimeAPI""#,
@@ -68,7 +69,7 @@ fn an_id_that_is_compared_becomes_the_name() {
         ),
         (
             r#"context.Subscription.Id == "s""#,
-            r#"(subscription.?name.orValue(null) == "s")"#.to_owned(),
+            r#"(subscription.name == "s")"#.to_owned(),
         ),
     ] {
         let (service, text) = (service(), format!("@({text})"));
@@ -78,10 +79,7 @@ fn an_id_that_is_compared_becomes_the_name() {
     }
     let block = r#"@{ var id = context.Product.Id; return id == "Trial_Plan"; }"#;
     let found = translate(block, &service(), IdUse::Exact).map(|found| found.text);
-    assert_eq!(
-        found.as_deref(),
-        Ok(r#"(product.?name.orValue(null) == "trial-plan")"#)
-    );
+    assert_eq!(found.as_deref(), Ok(r#"(product.name == "trial-plan")"#));
 }
 
 #[test]
