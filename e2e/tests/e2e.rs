@@ -38,6 +38,8 @@ mod handshake;
 mod harness;
 #[path = "e2e/import.rs"]
 mod import;
+#[path = "e2e/import_policies.rs"]
+mod import_policies;
 #[path = "e2e/managed.rs"]
 mod managed;
 #[path = "e2e/policies.rs"]

@@ -62,6 +62,21 @@ pub(super) fn entities(
     Ok((reader.entities, reader.findings))
 }
 
+/// Names of properties before 2019, and their names since.
+const OLD_NAMES: [(&str, &str); 2] = [("policyContent", "value"), ("contentFormat", "format")];
+
+fn rename_old(properties: &mut Node) {
+    let Kind::Map(fields) = &mut properties.kind else {
+        return;
+    };
+    for (name, _) in fields {
+        let mut known = OLD_NAMES.iter();
+        if let Some((_, new)) = known.find(|(old, _)| old.eq_ignore_ascii_case(name)) {
+            *name = (*new).to_owned();
+        }
+    }
+}
+
 struct Reader<'a> {
     file: &'a Path,
     scope: Scope,
@@ -223,6 +238,7 @@ impl Reader<'_> {
             line: node.line,
             kind: Kind::Map(Vec::new()),
         });
+        rename_old(&mut properties);
         let unknown = self.resolve(&mut properties);
         self.entities.push(Entity {
             unknown,

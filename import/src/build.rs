@@ -73,6 +73,7 @@ pub(super) fn build(entities: &[Entity], gateway: &str, identity: &Identity) -> 
         context: Context::default(),
         fragments: Fragments::default(),
         apis: BTreeMap::new(),
+        revisions: BTreeMap::new(),
         products: BTreeMap::new(),
         values: BTreeSet::new(),
         secrets: BTreeSet::new(),
@@ -104,6 +105,8 @@ struct Builder<'a> {
     fragments: Fragments,
     /// Names of imported APIs: by name in API Management, in lower case.
     apis: BTreeMap<String, String>,
+    /// Current revisions of imported APIs, by the same name, if the export says them.
+    revisions: BTreeMap<String, String>,
     /// Imported products, by name in API Management, in lower case.
     products: BTreeMap<String, Product>,
     /// Named values that policies read.

@@ -16,7 +16,7 @@ use tidegate_e2e::process::Process;
 use tidegate_e2e::program::command;
 use tidegate_e2e::third_party::{node, run, set_up};
 
-fn resource(kind: &str, name: &str, properties: Value) -> Value {
+pub(crate) fn resource(kind: &str, name: &str, properties: Value) -> Value {
     let kind = format!("Microsoft.ApiManagement/service/{kind}");
     json!({"type": kind, "name": format!("apim/{name}"), "properties": properties})
 }
@@ -42,8 +42,16 @@ async fn output(mut command: Command) -> anyhow::Result<Output> {
     Ok(tokio::task::spawn_blocking(move || command.output()).await??)
 }
 
+/// One document of each kind of construct, with the API that it belongs to.
+macro_rules! kinds {
+    ($($name:literal),+) => {
+        [$(($name, include_str!(concat!("../../imports/kinds/", $name, ".xml")))),+]
+    };
+}
+pub(crate) use kinds;
+
 /// What an import of these resources prints, served by `tidegate run`.
-struct Imported {
+pub(crate) struct Imported {
     _files: TempDir,
     _process: Process,
     address: SocketAddr,
@@ -51,7 +59,7 @@ struct Imported {
 
 /// An import, and what its output is served with.
 #[derive(Default)]
-struct Import {
+pub(crate) struct Import {
     resources: Vec<Value>,
     arguments: Vec<String>,
     /// The token of a service account, and its audience.
@@ -59,7 +67,8 @@ struct Import {
 }
 
 impl Import {
-    fn of(resources: Vec<Value>) -> Self {
+    /// Of these resources.
+    pub(crate) fn of(resources: Vec<Value>) -> Self {
         Self {
             resources,
             ..Self::default()
@@ -120,7 +129,7 @@ impl Import {
     }
 
     /// What is served, and what was said about it.
-    async fn serve(&self) -> anyhow::Result<(Imported, String)> {
+    pub(crate) async fn serve(&self) -> anyhow::Result<(Imported, String)> {
         let files = tempfile::tempdir()?;
         for name in ["served", "state"] {
             fs::create_dir(files.path().join(name))?;
@@ -138,7 +147,8 @@ impl Imported {
         Ok(imported)
     }
 
-    fn url(&self, target: &str) -> String {
+    /// Where it serves this.
+    pub(crate) fn url(&self, target: &str) -> String {
         format!("ws://{}{target}", self.address)
     }
 }
@@ -239,15 +249,8 @@ async fn an_imported_hub_gets_its_token_and_not_the_key() -> anyhow::Result<()> 
     Ok(())
 }
 
-/// One document of each kind of construct, with the API that it belongs to.
-macro_rules! kinds {
-    ($($name:literal),+) => {
-        [$(($name, include_str!(concat!("../../imports/kinds/", $name, ".xml")))),+]
-    };
-}
-
 /// An API at `/NAME`, whose id has capitals, with its policy.
-fn kind(name: &str, policy: &str, backend: &str, server: &str) -> Vec<Value> {
+pub(crate) fn kind(name: &str, policy: &str, backend: &str, server: &str) -> Vec<Value> {
     let id = format!("{}{}API", name[..1].to_uppercase(), &name[1..]);
     let policy = policy.replace("BACKEND", backend).replace("SERVER", server);
     let keys = name == "ids";

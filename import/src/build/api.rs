@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::super::entity::{Entity, last};
 use super::super::finding::Level;
 use super::super::json::Node;
-use super::service::id_of_api;
+use super::service::{id_of_api, id_without_revision};
 use super::{Builder, object, texts};
 
 /// Properties that are translated or have no effect on handshakes.
@@ -81,12 +81,19 @@ impl Builder<'_> {
         found
     }
 
+    /// Whether the API as a whole has policies.
+    pub(super) fn has_misplaced_policy(&self, id: &str) -> bool {
+        let mut policies = self.of("apis/policies");
+        policies.any(|entity| id_without_revision(entity.owner()).eq_ignore_ascii_case(id))
+    }
+
     /// Policies of an API as a whole, which API Management does not allow for WebSocket APIs.
     fn misplaced_policies(&mut self) {
         for entity in self.of("apis/policies") {
-            if self.apis.contains_key(&entity.owner().to_lowercase()) {
-                let text = "policies of a WebSocket API stand at its operation onHandshake: \
-                            these are not carried over";
+            let id = id_without_revision(entity.owner()).to_lowercase();
+            if self.apis.contains_key(&id) {
+                let text = "refuses with 501 instead: policies of a WebSocket API stand at its operation \
+                            onHandshake, and not here";
                 self.say(entity.finding(Level::Error, text));
             }
         }

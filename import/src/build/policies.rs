@@ -14,6 +14,7 @@ use super::super::policy::{
 use super::super::service::values_of;
 use super::super::steps::SECRET;
 use super::Builder;
+use super::service::id_without_revision;
 
 /// Properties of a backend that are translated or have no effect on handshakes.
 const BACKEND: [&str; 9] = [
@@ -55,6 +56,9 @@ impl<'a> Builder<'a> {
 
     /// The policy of its only operation, onHandshake.
     pub(super) fn steps_of_api(&mut self, id: &str, backend: OwnBackend) -> Option<Value> {
+        if self.has_misplaced_policy(id) {
+            return Some(refusal());
+        }
         let entity = self.policy_of_api(id)?;
         self.context.service_url = backend.url;
         self.context.own_backend = backend.id;
@@ -75,9 +79,21 @@ impl<'a> Builder<'a> {
         let mut policies = self.of("apis/operations/policies");
         policies.find(|entity| {
             let operation = entity.names.get(1).map_or("", String::as_str);
-            let owner = entity.owner().split(";rev=").next().unwrap_or_default();
-            owner.eq_ignore_ascii_case(id) && operation.eq_ignore_ascii_case("onHandshake")
+            let is_own = id_without_revision(entity.owner()).eq_ignore_ascii_case(id);
+            is_own && self.is_of_current(entity) && operation.eq_ignore_ascii_case("onHandshake")
         })
+    }
+
+    /// Whether a policy belongs to the current revision of its API.
+    pub(super) fn is_of_current(&self, policy: &Entity) -> bool {
+        let owner = policy.owner();
+        let id = id_without_revision(owner).to_lowercase();
+        let Some((_, revision)) = owner.split_once(";rev=") else {
+            return true;
+        };
+        self.revisions
+            .get(&id)
+            .is_some_and(|current| current == revision)
     }
 
     /// The backend entity that an API always uses. If another document chooses a backend too, the order of
@@ -125,7 +141,11 @@ impl<'a> Builder<'a> {
             // Which one is in effect is not known.
             return Some(refusal());
         }
-        let node = entity.properties.get("value")?;
+        let Some(node) = entity.properties.get("value") else {
+            let text = "refuses with 501 instead: it has no policy document";
+            self.say(entity.finding(Level::Error, text));
+            return Some(refusal());
+        };
         let format = entity.text("format").unwrap_or("xml");
         let Some(text) = node.text().filter(|_| !format.ends_with("link")) else {
             let text = "refuses with 501 instead: a policy document that lies elsewhere is not read: import it on its own";

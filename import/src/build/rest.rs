@@ -66,6 +66,9 @@ impl Builder<'_> {
         let owner = entity.owner();
         match entity.kind.as_str() {
             "apis/operations/policies" if !has_api(owner) => Some((Level::Note, API)),
+            "apis/operations/policies" if !self.is_of_current(entity) => {
+                Some((Level::Note, "it is of a revision that is not current"))
+            }
             "apis/operations/policies" if !is_own_operation(entity) => {
                 let why = "a WebSocket API has the operation onHandshake only";
                 Some((Level::Warning, why))

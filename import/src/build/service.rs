@@ -23,6 +23,18 @@ impl Builder<'_> {
                 let id = id_of_api(entity);
                 let name = self.names.of("WebSocketApi", id);
                 self.apis.insert(id.to_lowercase(), name);
+                let revision = entity
+                    .name()
+                    .split_once(";rev=")
+                    .map(|(_, revision)| revision);
+                let is_current = revision.is_none() || entity.flag("isCurrent") == Some(true);
+                if let Some(current) = entity
+                    .text("apiRevision")
+                    .or(revision)
+                    .filter(|_| is_current)
+                {
+                    self.revisions.insert(id.to_lowercase(), current.to_owned());
+                }
             }
         }
         for entity in self.of("products") {
@@ -77,7 +89,10 @@ impl Builder<'_> {
 
 /// The name of an API without its revision.
 pub(super) fn id_of_api(entity: &Entity) -> &str {
-    let name = entity.name();
+    id_without_revision(entity.name())
+}
+
+pub(super) fn id_without_revision(name: &str) -> &str {
     name.split_once(";rev=").map_or(name, |(id, _)| id)
 }
 

@@ -118,7 +118,7 @@ fn what_is_left_out_of_an_api_is_said() {
         (json!([chat(set)]), "error: the API chat has its version v2"),
         (
             json!([chat(json!({})), policy]),
-            "error: policies of a WebSocket API",
+            "error: refuses with 501 instead: policies of a WebSocket API",
         ),
     ] {
         let (_, said) = built(&resources);

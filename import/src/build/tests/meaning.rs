@@ -421,6 +421,104 @@ fn of_two_policies_for_the_same_place_neither_counts() {
 }
 
 #[test]
+fn a_policy_is_that_of_the_current_revision() {
+    let closed = inbound("<return-response><set-status code='403' reason='no'/></return-response>");
+    let open = inbound("");
+    for (name, api, owner, wanted) in [
+        (
+            "another revision",
+            json!({"apiRevision": "2"}),
+            "chat;rev=1",
+            false,
+        ),
+        (
+            "the same by its number",
+            json!({"apiRevision": "2"}),
+            "chat;rev=2",
+            true,
+        ),
+        ("no number", json!({}), "chat;rev=1", false),
+    ] {
+        let (objects, said) = built(&json!([
+            chat(api),
+            policy(owner, &open),
+            policy("chat", &closed)
+        ]));
+        let refuses = steps(&objects).to_string().contains("403");
+        assert_eq!(refuses, !wanted, "{name}: {said}");
+        let is_listed = said.contains("note: skipped: apis/operations/policies chat;rev=1");
+        assert_eq!(is_listed, !wanted, "{name}: {said}");
+    }
+}
+
+#[test]
+fn a_policy_without_a_document_or_at_another_place_refuses() {
+    let old = json!({"policyContent": inbound("<set-header name='A'><value>1</value></set-header>"), "contentFormat": "xml"});
+    let place = "chat/onHandshake/policy";
+    let (objects, said) = built(&json!([
+        chat(json!({})),
+        resource("apis/operations/policies", place, old)
+    ]));
+    assert_eq!(steps(&objects)[1]["setHeader"]["name"], "A", "{said}");
+    for policy in [
+        resource("apis/operations/policies", place, json!({"format": "xml"})),
+        resource(
+            "apis/policies",
+            "chat/policy",
+            json!({"value": inbound("")}),
+        ),
+    ] {
+        let (objects, said) = built(&json!([chat(json!({})), policy]));
+        assert_eq!(steps(&objects)[0]["id"], "not-imported", "{said}");
+        assert!(said.contains("error: refuses with 501"), "{said}");
+    }
+}
+
+#[test]
+fn a_tenant_in_a_named_value_is_put_in() {
+    let document = inbound(
+        "<validate-azure-ad-token tenant-id='{{tenant}}'><client-application-ids><application-id>{{client}}</application-id></client-application-ids></validate-azure-ad-token>",
+    );
+    let value = |name: &str, value: &str| {
+        resource(
+            "namedValues",
+            name,
+            json!({"displayName": name, "value": value}),
+        )
+    };
+    let api = [chat(json!({})), policy("chat", &document)];
+    let [a, b] = api.clone();
+    let (objects, said) = built(&json!([
+        a,
+        b,
+        value("tenant", "1111"),
+        value("client", "2222")
+    ]));
+    let token = &steps(&objects)[1]["validateJwt"];
+    let wanted = "https://login.microsoftonline.com/1111/v2.0/.well-known/openid-configuration";
+    assert_eq!(token["openidConfig"][0], wanted, "{said}");
+    assert_eq!(token["allowedClients"], json!(["2222"]), "{said}");
+    assert_eq!(said, "");
+    // Without the value, or with a secret one, it is asked for.
+    let mut secret = value("tenant", "1111");
+    secret["properties"]["secret"] = json!(true);
+    for more in [json!([]), json!([secret])] {
+        let more = more.as_array().unwrap().iter().cloned();
+        let all: Vec<_> = api.iter().cloned().chain(more).collect();
+        let (objects, said) = built(&json!(all));
+        assert!(
+            said.contains("put the tenant in place of {{tenant}}"),
+            "{said}"
+        );
+        assert_eq!(
+            steps(&objects)[1]["returnResponse"]["status"],
+            501,
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn what_exists_already_or_is_off_is_listed() {
     let of = |kind: &str, name: &str, more: Value| {
         let mut found = resource(kind, name, json!({"type": "http"}));
