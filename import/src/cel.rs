@@ -196,9 +196,9 @@ fn cel(kind: Kind, text: impl Into<String>) -> Cel {
     }
 }
 
-/// A text if the condition holds, otherwise null.
-fn text_or_null(condition: String, value: String) -> Cel {
-    let mut found = cel(Kind::MaybeText, format!("({condition} ? {value} : null)"));
+/// A value if the condition holds, otherwise null.
+fn or_null(kind: Kind, condition: String, value: String) -> Cel {
+    let mut found = cel(kind, format!("({condition} ? {value} : null)"));
     found.or_null = Some((condition, value));
     found
 }

@@ -4,7 +4,7 @@ use super::super::csharp::{Expr, Unreadable};
 use super::context::instead;
 use super::time::part_of_time;
 use super::url::of_url;
-use super::{Cel, Kind, Result, Scope, cel, no, path, quote, text_or_null};
+use super::{Cel, Kind, Result, Scope, cel, no, or_null, path, quote};
 
 impl Scope<'_> {
     pub(super) fn member(&self, of: &Expr, name: &str, is_conditional: bool) -> Result<Cel> {
@@ -108,8 +108,13 @@ impl Scope<'_> {
             Kind::Int => Kind::MaybeInt,
             _ => Kind::Any,
         };
-        let text = format!("({0} == null ? null : {1})", of.text, found.text);
-        Ok(cel(kind, text).sure_if(found.is_sure))
+        let Some((condition, value)) = &of.or_null else {
+            let text = format!("({0} == null ? null : {1})", of.text, found.text);
+            return Ok(cel(kind, text).sure_if(found.is_sure));
+        };
+        let value = self.of_text(&cel(Kind::Text, value), name, args)?;
+        let or_null = or_null(kind, condition.clone(), value.text);
+        Ok(or_null.sure_if(found.is_sure))
     }
 
     /// `id.Equals(…)`, `id.ToString()`; `None` for other methods.
@@ -167,7 +172,7 @@ impl Scope<'_> {
         // All values, joined by commas as in C#: a check of the first value only could be bypassed.
         let all = format!("{map}[{key}].join(\",\")");
         if default.kind == Kind::Null {
-            return Ok(text_or_null(is_in, all).sure_if(is_sure));
+            return Ok(or_null(Kind::MaybeText, is_in, all).sure_if(is_sure));
         }
         let text = format!("({is_in} ? {all} : {})", default.text);
         Ok(cel(kind, text).sure_if(is_sure && default.is_sure))

@@ -5,7 +5,7 @@
 
 use super::super::csharp::Expr;
 use super::operator::part;
-use super::{Cel, Kind, Result, Scope, bounded, cel, constant, no, quote, text_or_null};
+use super::{Cel, Kind, Result, Scope, bounded, cel, constant, no, or_null, quote};
 
 impl Cel {
     /// The value of a part of JSON.
@@ -19,7 +19,8 @@ impl Cel {
                 if let Some((of, key)) = &self.part {
                     condition = format!("{key} in {of} && {condition}");
                 }
-                return bounded(text_or_null(condition, format!("{strict} + \"\"")));
+                let value = format!("({strict} + \"\")");
+                return bounded(or_null(Kind::MaybeText, condition, value));
             }
         };
         bounded(cel(kind, text))

@@ -142,9 +142,10 @@ impl Scope<'_> {
 /// Whether a text is null, or empty after a method.
 fn is_nothing(of: &Cel, method: &str) -> Cel {
     let (text, empty) = (&of.text, format!("{}{method} == \"\"", of.text));
-    let text = match of.is_sure {
-        true => format!("({text} == null || {empty})"),
-        false => format!("({text} == null ? true : {empty})"),
+    let text = match &of.or_null {
+        Some((condition, value)) => format!("!({condition} && {value}{method} != \"\")"),
+        None if of.is_sure => format!("({text} == null || {empty})"),
+        None => format!("({text} == null ? true : {empty})"),
     };
     cel(Kind::Bool, text).sure_if(of.is_sure)
 }

@@ -111,6 +111,9 @@ fn arithmetic(mark: &str, left: &Cel, right: &Cel) -> Result<Cel> {
 
 fn otherwise(left: &Cel, right: &Cel) -> Result<Cel> {
     let mut found = match &left.or_null {
+        Some((condition, value)) if right.text == "false" => {
+            cel(Kind::Bool, format!("({condition} && {value})"))
+        }
         Some((condition, value)) => choice(condition, &cel(Kind::Text, value), right)?,
         None => choice(&format!("{} != null", left.text), left, right)?,
     };
@@ -144,9 +147,26 @@ fn equal(mark: &str, left: &Cel, right: &Cel) -> Result<Cel> {
             }
             format!("({} {mark} {})", a.text, b.text)
         }
-        (a, b) => format!("({} {mark} {})", a.text, b.text),
+        (a, b) => match same_or_null(a, b).or_else(|| same_or_null(b, a)) {
+            Some(same) if mark == "==" => format!("({same})"),
+            Some(same) => format!("!({same})"),
+            None => format!("({} {mark} {})", a.text, b.text),
+        },
     };
     Ok(cel(Kind::Bool, text).sure_if(left.is_sure && right.is_sure))
+}
+
+/// Whether a value that may be null is null, or a constant text. Where the condition fails, so does the value, and
+/// so does `&&`.
+fn same_or_null(of: &Cel, other: &Cel) -> Option<String> {
+    let (condition, value) = of.or_null.as_ref()?;
+    match other.kind {
+        Kind::Null => Some(format!("!({condition})")),
+        Kind::Text if other.constant.is_some() => {
+            Some(format!("{condition} && {value} == {}", other.text))
+        }
+        _ => None,
+    }
 }
 
 /// Whether it is more than one value.

@@ -136,6 +136,11 @@ impl Scope<'_> {
 
 /// Whether two texts are the same in any case; null is the same as null only.
 fn in_any_case(a: &Cel, b: &Cel) -> String {
+    for (a, b) in [(a, b), (b, a)] {
+        if let (Some((condition, value)), Some(_)) = (&a.or_null, &b.constant) {
+            return format!("{condition} && {} == {}", lower(value), lower(&b.text));
+        }
+    }
     let same = format!("{} == {}", lower(&a.text), lower(&b.text));
     match (a.kind == Kind::Text, b.kind == Kind::Text) {
         (true, true) => same,
@@ -153,8 +158,13 @@ fn never_null(text: &str) -> String {
     format!("({text} + \"\")")
 }
 
+/// The text in lower case; a literal, as it is then.
 fn lower(text: &str) -> String {
-    format!("{text}.lowerAscii()")
+    match serde_json::from_str::<String>(text) {
+        // Escapes are in lower case already.
+        Ok(_) => text.to_ascii_lowercase(),
+        Err(_) => format!("{text}.lowerAscii()"),
+    }
 }
 
 /// The cultures of C# do not differ for the texts of a handshake.
