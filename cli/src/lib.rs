@@ -1,6 +1,7 @@
 //! The command line of Tidegate: the parts behind the program `tidegate`.
 
 pub mod admin_token;
+pub mod cluster;
 pub mod completion;
 pub mod conformance;
 pub mod connect;
@@ -8,16 +9,25 @@ pub mod demo;
 pub mod echo;
 pub mod explain;
 pub mod finding;
+pub mod follow;
 pub mod identity;
 pub mod import;
 pub mod keys;
 pub mod manifest;
 pub mod objects;
+pub mod planned;
 pub mod positions;
+pub mod print;
 pub mod report;
 pub mod run;
 pub mod schema;
 pub mod standalone;
+pub mod status;
+pub mod subscription_keys;
+pub mod subscriptions;
 pub mod syntax;
+pub mod target;
+#[cfg(test)]
+mod testing;
 pub mod validate;
 pub mod world;

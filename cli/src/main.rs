@@ -12,6 +12,9 @@ use tidegate_cli::explain::{ExplainArgs, explain};
 use tidegate_cli::import::{ImportArgs, import};
 use tidegate_cli::run::{RunArgs, run, say};
 use tidegate_cli::schema::{SchemaArgs, schema};
+use tidegate_cli::status::{StatusArgs, status};
+use tidegate_cli::subscription_keys::{KeysArgs, keys};
+use tidegate_cli::subscriptions::{SubscriptionsArgs, subscriptions};
 use tidegate_cli::validate::{ValidateArgs, validate};
 use tidegate_config::{InvalidLogFilter, check_log_filter, error_chain};
 use tidegate_gateway::LogFormat;
@@ -46,6 +49,9 @@ enum Command {
     Run(RunArgs),
     Validate(ValidateArgs),
     Explain(ExplainArgs),
+    Status(StatusArgs),
+    Keys(KeysArgs),
+    Subscriptions(SubscriptionsArgs),
     Import(ImportArgs),
     Connect(ConnectArgs),
     Conformance(ConformanceArgs),
@@ -99,6 +105,9 @@ async fn dispatch(command: &Command) -> anyhow::Result<u8> {
         Command::Import(args) => import(args),
         Command::Conformance(args) => conformance(args).await,
         Command::Explain(args) => explain(args).await,
+        Command::Status(args) => status(args).await,
+        Command::Keys(args) => keys(args).await,
+        Command::Subscriptions(args) => subscriptions(args).await,
         Command::Completion(args) => {
             completion(args, Cli::command());
             Ok(0)

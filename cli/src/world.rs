@@ -107,7 +107,9 @@ fn is_of_path(letter: char) -> bool {
 }
 
 /// The conditions of every object: kind, key, conditions.
-fn conditions(plan: &Plan) -> impl Iterator<Item = (&'static str, &ObjectKey, &Conditions)> {
+pub(crate) fn conditions(
+    plan: &Plan,
+) -> impl Iterator<Item = (&'static str, &ObjectKey, &Conditions)> {
     let gateways = plan.gateway_verdicts.iter();
     let gateways = gateways.map(|(key, of)| ("Gateway", key, &of.conditions));
     let apis = plan.api_verdicts.iter();

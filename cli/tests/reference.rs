@@ -4,11 +4,21 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 23] = [
     "demo",
     "run",
     "validate",
     "explain",
+    "status",
+    "keys list",
+    "keys show",
+    "keys rotate",
+    "subscriptions list",
+    "subscriptions approve",
+    "subscriptions reject",
+    "subscriptions suspend",
+    "subscriptions resume",
+    "subscriptions cancel",
     "import apim",
     "connect",
     "conformance manifests",

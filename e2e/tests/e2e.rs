@@ -20,6 +20,8 @@ mod calls;
 mod churn;
 #[path = "e2e/closes.rs"]
 mod closes;
+#[path = "e2e/commands.rs"]
+mod commands;
 #[path = "e2e/conformance.rs"]
 mod conformance;
 #[path = "e2e/crashes.rs"]

@@ -9,12 +9,12 @@ use tidegate_e2e::program::Operator;
 use tidegate_e2e::scene::{Scene, Served};
 use tidegate_e2e::wait::{WAIT_TIMEOUT, eventually};
 
-const HEADER: &str = "ocp-apim-subscription-key";
+pub(crate) const HEADER: &str = "ocp-apim-subscription-key";
 
 /// May create and change subscriptions, not approve them.
-const CONSUMER: &str = "consumer";
+pub(crate) const CONSUMER: &str = "consumer";
 /// May do both.
-const APPROVER: &str = "approver";
+pub(crate) const APPROVER: &str = "approver";
 
 /// The chart's policy for one namespace, its few templates filled in.
 fn policy(namespace: &str) -> String {
@@ -39,14 +39,14 @@ fn policy(namespace: &str) -> String {
 }
 
 /// Two APIs, each in a product that asks for approval; the users' rights; a subscription to `trial`.
-struct Market {
-    edge: Served,
-    scene: Scene,
+pub(crate) struct Market {
+    pub(crate) edge: Served,
+    pub(crate) scene: Scene,
     _echo: Echo,
 }
 
 impl Market {
-    async fn open(scene: Scene) -> anyhow::Result<Self> {
+    pub(crate) async fn open(scene: Scene) -> anyhow::Result<Self> {
         let echo = Echo::start().await?;
         let edge = scene.gateway("edge").await?;
         for name in ["trial", "payments"] {
@@ -116,7 +116,7 @@ impl Market {
     }
 
     /// Applies the chart's policy, and waits until it is in effect, a moment later.
-    async fn guard(&self, decision: &Value) -> anyhow::Result<()> {
+    pub(crate) async fn guard(&self, decision: &Value) -> anyhow::Result<()> {
         let namespace = self.scene.namespace().name();
         self.scene.apply(&policy(namespace)).await?;
         let patch = json!({ "spec": decision }).to_string();
@@ -131,7 +131,7 @@ impl Market {
         .await
     }
 
-    async fn opens(&self, api: &str, status: u16) -> anyhow::Result<()> {
+    pub(crate) async fn opens(&self, api: &str, status: u16) -> anyhow::Result<()> {
         let (key, _) = self.scene.keys("mine").await?;
         eventually(
             &format!("/{api} answers {status}"),
