@@ -8,9 +8,9 @@ use anyhow::Context as _;
 use clap::Args;
 use tidegate_gateway::Ports;
 
-use crate::echo::EchoServer;
+use crate::echo_server::{EchoServer, Greeting};
+use crate::input::Input;
 use crate::keys::KeyStore;
-use crate::manifest;
 use crate::objects::{Loader, Object};
 use crate::run::{StopSignal, say};
 use crate::standalone::{Settings, Standalone};
@@ -38,12 +38,12 @@ pub struct DemoArgs {
 /// When the port is taken, or the gateway does not start in time.
 pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     let mut stop = StopSignal::new()?;
-    let echo = EchoServer::start((Ipv4Addr::LOCALHOST, 0).into()).await?;
+    let echo = EchoServer::start((Ipv4Addr::LOCALHOST, 0).into(), Greeting::None)?;
     let directory = tempfile::tempdir().context("failed to create a temporary directory")?;
     write_manifests(directory.path(), &echo, args.port)?;
     let keys = KeyStore::new(directory.path());
     let mut standalone = Standalone::new(Settings {
-        paths: vec![directory.path().to_owned()],
+        input: Input::of_paths(vec![directory.path().to_owned()], false),
         bind_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         ports: if args.port == 0 {
             Ports::Ephemeral
@@ -53,6 +53,7 @@ pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
         admin_address: None,
         admin_token: None,
         keys: keys.clone(),
+        echo: None,
         quotas: None,
         tokens: None,
     });
@@ -86,8 +87,7 @@ fn write_manifests(directory: &Path, echo: &EchoServer, port: u16) -> anyhow::Re
 }
 
 fn primary_key(keys: &KeyStore) -> anyhow::Result<String> {
-    let files = manifest::files(&keys.files()).context("failed to list the keys")?;
-    let objects = Loader::default().load(&files);
+    let objects = Loader::default().load(&keys.files());
     let secret = objects
         .all
         .values()

@@ -48,9 +48,12 @@ pub struct ExplainArgs {
     /// IP address of the client.
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
     pub client: IpAddr,
-    /// File or directory with manifests. Repeat it for more.
+    /// File or directory with manifests, or - for standard input. Repeat it for more.
     #[arg(long = "dir", value_name = "PATH", group = "source")]
     pub paths: Vec<PathBuf>,
+    /// Read the directories below those of --dir too, except those whose name begins with a dot.
+    #[arg(long, short = 'R', requires = "paths")]
+    pub recursive: bool,
     /// Gateway of the manifests to use. Default: the first that has a route for the URL.
     #[arg(long, value_name = "[NAMESPACE/]NAME", requires = "paths")]
     pub on: Option<String>,

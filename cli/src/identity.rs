@@ -13,6 +13,7 @@ use tidegate_config::ObjectKey;
 use tidegate_plan::generated_keys::{self, secret_key};
 use tokio::time::Instant;
 
+use crate::input::STDIN_NAME;
 use crate::keys::{KeyStore, absolute};
 use crate::objects::{Loaded, Object, ObjectId, Objects};
 
@@ -132,6 +133,8 @@ impl Identities {
 impl Coverage<'_> {
     /// Would a Subscription of this manifest have been read?
     fn had(&self, manifest: Option<PathBuf>) -> bool {
+        // Standard input has other content each time.
+        let manifest = manifest.filter(|manifest| !manifest.ends_with(STDIN_NAME));
         let Some(manifest) = manifest else {
             return false;
         };

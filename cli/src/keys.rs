@@ -42,6 +42,11 @@ impl KeyStore {
         }
     }
 
+    /// The directory with the manifests.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// The directory with the manifests, which is created if it is missing.
     ///
     /// # Errors
@@ -57,7 +62,7 @@ impl KeyStore {
 
     /// The manifests that exist.
     pub fn files(&self) -> Vec<PathBuf> {
-        crate::manifest::files(std::slice::from_ref(&self.directory))
+        crate::input::files(std::slice::from_ref(&self.directory), false)
             .unwrap_or_default()
             .into_iter()
             .filter(|path| path.is_file())

@@ -1,6 +1,5 @@
-//! Reads and writes YAML files of Kubernetes objects, without interpreting them.
+//! Reads and writes Kubernetes objects as YAML (JSON is YAML), without interpreting them.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -68,6 +67,17 @@ impl Document {
         }
     }
 
+    /// An item of a List.
+    fn item(&self, index: usize, value: Value) -> Self {
+        let path = format!("items[{index}]");
+        Self {
+            file: self.file.clone(),
+            line: self.positions.of(&path).map_or(self.line, |at| at.line),
+            value,
+            positions: self.positions.below(&path),
+        }
+    }
+
     /// Kind, namespace and name.
     pub fn object(&self) -> String {
         format!("{} {}/{}", self.kind(), self.namespace(), self.name())
@@ -100,39 +110,6 @@ fn shortened(object: String) -> String {
     }
 }
 
-/// The files at these paths. A directory stands for its `*.yaml` and `*.yml` files in order of name, without
-/// subdirectories.
-///
-/// # Errors
-///
-/// When a directory cannot be listed.
-pub fn files(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for path in paths {
-        if path.is_dir() {
-            found.extend(yaml_files(path)?);
-        } else {
-            found.push(path.clone());
-        }
-    }
-    Ok(found)
-}
-
-fn yaml_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in directory.read_dir()? {
-        let path = entry?.path();
-        let is_yaml = path
-            .extension()
-            .is_some_and(|ending| ending == "yaml" || ending == "yml");
-        if is_yaml && path.is_file() {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
 /// Reads and parses files. A document that cannot be read or parsed becomes a finding; the others are not
 /// affected.
 pub fn read(files: &[PathBuf]) -> (Vec<Document>, Vec<Finding>) {
@@ -149,7 +126,7 @@ pub fn read(files: &[PathBuf]) -> (Vec<Document>, Vec<Finding>) {
     (documents, findings)
 }
 
-/// Parses the documents of one file's text.
+/// Parses the documents of one file's text, YAML or JSON. A List stands for its items.
 pub fn parse(file: &Path, text: &str, documents: &mut Vec<Document>, findings: &mut Vec<Finding>) {
     for (line, text) in split(text) {
         match serde_saphyr::from_str::<Value>(&text) {
@@ -161,12 +138,7 @@ pub fn parse(file: &Path, text: &str, documents: &mut Vec<Document>, findings: &
                     value,
                     positions: Positions::read(&text, line),
                 };
-                if document.kind().is_empty() || document.api_version().is_empty() {
-                    let cure = "not a Kubernetes object: apiVersion and kind must be set";
-                    findings.push(Finding::of_file(file, line, cure));
-                } else {
-                    documents.push(document);
-                }
+                add(document, documents, findings);
             }
             Err(error) => {
                 let at = error
@@ -174,6 +146,32 @@ pub fn parse(file: &Path, text: &str, documents: &mut Vec<Document>, findings: &
                     .map_or(line, |location| line + location.line() - 1);
                 findings.push(Finding::of_file(file, at, syntax::describe(&error)));
             }
+        }
+    }
+}
+
+/// Adds an object, or each item of a List.
+fn add(mut document: Document, documents: &mut Vec<Document>, findings: &mut Vec<Finding>) {
+    if document.kind().is_empty() || document.api_version().is_empty() {
+        let cure = "not a Kubernetes object: apiVersion and kind must be set";
+        findings.push(Finding::of_file(&document.file, document.line, cure));
+        return;
+    }
+    let items = document.value.get_mut("items");
+    match items.map(Value::take) {
+        Some(Value::Array(items)) if document.kind().ends_with("List") => {
+            for (index, value) in items.into_iter().enumerate() {
+                add(document.item(index, value), documents, findings);
+            }
+        }
+        _ if document.kind() == "List" => {
+            findings.push(document.finding(Some("items"), "must be a list of objects"));
+        }
+        items => {
+            if let Some(items) = items {
+                document.value["items"] = items;
+            }
+            documents.push(document);
         }
     }
 }
@@ -283,6 +281,38 @@ mod tests {
             "{}",
             findings[1]
         );
+    }
+
+    #[test]
+    fn a_list_stands_for_its_items() {
+        let text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Secret\n  metadata: {name: a}\n\
+                    - {kind: Secret}\n- apiVersion: v1\n  kind: SecretList\n  items:\n  - apiVersion: v1\n    \
+                    kind: Secret\n    metadata: {name: b}\n---\napiVersion: v1\nkind: List\nitems: {}\n---\n\
+                    apiVersion: v1\nkind: List\n---\napiVersion: example.com/v1\nkind: DenyList\nitems: {a: 1}\n";
+        let (documents, findings) = parsed(text);
+        let seen: Vec<_> = documents.iter().map(|d| (d.line, d.name())).collect();
+        assert_eq!(seen, [(4, "a"), (11, "b"), (22, "")]);
+        let name = documents[1].positions.of("metadata.name");
+        assert_eq!(name.map(|at| (at.line, at.column)), Some((13, 16)));
+        assert_eq!(documents[2].value["items"]["a"], 1);
+        let places: Vec<_> = findings
+            .iter()
+            .map(|text| text.split(": ").next())
+            .collect();
+        let wanted = ["a.yaml:7", "a.yaml:17", "a.yaml:19"];
+        assert_eq!(places, wanted.map(Some), "{findings:?}");
+    }
+
+    #[test]
+    fn json_is_read_as_programs_write_it() {
+        let text = "{\n\t\"apiVersion\": \"v1\",\n\t\"kind\": \"Secret\",\n\t\"metadata\": {\n\t\t\"name\": \"a\",\n\
+                    \t\t\"annotations\": {\"x\": \"\\ud83d\\ude00 \\/ \\u00fc\"}\n\t}\n}\n";
+        let (documents, findings) = parsed(text);
+        assert!(findings.is_empty(), "{findings:?}");
+        let note = &documents[0].value["metadata"]["annotations"]["x"];
+        assert_eq!(note, "😀 / ü");
+        let name = documents[0].positions.of("metadata.name");
+        assert_eq!(name.map(|at| at.line), Some(5));
     }
 
     #[test]

@@ -11,14 +11,14 @@ use tidegate_config::ObjectKey;
 use tidegate_plan::{Conditions, Plan, Planner, SubscriptionVerdict};
 
 use crate::identity::Identities;
+use crate::input::Input;
 use crate::keys::KeyStore;
-use crate::manifest;
 use crate::objects::{Loader, Object, ObjectId, Objects};
 use crate::world::world;
 
 /// Manifests that are read again and again.
 pub struct Manifests {
-    paths: Vec<PathBuf>,
+    input: Input,
     keys: KeyStore,
     loader: Loader,
     identities: Identities,
@@ -37,7 +37,7 @@ impl Manifests {
     /// Files and directories, and the state directory of `tidegate run`.
     pub fn new(paths: Vec<PathBuf>, state_dir: &Path) -> Self {
         Self {
-            paths,
+            input: Input::of_paths(paths, false),
             keys: KeyStore::new(state_dir),
             loader: Loader::default(),
             identities: Identities::default(),
@@ -51,9 +51,9 @@ impl Manifests {
     ///
     /// When a directory cannot be listed.
     pub fn read(&mut self) -> anyhow::Result<Planned> {
-        let mut files = manifest::files(&self.paths).context("failed to list the manifests")?;
-        files.extend(self.keys.files());
-        let mut objects = self.loader.load(&files);
+        let read = self.input.read(&self.keys.files());
+        let read = read.context("failed to list the manifests")?;
+        let mut objects = self.loader.load_documents(read.documents, read.findings);
         self.identities.assign(&mut objects, &self.keys);
         let world = world(&objects, Timestamp::now().as_second());
         let plan = self.planner.plan(&world);

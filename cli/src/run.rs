@@ -1,39 +1,45 @@
-//! `tidegate run`: serves a directory of manifests and follows its changes.
+//! `tidegate run`: serves manifests and follows their changes.
 
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tidegate_config::error_chain;
 use tidegate_gateway::{BoundListener, Ports};
 use tidegate_plan::KeyRequest;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::admin_token;
+use crate::echo_server::Greeting;
 use crate::finding::Finding;
+use crate::input::{Input, InputArgs};
 use crate::keys::KeyStore;
 use crate::standalone::{Report, Settings, Standalone};
+use crate::watch::watch;
 
 /// Groups the events of one change: editors and deployment tools write several files.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
+/// Directory in the state directory that keeps the counters of quotas.
+const QUOTAS: &str = "quotas";
+
 /// How long to wait until every Gateway has applied a revision, before printing what is known.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves every Gateway in a directory of manifests, without a cluster.
+/// Serves every Gateway in some manifests, without a cluster.
 ///
-/// Reloads when a file changes. A broken object keeps its last valid version. SIGTERM or Ctrl-C drains
+/// Kinds that Tidegate does not read are ignored. Reloads when a file changes. A broken object keeps its last valid version. SIGTERM or Ctrl-C drains
 /// the gateways; a second one stops at once. Prints one line for each bound address and each finding.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Directory with *.yaml and *.yml files. Kinds that Tidegate does not read are ignored.
-    pub directory: PathBuf,
+    /// Where the manifests are.
+    #[command(flatten)]
+    pub input: InputArgs,
     /// Address that the listeners bind.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED), value_name = "ADDRESS")]
     pub bind_address: IpAddr,
@@ -51,22 +57,32 @@ pub struct RunArgs {
     /// Bind any free ports instead of those in the manifests.
     #[arg(long)]
     pub free_ports: bool,
+    /// Put echo servers in the place of all backends. With headers, each sends the target and the headers of
+    /// its handshake first, as a text message with JSON. A backendAuth that gets its token from another server
+    /// is not run, and sendRequest gets an answer as in a SignalR negotiation; other requests of policies are sent.
+    #[arg(long, value_enum, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "messages")]
+    pub echo: Option<Echo>,
+}
+
+/// What the echo servers in the place of the backends send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Echo {
+    /// Every message that they get.
+    Messages,
+    /// The headers of the handshake before that.
+    Headers,
 }
 
 /// Serves until SIGTERM or SIGINT, then drains.
 ///
 /// # Errors
 ///
-/// When the directory cannot be read or watched, or a gateway cannot start.
+/// When a path cannot be read or watched, or a gateway cannot start.
 pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        args.directory.is_dir(),
-        "{} is not a directory",
-        args.directory.display()
-    );
-    let settings = settings(args);
+    let settings = settings(args, Input::open(&args.input)?);
     let mut stop = StopSignal::new()?;
-    let (mut watcher, mut changes) = watch(&args.directory)?;
+    let keys = settings.keys.directory();
+    let (mut watcher, mut changes) = watch(&settings.input, keys, &args.state_dir.join(QUOTAS))?;
     let mut standalone = Standalone::new(settings.clone());
     let mut printed = Printed::default();
     watch_keys(&mut watcher, &settings.keys);
@@ -100,9 +116,9 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn settings(args: &RunArgs) -> Settings {
+fn settings(args: &RunArgs, input: Input) -> Settings {
     Settings {
-        paths: vec![args.directory.clone()],
+        input,
         bind_address: args.bind_address,
         ports: if args.free_ports {
             Ports::Ephemeral
@@ -112,8 +128,12 @@ fn settings(args: &RunArgs) -> Settings {
         admin_address: args.admin_address,
         admin_token: admin_token(args),
         keys: KeyStore::new(&args.state_dir),
-        quotas: Some(args.state_dir.join("quotas")),
+        quotas: Some(args.state_dir.join(QUOTAS)),
         tokens: args.token_dir.clone(),
+        echo: args.echo.map(|echo| match echo {
+            Echo::Messages => Greeting::None,
+            Echo::Headers => Greeting::Headers,
+        }),
     }
 }
 
@@ -162,22 +182,6 @@ impl StopSignal {
     }
 }
 
-/// Watches the directory instead of its files, because a file that is replaced by a rename is another file.
-fn watch(directory: &Path) -> anyhow::Result<(RecommendedWatcher, mpsc::Receiver<()>)> {
-    // One pending event is enough: the reload after it sees every change.
-    let (sender, receiver) = mpsc::channel(1);
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        let is_read = event.is_ok_and(|event| event.kind.is_access());
-        if !is_read {
-            let _ = sender.try_send(());
-        }
-    })
-    .context("failed to create a file watcher")?;
-    let watched = watcher.watch(directory, RecursiveMode::NonRecursive);
-    watched.with_context(|| format!("failed to watch {}", directory.display()))?;
-    Ok((watcher, receiver))
-}
-
 /// Watches the generated keys: who edits or removes a file means it.
 fn watch_keys(watcher: &mut RecommendedWatcher, keys: &KeyStore) {
     let watched = keys.ensure().map_err(anyhow::Error::from);
@@ -203,6 +207,7 @@ async fn sleep_until(moment: Option<Instant>) {
 struct Printed {
     findings: Vec<Finding>,
     bound: Vec<String>,
+    stand_ins: Vec<String>,
     errors: Vec<String>,
 }
 
@@ -218,6 +223,10 @@ impl Printed {
             ));
         }
         print_new(&mut self.findings, report.findings);
+        let stand_ins = standalone.stand_ins();
+        let stand_ins = stand_ins
+            .map(|(backend, address)| format!("echo server for {backend}: ws://{address}"));
+        print_new(&mut self.stand_ins, stand_ins.collect());
         let mut errors = Vec::new();
         for (gateway, state) in states {
             let rejected = state

@@ -14,18 +14,20 @@ use tidegate_plan::{GatewayPlan, KeyRequest, Plan, Planner};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::echo_server::Greeting;
 use crate::finding::Finding;
 use crate::identity::{self, Coverage, Identities};
+use crate::input::Input;
 use crate::keys::KeyStore;
-use crate::manifest;
 use crate::objects::{Loader, Object, ObjectId, Objects};
+use crate::stand_in::StandIns;
 use crate::world::{findings, world};
 
 /// How to serve.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Files and directories with manifests.
-    pub paths: Vec<PathBuf>,
+    /// The manifests.
+    pub input: Input,
     /// Address that the listeners bind.
     pub bind_address: IpAddr,
     /// Ports that the listeners bind.
@@ -36,6 +38,8 @@ pub struct Settings {
     pub admin_token: Option<PathBuf>,
     /// Keeps generated subscription keys.
     pub keys: KeyStore,
+    /// Echo servers are in place of all backends, with this greeting; `None`: the backends are used.
+    pub echo: Option<Greeting>,
     /// Directory that keeps quota counters; `None`: they start at zero.
     pub quotas: Option<PathBuf>,
     /// Directory with tokens of a service account, one file per audience; `None`: there are none.
@@ -64,6 +68,7 @@ pub struct Standalone {
     /// Ports of all admin servers in this process: no gateway may forward to one of them.
     admin_ports: AdminPorts,
     served: BTreeMap<ObjectKey, Served>,
+    stand_ins: Option<StandIns>,
 }
 
 struct Served {
@@ -75,6 +80,7 @@ impl Standalone {
     /// Serves nothing until the first [`reload`](Self::reload).
     pub fn new(settings: Settings) -> Self {
         Self {
+            stand_ins: settings.echo.map(StandIns::new),
             settings,
             loader: Loader::default(),
             identities: Identities::default(),
@@ -110,21 +116,23 @@ impl Standalone {
 
     /// Reads the manifests and the generated keys. Keys of a Subscription that is gone are removed.
     fn load(&mut self, report: &mut Report) -> anyhow::Result<Objects> {
-        let Settings { paths, keys, .. } = &self.settings;
-        let mut files = manifest::files(paths).context("failed to list the directory")?;
-        let manifests = files.len();
-        files.extend(keys.files());
-        let mut objects = self.loader.load(&files);
+        let Settings { input, keys, .. } = &self.settings;
+        let read = input.read(&keys.files());
+        let read = read.context("failed to list the manifests")?;
+        let mut objects = self.loader.load_documents(read.documents, read.findings);
         self.identities.assign(&mut objects, keys);
         let coverage = Coverage {
-            files: &files[..manifests],
-            paths,
+            files: &read.files,
+            paths: input.paths(),
         };
         let stale = self.identities.stale(&objects, keys, &coverage);
         for secret in stale.secrets {
             remove(secret, &mut objects, report);
         }
         report.next = stale.next;
+        if let Some(stand_ins) = &mut self.stand_ins {
+            stand_ins.replace(&mut objects)?;
+        }
         Ok(objects)
     }
 
@@ -284,6 +292,11 @@ impl Standalone {
             Some((key.clone(), served.gateway.admin_address()?))
         };
         self.served.iter().filter_map(of).collect()
+    }
+
+    /// Which echo server is in which backend's place.
+    pub fn stand_ins(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
+        self.stand_ins.iter().flat_map(StandIns::list)
     }
 
     /// Drains all Gateways concurrently.

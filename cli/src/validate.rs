@@ -11,6 +11,7 @@ use tidegate_api::API_VERSION;
 use tidegate_plan::Planner;
 
 use crate::finding::Finding;
+use crate::input::{Input, InputArgs};
 use crate::keys;
 use crate::manifest;
 use crate::objects::{CORE_KINDS, KINDS, Loader, Objects};
@@ -24,12 +25,9 @@ use crate::world::{is_broken, planned, world};
 /// others or when nothing was checked, 2 for bad arguments.
 #[derive(Debug, Args)]
 pub struct ValidateArgs {
-    /// Files, or directories with *.yaml and *.yml files.
-    #[arg(required = true)]
-    pub paths: Vec<PathBuf>,
-    /// Namespace of objects that name none.
-    #[arg(long, short, value_name = "NAMESPACE", default_value = "default")]
-    pub namespace: String,
+    /// Where the manifests are.
+    #[command(flatten)]
+    pub input: InputArgs,
     /// Kinds whose objects are elsewhere, separated by commas: references to missing ones are counted, not
     /// reported. For example --external Secret,Gateway.
     #[arg(
@@ -49,19 +47,17 @@ pub struct ValidateArgs {
 ///
 /// # Errors
 ///
-/// When a directory cannot be listed.
+/// When a path does not exist, a directory cannot be listed or standard input cannot be read.
 pub fn validate(args: &ValidateArgs) -> anyhow::Result<Report> {
-    let files = manifest::files(&args.paths).context("failed to list the directory")?;
-    let (mut documents, findings) = manifest::read(&files);
-    for document in &mut documents {
-        document.set_namespace(&args.namespace);
-    }
-    let objects = Loader::default().load_documents(documents, findings);
+    let read = Input::open(&args.input)?.read(&[]);
+    let read = read.context("failed to list the manifests")?;
+    let objects = Loader::default().load_documents(read.documents, read.findings);
     let mut report = check(objects, &args.external);
     if report.checked.is_empty() && !report.has_errors() {
         let text =
             format!("nothing was checked: there is no object with apiVersion {API_VERSION} here");
-        let place = args.paths.first().map_or(Path::new("."), PathBuf::as_path);
+        let place = args.input.paths.first();
+        let place = place.map_or(Path::new("."), PathBuf::as_path);
         report.findings.push(Finding::of_file(place, 1, text));
     }
     Ok(report)

@@ -13,6 +13,7 @@ use tidegate_cli::conformance::recorder::Recorder;
 use tidegate_cli::conformance::report::{CaseResult, Format, Outcome, render};
 use tidegate_cli::conformance::suite::{Parameters, cases, load};
 use tidegate_cli::conformance::{Subject, report};
+use tidegate_cli::input::Input;
 use tidegate_cli::keys::KeyStore;
 use tidegate_cli::manifest::to_yaml;
 use tidegate_cli::standalone::{Settings, Standalone};
@@ -23,7 +24,8 @@ const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn settings(directory: &Path) -> Settings {
     Settings {
-        paths: vec![directory.to_owned()],
+        input: Input::of_paths(vec![directory.to_owned()], false),
+        echo: None,
         bind_address: LOCALHOST,
         ports: Ports::Ephemeral,
         admin_address: Some((LOCALHOST, 0).into()),

@@ -1,8 +1,9 @@
 //! `tidegate validate` on examples and on broken files.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use tidegate_cli::objects::{Loader, Object};
 
@@ -445,4 +446,46 @@ fn files_that_are_read_again_change_as_objects_of_an_api_server_do() {
     ] {
         assert_eq!(load(product, more), (served.to_owned(), findings), "{name}");
     }
+}
+
+#[test]
+fn standard_input_lists_and_json_are_checked_as_files_are() {
+    let bad = "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[\n{\"apiVersion\":\"tidegate.dev/v1alpha1\",\
+               \"kind\":\"Gateway\",\"metadata\":{\"name\":\"g\"},\n\"spec\":{\"listenrs\":[]}}]}\n";
+    let directory = tempfile::tempdir().unwrap();
+    let below = directory.path().join("m/below");
+    fs::create_dir_all(&below).unwrap();
+    fs::write(below.join("g.json"), bad).unwrap();
+    fs::write(directory.path().join("a.txt"), "").unwrap();
+    for (arguments, place) in [
+        (&["-"][..], "<stdin>:3: "),
+        (&["a.txt", "-"], "<stdin>:3: "),
+        (&["m/below"], "m/below/g.json:3: "),
+        (&["-R", "m"], "m/below/g.json:3: "),
+        (&["m/below/g.json", "m/below"], "m/below/g.json:3: "),
+    ] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+            .arg("validate")
+            .args(arguments)
+            .current_dir(directory.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A command that reads no standard input may have ended.
+        let _ = child.stdin.take().unwrap().write_all(bad.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        let lines = lines(&output);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {lines:#?}");
+        let wanted = format!("{place}Gateway default/g: spec.listenrs: ");
+        let named = lines.iter().any(|line| line.starts_with(&wanted));
+        assert!(named, "{arguments:?}: {lines:#?}");
+        let last = lines.last().unwrap();
+        assert!(
+            last.starts_with("1 object checked (1 Gateway): 2 errors"),
+            "{arguments:?}: {last}"
+        );
+    }
+    let output = validate(&directory.path().join("not-there"));
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
 }

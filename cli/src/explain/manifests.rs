@@ -12,8 +12,8 @@ use tidegate_plan::{GatewayPlan, Plan, Planner, World};
 use super::ExplainArgs;
 use crate::finding::Finding;
 use crate::identity::Identities;
+use crate::input::{Input, InputArgs};
 use crate::keys::{self, KeyStore};
-use crate::manifest;
 use crate::objects::Loader;
 use crate::world::{findings, world};
 
@@ -50,10 +50,15 @@ pub(super) async fn explain(args: &ExplainArgs, mut question: Question) -> anyho
 
 /// The plan of the manifests. Missing keys are generated and not kept.
 fn plan(args: &ExplainArgs) -> anyhow::Result<(Plan, World, Vec<Finding>)> {
-    let mut files = manifest::files(&args.paths).context("failed to list the manifests")?;
+    let input = Input::open(&InputArgs {
+        paths: args.paths.clone(),
+        recursive: args.recursive,
+        namespace: String::new(),
+    })?;
     let store = KeyStore::new(&args.state_dir);
-    files.extend(store.files());
-    let mut objects = Loader::default().load(&files);
+    let read = input.read(&store.files());
+    let read = read.context("failed to list the manifests")?;
+    let mut objects = Loader::default().load_documents(read.documents, read.findings);
     Identities::default().assign(&mut objects, &store);
     let mut world = world(&objects, jiff::Timestamp::now().as_second());
     let mut planner = Planner::default();

@@ -33,7 +33,8 @@ impl Place {
 
     fn start_at(&self, paths: Vec<PathBuf>) -> Standalone {
         Standalone::new(Settings {
-            paths,
+            input: Input::of_paths(paths, false),
+            echo: None,
             bind_address: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
             ports: Ports::Ephemeral,
             admin_address: None,
