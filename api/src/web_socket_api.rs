@@ -166,7 +166,8 @@ pub struct WebSocketApiSpec {
     #[serde(default)]
     pub live_access: LiveAccess,
     /// What a change of this API does to its live tunnels: Keep leaves them open, Drain closes them
-    /// with 1001, spread over the Gateway's drain window. Default: Keep.
+    /// with 1001, spread over the Gateway's drain window. A change of displayName, description or onChange
+    /// closes none. Default: Keep.
     #[serde(default)]
     pub on_change: OnChange,
     /// Named values of the API's scope, read in expressions as `values.NAME`. At most 64.

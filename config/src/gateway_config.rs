@@ -218,6 +218,20 @@ pub struct ApiConfig {
     pub blocked: Option<String>,
 }
 
+impl ApiConfig {
+    /// Is all that affects traffic the same in both? Names for people do not, and neither does what a change
+    /// would do.
+    pub fn has_same_traffic(&self, other: &Self) -> bool {
+        let renamed = Self {
+            generation: other.generation,
+            display_name: other.display_name.clone(),
+            on_change: other.on_change,
+            ..self.clone()
+        };
+        renamed == *other
+    }
+}
+
 /// A published product.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

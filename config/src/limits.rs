@@ -191,7 +191,7 @@ fn policy_violation() -> CloseCode {
     CloseCode::POLICY
 }
 
-/// What a change of an API does to its own live tunnels.
+/// What a change of an API does to its own live tunnels, if it affects traffic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OnChange {
     /// They stay open with the configuration they started with.

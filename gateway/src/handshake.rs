@@ -389,7 +389,7 @@ fn session_info(routed: &RoutedRequest, key_hash: Option<String>) -> SessionInfo
     let subscription = exchange.subscription.as_ref();
     SessionInfo {
         api: api.config.key.clone(),
-        api_generation: api.config.generation,
+        api_version: api.version,
         listener: listener.clone(),
         product: exchange.product.as_ref().map(|product| product.key.clone()),
         subscription: subscription.map(|subscription| subscription.key.clone()),

@@ -37,6 +37,8 @@ pub trait Access: Send + Sync {
     fn settings(&self) -> &GatewaySettings;
     /// The API, when it is on this gateway.
     fn api(&self, key: &ObjectKey) -> Option<&ApiConfig>;
+    /// Grows with every change of the API that affects traffic; a change of its name for people does not.
+    fn api_version(&self, key: &ObjectKey) -> Option<u64>;
     /// The product, when it is published.
     fn product(&self, key: &ObjectKey) -> Option<&ProductConfig>;
     /// The subscription, when it is active.
@@ -48,8 +50,8 @@ pub trait Access: Send + Sync {
 pub struct SessionInfo {
     /// The API.
     pub api: ObjectKey,
-    /// Its generation when the tunnel opened.
-    pub api_generation: i64,
+    /// [`Access::api_version`] when the tunnel opened.
+    pub api_version: u64,
     /// Name of the listener that the client came through.
     pub listener: String,
     /// The product whose scope applied.

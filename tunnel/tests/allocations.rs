@@ -49,7 +49,7 @@ fn rules() -> Rules {
 fn info() -> SessionInfo {
     SessionInfo {
         api: ObjectKey::new("shop", "orders"),
-        api_generation: 1,
+        api_version: 1,
         listener: "ws".to_owned(),
         product: None,
         subscription: None,

@@ -66,6 +66,8 @@ impl SharedRuntime {
 #[derive(Debug)]
 pub(crate) struct Api {
     pub(crate) config: Arc<ApiConfig>,
+    /// As [`Access::api_version`], counted from 0 by this process.
+    pub(crate) version: u64,
     /// Its path and query hold for the whole pool.
     pub(crate) backend: BackendUrl,
     pub(crate) pool: Arc<Pool>,
@@ -188,6 +190,10 @@ impl Access for Snapshot {
 
     fn api(&self, key: &ObjectKey) -> Option<&ApiConfig> {
         self.apis.get(key).map(|api| &*api.config)
+    }
+
+    fn api_version(&self, key: &ObjectKey) -> Option<u64> {
+        self.apis.get(key).map(|api| api.version)
     }
 
     fn product(&self, key: &ObjectKey) -> Option<&ProductConfig> {

@@ -51,7 +51,7 @@ fn lax() -> Rules {
 fn info() -> SessionInfo {
     SessionInfo {
         api: ObjectKey::new("shop", "commands"),
-        api_generation: 1,
+        api_version: 1,
         listener: "ws".to_owned(),
         product: None,
         subscription: None,

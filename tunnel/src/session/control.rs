@@ -38,7 +38,7 @@ struct Pending {
 /// One tunnel's control channel, and what the registry needs to know of the tunnel.
 pub(super) struct ControlChannel {
     pub(super) id: u64,
-    pub(super) api_generation: i64,
+    pub(super) api_version: u64,
     pub(super) live_access: LiveAccess,
     pending: Mutex<Pending>,
     /// So that a relay, which looks at each poll, need not take the lock.
@@ -48,13 +48,13 @@ pub(super) struct ControlChannel {
 impl ControlChannel {
     pub(super) fn new(
         id: u64,
-        api_generation: i64,
+        api_version: u64,
         live_access: LiveAccess,
         subscription_expires_at: Option<i64>,
     ) -> Self {
         Self {
             id,
-            api_generation,
+            api_version,
             live_access,
             pending: Mutex::new(Pending {
                 command: None,

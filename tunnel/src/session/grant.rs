@@ -35,8 +35,8 @@ pub(super) enum Verdict {
     Holds {
         /// When the subscription expires.
         subscription_expires_at: Option<i64>,
-        /// Tunnels of any other generation of the API are to be drained.
-        only_generation: Option<i64>,
+        /// Tunnels of any other version of the API are to be drained.
+        only_version: Option<u64>,
     },
     /// It is not, for this cause.
     Ended(CloseCause),
@@ -79,7 +79,10 @@ impl AccessGrant {
         }
         Verdict::Holds {
             subscription_expires_at,
-            only_generation: (api.on_change == OnChange::Drain).then_some(api.generation),
+            only_version: match api.on_change {
+                OnChange::Drain => access.api_version(&self.api),
+                OnChange::Keep => None,
+            },
         }
     }
 

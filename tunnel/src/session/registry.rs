@@ -115,7 +115,7 @@ impl Sessions {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let control = Arc::new(ControlChannel::new(
             id,
-            info.api_generation,
+            info.api_version,
             info.live_access,
             info.subscription_expires_at,
         ));
@@ -282,10 +282,10 @@ fn tell(control: &ControlChannel, verdict: Verdict, now: Instant) -> bool {
     match verdict {
         Verdict::Holds {
             subscription_expires_at,
-            only_generation,
+            only_version,
         } => {
             control.set_subscription_expiry(subscription_expires_at);
-            only_generation.is_some_and(|generation| generation != control.api_generation)
+            only_version.is_some_and(|version| version != control.api_version)
         }
         Verdict::Ended(cause) => {
             // An API that is not here any more is no matter of access.

@@ -18,6 +18,8 @@ struct World {
     apis: Vec<ApiConfig>,
     products: Vec<ProductConfig>,
     subscriptions: Vec<SubscriptionConfig>,
+    /// Versions of the APIs.
+    versions: BTreeMap<ObjectKey, u64>,
 }
 
 impl Access for World {
@@ -27,6 +29,10 @@ impl Access for World {
 
     fn api(&self, key: &ObjectKey) -> Option<&ApiConfig> {
         self.apis.iter().find(|api| api.key == *key)
+    }
+
+    fn api_version(&self, key: &ObjectKey) -> Option<u64> {
+        self.versions.get(key).copied()
     }
 
     fn product(&self, key: &ObjectKey) -> Option<&ProductConfig> {
@@ -143,6 +149,7 @@ fn world() -> World {
             subscription("bob", SubscriptionScope::Api("commands".to_owned())),
             subscription("eve", SubscriptionScope::Gateway),
         ],
+        versions: BTreeMap::from([(key("commands"), 1), (key("stock"), 1)]),
     }
 }
 
@@ -150,7 +157,7 @@ fn world() -> World {
 fn keyless() -> SessionInfo {
     SessionInfo {
         api: key("commands"),
-        api_generation: 1,
+        api_version: 1,
         listener: "ws".to_owned(),
         product: None,
         subscription: None,
@@ -395,7 +402,7 @@ async fn tunnels_of_a_changed_api_go_over_the_window_when_it_says_so() {
     other.api = key("stock");
     let other = sessions.register(&other);
     let mut new = world();
-    new.apis[0].generation = 2;
+    new.versions.insert(new.apis[0].key.clone(), 2);
     new.apis[0].on_change = OnChange::Drain;
     sessions.reconcile(Arc::new(new.clone()));
     let start = Instant::now();
@@ -410,7 +417,7 @@ async fn tunnels_of_a_changed_api_go_over_the_window_when_it_says_so() {
     assert_eq!(command(&other), None);
     // Those of the new generation stay, and nobody's time is put off by a further change.
     let mut young = keyless();
-    young.api_generation = 2;
+    young.api_version = 2;
     let young = sessions.register(&young);
     tokio::time::advance(Duration::from_secs(10)).await;
     sessions.reconcile(Arc::new(new));

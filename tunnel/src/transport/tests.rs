@@ -98,7 +98,7 @@ async fn tunnel_of(
         }),
         session: Sessions::new().register(&SessionInfo {
             api: ObjectKey::new("shop", "commands"),
-            api_generation: 1,
+            api_version: 1,
             listener: "wss".to_owned(),
             product: None,
             subscription: None,

@@ -88,6 +88,58 @@ fn kept(one: &Snapshot, two: &Snapshot, api: &ObjectKey) -> bool {
 }
 
 #[test]
+fn an_api_has_another_version_when_its_traffic_is_affected() {
+    let (_runtime, shared_runtime) = shared_runtime();
+    let chat = key("shop", "chat");
+    let (mut snapshot, _) = Snapshot::compile(&update(|_| {}), None, &shared_runtime);
+    type Edit = fn(&mut ApiConfig);
+    let steps: [(&str, Edit, u64); 5] = [
+        ("its description", |api| api.generation = 2, 0),
+        (
+            "its name for people",
+            |api| {
+                api.generation = 3;
+                "Chat!".clone_into(&mut api.display_name);
+            },
+            0,
+        ),
+        (
+            "a timeout of its Gateway",
+            |api| api.limits.max_message_bytes = Some(9),
+            0,
+        ),
+        (
+            "its path",
+            |api| {
+                api.generation = 4;
+                "/other".clone_into(&mut api.path);
+            },
+            1,
+        ),
+        (
+            "what a change does",
+            |api| {
+                api.generation = 5;
+                api.on_change = tidegate_config::OnChange::Drain;
+            },
+            1,
+        ),
+    ];
+    let mut config = api("shop", "chat");
+    for (changed, edit, version) in steps {
+        edit(&mut config);
+        let update = update(|update| update.config.apis[1] = config.clone());
+        snapshot = Snapshot::compile(&update, Some(&snapshot), &shared_runtime).0;
+        assert_eq!(snapshot.api_version(&chat), Some(version), "{changed}");
+        assert_eq!(
+            snapshot.api(&chat).map(|api| api.generation),
+            Some(config.generation)
+        );
+    }
+    assert_eq!(snapshot.api_version(&key("shop", "gone")), None);
+}
+
+#[test]
 fn what_did_not_change_is_taken_over() {
     let (_runtime, shared_runtime) = shared_runtime();
     let (chat, ferry) = (key("shop", "chat"), key("bay", "ferry"));

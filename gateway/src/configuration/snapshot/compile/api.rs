@@ -169,12 +169,24 @@ impl Compilation<'_> {
             rules: Arc::new(Rules::new(config, &self.update.config.settings.drain)),
             metrics: self.shared_runtime.metrics.api(&config.key),
             config: Arc::new(config.clone()),
+            version: self.version(config),
             backend,
             pool,
             connect_options,
             blocked,
             policies,
         })
+    }
+
+    /// The version of an API. What it takes from its Gateway is no change of the API itself.
+    fn version(&self, config: &ApiConfig) -> u64 {
+        let before = self.previous;
+        let Some(before) = before.and_then(|before| before.apis.get(&config.key)) else {
+            return 0;
+        };
+        let is_changed = before.config.generation != config.generation
+            && !before.config.has_same_traffic(config);
+        before.version + u64::from(is_changed)
     }
 
     /// An API that never compiled keeps its route and refuses, so that no other API serves its requests.
