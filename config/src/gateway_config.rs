@@ -25,6 +25,8 @@ pub struct GatewayConfig {
     pub products: Vec<ProductConfig>,
     /// Subscriptions that are active.
     pub subscriptions: Vec<SubscriptionConfig>,
+    /// Subscriptions that give no access, so that a refusal can say why. Not all, if there are many.
+    pub inactive: Vec<InactiveSubscription>,
 }
 
 /// Listeners and everything that holds for all APIs of a Gateway.
@@ -287,6 +289,50 @@ pub struct SubscriptionConfig {
     /// Whether its clients may ask for a trace of their handshake.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_tracing: bool,
+}
+
+/// A subscription whose keys give no access at the moment. It has no scope: nothing can be opened with it.
+///
+/// A reader ignores fields that it does not know, and entries with a state that it does not know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InactiveSubscription {
+    /// The Subscription.
+    pub key: ObjectKey,
+    /// Why its keys give no access.
+    pub state: InactiveState,
+    /// [`key_hash`](crate::key_hash) of each of its keys.
+    pub key_hashes: Vec<String>,
+}
+
+/// Why the keys of a subscription give no access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum InactiveState {
+    /// It waits for approval, or its approval is for other terms.
+    NotApproved,
+    /// Its approval was denied.
+    Rejected,
+    /// Its owner has too many subscriptions to the product.
+    OverLimit,
+    /// It is suspended.
+    Suspended,
+    /// Its product is not published.
+    NotPublished,
+    /// It has expired.
+    Expired,
+    /// It was cancelled.
+    Cancelled,
+}
+
+impl InactiveState {
+    /// Is it over for good?
+    pub const fn is_final(self) -> bool {
+        match self {
+            Self::Rejected | Self::Expired | Self::Cancelled => true,
+            Self::NotApproved | Self::OverLimit | Self::Suspended | Self::NotPublished => false,
+        }
+    }
 }
 
 /// An object that a gateway pod could not take over; the pod serves the last version that worked.

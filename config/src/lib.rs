@@ -46,9 +46,9 @@ pub use gateway::{
     ClientCertificates, Drain, GatewayLimits, GatewayTimeouts, Protocol, TlsVersion,
 };
 pub use gateway_config::{
-    ApiConfig, ClientAuthConfig, GatewayConfig, GatewaySettings, KeyNames, ListenerConfig,
-    ListenerTlsConfig, PathMatch, ProductConfig, Rejected, SubscriptionConfig, SubscriptionScope,
-    UrlScheme,
+    ApiConfig, ClientAuthConfig, GatewayConfig, GatewaySettings, InactiveState,
+    InactiveSubscription, KeyNames, ListenerConfig, ListenerTlsConfig, PathMatch, ProductConfig,
+    Rejected, SubscriptionConfig, SubscriptionScope, UrlScheme,
 };
 pub use hash::{key_hash, sha256};
 pub use identity::ObjectKey;

@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 
 use crate::hash::sha256;
 use crate::{
-    ApiConfig, GatewayConfig, GatewaySettings, ObjectKey, ProductConfig, SecretData, SecretDataId,
-    SubscriptionConfig,
+    ApiConfig, GatewayConfig, GatewaySettings, InactiveSubscription, ObjectKey, ProductConfig,
+    SecretData, SecretDataId, SubscriptionConfig,
 };
 
 /// Version of the rendered format. A gateway refuses an index with another one.
@@ -140,7 +140,9 @@ pub fn split_config(
         "subscriptions",
         subscriptions.collect(),
     )?;
-    let secrets = split_secret_data(gateway, secret_data)?;
+    let mut secret_data = secret_data.clone();
+    secret_data.extend(inactive_pieces(&config.inactive));
+    let secrets = split_secret_data(gateway, &secret_data)?;
     let index = ConfigIndex {
         format: FORMAT_VERSION,
         revision,
@@ -183,6 +185,7 @@ pub fn assemble<'a>(
     for part in &index.secrets {
         secret_data.extend(read_part(part, secret(&part.name))?);
     }
+    let inactive = take_inactive(&mut secret_data);
     apis.sort_by(|a, b| a.key.cmp(&b.key));
     products.sort_by(|a, b| a.key.cmp(&b.key));
     subscriptions.sort_by(|a, b| a.key.cmp(&b.key));
@@ -196,6 +199,7 @@ pub fn assemble<'a>(
             apis,
             products,
             subscriptions,
+            inactive,
         },
         secret_data,
     ))
@@ -234,6 +238,27 @@ fn split_kind(
         put(parts, gateway, &format!("config-{kind}-{slot}"), text);
     }
     Ok(())
+}
+
+/// Inactive subscriptions are among the secret data, one piece each: a gateway of an earlier release takes them
+/// for data that nothing refers to, and would refuse a configuration with a shard or a field that it does not
+/// know.
+fn inactive_pieces(inactive: &[InactiveSubscription]) -> SecretData {
+    let mut pieces = SecretData::default();
+    for subscription in inactive {
+        let id = SecretDataId::inactive(&subscription.key);
+        pieces.insert(id, to_json(subscription).into_bytes());
+    }
+    pieces
+}
+
+/// Takes them out again, in order of their keys.
+fn take_inactive(secret_data: &mut SecretData) -> Vec<InactiveSubscription> {
+    let pieces = secret_data.take_if(SecretDataId::is_inactive);
+    let read = pieces.filter_map(|bytes| serde_json::from_slice(&bytes).ok());
+    let mut read: Vec<InactiveSubscription> = read.collect();
+    read.sort_by(|a, b| a.key.cmp(&b.key));
+    read
 }
 
 fn split_secret_data(

@@ -6,6 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::ObjectKey;
 use crate::backend::{TrustAnchorKind, TrustAnchorRef};
 
 /// One key of a Secret in the object's own namespace.
@@ -36,6 +37,9 @@ pub struct ConfigMapKeyRef {
     pub key: String,
 }
 
+/// What the id of an inactive subscription begins with.
+const INACTIVE: &str = "inactive/";
+
 /// Names one piece of [`SecretData`]: `secret/NAMESPACE/NAME/KEY` or
 /// `configmap/NAMESPACE/NAME/KEY`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -60,6 +64,16 @@ impl SecretDataId {
             TrustAnchorKind::Secret => Self::secret(namespace, name, key),
             TrustAnchorKind::ConfigMap => Self(format!("configmap/{namespace}/{name}/{key}")),
         }
+    }
+
+    /// Id of a piece that no object refers to. No Secret and no ConfigMap has it.
+    pub(crate) fn inactive(key: &ObjectKey) -> Self {
+        Self(format!("{INACTIVE}{key}"))
+    }
+
+    /// Is it of [`Self::inactive`]?
+    pub(crate) fn is_inactive(&self) -> bool {
+        self.0.starts_with(INACTIVE)
     }
 
     /// The id as text.
@@ -99,6 +113,17 @@ impl SecretData {
     /// Adds all pieces of `other`, which replace pieces of the same id.
     pub fn extend(&mut self, other: Self) {
         self.0.extend(other.0);
+    }
+
+    /// Takes the pieces out for which `is_wanted`.
+    pub(crate) fn take_if(
+        &mut self,
+        is_wanted: impl Fn(&SecretDataId) -> bool,
+    ) -> impl Iterator<Item = Vec<u8>> {
+        let all = std::mem::take(&mut self.0);
+        let (taken, kept): (BTreeMap<_, _>, _) = all.into_iter().partition(|(id, _)| is_wanted(id));
+        self.0 = kept;
+        taken.into_values()
     }
 
     /// Number of pieces.

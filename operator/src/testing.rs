@@ -55,6 +55,7 @@ pub(crate) fn gateway_config(namespace: &str, name: &str) -> GatewayConfig {
         apis: Vec::new(),
         products: Vec::new(),
         subscriptions: Vec::new(),
+        inactive: Vec::new(),
     }
 }
 

@@ -224,6 +224,11 @@ fn assemble(
             apis: draft.apis.into_values().collect(),
             products: products.remove(&key).unwrap_or_default(),
             subscriptions: subscriptions.configs.remove(&key).unwrap_or_default(),
+            inactive: subscriptions
+                .inactive
+                .remove(&key)
+                .unwrap_or_default()
+                .few(),
         };
         let gateway = with_secret_data(config, &references);
         plan.gateways.insert(key, gateway);

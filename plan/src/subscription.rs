@@ -1,5 +1,7 @@
 //! Subscriptions: where they stand, what their keys open, on which Gateways.
 
+mod inactive;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use kube::ResourceExt;
@@ -12,6 +14,7 @@ use crate::index::{ObjectIndex, generation_of, order_of_age};
 use crate::keys::{self, KeyHolder, Keys};
 use crate::problem::{Problem, conditions};
 use crate::product::{ProductDraft, Products};
+use crate::subscription::inactive::Inactive;
 use crate::{KeyRequest, SubscriptionVerdict, World};
 
 /// What subscriptions are planned by.
@@ -30,6 +33,8 @@ pub(crate) struct SubscriptionContext<'s> {
 pub(crate) struct SubscriptionPlan<'s> {
     /// Active ones by Gateway, sorted by key.
     pub(crate) configs: BTreeMap<ObjectKey, Vec<SubscriptionConfig>>,
+    /// Those that give no access, by Gateway.
+    pub(crate) inactive: BTreeMap<ObjectKey, Inactive>,
     pub(crate) verdicts: BTreeMap<ObjectKey, SubscriptionVerdict>,
     /// Secrets with keys, existing or not.
     pub(crate) wanted: BTreeSet<ObjectKey>,
@@ -170,13 +175,15 @@ impl<'s> SubscriptionContext<'s> {
         let is_active = draft.phase == SubscriptionPhase::Active;
         let mut gateways = Vec::new();
         match self.target(&draft) {
-            Err(problem) => problems.push(problem),
             Ok(target) if is_active && !keys.hashes.is_empty() => {
                 gateways = target.gateways.to_vec();
                 let config = config(&draft, target.scope, keys.hashes);
                 planned.serve(config, target.gateways);
             }
-            Ok(_) => {}
+            target => {
+                problems.extend(target.err());
+                self.note_inactive(&draft, &problems, keys.hashes, planned);
+            }
         }
         problems.extend(keys.problems);
         planned.requests.extend(keys.request);

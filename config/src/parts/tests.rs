@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
-    Drain, GatewayLimits, GatewayTimeouts, ListenerConfig, Protocol, SubscriptionScope, key_hash,
-    policy::OnHandshake,
+    Drain, GatewayLimits, GatewayTimeouts, InactiveState, ListenerConfig, Protocol,
+    SubscriptionScope, key_hash, policy::OnHandshake,
 };
 
 fn config(subscriptions: usize) -> GatewayConfig {
@@ -32,6 +32,7 @@ fn config(subscriptions: usize) -> GatewayConfig {
         apis: Vec::new(),
         products: Vec::new(),
         subscriptions: (0..subscriptions).map(subscription).collect(),
+        inactive: Vec::new(),
     }
 }
 
@@ -127,4 +128,57 @@ fn an_object_too_large_for_any_part_is_named() {
         split_config(&config, &secret_data(), 1),
         Err(ObjectKey::new("shop", "sub-00000"))
     );
+}
+
+#[test]
+fn inactive_subscriptions_are_nothing_to_a_gateway_that_does_not_know_them() {
+    let inactive = |i: usize, state| InactiveSubscription {
+        key: ObjectKey::new("shop", format!("old-{i}")),
+        state,
+        key_hashes: vec![key_hash(&i.to_string())],
+    };
+    let mut whole = config(3);
+    whole.inactive = vec![
+        inactive(1, InactiveState::Suspended),
+        inactive(2, InactiveState::Cancelled),
+    ];
+    let rendered = split_config(&whole, &secret_data(), 1).unwrap();
+    assert_eq!(reassemble(&rendered).unwrap(), (whole, secret_data()));
+    // What such a gateway reads: the same shards, and data that nothing refers to.
+    let without = split_config(&config(3), &secret_data(), 1).unwrap();
+    assert_eq!(rendered.shards, without.shards);
+    let read = rendered.secrets.values().map(|text| {
+        let data: SecretData = serde_json::from_str(text).unwrap();
+        data.iter()
+            .map(|(id, _)| id.to_string())
+            .collect::<Vec<_>>()
+    });
+    let ids: Vec<_> = read.flatten().collect();
+    assert_eq!(ids.len(), 3, "{ids:?}");
+    assert!(ids.contains(&"secret/shop/jwt/key".to_owned()), "{ids:?}");
+    assert!(ids.contains(&"inactive/shop/old-1".to_owned()), "{ids:?}");
+}
+
+#[test]
+fn an_inactive_subscription_of_a_later_release_is_left_out() {
+    let piece = |name: &str, text: &str| {
+        let id = SecretDataId::inactive(&ObjectKey::new("shop", name));
+        (id, text.as_bytes().to_vec())
+    };
+    let mut data = secret_data();
+    for (id, bytes) in [
+        piece(
+            "a",
+            r#"{"key":{"namespace":"shop","name":"a"},"state":"paused","keyHashes":[]}"#,
+        ),
+        piece(
+            "b",
+            r#"{"key":{"namespace":"shop","name":"b"},"state":"suspended","keyHashes":[],"since":1}"#,
+        ),
+    ] {
+        data.insert(id, bytes);
+    }
+    let read = take_inactive(&mut data);
+    let names: Vec<_> = read.iter().map(|found| &*found.key.name).collect();
+    assert_eq!((names, data), (vec!["b"], secret_data()));
 }

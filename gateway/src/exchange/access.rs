@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod tests;
+mod why;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,8 +13,11 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use http::HeaderValue;
 use http::header::WWW_AUTHENTICATE;
-use tidegate_config::{ApiConfig, KeyNames, ObjectKey, SubscriptionConfig, SubscriptionScope};
+use tidegate_config::{
+    ApiConfig, InactiveSubscription, KeyNames, ObjectKey, SubscriptionConfig, SubscriptionScope,
+};
 
+use crate::exchange::access::why::InactiveKeys;
 use crate::exchange::{Exchange, decoded_pairs};
 use crate::head::RequestHead;
 use crate::refusal::{Origin, Reason, Refusal};
@@ -34,6 +38,8 @@ pub(crate) struct AccessIndex {
     products: HashMap<ObjectKey, ProductAccess>,
     /// API to the open product that has it.
     open: HashMap<ObjectKey, ObjectKey>,
+    /// Asked for the reason of a refusal only.
+    inactive: InactiveKeys,
 }
 
 /// The APIs of a product.
@@ -75,14 +81,15 @@ impl AccessIndex {
 
     /// Adds a subscription under each of its keys. [`AccessIndex::sorted`] has to follow.
     pub(crate) fn add_subscription(&mut self, subscription: &Arc<SubscriptionConfig>) {
-        for text in &subscription.key_hashes {
-            let mut hash = KeyHash::default();
-            // A text that is not a hash matches no key.
-            if hex::decode_to_slice(text, &mut hash).is_ok() {
-                self.keys.insert(hash, Arc::clone(subscription));
-            }
+        for hash in each_hash(&subscription.key_hashes) {
+            self.keys.insert(hash, Arc::clone(subscription));
         }
         self.subscriptions.push(Arc::clone(subscription));
+    }
+
+    /// Adds a subscription whose keys are refused, so that the refusal can say why.
+    pub(crate) fn add_inactive(&mut self, subscription: &InactiveSubscription) {
+        self.inactive.add(subscription);
     }
 
     /// Ready to be asked for subscriptions by name.
@@ -134,15 +141,13 @@ impl AccessIndex {
             };
         };
         let hash = digest(&SHA256, key.as_bytes());
-        let found = self.keys.get(hash.as_ref());
-        let Some(subscription) = found.filter(|found| is_alive(found, now)) else {
-            return Err(refused(
-                Reason::SubscriptionKeyInvalid,
-                INVALID,
-                api,
-                request,
-            ));
+        let refused = || refused(Reason::SubscriptionKeyInvalid, INVALID, api, request);
+        let Some(subscription) = self.keys.get(hash.as_ref()) else {
+            return Err(refused().detail(self.inactive.why(hash.as_ref())));
         };
+        if !is_alive(subscription, now) {
+            return Err(refused().detail(why::expired(subscription)));
+        }
         if let Some(product) = self.opens(subscription, api) {
             return Ok(Granted {
                 product,
@@ -152,7 +157,7 @@ impl AccessIndex {
         }
         // A valid key of another API does not close an open product.
         open.map(by_open_product)
-            .ok_or_else(|| refused(Reason::SubscriptionKeyInvalid, INVALID, api, request))
+            .ok_or_else(|| refused().detail(why::elsewhere(subscription, api)))
     }
 
     /// Does this subscription grant access to the API, and through which product?
@@ -185,6 +190,14 @@ impl Exchange {
             subprotocol: self.key_subprotocol.as_ref(),
         }
     }
+}
+
+/// A text that is not a hash matches no key.
+fn each_hash(texts: &[String]) -> impl Iterator<Item = KeyHash> {
+    texts.iter().filter_map(|text| {
+        let mut hash = KeyHash::default();
+        hex::decode_to_slice(text, &mut hash).ok().map(|()| hash)
+    })
 }
 
 fn is_alive(subscription: &SubscriptionConfig, now: i64) -> bool {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tidegate_api::SubscriptionPhase;
-use tidegate_config::{SubscriptionScope, key_hash};
+use tidegate_config::{InactiveState, SubscriptionScope, key_hash};
 use tidegate_plan::Plan;
 
 use crate::support::{Builder, NOW, edge, key, pair, primary, reasons, subscription};
@@ -254,4 +254,70 @@ fn a_limit_per_owner_keeps_the_oldest() {
         assert_eq!(rendered, phase == SubscriptionPhase::Active, "{name}");
     }
     assert_eq!(plan.product_verdicts[&key("few")].subscriptions, 4);
+}
+
+#[test]
+fn a_gateway_knows_why_a_subscription_opens_nothing() {
+    let of = |product: &str, patch: Value| {
+        let mut spec = json!({"scope": {"product": product}});
+        spec.as_object_mut()
+            .unwrap()
+            .extend(patch.as_object().unwrap().clone());
+        spec
+    };
+    let few = json!({"apis": [{"name": "chat"}], "subscriptionsLimit": 1});
+    let plan = shop()
+        .product("few", few)
+        .subscription("active", of("gold", json!({})))
+        .subscription("suspended", of("gold", json!({"state": "Suspended"})))
+        .subscription("cancelled", of("gold", json!({"state": "Cancelled"})))
+        .subscription(
+            "expired",
+            of("gold", json!({"expiresAt": "2020-01-01T00:00:00Z"})),
+        )
+        .subscription("undecided", of("asks", json!({})))
+        .subscription("rejected", of("asks", json!({"approval": "Rejected"})))
+        .subscription("unpublished", of("hidden", json!({})))
+        .subscription("first", of("few", json!({"owner": "ann"})))
+        .subscription("second", of("few", json!({"owner": "ann"})))
+        .subscription(
+            "one-api",
+            json!({"scope": {"api": "feed"}, "state": "Suspended"}),
+        )
+        .subscription(
+            "one-gateway",
+            json!({"scope": {"gateway": "edge"}, "state": "Suspended"}),
+        )
+        .subscription("lost", of("gone", json!({"state": "Suspended"})))
+        .subscription_without_keys("keyless", of("gold", json!({"state": "Suspended"})))
+        .plan();
+    let known = |gateway: &str| -> Vec<_> {
+        let config = &plan.gateways[&key(gateway)].config;
+        for found in &config.inactive {
+            assert_eq!(found.key_hashes, [key_hash(&primary(&found.key.name))]);
+        }
+        let known = config.inactive.iter();
+        known
+            .map(|found| (found.key.name.clone(), found.state))
+            .collect()
+    };
+    use InactiveState as S;
+    let both = [
+        ("cancelled", S::Cancelled),
+        ("expired", S::Expired),
+        ("one-api", S::Suspended),
+        ("one-gateway", S::Suspended),
+        ("rejected", S::Rejected),
+        ("second", S::OverLimit),
+        ("suspended", S::Suspended),
+        ("undecided", S::NotApproved),
+        ("unpublished", S::NotPublished),
+    ];
+    for (gateway, other) in [("edge", "one-api"), ("inner", "one-gateway")] {
+        let wanted = both.iter().filter(|(name, _)| *name != other);
+        let wanted: Vec<_> = wanted
+            .map(|(name, state)| ((*name).to_owned(), *state))
+            .collect();
+        assert_eq!(known(gateway), wanted, "{gateway}");
+    }
 }

@@ -201,6 +201,7 @@ impl Compilation<'_> {
         let same = |before: &&Snapshot| {
             before.update.config.products == config.products
                 && before.update.config.subscriptions == config.subscriptions
+                && before.update.config.inactive == config.inactive
         };
         if let Some(before) = self.previous.filter(same) {
             return Arc::clone(&before.access);
@@ -213,6 +214,9 @@ impl Compilation<'_> {
         for subscription in &config.subscriptions {
             let known = before.and_then(|index| index.known(subscription));
             index.add_subscription(&known.unwrap_or_else(|| Arc::new(subscription.clone())));
+        }
+        for subscription in &config.inactive {
+            index.add_inactive(subscription);
         }
         Arc::new(index.sorted())
     }

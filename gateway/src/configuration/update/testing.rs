@@ -21,6 +21,7 @@ pub(crate) fn update(revision: u64) -> Update {
             apis: Vec::new(),
             products: Vec::new(),
             subscriptions: Vec::new(),
+            inactive: Vec::new(),
         },
         secret_data,
     }

@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use serde_json::json;
-use tidegate_config::key_hash;
+use tidegate_config::{InactiveState, key_hash};
 
 use super::*;
 use crate::head::parse_request;
@@ -90,6 +90,18 @@ fn index(open_product: bool) -> AccessIndex {
     ] {
         index.add_subscription(&subscription(name, scope, expires_at));
     }
+    for (name, state) in [
+        ("suspended-key", InactiveState::Suspended),
+        ("cancelled-key", InactiveState::Cancelled),
+        // As if the configuration had both.
+        ("gold-key", InactiveState::Suspended),
+    ] {
+        index.add_inactive(&InactiveSubscription {
+            key: key(name),
+            state,
+            key_hashes: vec![key_hash(name), "no hash".to_owned()],
+        });
+    }
     index.sorted()
 }
 
@@ -122,11 +134,14 @@ fn the_decision_table() {
         (false, true, Some("other-key"), Err(Invalid)),
         (false, true, Some("lost-key"), Err(Invalid)),
         (false, true, Some("expired-key"), Err(Invalid)),
+        (false, true, Some("suspended-key"), Err(Invalid)),
+        (false, true, Some("cancelled-key"), Err(Invalid)),
         (false, true, Some("unknown"), Err(Invalid)),
         // The API wants none.
         (false, false, Some("gold-key"), gold()),
         (false, false, Some("chat-key"), Ok(None)),
         (false, false, None, Ok(None)),
+        (false, false, Some("suspended-key"), Err(Invalid)),
         (false, false, Some("unknown"), Err(Invalid)),
         (false, false, Some("silver-key"), Err(Invalid)),
         // An open product has the API.
@@ -288,4 +303,46 @@ fn subscriptions_are_found_by_name_with_the_same_content() {
     let other = subscription("gold-key", SubscriptionScope::Gateway, None);
     assert!(index.known(&other).is_none());
     assert_eq!(index.subscription(&ObjectKey::new("shop", "nobody")), None);
+}
+
+#[test]
+fn a_refusal_says_why_to_the_log_and_the_same_to_every_client() {
+    let answer = |key: &str| {
+        let request = request("/p", Some(key));
+        let answer = index(false).decide(&api("chat", true), by(&request), NOW);
+        answer.unwrap_err()
+    };
+    let unknown = answer("unknown");
+    for (key, wanted) in [
+        (
+            "unknown",
+            "the key is of no subscription that this Gateway knows",
+        ),
+        (
+            "suspended-key",
+            "the key is of Subscription shop/suspended-key, which is suspended",
+        ),
+        (
+            "cancelled-key",
+            "the key is of Subscription shop/cancelled-key, which is cancelled",
+        ),
+        (
+            "expired-key",
+            "the key is of Subscription shop/expired-key, which has expired",
+        ),
+        (
+            "other-key",
+            "the key is of Subscription shop/other-key, which is for WebSocketApi shop/other, not for \
+             WebSocketApi shop/chat",
+        ),
+        (
+            "silver-key",
+            "the key is of Subscription shop/silver-key, which is for Product shop/silver, not for \
+             WebSocketApi shop/chat",
+        ),
+    ] {
+        let refusal = answer(key);
+        assert_eq!(refusal.detail.as_deref(), Some(wanted), "{key}");
+        assert_eq!(refusal.encode(), unknown.encode(), "{key}");
+    }
 }

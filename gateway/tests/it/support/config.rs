@@ -36,6 +36,7 @@ impl Config {
                 apis: Vec::new(),
                 products: Vec::new(),
                 subscriptions: Vec::new(),
+                inactive: Vec::new(),
             },
             secret_data: SecretData::default(),
         }
