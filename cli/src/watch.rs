@@ -168,7 +168,8 @@ mod tests {
             let directory = tree();
             let root = directory.path();
             let input = input(root, is_recursive);
-            let (_watcher, mut changes) = watch(&input, &root.join("keys"), &root.join("here/state")).unwrap();
+            let (_watcher, mut changes) =
+                watch(&input, &root.join("keys"), &root.join("here/state")).unwrap();
             fs::write(root.join(path), "a: 1").unwrap();
             let changed = tokio::time::timeout(LIMIT, changes.recv()).await;
             assert_eq!(changed.expect("an event arrives"), Some(()), "{case}");
