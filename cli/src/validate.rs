@@ -54,8 +54,14 @@ pub fn validate(args: &ValidateArgs) -> anyhow::Result<Report> {
     let objects = Loader::default().load_documents(read.documents, read.findings);
     let mut report = check(objects, &args.external);
     if report.checked.is_empty() && !report.has_errors() {
-        let text =
-            format!("nothing was checked: there is no object with apiVersion {API_VERSION} here");
+        let is_shallow = !args.input.recursive && args.input.paths.iter().any(|path| path.is_dir());
+        let hint = match is_shallow {
+            true => "; -R reads the directories below too",
+            false => "",
+        };
+        let text = format!(
+            "nothing was checked: there is no object with apiVersion {API_VERSION} here{hint}"
+        );
         let place = args.input.paths.first();
         let place = place.map_or(Path::new("."), PathBuf::as_path);
         report.findings.push(Finding::of_file(place, 1, text));

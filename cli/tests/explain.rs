@@ -1,7 +1,8 @@
 //! `tidegate explain` on manifests: the steps it shows, its exit status, no secret in what it says.
 
+use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -178,4 +179,67 @@ fn json_is_the_trace() {
     assert_eq!(trace["outcome"]["result"], "wouldDial");
     assert_eq!(trace["steps"][0]["policy"], "rateLimitByKey");
     assert_eq!(trace["backend"]["url"], "ws://prices.default.svc:9000/");
+}
+
+#[test]
+fn a_refused_key_is_explained_by_its_subscription() {
+    let subscription = |name: &str, spec: &str| {
+        format!(
+            "apiVersion: tidegate.dev/v1alpha1\nkind: Subscription\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n---\n\
+             apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}-keys}}\n\
+             stringData: {{primaryKey: the-key-of-{name}}}\n---\n"
+        )
+    };
+    let manifests = [
+        subscription("paused", "scope: {product: market-data}, state: Suspended"),
+        subscription(
+            "finished",
+            "scope: {product: market-data}, state: Cancelled",
+        ),
+        subscription(
+            "outdated",
+            "scope: {product: market-data}, expiresAt: \"2020-01-01T00:00:00Z\"",
+        ),
+        subscription("news-only", "scope: {api: news}"),
+    ]
+    .concat();
+    for (key, why) in [
+        (
+            "the-key-of-paused",
+            "Subscription default/paused, which is suspended",
+        ),
+        (
+            "the-key-of-finished",
+            "Subscription default/finished, which is cancelled",
+        ),
+        (
+            "the-key-of-outdated",
+            "Subscription default/outdated, which has expired",
+        ),
+        (
+            "the-key-of-news-only",
+            "Subscription default/news-only, which is for WebSocketApi default/news, not for WebSocketApi \
+             default/prices",
+        ),
+        ("the-key-of-nobody", "of no subscription that this Gateway"),
+    ] {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+            .args(["explain", "ws://a/prices", "--state-dir", "/nonexistent"])
+            .args(["--key", key, "--dir", "-", "--dir"])
+            .arg(examples.join("product"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let input = child.stdin.take().expect("it has a standard input");
+        let written = { input }.write_all(manifests.as_bytes());
+        written.expect("it reads its standard input");
+        let output = child.wait_with_output().expect("it ends");
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{key}: {output:?}");
+        assert!(text.contains(why), "{key}: {text}");
+        assert!(text.contains("subscription_key_invalid"), "{key}: {text}");
+    }
 }

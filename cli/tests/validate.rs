@@ -266,6 +266,10 @@ fn a_file_in_which_nothing_is_checked_does_not_pass() {
     }
     let (code, lines) = validate_files(&[], &["."]);
     assert_eq!(code, Some(1), "an empty directory: {lines:#?}");
+    assert!(
+        lines[0].contains("-R reads the directories below"),
+        "{lines:#?}"
+    );
 }
 
 #[test]
