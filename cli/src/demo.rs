@@ -12,8 +12,8 @@ use crate::echo_server::{EchoServer, Greeting};
 use crate::input::Input;
 use crate::keys::KeyStore;
 use crate::objects::{Loader, Object};
-use crate::run::{StopSignal, say};
-use crate::standalone::{Settings, Standalone};
+use crate::run::{StopSignal, program, say};
+use crate::standalone::{AdminAddress, Settings, Standalone};
 
 /// How long the gateway may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -50,7 +50,7 @@ pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
         } else {
             Ports::AsConfigured
         },
-        admin_address: None,
+        admin: AdminAddress::Nowhere,
         admin_token: None,
         keys: keys.clone(),
         echo: None,
@@ -63,8 +63,11 @@ pub async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
         anyhow::bail!("{finding}");
     }
     for (_, state) in standalone.settled(START_TIMEOUT).await {
+        if let Some(rejected) = state.rejected.first() {
+            anyhow::bail!("{}; choose another port with --port", rejected.message);
+        }
         if let Some(error) = state.error {
-            anyhow::bail!("{error}; if the port is taken, choose another one with --port");
+            anyhow::bail!(error);
         }
     }
     let bound = standalone.bound();
@@ -118,18 +121,8 @@ Try it:
 In the console of a browser:
   new WebSocket('{url}?{query}={key}').onmessage = e => console.log(e.data)
 Without the key, the gateway answers 401. Press Ctrl-C to stop.",
-        program = program(std::env::args().next()),
+        program = program(),
         header = tidegate_config::DEFAULT_KEY_HEADER,
         query = tidegate_config::DEFAULT_KEY_QUERY,
     ));
-}
-
-/// The path by which this program was started. It may not be on the PATH.
-fn program(called: Option<String>) -> String {
-    let called = called.filter(|called| !called.is_empty());
-    let called = called.unwrap_or_else(|| "tidegate".to_owned());
-    if called.contains(char::is_whitespace) {
-        return format!("'{called}'");
-    }
-    called
 }

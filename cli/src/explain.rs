@@ -14,6 +14,7 @@ use tidegate_gateway::Question;
 use tidegate_gateway::trace::{Outcome, Trace};
 
 use crate::run::say;
+use crate::state_dir;
 
 /// Shows what happens to a handshake, step by step: route, access, policies and what they change, backend,
 /// outcome.
@@ -58,8 +59,10 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "[NAMESPACE/]NAME", requires = "paths")]
     pub on: Option<String>,
     /// Directory where `tidegate run` keeps generated subscription keys and the token of its admin servers.
-    #[arg(long, default_value = ".tidegate", value_name = "DIR")]
-    pub state_dir: PathBuf,
+    /// Default: .tidegate in the first directory of --dir, or beside the first file; with --gateway, in the
+    /// working directory.
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
     /// URL of a running gateway's admin server, for example http://127.0.0.1:9090.
     #[arg(long, value_name = "URL", group = "source")]
     pub gateway: Option<String>,
@@ -111,6 +114,12 @@ pub async fn explain(args: &ExplainArgs) -> anyhow::Result<u8> {
     })
 }
 
+impl ExplainArgs {
+    fn state_dir(&self) -> PathBuf {
+        state_dir::of(self.state_dir.as_deref(), &self.paths)
+    }
+}
+
 async fn ask(args: &ExplainArgs) -> anyhow::Result<Trace> {
     let Some(url) = &args.gateway else {
         return manifests::explain(args, question(args)?).await;
@@ -118,7 +127,7 @@ async fn ask(args: &ExplainArgs) -> anyhow::Result<Trace> {
     let server = admin::Server {
         url,
         token_file: args.token_file.as_deref(),
-        state_dir: &args.state_dir,
+        state_dir: &args.state_dir(),
     };
     match &args.trace {
         Some(id) => server.trace(id).await,

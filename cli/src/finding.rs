@@ -36,6 +36,17 @@ impl Finding {
     }
 }
 
+/// The text with its control characters escaped.
+pub(crate) fn escaped(text: &str) -> String {
+    struct Text<'a>(&'a str);
+    impl fmt::Display for Text<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            Escaped(f).write_str(self.0)
+        }
+    }
+    Text(text).to_string()
+}
+
 /// Escapes control characters: a manifest is untrusted and must not start lines or move the cursor.
 struct Escaped<'a, 'f>(&'a mut fmt::Formatter<'f>);
 

@@ -165,7 +165,7 @@ fn in_directory(root: &Path, is_recursive: bool, found: &mut Vec<PathBuf>) -> io
     let walk = walk.sort_by_file_name().into_iter();
     for entry in walk.filter_entry(|entry| !is_hidden_directory(entry)) {
         match entry {
-            Ok(entry) if entry.file_type().is_file() && is_manifest(entry.path()) => {
+            Ok(entry) if is_manifest(&entry) => {
                 found.push(entry.into_path());
             }
             // A directory that contains itself has been read already; a link that leads nowhere and a file
@@ -190,9 +190,12 @@ fn is_gone(error: &walkdir::Error) -> bool {
     error.depth() > 0 && kind == Some(io::ErrorKind::NotFound)
 }
 
-fn is_manifest(path: &Path) -> bool {
-    let ending = path.extension().and_then(OsStr::to_str);
-    ending.is_some_and(|ending| ENDINGS.contains(&ending))
+/// A file whose name begins with a dot is what an editor or a tool keeps for itself.
+fn is_manifest(entry: &DirEntry) -> bool {
+    let ending = entry.path().extension().and_then(OsStr::to_str);
+    entry.file_type().is_file()
+        && !entry.file_name().as_encoded_bytes().starts_with(b".")
+        && ending.is_some_and(|ending| ENDINGS.contains(&ending))
 }
 
 #[cfg(test)]

@@ -57,6 +57,11 @@ impl KeyStore {
             path: self.directory.clone(),
             source,
         })?;
+        // It is beside the manifests, which are often in a repository; what it keeps is secret.
+        let ignore = self.state_directory.join(".gitignore");
+        let new = OpenOptions::new().write(true).create_new(true).open(ignore);
+        // The keys work without it.
+        let _ = new.and_then(|mut file| file.write_all(b"*\n"));
         Ok(&self.directory)
     }
 

@@ -10,6 +10,7 @@ use tidegate_cli::demo::{DemoArgs, demo};
 use tidegate_cli::echo::{EchoArgs, run_echo};
 use tidegate_cli::explain::{ExplainArgs, explain};
 use tidegate_cli::import::{ImportArgs, import};
+use tidegate_cli::log;
 use tidegate_cli::run::{RunArgs, run, say};
 use tidegate_cli::schema::{SchemaArgs, schema};
 use tidegate_cli::status::{StatusArgs, status};
@@ -17,7 +18,6 @@ use tidegate_cli::subscription_keys::{KeysArgs, keys};
 use tidegate_cli::subscriptions::{SubscriptionsArgs, subscriptions};
 use tidegate_cli::validate::{ValidateArgs, validate};
 use tidegate_config::{InvalidLogFilter, check_log_filter, error_chain};
-use tidegate_gateway::LogFormat;
 use tikv_jemallocator::Jemalloc;
 
 /// The gateway's, which `run` and `demo` are.
@@ -29,16 +29,18 @@ static ALLOCATOR: Jemalloc = Jemalloc;
 #[command(name = "tidegate", version)]
 struct Cli {
     /// Log level of the gateway (off, error, warn, info, debug, trace), or a filter such as tidegate=debug. Logs go to
-    /// standard error; the access log has level info.
+    /// standard error. Default: warn, and handshakes that are not accepted; the whole access log has level info.
     #[arg(
         long,
         global = true,
-        default_value = "warn",
         env = "TIDEGATE_LOG",
         value_parser = log_filter,
         value_name = "FILTER"
     )]
-    log: String,
+    log: Option<String>,
+    /// Form of the log. Default: text if standard error is a terminal, otherwise json.
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    log_format: Option<log::Format>,
     #[command(subcommand)]
     command: Command,
 }
@@ -82,13 +84,7 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: &Cli) -> anyhow::Result<u8> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&cli.log)?;
-    tracing_subscriber::fmt()
-        .json()
-        .map_event_format(LogFormat::around)
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    log::start(cli.log.as_deref(), cli.log_format)?;
     // A second installation can only be of the same provider.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -35,9 +35,9 @@ pub struct Planned {
 
 impl Manifests {
     /// Files and directories, and the state directory of `tidegate run`.
-    pub fn new(paths: Vec<PathBuf>, state_dir: &Path) -> Self {
+    pub fn new(paths: Vec<PathBuf>, is_recursive: bool, state_dir: &Path) -> Self {
         Self {
-            input: Input::of_paths(paths, false),
+            input: Input::of_paths(paths, is_recursive),
             keys: KeyStore::new(state_dir),
             loader: Loader::default(),
             identities: Identities::default(),

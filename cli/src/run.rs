@@ -1,26 +1,28 @@
 //! `tidegate run`: serves manifests and follows their changes.
 
+mod api_lines;
+mod printer;
+
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tidegate_config::error_chain;
-use tidegate_gateway::{BoundListener, Ports};
-use tidegate_plan::KeyRequest;
+use tidegate_gateway::Ports;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
-use crate::admin_token;
 use crate::echo_server::Greeting;
-use crate::finding::Finding;
 use crate::input::{Input, InputArgs};
 use crate::keys::KeyStore;
-use crate::standalone::{Report, Settings, Standalone};
+use crate::standalone::{AdminAddress, Settings, Standalone};
 use crate::watch::watch;
+use crate::{admin_token, state_dir};
+use printer::{KeyCommand, Printer};
 
 /// Groups the events of one change: editors and deployment tools write several files.
 const DEBOUNCE: Duration = Duration::from_millis(50);
@@ -28,13 +30,14 @@ const DEBOUNCE: Duration = Duration::from_millis(50);
 /// Directory in the state directory that keeps the counters of quotas.
 const QUOTAS: &str = "quotas";
 
-/// How long to wait until every Gateway has applied a revision, before printing what is known.
-const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Where the first admin server listens unless the user says otherwise.
+const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 
 /// Serves every Gateway in some manifests, without a cluster.
 ///
-/// Kinds that Tidegate does not read are ignored. Reloads when a file changes. A broken object keeps its last valid version. SIGTERM or Ctrl-C drains
-/// the gateways; a second one stops at once. Prints one line for each bound address and each finding.
+/// Kinds that Tidegate does not read are ignored. Reloads when a file changes. A broken object keeps its last valid
+/// version. SIGTERM or Ctrl-C drains the gateways; a second one stops at once. Prints the address of each listener and
+/// admin server, the URLs of each API, each finding, and what each reload changed.
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Where the manifests are.
@@ -43,13 +46,14 @@ pub struct RunArgs {
     /// Address that the listeners bind.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED), value_name = "ADDRESS")]
     pub bind_address: IpAddr,
-    /// Address of the first Gateway's admin server (metrics, readiness). Each further Gateway takes the next
-    /// port. Without it there is no admin server.
+    /// Address of the first Gateway's admin server (metrics, readiness, explain). Each further Gateway takes the
+    /// next port. Default: 127.0.0.1:9090, or any other port if that one is taken.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub admin_address: Option<SocketAddr>,
     /// Directory that keeps generated subscription keys, quota counters and the token of the admin servers.
-    #[arg(long, default_value = ".tidegate", value_name = "DIR")]
-    pub state_dir: PathBuf,
+    /// Default: .tidegate in the directory with the manifests, or beside the file.
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
     /// Directory with tokens of a service account, for backendAuth and requests of policies: one file for each
     /// audience, named by the SHA-256 of the audience in hex, read again for each use.
     #[arg(long, value_name = "DIR")]
@@ -81,14 +85,15 @@ pub enum Echo {
 pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     let settings = settings(args, Input::open(&args.input)?);
     let mut stop = StopSignal::new()?;
-    let keys = settings.keys.directory();
-    let (mut watcher, mut changes) = watch(&settings.input, keys, &args.state_dir.join(QUOTAS))?;
+    let own = settings.keys.directory();
+    let (mut watcher, mut changes) = watch(&settings.input, own, &state_dir(args).join(QUOTAS))?;
     let mut standalone = Standalone::new(settings.clone());
-    let mut printed = Printed::default();
-    watch_keys(&mut watcher, &settings.keys);
+    let mut printer = Printer::new(settings.keys.clone(), key_command(args));
+    let mut keys = WatchedKeys::default();
+    keys.watch(&mut watcher, &settings.keys);
     let report = standalone.reload().await?;
     let mut next = report.next;
-    printed.print(&standalone, &settings, report).await;
+    printer.report(&mut standalone, report).await;
     loop {
         tokio::select! {
             () = stop.received() => break,
@@ -98,13 +103,17 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
                 while changes.try_recv().is_ok() {}
             }
             () = sleep_until(next) => {}
+            () = standalone.changed() => {
+                printer.state(&mut standalone);
+                continue;
+            }
         }
-        // Its directory may have been removed, and with it the watch.
-        watch_keys(&mut watcher, &settings.keys);
+        // Their directory may have been removed, and with it the watch.
+        keys.watch(&mut watcher, &settings.keys);
         match standalone.reload().await {
             Ok(report) => {
                 next = report.next;
-                printed.print(&standalone, &settings, report).await;
+                printer.report(&mut standalone, report).await;
             }
             Err(error) => say(&format!("not reloaded: {}", error_chain(error.as_ref()))),
         }
@@ -117,6 +126,11 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
 }
 
 fn settings(args: &RunArgs, input: Input) -> Settings {
+    let state_dir = state_dir(args);
+    let working = std::env::current_dir().unwrap_or_default();
+    if let Some(text) = state_dir::left_behind(&state_dir, &working) {
+        say(&text);
+    }
     Settings {
         input,
         bind_address: args.bind_address,
@@ -125,10 +139,13 @@ fn settings(args: &RunArgs, input: Input) -> Settings {
         } else {
             Ports::AsConfigured
         },
-        admin_address: args.admin_address,
-        admin_token: admin_token(args),
-        keys: KeyStore::new(&args.state_dir),
-        quotas: Some(args.state_dir.join(QUOTAS)),
+        admin: match args.admin_address {
+            Some(address) => AdminAddress::Required(address),
+            None => AdminAddress::Preferred(DEFAULT_ADMIN),
+        },
+        admin_token: admin_token(&state_dir),
+        keys: KeyStore::new(&state_dir),
+        quotas: Some(state_dir.join(QUOTAS)),
         tokens: args.token_dir.clone(),
         echo: args.echo.map(|echo| match echo {
             Echo::Messages => Greeting::None,
@@ -137,11 +154,50 @@ fn settings(args: &RunArgs, input: Input) -> Settings {
     }
 }
 
-/// The file with the token of the admin servers, if there are any. Without a token they answer nothing that
-/// needs one.
-fn admin_token(args: &RunArgs) -> Option<PathBuf> {
-    args.admin_address?;
-    match admin_token::ensure(&args.state_dir) {
+fn state_dir(args: &RunArgs) -> PathBuf {
+    state_dir::of(args.state_dir.as_deref(), &args.input.paths)
+}
+
+/// How `tidegate keys show` finds the keys of this run.
+fn key_command(args: &RunArgs) -> KeyCommand {
+    let mut options = String::new();
+    for path in args
+        .input
+        .paths
+        .iter()
+        .filter(|path| *path != Path::new("-"))
+    {
+        options.push_str(&format!(" --dir {}", quoted(path)));
+    }
+    if args.input.recursive {
+        options.push_str(" -R");
+    }
+    if let Some(directory) = &args.state_dir {
+        options.push_str(&format!(" --state-dir {}", quoted(directory)));
+    }
+    KeyCommand {
+        program: program(),
+        options,
+    }
+}
+
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    match text.contains(|letter: char| letter.is_whitespace() || letter == '\'') {
+        true => format!("'{}'", text.replace('\'', r"'\''")),
+        false => text,
+    }
+}
+
+/// The path by which this program was started. It may not be on the PATH.
+pub fn program() -> String {
+    let called = std::env::args().next().filter(|called| !called.is_empty());
+    quoted(Path::new(&called.unwrap_or_else(|| "tidegate".to_owned())))
+}
+
+/// The file with the token of the admin servers. Without a token they answer nothing that needs one.
+fn admin_token(state_dir: &Path) -> Option<PathBuf> {
+    match admin_token::ensure(state_dir) {
         Ok(path) => {
             say(&format!("token of the admin server: {}", path.display()));
             Some(path)
@@ -183,15 +239,26 @@ impl StopSignal {
 }
 
 /// Watches the generated keys: who edits or removes a file means it.
-fn watch_keys(watcher: &mut RecommendedWatcher, keys: &KeyStore) {
-    let watched = keys.ensure().map_err(anyhow::Error::from);
-    let watched =
-        watched.and_then(|directory| Ok(watcher.watch(directory, RecursiveMode::NonRecursive)?));
-    if let Err(error) = watched {
-        say(&format!(
-            "keys are not watched: {}",
-            error_chain(error.as_ref())
-        ));
+#[derive(Default)]
+struct WatchedKeys {
+    /// Why they are not watched; it is said once.
+    problem: Option<String>,
+}
+
+impl WatchedKeys {
+    fn watch(&mut self, watcher: &mut RecommendedWatcher, keys: &KeyStore) {
+        let watched = keys.ensure().map_err(anyhow::Error::from);
+        let watched = watched
+            .and_then(|directory| Ok(watcher.watch(directory, RecursiveMode::NonRecursive)?));
+        let problem = watched.err().map(|error| error_chain(error.as_ref()));
+        if let Some(problem) = &problem
+            && self.problem.as_ref() != Some(problem)
+        {
+            say(&format!(
+                "{problem}; choose another directory with --state-dir"
+            ));
+        }
+        self.problem = problem;
     }
 }
 
@@ -200,91 +267,6 @@ async fn sleep_until(moment: Option<Instant>) {
         None => std::future::pending().await,
         Some(moment) => tokio::time::sleep_until(moment).await,
     }
-}
-
-/// What was printed already, so that each line is printed once.
-#[derive(Default)]
-struct Printed {
-    findings: Vec<Finding>,
-    bound: Vec<String>,
-    stand_ins: Vec<String>,
-    errors: Vec<String>,
-}
-
-impl Printed {
-    async fn print(&mut self, standalone: &Standalone, settings: &Settings, report: Report) {
-        let states = standalone.settled(SETTLE_TIMEOUT).await;
-        for request in &report.generated {
-            say(&generated_line(request, &settings.keys));
-        }
-        for secret in &report.removed {
-            say(&format!(
-                "keys of Secret {secret} removed: its Subscription is gone"
-            ));
-        }
-        print_new(&mut self.findings, report.findings);
-        let stand_ins = standalone.stand_ins();
-        let stand_ins = stand_ins
-            .map(|(backend, address)| format!("echo server for {backend}: ws://{address}"));
-        print_new(&mut self.stand_ins, stand_ins.collect());
-        let mut errors = Vec::new();
-        for (gateway, state) in states {
-            let rejected = state
-                .rejected
-                .iter()
-                .map(|r| format!("{} {}: {}", r.kind, r.key, r.message));
-            errors.extend(rejected);
-            errors.extend(
-                state
-                    .error
-                    .map(|error| format!("Gateway {gateway}: {error}")),
-            );
-        }
-        print_new(&mut self.errors, errors);
-        let bound = standalone.bound();
-        let listeners = bound
-            .iter()
-            .map(|(gateway, bound)| bound_line(&gateway.name, bound));
-        let admin = standalone.admin_addresses().into_iter();
-        let admin =
-            admin.map(|(gateway, address)| format!("{} admin http://{address}", gateway.name));
-        print_new(&mut self.bound, listeners.chain(admin).collect());
-    }
-}
-
-fn generated_line(request: &KeyRequest, keys: &KeyStore) -> String {
-    let which = match (request.primary, request.secondary) {
-        (Some(_), None) => "primary key",
-        (None, Some(_)) => "secondary key",
-        _ => "keys",
-    };
-    let done = if request.exists {
-        "renewed"
-    } else {
-        "generated"
-    };
-    let path = keys.path(&request.secret);
-    format!(
-        "Subscription {}: {which} {done} in {}",
-        request.subscription,
-        path.display()
-    )
-}
-
-fn print_new<T: ToString + PartialEq>(printed: &mut Vec<T>, now: Vec<T>) {
-    for line in now.iter().filter(|line| !printed.contains(line)) {
-        say(&line.to_string());
-    }
-    *printed = now;
-}
-
-/// One line for a bound address: `GATEWAY/LISTENER SCHEME://ADDRESS`.
-pub fn bound_line(gateway: &str, bound: &BoundListener) -> String {
-    let scheme = match bound.protocol {
-        tidegate_config::Protocol::Ws => "ws",
-        tidegate_config::Protocol::Wss => "wss",
-    };
-    format!("{gateway}/{} {scheme}://{}", bound.name, bound.address)
 }
 
 /// Prints a line. The program goes on when standard output is closed.

@@ -9,7 +9,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tidegate_config::ObjectKey;
 use tidegate_config::error_chain;
-use tidegate_gateway::{AdminPorts, Applied, BoundListener, Gateway, Options, Ports, Update};
+use tidegate_gateway::{
+    AdminPorts, Applied, BoundListener, Gateway, Options, Ports, StartError, Update,
+};
 use tidegate_plan::{GatewayPlan, KeyRequest, Plan, Planner};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -19,8 +21,9 @@ use crate::finding::Finding;
 use crate::identity::{self, Coverage, Identities};
 use crate::input::Input;
 use crate::keys::KeyStore;
-use crate::objects::{Loader, Object, ObjectId, Objects};
+use crate::objects::{Loaded, Loader, Object, ObjectId, Objects};
 use crate::stand_in::StandIns;
+use crate::summary::{ApiUrls, Summary, api_urls};
 use crate::world::{findings, world};
 
 /// How to serve.
@@ -32,8 +35,8 @@ pub struct Settings {
     pub bind_address: IpAddr,
     /// Ports that the listeners bind.
     pub ports: Ports,
-    /// Address of the first Gateway's admin server; each further Gateway takes the next port.
-    pub admin_address: Option<SocketAddr>,
+    /// Where the admin servers listen.
+    pub admin: AdminAddress,
     /// File with the token that admin servers require; `None`: they refuse every request that needs it.
     pub admin_token: Option<PathBuf>,
     /// Keeps generated subscription keys.
@@ -46,9 +49,28 @@ pub struct Settings {
     pub tokens: Option<PathBuf>,
 }
 
+/// Where the admin servers of all Gateways listen: the first one here, each further Gateway on the next port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdminAddress {
+    /// There are none.
+    Nowhere,
+    /// Here. A port that is taken is an error.
+    Required(SocketAddr),
+    /// Here. Instead of a port that is taken, any other one.
+    Preferred(SocketAddr),
+}
+
 /// The result of a reload.
 #[derive(Debug, Default)]
 pub struct Report {
+    /// How often what is served has changed.
+    pub revision: u64,
+    /// What became of each object, since the last reload.
+    pub changes: Vec<String>,
+    /// Every API that is served.
+    pub apis: Vec<ApiUrls>,
+    /// What else is worth knowing.
+    pub notes: Vec<String>,
     /// What is wrong with the manifests.
     pub findings: Vec<Finding>,
     /// The keys that this reload generated.
@@ -69,11 +91,27 @@ pub struct Standalone {
     admin_ports: AdminPorts,
     served: BTreeMap<ObjectKey, Served>,
     stand_ins: Option<StandIns>,
+    revision: u64,
+    summary: Summary,
+    /// Tunnels that Gateways had which are gone.
+    closed_before: u64,
 }
 
 struct Served {
     gateway: Gateway,
     updates: watch::Sender<Option<Arc<Update>>>,
+    status: watch::Receiver<Applied>,
+}
+
+/// A port of a Gateway's configuration, and where it is bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The Gateway.
+    pub gateway: ObjectKey,
+    /// The port that the manifest names.
+    pub port: u16,
+    /// The address.
+    pub address: SocketAddr,
 }
 
 impl Standalone {
@@ -87,6 +125,9 @@ impl Standalone {
             planner: Planner::default(),
             admin_ports: AdminPorts::default(),
             served: BTreeMap::new(),
+            revision: 0,
+            summary: Summary::default(),
+            closed_before: 0,
         }
     }
 
@@ -110,8 +151,23 @@ impl Standalone {
             .into_iter()
             .chain(moment(plan.next_change))
             .min();
-        self.serve(plan).await?;
+        self.summarize(&objects, &plan, &mut report);
+        self.serve(plan, &mut report.notes).await?;
+        report.revision = self.revision;
         Ok(report)
+    }
+
+    fn summarize(&mut self, objects: &Objects, plan: &Plan, report: &mut Report) {
+        let keys = &self.settings.keys;
+        let is_key = |loaded: &Loaded| keys.holds(&loaded.document.file);
+        let summary = Summary::new(objects, plan, &report.findings, is_key);
+        report.changes = self.summary.changes(&summary);
+        report.apis = api_urls(objects, plan);
+        if plan.gateways.is_empty() {
+            let text = "the manifests have no Gateway: nothing is served";
+            report.notes.push(text.to_owned());
+        }
+        self.summary = summary;
     }
 
     /// Reads the manifests and the generated keys. Keys of a Subscription that is gone are removed.
@@ -192,7 +248,7 @@ impl Standalone {
         self.planner.plan(&world)
     }
 
-    async fn serve(&mut self, plan: Plan) -> anyhow::Result<()> {
+    async fn serve(&mut self, plan: Plan, notes: &mut Vec<String>) -> anyhow::Result<()> {
         let wanted: BTreeSet<_> = plan.gateways.keys().cloned().collect();
         let gone: Vec<_> = self
             .served
@@ -200,47 +256,89 @@ impl Standalone {
             .filter(|key| !wanted.contains(key))
             .cloned()
             .collect();
+        let is_changed = |(key, plan): (&ObjectKey, &GatewayPlan)| {
+            let served = self.served.get(key);
+            served.is_none_or(|served| !is_served(served.updates.borrow().as_deref(), plan))
+        };
+        if !gone.is_empty() || plan.gateways.iter().any(is_changed) {
+            self.revision += 1;
+        }
         for key in gone {
             if let Some(served) = self.served.remove(&key) {
+                self.closed_before += served.gateway.closed_by_changes();
+                self.closed_before += served.gateway.tunnels() as u64;
                 served.gateway.shutdown().await;
             }
         }
-        for (index, (key, plan)) in plan.gateways.into_iter().enumerate() {
+        for (key, plan) in plan.gateways {
             match self.served.get(&key) {
-                Some(served) => served
-                    .updates
-                    .send_if_modified(|current| replace_if_changed(current, plan)),
-                None => {
-                    let served = self.start(index, &key, plan).await?;
-                    self.served.insert(key, served);
-                    true
+                Some(served) => {
+                    let revision = self.revision;
+                    served
+                        .updates
+                        .send_if_modified(|current| replace_if_changed(current, plan, revision));
                 }
-            };
+                None => {
+                    let served = self.start(&key, plan, notes).await?;
+                    self.served.insert(key, served);
+                }
+            }
         }
         Ok(())
     }
 
     async fn start(
         &self,
-        index: usize,
         key: &ObjectKey,
         plan: GatewayPlan,
+        notes: &mut Vec<String>,
     ) -> anyhow::Result<Served> {
         let update = Update {
-            revision: 1,
+            revision: self.revision,
             config: plan.config,
             secret_data: plan.secret_data,
         };
         let (updates, receiver) = watch::channel(Some(Arc::new(update)));
-        let offset = u16::try_from(index).unwrap_or(u16::MAX);
-        let admin_address = self.settings.admin_address.map(|mut address| {
-            if address.port() != 0 {
-                address.set_port(address.port().saturating_add(offset));
+        let (address, is_required) = match self.settings.admin {
+            AdminAddress::Nowhere => (None, true),
+            AdminAddress::Required(first) => (Some(self.next_admin(first)), true),
+            AdminAddress::Preferred(first) => (Some(self.next_admin(first)), false),
+        };
+        let started = Gateway::start(self.options(key, address), receiver.clone()).await;
+        let gateway = match started {
+            Err(StartError::Admin(taken, error)) if !is_required => {
+                notes.push(format!(
+                    "the admin server of Gateway {key} takes another port, because {taken} cannot be bound: {error}"
+                ));
+                let any = SocketAddr::new(taken.ip(), 0);
+                Gateway::start(self.options(key, Some(any)), receiver).await?
             }
-            address
-        });
+            started => started.map_err(with_admin_flag)?,
+        };
+        let status = gateway.status();
+        Ok(Served {
+            gateway,
+            updates,
+            status,
+        })
+    }
+
+    /// The first of the ports from this one on that no other Gateway has.
+    fn next_admin(&self, mut address: SocketAddr) -> SocketAddr {
+        let mut taken = self.served.values();
+        let taken: BTreeSet<_> = taken
+            .by_ref()
+            .filter_map(|served| Some(served.gateway.admin_address()?.port()))
+            .collect();
+        while address.port() != 0 && taken.contains(&address.port()) {
+            address.set_port(address.port().wrapping_add(1));
+        }
+        address
+    }
+
+    fn options(&self, key: &ObjectKey, admin_address: Option<SocketAddr>) -> Options {
         let quotas = self.settings.quotas.as_ref();
-        let options = Options {
+        Options {
             bind_address: self.settings.bind_address,
             ports: self.settings.ports,
             admin_address,
@@ -249,27 +347,49 @@ impl Standalone {
             quota_file: quotas.map(|dir| dir.join(format!("{}.{}.json", key.namespace, key.name))),
             token_directory: self.settings.tokens.clone(),
             ..Options::local()
-        };
-        let gateway = Gateway::start(options, receiver).await?;
-        Ok(Served { gateway, updates })
+        }
     }
 
     /// Waits until every Gateway has applied its configuration or reports an error, at most `limit`.
-    pub async fn settled(&self, limit: Duration) -> BTreeMap<ObjectKey, Applied> {
-        let mut states = BTreeMap::new();
-        for (key, served) in &self.served {
-            let revision = served
-                .updates
-                .borrow()
-                .as_ref()
-                .map_or(0, |update| update.revision);
-            let mut status = served.gateway.status();
+    pub async fn settled(&mut self, limit: Duration) -> BTreeMap<ObjectKey, Applied> {
+        for served in self.served.values_mut() {
+            let revision = served.updates.borrow().as_ref().map_or(0, |u| u.revision);
             let applied = |state: &Applied| state.revision >= revision || state.error.is_some();
             // At a timeout, the current state is the result.
-            let _ = tokio::time::timeout(limit, status.wait_for(applied)).await;
-            states.insert(key.clone(), status.borrow().clone());
+            let _ = tokio::time::timeout(limit, served.status.wait_for(applied)).await;
         }
-        states
+        self.states()
+    }
+
+    /// What each Gateway has applied.
+    pub fn states(&mut self) -> BTreeMap<ObjectKey, Applied> {
+        let served = self.served.iter_mut();
+        let state = |(key, served): (&ObjectKey, &mut Served)| {
+            (key.clone(), served.status.borrow_and_update().clone())
+        };
+        served.map(state).collect()
+    }
+
+    /// Waits until a Gateway's state is another one than [`states`](Self::states) gave last.
+    pub async fn changed(&mut self) {
+        let changed = self.served.values_mut().map(|served| {
+            Box::pin(async {
+                // The sender lives as long as the gateway.
+                let _ = served.status.changed().await;
+            })
+        });
+        let changed: Vec<_> = changed.collect();
+        if changed.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        futures::future::select_all(changed).await;
+    }
+
+    /// How many tunnels reloads have closed so far.
+    pub fn closed_tunnels(&self) -> u64 {
+        let served = self.served.values();
+        let closed = served.map(|served| served.gateway.closed_by_changes());
+        self.closed_before + closed.sum::<u64>()
     }
 
     /// The bound address of every listener, by Gateway.
@@ -284,6 +404,25 @@ impl Standalone {
                 .collect::<Vec<_>>()
         };
         self.served.iter().flat_map(of).collect()
+    }
+
+    /// Where each port of each Gateway is bound.
+    pub fn ports(&self) -> Vec<Bound> {
+        let mut ports = Vec::new();
+        for (gateway, served) in &self.served {
+            let update = served.updates.borrow().clone();
+            let listeners = update.iter().flat_map(|u| &u.config.settings.listeners);
+            let bound = served.gateway.bound();
+            for listener in listeners {
+                let found = bound.iter().find(|bound| bound.name == listener.name);
+                ports.extend(found.map(|bound| Bound {
+                    gateway: gateway.clone(),
+                    port: listener.port,
+                    address: bound.address,
+                }));
+            }
+        }
+        ports
     }
 
     /// The address of every admin server, by Gateway.
@@ -339,15 +478,26 @@ fn moment(second: Option<i64>) -> Option<Instant> {
     Instant::now().checked_add(Duration::from_secs(wait))
 }
 
+fn with_admin_flag(error: StartError) -> anyhow::Error {
+    let is_admin = matches!(error, StartError::Admin(..));
+    let error = anyhow::Error::from(error);
+    match is_admin {
+        true => error.context("set another --admin-address"),
+        false => error,
+    }
+}
+
+fn is_served(update: Option<&Update>, plan: &GatewayPlan) -> bool {
+    update.is_some_and(|update| {
+        update.config == plan.config && update.secret_data == plan.secret_data
+    })
+}
+
 /// Replaces the update if the plan differs from it. Returns whether it did.
-fn replace_if_changed(current: &mut Option<Arc<Update>>, plan: GatewayPlan) -> bool {
-    let revision = match current {
-        Some(update) if update.config == plan.config && update.secret_data == plan.secret_data => {
-            return false;
-        }
-        Some(update) => update.revision + 1,
-        None => 1,
-    };
+fn replace_if_changed(current: &mut Option<Arc<Update>>, plan: GatewayPlan, revision: u64) -> bool {
+    if is_served(current.as_deref(), &plan) {
+        return false;
+    }
     let GatewayPlan {
         config,
         secret_data,

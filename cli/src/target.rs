@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::cluster::{Cluster, ClusterArgs};
 use crate::planned::Manifests;
+use crate::state_dir;
 
 /// A cluster, or manifests.
 #[derive(Clone, Debug, Args)]
@@ -20,9 +21,13 @@ pub struct TargetArgs {
         conflicts_with_all = ["namespace", "all_namespaces", "kubeconfig", "context", "user"],
     )]
     pub paths: Vec<PathBuf>,
-    /// Directory where `tidegate run` keeps generated subscription keys and the token of its admin servers.
-    #[arg(long, default_value = ".tidegate", value_name = "DIR")]
-    pub state_dir: PathBuf,
+    /// Read the directories below those of --dir too, except those whose name begins with a dot.
+    #[arg(long, short = 'R', requires = "paths")]
+    pub recursive: bool,
+    /// Directory where `tidegate run` keeps generated subscription keys. Default: .tidegate in the first directory of
+    /// --dir, or beside the first file.
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
 }
 
 /// What was opened.
@@ -43,7 +48,8 @@ impl TargetArgs {
         if self.paths.is_empty() {
             return self.cluster.connect().await.map(Target::Cluster);
         }
-        let manifests = Manifests::new(self.paths.clone(), &self.state_dir);
+        let state_dir = state_dir::of(self.state_dir.as_deref(), &self.paths);
+        let manifests = Manifests::new(self.paths.clone(), self.recursive, &state_dir);
         Ok(Target::Manifests(Box::new(manifests)))
     }
 }

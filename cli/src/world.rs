@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidegate_api::SubscriptionPhase;
 use tidegate_config::ObjectKey;
 use tidegate_plan::{Conditions, Missing, Plan, World};
 
@@ -83,7 +84,33 @@ pub fn planned(plan: &Plan, objects: &Objects) -> (Vec<Finding>, Vec<(Missing, F
         };
         findings.extend(verdict.warnings.iter().map(warning));
     }
+    findings.extend(standing(plan, objects));
     (findings, references)
+}
+
+/// Subscriptions that give no access although nobody switched them off.
+fn standing(plan: &Plan, objects: &Objects) -> Vec<Finding> {
+    let mut warnings = Vec::new();
+    for (key, verdict) in &plan.subscription_verdicts {
+        let Some(document) = document(objects, "Subscription", key) else {
+            continue;
+        };
+        let (field, text) = match verdict.phase {
+            SubscriptionPhase::Submitted if verdict.conditions.accepted.status => (
+                "spec.approval",
+                "its keys do not work until it is approved: Approved",
+            ),
+            SubscriptionPhase::Expired => {
+                ("spec.expiresAt", "its keys do not work: it has expired")
+            }
+            _ => continue,
+        };
+        warnings.push(Finding {
+            is_warning: true,
+            ..document.finding(Some(field), text)
+        });
+    }
+    warnings
 }
 
 /// The fields that a message begins with, one inside the other, and the rest: `spec.path: …`.

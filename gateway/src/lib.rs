@@ -45,6 +45,6 @@ pub use handshake::fuzzing;
 pub use handshake::{InvalidQuestion, Question};
 pub use http_client::admin_ports::AdminPorts;
 pub use listener::{BoundListener, Ports};
-pub use telemetry::log_format::LogFormat;
+pub use telemetry::log_format::{LogFormat, leaves_out_accepted};
 pub use telemetry::metrics::Metrics;
 pub use telemetry::trace;

@@ -62,8 +62,8 @@ struct Bound {
 #[derive(Debug, Default)]
 pub(crate) struct Listening {
     pub(crate) bound: Vec<BoundListener>,
-    /// Name of the listener, and why its port could not be bound.
-    pub(crate) failed: Vec<(String, io::Error)>,
+    /// Name of the listener, its address, and why it could not be bound.
+    pub(crate) failed: Vec<(String, SocketAddr, io::Error)>,
 }
 
 impl Listeners {
@@ -106,7 +106,8 @@ impl Listeners {
                     }),
                     Err(error) => {
                         let copy = io::Error::new(error.kind(), error.to_string());
-                        listening.failed.push((name, copy));
+                        let address = self.address(*number);
+                        listening.failed.push((name, address, copy));
                     }
                 }
             }
@@ -114,17 +115,21 @@ impl Listeners {
         listening
     }
 
+    /// What is bound for a port of the configuration.
+    fn address(&self, port: u16) -> SocketAddr {
+        let port = match self.ports {
+            Ports::AsConfigured => port,
+            Ports::Ephemeral => 0,
+        };
+        SocketAddr::new(self.bind_address, port)
+    }
+
     fn ensure_bound(&mut self, port: u16) -> io::Result<SocketAddr> {
         if let Some(bound) = self.bound.get(&port) {
             return Ok(bound.address);
         }
-        let wanted = match self.ports {
-            Ports::AsConfigured => port,
-            Ports::Ephemeral => 0,
-        };
         let workers = &self.workers;
-        let wanted = SocketAddr::new(self.bind_address, wanted);
-        let sockets = bind::bind(wanted, workers.runtimes().count())?;
+        let sockets = bind::bind(self.address(port), workers.runtimes().count())?;
         let address = sockets[0].local_addr()?;
         let mut bound = Bound {
             address,

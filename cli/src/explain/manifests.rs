@@ -55,7 +55,7 @@ fn plan(args: &ExplainArgs) -> anyhow::Result<(Plan, World, Vec<Finding>)> {
         recursive: args.recursive,
         namespace: String::new(),
     })?;
-    let store = KeyStore::new(&args.state_dir);
+    let store = KeyStore::new(&args.state_dir());
     let read = input.read(&store.files());
     let read = read.context("failed to list the manifests")?;
     let mut objects = Loader::default().load_documents(read.documents, read.findings);

@@ -37,7 +37,7 @@ impl Place {
             echo: None,
             bind_address: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
             ports: Ports::Ephemeral,
-            admin_address: None,
+            admin: AdminAddress::Nowhere,
             admin_token: None,
             keys: self.store(),
             quotas: None,

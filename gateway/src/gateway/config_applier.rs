@@ -247,11 +247,11 @@ impl ConfigApplier {
         };
         let snapshot = running.shared.snapshot.load_full();
         let Listening { bound, failed } = running.listeners.reconcile(&snapshot);
-        let rejected = |(name, error)| Rejected {
+        let rejected = |(name, address, error)| Rejected {
             kind: "Gateway".to_owned(),
             key: snapshot.settings.key.clone(),
             generation: snapshot.settings.generation,
-            message: format!("listener {name} cannot be bound: {error}"),
+            message: format!("listener {name} cannot be bound to {address}: {error}"),
         };
         running.unbound = failed.into_iter().map(rejected).collect();
         if running.unbound.is_empty() {

@@ -152,6 +152,11 @@ impl Gateway {
         self.state.sessions.len()
     }
 
+    /// How many tunnels changes of the configuration have closed so far: access that was revoked, APIs that changed.
+    pub fn closed_by_changes(&self) -> u64 {
+        self.state.sessions.ended_by_changes()
+    }
+
     /// Drains: refuses new handshakes, closes every tunnel as the configuration's drain settings say, waits, and
     /// cuts what is left after the hard stop. Dropping this future cuts at once.
     pub async fn shutdown(self) {

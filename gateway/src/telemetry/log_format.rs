@@ -3,12 +3,12 @@
 use std::fmt;
 
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::telemetry::record::TEXT_LINE;
+use crate::telemetry::record::{REFUSAL_LINE, REFUSAL_TEXT_LINE, TEXT_LINE};
 
 /// Writes text lines of the access log as they are, and leaves everything else to the format
 /// within.
@@ -34,13 +34,22 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        if event.metadata().name() != TEXT_LINE {
+        if !matches!(event.metadata().name(), TEXT_LINE | REFUSAL_TEXT_LINE) {
             return self.0.format_event(context, writer, event);
         }
         let mut line = Message(String::new());
         event.record(&mut line);
         writeln!(writer, "{}", line.0)
     }
+}
+
+/// For a filter of log lines: leaves out those of the access log about handshakes that were accepted, and about their
+/// tunnels.
+pub fn leaves_out_accepted(metadata: &Metadata<'_>) -> bool {
+    // An event asks for its target before it has a name.
+    metadata.target() != "tidegate::access"
+        || !metadata.is_event()
+        || matches!(metadata.name(), REFUSAL_LINE | REFUSAL_TEXT_LINE)
 }
 
 /// The message of an event.

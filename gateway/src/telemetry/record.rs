@@ -31,7 +31,7 @@ use line::RequestSummary;
 use tidegate_tunnel::close_cause::CloseCause;
 use tidegate_tunnel::relay::{Counts, Initiator, Meter, Outcome, Side};
 
-pub(crate) use access_log::{AccessLog, TEXT_LINE};
+pub(crate) use access_log::{AccessLog, REFUSAL_LINE, REFUSAL_TEXT_LINE, TEXT_LINE};
 pub(crate) use recorder::Recorder;
 
 /// What is known of a handshake while it lasts.

@@ -70,18 +70,17 @@ impl ControlChannel {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Posts a command; of two the earlier one stays.
-    pub(super) fn post(&self, command: Command) {
+    /// Posts a command; of two the earlier one stays. Returns whether it is the first one.
+    pub(super) fn post(&self, command: Command) -> bool {
         let mut pending = self.pending();
-        if pending
-            .command
-            .is_some_and(|known| !command.goes_before(&known))
-        {
-            return;
+        let known = pending.command;
+        if known.is_some_and(|known| !command.goes_before(&known)) {
+            return false;
         }
         pending.command = Some(command);
         drop(pending);
         self.wake();
+        known.is_none()
     }
 
     pub(super) fn set_subscription_expiry(&self, at: Option<i64>) {

@@ -73,6 +73,8 @@ pub struct Sessions {
     clocks: Mutex<Clocks>,
     live: AtomicUsize,
     next_id: AtomicU64,
+    /// How many tunnels configurations have closed.
+    ended: AtomicU64,
 }
 
 impl fmt::Debug for Sessions {
@@ -92,6 +94,7 @@ impl Sessions {
             clocks: Mutex::new(Clocks::now()),
             live: AtomicUsize::default(),
             next_id: AtomicU64::default(),
+            ended: AtomicU64::default(),
         })
     }
 
@@ -149,7 +152,7 @@ impl Sessions {
         let now = Instant::now();
         if let Some(access) = access {
             let verdict = grant.judge(&*access);
-            if tell(control, verdict, now) {
+            if tell(control, verdict, now) == Told::IsOutdated {
                 control.post(changed(now));
             }
         }
@@ -166,17 +169,33 @@ impl Sessions {
     /// ended subscription or product, a removed API), and those of changed APIs that ask for it.
     pub fn reconcile(&self, access: Arc<dyn Access>) {
         self.sticky().access = Some(Arc::clone(&access));
+        let ended = self.judge(access);
+        self.ended.fetch_add(ended, Ordering::Relaxed);
+    }
+
+    /// How many tunnels new configurations have closed so far.
+    pub fn ended_by_changes(&self) -> u64 {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Judges all tunnels; returns how many have to go that did not have to before.
+    fn judge(&self, access: Arc<dyn Access>) -> u64 {
         let now = Instant::now();
-        let mut changed_ones = Vec::new();
+        let (mut changed_ones, mut ended) = (Vec::new(), 0);
         for shard in &self.shards {
             for (grant, group) in &*lock(shard) {
                 let verdict = grant.judge(&*access);
-                let outdated = group.values().filter(|control| tell(control, verdict, now));
-                changed_ones.extend(outdated.cloned());
+                for control in group.values() {
+                    match tell(control, verdict, now) {
+                        Told::Stays => {}
+                        Told::Ends => ended += 1,
+                        Told::IsOutdated => changed_ones.push(Arc::clone(control)),
+                    }
+                }
             }
         }
         let window = access.settings().drain.window.get();
-        spread(&changed_ones, now, window, changed);
+        ended + spread(&changed_ones, now, window, changed)
     }
 
     /// Judges all tunnels again by the last configuration. To be called once a minute: a backstop,
@@ -184,7 +203,7 @@ impl Sessions {
     pub fn sweep(&self) {
         let access = self.sticky().access.clone();
         if let Some(access) = access {
-            self.reconcile(access);
+            self.judge(access);
         }
     }
 
@@ -275,9 +294,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Tells a tunnel whether its access is still granted; says whether it belongs to an API that has changed and
-/// wants its tunnels to go.
-fn tell(control: &ControlChannel, verdict: Verdict, now: Instant) -> bool {
+/// What becomes of a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// It stays, or has to go already.
+    Stays,
+    /// It has to go from now on.
+    Ends,
+    /// It belongs to an API that has changed and wants its tunnels to go.
+    IsOutdated,
+}
+
+/// Tells a tunnel whether its access is still granted.
+fn tell(control: &ControlChannel, verdict: Verdict, now: Instant) -> Told {
     let live_access = control.live_access;
     match verdict {
         Verdict::Holds {
@@ -285,34 +314,40 @@ fn tell(control: &ControlChannel, verdict: Verdict, now: Instant) -> bool {
             only_version,
         } => {
             control.set_subscription_expiry(subscription_expires_at);
-            only_version.is_some_and(|version| version != control.api_version)
+            match only_version {
+                Some(version) if version != control.api_version => Told::IsOutdated,
+                _ => Told::Stays,
+            }
         }
         Verdict::Ended(cause) => {
             // An API that is not here any more is no matter of access.
             let gone = cause == CloseCause::ApiRemoved;
-            if gone || live_access.enforce {
-                control.post(Command {
-                    due: now,
-                    cause,
-                    code: (!gone).then_some(live_access.close_code.get()),
-                });
+            if !gone && !live_access.enforce {
+                return Told::Stays;
             }
-            false
+            let is_first = control.post(Command {
+                due: now,
+                cause,
+                code: (!gone).then_some(live_access.close_code.get()),
+            });
+            if is_first { Told::Ends } else { Told::Stays }
         }
     }
 }
 
-/// Posts a command to each of them, due evenly over `window`.
+/// Posts a command to each of them, due evenly over `window`. Returns for how many it is the first.
 fn spread(
     all: &[Arc<ControlChannel>],
     now: Instant,
     window: Duration,
     command: impl Fn(Instant) -> Command,
-) {
+) -> u64 {
+    let mut count = 0;
     for (place, control) in all.iter().enumerate() {
         let share = place as f64 / all.len() as f64;
-        control.post(command(now + window.mul_f64(share)));
+        count += u64::from(control.post(command(now + window.mul_f64(share))));
     }
+    count
 }
 
 fn changed(due: Instant) -> Command {

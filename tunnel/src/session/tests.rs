@@ -414,6 +414,7 @@ async fn tunnels_of_a_changed_api_go_over_the_window_when_it_says_so() {
         .collect();
     due.sort_unstable();
     assert_eq!(due, [0, 3, 6, 9, 12, 15, 18, 21, 24, 27]);
+    assert_eq!(sessions.ended_by_changes(), 10);
     assert_eq!(command(&other), None);
     // Those of the new generation stay, and nobody's time is put off by a further change.
     let mut young = keyless();
@@ -427,6 +428,7 @@ async fn tunnels_of_a_changed_api_go_over_the_window_when_it_says_so() {
         let later = command.is_some_and(|command| command.due - start > Duration::from_secs(27));
         assert!(!later, "put off: {command:?}");
     }
+    assert_eq!(sessions.ended_by_changes(), 10, "each is counted once");
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,6 +13,10 @@ use super::line::text::render;
 
 /// Name of events whose message is a whole line; [`crate::LogFormat`] writes nothing around them.
 pub(crate) const TEXT_LINE: &str = "line of the access log";
+/// The same, for handshakes that were not accepted.
+pub(crate) const REFUSAL_TEXT_LINE: &str = "line of the access log: not accepted";
+/// Name of events of handshakes that were not accepted; their fields are the line.
+pub(crate) const REFUSAL_LINE: &str = "handshake that was not accepted";
 
 /// The log of connections.
 #[derive(Debug, Default)]
@@ -82,7 +86,11 @@ impl AccessLog {
         };
         let template = if line.is_close() { closes } else { template };
         let text = render(template, line);
-        tracing::info!(name: TEXT_LINE, target: "tidegate::access", message = text);
+        if line.is_refusal() {
+            tracing::info!(name: REFUSAL_TEXT_LINE, target: "tidegate::access", message = text);
+        } else {
+            tracing::info!(name: TEXT_LINE, target: "tidegate::access", message = text);
+        }
     }
 
     /// Sampled by the id, so that a connection has both lines or none.

@@ -25,6 +25,9 @@ pub(super) trait Line {
 
     /// Is it one of a tunnel's end?
     fn is_close(&self) -> bool;
+
+    /// Is it one of a handshake that was not accepted?
+    fn is_refusal(&self) -> bool;
 }
 
 /// What a field holds.

@@ -106,4 +106,8 @@ impl Line for CloseLine<'_> {
     fn is_close(&self) -> bool {
         true
     }
+
+    fn is_refusal(&self) -> bool {
+        false
+    }
 }

@@ -11,7 +11,7 @@ use super::{Fields, Line, Value};
 use crate::refusal::Refusal;
 use crate::telemetry::metrics::{HandshakeResult, Phase};
 use crate::telemetry::record::Handshake;
-use crate::telemetry::record::access_log::{Selected, Share};
+use crate::telemetry::record::access_log::{REFUSAL_LINE, Selected, Share};
 use crate::telemetry::record::lifecycle::Stage;
 
 /// The line.
@@ -95,6 +95,44 @@ fn of_option(text: Option<&String>) -> Option<Value<'_>> {
     text.map(|text| Value::Text(text))
 }
 
+/// The event of a line. Its name is known before it is written, and cannot be a value.
+macro_rules! event {
+    ($name:expr, $is:ident) => {
+        tracing::info!(
+            name: $name,
+            target: "tidegate::access",
+            event = $is.text(LineField::Event),
+            name = $is.text(LineField::Name),
+            from = $is.text(LineField::From),
+            to = $is.text(LineField::To),
+            id = $is.text(LineField::Id),
+            result = $is.text(LineField::Result),
+            status = $is.number(LineField::Status),
+            reason = $is.text(LineField::Reason),
+            source = $is.text(LineField::Source),
+            step = $is.text(LineField::Step),
+            message = $is.text(LineField::Message),
+            detail = $is.text(LineField::Detail),
+            api = $is.shown(LineField::Api),
+            product = $is.shown(LineField::Product),
+            subscription = $is.shown(LineField::Subscription),
+            listener = $is.text(LineField::Listener),
+            client = $is.shown(LineField::Client),
+            peer = $is.shown(LineField::Peer),
+            tls = $is.text(LineField::Tls),
+            http = $is.text(LineField::Http),
+            method = $is.text(LineField::Method),
+            host = $is.text(LineField::Host),
+            path = $is.text(LineField::Path),
+            query = $is.text(LineField::Query),
+            user_agent = $is.text(LineField::UserAgent),
+            subprotocol = $is.text(LineField::Subprotocol),
+            backend = $is.text(LineField::Backend),
+            duration_ms = $is.millis(LineField::DurationMs),
+        )
+    };
+}
+
 impl Line for HandshakeLine<'_> {
     fn value(&self, field: LineField) -> Option<Value<'_>> {
         use LineField as F;
@@ -139,45 +177,21 @@ impl Line for HandshakeLine<'_> {
     }
 
     fn json(&self, selected: Selected) {
-        use LineField as F;
         let is = Fields {
             line: self,
             selected,
         };
-        tracing::info!(
-            target: "tidegate::access",
-            event = is.text(F::Event),
-            name = is.text(F::Name),
-            from = is.text(F::From),
-            to = is.text(F::To),
-            id = is.text(F::Id),
-            result = is.text(F::Result),
-            status = is.number(F::Status),
-            reason = is.text(F::Reason),
-            source = is.text(F::Source),
-            step = is.text(F::Step),
-            message = is.text(F::Message),
-            detail = is.text(F::Detail),
-            api = is.shown(F::Api),
-            product = is.shown(F::Product),
-            subscription = is.shown(F::Subscription),
-            listener = is.text(F::Listener),
-            client = is.shown(F::Client),
-            peer = is.shown(F::Peer),
-            tls = is.text(F::Tls),
-            http = is.text(F::Http),
-            method = is.text(F::Method),
-            host = is.text(F::Host),
-            path = is.text(F::Path),
-            query = is.text(F::Query),
-            user_agent = is.text(F::UserAgent),
-            subprotocol = is.text(F::Subprotocol),
-            backend = is.text(F::Backend),
-            duration_ms = is.millis(F::DurationMs),
-        );
+        match self.refusal {
+            None => event!("handshake", is),
+            Some(_) => event!(REFUSAL_LINE, is),
+        }
     }
 
     fn is_close(&self) -> bool {
         false
+    }
+
+    fn is_refusal(&self) -> bool {
+        self.refusal.is_some()
     }
 }

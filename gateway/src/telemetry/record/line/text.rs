@@ -76,6 +76,10 @@ mod tests {
         fn is_close(&self) -> bool {
             false
         }
+
+        fn is_refusal(&self) -> bool {
+            false
+        }
     }
 
     #[test]
