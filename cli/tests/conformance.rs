@@ -16,7 +16,7 @@ use tidegate_cli::conformance::{Subject, report};
 use tidegate_cli::input::Input;
 use tidegate_cli::keys::KeyStore;
 use tidegate_cli::manifest::to_yaml;
-use tidegate_cli::standalone::{Settings, Standalone};
+use tidegate_cli::standalone::{AdminAddress, Settings, Standalone};
 use tidegate_gateway::Ports;
 
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -28,7 +28,7 @@ fn settings(directory: &Path) -> Settings {
         echo: None,
         bind_address: LOCALHOST,
         ports: Ports::Ephemeral,
-        admin_address: Some((LOCALHOST, 0).into()),
+        admin: AdminAddress::Required((LOCALHOST, 0).into()),
         admin_token: None,
         keys: KeyStore::new(directory),
         quotas: None,
