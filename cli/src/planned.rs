@@ -56,7 +56,7 @@ impl Manifests {
         let mut objects = self.loader.load_documents(read.documents, read.findings);
         self.identities.assign(&mut objects, &self.keys);
         let world = world(&objects, Timestamp::now().as_second());
-        let plan = self.planner.plan(&world);
+        let plan = self.planner.plan(&world).clone();
         Ok(Planned { objects, plan })
     }
 }

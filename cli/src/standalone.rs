@@ -12,7 +12,7 @@ use tidegate_config::error_chain;
 use tidegate_gateway::{
     AdminPorts, Applied, BoundListener, Gateway, Options, Ports, StartError, Update,
 };
-use tidegate_plan::{GatewayPlan, KeyRequest, Plan, Planner};
+use tidegate_plan::{GatewayPlan, KeyRequest, Plan, Planner, Previous};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -237,15 +237,12 @@ impl Standalone {
         let mut world = world(objects, jiff::Timestamp::now().as_second());
         for (key, served) in &self.served {
             if let Some(update) = &*served.updates.borrow() {
-                world
-                    .previous
-                    .insert(key.clone(), Arc::new(update.config.clone()));
-                world
-                    .previous_secret_data
-                    .insert(key.clone(), Arc::new(update.secret_data.clone()));
+                let secret_data = Arc::new(update.secret_data.clone());
+                let previous = Previous::of(&update.config, secret_data);
+                world.previous.insert(key.clone(), Arc::new(previous));
             }
         }
-        self.planner.plan(&world)
+        self.planner.plan(&world).clone()
     }
 
     async fn serve(&mut self, plan: Plan, notes: &mut Vec<String>) -> anyhow::Result<()> {
@@ -296,7 +293,7 @@ impl Standalone {
         let update = Update {
             revision: self.revision,
             config: plan.config,
-            secret_data: plan.secret_data,
+            secret_data: Arc::unwrap_or_clone(plan.secret_data),
         };
         let (updates, receiver) = watch::channel(Some(Arc::new(update)));
         let (address, is_required) = match self.settings.admin {
@@ -489,7 +486,7 @@ fn with_admin_flag(error: StartError) -> anyhow::Error {
 
 fn is_served(update: Option<&Update>, plan: &GatewayPlan) -> bool {
     update.is_some_and(|update| {
-        update.config == plan.config && update.secret_data == plan.secret_data
+        update.config == plan.config && update.secret_data == *plan.secret_data
     })
 }
 
@@ -505,7 +502,7 @@ fn replace_if_changed(current: &mut Option<Arc<Update>>, plan: GatewayPlan, revi
     *current = Some(Arc::new(Update {
         revision,
         config,
-        secret_data,
+        secret_data: Arc::unwrap_or_clone(secret_data),
     }));
     true
 }

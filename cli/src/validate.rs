@@ -85,7 +85,7 @@ fn check(objects: Objects, external: &[String]) -> Report {
         keys::fill(request, Arc::make_mut(secret));
     }
     let plan = planner.plan(&world);
-    let (mut findings, references) = planned(&plan, &objects);
+    let (mut findings, references) = planned(plan, &objects);
     let mut not_followed = BTreeMap::new();
     for (missing, finding) in references {
         if external.iter().any(|kind| kind == missing.kind) {

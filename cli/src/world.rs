@@ -19,11 +19,11 @@ pub fn world(objects: &Objects, now: i64) -> World {
     for (id, loaded) in &objects.all {
         let key = id.key.clone();
         match &loaded.object {
-            Object::Gateway(object) => world.gateways.push(Arc::clone(object)),
-            Object::WebSocketApi(object) => world.apis.push(Arc::clone(object)),
-            Object::Product(object) => world.products.push(Arc::clone(object)),
-            Object::PolicyFragment(object) => world.fragments.push(Arc::clone(object)),
-            Object::Subscription(object) => world.subscriptions.push(Arc::clone(object)),
+            Object::Gateway(object) => world.add(Arc::clone(object)),
+            Object::WebSocketApi(object) => world.add(Arc::clone(object)),
+            Object::Product(object) => world.add(Arc::clone(object)),
+            Object::PolicyFragment(object) => world.add(Arc::clone(object)),
+            Object::Subscription(object) => world.add(Arc::clone(object)),
             Object::Secret(object) => {
                 world.secrets.insert(key, Arc::clone(object));
             }

@@ -3,6 +3,7 @@
 //! Nothing sensitive stands in here: keys are hashes, the rest is referenced by [`SecretDataId`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,19 +15,35 @@ use crate::{
     ObjectKey, OnChange, PoolMember, Protocol, ResolvedValue, SecretDataId, Telemetry, TlsVersion,
 };
 
-/// The whole configuration of one Gateway.
-#[derive(Clone, Debug, PartialEq)]
+/// The whole configuration of one Gateway. Its objects are shared with other versions of it, which differ in few.
+#[derive(Clone, Debug)]
 pub struct GatewayConfig {
     /// Listeners and everything that holds for all APIs.
     pub settings: GatewaySettings,
     /// The APIs assigned to this Gateway, in order of namespace and name.
-    pub apis: Vec<ApiConfig>,
-    /// Published products that hold at least one of these APIs.
-    pub products: Vec<ProductConfig>,
-    /// Subscriptions that are active.
-    pub subscriptions: Vec<SubscriptionConfig>,
+    pub apis: Vec<Arc<ApiConfig>>,
+    /// Published products that hold at least one of these APIs, in the same order.
+    pub products: Vec<Arc<ProductConfig>>,
+    /// Subscriptions that are active, in the same order.
+    pub subscriptions: Vec<Arc<SubscriptionConfig>>,
     /// Subscriptions that give no access, so that a refusal can say why. Not all, if there are many.
     pub inactive: Vec<InactiveSubscription>,
+}
+
+impl PartialEq for GatewayConfig {
+    fn eq(&self, other: &Self) -> bool {
+        self.settings == other.settings
+            && is_same_list(&self.apis, &other.apis)
+            && is_same_list(&self.products, &other.products)
+            && is_same_list(&self.subscriptions, &other.subscriptions)
+            && self.inactive == other.inactive
+    }
+}
+
+/// What is shared is not compared.
+fn is_same_list<T: PartialEq>(a: &[Arc<T>], b: &[Arc<T>]) -> bool {
+    let same = |(a, b): (&Arc<T>, &Arc<T>)| Arc::ptr_eq(a, b) || a == b;
+    a.len() == b.len() && a.iter().zip(b).all(same)
 }
 
 /// Listeners and everything that holds for all APIs of a Gateway.

@@ -5,6 +5,7 @@
 //! a reader that lacks one of them has none: there is no half.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -126,14 +127,14 @@ pub fn split_config(
         "config-settings-0",
         shard_text("settings", &settings),
     );
-    let apis = config.apis.iter().map(|api| (&api.key, to_json(api)));
+    let apis = config.apis.iter().map(|api| (&api.key, to_json(&**api)));
     split_kind(&mut shards, &gateway.name, "apis", apis.collect())?;
     let products = config
         .products
         .iter()
-        .map(|product| (&product.key, to_json(product)));
+        .map(|product| (&product.key, to_json(&**product)));
     split_kind(&mut shards, &gateway.name, "products", products.collect())?;
-    let subscriptions = config.subscriptions.iter().map(|s| (&s.key, to_json(s)));
+    let subscriptions = config.subscriptions.iter().map(|s| (&s.key, to_json(&**s)));
     split_kind(
         &mut shards,
         &gateway.name,
@@ -172,13 +173,19 @@ pub fn assemble<'a>(
         return Err(AssembleError::Format(index.format));
     }
     let mut settings = Vec::new();
-    let (mut apis, mut products, mut subscriptions) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut apis, mut products) = (
+        Vec::<Arc<ApiConfig>>::new(),
+        Vec::<Arc<ProductConfig>>::new(),
+    );
+    let mut subscriptions = Vec::<Arc<SubscriptionConfig>>::new();
     for part in &index.shards {
         match read_part(part, shard(&part.name))? {
             Shard::Settings(found) => settings.push(*found),
-            Shard::Apis(found) => apis.extend(found),
-            Shard::Products(found) => products.extend(found),
-            Shard::Subscriptions(found) => subscriptions.extend(found),
+            Shard::Apis(found) => apis.extend(found.into_iter().map(Arc::new)),
+            Shard::Products(found) => products.extend(found.into_iter().map(Arc::new)),
+            Shard::Subscriptions(found) => {
+                subscriptions.extend(found.into_iter().map(Arc::new));
+            }
         }
     }
     let mut secret_data = SecretData::default();

@@ -5,11 +5,11 @@ use std::sync::{Arc, LazyLock};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tidegate_api::Validator;
+use tidegate_api::{Gateway, Validator, WebSocketApi};
 use tidegate_config::ExpressionKind;
 use tidegate_config::policy::{OnHandshake, Section};
 use tidegate_expr::{Program, Stage, Template};
-use tidegate_plan::{Planner, World};
+use tidegate_plan::{World, plan};
 
 use super::service::values_of;
 use super::steps::AUDIENCE;
@@ -64,9 +64,9 @@ fn planned(api: &Value) -> Option<String> {
     let spec = json!({"listeners": [listener], "deployment": deployment});
     let gateway = object("Gateway", spec);
     let mut world = World::default();
-    world.gateways.extend(typed(&gateway));
-    world.apis.extend(typed(api));
-    let plan = Planner::default().plan(&world);
+    world.add::<Gateway>(typed(&gateway)?);
+    world.add::<WebSocketApi>(typed(api)?);
+    let plan = plan(&world);
     let verdict = plan.api_verdicts.into_values().next()?;
     let accepted = verdict.conditions.accepted;
     (!accepted.status).then_some(accepted.message)

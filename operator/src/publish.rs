@@ -348,7 +348,7 @@ fn access_keys(gateway: &ObjectKey) -> impl Iterator<Item = OwnedKey> {
 /// New content of a Gateway.
 struct NewContent {
     config: GatewayConfig,
-    secret_data: SecretData,
+    secret_data: Arc<SecretData>,
     parts: ConfigParts,
 }
 
@@ -376,7 +376,7 @@ impl NewContent {
         Published {
             bytes: size(&self.parts),
             config: Arc::new(self.config),
-            secret_data: Arc::new(self.secret_data),
+            secret_data: self.secret_data,
             index,
             history,
             retired,

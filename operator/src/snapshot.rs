@@ -92,11 +92,11 @@ impl Snapshot {
     pub(crate) fn world(&self, referenced: &ReferencedObjects) -> World {
         let keys = self.key_secrets.iter().cloned();
         World {
-            gateways: self.gateways.values().cloned().collect(),
-            apis: self.apis.clone(),
-            products: self.products.clone(),
-            fragments: self.fragments.clone(),
-            subscriptions: self.subscriptions.clone(),
+            gateways: self.gateways.clone(),
+            apis: keyed(&self.apis),
+            products: keyed(&self.products),
+            fragments: keyed(&self.fragments),
+            subscriptions: keyed(&self.subscriptions),
             secrets: referenced.secrets().chain(keys).collect(),
             config_maps: referenced.config_maps(),
             namespace_labels: self.namespace_labels.clone(),
@@ -169,6 +169,13 @@ impl Snapshot {
             metrics.objects(kind.as_str(), *all, *unreadable);
         }
     }
+}
+
+fn keyed<K: Resource>(objects: &[Arc<K>]) -> BTreeMap<ObjectKey, Arc<K>> {
+    let keyed = objects.iter();
+    keyed
+        .map(|object| (key_of(object.as_ref()), object.clone()))
+        .collect()
 }
 
 /// An object that is being deleted counts as gone: a finalizer does not keep it in service.

@@ -1,6 +1,7 @@
 //! A WebSocketApi: checked by itself, then placed on its Gateways.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use kube::ResourceExt;
 use tidegate_api::{ApiKeyNames, GatewayKeyNames, Reason, WebSocketApi, WebSocketApiSpec};
@@ -8,23 +9,197 @@ use tidegate_config::path::has_dot_segment;
 use tidegate_config::policy::OnHandshake;
 use tidegate_config::{ApiConfig, KeyNames, ObjectKey, PathMatch};
 
-use crate::attach::{Attached, Attachment, Gateways, attach, speaks};
+use crate::attach::{Attached, Attachment, attach};
 use crate::backend;
 use crate::backend_url::check_backend_url;
 use crate::expressions::Expressions;
-use crate::gateway::{GatewayDraft, names};
+use crate::gateway::{GatewayDraft, Gateways, names};
 use crate::index::generation_of;
 use crate::last_good::{has_same_access, serving};
-use crate::nested::WarningsByApi;
 use crate::policies::{Policies, PolicyScope};
 use crate::problem::{Problem, conditions, consequence, summary, without_repeats};
 use crate::references::References;
-use crate::routes::{RouteConflict, Routes};
-use crate::urls;
+use crate::routes::RouteConflict;
 use crate::{ApiVerdict, OnGateway, Serving, World};
 
 /// Headers that cannot carry a subscription key: the handshake needs them.
 const KEY_HEADERS_REFUSED: [&str; 2] = ["origin", "sec-websocket-protocol"];
+
+/// What APIs are prepared by.
+pub(crate) struct ApiContext<'c> {
+    pub(crate) world: &'c World,
+    pub(crate) gateways: &'c Gateways,
+    /// Names of the products that hold the API.
+    pub(crate) products: &'c BTreeSet<String>,
+}
+
+/// An API as it may be placed on its Gateways.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// Everything that is wrong with it but conflicts.
+    problems: Vec<Problem>,
+    unresolved: Vec<String>,
+    /// One for each Gateway with a listener that fits.
+    pub(crate) wishes: Vec<Wish>,
+    /// Would another version served before change the outcome?
+    pub(crate) uses_previous: bool,
+}
+
+/// What an API wants on one Gateway.
+#[derive(Debug)]
+pub(crate) struct Wish {
+    pub(crate) gateway: ObjectKey,
+    /// Positions of listeners that fit.
+    pub(crate) listeners: BTreeSet<usize>,
+    /// What may be served, the best first: when its route is taken, the next one is tried.
+    pub(crate) candidates: Vec<Candidate>,
+}
+
+/// A version that may be served.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) serving: Serving,
+    pub(crate) config: Arc<ApiConfig>,
+}
+
+/// Which candidate an API serves on one Gateway.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Position of the candidate; `None`: none has a route.
+    pub(crate) candidate: Option<usize>,
+    pub(crate) listeners: Vec<String>,
+    pub(crate) urls: Vec<String>,
+    pub(crate) conflicts: Vec<RouteConflict>,
+}
+
+/// Checks an API and finds out what it may serve on its Gateways.
+pub(crate) fn prepare(
+    key: &ObjectKey,
+    api: &WebSocketApi,
+    context: &ApiContext<'_>,
+    references: &mut References<'_>,
+    expressions: &mut Expressions,
+) -> Prepared {
+    let mut draft = ApiDraft::check(key, api, references, expressions);
+    let Attached {
+        attachments,
+        problems,
+        unresolved,
+    } = attach(key, &api.spec, context.gateways, context.world);
+    let unknown = unknown_values(&draft, &attachments, context);
+    draft.problems.extend(unknown);
+    let unknown = unknown_audiences(&draft, &attachments, context);
+    draft.problems.extend(unknown);
+    let mut uses_previous = !draft.problems.is_empty();
+    let mut wishes = Vec::with_capacity(attachments.len());
+    for Attachment { gateway, listeners } in attachments {
+        let Some(on) = context.gateways.get(&gateway) else {
+            continue;
+        };
+        let previous = context.world.previous.get(&gateway);
+        let previous = previous.and_then(|previous| previous.api(key));
+        let latest = draft.config(on, &listeners);
+        uses_previous |= previous.is_some_and(|previous| !has_same_routes(previous, &latest));
+        let candidates = draft.candidates(latest, previous);
+        wishes.push(Wish {
+            gateway,
+            listeners,
+            candidates,
+        });
+    }
+    Prepared {
+        problems: draft.problems.into_iter().chain(problems).collect(),
+        unresolved,
+        wishes,
+        uses_previous,
+    }
+}
+
+/// Named values that the API's steps need and that nobody gives them: neither the API, nor any product
+/// that holds it, nor one of its Gateways.
+fn unknown_values(
+    draft: &ApiDraft<'_>,
+    attachments: &[Attachment],
+    context: &ApiContext<'_>,
+) -> Vec<Problem> {
+    let product = |name| ObjectKey::new(&draft.key.namespace, name);
+    let products = context.products.iter().map(product);
+    let products = products.filter_map(|key| context.world.products.get(&key));
+    let products = products.flat_map(|product| names(&product.spec.values));
+    let own: Vec<_> = names(&draft.api.spec.values).chain(products).collect();
+    let unknown = |attachment: &Attachment| {
+        let gateway = context.gateways.get(&attachment.gateway);
+        let global = gateway.map(|draft| draft.spec.values.as_slice());
+        let there = own.iter().copied().chain(names(global.unwrap_or_default()));
+        draft.policies.unknown_values(there)
+    };
+    without_repeats(attachments.iter().flat_map(unknown))
+}
+
+/// Tokens that the API's steps send, and that one of its Gateways does not have.
+fn unknown_audiences(
+    draft: &ApiDraft<'_>,
+    attachments: &[Attachment],
+    context: &ApiContext<'_>,
+) -> Vec<Problem> {
+    let unknown = |attachment: &Attachment| {
+        let gateway = context.gateways.get(&attachment.gateway);
+        let there = gateway.map(|draft| draft.spec.deployment.token_audiences.as_slice());
+        draft.policies.unknown_audiences(there.unwrap_or_default())
+    };
+    without_repeats(attachments.iter().flat_map(unknown))
+}
+
+impl Wish {
+    /// What is served in a place; `None` when nothing is.
+    pub(crate) fn settle(&self, place: &Place, gateway: &GatewayDraft) -> Option<Candidate> {
+        let chosen = self.candidates.get(place.candidate?)?;
+        let mut settled = chosen.clone();
+        if chosen.config.listeners != place.listeners {
+            let config = Arc::make_mut(&mut settled.config);
+            config.listeners.clone_from(&place.listeners);
+        }
+        let config = &settled.config;
+        if let Some(why) = &gateway.blocked
+            && config.blocked.is_none()
+            && config.on_handshake.inherit
+        {
+            // Nobody passes an API that inherits policies that are broken.
+            let key = &self.gateway;
+            let text = format!("the policies of Gateway {key} are broken: {why}");
+            Arc::make_mut(&mut settled.config).blocked = Some(text);
+            settled.serving = Serving::Blocked;
+        }
+        Some(settled)
+    }
+}
+
+/// What is to be said about an API that is in these places, and serves this.
+pub(crate) fn verdict(
+    api: &WebSocketApi,
+    prepared: &Prepared,
+    places: &[&Place],
+    gateways: Vec<OnGateway>,
+) -> ApiVerdict {
+    let mut problems = prepared.problems.clone();
+    for taken in places.iter().flat_map(|place| &place.conflicts) {
+        let problem = conflict(taken, &api.spec.path);
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
+    }
+    let mut conditions = conditions(generation_of(api), &problems);
+    consequence(&mut conditions, gateways.iter().map(|on| on.serving).max());
+    let urls: BTreeSet<_> = places.iter().flat_map(|place| &place.urls).collect();
+    ApiVerdict {
+        conditions,
+        warnings: Vec::new(),
+        urls: urls.into_iter().cloned().collect(),
+        products: Vec::new(),
+        unresolved: prepared.unresolved.clone(),
+        gateways,
+    }
+}
 
 /// An API, checked by itself.
 struct ApiDraft<'a> {
@@ -37,103 +212,13 @@ struct ApiDraft<'a> {
     unroutable: bool,
 }
 
-/// Places one API on its Gateways and says what is to be said about it. APIs come oldest first:
-/// who comes first gets the route.
-pub(crate) fn place(
-    key: &ObjectKey,
-    api: &WebSocketApi,
-    placement: &mut Placement<'_, '_>,
-) -> ApiVerdict {
-    let mut draft = ApiDraft::check(key, api, placement);
-    let Attached {
-        attachments,
-        problems,
-        unresolved,
-    } = attach(key, &api.spec, &placement.gateways, placement.world);
-    let unknown = unknown_values(&draft, &attachments, placement);
-    draft.problems.extend(unknown);
-    let unknown = unknown_audiences(&draft, &attachments, placement);
-    draft.problems.extend(unknown);
-    let mut found = Placed {
-        problems: draft.problems.iter().cloned().chain(problems).collect(),
-        ..Placed::default()
-    };
-    for attachment in &attachments {
-        draft.place(attachment, placement, &mut found);
-    }
-    let mut conditions = conditions(generation_of(api), &found.problems);
-    let worst = found.gateways.iter().map(|on| on.serving).max();
-    consequence(&mut conditions, worst);
-    ApiVerdict {
-        conditions,
-        warnings: Vec::new(),
-        urls: found.urls.into_iter().collect(),
-        products: placement.products_of.get(key).cloned().unwrap_or_default(),
-        unresolved,
-        gateways: found.gateways,
-    }
-}
-
-/// Named values that the API's steps need and that nobody gives them: neither the API, nor any product
-/// that holds it, nor one of its Gateways.
-fn unknown_values(
-    draft: &ApiDraft<'_>,
-    attachments: &[Attachment],
-    placement: &Placement<'_, '_>,
-) -> Vec<Problem> {
-    let products = placement.product_values.get(draft.key);
-    let products = products.into_iter().flatten().map(String::as_str);
-    let own: Vec<_> = names(&draft.api.spec.values).chain(products).collect();
-    let unknown = |attachment: &Attachment| {
-        let gateway = placement.gateways.get(&attachment.gateway);
-        let global = gateway.map(|draft| draft.gateway.spec.values.as_slice());
-        let there = own.iter().copied().chain(names(global.unwrap_or_default()));
-        draft.policies.unknown_values(there)
-    };
-    without_repeats(attachments.iter().flat_map(unknown))
-}
-
-/// Tokens that the API's steps send, and that one of its Gateways does not have.
-fn unknown_audiences(
-    draft: &ApiDraft<'_>,
-    attachments: &[Attachment],
-    placement: &Placement<'_, '_>,
-) -> Vec<Problem> {
-    let unknown = |attachment: &Attachment| {
-        let gateway = placement.gateways.get(&attachment.gateway);
-        let there = gateway.map(|draft| draft.gateway.spec.deployment.token_audiences.as_slice());
-        draft.policies.unknown_audiences(there.unwrap_or_default())
-    };
-    without_repeats(attachments.iter().flat_map(unknown))
-}
-
-/// Everything that placing APIs reads and changes.
-pub(crate) struct Placement<'w, 'e> {
-    pub(crate) world: &'w World,
-    pub(crate) gateways: Gateways<'w>,
-    pub(crate) references: References<'w>,
-    pub(crate) expressions: &'e mut Expressions,
-    pub(crate) routes: Routes,
-    /// What the APIs placed so far are to be warned of.
-    pub(crate) warnings: WarningsByApi,
-    /// What was served before, by Gateway and API.
-    pub(crate) previous: BTreeMap<ObjectKey, BTreeMap<ObjectKey, &'w ApiConfig>>,
-    /// Names of the products that hold an API.
-    pub(crate) products_of: BTreeMap<ObjectKey, Vec<String>>,
-    /// Names of the values of the products that hold an API.
-    pub(crate) product_values: BTreeMap<ObjectKey, BTreeSet<String>>,
-}
-
-/// What placing an API found out.
-#[derive(Default)]
-struct Placed {
-    problems: Vec<Problem>,
-    urls: BTreeSet<String>,
-    gateways: Vec<OnGateway>,
-}
-
 impl<'a> ApiDraft<'a> {
-    fn check(key: &'a ObjectKey, api: &'a WebSocketApi, placement: &mut Placement<'_, '_>) -> Self {
+    fn check(
+        key: &'a ObjectKey,
+        api: &'a WebSocketApi,
+        references: &mut References<'_>,
+        expressions: &mut Expressions,
+    ) -> Self {
         let spec = &api.spec;
         let scope = PolicyScope {
             label: "api",
@@ -141,11 +226,11 @@ impl<'a> ApiDraft<'a> {
             on_handshake: &spec.on_handshake,
             values: &spec.values,
         };
-        let mut policies = scope.check(&mut placement.references, placement.expressions);
+        let mut policies = scope.check(references, expressions);
         let mut problems = policies.problems.clone();
         if let Some(text) = &spec.backend.host_header {
             let path = "spec.backend.hostHeader";
-            problems.extend(policies.add_template(text, path, placement.expressions));
+            problems.extend(policies.add_template(text, path, expressions));
         }
         let path = path(&spec.path, spec.path_match);
         let unroutable = path.is_some();
@@ -153,7 +238,6 @@ impl<'a> ApiDraft<'a> {
         problems.extend(key_header(spec.subscription_key.header.as_deref()));
         problems.extend(key_subprotocol(spec));
         problems.extend(backend::check_refs(&policies, &spec.backend));
-        let references = &mut placement.references;
         problems.extend(backend::check(&key.namespace, &spec.backend, references));
         Self {
             key,
@@ -164,89 +248,40 @@ impl<'a> ApiDraft<'a> {
         }
     }
 
-    /// Places the API on one Gateway: its latest version, or the last one that worked, or a block.
-    fn place(
-        &self,
-        attachment: &Attachment,
-        placement: &mut Placement<'_, '_>,
-        found: &mut Placed,
-    ) {
-        let Some(gateway) = placement.gateways.get_mut(&attachment.gateway) else {
-            return;
-        };
-        let previous = placement.previous.get(&attachment.gateway);
-        let previous = previous.and_then(|apis| apis.get(self.key)).copied();
-        let candidates = self.candidates(gateway, previous);
-        let mut conflicts = Vec::new();
-        for (serving, mut config) in candidates {
-            let stays = previous.is_some_and(|previous| has_same_routes(previous, &config));
-            let place = (&*gateway, attachment, stays);
-            let taken = take(&mut config, place, &mut placement.routes, found);
-            conflicts.extend(taken);
-            if config.listeners.is_empty() {
-                continue;
-            }
-            let serving = block_with_gateway(&mut config, gateway, serving);
-            for listener in &mut gateway.listeners {
-                listener.attached += u32::from(config.listeners.contains(&listener.name));
-            }
-            gateway.apis.insert(self.key.clone(), config);
-            let gateway = attachment.gateway.clone();
-            found.gateways.push(OnGateway { gateway, serving });
-            break;
-        }
-        for taken in &conflicts {
-            self.tell_holder(taken, &mut placement.warnings);
-            let problem = conflict(taken, &self.api.spec.path);
-            if !found.problems.contains(&problem) {
-                found.problems.push(problem);
-            }
-        }
-    }
-
-    /// Whoever has a route learns that another namespace wants it.
-    fn tell_holder(&self, taken: &RouteConflict, warnings: &mut WarningsByApi) {
-        if taken.by.namespace != self.key.namespace {
-            let text = format!(
-                "WebSocketApi {} asks for {} on listener {}, which overlaps the route of this API, and is refused",
-                self.key, self.api.spec.path, taken.listener
-            );
-            warnings.entry(taken.by.clone()).or_default().add(text);
-        }
-    }
-
-    /// What may be served, the best first: when its route is taken, the next one is tried.
-    fn candidates(
-        &self,
-        gateway: &GatewayDraft<'_>,
-        previous: Option<&ApiConfig>,
-    ) -> Vec<(Serving, ApiConfig)> {
-        let latest = self.config(gateway);
+    /// What may be served, the best first.
+    fn candidates(&self, latest: ApiConfig, previous: Option<&Arc<ApiConfig>>) -> Vec<Candidate> {
         let worked = previous.filter(|previous| previous.blocked.is_none());
         let same = worked.map(|worked| has_same_access(worked, &latest));
-        let last_good = worked
-            .filter(|_| same == Some(true))
-            .map(|worked| (Serving::LastGood, worked.clone()));
+        let last_good = worked.filter(|_| same == Some(true)).cloned();
+        let candidate = |serving, config| Candidate { serving, config };
+        let last_good = last_good.map(|config| candidate(Serving::LastGood, config));
         match serving(&self.problems, same) {
-            Serving::Current => std::iter::once((Serving::Current, latest))
-                .chain(last_good)
-                .collect(),
+            Serving::Current => {
+                // With the same routes it would get no more of them.
+                let last_good = last_good.filter(|it| !has_same_routes(&it.config, &latest));
+                let latest = candidate(Serving::Current, Arc::new(latest));
+                std::iter::once(latest).chain(last_good).collect()
+            }
             Serving::LastGood => last_good.into_iter().collect(),
             Serving::Blocked if self.unroutable && previous.is_none() => Vec::new(),
-            Serving::Blocked => vec![(Serving::Blocked, self.blocked(latest, previous))],
+            Serving::Blocked => {
+                let blocked = self.blocked(latest, previous.map(AsRef::as_ref));
+                vec![candidate(Serving::Blocked, Arc::new(blocked))]
+            }
         }
     }
 
     /// The latest version.
-    fn config(&self, gateway: &GatewayDraft<'_>) -> ApiConfig {
+    fn config(&self, gateway: &GatewayDraft, listeners: &BTreeSet<usize>) -> ApiConfig {
         let spec = &self.api.spec;
-        let defaults = &gateway.gateway.spec;
+        let defaults = &gateway.spec;
+        let fitting = listeners.iter().map(|at| &gateway.listeners[*at]);
         let display_name = spec.display_name.clone();
         ApiConfig {
             key: self.key.clone(),
             generation: generation_of(self.api),
             display_name: display_name.unwrap_or_else(|| self.api.name_any()),
-            listeners: Vec::new(),
+            listeners: fitting.map(|listener| listener.name.clone()).collect(),
             hostnames: spec.hostnames.clone(),
             path: spec.path.clone(),
             path_match: spec.path_match,
@@ -315,52 +350,8 @@ fn key_names(own: &ApiKeyNames, defaults: &GatewayKeyNames) -> KeyNames {
 }
 
 /// Does a version match the requests that another one does?
-fn has_same_routes(a: &ApiConfig, b: &ApiConfig) -> bool {
+pub(crate) fn has_same_routes(a: &ApiConfig, b: &ApiConfig) -> bool {
     a.hostnames == b.hostnames && a.path == b.path && a.path_match == b.path_match
-}
-
-/// Takes the routes of a version on every listener that it may use, and notes its URLs. `stays`: the
-/// version served before had the same.
-fn take(
-    config: &mut ApiConfig,
-    (gateway, attachment, stays): (&GatewayDraft<'_>, &Attachment, bool),
-    routes: &mut Routes,
-    found: &mut Placed,
-) -> Vec<RouteConflict> {
-    config.listeners.clear();
-    let mut conflicts = Vec::new();
-    for position in &attachment.listeners {
-        let listener = &gateway.listeners[*position];
-        if !speaks(listener, &config.protocols) {
-            continue;
-        }
-        match routes.take(gateway, listener, config, stays) {
-            Ok(None) => {}
-            Ok(Some(hosts)) => {
-                config.listeners.push(listener.name.clone());
-                let url = |host: &String| urls::url(gateway.gateway, listener, host, &config.path);
-                found.urls.extend(hosts.iter().map(url));
-            }
-            Err(taken) => conflicts.push(taken),
-        }
-    }
-    conflicts
-}
-
-/// Nobody passes an API that inherits policies that are broken.
-fn block_with_gateway(
-    config: &mut ApiConfig,
-    gateway: &GatewayDraft<'_>,
-    serving: Serving,
-) -> Serving {
-    match &gateway.blocked {
-        Some(why) if config.blocked.is_none() && config.on_handshake.inherit => {
-            let key = &gateway.settings.key;
-            config.blocked = Some(format!("the policies of Gateway {key} are broken: {why}"));
-            Serving::Blocked
-        }
-        _ => serving,
-    }
 }
 
 fn conflict(taken: &RouteConflict, path: &str) -> Problem {

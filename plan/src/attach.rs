@@ -7,13 +7,10 @@ use kube::core::{Selector, SelectorExt};
 use tidegate_api::{ApiNamespacesFrom, Reason, WebSocketApiSpec};
 use tidegate_config::{ObjectKey, Protocol, UrlScheme};
 
-use crate::gateway::{GatewayDraft, ListenerDraft};
+use crate::gateway::{GatewayDraft, Gateways, ListenerDraft};
 use crate::hostnames;
 use crate::problem::Problem;
 use crate::{Missing, World};
-
-/// All Gateways while APIs are being attached.
-pub(crate) type Gateways<'a> = BTreeMap<ObjectKey, GatewayDraft<'a>>;
 
 /// An API on one Gateway.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,7 +34,7 @@ pub(crate) struct Attached {
 pub(crate) fn attach(
     key: &ObjectKey,
     spec: &WebSocketApiSpec,
-    gateways: &Gateways<'_>,
+    gateways: &Gateways,
     world: &World,
 ) -> Attached {
     let mut attached = Attached::default();
@@ -90,12 +87,12 @@ impl NotAttached {
     }
 }
 
-fn find<'g, 'a>(
+fn find<'g>(
     api: &ObjectKey,
     name: &ObjectKey,
-    gateways: &'g Gateways<'a>,
+    gateways: &'g Gateways,
     world: &World,
-) -> Result<&'g GatewayDraft<'a>, NotAttached> {
+) -> Result<&'g GatewayDraft, NotAttached> {
     let what = format!("Gateway {name}");
     let Some(draft) = gateways.get(name) else {
         let problem = Problem::missing(Reason::GatewayNotFound, "Gateway", name.clone());
@@ -119,8 +116,8 @@ fn find<'g, 'a>(
 }
 
 /// Does the Gateway take APIs of this namespace?
-fn consents(draft: &GatewayDraft<'_>, api: &ObjectKey, world: &World) -> bool {
-    let allowed = &draft.gateway.spec.api_namespaces;
+fn consents(draft: &GatewayDraft, api: &ObjectKey, world: &World) -> bool {
+    let allowed = &draft.spec.api_namespaces;
     match allowed.from {
         ApiNamespacesFrom::All => true,
         ApiNamespacesFrom::Same => api.namespace == draft.settings.key.namespace,
@@ -133,8 +130,8 @@ fn consents(draft: &GatewayDraft<'_>, api: &ObjectKey, world: &World) -> bool {
 }
 
 /// The namespace of an API, if its labels decide and are not known.
-fn unknown_namespace(draft: &GatewayDraft<'_>, api: &ObjectKey, world: &World) -> Option<Missing> {
-    let from = draft.gateway.spec.api_namespaces.from;
+fn unknown_namespace(draft: &GatewayDraft, api: &ObjectKey, world: &World) -> Option<Missing> {
+    let from = draft.spec.api_namespaces.from;
     let is_known = world.namespace_labels.contains_key(&api.namespace);
     (from == ApiNamespacesFrom::Selector && !is_known).then(|| Missing {
         kind: "Namespace",
@@ -156,7 +153,7 @@ type Numbered<'g> = (usize, &'g ListenerDraft);
 /// Listeners of a Gateway that an API can use. The first condition that none of them meets
 /// is reported.
 fn fitting(
-    draft: &GatewayDraft<'_>,
+    draft: &GatewayDraft,
     gateway: &ObjectKey,
     listener: Option<&str>,
     spec: &WebSocketApiSpec,

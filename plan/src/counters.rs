@@ -71,6 +71,7 @@ fn is_secure(url: &ResolvedValue, references: &References<'_>) -> bool {
     match url {
         ResolvedValue::Plain(url) => is_secure_counters_url(url),
         ResolvedValue::Secret(id) => references
+            .named
             .secret_data
             .get(id)
             .is_some_and(|bytes| std::str::from_utf8(bytes).is_ok_and(is_secure_counters_url)),

@@ -9,12 +9,14 @@ use tidegate_expr::{Program, Stage, Template, nearest};
 use crate::problem::Problem;
 use tidegate_api::Reason;
 
+/// So many texts are remembered at most.
+const MAX_KNOWN: usize = 20_000;
+
 /// Remembers which texts compile: at 5,000 APIs compiling all of them takes longer than the rest
 /// of a plan, and hardly any text changes between two plans.
 #[derive(Debug, Default)]
 pub(crate) struct Expressions {
     known: HashMap<(Section, ExpressionKind, String), Checked>,
-    pass: u64,
 }
 
 #[derive(Debug)]
@@ -23,16 +25,14 @@ struct Checked {
     error: Option<String>,
     /// The named values it needs, and where.
     values: Vec<(usize, String)>,
-    /// Last plan that met it.
-    seen: u64,
 }
 
 impl Expressions {
-    /// Forgets what the last plan did not meet.
+    /// Forgets everything when it has grown too large: most texts are met again soon.
     pub(crate) fn next_pass(&mut self) {
-        let pass = self.pass;
-        self.known.retain(|_, known| known.seen == pass);
-        self.pass += 1;
+        if self.known.len() > MAX_KNOWN {
+            self.known.clear();
+        }
     }
 
     /// All expressions of a step that do not compile, and the named values that the others need.
@@ -72,13 +72,9 @@ impl Expressions {
     }
 
     fn known(&mut self, section: Section, kind: ExpressionKind, text: &str) -> &Checked {
-        let pass = self.pass;
-        let known = self
-            .known
+        self.known
             .entry((section, kind, text.to_owned()))
-            .or_insert_with(|| compile(stage(section), kind, text));
-        known.seen = pass;
-        known
+            .or_insert_with(|| compile(stage(section), kind, text))
     }
 }
 
@@ -150,11 +146,7 @@ fn compile(stage: Stage, kind: ExpressionKind, text: &str) -> Checked {
         Ok(values) => (values, None),
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
-    Checked {
-        error,
-        values,
-        seen: 0,
-    }
+    Checked { error, values }
 }
 
 fn owned<'n>(values: impl Iterator<Item = (usize, &'n str)>) -> Vec<(usize, String)> {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use kube::ResourceExt;
 use tidegate_api::{Gateway, GatewaySpec, Listener, Reason};
 use tidegate_config::policy::{InboundStep, OnHandshake, ReturnResponse};
 use tidegate_config::{
-    ApiConfig, GatewaySettings, ListenerConfig, ListenerTlsConfig, NamedValue, ObjectKey, Protocol,
+    GatewaySettings, ListenerConfig, ListenerTlsConfig, NamedValue, ObjectKey, Protocol,
     ResolvedValue, SecretData,
 };
 
@@ -20,18 +21,25 @@ use crate::references::References;
 use crate::telemetry;
 use crate::{GatewayVerdict, ListenerVerdict, Serving, World};
 
-/// A Gateway while APIs are being attached.
-pub(crate) struct GatewayDraft<'a> {
-    pub(crate) gateway: &'a Gateway,
+/// All Gateways, checked.
+pub(crate) type Gateways = BTreeMap<ObjectKey, GatewayDraft>;
+
+/// A Gateway, checked by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct GatewayDraft {
+    pub(crate) spec: GatewaySpec,
+    /// Where clients reach it: the Gateway's address, once there is one, otherwise its Service's name.
+    pub(crate) address: String,
+    generation: i64,
     pub(crate) settings: GatewaySettings,
     /// Why no API may pass that inherits the global policies.
     pub(crate) blocked: Option<String>,
     pub(crate) listeners: Vec<ListenerDraft>,
-    pub(crate) apis: BTreeMap<ObjectKey, ApiConfig>,
     problems: Vec<Problem>,
 }
 
-/// A listener while APIs are being attached.
+/// A listener, checked.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ListenerDraft {
     pub(crate) name: String,
     pub(crate) port: u16,
@@ -39,18 +47,16 @@ pub(crate) struct ListenerDraft {
     proxy_protocol: bool,
     pub(crate) hostnames: Vec<String>,
     pub(crate) in_service: bool,
-    pub(crate) attached: u32,
     problems: Vec<Problem>,
 }
 
 /// Checks one Gateway.
-pub(crate) fn check<'a>(
+pub(crate) fn check(
     key: &ObjectKey,
-    gateway: &'a Gateway,
-    world: &World,
+    gateway: &Gateway,
     references: &mut References<'_>,
     expressions: &mut Expressions,
-) -> GatewayDraft<'a> {
+) -> GatewayDraft {
     let spec = &gateway.spec;
     let scope = PolicyScope {
         label: "gateway",
@@ -64,10 +70,12 @@ pub(crate) fn check<'a>(
     let unknown = policies.unknown_audiences(&spec.deployment.token_audiences);
     policies.problems.extend(unknown);
     let mut problems = policies.problems.clone();
-    let previous = world.previous.get(key).map(|config| &config.settings);
+    let world: &World = references.world;
+    let before = world.previous.get(key);
+    let previous = before.map(|before| &before.settings);
     problems.extend(unknown_listeners(spec));
     let trusted_proxies = trusted_proxies(&spec.trusted_proxies, previous, &mut problems);
-    let secret_data = world.previous_secret_data.get(key).map(AsRef::as_ref);
+    let secret_data = before.map(|before| &*before.secret_data);
     let counters = counters::resolve(key, &spec.counters, secret_data, references, &mut problems);
     let (listeners, rendered) = listeners(key, gateway, secret_data, references);
     let global = global_policies(policies, generation_of(gateway), previous);
@@ -87,11 +95,12 @@ pub(crate) fn check<'a>(
         counters,
     };
     GatewayDraft {
-        gateway,
+        spec: spec.clone(),
+        address: address(gateway),
+        generation: generation_of(gateway),
         settings,
         blocked: global.blocked,
         listeners,
-        apis: BTreeMap::new(),
         problems,
     }
 }
@@ -101,10 +110,10 @@ pub(crate) fn names(values: &[NamedValue]) -> impl Iterator<Item = &str> {
     values.iter().map(|value| value.name.as_str())
 }
 
-impl GatewayDraft<'_> {
-    /// What to say about it.
-    pub(crate) fn verdict(&self) -> GatewayVerdict {
-        let generation = generation_of(self.gateway);
+impl GatewayDraft {
+    /// What to say about it. `attached`: how many APIs each listener serves.
+    pub(crate) fn verdict(&self, apis: usize, attached: &BTreeMap<String, u32>) -> GatewayVerdict {
+        let generation = self.generation;
         let mut problems = self.problems.clone();
         for (i, listener) in self.listeners.iter().enumerate() {
             let field = format!("spec.listeners[{i}]");
@@ -118,14 +127,25 @@ impl GatewayDraft<'_> {
         }
         let listener = |listener: &ListenerDraft| ListenerVerdict {
             name: listener.name.clone(),
-            attached_apis: listener.attached,
+            attached_apis: attached.get(&listener.name).copied().unwrap_or_default(),
             conditions: conditions(generation, &listener.problems),
         };
         GatewayVerdict {
             conditions: conditions(generation, &problems),
             listeners: self.listeners.iter().map(listener).collect(),
-            apis: u32::try_from(self.apis.len()).unwrap_or(u32::MAX),
+            apis: u32::try_from(apis).unwrap_or(u32::MAX),
         }
+    }
+}
+
+fn address(gateway: &Gateway) -> String {
+    let addresses = gateway.status.iter().flat_map(|status| &status.addresses);
+    match addresses.into_iter().next() {
+        Some(address) => address.value.clone(),
+        None => match gateway.namespace() {
+            Some(namespace) => format!("{}.{namespace}.svc", gateway.name_any()),
+            None => "localhost".to_owned(),
+        },
     }
 }
 
@@ -260,7 +280,6 @@ impl ListenerDraft {
             proxy_protocol: listener.proxy_protocol,
             hostnames: listener.hostnames.clone(),
             in_service,
-            attached: 0,
             problems,
         }
     }

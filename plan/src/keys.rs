@@ -1,7 +1,5 @@
 //! Keys of subscriptions: found in Secrets, or to be generated.
 
-use std::collections::HashMap;
-
 use k8s_openapi::api::core::v1::Secret;
 use tidegate_api::{KeyStatus, KeysStatus, PRIMARY_KEY, Reason, SECONDARY_KEY, Subscription};
 use tidegate_config::{ObjectKey, key_hash};
@@ -186,25 +184,12 @@ fn check(text: &str) -> Result<&str, Unusable> {
     }
 }
 
-/// Takes keys away that an older subscription has: no key opens two. `order` has the positions of
-/// all holders, the oldest first.
-pub(crate) fn make_unique(holders: &mut [(&ObjectKey, Keys)], order: &[usize]) {
-    let mut owners: HashMap<&str, usize> = HashMap::with_capacity(holders.len());
-    let mut twice = Vec::new();
-    for &position in order {
-        for hash in &holders[position].1.hashes {
-            let owner = *owners.entry(hash).or_insert(position);
-            if owner != position {
-                twice.push((position, owner, hash.clone()));
-            }
-        }
-    }
-    for (position, owner, hash) in twice {
-        let older = holders[owner].0;
+impl Keys {
+    /// Takes a key away that an older subscription has: no key opens two.
+    pub(crate) fn take_away(&mut self, hash: &str, older: &ObjectKey) {
         let text = format!("Subscription {older} is older and has the same key: use another one");
-        let keys = &mut holders[position].1;
-        keys.hashes.retain(|other| *other != hash);
-        keys.problems
+        self.hashes.retain(|other| *other != hash);
+        self.problems
             .push(Problem::accepted(Reason::KeyNotUnique, text));
     }
 }

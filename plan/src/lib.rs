@@ -13,6 +13,8 @@ mod attach;
 mod backend;
 mod backend_url;
 mod certificates;
+mod changes;
+mod claims;
 mod counters;
 mod expressions;
 mod gateway;
@@ -21,14 +23,17 @@ mod hostnames;
 mod index;
 mod keys;
 mod last_good;
+mod links;
 mod listener_tls;
 mod nested;
 mod outcome;
+mod placement;
 mod planner;
 mod policies;
 mod problem;
 mod product;
 mod references;
+mod register;
 mod routes;
 mod secret_data;
 mod subscription;
@@ -37,10 +42,10 @@ mod urls;
 mod verdict;
 mod world;
 
-pub use outcome::{GatewayPlan, KeyRequest, Plan};
+pub use outcome::{Changed, ChangedConfig, ChangedVerdicts, GatewayPlan, KeyRequest, Plan};
 pub use planner::{Planner, plan};
 pub use verdict::{
     ApiVerdict, ConditionState, Conditions, Flaw, GatewayVerdict, ListenerVerdict, Missing,
     OnGateway, PolicyFragmentVerdict, ProductVerdict, Serving, SubscriptionVerdict,
 };
-pub use world::World;
+pub use world::{Kind, Previous, World};

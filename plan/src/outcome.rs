@@ -1,6 +1,7 @@
 //! What comes out of a plan.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use tidegate_config::{GatewayConfig, ObjectKey, SecretData};
 
@@ -39,7 +40,7 @@ pub struct GatewayPlan {
     /// The configuration.
     pub config: GatewayConfig,
     /// The secret data it refers to.
-    pub secret_data: SecretData,
+    pub secret_data: Arc<SecretData>,
 }
 
 /// Keys that have to be generated for a Subscription.
@@ -55,4 +56,45 @@ pub struct KeyRequest {
     pub primary: Option<i64>,
     /// Generate the secondary key and note this generation at the Secret.
     pub secondary: Option<i64>,
+}
+
+/// What a plan changed, compared with the one before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// What Gateways serve.
+    pub configs: BTreeMap<ObjectKey, ChangedConfig>,
+    /// Objects of which something else is to be said, or nothing any more.
+    pub verdicts: ChangedVerdicts,
+}
+
+/// What changed of the configuration of one Gateway.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChangedConfig {
+    /// Its settings are others.
+    pub settings: bool,
+    /// Its secret data is other data.
+    pub secret_data: bool,
+    /// It is told of other subscriptions that give no access.
+    pub inactive: bool,
+    /// APIs that were added, changed or removed.
+    pub apis: BTreeSet<ObjectKey>,
+    /// The same of products.
+    pub products: BTreeSet<ObjectKey>,
+    /// The same of subscriptions.
+    pub subscriptions: BTreeSet<ObjectKey>,
+}
+
+/// Objects of which something else is to be said, by kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChangedVerdicts {
+    /// Gateways.
+    pub gateways: BTreeSet<ObjectKey>,
+    /// WebSocketApis.
+    pub apis: BTreeSet<ObjectKey>,
+    /// PolicyFragments.
+    pub fragments: BTreeSet<ObjectKey>,
+    /// Products.
+    pub products: BTreeSet<ObjectKey>,
+    /// Subscriptions.
+    pub subscriptions: BTreeSet<ObjectKey>,
 }

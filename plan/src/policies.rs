@@ -87,11 +87,10 @@ impl PolicyScope<'_> {
         expressions: &mut Expressions,
     ) -> Policies {
         let names = (self.namespace, self.label);
-        let mut expanded = expand(self.on_handshake, names, &references.fragments);
-        for name in &expanded.used {
-            let key = ObjectKey::new(self.namespace, name);
-            *references.users.entry(key).or_default() += 1;
-        }
+        let mut expanded = expand(self.on_handshake, names, references);
+        let included = expanded.used.iter();
+        let included = included.map(|name| ObjectKey::new(self.namespace, name));
+        references.named.included.extend(included);
         let mut problems = std::mem::take(&mut expanded.problems);
         let (found, reads) = check_steps(self.namespace, &expanded, references, expressions);
         problems.extend(found);

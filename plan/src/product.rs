@@ -1,132 +1,103 @@
 //! Products: which APIs they hold, and on which Gateways.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use kube::ResourceExt;
-use tidegate_api::{ApiRef, Gateway, Product, ProductState, Reason};
+use tidegate_api::{Product, ProductState, Reason, WebSocketApi};
 use tidegate_config::policy::OnHandshake;
-use tidegate_config::{GatewayConfig, ObjectKey, ProductConfig};
+use tidegate_config::{ObjectKey, ProductConfig};
 
 use crate::attach::matches;
 use crate::expressions::Expressions;
 use crate::gateway::names;
-use crate::index::{ObjectIndex, Objects, generation_of, oldest_first};
+use crate::index::generation_of;
 use crate::last_good::serving;
 use crate::policies::{Policies, PolicyScope, same_access};
 use crate::problem::{Problem, conditions, consequence, summary, without_repeats};
 use crate::references::References;
-use crate::{OnGateway, ProductVerdict, Serving, World};
+use crate::{ApiVerdict, OnGateway, ProductVerdict, Serving, World};
 
 /// A Product and the APIs it holds.
-pub(crate) struct ProductDraft<'a> {
-    pub(crate) product: &'a Product,
+#[derive(Debug)]
+pub(crate) struct ProductDraft {
+    pub(crate) product: Arc<Product>,
     /// APIs that exist.
     pub(crate) apis: BTreeSet<String>,
     unresolved: Vec<String>,
-    /// APIs that an older open product has already: not opened by this one.
-    opened_elsewhere: BTreeSet<String>,
-    problems: Vec<Problem>,
+    /// APIs that an older open product has already, with its name: not opened by this one.
+    opened_elsewhere: BTreeMap<String, String>,
 }
 
 /// All products.
-pub(crate) type Products<'a> = BTreeMap<ObjectKey, ProductDraft<'a>>;
+pub(crate) type Products = BTreeMap<ObjectKey, ProductDraft>;
 
-/// Finds the APIs of every Product. An API can be in one open product: the older one gets it.
-pub(crate) fn resolve<'a>(index: &ObjectIndex<'a>) -> Products<'a> {
-    let mut opened: BTreeMap<ObjectKey, String> = BTreeMap::new();
-    let mut drafts = Products::new();
-    for (key, product) in oldest_first(&index.products) {
-        let mut draft = ProductDraft::resolve(key, product, index);
-        if draft.is_published() && !draft.product.spec.subscription_required {
-            draft.open(key, &mut opened);
-        }
-        drafts.insert(key.clone(), draft);
-    }
-    drafts
-}
+/// APIs that are in an open product already: the names of both.
+type Opened = BTreeMap<String, String>;
 
-/// Names of the products that hold each API.
-pub(crate) fn by_api(products: &Products<'_>) -> BTreeMap<ObjectKey, Vec<String>> {
-    let mut found: BTreeMap<ObjectKey, Vec<String>> = BTreeMap::new();
-    for (key, draft) in products {
-        for api in &draft.apis {
-            let api = ObjectKey::new(&key.namespace, api);
-            found.entry(api).or_default().push(key.name.clone());
-        }
-    }
-    found
-}
-
-/// Names of the values that the products of each API have.
-pub(crate) fn values_by_api(products: &Products<'_>) -> BTreeMap<ObjectKey, BTreeSet<String>> {
-    let mut found: BTreeMap<ObjectKey, BTreeSet<String>> = BTreeMap::new();
-    for (key, draft) in products {
-        for value in names(&draft.product.spec.values) {
-            for api in &draft.apis {
-                let api = ObjectKey::new(&key.namespace, api);
-                found.entry(api).or_default().insert(value.to_owned());
-            }
-        }
-    }
-    found
-}
-
-impl<'a> ProductDraft<'a> {
-    fn resolve(key: &ObjectKey, product: &'a Product, index: &ObjectIndex<'a>) -> Self {
+impl ProductDraft {
+    /// Finds the APIs of a Product.
+    pub(crate) fn resolve(key: &ObjectKey, product: &Arc<Product>, world: &World) -> Self {
         let spec = &product.spec;
-        let exists = |name: &String| {
-            index
-                .apis
-                .contains_key(&ObjectKey::new(&key.namespace, name))
-        };
+        let sibling = |name: &String| ObjectKey::new(&key.namespace, name);
+        let exists = |name: &String| world.apis.contains_key(&sibling(name));
         let named = spec.apis.iter().map(|api| api.name.clone());
         let (mut apis, unresolved): (BTreeSet<_>, BTreeSet<_>) = named.partition(exists);
-        if let Some(selector) = &spec.api_selector {
-            let siblings = index.apis_by_namespace.get(&key.namespace);
-            let selected = siblings
-                .into_iter()
-                .flatten()
-                .filter(|sibling| matches(Some(selector), index.apis[*sibling].labels()));
-            apis.extend(selected.map(|sibling| sibling.name.clone()));
+        if spec.api_selector.is_some() {
+            let siblings = world.apis.range(ObjectKey::new(&key.namespace, "")..);
+            let siblings = siblings.take_while(|(api, _)| api.namespace == key.namespace);
+            let selected = siblings.filter(|(_, api)| selects(product, api));
+            apis.extend(selected.map(|(api, _)| api.name.clone()));
         }
-        let named = spec.apis.iter().enumerate();
-        let missing = named.filter(|(_, api)| unresolved.contains(&api.name));
-        let problem = |(i, api): (usize, &ApiRef)| {
+        Self {
+            product: Arc::clone(product),
+            apis,
+            unresolved: unresolved.into_iter().collect(),
+            opened_elsewhere: Opened::new(),
+        }
+    }
+
+    /// Opens its APIs, unless another product has. Products come oldest first. True when that is not as before.
+    pub(crate) fn open(&mut self, name: &str, opened: &mut Opened) -> bool {
+        let mut elsewhere = Opened::new();
+        if self.is_published() && !self.product.spec.subscription_required {
+            for api in &self.apis {
+                match opened.get(api) {
+                    None => drop(opened.insert(api.clone(), name.to_owned())),
+                    Some(other) => drop(elsewhere.insert(api.clone(), other.clone())),
+                }
+            }
+        }
+        let before = std::mem::replace(&mut self.opened_elsewhere, elsewhere);
+        before != self.opened_elsewhere
+    }
+
+    /// Everything that is wrong with what it names.
+    fn problems(&self, key: &ObjectKey) -> Vec<Problem> {
+        let named = self.product.spec.apis.iter().enumerate();
+        let missing = named.filter(|(_, api)| self.unresolved.contains(&api.name));
+        let missing = missing.map(|(i, api)| {
             let api = ObjectKey::new(&key.namespace, &api.name);
             let problem = Problem::missing(Reason::ApiNotFound, "WebSocketApi", api);
             problem.at(&format!("spec.apis[{i}]"))
-        };
-        let problems = missing.map(problem).collect();
-        Self {
-            product,
-            apis,
-            unresolved: unresolved.into_iter().collect(),
-            opened_elsewhere: BTreeSet::new(),
-            problems,
-        }
-    }
-
-    fn open(&mut self, key: &ObjectKey, opened: &mut BTreeMap<ObjectKey, String>) {
-        for api in &self.apis {
-            let api_key = ObjectKey::new(&key.namespace, api);
-            match opened.get(&api_key) {
-                None => {
-                    opened.insert(api_key, key.name.clone());
-                }
-                Some(other) => {
-                    let text = format!("WebSocketApi {api} is already in the open product {other}");
-                    self.problems
-                        .push(Problem::accepted(Reason::Conflict, text));
-                    self.opened_elsewhere.insert(api.clone());
-                }
-            }
-        }
+        });
+        let elsewhere = self.opened_elsewhere.iter().map(|(api, other)| {
+            let text = format!("WebSocketApi {api} is already in the open product {other}");
+            Problem::accepted(Reason::Conflict, text)
+        });
+        missing.chain(elsewhere).collect()
     }
 
     /// What is to be said about it. The number of subscriptions comes later.
-    fn verdict(&self, of_policies: &[Problem], gateways: Vec<OnGateway>) -> ProductVerdict {
-        let problems: Vec<_> = self.problems.iter().chain(of_policies).cloned().collect();
-        let mut conditions = conditions(generation_of(self.product), &problems);
+    fn verdict(
+        &self,
+        key: &ObjectKey,
+        of_policies: &[Problem],
+        gateways: Vec<OnGateway>,
+    ) -> ProductVerdict {
+        let mut problems = self.problems(key);
+        problems.extend_from_slice(of_policies);
+        let mut conditions = conditions(generation_of(&*self.product), &problems);
         consequence(&mut conditions, gateways.iter().map(|on| on.serving).max());
         ProductVerdict {
             conditions,
@@ -142,30 +113,40 @@ impl<'a> ProductDraft<'a> {
     }
 }
 
-/// Renders every Product for the Gateways that serve one of its APIs.
+/// Does the selector of a product select an API of its namespace?
+pub(crate) fn selects(product: &Product, api: &WebSocketApi) -> bool {
+    let selector = product.spec.api_selector.as_ref();
+    matches(selector, api.labels())
+}
+
+/// Renders a Product for the Gateways that serve one of its APIs.
 pub(crate) struct Rendering<'r, 'w> {
-    pub(crate) world: &'w World,
     pub(crate) references: &'r mut References<'w>,
     pub(crate) expressions: &'r mut Expressions,
-    /// Gateways that serve an API.
-    pub(crate) gateways_of: &'r BTreeMap<ObjectKey, Vec<ObjectKey>>,
-    pub(crate) gateways: &'r Objects<'w, Gateway>,
+    /// What serves the APIs.
+    pub(crate) apis: &'r BTreeMap<ObjectKey, ApiVerdict>,
+}
+
+/// A product as it is served.
+pub(crate) struct Rendered {
+    /// Its configuration for each Gateway.
+    pub(crate) configs: BTreeMap<ObjectKey, ProductConfig>,
+    pub(crate) verdict: ProductVerdict,
+    /// Would another version served before change it?
+    pub(crate) uses_previous: bool,
 }
 
 impl Rendering<'_, '_> {
     /// One product's configuration for each Gateway, and what is to be said about it.
-    pub(crate) fn render(
-        &mut self,
-        key: &ObjectKey,
-        draft: &ProductDraft<'_>,
-    ) -> (BTreeMap<ObjectKey, ProductConfig>, ProductVerdict) {
+    pub(crate) fn render(&mut self, key: &ObjectKey, draft: &ProductDraft) -> Rendered {
         let apis_by_gateway = self.apis_by_gateway(key, draft);
         let policies = self.check(key, draft, apis_by_gateway.keys());
         let mut configs = BTreeMap::new();
         let mut gateways = Vec::new();
         for (gateway, apis) in apis_by_gateway {
-            let previous = self.world.previous.get(&gateway);
-            let previous = previous.and_then(|config| previous_of(config, key));
+            let previous = self.references.world.previous.get(&gateway);
+            let previous = previous.and_then(|previous| previous.product(key));
+            let previous = previous.map(AsRef::as_ref);
             let (config, serving) = config(key, draft, &policies, apis, previous);
             gateways.push(OnGateway {
                 gateway: gateway.clone(),
@@ -173,14 +154,18 @@ impl Rendering<'_, '_> {
             });
             configs.insert(gateway, config);
         }
-        (configs, draft.verdict(&policies.problems, gateways))
+        Rendered {
+            configs,
+            verdict: draft.verdict(key, &policies.problems, gateways),
+            uses_previous: !policies.problems.is_empty(),
+        }
     }
 
     /// Checks the product's policies on the Gateways that serve it.
     fn check<'g>(
         &mut self,
         key: &ObjectKey,
-        draft: &ProductDraft<'_>,
+        draft: &ProductDraft,
         gateways: impl Iterator<Item = &'g ObjectKey>,
     ) -> Policies {
         let spec = &draft.product.spec;
@@ -199,11 +184,12 @@ impl Rendering<'_, '_> {
     /// Named values that the product's steps need, and that neither it nor one of the Gateways has.
     fn unknown_values<'g>(
         &self,
-        draft: &ProductDraft<'_>,
+        draft: &ProductDraft,
         policies: &Policies,
         gateways: impl Iterator<Item = &'g ObjectKey>,
     ) -> Vec<Problem> {
-        let specs = gateways.filter_map(|key| Some(&self.gateways.get(key)?.spec));
+        let all = &self.references.world.gateways;
+        let specs = gateways.filter_map(|key| Some(&all.get(key)?.spec));
         let unknown = specs.flat_map(|spec| {
             let there = names(&draft.product.spec.values).chain(names(&spec.values));
             let audiences = policies.unknown_audiences(&spec.deployment.token_audiences);
@@ -215,40 +201,34 @@ impl Rendering<'_, '_> {
     fn apis_by_gateway(
         &self,
         key: &ObjectKey,
-        draft: &ProductDraft<'_>,
+        draft: &ProductDraft,
     ) -> BTreeMap<ObjectKey, Vec<String>> {
         let mut found: BTreeMap<ObjectKey, Vec<String>> = BTreeMap::new();
         if !draft.is_published() {
             return found;
         }
-        for api in draft.apis.difference(&draft.opened_elsewhere) {
-            let gateways = self.gateways_of.get(&ObjectKey::new(&key.namespace, api));
-            for gateway in gateways.into_iter().flatten() {
-                found.entry(gateway.clone()).or_default().push(api.clone());
+        let opened = |api: &&String| !draft.opened_elsewhere.contains_key(*api);
+        for api in draft.apis.iter().filter(opened) {
+            let verdict = self.apis.get(&ObjectKey::new(&key.namespace, api));
+            for on in verdict.into_iter().flat_map(|verdict| &verdict.gateways) {
+                let apis = found.entry(on.gateway.clone()).or_default();
+                apis.push(api.clone());
             }
         }
         found
     }
 }
 
-fn previous_of<'p>(config: &'p GatewayConfig, key: &ObjectKey) -> Option<&'p ProductConfig> {
-    let position = config
-        .products
-        .binary_search_by(|product| product.key.cmp(key))
-        .ok()?;
-    config.products.get(position)
-}
-
 /// Which APIs a product holds and whether it is open are never taken from an older version: only
 /// its policies are.
 fn config(
     key: &ObjectKey,
-    draft: &ProductDraft<'_>,
+    draft: &ProductDraft,
     policies: &Policies,
     apis: Vec<String>,
     previous: Option<&ProductConfig>,
 ) -> (ProductConfig, Serving) {
-    let latest = latest(key, draft.product, policies, apis);
+    let latest = latest(key, &draft.product, policies, apis);
     let worked = previous.filter(|previous| previous.blocked.is_none());
     let same = worked.map(|worked| same_access(&worked.on_handshake, &latest.on_handshake));
     match (serving(&policies.problems, same), worked) {

@@ -1,7 +1,7 @@
 //! What objects name: Secrets and ConfigMaps, found or not.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use tidegate_api::{PolicyFragment, Reason};
 use tidegate_config::{
@@ -10,34 +10,35 @@ use tidegate_config::{
 };
 
 use crate::World;
-use crate::index::{Objects, by_key};
 use crate::problem::Problem;
 
 /// A larger piece fits into no part of a rendered configuration: there it is hexadecimal, and one
 /// object may fill half a part.
 const MAX_SECRET_DATA_BYTES: usize = HARD_LIMIT_BYTES / 4 - 1024;
 
-/// Follows references, and notes which objects were named and which secret data was found.
+/// Follows the references of one object, and notes what it names.
 pub(crate) struct References<'a> {
     pub(crate) world: &'a World,
-    pub(crate) wanted_secrets: BTreeSet<ObjectKey>,
-    pub(crate) wanted_config_maps: BTreeSet<ObjectKey>,
-    /// Everything found and usable, of all objects.
+    pub(crate) named: Named,
+}
+
+/// What one object names, existing or not: when that changes, the object has to be looked at again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) secrets: BTreeSet<ObjectKey>,
+    pub(crate) config_maps: BTreeSet<ObjectKey>,
+    pub(crate) fragments: BTreeSet<ObjectKey>,
+    /// The fragments whose steps it has.
+    pub(crate) included: BTreeSet<ObjectKey>,
+    /// What was found and is usable.
     pub(crate) secret_data: SecretData,
-    pub(crate) fragments: Objects<'a, PolicyFragment>,
-    /// How many objects include each fragment.
-    pub(crate) users: BTreeMap<ObjectKey, u32>,
 }
 
 impl<'a> References<'a> {
     pub(crate) fn new(world: &'a World) -> Self {
         Self {
             world,
-            wanted_secrets: BTreeSet::new(),
-            wanted_config_maps: BTreeSet::new(),
-            secret_data: SecretData::default(),
-            fragments: by_key(&world.fragments),
-            users: BTreeMap::new(),
+            named: Named::default(),
         }
     }
 
@@ -51,7 +52,7 @@ impl<'a> References<'a> {
         let object = ObjectKey::new(namespace, name);
         let missing = |text| Problem::unresolved(Reason::SecretNotFound, text);
         let Some(secret) = self.world.secrets.get(&object) else {
-            self.wanted_secrets.insert(object.clone());
+            self.named.secrets.insert(object.clone());
             return Err(Problem::missing(Reason::SecretNotFound, "Secret", object));
         };
         let text = secret.string_data.as_ref().and_then(|data| data.get(key));
@@ -62,8 +63,15 @@ impl<'a> References<'a> {
             (None, None) => Err(missing(format!("Secret {object} has no key \"{key}\""))),
         };
         let found = found.and_then(|bytes| fitting(bytes, "Secret", &object, key));
-        self.wanted_secrets.insert(object);
+        self.named.secrets.insert(object);
         found
+    }
+
+    /// A fragment.
+    pub(crate) fn fragment(&mut self, key: ObjectKey) -> Option<&'a PolicyFragment> {
+        let found = self.world.fragments.get(&key);
+        self.named.fragments.insert(key);
+        found.map(AsRef::as_ref)
     }
 
     /// Content of what a reference in an object of `namespace` names.
@@ -85,7 +93,7 @@ impl<'a> References<'a> {
         let key = &reference.key;
         let missing = |text| Problem::unresolved(Reason::ConfigMapNotFound, text);
         let Some(config_map) = self.world.config_maps.get(&object) else {
-            self.wanted_config_maps.insert(object.clone());
+            self.named.config_maps.insert(object.clone());
             let reason = Reason::ConfigMapNotFound;
             return Err(Problem::missing(reason, "ConfigMap", object));
         };
@@ -100,7 +108,7 @@ impl<'a> References<'a> {
             (None, None) => Err(missing(format!("ConfigMap {object} has no key \"{key}\""))),
         };
         let found = found.and_then(|bytes| fitting(bytes, "ConfigMap", &object, key));
-        self.wanted_config_maps.insert(object);
+        self.named.config_maps.insert(object);
         found
     }
 
@@ -122,7 +130,7 @@ impl<'a> References<'a> {
 
     /// Keeps what was found and proved usable.
     pub(crate) fn keep(&mut self, id: SecretDataId, bytes: &[u8]) {
-        self.secret_data.insert(id, bytes.to_vec());
+        self.named.secret_data.insert(id, bytes.to_vec());
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct Routes {
 }
 
 /// Somebody else has the route, or a part of it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RouteConflict {
     pub(crate) by: ObjectKey,
     pub(crate) listener: String,
@@ -49,7 +49,7 @@ pub(crate) struct RouteConflict {
 
 impl Routes {
     /// Notes a route that was served before.
-    pub(crate) fn was_served(&mut self, gateway: &GatewayDraft<'_>, api: &ApiConfig) {
+    pub(crate) fn was_served(&mut self, gateway: &GatewayDraft, api: &ApiConfig) {
         if !refuses_overlaps(gateway) {
             return;
         }
@@ -71,7 +71,7 @@ impl Routes {
     /// for none of its hosts. `stays`: it had the same routes there before.
     pub(crate) fn take(
         &mut self,
-        gateway: &GatewayDraft<'_>,
+        gateway: &GatewayDraft,
         listener: &ListenerDraft,
         api: &ApiConfig,
         stays: bool,
@@ -169,8 +169,8 @@ fn check_overlaps(
 }
 
 /// On a Gateway of one namespace nobody else can overlap.
-fn refuses_overlaps(gateway: &GatewayDraft<'_>) -> bool {
-    let allowed = &gateway.gateway.spec.api_namespaces;
+fn refuses_overlaps(gateway: &GatewayDraft) -> bool {
+    let allowed = &gateway.spec.api_namespaces;
     allowed.overlapping_routes == OverlappingRoutes::Refuse
 }
 

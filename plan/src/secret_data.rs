@@ -4,47 +4,15 @@ use std::collections::BTreeMap;
 
 use tidegate_config::policy::OnHandshake;
 use tidegate_config::{
-    ApiConfig, GatewayConfig, GatewaySettings, ResolvedValue, SecretData, SecretDataId,
-    TrustAnchorRef,
+    ApiConfig, GatewaySettings, ProductConfig, ResolvedValue, SecretDataId, TrustAnchorRef,
 };
 
 use crate::backend::PROXY_CREDENTIALS;
 use crate::certificates::key_pair_ids;
 use crate::policies;
 
-/// Everything that a configuration refers to: as found now, or, for what is broken and serves its
-/// last good version, as it was.
-pub(crate) fn of(
-    config: &GatewayConfig,
-    found: &SecretData,
-    before: Option<&SecretData>,
-) -> SecretData {
-    let mut secret_data = SecretData::default();
-    for id in ids(config) {
-        let before = || before.and_then(|before| before.get(&id));
-        if let Some(bytes) = found.get(&id).or_else(before) {
-            let bytes = bytes.to_vec();
-            secret_data.insert(id, bytes);
-        }
-    }
-    secret_data
-}
-
-fn ids(config: &GatewayConfig) -> Vec<SecretDataId> {
-    let mut ids = of_gateway(&config.settings);
-    for api in &config.apis {
-        let namespace = &api.key.namespace;
-        ids.extend(of_scope(namespace, &api.on_handshake, &api.values));
-        ids.extend(of_backend(api));
-    }
-    for product in &config.products {
-        let namespace = &product.key.namespace;
-        ids.extend(of_scope(namespace, &product.on_handshake, &product.values));
-    }
-    ids
-}
-
-fn of_gateway(settings: &GatewaySettings) -> Vec<SecretDataId> {
+/// Of the Gateway's own settings.
+pub(crate) fn of_gateway(settings: &GatewaySettings) -> Vec<SecretDataId> {
     let namespace = &settings.key.namespace;
     let mut ids = of_scope(namespace, &settings.on_handshake, &settings.values);
     let listeners = settings.listeners.iter();
@@ -61,6 +29,22 @@ fn of_gateway(settings: &GatewaySettings) -> Vec<SecretDataId> {
         ids.extend(counters.authorities.iter().cloned());
     }
     ids
+}
+
+/// Of an API.
+pub(crate) fn of_api(api: &ApiConfig) -> Vec<SecretDataId> {
+    let mut ids = of_scope(&api.key.namespace, &api.on_handshake, &api.values);
+    ids.extend(of_backend(api));
+    ids
+}
+
+/// Of a product.
+pub(crate) fn of_product(product: &ProductConfig) -> Vec<SecretDataId> {
+    of_scope(
+        &product.key.namespace,
+        &product.on_handshake,
+        &product.values,
+    )
 }
 
 fn of_scope(

@@ -2,7 +2,7 @@
 
 mod inactive;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 
 use kube::ResourceExt;
 use tidegate_api::{Approval, Reason, Subscription, SubscriptionPhase, SubscriptionState};
@@ -10,40 +10,58 @@ use tidegate_config::{ObjectKey, SubscriptionConfig, SubscriptionScope};
 
 use crate::approval::ApprovalState;
 use crate::generated_keys::secret_key;
-use crate::index::{ObjectIndex, generation_of, order_of_age};
+use crate::index::generation_of;
 use crate::keys::{self, KeyHolder, Keys};
 use crate::problem::{Problem, conditions};
 use crate::product::{ProductDraft, Products};
-use crate::subscription::inactive::Inactive;
-use crate::{KeyRequest, SubscriptionVerdict, World};
+pub(crate) use crate::subscription::inactive::{Inactive, InactiveSubscriptions};
+use crate::{ApiVerdict, KeyRequest, OnGateway, ProductVerdict, SubscriptionVerdict, World};
 
 /// What subscriptions are planned by.
+#[derive(Clone, Copy)]
 pub(crate) struct SubscriptionContext<'s> {
     pub(crate) world: &'s World,
-    pub(crate) index: &'s ObjectIndex<'s>,
-    pub(crate) products: &'s Products<'s>,
-    /// Gateways that serve an API.
-    pub(crate) gateways_of_api: &'s BTreeMap<ObjectKey, Vec<ObjectKey>>,
-    /// Gateways that serve a product.
-    pub(crate) gateways_of_product: &'s BTreeMap<ObjectKey, Vec<ObjectKey>>,
+    pub(crate) products: &'s Products,
+    /// Which Gateways serve an API.
+    pub(crate) apis: &'s BTreeMap<ObjectKey, ApiVerdict>,
+    /// Which Gateways serve a product.
+    pub(crate) rendered: &'s BTreeMap<ObjectKey, ProductVerdict>,
 }
 
-/// What comes out for all subscriptions.
-#[derive(Default)]
-pub(crate) struct SubscriptionPlan<'s> {
-    /// Active ones by Gateway, sorted by key.
-    pub(crate) configs: BTreeMap<ObjectKey, Vec<SubscriptionConfig>>,
-    /// Those that give no access, by Gateway.
-    pub(crate) inactive: BTreeMap<ObjectKey, Inactive>,
-    pub(crate) verdicts: BTreeMap<ObjectKey, SubscriptionVerdict>,
-    /// Secrets with keys, existing or not.
-    pub(crate) wanted: BTreeSet<ObjectKey>,
-    /// Sorted by Secret.
-    pub(crate) requests: Vec<KeyRequest>,
-    /// How many are active, by Product.
-    pub(crate) active: HashMap<&'s ObjectKey, u32>,
-    /// The next moment at which one expires.
-    pub(crate) next_expiry: Option<i64>,
+/// What a subscription asks for that others may have: the older one gets it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Claims {
+    /// A place among the subscriptions of its owner to a product with a limit.
+    pub(crate) place: Option<PlaceKey>,
+    /// Hashes of its keys.
+    pub(crate) keys: Vec<String>,
+}
+
+/// A product with a limit, and an owner.
+pub(crate) type PlaceKey = (ObjectKey, String);
+
+/// What a subscription gets of its claims.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Granted {
+    /// The limit of its product, if older ones reach it.
+    pub(crate) over_limit: Option<u32>,
+    /// Keys that older subscriptions have, and which.
+    pub(crate) taken: Vec<(String, ObjectKey)>,
+}
+
+/// A subscription as it is served.
+pub(crate) struct Settled {
+    /// Its configuration on the Gateways of the verdict; `None`: no Gateway serves it.
+    pub(crate) config: Option<SubscriptionConfig>,
+    /// Why it gives no access, for the Gateways at which its keys would work.
+    pub(crate) inactive: Option<Inactive>,
+    pub(crate) verdict: SubscriptionVerdict,
+    /// Keys to be generated for it.
+    pub(crate) request: Option<KeyRequest>,
+    /// The Product that it is active in.
+    pub(crate) active_in: Option<ObjectKey>,
+    /// When it expires, if that is to come.
+    pub(crate) expires: Option<i64>,
 }
 
 /// A subscription while it is planned.
@@ -51,52 +69,42 @@ struct SubscriptionDraft<'s> {
     key: &'s ObjectKey,
     subscription: &'s Subscription,
     /// The Product of its scope, when it exists.
-    product: Option<(&'s ObjectKey, &'s ProductDraft<'s>)>,
+    product: Option<(&'s ObjectKey, &'s ProductDraft)>,
     phase: SubscriptionPhase,
     approval: ApprovalState,
     problems: Vec<Problem>,
 }
 
 /// What a subscription opens, and where that is served.
-struct AccessTarget<'s> {
+struct AccessTarget {
     scope: SubscriptionScope,
-    gateways: &'s [ObjectKey],
-}
-
-/// Subscriptions that count against a limit, by product and owner.
-type Counts<'s> = HashMap<(&'s ObjectKey, &'s str), u32>;
-
-/// Plans all subscriptions. The limits and the keys are given out in order of age; everything else is done
-/// in order of keys, in which the maps are: at 50,000 sorting would take longer than the rest.
-pub(crate) fn plan<'s>(context: &SubscriptionContext<'s>) -> SubscriptionPlan<'s> {
-    let subscriptions: Vec<_> = context.index.subscriptions.iter().collect();
-    let order = order_of_age(subscriptions.iter().map(|(_, subscription)| **subscription));
-    let mut drafts: Vec<_> = subscriptions
-        .iter()
-        .map(|(key, s)| context.draft(key, s))
-        .collect();
-    limit(&mut drafts, &order);
-    let secrets: Vec<_> = drafts
-        .iter()
-        .map(|c| secret_key(c.key, c.subscription))
-        .collect();
-    let keyed = drafts.iter().zip(&secrets);
-    let mut keys: Vec<_> = keyed
-        .map(|(draft, secret)| (draft.key, draft.read_keys(secret, context.world)))
-        .collect();
-    keys::make_unique(&mut keys, &order);
-
-    let mut planned = SubscriptionPlan::default();
-    let settled = drafts.into_iter().zip(keys);
-    let settled = settled
-        .map(|(draft, (key, keys))| (key.clone(), context.settle(draft, keys, &mut planned)));
-    planned.verdicts = settled.collect();
-    planned.requests.sort_by(|a, b| a.secret.cmp(&b.secret));
-    planned.wanted = secrets.into_iter().collect();
-    planned
+    gateways: Vec<ObjectKey>,
 }
 
 impl SubscriptionDraft<'_> {
+    /// Those without an owner do not count against a limit.
+    fn place(&self) -> Option<PlaceKey> {
+        let (product, draft) = self.product.filter(|_| is_alive(self.phase))?;
+        draft.product.spec.subscriptions_limit?;
+        let owner = self.subscription.spec.owner.clone()?;
+        Some((product.clone(), owner))
+    }
+
+    /// Waits while older ones of the same owner reach the limit of its product.
+    fn limit(&mut self, over: Option<u32>) {
+        let Some((limit, (product, _))) = over.zip(self.product) else {
+            return;
+        };
+        let owner = self.subscription.spec.owner.as_deref().unwrap_or_default();
+        let name = &product.name;
+        let text = format!(
+            "Product {name} allows {limit} subscriptions per owner, and {owner} has that many older ones"
+        );
+        self.problems
+            .push(Problem::accepted(Reason::LimitReached, text));
+        self.phase = SubscriptionPhase::Submitted;
+    }
+
     fn read_keys(&self, secret: &ObjectKey, world: &World) -> Keys {
         let holder = KeyHolder {
             key: self.key,
@@ -108,22 +116,34 @@ impl SubscriptionDraft<'_> {
     }
 }
 
-/// Counts the subscriptions of each owner to products with a limit. Those without an owner do not count.
-fn limit(drafts: &mut [SubscriptionDraft<'_>], order: &[usize]) {
-    let mut counts = Counts::new();
-    for &position in order {
-        let draft = &mut drafts[position];
-        if let Some(product) = draft.product
-            && is_alive(draft.phase)
-            && let Some(problem) = over_limit(draft.subscription, product, &mut counts)
-        {
-            draft.problems.push(problem);
-            draft.phase = SubscriptionPhase::Submitted;
+impl<'s> SubscriptionContext<'s> {
+    /// What a subscription asks for.
+    pub(crate) fn claims(&self, key: &'s ObjectKey, subscription: &'s Subscription) -> Claims {
+        let draft = self.draft(key, subscription);
+        let secret = secret_key(key, subscription);
+        Claims {
+            place: draft.place(),
+            keys: draft.read_keys(&secret, self.world).hashes,
         }
     }
-}
 
-impl<'s> SubscriptionContext<'s> {
+    /// Renders a subscription if it is active, and says what is to be said.
+    pub(crate) fn settle(
+        &self,
+        key: &'s ObjectKey,
+        subscription: &'s Subscription,
+        granted: &Granted,
+    ) -> Settled {
+        let mut draft = self.draft(key, subscription);
+        draft.limit(granted.over_limit);
+        let secret = secret_key(key, subscription);
+        let mut keys = draft.read_keys(&secret, self.world);
+        for (hash, older) in &granted.taken {
+            keys.take_away(hash, older);
+        }
+        self.serve(draft, keys)
+    }
+
     fn draft(&self, key: &'s ObjectKey, subscription: &'s Subscription) -> SubscriptionDraft<'s> {
         let name = subscription.spec.scope.product.as_ref();
         let product = name.and_then(|name| {
@@ -164,40 +184,41 @@ impl<'s> SubscriptionContext<'s> {
         }
     }
 
-    /// Renders what is active, and says what is to be said.
-    fn settle(
-        &self,
-        mut draft: SubscriptionDraft<'s>,
-        keys: Keys,
-        planned: &mut SubscriptionPlan<'s>,
-    ) -> SubscriptionVerdict {
+    fn serve(&self, mut draft: SubscriptionDraft<'s>, keys: Keys) -> Settled {
         let mut problems = std::mem::take(&mut draft.problems);
         let is_active = draft.phase == SubscriptionPhase::Active;
-        let mut gateways = Vec::new();
+        let (mut gateways, mut served, mut inactive) = (Vec::new(), None, None);
         match self.target(&draft) {
             Ok(target) if is_active && !keys.hashes.is_empty() => {
-                gateways = target.gateways.to_vec();
+                gateways = target.gateways;
                 let config = config(&draft, target.scope, keys.hashes);
-                planned.serve(config, target.gateways);
+                served = (!gateways.is_empty()).then_some(config);
             }
             target => {
                 problems.extend(target.err());
-                self.note_inactive(&draft, &problems, keys.hashes, planned);
+                inactive = self.inactive(&draft, &problems, keys.hashes);
             }
         }
         problems.extend(keys.problems);
-        planned.requests.extend(keys.request);
-        planned.note(&draft, self.world.now);
-        SubscriptionVerdict {
-            conditions: conditions(generation_of(draft.subscription), &problems),
-            phase: draft.phase,
-            approved: draft.approval.into_terms(),
-            keys: keys.status,
-            gateways,
+        let product = draft.product.filter(|_| is_active);
+        let expires = expiry(draft.subscription);
+        Settled {
+            config: served,
+            inactive,
+            request: keys.request,
+            active_in: product.map(|(key, _)| key.clone()),
+            expires: expires.filter(|at| *at > self.world.now && is_alive(draft.phase)),
+            verdict: SubscriptionVerdict {
+                conditions: conditions(generation_of(draft.subscription), &problems),
+                phase: draft.phase,
+                approved: draft.approval.into_terms(),
+                keys: keys.status,
+                gateways,
+            },
         }
     }
 
-    fn target(&self, draft: &SubscriptionDraft<'s>) -> Result<AccessTarget<'s>, Problem> {
+    fn target(&self, draft: &SubscriptionDraft<'s>) -> Result<AccessTarget, Problem> {
         let sibling = |name: &str| ObjectKey::new(&draft.key.namespace, name);
         let scope = &draft.subscription.spec.scope;
         match (&scope.product, &scope.api, &scope.gateway) {
@@ -223,84 +244,46 @@ impl<'s> SubscriptionContext<'s> {
         }
     }
 
-    fn api_target(&self, api: ObjectKey) -> Result<AccessTarget<'s>, Problem> {
-        if !self.index.apis.contains_key(&api) {
+    fn api_target(&self, api: ObjectKey) -> Result<AccessTarget, Problem> {
+        if !self.world.apis.contains_key(&api) {
             return Err(missing(Reason::ApiNotFound, "WebSocketApi", &api));
         }
-        let gateways = self.gateways_of_api.get(&api);
+        let verdict = self.apis.get(&api);
         Ok(AccessTarget {
+            gateways: verdict.map_or_else(Vec::new, |verdict| names(&verdict.gateways)),
             scope: SubscriptionScope::Api(api.name),
-            gateways: gateways.map_or(&[][..], Vec::as_slice),
         })
     }
 
-    fn gateway_target(&self, gateway: &ObjectKey) -> Result<AccessTarget<'s>, Problem> {
-        let found = self.index.gateways.get_key_value(gateway);
-        let missing = || missing(Reason::GatewayNotFound, "Gateway", gateway);
-        let (found, _) = found.ok_or_else(missing)?;
+    fn gateway_target(&self, gateway: &ObjectKey) -> Result<AccessTarget, Problem> {
+        if !self.world.gateways.contains_key(gateway) {
+            return Err(missing(Reason::GatewayNotFound, "Gateway", gateway));
+        }
         Ok(AccessTarget {
             scope: SubscriptionScope::Gateway,
-            gateways: std::slice::from_ref(found),
+            gateways: vec![gateway.clone()],
         })
     }
 
     fn product_target(
         &self,
         product: &ObjectKey,
-        draft: &ProductDraft<'_>,
-    ) -> Result<AccessTarget<'s>, Problem> {
+        draft: &ProductDraft,
+    ) -> Result<AccessTarget, Problem> {
         if !draft.is_published() {
             let text = format!("Product {product} is not published, so its keys give no access");
             return Err(Problem::accepted(Reason::NotPublished, text).at("spec.scope.product"));
         }
-        let gateways = self.gateways_of_product.get(product);
+        let verdict = self.rendered.get(product);
         Ok(AccessTarget {
             scope: SubscriptionScope::Product(product.name.clone()),
-            gateways: gateways.map_or(&[][..], Vec::as_slice),
+            gateways: verdict.map_or_else(Vec::new, |verdict| names(&verdict.gateways)),
         })
     }
 }
 
-impl<'s> SubscriptionPlan<'s> {
-    /// Counts it if it is active, and notes when it expires.
-    fn note(&mut self, draft: &SubscriptionDraft<'s>, now: i64) {
-        if let (Some((product, _)), SubscriptionPhase::Active) = (draft.product, draft.phase) {
-            *self.active.entry(product).or_default() += 1;
-        }
-        let expiry = expiry(draft.subscription);
-        let expiry = expiry.filter(|expiry| *expiry > now && is_alive(draft.phase));
-        self.next_expiry = expiry.into_iter().chain(self.next_expiry).min();
-    }
-
-    fn serve(&mut self, config: SubscriptionConfig, gateways: &[ObjectKey]) {
-        let Some((last, others)) = gateways.split_last() else {
-            return;
-        };
-        for gateway in others {
-            let configs = self.configs.entry(gateway.clone()).or_default();
-            configs.push(config.clone());
-        }
-        self.configs.entry(last.clone()).or_default().push(config);
-    }
-}
-
-/// Counts one more subscription of an owner to a product with a limit.
-fn over_limit<'s>(
-    subscription: &'s Subscription,
-    (product, draft): (&'s ObjectKey, &ProductDraft<'_>),
-    counts: &mut Counts<'s>,
-) -> Option<Problem> {
-    let limit = draft.product.spec.subscriptions_limit?;
-    let owner = subscription.spec.owner.as_ref()?;
-    let taken = counts.entry((product, owner)).or_default();
-    *taken += 1;
-    (*taken > limit).then(|| {
-        let name = &product.name;
-        let text = format!(
-            "Product {name} allows {limit} subscriptions per owner, and {owner} has that many older ones"
-        );
-        Problem::accepted(Reason::LimitReached, text)
-    })
+fn names(gateways: &[OnGateway]) -> Vec<ObjectKey> {
+    gateways.iter().map(|on| on.gateway.clone()).collect()
 }
 
 fn missing(reason: Reason, kind: &'static str, key: &ObjectKey) -> Problem {

@@ -34,7 +34,7 @@ pub(super) async fn explain(args: &ExplainArgs, mut question: Question) -> anyho
         let update = Update {
             revision: 1,
             config,
-            secret_data,
+            secret_data: Arc::unwrap_or_clone(secret_data),
         };
         let explained = tidegate_gateway::explain(update, &question).await?;
         for rejected in &explained.rejected {
@@ -66,7 +66,7 @@ fn plan(args: &ExplainArgs) -> anyhow::Result<(Plan, World, Vec<Finding>)> {
         let secret = world.secrets.entry(request.secret.clone()).or_default();
         keys::fill(request, Arc::make_mut(secret));
     }
-    let plan = planner.plan(&world);
+    let plan = planner.plan(&world).clone();
     let mut found = findings(&plan, &objects);
     found.append(&mut objects.findings);
     found.sort();

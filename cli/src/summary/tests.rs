@@ -1,7 +1,5 @@
 use std::path::Path;
 
-use tidegate_plan::Planner;
-
 use super::*;
 use crate::manifest;
 use crate::objects::Loader;
@@ -31,7 +29,7 @@ fn read(documents: &[&str]) -> (Objects, Plan, Summary) {
     let text = documents.join("---\n");
     manifest::parse(Path::new("a.yaml"), &text, &mut parsed, &mut found);
     let mut objects = Loader::default().load_documents(parsed, found);
-    let plan = Planner::default().plan(&world(&objects, 1_700_000_000));
+    let plan = tidegate_plan::plan(&world(&objects, 1_700_000_000));
     let mut found = findings(&plan, &objects);
     found.append(&mut objects.findings);
     let summary = Summary::new(&objects, &plan, &found, |_| false);

@@ -31,7 +31,9 @@ fn config(subscriptions: usize) -> GatewayConfig {
         },
         apis: Vec::new(),
         products: Vec::new(),
-        subscriptions: (0..subscriptions).map(subscription).collect(),
+        subscriptions: (0..subscriptions)
+            .map(|i| Arc::new(subscription(i)))
+            .collect(),
         inactive: Vec::new(),
     }
 }
@@ -82,7 +84,7 @@ fn one_changed_object_moves_one_shard() {
     let before = split_config(&config, &secret_data(), 7).unwrap();
     assert!(before.shards.len() > 4, "{} shards", before.shards.len());
     assert!(before.shards.values().all(|text| text.len() < 192 * 1024));
-    config.subscriptions[1_234]
+    Arc::make_mut(&mut config.subscriptions[1_234])
         .key_hashes
         .push(key_hash("another"));
     let after = split_config(&config, &secret_data(), 8).unwrap();
@@ -123,7 +125,7 @@ fn secret_data_is_not_printed() {
 #[test]
 fn an_object_too_large_for_any_part_is_named() {
     let mut config = config(1);
-    config.subscriptions[0].display_name = "x".repeat(HARD_LIMIT_BYTES);
+    Arc::make_mut(&mut config.subscriptions[0]).display_name = "x".repeat(HARD_LIMIT_BYTES);
     assert_eq!(
         split_config(&config, &secret_data(), 1),
         Err(ObjectKey::new("shop", "sub-00000"))

@@ -103,12 +103,6 @@ impl AccessIndex {
         self.find(key).map(|found| &**found)
     }
 
-    /// The same subscription, when it is here with the same content.
-    pub(crate) fn known(&self, config: &SubscriptionConfig) -> Option<Arc<SubscriptionConfig>> {
-        let found = self.find(&config.key);
-        found.filter(|found| ***found == *config).cloned()
-    }
-
     fn find(&self, key: &ObjectKey) -> Option<&Arc<SubscriptionConfig>> {
         let at = self
             .subscriptions

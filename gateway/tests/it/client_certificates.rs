@@ -1,6 +1,7 @@
 //! Certificates of clients: who gets through TLS, and what policies are told.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use futures::{SinkExt as _, StreamExt as _};
 use rustls::ClientConfig;
@@ -152,7 +153,7 @@ async fn another_listeners_tls_is_no_way_around_the_demand() {
     open.hostnames = vec!["harbour.example".to_owned()];
     listeners.push(open);
     for api in &mut config.config.apis {
-        api.listeners.push("open".to_owned());
+        Arc::make_mut(api).listeners.push("open".to_owned());
     }
     let gateway = TestGateway::start(&config).await;
     let address = gateway.address("open");
@@ -207,7 +208,7 @@ async fn a_policy_says_which_certificates_may_pass_and_why_others_may_not() {
     ]});
     let mut apis = config.config.apis.iter_mut();
     let who = apis.find(|api| api.path == "/who").unwrap();
-    who.on_handshake = serde_json::from_value(steps).unwrap();
+    Arc::make_mut(who).on_handshake = serde_json::from_value(steps).unwrap();
     let gateway = TestGateway::start(&config).await;
     let address = gateway.address("secure");
     for (client, reason, expected) in [

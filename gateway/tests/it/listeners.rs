@@ -58,7 +58,9 @@ fn secure(
         http2: false,
     });
     for api in &mut config.apis {
-        api.listeners.push(name.to_owned());
+        std::sync::Arc::make_mut(api)
+            .listeners
+            .push(name.to_owned());
     }
     Config {
         config,

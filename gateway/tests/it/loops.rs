@@ -1,6 +1,7 @@
 //! Backends, and requests of policies, that lead back to the gateway they come from.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde_json::json;
 use tidegate_config::{Duration, PoolMember};
@@ -197,7 +198,10 @@ async fn a_loop_takes_no_place_of_others() {
     let (mut gateway, address) = gateway().await;
     let mut config = leading_to(address).api("other", backend.address);
     config = config.settings(|settings| settings.limits.max_connections = 3);
-    config.config.apis.push(api("third", "ws://127.0.0.1:1"));
+    config
+        .config
+        .apis
+        .push(Arc::new(api("third", "ws://127.0.0.1:1")));
     gateway.apply(&config).await;
     for _ in 0..5 {
         let refused = connect(&gateway.url("/chat"), &[]).await.err().unwrap();

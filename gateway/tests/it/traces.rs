@@ -66,7 +66,7 @@ fn config(backend: SocketAddr, tracing: bool) -> Config {
     config
         .secret_data
         .insert(password, PASSWORD.as_bytes().to_vec());
-    config.config.subscriptions[0].allow_tracing = tracing;
+    Arc::make_mut(&mut config.config.subscriptions[0]).allow_tracing = tracing;
     config
 }
 

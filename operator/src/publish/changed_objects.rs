@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use tidegate_config::{GatewayConfig, ObjectKey, SecretData};
 
@@ -19,22 +20,19 @@ pub(crate) fn changed_objects(
     }
     compare(
         CustomKind::WebSocketApi,
-        &old.apis,
-        &new.apis,
+        (&old.apis, &new.apis),
         |api| &api.key,
         &mut changed,
     );
     compare(
         CustomKind::Product,
-        &old.products,
-        &new.products,
+        (&old.products, &new.products),
         |product| &product.key,
         &mut changed,
     );
     compare(
         CustomKind::Subscription,
-        &old.subscriptions,
-        &new.subscriptions,
+        (&old.subscriptions, &new.subscriptions),
         |subscription| &subscription.key,
         &mut changed,
     );
@@ -62,8 +60,7 @@ pub(crate) fn all_objects(config: &GatewayConfig) -> HashSet<ObjectRef> {
 /// Compares two lists that are sorted by key.
 fn compare<T: PartialEq>(
     kind: CustomKind,
-    old: &[T],
-    new: &[T],
+    (old, new): (&[Arc<T>], &[Arc<T>]),
     key: impl Fn(&T) -> &ObjectKey,
     changed: &mut HashSet<ObjectRef>,
 ) {
@@ -77,11 +74,18 @@ fn compare<T: PartialEq>(
         };
         let before = if order.is_le() { old.next() } else { None };
         let after = if order.is_ge() { new.next() } else { None };
-        if before != after
+        if !is_same(before, after)
             && let Some(object) = after.or(before)
         {
             changed.insert(ObjectRef::new(kind, key(object)));
         }
+    }
+}
+
+fn is_same<T: PartialEq>(before: Option<&Arc<T>>, after: Option<&Arc<T>>) -> bool {
+    match (before, after) {
+        (Some(before), Some(after)) => Arc::ptr_eq(before, after) || before == after,
+        (before, after) => before.is_none() && after.is_none(),
     }
 }
 

@@ -60,11 +60,11 @@ impl Published {
     pub(crate) fn replace_content(
         &mut self,
         config: GatewayConfig,
-        secret_data: SecretData,
+        secret_data: Arc<SecretData>,
         bytes: usize,
     ) {
         self.config = Arc::new(config);
-        self.secret_data = Arc::new(secret_data);
+        self.secret_data = secret_data;
         self.bytes = bytes;
         self.complete = true;
     }

@@ -45,10 +45,11 @@ impl Fixture {
 
     async fn publish(&mut self, apis: &[&str]) -> Result<(), PublishError> {
         let mut config = gateway_config("shop", "edge");
-        config.apis = apis.iter().map(|name| api_config("shop", name)).collect();
+        let api = |name: &&str| Arc::new(api_config("shop", name));
+        config.apis = apis.iter().map(api).collect();
         let plan = GatewayPlan {
             config,
-            secret_data: SecretData::default(),
+            secret_data: Arc::default(),
         };
         let publication = Publication {
             writer: &self.writer,

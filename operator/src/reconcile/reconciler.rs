@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use kube::Client;
 use tidegate_config::ObjectKey;
-use tidegate_plan::{GatewayPlan, Plan, Planner, World};
+use tidegate_plan::{GatewayPlan, Planner, Previous, World};
 use tokio::time::Instant;
 
 use super::tasks::tasks;
@@ -80,8 +80,6 @@ pub(crate) struct Reconciler {
     queue: WorkQueue,
     planner: Planner,
     referenced: ReferencedObjects,
-    wanted_secrets: BTreeSet<ObjectKey>,
-    wanted_config_maps: BTreeSet<ObjectKey>,
     /// What is published of each Gateway; `None`: nothing is.
     published: BTreeMap<ObjectKey, Option<Published>>,
     /// Why the last attempt to publish a Gateway failed.
@@ -98,8 +96,6 @@ impl Reconciler {
             queue,
             planner: Planner::default(),
             referenced: ReferencedObjects::default(),
-            wanted_secrets: BTreeSet::new(),
-            wanted_config_maps: BTreeSet::new(),
             published: BTreeMap::new(),
             failures: BTreeMap::new(),
             ignored: BTreeSet::new(),
@@ -127,14 +123,16 @@ impl Reconciler {
         self.read_new(&snapshot).await?;
         snapshot.ignore_unpublished(|gateway| self.highest_revision(gateway));
         self.log_ignored(&snapshot);
-        let mut plan = self.plan(&snapshot).await?;
-        let outages = Outages::of(&snapshot, &plan);
-        let gateways = std::mem::take(&mut plan.gateways);
+        self.plan(&snapshot).await?;
+        let plan = self.planner.last();
+        let outages = Outages::of(&snapshot, plan);
+        let gateways = plan.gateways.clone();
+        let next_change = plan.next_change;
         self.publish(&snapshot, gateways, started).await;
-        self.enqueue(&snapshot, &plan, outages);
+        self.enqueue(&snapshot, outages);
         self.measure(&snapshot);
         Ok(Outcome {
-            next_change: plan.next_change.map(|at| started + snapshot.until(at)),
+            next_change: next_change.map(|at| started + snapshot.until(at)),
             incomplete: !self.failures.is_empty(),
         })
     }
@@ -195,37 +193,33 @@ impl Reconciler {
     }
 
     /// Plans; reads what the plan names, and plans again until nothing is missing.
-    async fn plan(&mut self, snapshot: &Snapshot) -> Result<Plan, ReconcileError> {
-        let mut plan = None;
-        for _ in 0..MAX_PLANS {
+    async fn plan(&mut self, snapshot: &Snapshot) -> Result<(), ReconcileError> {
+        for planned in 0..MAX_PLANS {
             let outdated = {
+                let wanted = self.planner.last();
                 let cache = self.context.cache.lock();
                 self.referenced
-                    .outdated(&self.wanted_secrets, &self.wanted_config_maps, &cache)
+                    .outdated(&wanted.wanted_secrets, &wanted.wanted_config_maps, &cache)
             };
-            if outdated.is_empty()
-                && let Some(plan) = plan
-            {
-                return Ok(plan);
+            if outdated.is_empty() && planned > 0 {
+                return Ok(());
             }
             self.referenced.read(&self.context.client, outdated).await?;
             let world = self.world(snapshot);
-            let mut next = tokio::task::block_in_place(|| self.planner.plan(&world));
-            self.wanted_secrets = std::mem::take(&mut next.wanted_secrets);
-            self.wanted_config_maps = std::mem::take(&mut next.wanted_config_maps);
-            plan = Some(next);
+            tokio::task::block_in_place(|| {
+                self.planner.plan(&world);
+            });
         }
         // What changed while it was read wakes the next pass.
-        Ok(plan.unwrap_or_default())
+        Ok(())
     }
 
     fn world(&self, snapshot: &Snapshot) -> World {
         let mut world = snapshot.world(&self.referenced);
         for (key, published) in &self.published {
             if let Some(published) = published {
-                world.previous.insert(key.clone(), published.config.clone());
-                let secret_data = published.secret_data.clone();
-                world.previous_secret_data.insert(key.clone(), secret_data);
+                let previous = Previous::of(&published.config, published.secret_data.clone());
+                world.previous.insert(key.clone(), Arc::new(previous));
             }
         }
         world
@@ -293,7 +287,8 @@ impl Reconciler {
     }
 
     /// Puts everything into the work queue that has to be written besides the configurations.
-    fn enqueue(&self, snapshot: &Snapshot, plan: &Plan, outages: Outages) {
+    fn enqueue(&self, snapshot: &Snapshot, outages: Outages) {
+        let plan = self.planner.last();
         let mut progress = Progress::new(outages);
         for key in snapshot.gateways.keys() {
             let published = self.published.get(key).and_then(Option::as_ref);

@@ -11,9 +11,9 @@ use tidegate_config::ObjectKey;
 use tidegate_config::policy::{IncludeFragment, OnHandshake, Section, SectionStep, Step};
 
 use super::check_steps;
-use crate::PolicyFragmentVerdict;
+use crate::Conditions;
 use crate::expressions::Expressions;
-use crate::index::{Objects, generation_of};
+use crate::index::generation_of;
 use crate::problem::{Problem, conditions, step_path};
 use crate::references::References;
 
@@ -22,9 +22,6 @@ const MAX_DEPTH: usize = 5;
 
 /// Steps of a section with all that it includes. A handshake may run all of them.
 const MAX_STEPS: usize = 256;
-
-/// Fragments by key.
-type Fragments<'w> = Objects<'w, PolicyFragment>;
 
 /// The policies of a scope with everything that they include.
 pub(crate) struct Expanded<'s> {
@@ -53,9 +50,9 @@ impl StepPaths {
 pub(crate) fn expand<'s>(
     on_handshake: &'s OnHandshake,
     (namespace, label): (&str, &str),
-    fragments: &Fragments<'_>,
+    references: &mut References<'_>,
 ) -> Expanded<'s> {
-    let mut expansion = Expansion::new(namespace, fragments);
+    let mut expansion = Expansion::new(namespace, references);
     let includes = |(_, _, step): (_, _, &dyn Step)| step.include().is_some();
     let on_handshake = if on_handshake.steps().any(includes) {
         Cow::Owned(OnHandshake {
@@ -76,8 +73,8 @@ pub(crate) fn expand<'s>(
 }
 
 /// A fragment by itself, as if a section held its steps and nothing else.
-fn alone(key: &ObjectKey, section: Section, fragments: &Fragments<'_>) -> Expanded<'static> {
-    let mut expansion = Expansion::new(&key.namespace, fragments);
+fn alone(key: &ObjectKey, section: Section, references: &mut References<'_>) -> Expanded<'static> {
+    let mut expansion = Expansion::new(&key.namespace, references);
     let mut on_handshake = OnHandshake::default();
     match section {
         Section::Inbound => on_handshake.inbound = expansion.whole(section, &key.name),
@@ -99,10 +96,10 @@ pub(crate) fn judge(
     fragment: &PolicyFragment,
     references: &mut References<'_>,
     expressions: &mut Expressions,
-) -> PolicyFragmentVerdict {
+) -> Conditions {
     let sections = [Section::Inbound, Section::Outbound, Section::OnError];
     let problems = sections.map(|section| {
-        let mut expanded = alone(key, section, &references.fragments);
+        let mut expanded = alone(key, section, references);
         let mut problems = std::mem::take(&mut expanded.problems);
         // Which named values there are is known where it is included.
         let (found, _) = check_steps(&key.namespace, &expanded, references, expressions);
@@ -110,15 +107,12 @@ pub(crate) fn judge(
         problems
     });
     let best = problems.into_iter().min_by_key(Vec::len);
-    PolicyFragmentVerdict {
-        conditions: conditions(generation_of(fragment), &best.unwrap_or_default()),
-        users: references.users.get(key).copied().unwrap_or_default(),
-    }
+    conditions(generation_of(fragment), &best.unwrap_or_default())
 }
 
 struct Expansion<'f, 'w> {
     namespace: &'f str,
-    fragments: &'f Fragments<'w>,
+    references: &'f mut References<'w>,
     paths: StepPaths,
     problems: Vec<Problem>,
     used: BTreeSet<String>,
@@ -129,10 +123,10 @@ struct Expansion<'f, 'w> {
 }
 
 impl<'f, 'w> Expansion<'f, 'w> {
-    fn new(namespace: &'f str, fragments: &'f Fragments<'w>) -> Self {
+    fn new(namespace: &'f str, references: &'f mut References<'w>) -> Self {
         Self {
             namespace,
-            fragments,
+            references,
             paths: StepPaths::default(),
             problems: Vec::new(),
             used: BTreeSet::new(),
@@ -164,9 +158,9 @@ impl<'f, 'w> Expansion<'f, 'w> {
         out
     }
 
-    fn find(&self, name: &str) -> Option<&'w PolicyFragment> {
-        let key = ObjectKey::new(self.namespace, name);
-        self.fragments.get(&key).copied()
+    fn find(&mut self, name: &str) -> Option<&'w PolicyFragment> {
+        self.references
+            .fragment(ObjectKey::new(self.namespace, name))
     }
 
     /// A step, and what it includes.

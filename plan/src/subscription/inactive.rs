@@ -1,33 +1,49 @@
 //! Subscriptions that give no access, for the reason of a refusal: which ones a Gateway knows.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::jiff::Timestamp;
 use tidegate_api::{Reason, SubscriptionPhase};
 use tidegate_config::{InactiveState, InactiveSubscription, ObjectKey};
 
-use super::{SubscriptionContext, SubscriptionDraft, SubscriptionPlan};
+use super::{SubscriptionContext, SubscriptionDraft, names};
+use crate::index::age_of;
 use crate::problem::Problem;
 
 /// At most so many per Gateway: below two megabytes of its memory and of its Secrets.
 const MAX_INACTIVE: usize = 4096;
 
-/// The inactive subscriptions of one Gateway.
-#[derive(Default)]
-pub(crate) struct Inactive(Vec<(Rank, InactiveSubscription)>);
+/// A subscription that gives no access.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Inactive {
+    rank: Rank,
+    subscription: InactiveSubscription,
+    /// At which its keys would work.
+    pub(crate) gateways: BTreeSet<ObjectKey>,
+}
+
+/// The inactive subscriptions of one Gateway, the most useful first.
+#[derive(Debug, Default)]
+pub(crate) struct InactiveSubscriptions(BTreeMap<(Rank, ObjectKey), InactiveSubscription>);
 
 /// Those that may work again come first, then the youngest.
 type Rank = (bool, Reverse<Option<Timestamp>>);
 
-impl Inactive {
+impl InactiveSubscriptions {
+    pub(crate) fn add(&mut self, found: &Inactive) {
+        let subscription = found.subscription.clone();
+        self.0
+            .insert((found.rank, subscription.key.clone()), subscription);
+    }
+
+    pub(crate) fn remove(&mut self, found: &Inactive) {
+        self.0.remove(&(found.rank, found.subscription.key.clone()));
+    }
+
     /// Those that are published, sorted by key.
-    pub(crate) fn few(mut self) -> Vec<InactiveSubscription> {
-        if self.0.len() > MAX_INACTIVE {
-            self.0.sort_by_key(|(rank, _)| *rank);
-            self.0.truncate(MAX_INACTIVE);
-        }
-        let mut few: Vec<_> = self.0.into_iter().map(|(_, found)| found).collect();
+    pub(crate) fn few(&self) -> Vec<InactiveSubscription> {
+        let mut few: Vec<_> = self.0.values().take(MAX_INACTIVE).cloned().collect();
         few.sort_by(|a, b| a.key.cmp(&b.key));
         few
     }
@@ -49,46 +65,45 @@ fn state(draft: &SubscriptionDraft<'_>, problems: &[Problem]) -> Option<Inactive
 }
 
 impl SubscriptionContext<'_> {
-    /// Notes it on every Gateway at which its keys would work.
-    pub(super) fn note_inactive(
+    /// What a refusal may say of a subscription.
+    pub(super) fn inactive(
         &self,
         draft: &SubscriptionDraft<'_>,
         problems: &[Problem],
         key_hashes: Vec<String>,
-        planned: &mut SubscriptionPlan<'_>,
-    ) {
-        let state = state(draft, problems).filter(|_| !key_hashes.is_empty());
-        let Some(state) = state else {
-            return;
-        };
-        let created = draft.subscription.metadata.creation_timestamp.as_ref();
-        let rank = (state.is_final(), Reverse(created.map(|time| time.0)));
-        let found = InactiveSubscription {
-            key: draft.key.clone(),
-            state,
-            key_hashes,
-        };
-        for gateway in self.gateways_of(draft) {
-            let on = planned.inactive.entry(gateway.clone()).or_default();
-            on.0.push((rank, found.clone()));
-        }
+    ) -> Option<Inactive> {
+        let state = state(draft, problems).filter(|_| !key_hashes.is_empty())?;
+        Some(Inactive {
+            rank: (state.is_final(), Reverse(age_of(draft.subscription))),
+            subscription: InactiveSubscription {
+                key: draft.key.clone(),
+                state,
+                key_hashes,
+            },
+            gateways: self.gateways_of(draft),
+        })
     }
 
     /// The Gateways that serve what its scope names, published or not.
-    fn gateways_of(&self, draft: &SubscriptionDraft<'_>) -> BTreeSet<&ObjectKey> {
+    fn gateways_of(&self, draft: &SubscriptionDraft<'_>) -> BTreeSet<ObjectKey> {
         let scope = &draft.subscription.spec.scope;
         let sibling = |name: &String| ObjectKey::new(&draft.key.namespace, name);
-        let of_api = |name: &String| self.gateways_of_api.get(&sibling(name)).into_iter();
+        let of_api = |name: &String| {
+            let verdict = self.apis.get(&sibling(name));
+            verdict.map_or_else(Vec::new, |verdict| names(&verdict.gateways))
+        };
         if let Some((key, product)) = draft.product {
-            return match self.gateways_of_product.get(key) {
-                Some(gateways) if product.is_published() => gateways.iter().collect(),
-                _ => product.apis.iter().flat_map(of_api).flatten().collect(),
+            return match self.rendered.get(key) {
+                Some(verdict) if product.is_published() => {
+                    names(&verdict.gateways).into_iter().collect()
+                }
+                _ => product.apis.iter().flat_map(of_api).collect(),
             };
         }
         let gateway = scope.gateway.as_ref().map(sibling);
-        let gateway = gateway.and_then(|key| self.index.gateways.get_key_value(&key));
-        let apis = scope.api.iter().flat_map(of_api).flatten();
-        apis.chain(gateway.map(|(key, _)| key)).collect()
+        let gateway = gateway.filter(|key| self.world.gateways.contains_key(key));
+        let apis = scope.api.iter().flat_map(of_api);
+        apis.chain(gateway).collect()
     }
 }
 
@@ -105,14 +120,19 @@ mod tests {
                 state,
                 key_hashes: vec!["x".to_owned()],
             };
-            ((state.is_final(), Reverse(Some(created))), found)
+            Inactive {
+                rank: (state.is_final(), Reverse(Some(created))),
+                subscription: found,
+                gateways: BTreeSet::new(),
+            }
         };
         let count = i64::try_from(MAX_INACTIVE).unwrap();
         let cancelled = (0..count).map(|i| subscription(i, InactiveState::Cancelled));
         let suspended =
             (count..count + 2).map(|i| subscription(i - count, InactiveState::Suspended));
-        let all: Vec<_> = cancelled.chain(suspended).collect();
-        let few = Inactive(all).few();
+        let mut all = InactiveSubscriptions::default();
+        cancelled.chain(suspended).for_each(|found| all.add(&found));
+        let few = all.few();
         assert_eq!(few.len(), MAX_INACTIVE);
         let suspended = |found: &&InactiveSubscription| found.state == InactiveState::Suspended;
         assert_eq!(few.iter().filter(suspended).count(), 2);

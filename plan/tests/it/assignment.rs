@@ -204,10 +204,10 @@ fn a_gateways_address_stands_in_urls_once_it_is_known() {
         ("lb.example", "ws://lb.example:8081/chat"),
     ] {
         let mut built = edge().api("chat", json!({}));
-        let mut gateway = built.world.gateways[0].as_ref().clone();
+        let mut gateway = built.world.gateways[&key("edge")].as_ref().clone();
         let status = json!({"addresses": [{"type": "IPAddress", "value": address}]});
         gateway.status = Some(serde_json::from_value(status).unwrap());
-        built.world.gateways = vec![gateway.into()];
+        built.world.gateways = [(key("edge"), gateway.into())].into();
         assert_eq!(api_verdict(&built.plan(), "chat").urls, [url]);
     }
 }

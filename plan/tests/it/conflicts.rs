@@ -93,7 +93,7 @@ fn age_decides_and_then_the_name() {
     assert_eq!(served_names(&built.plan(), "edge"), ["z"]);
 
     let mut same_age = built;
-    for api in &mut same_age.world.apis {
+    for api in same_age.world.apis.values_mut() {
         let mut changed = api.as_ref().clone();
         changed.metadata.creation_timestamp = None;
         *api = changed.into();
@@ -394,9 +394,7 @@ fn a_route_that_is_served_stays_with_its_holder_whatever_the_age() {
 fn a_route_that_nobody_asks_for_any_more_is_free() {
     let before = two_namespaces("Refuse", json!({"path": "/a"}), json!({"path": "/a"})).served();
     let mut gone = before;
-    gone.world
-        .apis
-        .retain(|api| api.metadata.namespace.as_deref() != Some("victim"));
+    gone.world.apis.retain(|key, _| key.namespace != "victim");
     assert!(served(&gone.plan(), "edge", "other/api").is_some());
 }
 

@@ -14,6 +14,7 @@
 mod assignment;
 mod blast_radius;
 mod conflicts;
+mod edits;
 mod fragments;
 mod keys;
 mod policies;

@@ -109,7 +109,7 @@ proptest! {
         let once = world.plan();
         let mut planner = Planner::default();
         planner.plan(&steady().world);
-        prop_assert_eq!(&planner.plan(&world.world), &once, "what a planner remembers shows");
+        prop_assert_eq!(planner.plan(&world.world), &once, "what a planner remembers shows");
         let again = plan(&world.served().world);
         prop_assert_eq!(&again.gateways, &once.gateways);
     }

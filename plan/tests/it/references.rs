@@ -712,7 +712,7 @@ fn the_url_of_shared_counters_comes_from_its_secret() {
         let plan = builder.plan();
         let gateway = &plan.gateways[&key("edge")];
         let counters = gateway.config.settings.counters.clone().unwrap();
-        (counters, gateway.secret_data.clone())
+        (counters, (*gateway.secret_data).clone())
     };
     let with = |url: &[u8]| {
         empty()

@@ -1,9 +1,15 @@
 //! At 5,000 APIs and 50,000 subscriptions a plan is made of indexes, not of loops in loops.
 
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
+use k8s_openapi::ByteString;
+use kube::ResourceExt;
 use serde_json::json;
-use tidegate_plan::Planner;
+use tidegate_api::SubscriptionState;
+use tidegate_config::ObjectKey;
+use tidegate_plan::{Plan, Planner, Previous, World};
 
 use crate::support::{Builder, edge, empty, key};
 
@@ -44,17 +50,93 @@ fn a_large_world_is_planned_whole() {
     );
 }
 
+/// What somebody changes.
+type Change = (&'static str, fn(&mut World, usize));
+
+const CHANGES: [Change; 7] = [
+    ("nothing", |_, _| {}),
+    ("an API's step", |world, i| {
+        edit(&mut world.apis, i, |api| {
+            let step = json!([{"setHeader": {"name": "X-Api", "values": [format!("edited {i}")]}}]);
+            api.spec.on_handshake.inbound = serde_json::from_value(step).unwrap();
+        });
+    }),
+    ("an API's path", |world, i| {
+        edit(&mut world.apis, i, |api| {
+            api.spec.path = format!("/moved/{i}")
+        });
+    }),
+    ("an API is deleted", |world, _| {
+        world.apis.pop_last();
+    }),
+    ("a product's name", |world, i| {
+        edit(&mut world.products, i, |product| {
+            product.spec.display_name = Some(format!("Edited {i}"));
+        });
+    }),
+    ("a subscription is suspended", |world, i| {
+        edit(&mut world.subscriptions, i, |subscription| {
+            subscription.spec.state = SubscriptionState::Suspended;
+        });
+    }),
+    ("a key is renewed", |world, i| {
+        let secret = world.secrets.values_mut().nth(i).unwrap();
+        let data = Arc::make_mut(secret).data.as_mut().unwrap();
+        let key = format!("a renewed key with number {i}");
+        data.insert("primaryKey".to_owned(), ByteString(key.into_bytes()));
+    }),
+];
+
+/// Changes the spec of the `i`-th object.
+fn edit<K: ResourceExt + Clone>(
+    objects: &mut BTreeMap<ObjectKey, Arc<K>>,
+    i: usize,
+    edit: impl FnOnce(&mut K),
+) {
+    let object = objects.values_mut().nth(i).unwrap();
+    let object = Arc::make_mut(object);
+    edit(object);
+    *object.meta_mut().generation.as_mut().unwrap() += 1;
+}
+
 #[test]
-#[ignore = "prints how long plans take at full size; run it with --release --ignored --nocapture"]
-fn how_long_a_plan_takes() {
-    let world = large(5_000, 50_000).served().world;
+#[ignore = "prints how long changes take to plan; run it with --release --ignored --nocapture"]
+fn how_long_a_change_takes() {
+    let size =
+        |name: &str, default| std::env::var(name).map_or(default, |text| text.parse().unwrap());
+    let (apis, subscriptions) = (size("APIS", 5_000), size("SUBSCRIPTIONS", 50_000));
+    let mut world = large(apis, subscriptions).served().world;
     let mut planner = Planner::default();
-    for pass in 0..5 {
-        let (start, busy) = (Instant::now(), cpu_time());
-        let plan = planner.plan(&world);
-        let (elapsed, busy) = (start.elapsed(), cpu_time().saturating_sub(busy));
-        let count = plan.subscription_verdicts.len();
-        println!("pass {pass}: {elapsed:?}, {busy:?} of CPU, {count} subscriptions");
+    let busy = cpu_time();
+    planner.plan(&world);
+    println!("{apis} APIs, {subscriptions} subscriptions; CPU time of");
+    println!(
+        "  a plan from nothing: {:?}",
+        cpu_time().saturating_sub(busy)
+    );
+    for (name, change) in CHANGES {
+        let mut times: Vec<_> = (0..20)
+            .map(|i| {
+                change(&mut world, i);
+                let before = cpu_time();
+                planner.plan(&world);
+                let took = cpu_time().saturating_sub(before);
+                serve(&mut world, planner.last());
+                planner.plan(&world);
+                took
+            })
+            .collect();
+        times.sort();
+        println!("  {name}: {:?}, at most {:?}", times[10], times[19]);
+    }
+    assert_eq!(*planner.last(), tidegate_plan::plan(&world));
+}
+
+/// What is planned is served.
+fn serve(world: &mut World, plan: &Plan) {
+    for (key, gateway) in &plan.gateways {
+        let previous = Previous::of(&gateway.config, gateway.secret_data.clone());
+        world.previous.insert(key.clone(), Arc::new(previous));
     }
 }
 

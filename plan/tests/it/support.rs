@@ -1,16 +1,16 @@
 //! Builders of worlds. Their values differ from the product's defaults, so that a default that
 //! slips in shows.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::ResourceExt;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tidegate_api::{Gateway, PolicyFragment, Product, Subscription, WebSocketApi};
 use tidegate_config::{ApiConfig, ObjectKey, ProductConfig, SubscriptionConfig};
-use tidegate_plan::{ApiVerdict, ConditionState, Plan, World, plan};
+use tidegate_plan::{ApiVerdict, ConditionState, Kind, Plan, Previous, World, plan};
 
 /// Namespace of everything that names no other.
 pub(crate) const NAMESPACE: &str = "shop";
@@ -29,8 +29,6 @@ pub(crate) fn key(name: &str) -> ObjectKey {
 pub(crate) struct Builder {
     pub(crate) world: World,
     age: u32,
-    /// Kind, namespace and name of all objects: looking through a large world takes long.
-    known: HashSet<(String, ObjectKey)>,
 }
 
 /// A world with one Gateway, `edge`, with a plain listener.
@@ -43,19 +41,14 @@ pub(crate) fn empty() -> Builder {
         now: NOW,
         ..World::default()
     };
-    Builder {
-        world,
-        age: 0,
-        known: HashSet::new(),
-    }
+    Builder { world, age: 0 }
 }
 
 impl Builder {
     pub(crate) fn gateway(mut self, name: &str, patch: Value) -> Self {
         let base = json!({"listeners": [{"name": "plain", "port": 8081, "protocol": "WS"}]});
-        let gateway = self.object("Gateway", name, base, patch);
-        let new = self.known.insert(("Gateway".to_owned(), key(name)));
-        put(&mut self.world.gateways, gateway, new);
+        let gateway: Gateway = self.object("Gateway", name, base, patch);
+        put(&mut self.world, gateway);
         self
     }
 
@@ -67,29 +60,25 @@ impl Builder {
             "path": format!("/{short}"),
             "backend": {"url": format!("ws://{short}.backend:7000/hub")},
         });
-        let api = self.object("WebSocketApi", name, base, patch);
-        let new = self.known.insert(("WebSocketApi".to_owned(), key(name)));
-        put(&mut self.world.apis, api, new);
+        let api: WebSocketApi = self.object("WebSocketApi", name, base, patch);
+        put(&mut self.world, api);
         self
     }
 
     pub(crate) fn product(mut self, name: &str, patch: Value) -> Self {
-        let product = self.object("Product", name, json!({}), patch);
-        let new = self.known.insert(("Product".to_owned(), key(name)));
-        put(&mut self.world.products, product, new);
+        let product: Product = self.object("Product", name, json!({}), patch);
+        put(&mut self.world, product);
         self
     }
 
     pub(crate) fn fragment(mut self, name: &str, spec: Value) -> Self {
-        let fragment = self.object("PolicyFragment", name, json!({}), spec);
-        let new = self.known.insert(("PolicyFragment".to_owned(), key(name)));
-        put(&mut self.world.fragments, fragment, new);
+        let fragment: PolicyFragment = self.object("PolicyFragment", name, json!({}), spec);
+        put(&mut self.world, fragment);
         self
     }
 
     pub(crate) fn without_fragment(mut self, name: &str) -> Self {
-        let gone = key(name).name;
-        self.world.fragments.retain(|f| f.name_any() != gone);
+        self.world.fragments.remove(&key(name));
         self
     }
 
@@ -102,9 +91,8 @@ impl Builder {
     }
 
     pub(crate) fn subscription_without_keys(mut self, name: &str, patch: Value) -> Self {
-        let subscription = self.object("Subscription", name, json!({}), patch);
-        let new = self.known.insert(("Subscription".to_owned(), key(name)));
-        put(&mut self.world.subscriptions, subscription, new);
+        let subscription: Subscription = self.object("Subscription", name, json!({}), patch);
+        put(&mut self.world, subscription);
         self
     }
 
@@ -158,14 +146,9 @@ impl Builder {
     pub(crate) fn served(mut self) -> Self {
         let plan = self.plan();
         self.world.previous.clear();
-        self.world.previous_secret_data.clear();
-        for (key, gateway) in plan.gateways {
-            self.world
-                .previous
-                .insert(key.clone(), Arc::new(gateway.config));
-            self.world
-                .previous_secret_data
-                .insert(key, Arc::new(gateway.secret_data));
+        for (key, gateway) in &plan.gateways {
+            let previous = Previous::of(&gateway.config, gateway.secret_data.clone());
+            self.world.previous.insert(key.clone(), Arc::new(previous));
         }
         self
     }
@@ -211,21 +194,12 @@ fn created(age: u32) -> String {
 }
 
 /// Adds an object, or replaces the one of the same name and keeps its age.
-fn put<K: ResourceExt>(objects: &mut Vec<Arc<K>>, mut object: K, new: bool) {
-    if new {
-        objects.push(Arc::new(object));
-        return;
+fn put<K: Kind>(world: &mut World, mut object: K) {
+    let key = ObjectKey::new(object.namespace().unwrap(), object.name_any());
+    if let Some(before) = K::all(world).get(&key) {
+        object.meta_mut().creation_timestamp = before.creation_timestamp();
     }
-    let same = |other: &Arc<K>| {
-        other.name_any() == object.name_any() && other.namespace() == object.namespace()
-    };
-    match objects.iter().position(same) {
-        None => objects.push(Arc::new(object)),
-        Some(position) => {
-            object.meta_mut().creation_timestamp = objects[position].creation_timestamp();
-            objects[position] = Arc::new(object);
-        }
-    }
+    world.add(Arc::new(object));
 }
 
 /// RFC 7386.
@@ -252,7 +226,8 @@ pub(crate) fn primary(name: &str) -> String {
 /// What the plan serves on `edge` under this name.
 pub(crate) fn served<'p>(plan: &'p Plan, gateway: &str, api: &str) -> Option<&'p ApiConfig> {
     let apis = &plan.gateways[&key(gateway)].config.apis;
-    apis.iter().find(|config| config.key == key(api))
+    let mut apis = apis.iter().map(AsRef::<ApiConfig>::as_ref);
+    apis.find(|config| config.key == key(api))
 }
 
 pub(crate) fn served_names(plan: &Plan, gateway: &str) -> Vec<String> {
@@ -262,7 +237,8 @@ pub(crate) fn served_names(plan: &Plan, gateway: &str) -> Vec<String> {
 
 pub(crate) fn product<'p>(plan: &'p Plan, gateway: &str, name: &str) -> Option<&'p ProductConfig> {
     let products = &plan.gateways[&key(gateway)].config.products;
-    products.iter().find(|config| config.key == key(name))
+    let mut products = products.iter().map(AsRef::<ProductConfig>::as_ref);
+    products.find(|config| config.key == key(name))
 }
 
 pub(crate) fn subscription<'p>(
@@ -271,7 +247,10 @@ pub(crate) fn subscription<'p>(
     name: &str,
 ) -> Option<&'p SubscriptionConfig> {
     let subscriptions = &plan.gateways[&key(gateway)].config.subscriptions;
-    subscriptions.iter().find(|config| config.key == key(name))
+    let mut subscriptions = subscriptions
+        .iter()
+        .map(AsRef::<SubscriptionConfig>::as_ref);
+    subscriptions.find(|config| config.key == key(name))
 }
 
 pub(crate) fn api_verdict<'p>(plan: &'p Plan, name: &str) -> &'p ApiVerdict {

@@ -75,6 +75,11 @@ pub(super) fn compile(
     (snapshot, work.rejected)
 }
 
+/// What is shared is not compared.
+fn is_same<T: PartialEq>(a: &Arc<T>, b: &Arc<T>) -> bool {
+    Arc::ptr_eq(a, b) || a == b
+}
+
 impl Compilation<'_> {
     fn secret_data(&self) -> &SecretData {
         &self.update.secret_data
@@ -210,10 +215,8 @@ impl Compilation<'_> {
         for product in &config.products {
             index.add_product(&product.key, &product.apis, product.open);
         }
-        let before = self.previous.map(|before| &before.access);
         for subscription in &config.subscriptions {
-            let known = before.and_then(|index| index.known(subscription));
-            index.add_subscription(&known.unwrap_or_else(|| Arc::new(subscription.clone())));
+            index.add_subscription(subscription);
         }
         for subscription in &config.inactive {
             index.add_inactive(subscription);

@@ -73,7 +73,7 @@ fn broken() -> OnHandshake {
 fn update(edit: impl FnOnce(&mut Update)) -> Arc<Update> {
     let mut update = testing::update(7);
     update.config.settings.key = key("infra", "edge");
-    update.config.apis = vec![api("bay", "ferry"), api("shop", "chat")];
+    update.config.apis = vec![Arc::new(api("bay", "ferry")), Arc::new(api("shop", "chat"))];
     edit(&mut update);
     Arc::new(update)
 }
@@ -128,7 +128,7 @@ fn an_api_has_another_version_when_its_traffic_is_affected() {
     let mut config = api("shop", "chat");
     for (changed, edit, version) in steps {
         edit(&mut config);
-        let update = update(|update| update.config.apis[1] = config.clone());
+        let update = update(|update| update.config.apis[1] = Arc::new(config.clone()));
         snapshot = Snapshot::compile(&update, Some(&snapshot), &shared_runtime).0;
         assert_eq!(snapshot.api_version(&chat), Some(version), "{changed}");
         assert_eq!(
@@ -150,7 +150,7 @@ fn what_did_not_change_is_taken_over() {
         ("nothing", |_| {}, [true, true]),
         (
             "one API",
-            |u| u.config.apis[1].path = "/other".to_owned(),
+            |u| Arc::make_mut(&mut u.config.apis[1]).path = "/other".to_owned(),
             [false, true],
         ),
         (
@@ -191,8 +191,9 @@ fn a_broken_api_keeps_its_last_good_version_and_is_told() {
         |api| api.host_header = Some("a\r\nb".to_owned()),
     ] {
         let bad = update(|update| {
-            edit(&mut update.config.apis[1]);
-            update.config.apis[1].generation = 2;
+            let api = Arc::make_mut(&mut update.config.apis[1]);
+            edit(api);
+            api.generation = 2;
         });
         let (after, rejected) = Snapshot::compile(&bad, Some(&good), &shared_runtime);
         assert!(kept(&good, &after, &chat) && kept(&good, &after, &ferry));
@@ -230,7 +231,7 @@ fn broken_policies_of_gateway_and_product_fall_back_or_block() {
         update(|update| {
             let mut gold = product("gold", &["chat"]);
             gold.on_handshake = on;
-            update.config.products.push(gold);
+            update.config.products.push(Arc::new(gold));
         })
     };
     let (good, _) = Snapshot::compile(&with_product(OnHandshake::default()), None, &shared_runtime);
@@ -255,7 +256,7 @@ fn what_was_blocked_serves_once_it_is_mended() {
     let (_runtime, shared_runtime) = shared_runtime();
     let bad = update(|update| {
         update.config.settings.on_handshake = broken();
-        update.config.apis[1].on_handshake = broken();
+        Arc::make_mut(&mut update.config.apis[1]).on_handshake = broken();
     });
     let (blocked, _) = Snapshot::compile(&bad, None, &shared_runtime);
     let (mended, rejected) = Snapshot::compile(&update(|_| {}), Some(&blocked), &shared_runtime);
@@ -279,8 +280,9 @@ fn what_stays_broken_stays_told() {
             let id = SecretDataId::secret("bay", "anchors", "ca.crt");
             update.secret_data.insert(id, bytes.to_vec());
             let anchors = json!({"caRefs": [{"kind": "Secret", "name": "anchors"}]});
-            update.config.apis[0].backend_tls = serde_json::from_value(anchors).unwrap();
-            update.config.apis[1].on_handshake = broken();
+            Arc::make_mut(&mut update.config.apis[0]).backend_tls =
+                serde_json::from_value(anchors).unwrap();
+            Arc::make_mut(&mut update.config.apis[1]).on_handshake = broken();
             update.config.settings.on_handshake = broken();
         })
     };
@@ -341,7 +343,7 @@ fn a_product_without_policies_adds_no_pipeline() {
         let update = update(|update| {
             let mut gold = product("gold", &["chat", "not-here"]);
             gold.on_handshake = on;
-            update.config.products.push(gold);
+            update.config.products.push(Arc::new(gold));
         });
         let (snapshot, rejected) = Snapshot::compile(&update, None, &shared_runtime);
         assert_eq!(rejected, []);

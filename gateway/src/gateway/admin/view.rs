@@ -39,8 +39,8 @@ pub(super) fn config(state: &GatewayState) -> String {
             "protocol": listener.protocol,
             "hostnames": listener.hostnames,
         })).collect::<Value>(),
-        "apis": config.apis.iter().map(api).collect::<Value>(),
-        "products": config.products.iter().map(product).collect::<Value>(),
+        "apis": config.apis.iter().map(|it| api(it)).collect::<Value>(),
+        "products": config.products.iter().map(|it| product(it)).collect::<Value>(),
         "subscriptions": config.subscriptions.len(),
     }))
 }

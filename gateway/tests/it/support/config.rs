@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tidegate_config::policy::OnHandshake;
 use tidegate_config::{
@@ -56,7 +57,7 @@ impl Config {
     ) -> Self {
         let mut api = api(name, &format!("ws://{backend}"));
         edit(&mut api);
-        self.config.apis.push(api);
+        self.config.apis.push(Arc::new(api));
         self.config.apis.sort_by(|a, b| a.key.cmp(&b.key));
         self
     }
@@ -64,7 +65,7 @@ impl Config {
     /// Changes an API that is there.
     pub(crate) fn edit_api(mut self, name: &str, edit: impl FnOnce(&mut ApiConfig)) -> Self {
         let api = self.config.apis.iter_mut().find(|api| api.key.name == name);
-        edit(api.expect("no such API in the fixture"));
+        edit(Arc::make_mut(api.expect("no such API in the fixture")));
         self
     }
 
@@ -92,7 +93,7 @@ impl Config {
             blocked: None,
         };
         edit(&mut product);
-        self.config.products.push(product);
+        self.config.products.push(Arc::new(product));
         self
     }
 
@@ -103,7 +104,7 @@ impl Config {
         scope: SubscriptionScope,
         secret: &str,
     ) -> Self {
-        self.config.subscriptions.push(SubscriptionConfig {
+        self.config.subscriptions.push(Arc::new(SubscriptionConfig {
             key: key(name),
             generation: 6,
             display_name: format!("The {name}"),
@@ -112,7 +113,7 @@ impl Config {
             key_hashes: vec![key_hash(secret)],
             expires_at: None,
             allow_tracing: false,
-        });
+        }));
         self
     }
 
@@ -150,7 +151,7 @@ impl Config {
             http2: false,
         });
         for api in &mut self.config.apis {
-            api.listeners.push("secure".to_owned());
+            Arc::make_mut(api).listeners.push("secure".to_owned());
         }
         self
     }

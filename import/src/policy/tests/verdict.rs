@@ -4,8 +4,8 @@ use std::sync::{Arc, LazyLock};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tidegate_api::Validator;
-use tidegate_plan::{Planner, World};
+use tidegate_api::{Gateway, PolicyFragment, Validator, WebSocketApi};
+use tidegate_plan::{World, plan};
 
 /// Shared, because it keeps compiled rules.
 static VALIDATOR: LazyLock<Validator> = LazyLock::new(Validator::new);
@@ -20,13 +20,13 @@ pub(super) fn objections(objects: &[Value]) -> Vec<String> {
         let mut object = validator.defaulted(object);
         object["metadata"]["namespace"] = "default".into();
         match object["kind"].as_str().unwrap() {
-            "Gateway" => world.gateways.push(typed(object)),
-            "WebSocketApi" => world.apis.push(typed(object)),
-            "PolicyFragment" => world.fragments.push(typed(object)),
+            "Gateway" => world.add::<Gateway>(typed(object)),
+            "WebSocketApi" => world.add::<WebSocketApi>(typed(object)),
+            "PolicyFragment" => world.add::<PolicyFragment>(typed(object)),
             other => panic!("no test makes a {other}"),
         }
     }
-    let plan = Planner::default().plan(&world);
+    let plan = plan(&world);
     let gateways = plan.gateway_verdicts.values().map(|of| &of.conditions);
     let apis = plan.api_verdicts.values().map(|of| &of.conditions);
     let fragments = plan.fragment_verdicts.values().map(|of| &of.conditions);

@@ -11,13 +11,13 @@ fn names(changed: &HashSet<ObjectRef>) -> Vec<String> {
 fn added_changed_and_removed_objects_are_found_and_no_others() {
     let mut old = gateway_config("shop", "edge");
     old.apis = ["a", "b", "c", "e"]
-        .map(|name| api_config("shop", name))
+        .map(|name| Arc::new(api_config("shop", name)))
         .into();
     let mut new = gateway_config("shop", "edge");
     new.apis = ["a", "c", "d", "e"]
-        .map(|name| api_config("shop", name))
+        .map(|name| Arc::new(api_config("shop", name)))
         .into();
-    new.apis[1].path = "/elsewhere".to_owned();
+    Arc::make_mut(&mut new.apis[1]).path = "/elsewhere".to_owned();
     let none = SecretData::default();
     let changed = changed_objects((&old, &none), (&new, &none));
     assert_eq!(
@@ -50,7 +50,7 @@ fn changed_settings_and_secret_data_count_as_a_change_of_the_gateway() {
         names(&changed_objects((&old, &none), (&new, &none))),
         ["Gateway shop/edge"]
     );
-    new.apis.push(api_config("shop", "chat"));
+    new.apis.push(Arc::new(api_config("shop", "chat")));
     assert_eq!(
         names(&all_objects(&new)),
         ["Gateway shop/edge", "WebSocketApi shop/chat"]

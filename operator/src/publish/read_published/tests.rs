@@ -7,7 +7,7 @@ use crate::testing::{Server, api_config, gateway, gateway_config};
 
 fn config() -> (GatewayConfig, SecretData) {
     let mut config = gateway_config("shop", "edge");
-    config.apis = vec![api_config("shop", "chat")];
+    config.apis = vec![std::sync::Arc::new(api_config("shop", "chat"))];
     let mut secret_data = SecretData::default();
     secret_data.insert(
         SecretDataId::secret("shop", "tls", "tls.key"),

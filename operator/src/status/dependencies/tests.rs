@@ -39,15 +39,15 @@ fn config() -> GatewayConfig {
     chat.on_handshake = validating("https://id.example/keys?secret=1");
     let mut news = api_config("shop", "news");
     news.on_handshake = validating("https://other.example/keys");
-    config.apis = vec![chat, news];
-    config.products = vec![
+    config.apis = vec![Arc::new(chat), Arc::new(news)];
+    config.products = vec![Arc::new(
         serde_json::from_value(json!({
             "key": {"namespace": "shop", "name": "bundle"}, "generation": 1, "displayName": "",
             "open": false, "apis": ["chat"],
             "onHandshake": validating(KEYS), "values": {}, "blocked": null,
         }))
         .unwrap(),
-    ];
+    )];
     config
 }
 

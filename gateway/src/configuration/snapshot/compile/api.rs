@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tidegate_config::{ApiConfig, GatewayLimits, ObjectKey};
 
-use super::Compilation;
+use super::{Compilation, is_same};
 use crate::backend;
 use crate::backend::{ConnectOptions, InvalidBackendTls, InvalidPool, InvalidProxy, Pool, Proxy};
 use crate::configuration::snapshot::Api;
@@ -52,12 +52,12 @@ impl Compilation<'_> {
         apis
     }
 
-    fn api(&mut self, config: &ApiConfig, gateway: &Arc<ScopePolicies>) -> Option<Arc<Api>> {
+    fn api(&mut self, config: &Arc<ApiConfig>, gateway: &Arc<ScopePolicies>) -> Option<Arc<Api>> {
         let before = self
             .previous
             .and_then(|before| before.apis.get(&config.key));
         let unchanged = before.filter(|before| {
-            *before.config == *config
+            is_same(&before.config, config)
                 && !self.changed.contains(config.key.namespace.as_str())
                 && !self.was_rejected("WebSocketApi", &config.key)
         });
@@ -143,7 +143,7 @@ impl Compilation<'_> {
 
     fn assemble(
         &self,
-        config: &ApiConfig,
+        config: &Arc<ApiConfig>,
         parts: Parts,
         gateway: &ScopePolicies,
         blocked: Option<String>,
@@ -168,7 +168,7 @@ impl Compilation<'_> {
             pipeline: Pipeline::merge(&[gateway, &policies]),
             rules: Arc::new(Rules::new(config, &self.update.config.settings.drain)),
             metrics: self.shared_runtime.metrics.api(&config.key),
-            config: Arc::new(config.clone()),
+            config: Arc::clone(config),
             version: self.version(config),
             backend,
             pool,
@@ -192,7 +192,7 @@ impl Compilation<'_> {
     /// An API that never compiled keeps its route and refuses, so that no other API serves its requests.
     fn blocked_api(
         &self,
-        config: &ApiConfig,
+        config: &Arc<ApiConfig>,
         gateway: &ScopePolicies,
         message: String,
     ) -> Option<Arc<Api>> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tidegate_config::policy::OnHandshake;
 use tidegate_config::{ObjectKey, ProductConfig};
 
-use super::{Compilation, Fallback};
+use super::{Compilation, Fallback, is_same};
 use crate::configuration::snapshot::{Api, Product};
 use crate::policy::{Pipeline, Scope, ScopePolicies};
 use tidegate_config::error_chain;
@@ -26,7 +26,7 @@ impl Compilation<'_> {
             } = self.product_policies(config);
             let product = Product {
                 pipelines: pipelines(config, gateway, &policies, apis),
-                config: Arc::new(config.clone()),
+                config: Arc::clone(config),
                 blocked: blocked.or_else(|| config.blocked.clone()),
                 policies,
             };
@@ -35,12 +35,12 @@ impl Compilation<'_> {
         products
     }
 
-    fn product_policies(&mut self, config: &ProductConfig) -> Fallback<Arc<ScopePolicies>> {
+    fn product_policies(&mut self, config: &Arc<ProductConfig>) -> Fallback<Arc<ScopePolicies>> {
         let before = self
             .previous
             .and_then(|before| before.products.get(&config.key));
         let unchanged = before.filter(|before| {
-            *before.config == *config
+            is_same(&before.config, config)
                 && !self.changed.contains(config.key.namespace.as_str())
                 && !self.was_rejected("Product", &config.key)
         });
