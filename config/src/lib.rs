@@ -23,6 +23,7 @@ mod names;
 mod parts;
 pub mod path;
 pub mod policy;
+mod rendered;
 mod secret_data;
 mod telemetry;
 mod timestamp;
@@ -63,6 +64,7 @@ pub use parts::{
     AssembleError, ConfigIndex, ConfigParts, FORMAT_VERSION, HARD_LIMIT_BYTES, PartRef, Shard,
     assemble, split_config,
 };
+pub use rendered::{ChangedConfig, Rendered};
 pub use secret_data::{ConfigMapKeyRef, SecretData, SecretDataId, SecretKeyRef};
 pub use telemetry::{
     AccessLog, InvalidLineTemplate, LineField, LineKind, LinePiece, LineTemplate, LogFormat,

@@ -28,7 +28,7 @@ const TARGET_BYTES: usize = 96 * 1024;
 pub const HARD_LIMIT_BYTES: usize = 900 * 1024;
 
 /// More slots than this help nobody; 4096 × 900 KiB is beyond any cluster's storage.
-const MAX_SLOTS: u64 = 4096;
+pub(crate) const MAX_SLOTS: u64 = 4096;
 
 /// One part of a revision.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -38,6 +38,18 @@ pub struct PartRef {
     pub name: String,
     /// Lower-case hexadecimal SHA-256 of its text.
     pub sha256: String,
+}
+
+impl PartRef {
+    /// The part with this text. 40 bits of the hash make the name unique among the few versions alive at a time; the
+    /// index carries the whole hash.
+    pub(crate) fn of(gateway: &str, stem: &str, text: &str) -> Self {
+        let sha256 = sha256(text);
+        Self {
+            name: format!("{gateway}-{stem}-{}", &sha256[..10]),
+            sha256,
+        }
+    }
 }
 
 /// What a revision consists of.
@@ -141,9 +153,7 @@ pub fn split_config(
         "subscriptions",
         subscriptions.collect(),
     )?;
-    let mut secret_data = secret_data.clone();
-    secret_data.extend(inactive_pieces(&config.inactive));
-    let secrets = split_secret_data(gateway, &secret_data)?;
+    let secrets = split_secret_data(gateway, &with_inactive(config, secret_data))?;
     let index = ConfigIndex {
         format: FORMAT_VERSION,
         revision,
@@ -250,9 +260,9 @@ fn split_kind(
 /// Inactive subscriptions are among the secret data, one piece each: a gateway of an earlier release takes them
 /// for data that nothing refers to, and would refuse a configuration with a shard or a field that it does not
 /// know.
-fn inactive_pieces(inactive: &[InactiveSubscription]) -> SecretData {
-    let mut pieces = SecretData::default();
-    for subscription in inactive {
+pub(crate) fn with_inactive(config: &GatewayConfig, secret_data: &SecretData) -> SecretData {
+    let mut pieces = secret_data.clone();
+    for subscription in &config.inactive {
         let id = SecretDataId::inactive(&subscription.key);
         pieces.insert(id, to_json(subscription).into_bytes());
     }
@@ -268,7 +278,7 @@ fn take_inactive(secret_data: &mut SecretData) -> Vec<InactiveSubscription> {
     read
 }
 
-fn split_secret_data(
+pub(crate) fn split_secret_data(
     gateway: &ObjectKey,
     secret_data: &SecretData,
 ) -> Result<BTreeMap<String, String>, ObjectKey> {
@@ -302,7 +312,7 @@ fn split_secret_data(
 /// from the total size, and is doubled while a slot is above the hard limit.
 fn slots(keyed: &[(String, String)]) -> BTreeMap<u64, Vec<&str>> {
     let total: usize = keyed.iter().map(|(_, text)| text.len()).sum();
-    let mut count = (total.div_ceil(TARGET_BYTES).max(1) as u64).next_power_of_two();
+    let mut count = slot_count(total) as u64;
     loop {
         let mut slots: BTreeMap<u64, Vec<&str>> = BTreeMap::new();
         for (key, text) in keyed {
@@ -322,35 +332,41 @@ fn slots(keyed: &[(String, String)]) -> BTreeMap<u64, Vec<&str>> {
     }
 }
 
-fn stable_hash(key: &str) -> u64 {
+/// How many slots objects of this size ask for.
+pub(crate) fn slot_count(bytes: usize) -> usize {
+    bytes.div_ceil(TARGET_BYTES).max(1).next_power_of_two()
+}
+
+pub(crate) fn stable_hash(key: &str) -> u64 {
     let digest = Sha256::digest(key.as_bytes());
     digest[..8]
         .iter()
         .fold(0, |hash, byte| hash << 8 | u64::from(*byte))
 }
 
-fn shard_text(kind: &str, items: &str) -> String {
+pub(crate) fn shard_text(kind: &str, items: &str) -> String {
     format!("{{\"kind\":\"{kind}\",\"items\":{items}}}")
 }
 
-/// 40 bits of the hash make the name unique among the few versions alive at a time; the index
-/// carries the whole hash.
 fn put(parts: &mut BTreeMap<String, String>, gateway: &str, stem: &str, text: String) {
-    let hash = sha256(&text);
-    parts.insert(format!("{gateway}-{stem}-{}", &hash[..10]), text);
+    let part = PartRef::of(gateway, stem, &text);
+    parts.insert(part.name, text);
 }
 
 fn part_refs(parts: &BTreeMap<String, String>) -> Vec<PartRef> {
-    let part = |(name, text): (&String, &String)| PartRef {
-        name: name.clone(),
-        sha256: sha256(text),
-    };
     parts.iter().map(part).collect()
 }
 
-fn to_json<T: Serialize>(value: &T) -> String {
+pub(crate) fn part((name, text): (&String, &String)) -> PartRef {
+    PartRef {
+        name: name.clone(),
+        sha256: sha256(text),
+    }
+}
+
+pub(crate) fn to_json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("these types have text keys only and no failing serializer")
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -18,6 +18,7 @@ struct Handles {
     registry: Registry,
     leader: IntGauge,
     pass_duration: Histogram,
+    plans: IntCounter,
     pass_failures: IntCounter,
     objects: IntGaugeVec,
     unreadable_objects: IntGaugeVec,
@@ -163,7 +164,12 @@ impl Metrics {
             leader: registrar.gauge("leader", "1 when this replica is the leader, which writes")?,
             pass_duration: registrar.histogram(
                 "pass_duration_seconds",
-                "Duration of a pass, which reconciles everything",
+                "Duration of a pass, which reconciles what changed",
+            )?,
+            plans: registrar.counter(
+                "plans_total",
+                "Plans: several in a pass that reads what the first one names, none in one that only looks at \
+                 statuses",
             )?,
             pass_failures: registrar
                 .counter("pass_failures_total", "Passes that did not finish")?,
@@ -188,6 +194,16 @@ impl Metrics {
 
     pub(crate) fn passed(&self, took: Duration) {
         self.0.pass_duration.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn planned(&self) {
+        self.0.plans.inc();
+    }
+
+    /// How many plans there were.
+    #[cfg(test)]
+    pub(crate) fn plans(&self) -> u64 {
+        self.0.plans.get()
     }
 
     pub(crate) fn pass_failed(&self) {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
-use tidegate_config::{ConfigIndex, ConfigParts, GatewayConfig, ObjectKey, SecretData};
+use tidegate_config::{ChangedConfig, ConfigIndex, ObjectKey, Rendered};
 use tidegate_plan::GatewayPlan;
 use tokio::time::Instant;
 
@@ -24,7 +24,6 @@ use crate::objects::{Manifest, Owned, OwnedKey, OwnedKind};
 use crate::snapshot::Pods;
 use crate::watch::SharedCache;
 use crate::write::{WriteError, Writer};
-use changed_objects::{all_objects, changed_objects};
 pub(crate) use history::{Applied, History};
 pub(crate) use published::Published;
 use published::Retired;
@@ -79,26 +78,29 @@ pub(crate) struct Publication<'a> {
     pub(crate) now: Instant,
 }
 
+/// What a Gateway is to serve.
+#[derive(Clone, Copy)]
+pub(crate) struct Content<'a> {
+    pub(crate) plan: &'a GatewayPlan,
+    /// The plan as parts.
+    pub(crate) rendered: &'a Rendered,
+    /// What of it is not published yet.
+    pub(crate) changed: &'a ChangedConfig,
+}
+
 impl Publication<'_> {
-    /// Publishes `plan`, and updates `published`, which is true after an error too.
+    /// Publishes `content`, and updates `published`, which is true after an error too.
     ///
     /// # Errors
     ///
     /// The step that failed. The next pass tries again.
     pub(crate) async fn publish(
         &self,
-        plan: GatewayPlan,
+        content: &Content<'_>,
         published: &mut Option<Published>,
     ) -> Result<(), PublishError> {
-        let new = self.new_content(plan, published)?;
-        let index = match (&new, &*published) {
-            (Some(new), _) => new.parts.index.clone(),
-            (None, Some(published)) => published.index.clone(),
-            // Nothing is published and nothing is new.
-            (None, None) => return Ok(()),
-        };
-        self.ensure_parts(&index, new.as_ref(), published.as_ref())
-            .await?;
+        let (index, is_new) = self.index(content, published.as_ref())?;
+        self.ensure_parts(&index, content.rendered).await?;
         let secrets = secret_names(&index, published.as_ref());
         let access = PodAccess {
             secrets: &secrets,
@@ -110,13 +112,17 @@ impl Publication<'_> {
         self.writer
             .apply(&manifests::index_manifest(&self.target, &index))
             .await?;
-        if let Some(new) = new {
-            *published = Some(new.into_published(published.take(), self.now));
+        let Content { plan, changed, .. } = *content;
+        if is_new {
+            let before = (published.take(), changed);
+            *published = Some(Published::next(plan, index, before, self.now));
+        } else if let Some(published) = published {
+            published.adopt(plan, changed);
         }
         // Before the pods that read it. When it fails, the pods are updated all the same.
         let token = self.ensure_admin_token().await;
         if let Some(published) = published {
-            self.apply_workload(published).await?;
+            self.apply_workload(plan, published).await?;
         }
         token
     }
@@ -133,17 +139,13 @@ impl Publication<'_> {
         Ok(self.writer.create_unless(&manifest, has_token).await?)
     }
 
-    /// The content to publish; `None` when it is published already.
-    fn new_content(
+    /// The index of the content, and whether it is a new one.
+    fn index(
         &self,
-        plan: GatewayPlan,
-        published: &mut Option<Published>,
-    ) -> Result<Option<NewContent>, PublishError> {
-        let GatewayPlan {
-            config,
-            secret_data,
-        } = plan;
-        let known = published.as_ref().map_or(0, |p| p.index.revision);
+        content: &Content<'_>,
+        published: Option<&Published>,
+    ) -> Result<(ConfigIndex, bool), PublishError> {
+        let known = published.map_or(0, |p| p.index.revision);
         let seen = match live_revision(self.cache, self.target.key) {
             // Once something is published, pods cannot raise the revision by what they acknowledge.
             0 if known == 0 => self.acknowledged,
@@ -151,54 +153,27 @@ impl Publication<'_> {
         };
         // A higher revision that this replica did not write may have any content.
         let overtaken = seen > known;
-        if let Some(published) = published.as_ref()
-            && published.has_content(&config, &secret_data)
-            && !overtaken
-        {
-            return Ok(None);
+        let index = content.rendered.index(next_revision([known, seen]));
+        let index = index.map_err(PublishError::TooLarge)?;
+        match published {
+            Some(published) if same_parts(&published.index, &index) && !overtaken => {
+                Ok((published.index.clone(), false))
+            }
+            Some(_) | None => Ok((index, true)),
         }
-        let revision = next_revision([known, seen]);
-        let parts = tidegate_config::split_config(&config, &secret_data, revision)
-            .map_err(PublishError::TooLarge)?;
-        let bytes = size(&parts);
-        if let Some(published) = published.as_mut()
-            && same_parts(&published.index, &parts.index)
-            && !overtaken
-        {
-            published.replace_content(config, secret_data, bytes);
-            return Ok(None);
-        }
-        Ok(Some(NewContent {
-            config,
-            secret_data,
-            parts,
-        }))
     }
 
     /// Creates the parts that are missing or damaged.
     async fn ensure_parts(
         &self,
         index: &ConfigIndex,
-        new: Option<&NewContent>,
-        published: Option<&Published>,
+        rendered: &Rendered,
     ) -> Result<(), PublishError> {
         let named = manifests::parts(index);
         let missing: Vec<Part> = named.filter(|part| !self.exists(part)).collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let split_again;
-        let parts = match (new, published) {
-            (Some(new), _) => &new.parts,
-            (None, Some(published)) => {
-                split_again = published.split().map_err(PublishError::TooLarge)?;
-                &split_again
-            }
-            (None, None) => return Ok(()),
-        };
         let requests: Vec<_> = missing
             .iter()
-            .map(|part| self.create_part(part, parts))
+            .map(|part| self.create_part(part, rendered))
             .collect();
         futures::stream::iter(requests)
             .buffer_unordered(CONCURRENCY)
@@ -207,11 +182,11 @@ impl Publication<'_> {
         Ok(())
     }
 
-    async fn create_part(&self, part: &Part, parts: &ConfigParts) -> Result<(), PublishError> {
+    async fn create_part(&self, part: &Part, rendered: &Rendered) -> Result<(), PublishError> {
         let text = part
-            .text(parts)
+            .text(rendered)
             .ok_or_else(|| PublishError::Unrecoverable(part.key.clone()))?;
-        let manifest = manifests::part_manifest(&self.target, part, text);
+        let manifest = manifests::part_manifest(&self.target, part, &text);
         Ok(self.writer.create(&manifest).await?)
     }
 
@@ -221,8 +196,12 @@ impl Publication<'_> {
     }
 
     /// Applies the objects that run the pods, then deletes what is no longer needed.
-    async fn apply_workload(&self, published: &mut Published) -> Result<(), PublishError> {
-        let workload = manifests::workload_manifests(&self.target, &published.config);
+    async fn apply_workload(
+        &self,
+        plan: &GatewayPlan,
+        published: &mut Published,
+    ) -> Result<(), PublishError> {
+        let workload = manifests::workload_manifests(&self.target, &plan.config);
         self.release_replicas(&workload).await?;
         for manifest in &workload {
             self.writer.apply(manifest).await?;
@@ -345,53 +324,8 @@ fn access_keys(gateway: &ObjectKey) -> impl Iterator<Item = OwnedKey> {
         .map(|kind| manifests::same_name_key(kind, gateway))
 }
 
-/// New content of a Gateway.
-struct NewContent {
-    config: GatewayConfig,
-    secret_data: Arc<SecretData>,
-    parts: ConfigParts,
-}
-
-impl NewContent {
-    /// What is published once the index is written.
-    fn into_published(self, before: Option<Published>, now: Instant) -> Published {
-        let index = self.parts.index.clone();
-        let revision = index.revision;
-        let (history, retired) = match before {
-            Some(before) => {
-                let changed = changed_objects(
-                    (&before.config, &before.secret_data),
-                    (&self.config, &self.secret_data),
-                );
-                let mut history = before.history;
-                history.record(revision, changed, now);
-                (history, before.retired)
-            }
-            None => {
-                let mut history = History::starting_at(revision);
-                history.record(revision, all_objects(&self.config), now);
-                (history, BTreeMap::new())
-            }
-        };
-        Published {
-            bytes: size(&self.parts),
-            config: Arc::new(self.config),
-            secret_data: self.secret_data,
-            index,
-            history,
-            retired,
-            complete: true,
-        }
-    }
-}
-
 fn same_parts(a: &ConfigIndex, b: &ConfigIndex) -> bool {
     a.format == b.format && a.shards == b.shards && a.secrets == b.secrets
-}
-
-fn size(parts: &ConfigParts) -> usize {
-    let texts = parts.shards.values().chain(parts.secrets.values());
-    texts.map(String::len).sum()
 }
 
 /// Names of the Secrets that pods may read: those of this revision, and those that a pod may still need.

@@ -1,6 +1,7 @@
 //! The reconcile loop: makes a pass after a change, after this replica became the leader, when time changes the
 //! outcome, after a failure, and every few minutes. Client required by the pass.
 
+mod feed;
 mod reconciler;
 mod tasks;
 
@@ -22,7 +23,7 @@ const DEBOUNCE: Duration = Duration::from_millis(10);
 /// How long a change of a status alone waits: it does not change what is served.
 const STATUS_DELAY: Duration = Duration::from_millis(500);
 
-/// Longest time between two passes. A pass also repairs what changed without an event.
+/// Longest time between two passes that look at everything: they also repair what changed without an event.
 const RESYNC_INTERVAL: Duration = Duration::from_secs(180);
 
 /// How long a pass may go on when the operator stops: the next leader waits for the Lease.
@@ -65,6 +66,8 @@ struct Schedule {
     lease_expiry: Option<Instant>,
     /// When the last pass started.
     last_pass: Instant,
+    /// When a pass looks at everything again.
+    resync: Instant,
 }
 
 impl Schedule {
@@ -87,6 +90,7 @@ impl ReconcileLoop {
             delayed: None,
             lease_expiry: None,
             last_pass: now,
+            resync: now,
         };
         loop {
             self.heartbeat.beat();
@@ -99,6 +103,7 @@ impl ReconcileLoop {
                     if led {
                         self.reconciler.reset();
                     }
+                    self.cache.lock().forget_changed();
                     schedule.clear();
                     continue;
                 }
@@ -154,10 +159,13 @@ impl ReconcileLoop {
         };
         let outcome = tokio::select! {
             () = stop => return false,
-            outcome = self.reconciler.reconcile() => outcome,
+            outcome = self.reconciler.reconcile(started >= schedule.resync) => outcome,
         };
         self.metrics.passed(started.elapsed());
         schedule.last_pass = started;
+        if started >= schedule.resync && outcome.is_ok() {
+            schedule.resync = started + RESYNC_INTERVAL;
+        }
         self.schedule_lease_expiry(schedule);
         let pause = match outcome {
             Ok(outcome) => self.pause_after(outcome, schedule),

@@ -7,25 +7,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Secret;
-use kube::{Resource, ResourceExt};
-use tidegate_api::{Gateway, PolicyFragment, Product, Subscription, WebSocketApi};
+use kube::Resource;
+use tidegate_api::Gateway;
 use tidegate_config::ObjectKey;
-use tidegate_plan::World;
 use tokio::time::Instant;
 
 use crate::metrics::Metrics;
 use crate::objects::{CustomKind, ObjectRef};
-use crate::watch::{Cache, ReferencedObjects, Store, Unreadable};
+use crate::watch::{Cache, Store, Unreadable};
 pub(crate) use leases::IgnoredReason;
 use leases::Leases;
-pub(crate) use pods::{Pods, UnreachableDependency};
+pub(crate) use pods::{PodFacts, Pods, UnreachableDependency};
 
 /// Processes of an unmanaged Gateway may use this many Leases, see [`Snapshot::lease_names`].
 const UNMANAGED_LEASES: u32 = 10;
-
-/// The label that every Namespace has.
-const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
 /// The cache at one moment.
 pub(crate) struct Snapshot {
@@ -33,12 +28,6 @@ pub(crate) struct Snapshot {
     /// The same moment in seconds since 1970.
     unix_now: i64,
     pub(crate) gateways: BTreeMap<ObjectKey, Arc<Gateway>>,
-    pub(crate) apis: Vec<Arc<WebSocketApi>>,
-    pub(crate) products: Vec<Arc<Product>>,
-    pub(crate) fragments: Vec<Arc<PolicyFragment>>,
-    pub(crate) subscriptions: Vec<Arc<Subscription>>,
-    key_secrets: Vec<(ObjectKey, Arc<Secret>)>,
-    namespace_labels: BTreeMap<String, BTreeMap<String, String>>,
     leases: Leases,
     /// The Gateway of each pod.
     gateway_of_pod: BTreeMap<ObjectKey, String>,
@@ -51,7 +40,7 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    pub(crate) fn of(cache: &Cache, now: Instant, namespaces: &[String]) -> Self {
+    pub(crate) fn of(cache: &Cache, now: Instant) -> Self {
         let gateways = cache.gateways.iter();
         let gateways = gateways.filter(|(_, gateway)| exists(gateway.as_ref()));
         let leases = Leases::of(&cache.acks, &cache.pods, now);
@@ -59,16 +48,6 @@ impl Snapshot {
             now,
             unix_now: k8s_openapi::jiff::Timestamp::now().as_second(),
             gateways: gateways.map(|(key, g)| (key.clone(), g.clone())).collect(),
-            apis: existing(&cache.apis),
-            products: existing(&cache.products),
-            fragments: existing(&cache.fragments),
-            subscriptions: existing(&cache.subscriptions),
-            key_secrets: cache
-                .key_secrets
-                .iter()
-                .map(|(key, secret)| (key.clone(), secret.clone()))
-                .collect(),
-            namespace_labels: namespace_labels(cache, namespaces),
             gateway_of_pod: cache
                 .pods
                 .iter()
@@ -85,23 +64,6 @@ impl Snapshot {
                 count(CustomKind::PolicyFragment, &cache.fragments),
                 count(CustomKind::Subscription, &cache.subscriptions),
             ],
-        }
-    }
-
-    /// The input of a plan, without what was published before.
-    pub(crate) fn world(&self, referenced: &ReferencedObjects) -> World {
-        let keys = self.key_secrets.iter().cloned();
-        World {
-            gateways: self.gateways.clone(),
-            apis: keyed(&self.apis),
-            products: keyed(&self.products),
-            fragments: keyed(&self.fragments),
-            subscriptions: keyed(&self.subscriptions),
-            secrets: referenced.secrets().chain(keys).collect(),
-            config_maps: referenced.config_maps(),
-            namespace_labels: self.namespace_labels.clone(),
-            now: self.unix_now,
-            ..World::default()
         }
     }
 
@@ -171,39 +133,9 @@ impl Snapshot {
     }
 }
 
-fn keyed<K: Resource>(objects: &[Arc<K>]) -> BTreeMap<ObjectKey, Arc<K>> {
-    let keyed = objects.iter();
-    keyed
-        .map(|object| (key_of(object.as_ref()), object.clone()))
-        .collect()
-}
-
 /// An object that is being deleted counts as gone: a finalizer does not keep it in service.
 fn exists<K: Resource>(object: &K) -> bool {
     object.meta().deletion_timestamp.is_none()
-}
-
-fn existing<K: Resource>(store: &Store<K>) -> Vec<Arc<K>> {
-    let objects = store.iter().map(|(_, object)| object);
-    objects
-        .filter(|object| exists(object.as_ref()))
-        .cloned()
-        .collect()
-}
-
-/// Labels of namespaces. With permissions in some namespaces only, the one label is known that follows from the
-/// name.
-fn namespace_labels(
-    cache: &Cache,
-    namespaces: &[String],
-) -> BTreeMap<String, BTreeMap<String, String>> {
-    let known = namespaces.iter().map(|name| {
-        let label = (NAMESPACE_NAME.to_owned(), name.clone());
-        (name.clone(), BTreeMap::from([label]))
-    });
-    let watched = cache.namespaces.iter();
-    let watched = watched.map(|(key, labels)| (key.name.clone(), labels.as_ref().clone()));
-    known.chain(watched).collect()
 }
 
 fn unreadable(cache: &Cache) -> Vec<(ObjectRef, Unreadable)> {
@@ -232,12 +164,7 @@ fn unreadable(cache: &Cache) -> Vec<(ObjectRef, Unreadable)> {
 }
 
 fn count<K>(kind: CustomKind, store: &Store<K>) -> (CustomKind, usize, usize) {
-    (kind, store.len(), store.unreadable().count())
-}
-
-/// Namespace and name of an object.
-pub(crate) fn key_of<K: Resource>(object: &K) -> ObjectKey {
-    ObjectKey::new(object.namespace().unwrap_or_default(), object.name_any())
+    (kind, store.len(), store.unreadable().len())
 }
 
 #[cfg(test)]

@@ -21,5 +21,5 @@ pub(crate) use programmed::Progress;
 #[cfg(test)]
 pub(crate) use update::Status;
 pub(crate) use update::StatusUpdate;
-pub(crate) use updates::{StatusInputs, status_updates, unreadable_condition};
+pub(crate) use updates::{StatusInputs, unreadable_condition};
 pub(crate) use writer::StatusWriter;

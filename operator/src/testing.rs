@@ -102,11 +102,7 @@ pub(crate) fn index(revision: u64, shards: &[&str]) -> ConfigIndex {
 
 pub(crate) fn published(revision: u64) -> Published {
     let config = gateway_config("shop", "edge");
-    Published::read_back(
-        (config, SecretData::default()),
-        (index(revision, &[]), 0),
-        true,
-    )
+    Published::read_back((config, SecretData::default()), index(revision, &[]))
 }
 
 pub(crate) fn lease(revision: u64, rejected: &Value) -> Lease {

@@ -18,9 +18,9 @@ use std::future::Future;
 use std::time::Duration;
 
 pub(crate) use ack::Ack;
-pub(crate) use cache::{Cache, SharedCache};
+pub(crate) use cache::{Cache, Labels, SharedCache};
 pub(crate) use health::WatchHealth;
-pub(crate) use referenced::{ReadError, ReferencedObjects};
+pub(crate) use referenced::{FoundObjects, ReadError, ReferencedObjects};
 pub(crate) use store::Store;
 pub(crate) use trigger::{Trigger, Urgency};
 pub(crate) use unreadable::Unreadable;

@@ -1,13 +1,13 @@
 //! The work queue: what a pass leaves to be written besides configurations, which are statuses with their
 //! Events, subscription keys, and the deletion of stale Leases. Client required by the worker.
 //!
-//! Every pass replaces the whole queue, so that nothing outdated is written, and no configuration waits for
-//! 50,000 statuses.
+//! Every pass replaces the tasks about what it looked at, so that nothing outdated is written, and no configuration
+//! waits for 50,000 statuses.
 
 mod subscription_keys;
 mod worker;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,20 +67,23 @@ pub(super) enum TaskError {
 #[derive(Debug, Default)]
 struct Tasks {
     pending: BTreeMap<TaskKey, Task>,
-    in_progress: HashSet<TaskKey>,
+    /// With the status that waits for the task.
+    in_progress: BTreeMap<TaskKey, Option<ObjectRef>>,
     /// Tasks that may not start before this time.
     delayed: BTreeMap<TaskKey, Instant>,
     /// Unreadable objects whose status says so already.
     reported: HashSet<(ObjectRef, Unreadable)>,
     /// Secrets with keys that could not be written at the last attempt.
     failed_keys: HashSet<ObjectKey>,
+    /// Tasks that failed, until the next pass asks for them again.
+    failed: BTreeSet<TaskKey>,
 }
 
 impl Tasks {
     /// The most urgent of the tasks that may start.
     fn next(&self) -> Option<&TaskKey> {
         let mut pending = self.pending.keys();
-        pending.find(|key| !self.in_progress.contains(key) && !self.delayed.contains_key(key))
+        pending.find(|key| !self.in_progress.contains_key(key) && !self.delayed.contains_key(key))
     }
 
     /// Drops the statuses of unreadable objects that were written already.
@@ -105,17 +108,23 @@ impl Tasks {
     /// once, with the keys. When the keys fail, the status says so.
     fn drop_before_keys(&mut self) {
         let pending = self.pending.iter();
-        let early = pending.filter_map(|(key, task)| match (key, task) {
+        let early = pending.filter_map(|(key, task)| self.waiting(key, task));
+        let generated = self.in_progress.values().flatten().cloned();
+        for early in early.chain(generated).collect::<Vec<_>>() {
+            self.pending.remove(&TaskKey::Status(early));
+        }
+    }
+
+    /// The object whose status is written after this task, with what comes of it.
+    fn waiting(&self, key: &TaskKey, task: &Task) -> Option<ObjectRef> {
+        match (key, task) {
             (TaskKey::Keys(secret), Task::Keys(request, _))
                 if !self.failed_keys.contains(secret) =>
             {
                 let kind = CustomKind::Subscription;
-                Some(TaskKey::Status(ObjectRef::new(kind, &request.subscription)))
+                Some(ObjectRef::new(kind, &request.subscription))
             }
             _ => None,
-        });
-        for early in early.collect::<Vec<_>>() {
-            self.pending.remove(&early);
         }
     }
 }
@@ -128,14 +137,24 @@ pub(crate) struct WorkQueue {
 }
 
 impl WorkQueue {
-    /// Replaces all tasks that have not started.
-    pub(crate) fn replace(&self, pending: BTreeMap<TaskKey, Task>) {
+    /// Replaces the tasks that have not started and are about what was `looked` at.
+    pub(crate) fn replace(
+        &self,
+        mut asked: BTreeMap<TaskKey, Task>,
+        looked: impl Fn(&TaskKey) -> bool,
+    ) {
         let mut tasks = self.tasks.lock();
-        tasks.pending = pending;
+        tasks.pending.retain(|key, _| !looked(key));
+        tasks.pending.append(&mut asked);
         tasks.drop_reported();
         tasks.drop_before_keys();
         drop(tasks);
         self.changed.notify_one();
+    }
+
+    /// Tasks that failed since this was asked last.
+    pub(crate) fn take_failed(&self) -> BTreeSet<TaskKey> {
+        std::mem::take(&mut self.tasks.lock().failed)
     }
 
     /// Forgets everything, because this replica does not lead.
@@ -145,6 +164,7 @@ impl WorkQueue {
         tasks.reported.clear();
         tasks.failed_keys.clear();
         tasks.delayed.clear();
+        tasks.failed.clear();
     }
 
     /// Resolves when the queue was replaced.
@@ -167,7 +187,8 @@ impl WorkQueue {
         tasks.delayed.retain(|_, start| now < *start);
         let key = tasks.next()?.clone();
         let task = tasks.pending.remove(&key)?;
-        tasks.in_progress.insert(key.clone());
+        let waiting = tasks.waiting(&key, &task);
+        tasks.in_progress.insert(key.clone(), waiting);
         Some((key, task))
     }
 
@@ -182,6 +203,7 @@ impl WorkQueue {
             };
         }
         if !succeeded {
+            tasks.failed.insert(key.clone());
             return;
         }
         // A pass may have asked for the same while it was in progress.

@@ -1,4 +1,4 @@
-//! What differs between two worlds.
+//! What changed in a world.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tidegate_api::WebSocketApi;
 use tidegate_config::ObjectKey;
 
-use crate::World;
 use crate::world::Previous;
 
 /// Keys of objects.
@@ -14,7 +13,7 @@ pub(crate) type Keys = BTreeSet<ObjectKey>;
 
 /// What was added, changed or removed since the last plan.
 #[derive(Debug, Default)]
-pub(crate) struct Changes {
+pub struct Changes {
     pub(crate) gateways: Keys,
     /// With the object that was there before.
     pub(crate) apis: BTreeMap<ObjectKey, Option<Arc<WebSocketApi>>>,
@@ -26,36 +25,42 @@ pub(crate) struct Changes {
     pub(crate) namespaces: BTreeSet<String>,
     /// By Gateway, with what it served before.
     pub(crate) previous: BTreeMap<ObjectKey, Option<Arc<Previous>>>,
-    /// The time before.
-    pub(crate) before: i64,
+    /// The clock was put back.
+    pub(crate) clock_went_back: bool,
 }
 
 impl Changes {
-    /// Objects count as the same when they are shared: a changed object is another one.
-    pub(crate) fn between(old: &World, new: &World) -> Self {
-        let apis = differing(&old.apis, &new.apis, Arc::ptr_eq).into_iter();
-        let previous = differing(&old.previous, &new.previous, Arc::ptr_eq).into_iter();
-        Self {
-            gateways: differing(&old.gateways, &new.gateways, Arc::ptr_eq),
-            apis: apis
-                .map(|key| (key.clone(), old.apis.get(&key).cloned()))
-                .collect(),
-            fragments: differing(&old.fragments, &new.fragments, Arc::ptr_eq),
-            products: differing(&old.products, &new.products, Arc::ptr_eq),
-            subscriptions: differing(&old.subscriptions, &new.subscriptions, Arc::ptr_eq),
-            secrets: differing(&old.secrets, &new.secrets, Arc::ptr_eq),
-            config_maps: differing(&old.config_maps, &new.config_maps, Arc::ptr_eq),
-            namespaces: differing(&old.namespace_labels, &new.namespace_labels, |a, b| a == b),
-            previous: previous
-                .map(|key| (key.clone(), old.previous.get(&key).cloned()))
-                .collect(),
-            before: old.now,
-        }
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self {
+            gateways,
+            apis,
+            fragments,
+            products,
+            subscriptions,
+            secrets,
+            config_maps,
+            namespaces,
+            previous,
+            clock_went_back,
+        } = self;
+        let keys = [
+            gateways,
+            fragments,
+            products,
+            subscriptions,
+            secrets,
+            config_maps,
+        ];
+        keys.into_iter().all(BTreeSet::is_empty)
+            && apis.is_empty()
+            && namespaces.is_empty()
+            && previous.is_empty()
+            && !clock_went_back
     }
 }
 
 /// Keys of which the values differ, or that only one map has.
-fn differing<K: Ord + Clone, V>(
+pub(crate) fn differing<K: Ord + Clone, V>(
     old: &BTreeMap<K, V>,
     new: &BTreeMap<K, V>,
     same: impl Fn(&V, &V) -> bool,

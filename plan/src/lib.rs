@@ -22,6 +22,7 @@ pub mod generated_keys;
 mod hostnames;
 mod index;
 mod keys;
+mod kind;
 mod last_good;
 mod links;
 mod listener_tls;
@@ -42,10 +43,12 @@ mod urls;
 mod verdict;
 mod world;
 
-pub use outcome::{Changed, ChangedConfig, ChangedVerdicts, GatewayPlan, KeyRequest, Plan};
+pub use changes::Changes;
+pub use kind::Kind;
+pub use outcome::{Changed, ChangedVerdicts, GatewayPlan, KeyRequest, Plan};
 pub use planner::{Planner, plan};
 pub use verdict::{
     ApiVerdict, ConditionState, Conditions, Flaw, GatewayVerdict, ListenerVerdict, Missing,
     OnGateway, PolicyFragmentVerdict, ProductVerdict, Serving, SubscriptionVerdict,
 };
-pub use world::{Kind, Previous, World};
+pub use world::{Previous, World};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tidegate_config::{GatewayConfig, ObjectKey, SecretData};
+use tidegate_config::{ChangedConfig, GatewayConfig, ObjectKey, SecretData};
 
 use crate::{
     ApiVerdict, GatewayVerdict, PolicyFragmentVerdict, ProductVerdict, SubscriptionVerdict,
@@ -65,23 +65,12 @@ pub struct Changed {
     pub configs: BTreeMap<ObjectKey, ChangedConfig>,
     /// Objects of which something else is to be said, or nothing any more.
     pub verdicts: ChangedVerdicts,
-}
-
-/// What changed of the configuration of one Gateway.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ChangedConfig {
-    /// Its settings are others.
-    pub settings: bool,
-    /// Its secret data is other data.
-    pub secret_data: bool,
-    /// It is told of other subscriptions that give no access.
-    pub inactive: bool,
-    /// APIs that were added, changed or removed.
-    pub apis: BTreeSet<ObjectKey>,
-    /// The same of products.
-    pub products: BTreeSet<ObjectKey>,
-    /// The same of subscriptions.
-    pub subscriptions: BTreeSet<ObjectKey>,
+    /// Secrets that are named now and were not, or the other way round.
+    pub wanted_secrets: BTreeSet<ObjectKey>,
+    /// The same of ConfigMaps.
+    pub wanted_config_maps: BTreeSet<ObjectKey>,
+    /// Other keys are to be generated.
+    pub key_requests: bool,
 }
 
 /// Objects of which something else is to be said, by kind.

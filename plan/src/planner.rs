@@ -7,6 +7,7 @@ mod apis;
 mod configs;
 mod fragments;
 mod gateways;
+mod inputs;
 mod pass;
 mod products;
 mod subscriptions;
@@ -32,6 +33,7 @@ use crate::{Plan, World};
 #[derive(Debug, Default)]
 pub struct Planner {
     world: World,
+    changes: Changes,
     expressions: Expressions,
     register: Register,
     gateways: Gateways,
@@ -56,9 +58,13 @@ pub fn plan(world: &World) -> Plan {
 impl Planner {
     /// Plans what every Gateway serves, and what is to be said about every object.
     pub fn plan(&mut self, world: &World) -> &Plan {
-        let changes = Changes::between(&self.world, world);
-        self.world = world.clone();
-        self.replan(changes)
+        self.adopt(world);
+        self.replan()
+    }
+
+    /// Is there nothing to plan?
+    pub fn is_idle(&self) -> bool {
+        self.changes.is_empty() && !self.subscriptions.is_due(self.world.now)
     }
 
     /// The last plan.
@@ -71,7 +77,9 @@ impl Planner {
         &self.changed
     }
 
-    fn replan(&mut self, changes: Changes) -> &Plan {
+    /// Plans what changed since the last plan.
+    pub fn replan(&mut self) -> &Plan {
+        let changes = std::mem::take(&mut self.changes);
         self.expressions.next_pass();
         self.changed = Changed::default();
         let mut pass = Pass::new(changes, &self.register);

@@ -4,13 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::ResourceExt;
 use tidegate_api::{Gateway, PolicyFragment, Product, Subscription, WebSocketApi};
 use tidegate_config::{
     ApiConfig, GatewayConfig, GatewaySettings, ObjectKey, ProductConfig, SecretData,
 };
-
-use crate::index::key_of;
 
 /// Everything that may influence a plan, the time included. Objects are shared, so a copy is cheap.
 #[derive(Clone, Debug, Default)]
@@ -35,37 +32,6 @@ pub struct World {
     pub previous: BTreeMap<ObjectKey, Arc<Previous>>,
     /// Seconds since 1970.
     pub now: i64,
-}
-
-/// A kind of which a [`World`] has all objects.
-pub trait Kind: ResourceExt {
-    /// All objects of this kind.
-    fn all(world: &mut World) -> &mut BTreeMap<ObjectKey, Arc<Self>>;
-}
-
-macro_rules! kind {
-    ($($kind:ty: $all:ident),*) => {
-        $(impl Kind for $kind {
-            fn all(world: &mut World) -> &mut BTreeMap<ObjectKey, Arc<Self>> {
-                &mut world.$all
-            }
-        })*
-    };
-}
-
-kind!(
-    Gateway: gateways,
-    WebSocketApi: apis,
-    PolicyFragment: fragments,
-    Product: products,
-    Subscription: subscriptions
-);
-
-impl World {
-    /// Adds an object, or replaces the one of the same name.
-    pub fn add<K: Kind>(&mut self, object: Arc<K>) {
-        K::all(self).insert(key_of(&*object), object);
-    }
 }
 
 /// What a Gateway was last told to serve, without subscriptions, which have no last good version.

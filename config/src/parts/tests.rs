@@ -4,7 +4,7 @@ use crate::{
     SubscriptionScope, key_hash, policy::OnHandshake,
 };
 
-fn config(subscriptions: usize) -> GatewayConfig {
+pub(crate) fn config(subscriptions: usize) -> GatewayConfig {
     GatewayConfig {
         settings: GatewaySettings {
             key: ObjectKey::new("shop", "edge"),
@@ -38,7 +38,7 @@ fn config(subscriptions: usize) -> GatewayConfig {
     }
 }
 
-fn subscription(i: usize) -> SubscriptionConfig {
+pub(crate) fn subscription(i: usize) -> SubscriptionConfig {
     SubscriptionConfig {
         key: ObjectKey::new("shop", format!("sub-{i:05}")),
         generation: 1,
@@ -51,7 +51,7 @@ fn subscription(i: usize) -> SubscriptionConfig {
     }
 }
 
-fn secret_data() -> SecretData {
+pub(crate) fn secret_data() -> SecretData {
     let mut secret_data = SecretData::default();
     secret_data.insert(SecretDataId::secret("shop", "jwt", "key"), vec![0, 255, 7]);
     secret_data

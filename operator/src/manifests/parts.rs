@@ -1,12 +1,13 @@
 //! The parts of a configuration as ConfigMaps and Secrets: index, shards and secret data.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use tidegate_config::{
-    ConfigIndex, ConfigParts, FORMAT_VERSION, INDEX_KEY, LABEL_GATEWAY, LABEL_PART, ObjectKey,
-    PART_INDEX, PART_SECRET_DATA, PART_SHARD, PartRef, SECRET_DATA_KEY, SHARD_KEY, index_name,
+    ConfigIndex, FORMAT_VERSION, INDEX_KEY, LABEL_GATEWAY, LABEL_PART, ObjectKey, PART_INDEX,
+    PART_SECRET_DATA, PART_SHARD, PartRef, Rendered, SECRET_DATA_KEY, SHARD_KEY, index_name,
 };
 
 use super::Target;
@@ -21,12 +22,12 @@ pub(crate) struct Part {
 
 impl Part {
     /// Its text in the parts of a configuration.
-    pub(crate) fn text<'a>(&self, parts: &'a ConfigParts) -> Option<&'a str> {
-        let texts = match self.key.kind {
-            OwnedKind::Secret => &parts.secrets,
-            _ => &parts.shards,
-        };
-        texts.get(&self.key.key.name).map(String::as_str)
+    pub(crate) fn text<'r>(&self, rendered: &'r Rendered) -> Option<Cow<'r, str>> {
+        let name = &self.key.key.name;
+        match self.key.kind {
+            OwnedKind::Secret => rendered.secret(name).map(Cow::Borrowed),
+            _ => rendered.shard(name).map(Cow::Owned),
+        }
     }
 
     /// Is `live` this part, unchanged, and with the labels by which pods find it?

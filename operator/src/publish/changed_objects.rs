@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use tidegate_config::{GatewayConfig, ObjectKey, SecretData};
+use tidegate_config::{ChangedConfig, GatewayConfig, ObjectKey, SecretData};
 
 use crate::objects::{CustomKind, ObjectRef};
 
@@ -37,6 +37,22 @@ pub(crate) fn changed_objects(
         &mut changed,
     );
     changed
+}
+
+/// The objects that are named as changed.
+pub(crate) fn named_objects(gateway: &ObjectKey, changed: &ChangedConfig) -> HashSet<ObjectRef> {
+    let own = changed.settings || changed.secret_data;
+    let own = own.then(|| ObjectRef::new(CustomKind::Gateway, gateway));
+    let of = |kind| move |key: &ObjectKey| ObjectRef::new(kind, key);
+    let apis = changed.apis.iter().map(of(CustomKind::WebSocketApi));
+    let products = changed.products.iter().map(of(CustomKind::Product));
+    let subscriptions = changed.subscriptions.iter();
+    let subscriptions = subscriptions.map(of(CustomKind::Subscription));
+    own.into_iter()
+        .chain(apis)
+        .chain(products)
+        .chain(subscriptions)
+        .collect()
 }
 
 /// All objects of a configuration.

@@ -85,6 +85,11 @@ impl History {
         revision >= self.floor && !missed.any(|(_, change)| change.objects.contains(object))
     }
 
+    /// Objects that some live pod may not have the latest version of.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.changes.values().flat_map(|change| &change.objects)
+    }
+
     /// Did a revision that some pod may not have change `object`?
     pub(crate) fn mentions(&self, object: &ObjectRef) -> bool {
         let mut changes = self.changes.values();

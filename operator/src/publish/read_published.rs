@@ -52,9 +52,8 @@ pub(crate) async fn read_published(
 /// The configuration of an index and those of its parts that could be read.
 fn assemble_readable(index: ConfigIndex, texts: &HashMap<String, String>) -> Option<Published> {
     let text = |name: &str| texts.get(name).map(String::as_str);
-    let bytes = texts.values().map(String::len).sum();
     if let Ok(content) = assemble(&index, text, text) {
-        return Some(Published::read_back(content, (index, bytes), true));
+        return Some(Published::read_back(content, index));
     }
     let mut readable = index.clone();
     readable
@@ -64,7 +63,7 @@ fn assemble_readable(index: ConfigIndex, texts: &HashMap<String, String>) -> Opt
         .secrets
         .retain(|part| is_intact(text(&part.name), &part.sha256));
     let content = assemble(&readable, text, text).ok()?;
-    Some(Published::read_back(content, (index, bytes), false))
+    Some(Published::read_back(content, index))
 }
 
 fn is_intact(text: Option<&str>, sha256: &str) -> bool {

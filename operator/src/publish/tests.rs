@@ -17,6 +17,8 @@ struct Fixture {
     pods: Pods,
     acknowledged: u64,
     published: Option<Published>,
+    /// Names of the APIs at the last attempt.
+    apis: Vec<String>,
     now: Instant,
 }
 
@@ -39,6 +41,7 @@ impl Fixture {
             pods: Pods::default(),
             acknowledged: 0,
             published: None,
+            apis: Vec::new(),
             now: Instant::now(),
         }
     }
@@ -51,6 +54,13 @@ impl Fixture {
             config,
             secret_data: Arc::default(),
         };
+        let rendered = Rendered::new(&plan.config, &plan.secret_data);
+        let changed = self.changed(apis);
+        let content = Content {
+            plan: &plan,
+            rendered: &rendered,
+            changed: &changed,
+        };
         let publication = Publication {
             writer: &self.writer,
             cache: &self.cache,
@@ -60,7 +70,22 @@ impl Fixture {
             acknowledged: self.acknowledged,
             now: self.now,
         };
-        publication.publish(plan, &mut self.published).await
+        let outcome = publication.publish(&content, &mut self.published).await;
+        self.apis = apis.iter().map(ToString::to_string).collect();
+        outcome
+    }
+
+    /// What differs from the last attempt.
+    fn changed(&self, apis: &[&str]) -> ChangedConfig {
+        let before = self.apis.iter().map(String::as_str);
+        let all: std::collections::BTreeSet<_> = before.chain(apis.iter().copied()).collect();
+        let differing = all
+            .into_iter()
+            .filter(|name| self.apis.iter().any(|before| before == name) != apis.contains(name));
+        ChangedConfig {
+            apis: differing.map(|name| ObjectKey::new("shop", name)).collect(),
+            ..ChangedConfig::default()
+        }
     }
 
     fn revision(&self) -> u64 {

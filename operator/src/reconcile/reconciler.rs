@@ -1,26 +1,31 @@
-//! One pass over everything: snapshot (pure) → plan (pure) → publish (client) → statuses (pure). The statuses
-//! are written by the work queue.
+//! One pass: what changed in the cache → plan (pure) → publish (client) → statuses (pure). The statuses are written by
+//! the work queue.
 //!
-//! A pass depends on the cache, on what was published, and on the time; never on the event that woke the loop.
-//! A second pass without a change does nothing.
+//! What comes out depends on the cache, on what was published, and on the time; never on the event that woke the
+//! loop. A pass looks only at what changed since the last one; a second pass without a change does nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Client;
-use tidegate_config::ObjectKey;
-use tidegate_plan::{GatewayPlan, Planner, Previous, World};
+use tidegate_config::{ChangedConfig, ObjectKey, Rendered};
+use tidegate_plan::{GatewayPlan, Planner, World};
 use tokio::time::Instant;
 
-use super::tasks::tasks;
+use super::feed::feed;
+use super::tasks::{Look, tasks};
 use crate::manifests::Target;
 use crate::metrics::{ConfigSize, Metrics};
-use crate::publish::{Publication, PublishError, Published, live_revision, read_published};
-use crate::snapshot::{IgnoredReason, Snapshot};
-use crate::status::{Outages, Progress, StatusInputs, status_updates};
-use crate::watch::{ReadError, ReferencedObjects, SharedCache};
+use crate::objects::{CustomKind, ObjectRef};
+use crate::publish::{
+    Content, Publication, PublishError, Published, live_revision, read_published,
+};
+use crate::snapshot::{IgnoredReason, PodFacts, Snapshot};
+use crate::status::{Outages, Progress, StatusInputs};
+use crate::watch::{FoundObjects, ReadError, ReferencedObjects, SharedCache};
 use crate::work_queue::WorkQueue;
 use crate::write::Writer;
 
@@ -79,9 +84,17 @@ pub(crate) struct Reconciler {
     writer: Writer,
     queue: WorkQueue,
     planner: Planner,
+    /// The plan as parts, by Gateway.
+    rendered: BTreeMap<ObjectKey, Rendered>,
     referenced: ReferencedObjects,
     /// What is published of each Gateway; `None`: nothing is.
     published: BTreeMap<ObjectKey, Option<Published>>,
+    /// What of the plan is not published yet.
+    unpublished: BTreeMap<ObjectKey, ChangedConfig>,
+    /// What to look at in the next pass.
+    look: Look,
+    /// What the statuses of all objects of a Gateway depend on.
+    facts: BTreeMap<ObjectKey, Facts>,
     /// Why the last attempt to publish a Gateway failed.
     failures: BTreeMap<ObjectKey, String>,
     /// Leases that do not count, and why. Each is logged once.
@@ -95,51 +108,70 @@ impl Reconciler {
             writer,
             queue,
             planner: Planner::default(),
+            rendered: BTreeMap::new(),
             referenced: ReferencedObjects::default(),
             published: BTreeMap::new(),
+            unpublished: BTreeMap::new(),
+            look: Look::default(),
+            facts: BTreeMap::new(),
             failures: BTreeMap::new(),
             ignored: BTreeSet::new(),
         }
     }
 
-    /// Forgets what is published: another replica may have written since.
+    /// Forgets everything: another replica may have written since.
     pub(crate) fn reset(&mut self) {
-        self.published.clear();
-        self.failures.clear();
         self.queue.clear();
+        self.context.cache.lock().change_all();
+        let (context, writer, queue) = (&self.context, &self.writer, &self.queue);
+        *self = Self::new(context.clone(), writer.clone(), queue.clone());
     }
 
-    /// Makes one pass.
+    /// Makes one pass. With `everything`, it looks at all statuses, changed or not.
     ///
     /// # Errors
     ///
     /// When something could not be read without which nothing may be decided. A Gateway that could not be
     /// published is no error: the outcome says so.
-    pub(crate) async fn reconcile(&mut self) -> Result<Outcome, ReconcileError> {
+    pub(crate) async fn reconcile(&mut self, everything: bool) -> Result<Outcome, ReconcileError> {
         let started = Instant::now();
-        let mut snapshot = self.snapshot(started);
+        let mut snapshot = self.feed(started);
         snapshot.measure(&self.context.metrics);
         self.forget_deleted(&snapshot);
         self.read_new(&snapshot).await?;
         snapshot.ignore_unpublished(|gateway| self.highest_revision(gateway));
         self.log_ignored(&snapshot);
-        self.plan(&snapshot).await?;
-        let plan = self.planner.last();
-        let outages = Outages::of(&snapshot, plan);
-        let gateways = plan.gateways.clone();
-        let next_change = plan.next_change;
-        self.publish(&snapshot, gateways, started).await;
-        self.enqueue(&snapshot, outages);
+        self.plan().await?;
+        let outages = Outages::of(&snapshot, self.planner.last());
+        self.look_at_unacknowledged();
+        self.publish(&snapshot, started).await;
+        self.look_at_unacknowledged();
+        self.enqueue(&snapshot, outages, everything);
         self.measure(&snapshot);
+        let next_change = self.planner.last().next_change;
         Ok(Outcome {
             next_change: next_change.map(|at| started + snapshot.until(at)),
             incomplete: !self.failures.is_empty(),
         })
     }
 
-    fn snapshot(&self, now: Instant) -> Snapshot {
+    /// Tells the planner what changed in the cache. The snapshot is of the same moment.
+    fn feed(&mut self, now: Instant) -> Snapshot {
+        let mut cache = self.context.cache.lock();
         let namespaces = &self.context.installation.namespaces;
-        Snapshot::of(&self.context.cache.lock(), now, namespaces)
+        let mut fed = feed(&mut cache, &mut self.planner, namespaces);
+        self.referenced.check((&fed.secrets, &fed.config_maps));
+        self.look.objects.append(&mut fed.objects);
+        Snapshot::of(&cache, now)
+    }
+
+    /// Objects that some pod does not have yet: their status says which.
+    fn look_at_unacknowledged(&mut self) {
+        for published in self.published.values().flatten() {
+            self.look
+                .objects
+                .extend(published.history.pending().cloned());
+        }
     }
 
     fn forget_deleted(&mut self, snapshot: &Snapshot) {
@@ -148,11 +180,15 @@ impl Reconciler {
             let exists = snapshot.gateways.contains_key(key);
             if !exists {
                 metrics.forget(key);
+                self.planner.set_previous(key, None);
             }
             exists
         });
-        self.failures
-            .retain(|key, _| snapshot.gateways.contains_key(key));
+        let exists = |key: &ObjectKey| snapshot.gateways.contains_key(key);
+        self.failures.retain(|key, _| exists(key));
+        self.rendered.retain(|key, _| exists(key));
+        self.unpublished.retain(|key, _| exists(key));
+        self.facts.retain(|key, _| exists(key));
     }
 
     /// Reads what an earlier leader published, for Gateways that this replica has not read yet.
@@ -166,6 +202,8 @@ impl Reconciler {
                 gateway: key.clone(),
                 source,
             })?;
+            let previous = found.as_ref().map(|found| found.previous.clone());
+            self.planner.set_previous(key, previous);
             self.published.insert(key.clone(), found);
         }
         Ok(())
@@ -193,63 +231,106 @@ impl Reconciler {
     }
 
     /// Plans; reads what the plan names, and plans again until nothing is missing.
-    async fn plan(&mut self, snapshot: &Snapshot) -> Result<(), ReconcileError> {
-        for planned in 0..MAX_PLANS {
-            let outdated = {
-                let wanted = self.planner.last();
-                let cache = self.context.cache.lock();
-                self.referenced
-                    .outdated(&wanted.wanted_secrets, &wanted.wanted_config_maps, &cache)
-            };
-            if outdated.is_empty() && planned > 0 {
+    async fn plan(&mut self) -> Result<(), ReconcileError> {
+        for _ in 0..MAX_PLANS {
+            let wanted = self.planner.last();
+            let wanted = (&wanted.wanted_secrets, &wanted.wanted_config_maps);
+            let (outdated, gone) = self.referenced.look(wanted, &self.context.cache.lock());
+            self.tell_found(gone);
+            if !outdated.is_empty() {
+                let found = self.referenced.read(&self.context.client, outdated).await?;
+                self.tell_found(found);
+            }
+            if self.planner.is_idle() {
                 return Ok(());
             }
-            self.referenced.read(&self.context.client, outdated).await?;
-            let world = self.world(snapshot);
-            tokio::task::block_in_place(|| {
-                self.planner.plan(&world);
-            });
+            self.context.metrics.planned();
+            tokio::task::block_in_place(|| self.replan());
+            let changed = self.planner.changed();
+            self.referenced
+                .check((&changed.wanted_secrets, &changed.wanted_config_maps));
         }
         // What changed while it was read wakes the next pass.
         Ok(())
     }
 
-    fn world(&self, snapshot: &Snapshot) -> World {
-        let mut world = snapshot.world(&self.referenced);
-        for (key, published) in &self.published {
-            if let Some(published) = published {
-                let previous = Previous::of(&published.config, published.secret_data.clone());
-                world.previous.insert(key.clone(), Arc::new(previous));
-            }
+    fn tell_found(&mut self, found: FoundObjects) {
+        for (key, secret) in found.secrets {
+            self.planner.set_secret(&key, secret);
         }
-        world
+        for (key, config_map) in found.config_maps {
+            self.planner.set_config_map(&key, config_map);
+        }
+    }
+
+    /// Plans, and renders what changed.
+    fn replan(&mut self) {
+        self.planner.replan();
+        let (plan, changed) = (self.planner.last(), self.planner.changed());
+        for (key, changed) in &changed.configs {
+            let Some(gateway) = plan.gateways.get(key) else {
+                continue;
+            };
+            let GatewayPlan {
+                config,
+                secret_data,
+            } = gateway;
+            match self.rendered.get_mut(key) {
+                Some(rendered) => rendered.update(config, secret_data, changed),
+                None => {
+                    let rendered = Rendered::new(config, secret_data);
+                    self.rendered.insert(key.clone(), rendered);
+                }
+            }
+            let unpublished = self.unpublished.entry(key.clone()).or_default();
+            unpublished.extend(changed);
+        }
+        self.look.keys |= changed.key_requests;
+        let verdicts = &changed.verdicts;
+        for (kind, keys) in [
+            (CustomKind::Gateway, &verdicts.gateways),
+            (CustomKind::WebSocketApi, &verdicts.apis),
+            (CustomKind::Product, &verdicts.products),
+            (CustomKind::PolicyFragment, &verdicts.fragments),
+            (CustomKind::Subscription, &verdicts.subscriptions),
+        ] {
+            let objects = keys.iter().map(|key| ObjectRef::new(kind, key));
+            self.look.objects.extend(objects);
+        }
     }
 
     /// Publishes every Gateway. One that fails does not delay the others.
-    async fn publish(
-        &mut self,
-        snapshot: &Snapshot,
-        plans: BTreeMap<ObjectKey, GatewayPlan>,
-        started: Instant,
-    ) {
-        let published = &mut self.published;
-        let gateways: Vec<_> = plans
-            .into_iter()
-            .filter_map(|(key, plan)| {
-                let before = published.get_mut(&key)?.take();
-                Some((key, plan, before))
-            })
-            .collect();
-        let (context, writer) = (&self.context, &self.writer);
-        let attempts: Vec<_> = gateways
-            .into_iter()
-            .map(|gateway| publish_gateway(context, writer, snapshot, gateway))
-            .collect();
+    async fn publish(&mut self, snapshot: &Snapshot, started: Instant) {
+        let none = ChangedConfig::default();
+        let plan = self.planner.last();
+        let mut attempts = Vec::new();
+        for (key, plan) in &plan.gateways {
+            let Some(rendered) = self.rendered.get(key) else {
+                continue;
+            };
+            let content = Content {
+                plan,
+                rendered,
+                changed: self.unpublished.get(key).unwrap_or(&none),
+            };
+            if let Some(published) = self.published.get_mut(key) {
+                let (context, writer) = (&self.context, &self.writer);
+                let gateway = (key.clone(), content, published.take());
+                attempts.push(publish_gateway(context, writer, snapshot, gateway));
+            }
+        }
         let outcomes = futures::stream::iter(attempts)
             .buffer_unordered(CONCURRENCY)
             .collect::<Vec<_>>()
             .await;
         for (key, published, outcome) in outcomes {
+            if outcome.is_ok() {
+                self.unpublished.remove(&key);
+            }
+            if let Some(published) = &published {
+                let previous = published.previous.clone();
+                self.planner.set_previous(&key, Some(previous));
+            }
             let revision = published.as_ref().map(|published| published.index.revision);
             self.published.insert(key.clone(), published);
             self.record_outcome(key, revision, outcome, started);
@@ -287,28 +368,47 @@ impl Reconciler {
     }
 
     /// Puts everything into the work queue that has to be written besides the configurations.
-    fn enqueue(&self, snapshot: &Snapshot, outages: Outages) {
-        let plan = self.planner.last();
+    fn enqueue(&mut self, snapshot: &Snapshot, outages: Outages, everything: bool) {
+        let (plan, world) = (self.planner.last(), self.planner.world());
+        let mut look = std::mem::take(&mut self.look);
+        look.again(self.queue.take_failed(), plan);
         let mut progress = Progress::new(outages);
+        let mut concerns_all = everything;
         for key in snapshot.gateways.keys() {
             let published = self.published.get(key).and_then(Option::as_ref);
             let failure = self.failures.get(key).map(String::as_str);
-            progress.add(key, published, snapshot.pods(key), failure);
+            let pods = snapshot.pods(key);
+            progress.add(key, published, pods, failure);
+            let facts = Facts {
+                is_published: published.is_some(),
+                failure: failure.map(str::to_owned),
+                pods: pods.facts(),
+            };
+            concerns_all |= self.facts.get(key) != Some(&facts);
+            self.facts.insert(key.clone(), facts);
+            look.objects
+                .insert(ObjectRef::new(CustomKind::Gateway, key));
         }
-        let updates = status_updates(&StatusInputs {
+        if concerns_all {
+            look.keys = true;
+            look.objects.extend(all_objects(world));
+        }
+        let inputs = StatusInputs {
             snapshot,
+            world,
             plan,
             progress: &progress,
             cache: &self.context.cache,
             published: &self.published,
-        });
-        let election = &self.context.installation.election;
-        self.queue.replace(tasks(snapshot, plan, updates, election));
+            now: Time(k8s_openapi::jiff::Timestamp::now()),
+        };
+        let tasks = tasks(&look, &inputs, &self.context.installation.election);
+        self.queue.replace(tasks, |key| look.covers(key));
     }
 
     /// Sets the gauges that change without a pass too.
     pub(crate) fn measure_now(&self) {
-        let mut snapshot = self.snapshot(Instant::now());
+        let mut snapshot = Snapshot::of(&self.context.cache.lock(), Instant::now());
         snapshot.ignore_unpublished(|gateway| self.highest_revision(gateway));
         self.measure(&snapshot);
     }
@@ -320,7 +420,7 @@ impl Reconciler {
             };
             let size = ConfigSize {
                 revision: published.index.revision,
-                bytes: published.bytes,
+                bytes: self.rendered.get(key).map_or(0, Rendered::bytes),
                 parts: published.index.shards.len() + published.index.secrets.len(),
             };
             let lag = published
@@ -335,12 +435,34 @@ impl Reconciler {
     }
 }
 
+/// What the statuses of all objects of a Gateway depend on, besides the plan and the revisions.
+#[derive(Debug, PartialEq, Eq)]
+struct Facts {
+    is_published: bool,
+    failure: Option<String>,
+    pods: Vec<PodFacts>,
+}
+
+fn all_objects(world: &World) -> impl Iterator<Item = ObjectRef> {
+    let of = |kind| move |key: &ObjectKey| ObjectRef::new(kind, key);
+    let gateways = world.gateways.keys().map(of(CustomKind::Gateway));
+    let apis = world.apis.keys().map(of(CustomKind::WebSocketApi));
+    let products = world.products.keys().map(of(CustomKind::Product));
+    let fragments = world.fragments.keys().map(of(CustomKind::PolicyFragment));
+    let subscriptions = world.subscriptions.keys().map(of(CustomKind::Subscription));
+    gateways
+        .chain(apis)
+        .chain(products)
+        .chain(fragments)
+        .chain(subscriptions)
+}
+
 /// Publishes one Gateway. Returns what is published then, and whether the revision changed.
 async fn publish_gateway(
     context: &Context,
     writer: &Writer,
     snapshot: &Snapshot,
-    (key, plan, mut published): (ObjectKey, GatewayPlan, Option<Published>),
+    (key, content, mut published): (ObjectKey, Content<'_>, Option<Published>),
 ) -> (ObjectKey, Option<Published>, Result<bool, PublishError>) {
     let Some(gateway) = snapshot.gateways.get(&key).map(Arc::clone) else {
         return (key, published, Ok(false));
@@ -365,7 +487,7 @@ async fn publish_gateway(
         acknowledged: snapshot.acknowledged(&key),
         now: snapshot.now,
     };
-    let outcome = publication.publish(plan, &mut published).await;
+    let outcome = publication.publish(&content, &mut published).await;
     let changed = revision(&published) != before;
     (key, published, outcome.map(|()| changed))
 }

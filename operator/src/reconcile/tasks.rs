@@ -1,61 +1,90 @@
-//! From a plan and the status updates to the tasks of the work queue. Pure.
+//! From the statuses and key requests of a pass to the tasks of the work queue. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use kube::Resource;
-use tidegate_api::Subscription;
 use tidegate_config::ObjectKey;
-use tidegate_plan::Plan;
+use tidegate_plan::{Plan, World};
 
 use crate::objects::ObjectRef;
 use crate::snapshot::Snapshot;
-use crate::status::{StatusUpdate, unreadable_condition};
+use crate::status::{StatusInputs, unreadable_condition};
 use crate::work_queue::{Task, TaskKey};
 
-/// Everything that has to be written besides the configurations. `election` is the Lease of the leader
-/// election, which is never deleted, whatever its labels are.
+/// What a pass looks at.
+#[derive(Debug, Default)]
+pub(super) struct Look {
+    /// Objects whose status may have to be written.
+    pub(super) objects: BTreeSet<ObjectRef>,
+    /// Whether other keys are to be generated than before.
+    pub(super) keys: bool,
+}
+
+impl Look {
+    /// Is this a task about what the pass looks at?
+    pub(super) fn covers(&self, key: &TaskKey) -> bool {
+        match key {
+            TaskKey::Status(object) => self.objects.contains(object),
+            TaskKey::Keys(_) => self.keys,
+            TaskKey::Lease(_) => true,
+        }
+    }
+
+    /// Looks at these tasks again, which failed.
+    pub(super) fn again(&mut self, failed: BTreeSet<TaskKey>, plan: &Plan) {
+        for key in failed {
+            match key {
+                TaskKey::Status(object) => drop(self.objects.insert(object)),
+                TaskKey::Keys(secret) => {
+                    self.keys = true;
+                    // Its status says that the keys failed.
+                    let mut requests = plan.key_requests.iter();
+                    let request = requests.find(|request| request.secret == secret);
+                    let kind = crate::objects::CustomKind::Subscription;
+                    let subscription = request.map(|it| ObjectRef::new(kind, &it.subscription));
+                    self.objects.extend(subscription);
+                }
+                TaskKey::Lease(_) => {}
+            }
+        }
+    }
+}
+
+/// Everything that has to be written of what a pass looks at, besides the configurations. `election` is the Lease of
+/// the leader election, which is never deleted, whatever its labels are.
 pub(super) fn tasks(
-    snapshot: &Snapshot,
-    plan: &Plan,
-    updates: BTreeMap<ObjectRef, StatusUpdate>,
+    look: &Look,
+    inputs: &StatusInputs<'_>,
     election: &ObjectKey,
 ) -> BTreeMap<TaskKey, Task> {
-    let statuses = updates
-        .into_iter()
-        .map(|(object, update)| (TaskKey::Status(object), Task::Status(Box::new(update))));
-    let unreadable = snapshot.unreadable.iter().map(|(object, unreadable)| {
+    let statuses = look.objects.iter().filter_map(|object| {
+        let task = Task::Status(Box::new(inputs.update(object)?));
+        Some((TaskKey::Status(object.clone()), task))
+    });
+    let mut tasks: BTreeMap<_, _> = statuses.collect();
+    if look.keys {
+        tasks.extend(key_tasks(inputs.plan, inputs.world));
+    }
+    tasks.extend(unreadable_tasks(inputs.snapshot));
+    let stale = inputs.snapshot.stale_leases().iter();
+    let leases = stale.filter(|lease| *lease != election);
+    tasks.extend(leases.map(|lease| (TaskKey::Lease(lease.clone()), Task::Lease)));
+    tasks
+}
+
+/// The verdict on these objects is about an earlier version: their status only says that the latest one cannot be
+/// read.
+fn unreadable_tasks(snapshot: &Snapshot) -> impl Iterator<Item = (TaskKey, Task)> {
+    snapshot.unreadable.iter().map(|(object, unreadable)| {
         let condition = Box::new(unreadable_condition(unreadable));
         let key = TaskKey::Status(object.clone());
         (key, Task::Unreadable(unreadable.clone(), condition))
-    });
-    let stale = snapshot.stale_leases().iter();
-    let leases = stale
-        .filter(|lease| *lease != election)
-        .map(|lease| (TaskKey::Lease(lease.clone()), Task::Lease));
-    statuses
-        .chain(key_tasks(snapshot, plan))
-        .chain(unreadable)
-        .chain(leases)
-        .collect()
-}
-
-fn key_tasks(snapshot: &Snapshot, plan: &Plan) -> impl Iterator<Item = (TaskKey, Task)> {
-    plan.key_requests.iter().filter_map(|request| {
-        let wanted = &request.subscription;
-        let subscriptions = &snapshot.subscriptions;
-        let position = subscriptions
-            .binary_search_by(|subscription| compare(subscription.as_ref(), wanted))
-            .ok()?;
-        let key = TaskKey::Keys(request.secret.clone());
-        let subscription = subscriptions[position].clone();
-        Some((key, Task::Keys(request.clone(), subscription)))
     })
 }
 
-/// Subscriptions are sorted by namespace and name.
-fn compare(subscription: &Subscription, key: &ObjectKey) -> std::cmp::Ordering {
-    let metadata = subscription.meta();
-    let namespace = metadata.namespace.as_deref().unwrap_or_default();
-    let name = metadata.name.as_deref().unwrap_or_default();
-    (namespace, name).cmp(&(&key.namespace, &key.name))
+fn key_tasks(plan: &Plan, world: &World) -> impl Iterator<Item = (TaskKey, Task)> {
+    plan.key_requests.iter().filter_map(|request| {
+        let subscription = world.subscriptions.get(&request.subscription)?;
+        let key = TaskKey::Keys(request.secret.clone());
+        Some((key, Task::Keys(request.clone(), subscription.clone())))
+    })
 }

@@ -3,13 +3,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tidegate_config::{Dependency, ObjectKey, Unreachable};
+use tidegate_config::{Dependency, ObjectKey, Rejected, Unreachable};
 
 use crate::watch::Ack;
 
 /// The live pods of one Gateway, by name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pods(Vec<(String, Arc<Ack>)>);
+
+/// What a pod says of what it serves, but the revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PodFacts {
+    pod: String,
+    rejected: Vec<Rejected>,
+    error: Option<String>,
+    unreachable: Vec<Unreachable>,
+}
 
 /// A dependency that some pods cannot reach.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +59,17 @@ impl Pods {
     pub(crate) fn lagging(&self, revision: u64) -> Vec<String> {
         let lagging = self.0.iter().filter(|(_, ack)| ack.revision < revision);
         lagging.map(|(pod, _)| pod.clone()).collect()
+    }
+
+    /// What the pods say of what they serve, but the revision.
+    pub(crate) fn facts(&self) -> Vec<PodFacts> {
+        let facts = self.0.iter().map(|(pod, ack)| PodFacts {
+            pod: pod.clone(),
+            rejected: ack.rejected.clone(),
+            error: ack.error.clone(),
+            unreachable: ack.unreachable.clone(),
+        });
+        facts.collect()
     }
 
     /// What the pods cannot reach: one entry for each dependency.

@@ -11,14 +11,11 @@ use tidegate_api::{
 };
 
 use super::events::{ConditionEvent, events};
-use crate::objects::CustomKind;
 
 /// A kind with a status that the operator writes.
 pub(super) trait HasStatus: Resource<DynamicType = ()> {
     /// Its status.
     type Status: Clone + PartialEq + Into<Status>;
-    /// Its kind.
-    const KIND: CustomKind;
 
     /// The status that it has.
     fn live(&self) -> Option<&Self::Status>;
@@ -43,7 +40,6 @@ macro_rules! has_status {
     ($($kind:ident: $status:ident),*) => {
         $(impl HasStatus for $kind {
             type Status = $status;
-            const KIND: CustomKind = CustomKind::$kind;
 
             fn live(&self) -> Option<&$status> {
                 self.status.as_ref()

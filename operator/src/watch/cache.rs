@@ -37,6 +37,42 @@ pub(crate) struct Cache {
     pub(crate) pods: Store<String>,
 }
 
+impl Cache {
+    /// Everything that a plan depends on counts as changed.
+    pub(crate) fn change_all(&mut self) {
+        self.gateways.change_all();
+        self.apis.change_all();
+        self.products.change_all();
+        self.fragments.change_all();
+        self.subscriptions.change_all();
+        self.namespaces.change_all();
+        self.key_secrets.change_all();
+        self.secret_versions.change_all();
+        self.config_map_versions.change_all();
+    }
+
+    /// Nobody is going to ask what changed until now.
+    pub(crate) fn forget_changed(&mut self) {
+        self.gateways.forget_changed();
+        self.apis.forget_changed();
+        self.products.forget_changed();
+        self.fragments.forget_changed();
+        self.subscriptions.forget_changed();
+        self.namespaces.forget_changed();
+        self.key_secrets.forget_changed();
+        self.secret_versions.forget_changed();
+        self.config_map_versions.forget_changed();
+        self.forget_unasked();
+    }
+
+    /// Nobody asks what changed of these.
+    pub(crate) fn forget_unasked(&mut self) {
+        self.acks.forget_changed();
+        self.pods.forget_changed();
+        self.owned.values_mut().for_each(Store::forget_changed);
+    }
+}
+
 /// The cache as the tasks share it. The lock is never held across an await.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SharedCache(Arc<Mutex<Cache>>);

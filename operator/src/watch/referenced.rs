@@ -3,7 +3,7 @@
 //! The watches of all Secrets and ConfigMaps keep resource versions only. An object that is named is read
 //! when its version changes, and dropped when nothing names it any more.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -19,11 +19,30 @@ use super::{Cache, Store, read_with_timeout};
 /// Reads at a time.
 const CONCURRENCY: usize = 16;
 
-/// The named objects, each with the resource version that was read.
+/// Which of the named objects were read, and what has to be looked at again.
 #[derive(Debug, Default)]
 pub(crate) struct ReferencedObjects {
-    secrets: HashMap<ObjectKey, (String, Arc<Secret>)>,
-    config_maps: HashMap<ObjectKey, (String, Arc<ConfigMap>)>,
+    secrets: References,
+    config_maps: References,
+}
+
+/// Objects of one kind.
+#[derive(Debug, Default)]
+struct References {
+    /// Resource versions that were read.
+    read: HashMap<ObjectKey, String>,
+    /// Objects that changed, or that are named since, or no longer.
+    unchecked: BTreeSet<ObjectKey>,
+}
+
+/// What is found of an object: `None`: it is gone, or nothing names it any more.
+pub(crate) type Found<K> = (ObjectKey, Option<Arc<K>>);
+
+/// What is found of objects that were looked at again.
+#[derive(Debug, Default)]
+pub(crate) struct FoundObjects {
+    pub(crate) secrets: Vec<Found<Secret>>,
+    pub(crate) config_maps: Vec<Found<ConfigMap>>,
 }
 
 /// An object that exists could not be read. Nothing may be decided without it: to treat it as missing would
@@ -50,22 +69,40 @@ impl OutdatedObjects {
     }
 }
 
+/// Names of Secrets and of ConfigMaps.
+pub(crate) type Names<'a> = (&'a BTreeSet<ObjectKey>, &'a BTreeSet<ObjectKey>);
+
 impl ReferencedObjects {
-    /// Drops objects that are no longer named or no longer exist; returns those that have to be read.
-    pub(crate) fn outdated(
+    /// Looks at these objects next.
+    pub(crate) fn check(&mut self, (secrets, config_maps): Names<'_>) {
+        self.secrets.unchecked.extend(secrets.iter().cloned());
+        self.config_maps
+            .unchecked
+            .extend(config_maps.iter().cloned());
+    }
+
+    /// Looks at the objects that changed, and at those that are `wanted` now and were not, or the other way round.
+    /// Gives those that have to be read, and those that are gone.
+    pub(crate) fn look(
         &mut self,
-        secrets: &BTreeSet<ObjectKey>,
-        config_maps: &BTreeSet<ObjectKey>,
+        (secrets, config_maps): Names<'_>,
         cache: &Cache,
-    ) -> OutdatedObjects {
-        OutdatedObjects {
-            secrets: outdated(&mut self.secrets, secrets, &cache.secret_versions),
-            config_maps: outdated(
-                &mut self.config_maps,
-                config_maps,
-                &cache.config_map_versions,
-            ),
-        }
+    ) -> (OutdatedObjects, FoundObjects) {
+        // Generated keys are watched whole.
+        let keys = &cache.key_secrets;
+        self.secrets.unchecked.retain(|key| keys.get(key).is_none());
+        let (outdated_secrets, gone_secrets) = self.secrets.look(secrets, &cache.secret_versions);
+        let versions = &cache.config_map_versions;
+        let (outdated_maps, gone_maps) = self.config_maps.look(config_maps, versions);
+        let outdated = OutdatedObjects {
+            secrets: outdated_secrets,
+            config_maps: outdated_maps,
+        };
+        let gone = FoundObjects {
+            secrets: gone_secrets.into_iter().map(|key| (key, None)).collect(),
+            config_maps: gone_maps.into_iter().map(|key| (key, None)).collect(),
+        };
+        (outdated, gone)
     }
 
     /// Reads these objects.
@@ -77,47 +114,55 @@ impl ReferencedObjects {
         &mut self,
         client: &Client,
         outdated: OutdatedObjects,
-    ) -> Result<(), ReadError> {
+    ) -> Result<FoundObjects, ReadError> {
         let secrets = read_all(client, outdated.secrets).await?;
-        self.secrets.extend(secrets);
         let config_maps = read_all(client, outdated.config_maps).await?;
-        self.config_maps.extend(config_maps);
-        Ok(())
-    }
-
-    /// All Secrets that were read.
-    pub(crate) fn secrets(&self) -> impl Iterator<Item = (ObjectKey, Arc<Secret>)> {
-        let secrets = self.secrets.iter();
-        secrets.map(|(key, (_, secret))| (key.clone(), secret.clone()))
-    }
-
-    /// All ConfigMaps that were read.
-    pub(crate) fn config_maps(&self) -> BTreeMap<ObjectKey, Arc<ConfigMap>> {
-        let maps = self.config_maps.iter();
-        maps.map(|(key, (_, map))| (key.clone(), map.clone()))
-            .collect()
-    }
-}
-
-fn outdated<K>(
-    read: &mut HashMap<ObjectKey, (String, Arc<K>)>,
-    wanted: &BTreeSet<ObjectKey>,
-    versions: &Store<String>,
-) -> Vec<(ObjectKey, String)> {
-    read.retain(|key, _| wanted.contains(key) && versions.get(key).is_some());
-    let current = wanted
-        .iter()
-        .filter_map(|key| Some((key, versions.get(key)?)));
-    current
-        .filter(|(key, version)| {
-            read.get(key)
-                .is_none_or(|(read, _)| read != version.as_str())
+        Ok(FoundObjects {
+            secrets: self.secrets.take_over(secrets),
+            config_maps: self.config_maps.take_over(config_maps),
         })
-        .map(|(key, version)| (key.clone(), version.as_str().to_owned()))
-        .collect()
+    }
 }
 
-type Read<K> = (ObjectKey, (String, Arc<K>));
+impl References {
+    /// Objects that have to be read, which are looked at until they are; and those that are gone.
+    fn look(
+        &mut self,
+        wanted: &BTreeSet<ObjectKey>,
+        versions: &Store<String>,
+    ) -> (Vec<(ObjectKey, String)>, Vec<ObjectKey>) {
+        let (mut outdated, mut gone) = (Vec::new(), Vec::new());
+        for key in std::mem::take(&mut self.unchecked) {
+            match versions.get(&key).filter(|_| wanted.contains(&key)) {
+                None => {
+                    if self.read.remove(&key).is_some() {
+                        gone.push(key);
+                    }
+                }
+                Some(version) if self.read.get(&key) == Some(&**version) => {}
+                Some(version) => {
+                    self.unchecked.insert(key.clone());
+                    outdated.push((key, version.as_str().to_owned()));
+                }
+            }
+        }
+        (outdated, gone)
+    }
+
+    fn take_over<K>(&mut self, read: Vec<Read<K>>) -> Vec<Found<K>> {
+        let found = read.into_iter().map(|(key, version, object)| {
+            self.unchecked.remove(&key);
+            match object.is_some() {
+                true => self.read.insert(key.clone(), version),
+                false => self.read.remove(&key),
+            };
+            (key, object)
+        });
+        found.collect()
+    }
+}
+
+type Read<K> = (ObjectKey, String, Option<Arc<K>>);
 
 async fn read_all<K>(
     client: &Client,
@@ -133,19 +178,14 @@ where
         .into_iter()
         .map(|(key, version)| read_one(client.clone(), key, version))
         .collect();
-    let found: Vec<Option<Read<K>>> = futures::stream::iter(read)
+    futures::stream::iter(read)
         .buffer_unordered(CONCURRENCY)
         .try_collect()
-        .await?;
-    Ok(found.into_iter().flatten().collect())
+        .await
 }
 
 /// `None` when it is gone: the watch will deliver that too.
-async fn read_one<K>(
-    client: Client,
-    key: ObjectKey,
-    version: String,
-) -> Result<Option<Read<K>>, ReadError>
+async fn read_one<K>(client: Client, key: ObjectKey, version: String) -> Result<Read<K>, ReadError>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
         + Clone
@@ -156,9 +196,9 @@ where
     match read_with_timeout(api.get_opt(&key.name)).await {
         Ok(Some(mut object)) => {
             object.meta_mut().managed_fields = None;
-            Ok(Some((key, (version, Arc::new(object)))))
+            Ok((key, version, Some(Arc::new(object))))
         }
-        Ok(None) => Ok(None),
+        Ok(None) => Ok((key, version, None)),
         Err(source) => Err(ReadError {
             kind: K::kind(&()).into_owned(),
             key,

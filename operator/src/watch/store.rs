@@ -1,6 +1,6 @@
 //! The cached objects of one kind. Pure: filled from watch events, read by passes.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use tidegate_config::ObjectKey;
@@ -12,23 +12,27 @@ use super::Urgency;
 #[derive(Debug)]
 struct Entry<T> {
     /// Resource version that was received last.
-    version: String,
+    version: Box<str>,
     /// What is kept of the last version that could be read.
     kept: Option<Arc<T>>,
-    /// Set when the latest version cannot be read.
-    unreadable: Option<Unreadable>,
 }
 
 /// The cached objects of one kind, by namespace and name.
 #[derive(Debug)]
 pub(crate) struct Store<T> {
     entries: BTreeMap<ObjectKey, Entry<T>>,
+    /// Objects whose latest version cannot be read.
+    unreadable: BTreeMap<ObjectKey, Unreadable>,
+    /// Objects that are not as they were when this was asked last.
+    changed: BTreeSet<ObjectKey>,
 }
 
 impl<T> Default for Store<T> {
     fn default() -> Self {
         Self {
             entries: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
+            changed: BTreeSet::new(),
         }
     }
 }
@@ -43,48 +47,43 @@ impl<T> Store<T> {
         keep: impl FnOnce(Option<&T>) -> Result<T, Unreadable>,
         urgency: impl FnOnce(&T, &T) -> Urgency,
     ) -> Urgency {
-        let Some(entry) = self.entries.get_mut(&key) else {
-            let (kept, unreadable) = match keep(None) {
-                Ok(kept) => (Some(Arc::new(kept)), None),
-                Err(unreadable) => (None, Some(unreadable)),
-            };
-            let entry = Entry {
-                version,
-                kept,
-                unreadable,
-            };
-            self.entries.insert(key, entry);
-            return Urgency::Now;
-        };
+        let known = self.entries.get(&key);
         // A list repeats known versions. One that could not be read may be readable now, because a newer
         // CustomResourceDefinition was installed.
-        if entry.version == version && entry.unreadable.is_none() {
+        if known.is_some_and(|entry| *entry.version == version)
+            && !self.unreadable.contains_key(&key)
+        {
             return Urgency::Never;
         }
-        let before = entry.kept.take();
-        let was_unreadable = entry.unreadable.take().is_some();
-        entry.version = version;
-        match keep(before.as_deref()) {
+        let before = known.and_then(|entry| entry.kept.clone());
+        let was_unreadable = self.unreadable.remove(&key).is_some();
+        let (kept, change) = match keep(before.as_deref()) {
             Ok(after) => {
-                let change = match before {
-                    Some(before) if !was_unreadable => urgency(&before, &after),
+                let change = match &before {
+                    Some(before) if !was_unreadable => urgency(before, &after),
                     Some(_) | None => Urgency::Now,
                 };
-                entry.kept = Some(Arc::new(after));
-                change
+                (Some(Arc::new(after)), change)
             }
             Err(unreadable) => {
-                entry.kept = before;
-                entry.unreadable = Some(unreadable);
-                Urgency::Now
+                self.unreadable.insert(key.clone(), unreadable);
+                (before, Urgency::Now)
             }
-        }
+        };
+        let version = version.into_boxed_str();
+        self.changed.insert(key.clone());
+        self.entries.insert(key, Entry { version, kept });
+        change
     }
 
     /// Removes an object.
     pub(crate) fn remove(&mut self, key: &ObjectKey) -> Urgency {
         match self.entries.remove(key) {
-            Some(_) => Urgency::Now,
+            Some(_) => {
+                self.unreadable.remove(key);
+                self.changed.insert(key.clone());
+                Urgency::Now
+            }
             None => Urgency::Never,
         }
     }
@@ -95,13 +94,11 @@ impl<T> Store<T> {
         covers: impl Fn(&ObjectKey) -> bool,
         listed: &HashSet<ObjectKey>,
     ) -> Urgency {
-        let before = self.entries.len();
-        self.entries
-            .retain(|key, _| !covers(key) || listed.contains(key));
-        match self.entries.len() == before {
-            true => Urgency::Never,
-            false => Urgency::Now,
-        }
+        let keys = self.entries.keys();
+        let gone = keys.filter(|key| covers(key) && !listed.contains(*key));
+        let gone: Vec<_> = gone.cloned().collect();
+        let removed = gone.iter().map(|key| self.remove(key));
+        removed.max().unwrap_or(Urgency::Never)
     }
 
     /// Stores what the API server returned for an update, so that the next pass sees it before the watch
@@ -110,9 +107,10 @@ impl<T> Store<T> {
         if let Some(entry) = self.entries.get_mut(key)
             && is_newer(version, &entry.version)
         {
-            entry.version = version.to_owned();
+            entry.version = version.into();
             entry.kept = Some(Arc::new(object));
-            entry.unreadable = None;
+            self.unreadable.remove(key);
+            self.changed.insert(key.clone());
         }
     }
 
@@ -122,10 +120,10 @@ impl<T> Store<T> {
             return self.store_updated(key, version, object);
         }
         let entry = Entry {
-            version: version.to_owned(),
+            version: version.into(),
             kept: Some(Arc::new(object)),
-            unreadable: None,
         };
+        self.changed.insert(key.clone());
         self.entries.insert(key.clone(), entry);
     }
 
@@ -145,10 +143,29 @@ impl<T> Store<T> {
     }
 
     /// All objects whose latest version could not be read.
-    pub(crate) fn unreadable(&self) -> impl Iterator<Item = (&ObjectKey, &Unreadable)> {
-        self.entries
-            .iter()
-            .filter_map(|(key, entry)| Some((key, entry.unreadable.as_ref()?)))
+    pub(crate) fn unreadable(&self) -> impl ExactSizeIterator<Item = (&ObjectKey, &Unreadable)> {
+        self.unreadable.iter()
+    }
+
+    /// Objects that are not as they were when this was asked last, with what is kept of them.
+    pub(crate) fn take_changed(&mut self) -> Vec<(ObjectKey, Option<Arc<T>>)> {
+        let changed = std::mem::take(&mut self.changed).into_iter();
+        changed
+            .map(|key| {
+                let kept = self.get(&key).cloned();
+                (key, kept)
+            })
+            .collect()
+    }
+
+    /// Everything counts as changed: who asks next knows nothing.
+    pub(crate) fn change_all(&mut self) {
+        self.changed = self.entries.keys().cloned().collect();
+    }
+
+    /// Nobody is going to ask what changed until now.
+    pub(crate) fn forget_changed(&mut self) {
+        self.changed.clear();
     }
 }
 

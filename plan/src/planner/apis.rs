@@ -33,6 +33,12 @@ pub(super) struct Apis {
 }
 
 impl Apis {
+    /// Does it matter for an API what was served before?
+    pub(super) fn uses_previous(&self, key: &ObjectKey) -> bool {
+        let prepared = self.prepared.get(key);
+        prepared.is_some_and(|prepared| prepared.uses_previous)
+    }
+
     pub(super) fn placement(&self, gateway: &ObjectKey) -> &Placement {
         self.placements.get(gateway).unwrap_or(&self.nowhere)
     }
@@ -49,11 +55,8 @@ impl Planner {
 
     fn find_unprepared(&mut self, pass: &mut Pass) {
         for (_, keys) in std::mem::take(&mut pass.served_before) {
-            let uses = |key: &ObjectKey| {
-                let prepared = self.apis.prepared.get(key);
-                prepared.is_some_and(|prepared| prepared.uses_previous)
-            };
-            pass.unprepared.extend(keys.into_iter().filter(uses));
+            let keys = keys.into_iter().filter(|key| self.apis.uses_previous(key));
+            pass.unprepared.extend(keys);
         }
         let (gateways, namespaces) = (&pass.gateways, &pass.changes.namespaces);
         if gateways.is_empty() && namespaces.is_empty() {

@@ -4,13 +4,13 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use tidegate_config::{
-    ApiConfig, GatewayConfig, GatewaySettings, ObjectKey, ProductConfig, SecretData, SecretDataId,
-    SubscriptionConfig,
+    ApiConfig, ChangedConfig, GatewayConfig, GatewaySettings, ObjectKey, ProductConfig, SecretData,
+    SecretDataId, SubscriptionConfig,
 };
 
 use super::Planner;
 use super::pass::Pass;
-use crate::outcome::ChangedConfig;
+use crate::changes::Keys;
 use crate::register::Namer;
 use crate::{GatewayPlan, secret_data};
 
@@ -162,17 +162,26 @@ impl Planner {
         let maps = std::mem::take(&mut touched.config_maps);
         secrets.append(&mut self.subscriptions.touched_secrets);
         for key in secrets {
-            match self.register.names_secret(&key) || self.subscriptions.name_secret(&key) {
-                true => self.plan.wanted_secrets.insert(key),
-                false => self.plan.wanted_secrets.remove(&key),
-            };
+            let is_wanted =
+                self.register.names_secret(&key) || self.subscriptions.name_secret(&key);
+            if note(&mut self.plan.wanted_secrets, &key, is_wanted) {
+                self.changed.wanted_secrets.insert(key);
+            }
         }
         for key in maps {
-            match self.register.names_config_map(&key) {
-                true => self.plan.wanted_config_maps.insert(key),
-                false => self.plan.wanted_config_maps.remove(&key),
-            };
+            let is_wanted = self.register.names_config_map(&key);
+            if note(&mut self.plan.wanted_config_maps, &key, is_wanted) {
+                self.changed.wanted_config_maps.insert(key);
+            }
         }
+    }
+}
+
+/// True when that is new.
+fn note(wanted: &mut Keys, key: &ObjectKey, is_wanted: bool) -> bool {
+    match is_wanted {
+        true => wanted.insert(key.clone()),
+        false => wanted.remove(key),
     }
 }
 

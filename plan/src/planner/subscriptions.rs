@@ -56,6 +56,11 @@ struct Known {
 }
 
 impl Subscriptions {
+    /// Has one expired?
+    pub(super) fn is_due(&self, now: i64) -> bool {
+        self.expiring.first().is_some_and(|(at, _)| *at <= now)
+    }
+
     pub(super) fn name_secret(&self, key: &ObjectKey) -> bool {
         self.by_secret.contains_key(key)
     }
@@ -87,8 +92,8 @@ impl Subscriptions {
         found.extend(scopes.flat_map(|scope| self.by_scope.of(scope)).cloned());
         let expired = self.expiring.iter().take_while(|(at, _)| *at <= now);
         found.extend(expired.map(|(_, key)| Arc::clone(key)));
-        if now < changes.before {
-            // The clock was put back: what had expired has not.
+        if changes.clock_went_back {
+            // What had expired has not.
             found.extend(self.known.keys().cloned());
         }
         found
@@ -236,6 +241,7 @@ impl Planner {
         if requests {
             let requests = self.subscriptions.requests.values();
             self.plan.key_requests = requests.cloned().collect();
+            self.changed.key_requests = true;
         }
         let next = self.subscriptions.expiring.first();
         self.plan.next_change = next.map(|(at, _)| *at);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tidegate_config::{GatewayConfig, ObjectKey};
-use tidegate_plan::{Changed, ChangedConfig, Plan, Planner, Previous, plan};
+use tidegate_config::{ChangedConfig, GatewayConfig, ObjectKey};
+use tidegate_plan::{Changed, Plan, Planner, Previous, plan};
 
 use crate::support::{Builder, empty, key};
 
@@ -292,6 +292,9 @@ fn is_exact(changed: &Changed, old: &Plan, new: &Plan) -> Result<(), TestCaseErr
     );
     let subscriptions = differing(&old.subscription_verdicts, &new.subscription_verdicts);
     prop_assert_eq!(&verdicts.subscriptions, &subscriptions);
+    prop_assert_eq!(changed.key_requests, old.key_requests != new.key_requests);
+    let wanted = old.wanted_secrets.symmetric_difference(&new.wanted_secrets);
+    prop_assert_eq!(&changed.wanted_secrets, &wanted.cloned().collect());
     for (key, new) in &new.gateways {
         let found = changed.configs.get(key).cloned().unwrap_or_default();
         let expected = match old.gateways.get(key) {
@@ -341,6 +344,7 @@ proptest! {
             is_exact(planner.changed(), &old, &new)?;
             planner.plan(&world.world);
             prop_assert_eq!(planner.changed(), &Changed::default(), "nothing changed");
+            prop_assert!(planner.is_idle());
         }
     }
 }

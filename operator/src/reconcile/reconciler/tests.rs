@@ -84,7 +84,7 @@ impl Fixture {
 
     /// One pass and all its tasks; returns what was written.
     async fn reconcile(&mut self) -> Vec<String> {
-        self.reconciler.reconcile().await.unwrap();
+        self.reconciler.reconcile(false).await.unwrap();
         let drain = Drain::default();
         let worker = self.worker();
         drain.spawn(worker.run(drain.clone()));
@@ -222,7 +222,7 @@ async fn a_pass_that_cannot_read_back_what_is_published_writes_nothing() {
     let mut fixture = settled().await;
     fixture.reconciler.reset();
     fixture.server.fail("GET configmaps/edge-config", 500);
-    assert!(fixture.reconciler.reconcile().await.is_err());
+    assert!(fixture.reconciler.reconcile(false).await.is_err());
     assert_eq!(fixture.server.writes(), Vec::<String>::new());
 }
 
@@ -237,4 +237,51 @@ async fn a_deleted_key_secret_is_created_again() {
     fixture.reconcile().await;
     let after = fixture.server.get(&path).unwrap();
     assert_ne!(before["data"], after["data"]);
+}
+
+/// Plans that one pass makes.
+async fn plans(fixture: &mut Fixture) -> u64 {
+    let metrics = fixture.reconciler.context.metrics.clone();
+    let before = metrics.plans();
+    fixture.reconcile().await;
+    metrics.plans() - before
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_plans_for_a_changed_spec_and_for_a_changed_secret_and_for_nothing_else() {
+    let mut fixture = settled().await;
+    fixture.reconcile().await;
+    assert_eq!(plans(&mut fixture).await, 0, "nothing happened");
+    fixture.observe_statuses();
+    assert_eq!(plans(&mut fixture).await, 0, "statuses were written");
+    fixture.put_pod_in_cache(2);
+    assert_eq!(plans(&mut fixture).await, 0, "a pod acknowledged");
+    fixture.observe_statuses();
+    let mut api = api();
+    api["displayName"] = json!("Chat");
+    fixture.put_in_cache::<WebSocketApi>("chat", api, Value::Null);
+    assert_eq!(plans(&mut fixture).await, 1, "a spec changed");
+    assert_eq!(plans(&mut fixture).await, 0, "it was published");
+    let key = ObjectKey::new("shop", "trader-keys");
+    fixture.cache.lock().key_secrets.remove(&key);
+    assert_eq!(plans(&mut fixture).await, 1, "a Secret of keys changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_that_looks_at_everything_writes_what_differs_only() {
+    let mut fixture = settled().await;
+    fixture.reconcile().await;
+    fixture.observe_statuses();
+    fixture.reconcile().await;
+    fixture.reconciler.reconcile(true).await.unwrap();
+    assert!(fixture.queue.is_idle(), "every status is as it should be");
+    let lost = json!({ "conditions": [] });
+    fixture.put_in_cache::<WebSocketApi>("chat", api(), lost);
+    assert!(
+        fixture
+            .reconcile()
+            .await
+            .contains(&"PATCH chat/status".to_owned()),
+        "somebody else changed it"
+    );
 }
