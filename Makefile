@@ -50,6 +50,15 @@ bench: ## Measures Tidegate beside nginx, HAProxy and Envoy; QUICK=1 for a short
 		target/release/tidegate-bench --envoy "$$envoy" \
 		$(if $(QUICK),--quick,--page docs/benchmarks.md)
 
+bench-plan: ## Measures what a change costs to plan, without a cluster; APIS=5000 SUBSCRIPTIONS=50000.
+	APIS=$(or $(APIS),5000) SUBSCRIPTIONS=$(or $(SUBSCRIPTIONS),50000) \
+		cargo test $(CARGO_FLAGS) --release -p tidegate-plan --test it -- --ignored --nocapture how_long_a_change_takes
+
+bench-control-plane: setup ## Measures what a change costs on a real API server; APIS=1000 PRODUCTS=40 SUBSCRIPTIONS=10000.
+	cargo build $(CARGO_FLAGS) --release -p tidegate-operator -p tidegate-gateway
+	TIDEGATE_BIN_DIR=$(CURDIR)/target/release cargo test $(CARGO_FLAGS) -p tidegate-e2e -- \
+		--ignored --nocapture what_a_change_costs
+
 doc: ## Builds the documentation of the crates, private items included; a broken link is an error.
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc $(CARGO_FLAGS) --workspace --no-deps --document-private-items
 
@@ -68,4 +77,4 @@ chart: ## Lints and tests the Helm chart; no cluster.
 e2e-node: build ## Installs the chart on a real node of its own and tests it there; T=name chooses. Needs root.
 	e2e/node/run.sh $(T)
 
-.PHONY: help demo test lint fmt build setup unit t e2e churn fuzz bench doc crds release-check chart e2e-node
+.PHONY: help demo test lint fmt build setup unit t e2e churn fuzz bench bench-plan bench-control-plane doc crds release-check chart e2e-node

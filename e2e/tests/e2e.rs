@@ -24,6 +24,8 @@ mod closes;
 mod commands;
 #[path = "e2e/conformance.rs"]
 mod conformance;
+#[path = "e2e/control_plane.rs"]
+mod control_plane;
 #[path = "e2e/crashes.rs"]
 mod crashes;
 #[path = "e2e/dependencies.rs"]
