@@ -171,7 +171,12 @@ impl Reader<'_> {
         let existing = node.get("existing");
         if existing.and_then(|existing| self.scope.truth(existing)) == Some(true) {
             let why = "it exists already, and the template does not say what it is";
-            self.say_skipped(node, kind, why);
+            // Without its policies, an object lets through what they refuse.
+            let level = match kind.ends_with("policies") {
+                true => Level::Error,
+                false => Level::Note,
+            };
+            self.say_skipped(node, kind, level, why);
             return true;
         }
         let Some(condition) = node.get("condition") else {
@@ -180,7 +185,7 @@ impl Reader<'_> {
         match self.scope.truth(condition) {
             Some(true) => false,
             Some(false) => {
-                self.say_skipped(node, kind, "its condition is false");
+                self.say_skipped(node, kind, Level::Note, "its condition is false");
                 true
             }
             None => {
@@ -194,10 +199,10 @@ impl Reader<'_> {
         }
     }
 
-    fn say_skipped(&mut self, node: &Node, kind: &str, why: &str) {
+    fn say_skipped(&mut self, node: &Node, kind: &str, level: Level, why: &str) {
         let name = self.scope.text(node.get("name"));
         let name = name.unwrap_or_else(|| "?".to_owned());
-        self.say(node, Level::Note, format!("skipped: {kind} {name}: {why}"));
+        self.say(node, level, format!("skipped: {kind} {name}: {why}"));
     }
 
     /// A nested template. It has its own parameters, unless its expressions are evaluated in the outer template.

@@ -13,6 +13,7 @@ mod json;
 mod library;
 mod list;
 mod operator;
+mod pattern;
 mod text;
 mod time;
 mod url;
@@ -58,6 +59,8 @@ pub(crate) enum Kind {
     Query,
     /// A list of strings.
     List,
+    /// A list of strings, some of which may be null.
+    MaybeList,
     /// JSON, or a part of it.
     Json,
     /// JSON that the expression builds.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::super::entity::{Entity, last};
 use super::super::finding::Level;
 use super::super::json::Node;
-use super::service::{id_of_api, id_without_revision};
+use super::service::{id_of_api, id_without_revision, is_online};
 use super::{Builder, object, texts};
 
 /// Properties that are translated or have no effect on handshakes.
@@ -63,6 +63,13 @@ impl Builder<'_> {
         let mut found = Vec::new();
         for entity in self.of("apis") {
             let id = id_of_api(entity);
+            if !is_online(entity) {
+                let name = entity.name();
+                let text =
+                    format!("skipped: the API {name} is not online: no gateway serves it there");
+                self.say(entity.finding(Level::Note, text));
+                continue;
+            }
             let Some(own) = self.apis.get(&id.to_lowercase()).cloned() else {
                 self.skipped(entity);
                 continue;

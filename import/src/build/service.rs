@@ -19,7 +19,7 @@ impl Builder<'_> {
     /// Names the objects before any policy is read, because policies compare ids.
     pub(super) fn name_all(&mut self) {
         for entity in self.of("apis") {
-            if ApiType::of(entity) == ApiType::WebSocket {
+            if ApiType::of(entity) == ApiType::WebSocket && is_online(entity) {
                 let id = id_of_api(entity);
                 let name = self.names.of("WebSocketApi", id);
                 self.apis.insert(id.to_lowercase(), name);
@@ -85,6 +85,11 @@ impl Builder<'_> {
         }
         ids
     }
+}
+
+/// Whether the gateway serves the API there.
+pub(super) fn is_online(api: &Entity) -> bool {
+    api.flag("isOnline") != Some(false)
 }
 
 /// The name of an API without its revision.

@@ -60,20 +60,26 @@ impl Builder<'_> {
     /// The scope, and whether it needs an approval. `None`, with a finding: nothing it gives access to is imported.
     fn scope(&mut self, entity: &Entity) -> Option<(Value, bool)> {
         let scope = entity.text("scope").unwrap_or_default();
-        let id = last(scope).to_lowercase();
-        let of = |kind: &str| scope.to_lowercase().contains(&format!("/{kind}/"));
-        if of("products")
-            && let Some(product) = self.products.get(&id)
-        {
-            return Some((json!({"product": product.name}), product.approval_required));
-        }
-        if of("apis")
-            && let Some(api) = self.apis.get(&id)
-        {
-            return Some((json!({"api": api}), false));
-        }
-        if id == "apis" {
-            return Some((json!({"gateway": self.gateway}), false));
+        let lower = scope.to_lowercase();
+        let mut parts = lower.trim_end_matches('/').rsplit('/');
+        let id = parts.next().unwrap_or_default();
+        // What the names of other parts are, such as that of the resource group, says nothing.
+        match parts.next().unwrap_or_default() {
+            "products" => {
+                if let Some(product) = self.products.get(id) {
+                    return Some((json!({"product": product.name}), product.approval_required));
+                }
+            }
+            "apis" => {
+                if let Some(api) = self.apis.get(id) {
+                    return Some((json!({"api": api}), false));
+                }
+            }
+            "workspaces" | "service" => {}
+            _ if id == "apis" && !lower.contains("/workspaces/") => {
+                return Some((json!({"gateway": self.gateway}), false));
+            }
+            _ => {}
         }
         let name = entity.name();
         let text =

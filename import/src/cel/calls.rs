@@ -92,7 +92,7 @@ impl Scope<'_> {
                 Ok(cel(Kind::Text, of.as_text()).sure_if(of.is_sure))
             }
             Kind::Headers | Kind::Query => self.of_map(of, name, args),
-            Kind::List | Kind::JsonList => self.of_list(of, name, args),
+            Kind::List | Kind::MaybeList | Kind::JsonList => self.of_list(of, name, args),
             Kind::Time => self.of_time(of, name, args),
             Kind::UrlQuery if name == "Get" && args.len() == 1 => self.url_parameter(of, &args[0]),
             _ => no(format!("{name} is not translated here")),
@@ -248,7 +248,7 @@ fn member_of(of: &Cel, name: &str) -> Result<Cel> {
     let or_null = |field: &str| format!("{text}.?{field}.orValue(null)");
     Ok(match (of.kind, name) {
         (Kind::Text | Kind::MaybeText, "Length")
-        | (Kind::List | Kind::JsonList, "Length" | "Count")
+        | (Kind::List | Kind::MaybeList | Kind::JsonList, "Length" | "Count")
         | (Kind::Json, "Count") => cel(Kind::Int, format!("size({text})")),
         (Kind::Response, "StatusCode") => cel(Kind::Int, format!("{text}.status")),
         (Kind::Response, "Headers") => cel(Kind::Headers, format!("{text}.headers")),

@@ -13,7 +13,8 @@ impl Cel {
         let strict = &self.text;
         let text = match kind {
             Kind::Bool => format!("bool({strict})"),
-            Kind::Int => format!("int({strict})"),
+            // C# rounds a fraction, and CEL cuts it off.
+            Kind::Int => format!("int(string({strict}))"),
             _ => {
                 let mut condition = format!("{strict} != null");
                 if let Some((of, key)) = &self.part {
@@ -67,6 +68,9 @@ impl Scope<'_> {
                 Ok(cel(Kind::List, format!("{text}[{}]", constant(index)?)))
             }
             (Kind::List, Expr::Int(number)) => Ok(cel(Kind::Text, format!("{text}[{number}]"))),
+            (Kind::MaybeList, Expr::Int(number)) => {
+                Ok(cel(Kind::MaybeText, format!("{text}[{number}]")))
+            }
             (Kind::JsonList, Expr::Int(number)) => Ok(cel(Kind::Json, format!("{text}[{number}]"))),
             (Kind::UrlQuery, Expr::Text(_)) => self.url_parameter(&of, index),
             _ => no("this index is not translated"),
@@ -127,6 +131,7 @@ impl Scope<'_> {
             | Kind::Null
             | Kind::Any
             | Kind::List
+            | Kind::MaybeList
             | Kind::Json
             | Kind::JsonList
             | Kind::Made => Ok(found.text),

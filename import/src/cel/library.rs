@@ -1,6 +1,7 @@
 //! Static methods.
 
 use super::super::csharp::Expr;
+use super::pattern::same_in_both;
 use super::url::parsed_query;
 use super::{Cel, Kind, Result, Scope, cel, no, path, quote};
 
@@ -75,7 +76,9 @@ impl Scope<'_> {
     fn join(&self, by: &Expr, list: &Expr) -> Result<Cel> {
         let (by, list) = (self.text(by)?, self.of(list)?);
         match list.kind {
-            Kind::List => Ok(cel(Kind::Text, format!("{}.join({by})", list.text))),
+            Kind::List | Kind::MaybeList => {
+                Ok(cel(Kind::Text, format!("{}.join({by})", list.text)))
+            }
             Kind::HexList if by == "\"\"" => Ok(cel(Kind::Text, list.text)),
             _ => no("only a list of texts is joined"),
         }
@@ -102,6 +105,7 @@ impl Scope<'_> {
     fn matches(&self, of: &Expr, pattern: &Expr, flags: &str) -> Result<Cel> {
         match pattern {
             Expr::Text(pattern) if !pattern.contains("{{") => {
+                same_in_both(pattern)?;
                 let pattern = quote(&format!("{flags}{pattern}"))?;
                 Ok(cel(
                     Kind::Bool,

@@ -12,7 +12,7 @@ impl Scope<'_> {
             ("Last", []) => cel(item, format!("{text}[size({text}) - 1]")),
             ("Count", []) => cel(Kind::Int, format!("size({text})")),
             ("Any", []) => cel(Kind::Bool, format!("(size({text}) > 0)")),
-            ("Contains", [value]) if item == Kind::Text => {
+            ("Contains", [value]) if item != Kind::Json => {
                 cel(Kind::Bool, format!("({} in {text})", self.text(value)?))
             }
             ("Contains", [value, how]) if item == Kind::Text => {
@@ -68,8 +68,12 @@ impl Scope<'_> {
             }
         }
         let is_sure = texts.iter().all(|text| text.is_sure);
+        let kind = match texts.iter().all(|text| text.kind == Kind::Text) {
+            true => Kind::List,
+            false => Kind::MaybeList,
+        };
         let texts: Vec<_> = texts.into_iter().map(|text| text.text).collect();
-        Ok(cel(Kind::List, format!("[{}]", texts.join(", "))).sure_if(is_sure))
+        Ok(cel(kind, format!("[{}]", texts.join(", "))).sure_if(is_sure))
     }
 
     /// `list.Contains(value, StringComparer.OrdinalIgnoreCase)`
@@ -115,6 +119,7 @@ fn or_default(name: &str, list: &str, item: Kind) -> Cel {
 fn item_kind(list: Kind) -> Kind {
     match list {
         Kind::List => Kind::Text,
+        Kind::MaybeList => Kind::MaybeText,
         _ => Kind::Json,
     }
 }

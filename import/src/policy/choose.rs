@@ -10,7 +10,7 @@ use super::super::cel::Cel;
 use super::super::csharp::Unreadable;
 use super::super::field::Element;
 use super::super::service::Tokens;
-use super::{MAX_DEPTH, Steps, Translator, both};
+use super::{MAX_DEPTH, Scope, Steps, Translator, both};
 
 /// A branch and its condition; `otherwise` has none.
 struct Branch<'a, 'i> {
@@ -68,8 +68,7 @@ impl Translator<'_, '_> {
         outer: Option<&str>,
     ) -> Vec<String> {
         self.state.choices += 1;
-        let (prefix, number) = (&self.state.prefix, self.state.choices);
-        let name = format!("imported_{prefix}choice_{number}");
+        let name = self.name_of_choice();
         let (values, guards) = match branches {
             [
                 Branch {
@@ -88,6 +87,16 @@ impl Translator<'_, '_> {
             self.push(node, steps, step);
         }
         guards
+    }
+
+    /// Steps of other documents run at `base`, between those of a choice: the name must not be theirs.
+    fn name_of_choice(&self) -> String {
+        let (prefix, number) = (&self.state.prefix, self.state.choices);
+        match self.scope {
+            Scope::Global => format!("imported_choice_global_{number}"),
+            Scope::Product if prefix.is_empty() => format!("imported_choice_product_{number}"),
+            Scope::Product | Scope::Api => format!("imported_{prefix}choice_{number}"),
+        }
     }
 
     fn branches<'n, 'd>(&self, node: Node<'n, 'd>) -> Result<Vec<Branch<'n, 'd>>, Unreadable> {

@@ -538,6 +538,7 @@ fn what_exists_already_or_is_off_is_listed() {
         {"type": "Microsoft.ApiManagement/service", "name": "apim", "properties": {"publisherName": "a"}},
         of("apis", "there", json!({"existing": true})),
         of("products", "off", json!({"condition": false})),
+        of("apis/operations/policies", "chat/onHandshake/policy", json!({"existing": true})),
         {"type": "Microsoft.Insights/components", "name": "logs", "existing": true},
     ]));
     for wanted in [
@@ -547,6 +548,7 @@ fn what_exists_already_or_is_off_is_listed() {
         "note: skipped: microsoft.apimanagement/service/apis apim/there: it exists already",
         "note: skipped: microsoft.apimanagement/service/products apim/off: its condition is false",
         "note: skipped: microsoft.insights/components logs: it exists already",
+        "error: skipped: microsoft.apimanagement/service/apis/operations/policies apim/chat/onHandshake/policy: it exists",
     ] {
         assert!(said.contains(wanted), "{wanted}: {said}");
     }
@@ -643,6 +645,78 @@ fn a_pool_of_one_member_is_its_member() {
             said.contains("the backend full-pool has no URL"),
             wanted.is_null(),
             "{said}"
+        );
+    }
+}
+
+#[test]
+fn an_api_that_is_not_online_is_not_served() {
+    for (is_online, wanted) in [(json!(true), 1), (json!(false), 0)] {
+        let (objects, said) = built(&json!([chat(json!({"isOnline": is_online}))]));
+        let apis = objects.iter().filter(|o| o["kind"] == "WebSocketApi");
+        assert_eq!(apis.count(), wanted, "{is_online}");
+        assert_eq!(
+            said.contains("note: skipped: the API chat is not online"),
+            wanted == 0,
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_scope_is_what_it_ends_in() {
+    let group =
+        "/subscriptions/x/resourceGroups/products/providers/Microsoft.ApiManagement/service";
+    for (name, scope, wanted) in [
+        ("all", "/apis".to_owned(), json!({"gateway": "edge"})),
+        (
+            "all of a service",
+            format!("{group}/apim/apis"),
+            json!({"gateway": "edge"}),
+        ),
+        (
+            "an API",
+            format!("{group}/apim/apis/chat"),
+            json!({"api": "chat"}),
+        ),
+        (
+            "a product",
+            format!("{group}/apim/products/chat"),
+            json!({"product": "chat"}),
+        ),
+        (
+            "a product that is called apis",
+            "/products/apis".to_owned(),
+            Value::Null,
+        ),
+        (
+            "an API that is called apis",
+            "/apis/apis".to_owned(),
+            Value::Null,
+        ),
+        (
+            "a service that is called apis",
+            format!("{group}/apis"),
+            Value::Null,
+        ),
+        ("a workspace", "/workspaces/a/apis".to_owned(), Value::Null),
+    ] {
+        let (objects, said) = built(&json!([
+            chat(json!({})),
+            resource("products", "chat", json!({"state": "published"})),
+            resource("products/apis", "chat/chat", json!({})),
+            resource("products", "apis", json!({"state": "published"})),
+            resource("subscriptions", "s", json!({"scope": scope})),
+        ]));
+        let mut subscriptions = objects.iter().filter(|o| o["kind"] == "Subscription");
+        let found = subscriptions
+            .next()
+            .map_or(&Value::Null, |o| &o["spec"]["scope"]);
+        assert_eq!(*found, wanted, "{name}");
+        assert_eq!(
+            said.contains("which is not imported"),
+            wanted.is_null(),
+            "{name}: {said}"
         );
     }
 }

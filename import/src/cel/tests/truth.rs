@@ -355,3 +355,64 @@ fn the_region_is_a_named_value() {
         assert_eq!(holds(&text, &json!({}), &json!({})), Ok(json!(wanted)));
     }
 }
+
+#[test]
+fn patterns_that_mean_something_else_here_are_not_translated() {
+    for (pattern, is_same) in [
+        (r"^[a-z-]+[\w.-]*\d{2,3}?$", true),
+        (r"\A(?:x|(?<y>\x41\u0042))\b(?i:z)[^\]\[]\p{Lu}\z", true),
+        (r"^[a-z-[aeiou]]+$", false),
+        (r"[a-z&&[^b]]", false),
+        (r"[+--]", false),
+        (r"[a~~b]", false),
+        (r"[[:alpha:]]", false),
+        (r"[[a]]", false),
+        (r"\<admin\>", false),
+        (r"\b{start}admin", false),
+        (r"(?U)a+", false),
+        (r"(?x)a b", false),
+        (r"(?P<x>a)", false),
+        (r"\x{41}", false),
+        (r"\U00000041", false),
+        (r"\pL", false),
+        (r"\p{Greek}", false),
+        (r"a**", false),
+    ] {
+        let text = format!(r#"@(Regex.IsMatch({TEXT}, @"{pattern}"))"#);
+        assert_eq!(translate(&text).is_ok(), is_same, "{pattern}");
+    }
+}
+
+#[test]
+fn what_fails_in_csharp_fails() {
+    let json = r#"((IResponse)context.Variables["r"]).Body.As<JObject>()["level"]"#;
+    for (name, text, level) in [
+        (
+            "a method of an absent item",
+            format!(r#"!new[] {{ {A} }}.First().Equals("bad")"#),
+            json!(1),
+        ),
+        (
+            "in a condition on items",
+            format!(r#"!new[] {{ {A} }}.Any(x => x.Equals("bad"))"#),
+            json!(1),
+        ),
+        (
+            "a fraction, which C# rounds",
+            format!("(int){json} < 2"),
+            json!(1.7),
+        ),
+    ] {
+        let vars = json!({"r": {"json": {"level": level}}});
+        let found = holds(&format!("@({text})"), &json!({}), &vars);
+        assert!(
+            found.as_ref().is_err_and(|why| why.starts_with("fails")),
+            "{name}: {found:?}"
+        );
+    }
+    for (level, wanted) in [(json!(1), true), (json!("1"), true), (json!(3), false)] {
+        let vars = json!({"r": {"json": {"level": level}}});
+        let found = holds(&format!("@((int){json} < 2)"), &json!({}), &vars);
+        assert_eq!(found, Ok(json!(wanted)), "{level}");
+    }
+}

@@ -200,3 +200,22 @@ fn the_backend_section_forwards_or_refuses() {
         );
     }
 }
+
+#[test]
+fn a_choice_keeps_its_branch_while_wider_scopes_choose() {
+    let mut seen = std::collections::BTreeSet::new();
+    for scope in [Scope::Api, Scope::Product, Scope::Global] {
+        let document = format!(
+            "<policies><inbound><choose>{}</choose></inbound></policies>",
+            when(
+                "a",
+                "<set-variable name='a' value='1'/><base/><return-response><set-status code='403'/></return-response>"
+            )
+        );
+        let mut fragments = Fragments::default();
+        let (steps, _) = import(&document, scope, &Context::default(), &mut fragments).unwrap();
+        let name = steps["inbound"][0]["setVariable"]["name"].to_string();
+        assert!(name.contains("imported_choice"), "{steps}");
+        assert!(seen.insert(name), "{scope:?}: {steps}");
+    }
+}
