@@ -1,9 +1,10 @@
 //! `tidegate completion`, `tidegate man` and `tidegate version`: what shells, `man` and people know about the
 //! command line, made from its own definition.
 
-use std::io;
+use std::fs;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::{Args, Command};
 use clap_complete::Shell;
 use tidegate_api::API_VERSION;
@@ -21,7 +22,7 @@ pub struct CompletionArgs {
 /// Write the man pages: `tidegate.1`, and one for each command.
 #[derive(Debug, Args)]
 pub struct ManArgs {
-    /// An existing directory.
+    /// Directory for the pages. It is created if it is missing.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
 }
@@ -35,17 +36,23 @@ pub fn version() -> String {
     format!("tidegate {}\nAPI {API_VERSION}", env!("CARGO_PKG_VERSION"))
 }
 
-/// Prints the completion script of `command`.
-pub fn completion(args: &CompletionArgs, mut command: Command) {
+/// The completion script of `command`.
+pub fn completion(args: &CompletionArgs, mut command: Command) -> String {
     let name = command.get_name().to_owned();
-    clap_complete::generate(args.shell, &mut command, name, &mut io::stdout());
+    // Not to standard output: the generator panics when that is closed.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, name, &mut script);
+    String::from_utf8_lossy(&script).into_owned()
 }
 
 /// Writes the man pages of `command` and its subcommands.
 ///
 /// # Errors
 ///
-/// When a page cannot be written.
-pub fn man(args: &ManArgs, command: Command) -> io::Result<()> {
-    clap_mangen::generate_to(command, &args.directory)
+/// When the directory or a page cannot be written.
+pub fn man(args: &ManArgs, command: Command) -> anyhow::Result<()> {
+    let directory = &args.directory;
+    let written = fs::create_dir_all(directory);
+    let written = written.and_then(|()| clap_mangen::generate_to(command, directory));
+    written.with_context(|| format!("failed to write to {}", directory.display()))
 }

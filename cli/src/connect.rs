@@ -7,7 +7,7 @@ mod tls;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::net::TcpStream;
@@ -136,6 +136,7 @@ async fn open(args: &ConnectArgs) -> anyhow::Result<Opened> {
         (None, true) => Some(Connector::Rustls(tls::unverified()?)),
         (None, false) => None,
     };
+    check_scheme(&args.url)?;
     let request = request(args)?;
     let opening = tokio_tungstenite::connect_async_tls_with_config(request, None, true, connector);
     let Ok(opened) = timeout(args.timeout.get(), opening).await else {
@@ -146,6 +147,15 @@ async fn open(args: &ConnectArgs) -> anyhow::Result<Opened> {
         Err(Error::Http(response)) => Ok(Err(*response)),
         Err(error) => Err(error).with_context(|| format!("failed to connect to {}", args.url)),
     }
+}
+
+fn check_scheme(url: &str) -> anyhow::Result<()> {
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    let is_known = ["ws", "wss"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known));
+    ensure!(is_known, "{url:?} is not a ws:// or wss:// URL");
+    Ok(())
 }
 
 fn request(args: &ConnectArgs) -> anyhow::Result<Request<()>> {
@@ -328,6 +338,22 @@ impl Stop {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_scheme;
+
+    #[test]
+    fn only_the_url_of_a_websocket_is_connected_to() {
+        for url in ["127.0.0.1:8080/x", "http://127.0.0.1/x", "wsx://a", ""] {
+            let wanted = format!("\"{url}\" is not a ws:// or wss:// URL");
+            assert_eq!(check_scheme(url).unwrap_err().to_string(), wanted);
+        }
+        for url in ["ws://127.0.0.1:8080/x", "WSS://a"] {
+            assert!(check_scheme(url).is_ok(), "{url}");
         }
     }
 }

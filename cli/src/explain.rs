@@ -55,7 +55,8 @@ pub struct ExplainArgs {
     /// Read the directories below those of --dir too, except those whose name begins with a dot.
     #[arg(long, short = 'R', requires = "paths")]
     pub recursive: bool,
-    /// Gateway of the manifests to use. Default: the first that has a route for the URL.
+    /// Gateway of the manifests to use. Default: the one with a listener on the port in the URL; if there is
+    /// none, the first that has a route for the URL.
     #[arg(long, value_name = "[NAMESPACE/]NAME", requires = "paths")]
     pub on: Option<String>,
     /// Directory where `tidegate run` keeps generated subscription keys and the token of its admin servers.

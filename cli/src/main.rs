@@ -105,7 +105,7 @@ async fn dispatch(command: &Command) -> anyhow::Result<u8> {
         Command::Keys(args) => keys(args).await,
         Command::Subscriptions(args) => subscriptions(args).await,
         Command::Completion(args) => {
-            completion(args, Cli::command());
+            say(completion(args, Cli::command()).trim_end());
             Ok(0)
         }
         Command::Schema(args) => {
@@ -116,7 +116,7 @@ async fn dispatch(command: &Command) -> anyhow::Result<u8> {
             say(&version());
             Ok(0)
         }
-        Command::Man(args) => Ok(man(args, Cli::command()).map(|()| 0)?),
+        Command::Man(args) => man(args, Cli::command()).map(|()| 0),
         Command::Connect(args) => Ok(connect(args).await?.exit_code()),
         Command::Validate(args) => {
             let report = validate(args)?;

@@ -67,6 +67,8 @@ pub struct Objects {
     pub all: BTreeMap<ObjectId, Loaded>,
     /// What is wrong with the files.
     pub findings: Vec<Finding>,
+    /// Files that could not be read or parsed, at least in part. Their objects are the last valid versions.
+    pub unreadable: BTreeSet<PathBuf>,
     /// Objects that are not valid as they are in the files.
     pub broken: BTreeSet<ObjectId>,
     /// How many documents there are of each kind that Tidegate does not read, as `apiVersion` and `kind`.
@@ -98,11 +100,9 @@ impl Loader {
 
     /// The same for documents that were read already; `findings` name the files that could not be parsed.
     pub fn load_documents(&mut self, documents: Vec<Document>, findings: Vec<Finding>) -> Objects {
-        let unreadable: Vec<_> = findings
-            .iter()
-            .map(|finding| finding.file.clone())
-            .collect();
+        let unreadable = findings.iter().map(|finding| finding.file.clone());
         let mut objects = Objects {
+            unreadable: unreadable.collect(),
             findings,
             ..Objects::default()
         };
@@ -110,7 +110,8 @@ impl Loader {
             self.add(document, &mut objects);
         }
         for (id, loaded) in &self.last {
-            if unreadable.contains(&loaded.document.file) && !objects.all.contains_key(id) {
+            let is_unreadable = objects.unreadable.contains(&loaded.document.file);
+            if is_unreadable && !objects.all.contains_key(id) {
                 objects.all.insert(id.clone(), loaded.clone());
             }
         }

@@ -1,6 +1,6 @@
 //! Manifests with the verdicts of their plan, as a cluster would show them in the status.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -10,6 +10,7 @@ use tidegate_api::{Subscription, SubscriptionStatus};
 use tidegate_config::ObjectKey;
 use tidegate_plan::{Conditions, Plan, Planner, SubscriptionVerdict};
 
+use crate::finding::Finding;
 use crate::identity::Identities;
 use crate::input::Input;
 use crate::keys::KeyStore;
@@ -34,10 +35,10 @@ pub struct Planned {
 }
 
 impl Manifests {
-    /// Files and directories, and the state directory of `tidegate run`.
-    pub fn new(paths: Vec<PathBuf>, is_recursive: bool, state_dir: &Path) -> Self {
+    /// Where they are, and the state directory of `tidegate run`.
+    pub fn new(input: Input, state_dir: &Path) -> Self {
         Self {
-            input: Input::of_paths(paths, is_recursive),
+            input,
             keys: KeyStore::new(state_dir),
             loader: Loader::default(),
             identities: Identities::default(),
@@ -93,6 +94,15 @@ impl Planned {
             "there are several Subscriptions {name}; write NAMESPACE/NAME"
         );
         only.with_context(|| format!("there is no Subscription {name} in the manifests"))
+    }
+
+    /// Why files cannot be read or parsed. What is in them is not known.
+    pub fn unreadable(&self) -> Vec<&Finding> {
+        let findings = self.objects.findings.iter();
+        let is_of_file = |finding: &&Finding| {
+            finding.object.is_none() && self.objects.unreadable.contains(&finding.file)
+        };
+        findings.filter(is_of_file).collect()
     }
 
     /// File and line of a field of a Subscription, or of its document when the field is not there.

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tidegate_api::{PRIMARY_KEY, SECONDARY_KEY};
 use tidegate_config::ObjectKey;
 use tidegate_config::error_chain;
 use tidegate_gateway::{
     AdminPorts, Applied, BoundListener, Gateway, Options, Ports, StartError, Update,
 };
-use tidegate_plan::{GatewayPlan, KeyRequest, Plan, Planner, Previous};
+use tidegate_plan::{GatewayPlan, KeyRequest, Plan, Planner, Previous, unusable_key};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -89,6 +90,8 @@ pub struct Standalone {
     planner: Planner,
     /// Ports of all admin servers in this process: no gateway may forward to one of them.
     admin_ports: AdminPorts,
+    /// Ports for admin servers that others have.
+    taken_admin: BTreeSet<u16>,
     served: BTreeMap<ObjectKey, Served>,
     stand_ins: Option<StandIns>,
     revision: u64,
@@ -124,6 +127,7 @@ impl Standalone {
             identities: Identities::default(),
             planner: Planner::default(),
             admin_ports: AdminPorts::default(),
+            taken_admin: BTreeSet::new(),
             served: BTreeMap::new(),
             revision: 0,
             summary: Summary::default(),
@@ -197,7 +201,10 @@ impl Standalone {
         let plan = self.plan_once(objects);
         for request in &plan.key_requests {
             match self.generate(request, objects) {
-                Ok(()) => report.generated.push(request.clone()),
+                Ok(()) => {
+                    report.findings.extend(replaced(request, objects));
+                    report.generated.push(request.clone());
+                }
                 Err(finding) => report.findings.push(*finding),
             }
         }
@@ -285,7 +292,7 @@ impl Standalone {
     }
 
     async fn start(
-        &self,
+        &mut self,
         key: &ObjectKey,
         plan: GatewayPlan,
         notes: &mut Vec<String>,
@@ -307,6 +314,7 @@ impl Standalone {
                 notes.push(format!(
                     "the admin server of Gateway {key} takes another port, because {taken} cannot be bound: {error}"
                 ));
+                self.taken_admin.insert(taken.port());
                 let any = SocketAddr::new(taken.ip(), 0);
                 Gateway::start(self.options(key, Some(any)), receiver).await?
             }
@@ -320,13 +328,11 @@ impl Standalone {
         })
     }
 
-    /// The first of the ports from this one on that no other Gateway has.
+    /// The first of the ports from this one on that no other Gateway has, and no other process had.
     fn next_admin(&self, mut address: SocketAddr) -> SocketAddr {
-        let mut taken = self.served.values();
-        let taken: BTreeSet<_> = taken
-            .by_ref()
-            .filter_map(|served| Some(served.gateway.admin_address()?.port()))
-            .collect();
+        let served = self.served.values();
+        let own = served.filter_map(|served| Some(served.gateway.admin_address()?.port()));
+        let taken: BTreeSet<_> = own.chain(self.taken_admin.iter().copied()).collect();
         while address.port() != 0 && taken.contains(&address.port()) {
             address.set_port(address.port().wrapping_add(1));
         }
@@ -443,6 +449,31 @@ impl Standalone {
             .map(|served| served.gateway.shutdown());
         futures::future::join_all(draining).await;
     }
+}
+
+/// Keys that were replaced because they cannot be used.
+fn replaced(request: &KeyRequest, objects: &Objects) -> Vec<Finding> {
+    let Some(loaded) = objects.all.get(&secret_id(&request.secret)) else {
+        return Vec::new();
+    };
+    let (document, Object::Secret(secret)) = (&loaded.document, &loaded.object) else {
+        return Vec::new();
+    };
+    let slots = [
+        (request.primary, PRIMARY_KEY),
+        (request.secondary, SECONDARY_KEY),
+    ];
+    let finding = |(generation, name): (Option<i64>, &str)| {
+        let must = generation.and_then(|_| unusable_key(secret, name))?;
+        let is_text = document.value["stringData"][name].is_string();
+        let section = if is_text { "stringData" } else { "data" };
+        let text = format!("must {must}: it is replaced by a generated key");
+        Some(Finding {
+            is_warning: true,
+            ..document.finding(Some(&format!("{section}.{name}")), text)
+        })
+    };
+    slots.into_iter().filter_map(finding).collect()
 }
 
 /// Removes the file with these keys.

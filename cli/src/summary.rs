@@ -1,6 +1,7 @@
 //! What manifests and plan come to, for people: how one reload differs from the one before, and where each API is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use k8s_openapi::ByteString;
@@ -15,6 +16,17 @@ use crate::objects::{Loaded, Object, ObjectId, Objects};
 #[derive(Debug, Default)]
 pub struct Summary {
     objects: BTreeMap<ObjectId, State>,
+    files: BTreeMap<PathBuf, FileState>,
+}
+
+/// How much of a file is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FileState {
+    /// It could not be parsed, at least in part.
+    Unreadable,
+    /// Something in it is wrong.
+    Flawed,
+    Right,
 }
 
 /// What can change in an object.
@@ -23,8 +35,10 @@ struct State {
     object: Object,
     phase: Option<SubscriptionPhase>,
     keys: Option<KeysStatus>,
-    /// What is wrong with it.
+    /// What is wrong with it, as far as its file could be parsed.
     flaws: BTreeSet<String>,
+    /// Its file could not be parsed: it is the last valid version.
+    is_unreadable: bool,
 }
 
 /// Where clients reach an API, and who has keys for it.
@@ -69,7 +83,10 @@ impl Summary {
                 .map(|found| format!("{:?} {}", found.field, found.message))
                 .collect()
         };
-        let mut summary = Self::default();
+        let mut summary = Self {
+            objects: BTreeMap::new(),
+            files: files(objects, findings),
+        };
         for (id, loaded) in objects.all.iter().filter(|(_, loaded)| !is_key(loaded)) {
             let verdict = plan.subscription_verdicts.get(&id.key);
             let verdict = verdict.filter(|_| id.kind == "Subscription");
@@ -78,6 +95,7 @@ impl Summary {
                 phase: verdict.map(|verdict| verdict.phase),
                 keys: verdict.map(|verdict| verdict.keys.clone()),
                 flaws: flaws(loaded),
+                is_unreadable: objects.unreadable.contains(&loaded.document.file),
             };
             summary.objects.insert(id.clone(), state);
         }
@@ -97,13 +115,27 @@ impl Summary {
         let gone = self.objects.keys();
         let gone = gone.filter(|id| !after.objects.contains_key(id));
         changes.extend(gone.map(|id| format!("{} removed", name(id))));
+        let files = after.files.iter();
+        changes.extend(files.filter_map(|(file, state)| self.repaired(file, *state)));
         changes
+    }
+
+    /// `shop/chat.yaml repaired`, if the file could not be parsed before.
+    fn repaired(&self, file: &Path, after: FileState) -> Option<String> {
+        let before = self.files.get(file)?;
+        let how_far = match (before, after) {
+            (FileState::Unreadable, FileState::Right) => "repaired",
+            (FileState::Unreadable, FileState::Flawed) => "repaired in part",
+            _ => return None,
+        };
+        Some(format!("{} {how_far}", file.display()))
     }
 }
 
 impl State {
     fn change(&self, after: &Self) -> Option<&'static str> {
-        if self.flaws.len() > after.flaws.len() && after.flaws.is_subset(&self.flaws) {
+        let is_better = self.flaws.len() > after.flaws.len() && after.flaws.is_subset(&self.flaws);
+        if is_better && !after.is_unreadable {
             let all = after.flaws.is_empty();
             return Some(if all { "repaired" } else { "repaired in part" });
         }
@@ -115,6 +147,19 @@ impl State {
         }
         (!is_same(&self.object, &after.object)).then_some("changed")
     }
+}
+
+/// The files that have objects or findings.
+fn files(objects: &Objects, findings: &[Finding]) -> BTreeMap<PathBuf, FileState> {
+    let loaded = objects.all.values();
+    let right = loaded.map(|loaded| (&loaded.document.file, FileState::Right));
+    let flawed = findings.iter().filter(|finding| !finding.is_warning);
+    let flawed = flawed.map(|finding| (&finding.file, FileState::Flawed));
+    let unreadable = objects.unreadable.iter();
+    let unreadable = unreadable.map(|file| (file, FileState::Unreadable));
+    // The last one of a file stays.
+    let all = right.chain(flawed).chain(unreadable);
+    all.map(|(file, state)| (file.clone(), state)).collect()
 }
 
 /// Kind and name, with the namespace unless it is `default`.

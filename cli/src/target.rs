@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::cluster::{Cluster, ClusterArgs};
+use crate::input::{Input, InputArgs};
 use crate::planned::Manifests;
 use crate::state_dir;
 
@@ -39,17 +40,22 @@ pub enum Target {
 }
 
 impl TargetArgs {
-    /// Opens the cluster or the manifests. Nothing is read yet.
+    /// Opens the cluster or the manifests. No manifest is read yet.
     ///
     /// # Errors
     ///
-    /// When there is no kubeconfig, or it cannot be used.
+    /// When there is no kubeconfig, or it cannot be used; when a path does not exist.
     pub async fn open(&self) -> anyhow::Result<Target> {
         if self.paths.is_empty() {
             return self.cluster.connect().await.map(Target::Cluster);
         }
         let state_dir = state_dir::of(self.state_dir.as_deref(), &self.paths);
-        let manifests = Manifests::new(self.paths.clone(), self.recursive, &state_dir);
+        let input = Input::open(&InputArgs {
+            paths: self.paths.clone(),
+            recursive: self.recursive,
+            namespace: String::new(),
+        })?;
+        let manifests = Manifests::new(input, &state_dir);
         Ok(Target::Manifests(Box::new(manifests)))
     }
 }

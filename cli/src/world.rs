@@ -98,7 +98,7 @@ fn standing(plan: &Plan, objects: &Objects) -> Vec<Finding> {
         let (field, text) = match verdict.phase {
             SubscriptionPhase::Submitted if verdict.conditions.accepted.status => (
                 "spec.approval",
-                "its keys do not work until it is approved: Approved",
+                "its keys do not work until it is approved: set approval: Approved",
             ),
             SubscriptionPhase::Expired => {
                 ("spec.expiresAt", "its keys do not work: it has expired")

@@ -57,8 +57,9 @@ fn bash_reads_its_completions_and_completes() {
 
 #[test]
 fn every_command_has_a_man_page() {
-    let directory = tempfile::tempdir().unwrap();
-    output(&["man", directory.path().to_str().unwrap()]);
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("share/man1");
+    output(&["man", directory.to_str().unwrap()]);
     let mut pages = vec!["tidegate".to_owned(), "tidegate-import-apim".to_owned()];
     pages.extend(
         commands()
@@ -66,7 +67,7 @@ fn every_command_has_a_man_page() {
             .map(|command| format!("tidegate-{command}")),
     );
     for page in pages {
-        let text = std::fs::read_to_string(directory.path().join(format!("{page}.1"))).unwrap();
+        let text = std::fs::read_to_string(directory.join(format!("{page}.1"))).unwrap();
         assert!(text.contains(".SH SYNOPSIS"), "{page}: {text}");
         assert!(text.contains(".SH DESCRIPTION"), "{page}: {text}");
     }
@@ -89,4 +90,37 @@ fn a_misspelt_log_level_is_refused() {
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("\"inof\" is not a log level"), "{said}");
+}
+
+#[test]
+fn a_reader_that_stops_reading_is_no_error() {
+    for arguments in [
+        &["completion", "bash"][..],
+        &["schema"],
+        &["version"],
+        &["validate", "."],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+            .args(arguments)
+            .stdout(writer)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code().is_some_and(|code| code < 2), "{said}");
+        assert_eq!(said, "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_for_man_pages_is_named() {
+    let directory = "/dev/null/man1";
+    let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .args(["man", directory])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("failed to write to /dev/null/man1"), "{said}");
 }

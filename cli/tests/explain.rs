@@ -243,3 +243,47 @@ fn a_refused_key_is_explained_by_its_subscription() {
         assert!(text.contains("subscription_key_invalid"), "{key}: {text}");
     }
 }
+
+#[test]
+fn the_port_of_the_url_chooses_the_gateway() {
+    let gateway = |name: &str, port: u16| {
+        format!(
+            "apiVersion: tidegate.dev/v1alpha1\nkind: Gateway\nmetadata: {{name: {name}}}\n\
+             spec: {{listeners: [{{name: plain, port: {port}, protocol: WS}}]}}\n---\n"
+        )
+    };
+    let api = |name: &str, gateways: &str| {
+        format!(
+            "apiVersion: tidegate.dev/v1alpha1\nkind: WebSocketApi\nmetadata: {{name: {name}}}\n\
+             spec: {{gateways: [{gateways}], path: /{name}, subscriptionRequired: false, \
+             backend: {{url: 'ws://127.0.0.1:1/'}}}}\n---\n"
+        )
+    };
+    let manifests = [
+        gateway("partners", 8081),
+        gateway("public", 8080),
+        api("prices", "{name: partners}, {name: public}"),
+        api("chat", "{name: public}"),
+    ];
+    let files = tempfile::tempdir().expect("a directory");
+    std::fs::write(files.path().join("all.yaml"), manifests.concat()).expect("the manifests");
+    let directory = files.path().to_string_lossy().into_owned();
+    for (arguments, gateway) in [
+        (&["ws://127.0.0.1:8080/prices"][..], "default/public"),
+        (&["ws://127.0.0.1:8081/prices"], "default/partners"),
+        (&["ws://127.0.0.1:8081/chat"], "default/partners"),
+        (&["ws://127.0.0.1:9/chat"], "default/public"),
+        (&["ws://127.0.0.1/chat"], "default/public"),
+        (
+            &["ws://127.0.0.1:8080/prices", "--on", "partners"],
+            "default/partners",
+        ),
+    ] {
+        let text = said(&explain(&directory, arguments));
+        let line = format!("gateway   {gateway}");
+        assert!(
+            text.lines().any(|found| found == line),
+            "{arguments:?}: {text}"
+        );
+    }
+}

@@ -294,3 +294,38 @@ fn the_status_shows_what_is_not_well_and_what_to_change() {
         "{message}"
     );
 }
+
+#[test]
+fn what_hides_keys_is_named() {
+    let place = Place::new(MANIFESTS);
+    let file = place.path("state/keys/default.ann-keys.yaml");
+    std::fs::write(&file, "{{{").expect("the files");
+    for (arguments, status) in [(&["keys", "show", "ann"][..], 1), (&["keys", "list"], 0)] {
+        let output = place.tidegate(arguments);
+        assert_eq!(output.status.code(), Some(status), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        let place = format!("{}:1: ", file.display());
+        assert!(said.contains(&place), "{arguments:?}: {said}");
+        assert!(!said.contains("has no primaryKey"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn manifests_that_do_not_exist_are_named() {
+    for command in [
+        &["keys", "show", "ann"][..],
+        &["keys", "list"],
+        &["subscriptions", "list"],
+        &["status"],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+            .args(command)
+            .args(["--dir", "nodir"])
+            .output()
+            .expect("the program starts");
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        let wanted = "failed to read nodir: No such file or directory";
+        assert!(said.contains(wanted), "{command:?}: {said}");
+    }
+}

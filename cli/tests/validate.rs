@@ -218,6 +218,32 @@ fn what_works_and_should_be_looked_at_is_a_warning() {
     );
 }
 
+#[test]
+fn a_subscription_that_waits_says_what_approves_it_and_a_duration_what_it_lacks() {
+    let kind = |kind: &str, name: &str, spec: &str| {
+        format!(
+            "apiVersion: tidegate.dev/v1alpha1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n---\n"
+        )
+    };
+    let text = [
+        kind("Product", "gold", "apis: [], approvalRequired: true"),
+        kind("Subscription", "ann", "scope: {product: gold}"),
+        kind(
+            "PolicyFragment",
+            "slow",
+            "steps: [{rateLimit: {calls: 1, period: 60}}]",
+        ),
+    ];
+    let (_, lines) = validate_files(&[("a.yaml", &text.concat())], &["a.yaml"]);
+    for wanted in [
+        "until it is approved: set approval: Approved",
+        "rateLimit.period: 60 lacks a unit: use h, m, s or ms, for example 60s",
+    ] {
+        let has = lines.iter().any(|line| line.ends_with(wanted));
+        assert!(has, "{wanted}: {lines:#?}");
+    }
+}
+
 /// Runs `validate` in a directory with these files.
 fn validate_files(files: &[(&str, &str)], arguments: &[&str]) -> (Option<i32>, Vec<String>) {
     let directory = tempfile::tempdir().expect("there is a directory");

@@ -174,6 +174,13 @@ fn key_text<'s>(secret: &'s Secret, name: &str) -> Option<Result<&'s str, Unusab
     Some(text.ok_or((Reason::Invalid, "be printable ASCII without spaces")))
 }
 
+/// What a key of this Secret must be and is not: `have at least 16 characters`. `None`: there is no such key, or it
+/// can be used.
+pub fn unusable_key(secret: &Secret, name: &str) -> Option<&'static str> {
+    let unusable = key_text(secret, name)?.and_then(check).err();
+    unusable.map(|(_, must)| must)
+}
+
 fn check(text: &str) -> Result<&str, Unusable> {
     if text.len() < MIN_KEY_LENGTH {
         Err((Reason::KeyTooShort, "have at least 16 characters"))

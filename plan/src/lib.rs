@@ -44,6 +44,7 @@ mod verdict;
 mod world;
 
 pub use changes::Changes;
+pub use keys::unusable_key;
 pub use kind::Kind;
 pub use outcome::{Changed, ChangedVerdicts, GatewayPlan, KeyRequest, Plan};
 pub use planner::{Planner, plan};

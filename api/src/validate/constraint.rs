@@ -3,6 +3,7 @@
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind as K;
 use serde_json::Value;
+use tidegate_config::Duration;
 
 use super::{Finding, structural};
 use crate::example;
@@ -27,7 +28,9 @@ pub(super) fn finding(error: &ValidationError<'_>, schema: &Value) -> Option<Fin
     }
     let text = describe(error, name, field);
     Some(Finding {
-        wants_text: matches!(error.kind(), K::Type { .. }) && is_text_without_quotes(field, value),
+        wants_text: matches!(error.kind(), K::Type { .. })
+            && is_text_without_quotes(field, value)
+            && !lacks_unit(field, value),
         ..Finding::new(path, text)
     })
 }
@@ -53,6 +56,12 @@ fn field<'s, 'p>(schema: &'s Value, pointer: &'p str) -> (&'p str, &'s Value) {
 /// Would the value be right in quotes?
 fn is_text_without_quotes(field: &Value, value: &Value) -> bool {
     field["type"] == "string" && (value.is_boolean() || value.is_number())
+}
+
+/// Is it a duration without its unit? Quotes alone would not make it right.
+fn lacks_unit(field: &Value, value: &Value) -> bool {
+    let number = value.as_f64().filter(|number| *number > 0.0);
+    field["pattern"] == Duration::PATTERN && number.is_some()
 }
 
 fn describe(error: &ValidationError<'_>, name: &str, field: &Value) -> String {
@@ -97,6 +106,9 @@ fn describe(error: &ValidationError<'_>, name: &str, field: &Value) -> String {
 }
 
 fn wrong_type(value: &Value, name: &str, field: &Value) -> String {
+    if lacks_unit(field, value) {
+        return format!("{value} lacks a unit: use h, m, s or ms, for example {value}s");
+    }
     if is_text_without_quotes(field, value) {
         return format!(
             "{value} is {} and not text: quote it, \"{value}\"",

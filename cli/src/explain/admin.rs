@@ -83,7 +83,8 @@ impl Server<'_> {
             }
         }
         bail!(
-            "{} requires its token; set --token-file, or see why it was not found: {}",
+            "{} requires its token: set --state-dir DIR/.tidegate for a gateway of `tidegate run`, or \
+             --token-file; no token was found: {}",
             self.url,
             failures.join("; ")
         )

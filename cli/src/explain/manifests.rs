@@ -26,7 +26,7 @@ pub(super) async fn explain(args: &ExplainArgs, mut question: Question) -> anyho
         question.key = Some(primary_key(name, &plan, &world)?);
     }
     let mut first = None;
-    for (_, gateway) in chosen(plan, args.on.as_deref())? {
+    for (_, gateway) in chosen(plan, args.on.as_deref(), port(&question.url))? {
         let GatewayPlan {
             config,
             secret_data,
@@ -73,9 +73,21 @@ fn plan(args: &ExplainArgs) -> anyhow::Result<(Plan, World, Vec<Finding>)> {
     Ok((plan, world, found))
 }
 
-fn chosen(plan: Plan, on: Option<&str>) -> anyhow::Result<Vec<(ObjectKey, GatewayPlan)>> {
+/// The Gateway of this name; without a name those with a listener on the port, or all when none has one.
+fn chosen(
+    plan: Plan,
+    on: Option<&str>,
+    port: Option<u16>,
+) -> anyhow::Result<Vec<(ObjectKey, GatewayPlan)>> {
     let Some(name) = on else {
-        return Ok(plan.gateways.into_iter().collect());
+        let listens = |gateway: &GatewayPlan| {
+            let mut listeners = gateway.config.settings.listeners.iter();
+            listeners.any(|listener| Some(listener.port) == port)
+        };
+        let gateways = plan.gateways.into_iter();
+        let (on_port, others): (Vec<_>, Vec<_>) =
+            gateways.partition(|(_, gateway)| listens(gateway));
+        return Ok(if on_port.is_empty() { others } else { on_port });
     };
     let gateways = plan.gateways.into_iter();
     let named: Vec<_> = gateways.filter(|(key, _)| is_named(key, name)).collect();
@@ -83,6 +95,13 @@ fn chosen(plan: Plan, on: Option<&str>) -> anyhow::Result<Vec<(ObjectKey, Gatewa
         bail!("there is no Gateway {name} in the manifests");
     }
     Ok(named)
+}
+
+/// The port that the URL names. The default port of its scheme may be that of a load balancer.
+fn port(url: &str) -> Option<u16> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?']).next()?;
+    authority.rsplit_once(':')?.1.parse().ok()
 }
 
 fn primary_key(name: &str, plan: &Plan, world: &World) -> anyhow::Result<String> {
@@ -101,5 +120,24 @@ fn is_named(key: &ObjectKey, name: &str) -> bool {
     match name.split_once('/') {
         Some((namespace, name)) => key.namespace == namespace && key.name == name,
         None => key.name == name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::port;
+
+    #[test]
+    fn only_a_port_that_the_url_names_chooses_a_gateway() {
+        for (url, wanted) in [
+            ("ws://127.0.0.1:8080/prices", Some(8080)),
+            ("wss://[::1]:8443?a=b:1", Some(8443)),
+            ("ws://a:80", Some(80)),
+            ("ws://[::1]/prices", None),
+            ("wss://edge.example.com/a:1", None),
+            ("edge:8080", None),
+        ] {
+            assert_eq!(port(url), wanted, "{url}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! One line for each API: where clients reach it on this machine, and how they get a key. Pure.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tidegate_config::ObjectKey;
@@ -7,12 +8,33 @@ use tidegate_config::ObjectKey;
 use crate::standalone::Bound;
 use crate::summary::{Access, ApiUrls, short};
 
+/// An API and its URLs, and how clients get in.
+#[derive(Clone, Debug)]
+pub(super) struct ApiLine {
+    api: String,
+    access: String,
+    is_open: bool,
+}
+
+/// Subscriptions that come, go or are suspended do not change the API: the line of the reload tells it.
+impl PartialEq for ApiLine {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.api, self.is_open) == (&other.api, other.is_open)
+    }
+}
+
+impl fmt::Display for ApiLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.api, self.access)
+    }
+}
+
 /// `WebSocketApi chat: ws://127.0.0.1:8080/chat (no key needed)`. An API without a bound port has no line.
 pub(super) fn api_lines(
     apis: &[ApiUrls],
     ports: &[Bound],
     key_command: impl Fn(&ObjectKey) -> String,
-) -> Vec<String> {
+) -> Vec<ApiLine> {
     let mut lines = Vec::new();
     for api in apis {
         let urls = api.urls.iter().filter_map(|url| local(url, api, ports));
@@ -26,10 +48,11 @@ pub(super) fn api_lines(
             Access::Nobody => "no active Subscription has keys for it".to_owned(),
         };
         let name = short(&api.api);
-        lines.push(format!(
-            "WebSocketApi {name}: {} ({access})",
-            urls.join(" ")
-        ));
+        lines.push(ApiLine {
+            api: format!("WebSocketApi {name}: {}", urls.join(" ")),
+            access,
+            is_open: api.access == Access::Open,
+        });
     }
     lines
 }
@@ -132,7 +155,33 @@ mod tests {
             (&["ws://edge.default.svc:9000/chat"], Access::Open, None),
         ] {
             let lines = api_lines(&[api(urls, access)], &ports, command);
-            assert_eq!(lines.first().map(String::as_str), line);
+            let first = lines.first().map(ToString::to_string);
+            assert_eq!(first.as_deref(), line);
+        }
+    }
+
+    #[test]
+    fn a_line_is_another_one_when_the_api_changes_and_not_when_a_subscription_does() {
+        let line = |urls: &str, access| {
+            let (api, access, is_open) = (
+                urls.to_owned(),
+                format!("{access:?}"),
+                access == Access::Open,
+            );
+            ApiLine {
+                api,
+                access,
+                is_open,
+            }
+        };
+        let before = line("ws://a/", Access::KeyOf(key("ann")));
+        for (case, after, is_same) in [
+            ("suspended", line("ws://a/", Access::Nobody), true),
+            ("another", line("ws://a/", Access::KeyOf(key("bob"))), true),
+            ("open", line("ws://a/", Access::Open), false),
+            ("moved", line("ws://b/", Access::Nobody), false),
+        ] {
+            assert_eq!(before == after, is_same, "{case}");
         }
     }
 }

@@ -6,7 +6,7 @@ use tidegate_config::ObjectKey;
 use tidegate_gateway::{Applied, BoundListener};
 use tidegate_plan::KeyRequest;
 
-use super::api_lines::api_lines;
+use super::api_lines::{ApiLine, api_lines};
 use super::say;
 use crate::finding::{Finding, escaped};
 use crate::keys::KeyStore;
@@ -45,7 +45,7 @@ struct Printed {
     findings: Vec<Finding>,
     stand_ins: Vec<String>,
     addresses: Vec<String>,
-    apis: Vec<String>,
+    apis: Vec<ApiLine>,
     errors: Vec<String>,
     notes: Vec<String>,
 }

@@ -273,3 +273,44 @@ async fn a_key_that_cannot_be_saved_is_named_and_the_others_are_saved() {
     assert!(said.contains("failed to write"), "{said}");
     assert!(place.keys("other").is_some());
 }
+
+#[tokio::test]
+async fn a_key_that_is_replaced_because_it_cannot_be_used_is_named() {
+    let place = Place::new();
+    place.write("s", "");
+    let mut running = place.start();
+    running.reload().await.unwrap();
+    let (primary, secondary) = place.keys("s").unwrap();
+    let text = fs::read_to_string(place.key_file("s")).unwrap();
+    fs::write(place.key_file("s"), text.replace(&primary, "too-short")).unwrap();
+    let report = running.reload().await.unwrap();
+    let said = texts(&report);
+    let wanted = "Secret default/s-keys: stringData.primaryKey: warning: must have at least 16 characters: \
+                  it is replaced by a generated key";
+    assert!(said.contains(wanted), "{said}");
+    let now = place.keys("s").unwrap();
+    assert!(now.0.len() == 64 && now.1 == secondary);
+    let said = texts(&running.reload().await.unwrap());
+    assert!(!said.contains("is replaced"), "{said}");
+}
+
+#[tokio::test]
+async fn an_admin_port_that_is_taken_is_tried_by_one_gateway_only() {
+    let other = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let taken = other.local_addr().unwrap();
+    let place = Place::new();
+    for name in ["a", "b"] {
+        let text = format!(
+            "apiVersion: tidegate.dev/v1alpha1\nkind: Gateway\nmetadata: {{name: {name}}}\n\
+             spec: {{listeners: [{{name: ws, port: 8080, protocol: WS}}]}}\n"
+        );
+        fs::write(place.file(name), text).unwrap();
+    }
+    let mut running = place.start();
+    running.settings.admin = AdminAddress::Preferred(taken);
+    let report = running.reload().await.unwrap();
+    let because = format!("because {taken} cannot be bound");
+    let notes = report.notes.iter().filter(|note| note.contains(&because));
+    assert_eq!(notes.count(), 1, "{:?}", report.notes);
+    running.shutdown().await;
+}

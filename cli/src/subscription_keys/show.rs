@@ -1,5 +1,7 @@
 //! Prints one key.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -8,7 +10,7 @@ use tidegate_api::{PRIMARY_KEY, SECONDARY_KEY, Subscription};
 use tidegate_config::ObjectKey;
 use tidegate_plan::generated_keys::secret_key;
 
-use super::{KeyFormat, ShowArgs};
+use super::{KeyFormat, ShowArgs, tell_unreadable};
 use crate::cluster::{Cluster, answer};
 use crate::planned::{Manifests, key_of};
 use crate::print::{Format, print_value};
@@ -33,7 +35,12 @@ pub(super) async fn show(args: &ShowArgs) -> anyhow::Result<u8> {
         Target::Cluster(cluster) => in_cluster(args, &cluster).await?,
         Target::Manifests(mut manifests) => in_manifests(args, &mut manifests)?,
     };
-    let (subscription, secret_key, secret) = found;
+    let Found {
+        subscription,
+        secret_key,
+        secret,
+        is_complete,
+    } = found;
     let (slot, name) = match args.secondary {
         true => ("secondary", SECONDARY_KEY),
         false => ("primary", PRIMARY_KEY),
@@ -42,9 +49,11 @@ pub(super) async fn show(args: &ShowArgs) -> anyhow::Result<u8> {
         .as_ref()
         .and_then(|secret| secret.data.as_ref()?.get(name));
     let Some(bytes) = bytes else {
-        eprintln!(
-            "Subscription {subscription} has no {slot} key: Secret {secret_key} has no {name}"
-        );
+        let why = match (&secret, is_complete) {
+            (None, false) => format!("Secret {secret_key} is in no file that can be read"),
+            _ => format!("Secret {secret_key} has no {name}"),
+        };
+        eprintln!("Subscription {subscription} has no {slot} key: {why}");
         return Ok(NO_KEY);
     };
     let text = String::from_utf8(bytes.0.clone());
@@ -66,8 +75,16 @@ pub(super) async fn show(args: &ShowArgs) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-/// The Subscription, the name of its Secret, and the Secret if it exists.
-type Found = (ObjectKey, ObjectKey, Option<Secret>);
+/// A Subscription and its keys.
+struct Found {
+    subscription: ObjectKey,
+    /// The name of its Secret.
+    secret_key: ObjectKey,
+    /// The Secret, if it exists.
+    secret: Option<Secret>,
+    /// Could everything be read where the Secret may be?
+    is_complete: bool,
+}
 
 async fn in_cluster(args: &ShowArgs, cluster: &Cluster) -> anyhow::Result<Found> {
     let key = cluster.object_key(&args.name);
@@ -80,14 +97,25 @@ async fn in_cluster(args: &ShowArgs, cluster: &Cluster) -> anyhow::Result<Found>
     let api = Api::<Secret>::namespaced(client.clone(), &key.namespace);
     let secret = answer(api.get_opt(&secret_name.name)).await;
     let secret = secret.map_err(|trouble| trouble.about(&format!("read Secret {secret_name}")))?;
-    Ok((key, secret_name, secret))
+    Ok(Found {
+        subscription: key,
+        secret_key: secret_name,
+        secret,
+        is_complete: true,
+    })
 }
 
 fn in_manifests(args: &ShowArgs, manifests: &mut Manifests) -> anyhow::Result<Found> {
     let planned = manifests.read()?;
+    tell_unreadable(&planned, &mut BTreeSet::new());
     let subscription = planned.subscription(&args.name)?;
     let key = key_of(&subscription);
     let secret_name = secret_key(&key, &subscription);
     let secret = planned.secret(&secret_name).cloned();
-    Ok((key, secret_name, secret))
+    Ok(Found {
+        subscription: key,
+        secret_key: secret_name,
+        secret,
+        is_complete: planned.unreadable().is_empty(),
+    })
 }

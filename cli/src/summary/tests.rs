@@ -96,6 +96,7 @@ fn what_is_repaired_is_told_although_something_else_is_wrong() {
         phase: None,
         keys: None,
         flaws: flaws.iter().map(|flaw| (*flaw).to_owned()).collect(),
+        is_unreadable: false,
     };
     for (before, after, wanted) in [
         (&["a", "b"][..], &[][..], Some("repaired")),
@@ -132,4 +133,33 @@ fn an_api_has_its_urls_and_who_has_a_key() {
     ];
     assert_eq!(access, wanted);
     assert_eq!(urls[0].urls, ["ws://edge.default.svc:8080/chat"]);
+}
+
+#[test]
+fn a_file_is_repaired_when_it_can_be_parsed_again_and_no_object_before_that() {
+    let good = format!("{GATEWAY}---\n{}", api("chat", ""));
+    let flawed = good.replace("path: /chat", "path: chat");
+    let no_yaml = good.replace("path: /chat", "path: [chat");
+    let mut loader = Loader::default();
+    let mut before = Summary::default();
+    for (case, text, wanted) in [
+        ("start", &good, None),
+        ("a finding", &flawed, Some(&[][..])),
+        ("no YAML", &no_yaml, Some(&[])),
+        ("the finding", &flawed, Some(&["a.yaml repaired in part"])),
+        ("no YAML again", &no_yaml, Some(&[])),
+        ("repaired", &good, Some(&["a.yaml repaired"])),
+    ] {
+        let (mut parsed, mut found) = (Vec::new(), Vec::new());
+        manifest::parse(Path::new("a.yaml"), text, &mut parsed, &mut found);
+        let mut objects = loader.load_documents(parsed, found);
+        let plan = tidegate_plan::plan(&world(&objects, 1_700_000_000));
+        let mut found = findings(&plan, &objects);
+        found.append(&mut objects.findings);
+        let after = Summary::new(&objects, &plan, &found, |_| false);
+        if let Some(wanted) = wanted {
+            assert_eq!(before.changes(&after), wanted, "{case}");
+        }
+        before = after;
+    }
 }

@@ -129,3 +129,21 @@ fn schemas_demand_nothing_that_has_no_words() {
         .collect();
     assert!(unknown.is_empty(), "{unknown:?}");
 }
+
+#[test]
+fn a_duration_without_a_unit_is_not_sent_to_be_quoted() {
+    let field = json!({"type": "string", "pattern": Duration::PATTERN});
+    for (value, wanted) in [
+        (
+            json!(60),
+            "60 lacks a unit: use h, m, s or ms, for example 60s",
+        ),
+        (
+            json!(1.5),
+            "1.5 lacks a unit: use h, m, s or ms, for example 1.5s",
+        ),
+        (json!(0), "0 is a number and not text: quote it, \"0\""),
+    ] {
+        assert_eq!(wrong_type(&value, "period", &field), wanted);
+    }
+}
