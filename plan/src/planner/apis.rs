@@ -73,7 +73,8 @@ impl Planner {
     fn prepare_api(&mut self, key: &ObjectKey, pass: &mut Pass) {
         let namer = Namer::Api(key.clone());
         let before = self.apis.prepared.remove(key);
-        let old = pass.changes.apis.get(key).and_then(Option::as_deref);
+        let changed = pass.changes.apis.get(key).map(Option::as_deref);
+        let old = changed.flatten();
         pass.unsettled.insert(key.clone());
         let Some(api) = self.world.apis.get(key) else {
             self.register.set(&namer, Named::default());
@@ -95,7 +96,7 @@ impl Planner {
             pass.scopes.insert(Scope::Api(key.clone()));
         }
         note_unplaced(
-            (key, old, api),
+            (key, changed, api),
             (before.as_ref(), &prepared),
             &mut pass.unplaced,
         );
@@ -347,9 +348,10 @@ fn moved(placement: &Placement, other: &Placement) -> impl Iterator<Item = Objec
     moved.map(|(key, _)| key.clone())
 }
 
-/// Notes the Gateways on which an API asks for routes in another way.
+/// Notes the Gateways on which an API asks for routes in another way. `changed` is what it was if it changed, and
+/// `Some(None)` if it was not there.
 fn note_unplaced(
-    (key, old, api): (&ObjectKey, Option<&WebSocketApi>, &WebSocketApi),
+    (key, changed, api): (&ObjectKey, Option<Option<&WebSocketApi>>, &WebSocketApi),
     (before, after): (Option<&Prepared>, &Prepared),
     unplaced: &mut Keys,
 ) {
@@ -369,8 +371,12 @@ fn note_unplaced(
             unplaced.insert(gateway);
         }
     }
-    let Some(old) = old else { return };
-    // What is served stays with the APIs that still ask for their Gateway.
+    let Some(old) = changed else { return };
+    // What is served stays with the APIs that still ask for their Gateway, and one that comes back has it again.
+    let Some(old) = old else {
+        unplaced.extend(asked(key, api));
+        return;
+    };
     let gateways = asked(key, old).chain(asked(key, api));
     let is_moved = |on: &ObjectKey| asks_for(key, old, on) != asks_for(key, api, on);
     let was_replaced = age_of(old) != age_of(api);
