@@ -91,6 +91,9 @@ reasons! {
     NoMatchingHostname,
     /// The Gateway does not accept APIs of this namespace.
     NotAllowedByGateway,
+    /// The Product or WebSocketApi of another namespace does not exist, or does not allow Subscriptions
+    /// of this one.
+    NotAllowedByOwner,
     /// A Gateway or listener does not exist.
     GatewayNotFound,
     /// A Product does not exist.

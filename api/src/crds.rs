@@ -4,7 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-use crate::{Gateway, PolicyFragment, Product, Subscription, WebSocketApi};
+use crate::{Gateway, PolicyFragment, Product, Subscription, SubscriptionRequest, WebSocketApi};
 
 /// One kind's definition.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,6 +71,7 @@ pub fn crds() -> Vec<Crd> {
         Crd::of::<PolicyFragment>(),
         Crd::of::<Product>(),
         Crd::of::<Subscription>(),
+        Crd::of::<SubscriptionRequest>(),
         Crd::of::<WebSocketApi>(),
     ]
 }

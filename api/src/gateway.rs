@@ -17,6 +17,8 @@ use tidegate_config::{
     NamedValue, Telemetry,
 };
 
+use crate::namespaces::NamespacesFrom;
+
 pub use autoscaling::Autoscaling;
 pub use deployment::{
     Deployment, ImagePullSecret, PodDisruptionBudgetSpec, RollingUpdate, Strategy, StrategyType,
@@ -120,7 +122,7 @@ pub struct ApiNamespaces {
     /// Which namespaces: Same (the Gateway's own), All, or Selector (those that `selector`
     /// matches). Default: Same.
     #[serde(default)]
-    pub from: ApiNamespacesFrom,
+    pub from: NamespacesFrom,
     /// Labels of the namespaces. Required if `from` is Selector, not allowed otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
@@ -140,18 +142,6 @@ pub enum OverlappingRoutes {
     Refuse,
     /// All are served.
     Allow,
-}
-
-/// Which namespaces may attach.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum ApiNamespacesFrom {
-    /// The Gateway's own.
-    #[default]
-    Same,
-    /// Every one.
-    All,
-    /// Those with certain labels.
-    Selector,
 }
 
 /// Where requests carry the subscription key.

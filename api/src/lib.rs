@@ -1,4 +1,5 @@
-//! Tidegate's custom resources: Gateway, WebSocketApi, Product, Subscription, PolicyFragment.
+//! Tidegate's custom resources: Gateway, WebSocketApi, Product, Subscription,
+//! SubscriptionRequest, PolicyFragment.
 //!
 //! Types, schemas and validation rules only: nothing here talks to a cluster, and nothing decides
 //! what a resource means together with others (that is the planner's).
@@ -18,28 +19,35 @@ mod example;
 mod gateway;
 mod json_schema;
 mod metadata;
+mod namespaces;
 mod policy_fragment;
 mod product;
 mod subscription;
+mod subscription_request;
 mod validate;
 mod web_socket_api;
 
 pub use condition::{ConditionType, Reason};
 pub use crds::{Crd, crds};
 pub use gateway::{
-    AddressType, ApiNamespaces, ApiNamespacesFrom, Autoscaling, CertificateRef, ClaimVolume,
-    ConfigMapVolume, CsiVolume, Deployment, EmptyDirVolume, ExtraVolume, Gateway, GatewayAddress,
-    GatewayKeyNames, GatewaySpec, GatewayStatus, ImagePullSecret, Listener, ListenerStatus,
-    ListenerTls, OverlappingRoutes, PodDisruptionBudgetSpec, PodsStatus, RollingUpdate,
-    SecretVolume, Service, ServiceTrafficPolicy, ServiceType, Strategy, StrategyType,
+    AddressType, ApiNamespaces, Autoscaling, CertificateRef, ClaimVolume, ConfigMapVolume,
+    CsiVolume, Deployment, EmptyDirVolume, ExtraVolume, Gateway, GatewayAddress, GatewayKeyNames,
+    GatewaySpec, GatewayStatus, ImagePullSecret, Listener, ListenerStatus, ListenerTls,
+    OverlappingRoutes, PodDisruptionBudgetSpec, PodsStatus, RollingUpdate, SecretVolume, Service,
+    ServiceTrafficPolicy, ServiceType, Strategy, StrategyType,
 };
 pub use json_schema::{json_schema, json_schemas};
 pub use metadata::{Contact, License};
+pub use namespaces::{NamespacesFrom, SubscriptionNamespaces};
 pub use policy_fragment::{PolicyFragment, PolicyFragmentSpec, PolicyFragmentStatus};
 pub use product::{ApiRef, Product, ProductSpec, ProductState, ProductStatus};
 pub use subscription::{
     Approval, ApprovedTerms, KeyStatus, KeysStatus, ScopeRef, Subscription, SubscriptionKeys,
     SubscriptionPhase, SubscriptionSpec, SubscriptionState, SubscriptionStatus,
+};
+pub use subscription_request::{
+    RequestedTerms, RequestingSubscription, SubscriptionRequest, SubscriptionRequestSpec,
+    SubscriptionRequestStatus,
 };
 pub use validate::{Finding, Validator};
 pub use web_socket_api::{

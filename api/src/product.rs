@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use tidegate_config::NamedValue;
 use tidegate_config::policy::OnHandshake;
 
+use crate::namespaces::SubscriptionNamespaces;
+
 /// A bundle of WebSocket APIs that people subscribe to.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
@@ -87,8 +89,14 @@ pub struct ProductSpec {
     /// Whether each subscription must be approved before its keys work. Default: false.
     #[serde(default)]
     pub approval_required: bool,
+    /// Namespaces whose Subscriptions may name the Product with scope.namespace. Each such
+    /// Subscription has a SubscriptionRequest in the Product's namespace, on which the owner
+    /// decides. Default: the Product's own namespace.
+    #[serde(default)]
+    pub subscription_namespaces: SubscriptionNamespaces,
     /// Largest number of subscriptions of each owner; further ones stay Submitted, and their keys
-    /// give no access. Default: not limited.
+    /// give no access. Owners of different namespaces are different ones. Subscriptions of another
+    /// namespace without an owner count as those of one owner. Default: not limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000000))]
     pub subscriptions_limit: Option<u32>,

@@ -39,6 +39,9 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("!(has(self.approval) && self.approval == 'Approved' && has(oldSelf.approval) && oldSelf.approval == 'Approved') || self.approvalGeneration > oldSelf.approvalGeneration || (self.scope == oldSelf.scope && has(self.owner) == has(oldSelf.owner) && (!has(self.owner) || self.owner == oldSelf.owner) && (!has(oldSelf.expiresAt) || (has(self.expiresAt) && self.expiresAt <= oldSelf.expiresAt)) && (!self.allowTracing || oldSelf.allowTracing))")
         .message("was given for other terms (scope, owner, expiresAt, allowTracing): raise approvalGeneration in the same change to approve them, or remove approval to ask for it")
         .field_path(".approval"),
+    validation = Rule::new("!has(self.scope.namespace) || !has(self.approval) || self.approval != 'Approved'")
+        .message("the owner approves in the SubscriptionRequest of scope.namespace: remove it")
+        .field_path(".approval"),
 )]
 pub struct SubscriptionSpec {
     /// Name that people see. Default: metadata.name.
@@ -56,8 +59,10 @@ pub struct SubscriptionSpec {
     /// Their tunnels are closed when they stop. Default: Active.
     #[serde(default)]
     pub state: SubscriptionState,
-    /// Decision about a subscription whose Product requires approval: Approved or Rejected; absent:
-    /// undecided. An approval holds for the scope, owner, expiresAt and allowTracing that it was
+    /// Decision about a subscription that must be approved: Approved or Rejected; absent: undecided.
+    /// The Product says so with approvalRequired, and so does a WebSocketApi; a Gateway, if one of
+    /// its APIs does. With scope.namespace, the decision is in the SubscriptionRequest there. An
+    /// approval holds for the scope, owner, expiresAt and allowTracing that it was
     /// given for. Another scope or owner, a later end, or tracing needs a new approval, see
     /// approvalGeneration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,17 +89,25 @@ pub struct SubscriptionSpec {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = Rule::new("(has(self.product) ? 1 : 0) + (has(self.api) ? 1 : 0) + (has(self.gateway) ? 1 : 0) == 1")
-    .message("exactly one of product, api, gateway must be set"))]
+    .message("exactly one of product, api, gateway must be set"),
+    validation = Rule::new("!has(self.namespace) || !has(self.gateway)")
+        .message("a Gateway of another namespace cannot be named: remove it").field_path(".namespace"))]
 pub struct ScopeRef {
-    /// Name of a Product of the namespace: access to all its APIs.
+    /// Namespace of the Product or WebSocketApi, if it is another one than the Subscription's. It
+    /// must allow that in its spec.subscriptionNamespaces, and its owner decides on a
+    /// SubscriptionRequest there. Default: the Subscription's namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+    /// Name of a Product: access to all its APIs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub product: Option<String>,
-    /// Name of a WebSocketApi of the namespace: access to this one.
+    /// Name of a WebSocketApi: access to this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub api: Option<String>,
-    /// Name of a Gateway of the namespace: access to all its APIs.
+    /// Name of a Gateway of the Subscription's namespace: access to all its APIs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub gateway: Option<String>,
@@ -112,10 +125,7 @@ pub enum SubscriptionState {
     Cancelled,
 }
 
-/// Decision about a subscription whose Product requires approval: Approved or Rejected; absent:
-/// undecided. An approval holds for the scope, owner, expiresAt and allowTracing that it was given
-/// for. Another scope or owner, a later end, or tracing needs a new approval, see
-/// approvalGeneration.
+/// Decision about a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Approval {
     /// Yes.
@@ -169,6 +179,9 @@ pub struct SubscriptionStatus {
     /// State of the keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<KeysStatus>,
+    /// Name of the SubscriptionRequest on which the owner of scope.namespace decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
     /// Terms that were approved; absent: the subscription is not approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved: Option<ApprovedTerms>,

@@ -18,7 +18,10 @@ use serde_json::Value;
 
 use self::rules::Rules;
 use self::structural::Normalized;
-use crate::{API_VERSION, GROUP, Gateway, PolicyFragment, Product, Subscription, WebSocketApi};
+use crate::{
+    API_VERSION, GROUP, Gateway, PolicyFragment, Product, Subscription, SubscriptionRequest,
+    WebSocketApi,
+};
 
 /// The schema of a kind as `crdgen` writes it. To derive it from the type takes a hundred times as long as to
 /// parse it.
@@ -115,6 +118,10 @@ impl Validator {
                 ("PolicyFragment", kind!("policyfragment", PolicyFragment)),
                 ("Product", kind!("product", Product)),
                 ("Subscription", kind!("subscription", Subscription)),
+                (
+                    "SubscriptionRequest",
+                    kind!("subscriptionrequest", SubscriptionRequest),
+                ),
                 ("WebSocketApi", kind!("websocketapi", WebSocketApi)),
             ]),
             evaluator: cel::Validator::new(),

@@ -10,6 +10,7 @@ use tidegate_config::{
     LiveAccess, NamedValue, OnChange, PathMatch, PoolMember, UrlScheme,
 };
 
+use crate::namespaces::SubscriptionNamespaces;
 use crate::{Contact, License};
 
 /// A WebSocket API: where clients find it, who may use it, and the backend behind it.
@@ -127,6 +128,16 @@ pub struct WebSocketApiSpec {
     /// contains the API. A key that is sent must be valid either way. Default: true.
     #[serde(default = "yes")]
     pub subscription_required: bool,
+    /// Whether each Subscription to the API itself must be approved before its keys work; also each
+    /// Subscription to a Gateway of its namespace that serves it. Default: true if a Product that contains the API requires
+    /// approval and no published Product gives it without, so that the approval cannot be avoided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_required: Option<bool>,
+    /// Namespaces whose Subscriptions may name the API with scope.namespace. Each such Subscription
+    /// has a SubscriptionRequest in the API's namespace, on which the owner decides. Default: the
+    /// API's own namespace.
+    #[serde(default)]
+    pub subscription_namespaces: SubscriptionNamespaces,
     /// Header, query parameter and subprotocol that carry the subscription key. Default: those that
     /// the Gateway names.
     #[serde(default)]

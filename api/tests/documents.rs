@@ -112,7 +112,7 @@ fn messages_say_what_to_change() {
         product(json!({"stat": "Published"})),
         [
             "spec.stat: unknown field; did you mean state? known here: apiSelector, apis, approvalRequired, description, \
-          displayName, onHandshake, state, subscriptionRequired, subscriptionsLimit, terms, values"
+          displayName, onHandshake, state, subscriptionNamespaces, subscriptionRequired, subscriptionsLimit, terms, values"
         ]
     );
     assert_eq!(

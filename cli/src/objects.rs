@@ -14,7 +14,9 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::ResourceExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tidegate_api::{Gateway, PolicyFragment, Product, Subscription, Validator, WebSocketApi};
+use tidegate_api::{
+    Gateway, PolicyFragment, Product, Subscription, SubscriptionRequest, Validator, WebSocketApi,
+};
 use tidegate_config::ObjectKey;
 
 use crate::finding::Finding;
@@ -46,6 +48,7 @@ pub enum Object {
     Product(Arc<Product>),
     PolicyFragment(Arc<PolicyFragment>),
     Subscription(Arc<Subscription>),
+    SubscriptionRequest(Arc<SubscriptionRequest>),
     Secret(Arc<Secret>),
     ConfigMap(Arc<ConfigMap>),
     Namespace(BTreeMap<String, String>),
@@ -158,6 +161,7 @@ impl Loader {
             "Product" => typed(value).map(Object::Product),
             "PolicyFragment" => typed(value).map(Object::PolicyFragment),
             "Subscription" => typed(value).map(Object::Subscription),
+            "SubscriptionRequest" => typed(value).map(Object::SubscriptionRequest),
             "Secret" => typed(value).map(|secret| Object::Secret(with_string_data(secret))),
             "ConfigMap" => typed(value).map(Object::ConfigMap),
             _ => typed::<Namespace>(value).map(|found| Object::Namespace(found.labels().clone())),
@@ -209,6 +213,7 @@ impl Loader {
             Object::Product(object) => number!(object, Product),
             Object::PolicyFragment(object) => number!(object, PolicyFragment),
             Object::Subscription(object) => number!(object, Subscription),
+            Object::SubscriptionRequest(object) => number!(object, SubscriptionRequest),
             Object::Secret(_) | Object::ConfigMap(_) | Object::Namespace(_) => {}
         }
         object

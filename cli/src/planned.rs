@@ -151,6 +151,7 @@ fn status(verdict: &SubscriptionVerdict) -> SubscriptionStatus {
         observed_generation: Some(verdict.conditions.generation),
         state: Some(verdict.phase),
         keys: Some(verdict.keys.clone()),
+        request: verdict.request.clone(),
         approved: verdict.approved.clone(),
         conditions: conditions(&verdict.conditions),
     }

@@ -9,7 +9,7 @@ use tidegate_api::{json_schema, json_schemas};
 /// `# yaml-language-server: $schema=FILE`. Without KIND, documents of other kinds are valid too.
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
-    /// Gateway, PolicyFragment, Product, Subscription or WebSocketApi.
+    /// Gateway, PolicyFragment, Product, Subscription, SubscriptionRequest or WebSocketApi.
     #[arg(value_name = "KIND")]
     kind: Option<String>,
 }
@@ -25,8 +25,8 @@ pub fn schema(args: &SchemaArgs) -> anyhow::Result<String> {
         Some(kind) => match json_schema(kind) {
             Some(schema) => schema,
             None => anyhow::bail!(
-                "there is no kind {kind:?}; there are Gateway, PolicyFragment, Product, Subscription and \
-                 WebSocketApi"
+                "there is no kind {kind:?}; there are Gateway, PolicyFragment, Product, Subscription, \
+                 SubscriptionRequest and WebSocketApi"
             ),
         },
     };

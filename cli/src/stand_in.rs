@@ -80,6 +80,7 @@ impl StandIns {
                 self.replace_steps(("spec.steps", NO_SERVICE), &mut spec.steps)?
             }
             Object::Subscription(_)
+            | Object::SubscriptionRequest(_)
             | Object::Secret(_)
             | Object::ConfigMap(_)
             | Object::Namespace(_) => Vec::new(),

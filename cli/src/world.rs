@@ -24,6 +24,7 @@ pub fn world(objects: &Objects, now: i64) -> World {
             Object::Product(object) => world.add(Arc::clone(object)),
             Object::PolicyFragment(object) => world.add(Arc::clone(object)),
             Object::Subscription(object) => world.add(Arc::clone(object)),
+            Object::SubscriptionRequest(object) => world.add(Arc::clone(object)),
             Object::Secret(object) => {
                 world.secrets.insert(key, Arc::clone(object));
             }
@@ -96,7 +97,12 @@ fn standing(plan: &Plan, objects: &Objects) -> Vec<Finding> {
             continue;
         };
         let (field, text) = match verdict.phase {
-            SubscriptionPhase::Submitted if verdict.conditions.accepted.status => (
+            SubscriptionPhase::Submitted if !is_well(&verdict.conditions) => continue,
+            SubscriptionPhase::Submitted if verdict.request.is_some() => (
+                "spec.scope.namespace",
+                "its keys do not work until the owner there approves it, with a SubscriptionRequest",
+            ),
+            SubscriptionPhase::Submitted => (
                 "spec.approval",
                 "its keys do not work until it is approved: set approval: Approved",
             ),
@@ -111,6 +117,11 @@ fn standing(plan: &Plan, objects: &Objects) -> Vec<Finding> {
         });
     }
     warnings
+}
+
+/// Does nothing but a decision keep it from its place?
+fn is_well(conditions: &Conditions) -> bool {
+    conditions.accepted.status && conditions.resolved.status
 }
 
 /// The fields that a message begins with, one inside the other, and the rest: `spec.path: …`.

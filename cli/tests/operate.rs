@@ -13,7 +13,7 @@ spec: {listeners: [{name: plain, port: 8080, protocol: WS}]}
 apiVersion: tidegate.dev/v1alpha1
 kind: WebSocketApi
 metadata: {name: chat}
-spec: {gateways: [{name: edge}], path: /chat, backend: {url: 'ws://127.0.0.1:1/'}}
+spec: {gateways: [{name: edge}], path: /chat, backend: {url: 'ws://127.0.0.1:1/'}, approvalRequired: false}
 ---
 apiVersion: tidegate.dev/v1alpha1
 kind: Product

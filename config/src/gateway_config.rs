@@ -277,12 +277,31 @@ pub struct ProductConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum SubscriptionScope {
-    /// All APIs of this Product (in the subscription's namespace).
+    /// All APIs of this Product: a name in the subscription's namespace, or `NAMESPACE/NAME`.
     Product(String),
-    /// This WebSocketApi (in the subscription's namespace).
+    /// This WebSocketApi: a name in the subscription's namespace, or `NAMESPACE/NAME`.
     Api(String),
     /// All APIs of this Gateway.
     Gateway,
+}
+
+impl SubscriptionScope {
+    /// A Product or WebSocketApi as a subscription of namespace `own` names it. Gateways that know no other
+    /// namespaces find nothing under `NAMESPACE/NAME`.
+    pub fn name_in(own: &str, key: &ObjectKey) -> String {
+        match key.namespace == own {
+            true => key.name.clone(),
+            false => key.to_string(),
+        }
+    }
+
+    /// What a name in a scope of a subscription of namespace `own` stands for.
+    pub fn key_in(own: &str, name: &str) -> ObjectKey {
+        match name.split_once('/') {
+            Some((namespace, name)) => ObjectKey::new(namespace, name),
+            None => ObjectKey::new(own, name),
+        }
+    }
 }
 
 /// An active subscription.

@@ -44,6 +44,13 @@ impl Kubectl {
         output.map_err(|refusal| anyhow::anyhow!("kubectl apply: {refusal}"))
     }
 
+    /// `kubectl apply --as USER -f -`.
+    pub async fn apply_as(&self, user: &str, manifest: &str) -> anyhow::Result<String> {
+        let arguments = ["apply", "--as", user, "-f", "-"];
+        let output = self.output(&arguments, manifest).await?;
+        output.map_err(|refusal| anyhow::anyhow!("kubectl apply --as {user}: {refusal}"))
+    }
+
     /// `kubectl apply --server-side -f -`, for objects whose copy fits into no annotation; or what it
     /// says when the API server refuses.
     pub async fn apply_large(&self, manifest: &str) -> anyhow::Result<Result<String, String>> {

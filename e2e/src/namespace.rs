@@ -106,9 +106,12 @@ impl Namespace {
 
     fn path(&self, kind: &str) -> anyhow::Result<String> {
         let base = match kind {
-            "Gateway" | "WebSocketApi" | "Product" | "Subscription" | "PolicyFragment" => {
-                "apis/tidegate.dev/v1alpha1"
-            }
+            "Gateway"
+            | "WebSocketApi"
+            | "Product"
+            | "Subscription"
+            | "SubscriptionRequest"
+            | "PolicyFragment" => "apis/tidegate.dev/v1alpha1",
             "ConfigMap" | "Secret" | "Service" | "ServiceAccount" | "Event" => "api/v1",
             "Deployment" => "apis/apps/v1",
             "Role" | "RoleBinding" => "apis/rbac.authorization.k8s.io/v1",

@@ -64,6 +64,8 @@ mod stacks;
 mod stage;
 #[path = "e2e/standalone.rs"]
 mod standalone;
+#[path = "e2e/teams.rs"]
+mod teams;
 #[path = "e2e/telemetry.rs"]
 mod telemetry;
 #[path = "e2e/third_party.rs"]

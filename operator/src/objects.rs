@@ -18,6 +18,7 @@ pub(crate) enum CustomKind {
     Product,
     PolicyFragment,
     Subscription,
+    SubscriptionRequest,
 }
 
 impl CustomKind {
@@ -28,6 +29,7 @@ impl CustomKind {
             Self::Product => "Product",
             Self::PolicyFragment => "PolicyFragment",
             Self::Subscription => "Subscription",
+            Self::SubscriptionRequest => "SubscriptionRequest",
         }
     }
 }

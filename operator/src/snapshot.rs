@@ -36,7 +36,7 @@ pub(crate) struct Snapshot {
     no_pods: Pods,
     pub(crate) unreadable: Vec<(ObjectRef, Unreadable)>,
     /// Of each kind: all objects, and those that cannot be read.
-    counts: [(CustomKind, usize, usize); 5],
+    counts: [(CustomKind, usize, usize); 6],
 }
 
 impl Snapshot {
@@ -63,6 +63,7 @@ impl Snapshot {
                 count(CustomKind::Product, &cache.products),
                 count(CustomKind::PolicyFragment, &cache.fragments),
                 count(CustomKind::Subscription, &cache.subscriptions),
+                count(CustomKind::SubscriptionRequest, &cache.requests),
             ],
         }
     }
@@ -120,6 +121,11 @@ impl Snapshot {
         acknowledged.get(gateway).copied().unwrap_or_default()
     }
 
+    /// Can the latest version of an object be read, or is it gone?
+    pub(crate) fn can_read(&self, object: &ObjectRef) -> bool {
+        self.unreadable.iter().all(|(other, _)| other != object)
+    }
+
     /// Time until `at`, in seconds since 1970.
     pub(crate) fn until(&self, at: i64) -> Duration {
         Duration::from_secs(u64::try_from(at.saturating_sub(self.unix_now)).unwrap_or_default())
@@ -155,11 +161,14 @@ fn unreadable(cache: &Cache) -> Vec<(ObjectRef, Unreadable)> {
         .subscriptions
         .unreadable()
         .map(of(CustomKind::Subscription));
+    let requests = cache.requests.unreadable();
+    let requests = requests.map(of(CustomKind::SubscriptionRequest));
     gateways
         .chain(apis)
         .chain(products)
         .chain(fragments)
         .chain(subscriptions)
+        .chain(requests)
         .collect()
 }
 

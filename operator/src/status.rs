@@ -12,6 +12,7 @@ mod policy_fragment;
 mod product;
 mod programmed;
 mod subscription;
+mod subscription_request;
 mod update;
 mod updates;
 mod writer;

@@ -1,5 +1,5 @@
 //! The work queue: what a pass leaves to be written besides configurations, which are statuses with their
-//! Events, subscription keys, and the deletion of stale Leases. Client required by the worker.
+//! Events, subscription keys, SubscriptionRequests, and the deletion of stale Leases. Client required by the worker.
 //!
 //! Every pass replaces the tasks about what it looked at, so that nothing outdated is written, and no configuration
 //! waits for 50,000 statuses.
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use parking_lot::Mutex;
-use tidegate_api::Subscription;
+use tidegate_api::{Subscription, SubscriptionRequestSpec};
 use tidegate_config::ObjectKey;
 use tidegate_plan::KeyRequest;
 use tokio::sync::Notify;
@@ -36,6 +36,8 @@ const GATEWAY_STATUS_INTERVAL: Duration = Duration::from_millis(500);
 pub(crate) enum TaskKey {
     /// The Secret with the keys of a subscription.
     Keys(ObjectKey),
+    /// A SubscriptionRequest.
+    Request(ObjectKey),
     /// The status of an object.
     Status(ObjectRef),
     /// The Lease of a pod that is long gone.
@@ -47,6 +49,10 @@ pub(crate) enum TaskKey {
 pub(crate) enum Task {
     /// Generate keys for this Subscription.
     Keys(KeyRequest, Arc<Subscription>),
+    /// Make the SubscriptionRequest.
+    NewRequest(Box<SubscriptionRequestSpec>),
+    /// Delete the SubscriptionRequest with this uid.
+    OutdatedRequest(String),
     /// Write the status.
     Status(Box<StatusUpdate>),
     /// Write the status of an object that cannot be read.
@@ -221,7 +227,11 @@ impl WorkQueue {
             Task::Unreadable(unreadable, _) => {
                 tasks.reported.insert((object.clone(), unreadable.clone()));
             }
-            Task::Status(_) | Task::Keys(..) | Task::Lease => {}
+            Task::Status(_)
+            | Task::Keys(..)
+            | Task::NewRequest(_)
+            | Task::OutdatedRequest(_)
+            | Task::Lease => {}
         }
     }
 

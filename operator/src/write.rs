@@ -8,6 +8,7 @@ mod key_secrets;
 mod leases;
 mod owned;
 mod status;
+mod subscription_requests;
 
 use std::future::Future;
 use std::sync::Arc;

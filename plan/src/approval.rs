@@ -79,7 +79,7 @@ fn covers(noted: &ApprovedTerms, spec: &SubscriptionSpec) -> bool {
         && (noted.allow_tracing || !spec.allow_tracing)
 }
 
-fn ends_in_time(approved: Option<&Time>, asked: Option<&Time>) -> bool {
+pub(crate) fn ends_in_time(approved: Option<&Time>, asked: Option<&Time>) -> bool {
     match (approved, asked) {
         (None, _) => true,
         (Some(_), None) => false,
@@ -89,6 +89,7 @@ fn ends_in_time(approved: Option<&Time>, asked: Option<&Time>) -> bool {
 
 fn describe(noted: &ApprovedTerms) -> String {
     let ScopeRef {
+        namespace: _,
         product,
         api,
         gateway,

@@ -2,15 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::core::{Selector, SelectorExt};
-use tidegate_api::{ApiNamespacesFrom, Reason, WebSocketApiSpec};
+use tidegate_api::{Reason, WebSocketApiSpec};
 use tidegate_config::{ObjectKey, Protocol, UrlScheme};
 
+use crate::World;
 use crate::gateway::{GatewayDraft, Gateways, ListenerDraft};
 use crate::hostnames;
+use crate::namespaces::Admitted;
 use crate::problem::Problem;
-use crate::{Missing, World};
 
 /// An API on one Gateway.
 #[derive(Debug, PartialEq, Eq)]
@@ -102,7 +101,7 @@ fn find<'g>(
             unresolved,
         });
     };
-    if consents(draft, api, world) {
+    if admitted(draft).contain(&api.namespace, world) {
         Ok(draft)
     } else {
         let why = format!(
@@ -110,41 +109,19 @@ fn find<'g>(
             api.namespace
         );
         let mut refused = NotAttached::of(Reason::NotAllowedByGateway, what, &why);
-        refused.problem.missing = unknown_namespace(draft, api, world);
+        refused.problem.missing = admitted(draft).unknown(&api.namespace, world);
         Err(refused)
     }
 }
 
-/// Does the Gateway take APIs of this namespace?
-fn consents(draft: &GatewayDraft, api: &ObjectKey, world: &World) -> bool {
+/// The namespaces whose APIs the Gateway takes.
+fn admitted(draft: &GatewayDraft) -> Admitted<'_> {
     let allowed = &draft.spec.api_namespaces;
-    match allowed.from {
-        ApiNamespacesFrom::All => true,
-        ApiNamespacesFrom::Same => api.namespace == draft.settings.key.namespace,
-        ApiNamespacesFrom::Selector => {
-            let labels = world.namespace_labels.get(&api.namespace);
-            let none = BTreeMap::new();
-            matches(allowed.selector.as_ref(), labels.unwrap_or(&none))
-        }
+    Admitted {
+        own: &draft.settings.key.namespace,
+        from: allowed.from,
+        selector: allowed.selector.as_ref(),
     }
-}
-
-/// The namespace of an API, if its labels decide and are not known.
-fn unknown_namespace(draft: &GatewayDraft, api: &ObjectKey, world: &World) -> Option<Missing> {
-    let from = draft.spec.api_namespaces.from;
-    let is_known = world.namespace_labels.contains_key(&api.namespace);
-    (from == ApiNamespacesFrom::Selector && !is_known).then(|| Missing {
-        kind: "Namespace",
-        key: ObjectKey::new("", &api.namespace),
-    })
-}
-
-/// Does a label selector match? None at all, or one that makes no sense, matches nothing.
-pub(crate) fn matches(selector: Option<&LabelSelector>, labels: &BTreeMap<String, String>) -> bool {
-    let Some(selector) = selector else {
-        return false;
-    };
-    Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
 }
 
 /// A listener and its position in its Gateway.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tidegate_api::WebSocketApi;
+use tidegate_api::{SubscriptionRequest, WebSocketApi};
 use tidegate_config::ObjectKey;
 
 use crate::world::Previous;
@@ -20,6 +20,8 @@ pub struct Changes {
     pub(crate) fragments: Keys,
     pub(crate) products: Keys,
     pub(crate) subscriptions: Keys,
+    /// With the object that was there before.
+    pub(crate) requests: BTreeMap<ObjectKey, Option<Arc<SubscriptionRequest>>>,
     pub(crate) secrets: Keys,
     pub(crate) config_maps: Keys,
     pub(crate) namespaces: BTreeSet<String>,
@@ -37,6 +39,7 @@ impl Changes {
             fragments,
             products,
             subscriptions,
+            requests,
             secrets,
             config_maps,
             namespaces,
@@ -53,6 +56,7 @@ impl Changes {
         ];
         keys.into_iter().all(BTreeSet::is_empty)
             && apis.is_empty()
+            && requests.is_empty()
             && namespaces.is_empty()
             && previous.is_empty()
             && !clock_went_back

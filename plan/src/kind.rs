@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kube::ResourceExt;
-use tidegate_api::{Gateway, PolicyFragment, Product, Subscription, WebSocketApi};
+use tidegate_api::{
+    Gateway, PolicyFragment, Product, Subscription, SubscriptionRequest, WebSocketApi,
+};
 use tidegate_config::ObjectKey;
 
 use crate::World;
@@ -62,6 +64,9 @@ kind!(
     };
     Subscription: subscriptions, |a, b| approved(a) == approved(b), |changes, key, _| {
         changes.subscriptions.insert(key);
+    };
+    SubscriptionRequest: requests, |_, _| true, |changes, key, before| {
+        changes.requests.entry(key).or_insert(before);
     };
 );
 

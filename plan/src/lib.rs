@@ -9,6 +9,7 @@
 
 mod api;
 mod approval;
+mod asking;
 mod attach;
 mod backend;
 mod backend_url;
@@ -26,6 +27,7 @@ mod kind;
 mod last_good;
 mod links;
 mod listener_tls;
+mod namespaces;
 mod nested;
 mod outcome;
 mod placement;
@@ -35,6 +37,7 @@ mod problem;
 mod product;
 mod references;
 mod register;
+mod requests;
 mod routes;
 mod secret_data;
 mod subscription;
@@ -50,6 +53,6 @@ pub use outcome::{Changed, ChangedVerdicts, GatewayPlan, KeyRequest, Plan};
 pub use planner::{Planner, plan};
 pub use verdict::{
     ApiVerdict, ConditionState, Conditions, Flaw, GatewayVerdict, ListenerVerdict, Missing,
-    OnGateway, PolicyFragmentVerdict, ProductVerdict, Serving, SubscriptionVerdict,
+    OnGateway, PolicyFragmentVerdict, ProductVerdict, RequestVerdict, Serving, SubscriptionVerdict,
 };
 pub use world::{Previous, World};

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use tidegate_api::SubscriptionRequestSpec;
 use tidegate_config::{ChangedConfig, GatewayConfig, ObjectKey, SecretData};
 
 use crate::{
-    ApiVerdict, GatewayVerdict, PolicyFragmentVerdict, ProductVerdict, SubscriptionVerdict,
+    ApiVerdict, GatewayVerdict, PolicyFragmentVerdict, ProductVerdict, RequestVerdict,
+    SubscriptionVerdict,
 };
 
 /// Per Gateway a configuration, per object a verdict, and what has to be done besides.
@@ -24,12 +26,18 @@ pub struct Plan {
     pub product_verdicts: BTreeMap<ObjectKey, ProductVerdict>,
     /// What to say about each Subscription.
     pub subscription_verdicts: BTreeMap<ObjectKey, SubscriptionVerdict>,
+    /// What to say about each SubscriptionRequest that counts.
+    pub request_verdicts: BTreeMap<ObjectKey, RequestVerdict>,
     /// Secrets that are named somewhere, existing or not: what to watch.
     pub wanted_secrets: BTreeSet<ObjectKey>,
     /// ConfigMaps that are named somewhere, existing or not: what to watch.
     pub wanted_config_maps: BTreeSet<ObjectKey>,
     /// Subscription keys to generate, sorted by Secret.
     pub key_requests: Vec<KeyRequest>,
+    /// SubscriptionRequests to make.
+    pub new_requests: BTreeMap<ObjectKey, SubscriptionRequestSpec>,
+    /// SubscriptionRequests that are about nothing any more: to be deleted.
+    pub outdated_requests: BTreeSet<ObjectKey>,
     /// When time alone will change the outcome: seconds since 1970.
     pub next_change: Option<i64>,
 }
@@ -71,6 +79,8 @@ pub struct Changed {
     pub wanted_config_maps: BTreeSet<ObjectKey>,
     /// Other keys are to be generated.
     pub key_requests: bool,
+    /// Other SubscriptionRequests are to be made or deleted.
+    pub requests: bool,
 }
 
 /// Objects of which something else is to be said, by kind.
@@ -86,4 +96,6 @@ pub struct ChangedVerdicts {
     pub products: BTreeSet<ObjectKey>,
     /// Subscriptions.
     pub subscriptions: BTreeSet<ObjectKey>,
+    /// SubscriptionRequests.
+    pub requests: BTreeSet<ObjectKey>,
 }

@@ -4,6 +4,7 @@
 //! So a plan costs what a change reaches, and a plan from nothing is one in which everything changed.
 
 mod apis;
+mod asking;
 mod configs;
 mod fragments;
 mod gateways;
@@ -19,6 +20,7 @@ use tidegate_config::{ObjectKey, SecretDataId};
 use self::apis::Apis;
 use self::pass::Pass;
 use self::subscriptions::Subscriptions;
+use crate::asking::Asking;
 use crate::changes::{Changes, Keys};
 use crate::expressions::Expressions;
 use crate::gateway::Gateways;
@@ -41,6 +43,7 @@ pub struct Planner {
     /// Products for which it matters what was served before.
     products_with_previous: Keys,
     apis: Apis,
+    asking: Asking,
     subscriptions: Subscriptions,
     /// The secret data that objects refer to, by Gateway.
     data_ids: BTreeMap<ObjectKey, BTreeMap<Namer, Vec<SecretDataId>>>,
@@ -95,6 +98,7 @@ impl Planner {
         // 4. Every fragment that is included has been expanded by now.
         self.judge_fragments(&pass);
         // 5. Subscriptions go where their scope is.
+        self.note_asking(&mut pass);
         self.plan_subscriptions(&pass);
         // 6. What is left depends on everything else.
         self.count_apis(&pass);

@@ -8,11 +8,11 @@ use tidegate_api::{Product, ProductState, Reason, WebSocketApi};
 use tidegate_config::policy::OnHandshake;
 use tidegate_config::{ObjectKey, ProductConfig};
 
-use crate::attach::matches;
 use crate::expressions::Expressions;
 use crate::gateway::names;
 use crate::index::generation_of;
 use crate::last_good::serving;
+use crate::namespaces::matches;
 use crate::policies::{Policies, PolicyScope, same_access};
 use crate::problem::{Problem, conditions, consequence, summary, without_repeats};
 use crate::references::References;

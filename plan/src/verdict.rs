@@ -166,10 +166,21 @@ pub struct SubscriptionVerdict {
     pub conditions: Conditions,
     /// Where it stands.
     pub phase: SubscriptionPhase,
+    /// Its SubscriptionRequest in the namespace of what it asks for, if that is another one.
+    pub request: Option<String>,
     /// What it is approved for.
     pub approved: Option<ApprovedTerms>,
     /// Its keys.
     pub keys: KeysStatus,
     /// Gateways whose configuration contains it.
     pub gateways: Vec<ObjectKey>,
+}
+
+/// What a plan says about a SubscriptionRequest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestVerdict {
+    /// Its conditions. Only Accepted is of use.
+    pub conditions: Conditions,
+    /// Where the Subscription stands.
+    pub phase: SubscriptionPhase,
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use tidegate_api::{Gateway, PolicyFragment, Product, Subscription, WebSocketApi};
+use tidegate_api::{
+    Gateway, PolicyFragment, Product, Subscription, SubscriptionRequest, WebSocketApi,
+};
 use tidegate_config::{
     ApiConfig, GatewayConfig, GatewaySettings, ObjectKey, ProductConfig, SecretData,
 };
@@ -22,11 +24,13 @@ pub struct World {
     pub products: BTreeMap<ObjectKey, Arc<Product>>,
     /// All Subscriptions.
     pub subscriptions: BTreeMap<ObjectKey, Arc<Subscription>>,
+    /// All SubscriptionRequests.
+    pub requests: BTreeMap<ObjectKey, Arc<SubscriptionRequest>>,
     /// Secrets; at least those that exist of [`Plan::wanted_secrets`](crate::Plan).
     pub secrets: BTreeMap<ObjectKey, Arc<Secret>>,
     /// ConfigMaps; at least those that exist of [`Plan::wanted_config_maps`](crate::Plan).
     pub config_maps: BTreeMap<ObjectKey, Arc<ConfigMap>>,
-    /// Labels of each namespace, for `Gateway.spec.apiNamespaces.selector`.
+    /// Labels of each namespace, for selectors of `apiNamespaces` and `subscriptionNamespaces`.
     pub namespace_labels: BTreeMap<String, BTreeMap<String, String>>,
     /// What each Gateway was last told to serve: where a broken object's last good version is.
     pub previous: BTreeMap<ObjectKey, Arc<Previous>>,

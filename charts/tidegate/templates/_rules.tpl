@@ -6,8 +6,12 @@ config maps, leases and reading Secrets are in here for that reason too.
 - apiGroups: [tidegate.dev]
   resources: [gateways, websocketapis, products, policyfragments, subscriptions]
   verbs: [get, list, watch]
+# What Subscriptions of other namespaces ask for. The operator never decides.
 - apiGroups: [tidegate.dev]
-  resources: [gateways/status, websocketapis/status, products/status, policyfragments/status, subscriptions/status]
+  resources: [subscriptionrequests]
+  verbs: [get, list, watch, create, delete]
+- apiGroups: [tidegate.dev]
+  resources: [gateways/status, websocketapis/status, products/status, policyfragments/status, subscriptions/status, subscriptionrequests/status]
   verbs: [patch]
 # RBAC knows no labels, so reading what objects refer to takes the right to read all of them.
 - apiGroups: [""]

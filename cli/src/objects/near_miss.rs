@@ -6,11 +6,12 @@ use tidegate_expr::nearest;
 use crate::manifest::Document;
 
 /// Kinds of Tidegate.
-pub(crate) const KINDS: [&str; 5] = [
+pub(crate) const KINDS: [&str; 6] = [
     "Gateway",
     "PolicyFragment",
     "Product",
     "Subscription",
+    "SubscriptionRequest",
     "WebSocketApi",
 ];
 
@@ -18,7 +19,7 @@ pub(crate) const KINDS: [&str; 5] = [
 pub(crate) const CORE_KINDS: [&str; 3] = ["ConfigMap", "Namespace", "Secret"];
 
 /// Kinds that nobody else has: others have a Gateway, a Product or a Subscription too.
-const ALONE: [&str; 2] = ["PolicyFragment", "WebSocketApi"];
+const ALONE: [&str; 3] = ["PolicyFragment", "SubscriptionRequest", "WebSocketApi"];
 
 /// The field that is nearly right, and what to write there.
 pub(super) fn near_miss(document: &Document) -> Option<(&'static str, String)> {

@@ -120,6 +120,9 @@ fn approve(subscription: &Subscription) -> Decision {
     if spec.state == SubscriptionState::Cancelled {
         return Decision::Refused("is Cancelled; there is nothing to approve".to_owned());
     }
+    if let Some(namespace) = &spec.scope.namespace {
+        return Decision::Refused(owner_decides(subscription, namespace));
+    }
     if spec.approval != Some(Approval::Approved) {
         return Decision::Edit(vec![(APPROVAL, json!(Approval::Approved))]);
     }
@@ -128,6 +131,20 @@ fn approve(subscription: &Subscription) -> Decision {
     }
     let generation = spec.approval_generation + 1;
     Decision::Edit(vec![("spec.approvalGeneration", json!(generation))])
+}
+
+/// Who approves what is in another namespace, and how.
+fn owner_decides(subscription: &Subscription, namespace: &str) -> String {
+    let status = subscription.status.as_ref();
+    match status.and_then(|status| status.request.as_ref()) {
+        Some(request) => format!(
+            "is decided by the owner in namespace {namespace}: kubectl patch wsreq -n {namespace} {request} \
+             --type merge -p '{{\"spec\":{{\"approval\":\"Approved\"}}}}'"
+        ),
+        None => format!(
+            "is decided by the owner in namespace {namespace}, with a SubscriptionRequest, which is not there yet"
+        ),
+    }
 }
 
 fn reject(subscription: &Subscription) -> Decision {

@@ -85,16 +85,18 @@ impl Row for SubscriptionRow {
     }
 }
 
-/// What a Subscription's keys open, for example `product gold`.
+/// What a Subscription's keys open, for example `product gold`, or `product shop/gold` of another namespace.
 pub(crate) fn scope(scope: &ScopeRef) -> String {
     let named = [
         ("product", &scope.product),
         ("api", &scope.api),
         ("gateway", &scope.gateway),
     ];
+    let namespace = scope.namespace.as_ref();
+    let namespace = namespace.map_or_else(String::new, |namespace| format!("{namespace}/"));
     let mut named = named.into_iter();
     named
-        .find_map(|(kind, name)| Some(format!("{kind} {}", name.as_ref()?)))
+        .find_map(|(kind, name)| Some(format!("{kind} {namespace}{}", name.as_ref()?)))
         .unwrap_or_default()
 }
 

@@ -16,17 +16,22 @@ pub(crate) const CONSUMER: &str = "consumer";
 /// May do both.
 pub(crate) const APPROVER: &str = "approver";
 
-/// The chart's policy for one namespace, its few templates filled in.
+/// The chart's policy for one namespace.
 fn policy(namespace: &str) -> String {
     let chart = include_str!("../../../charts/tidegate/templates/approvalpolicy.yaml");
+    filled(chart, &format!("approval-{namespace}"), namespace)
+}
+
+/// A policy of the chart, its few templates filled in.
+pub(crate) fn filled(chart: &str, name: &str, namespace: &str) -> String {
     let line = |line: &str| {
         let text = line.trim_start();
         if text.starts_with("{{- include \"tidegate.metadata\"") {
-            format!("  name: approval-{namespace}\n")
+            format!("  name: {name}\n")
         } else if text.starts_with("{{") {
             String::new()
         } else if text.starts_with("policyName:") {
-            format!("  policyName: approval-{namespace}\n")
+            format!("  policyName: {name}\n")
         } else if text.starts_with("values: {{") {
             format!("        values: [{namespace}]\n")
         } else if text.starts_with("failurePolicy:") {

@@ -164,12 +164,13 @@ impl AccessIndex {
         match &subscription.scope {
             SubscriptionScope::Gateway => Some(None),
             SubscriptionScope::Api(name) => {
-                (api.key.namespace == *namespace && api.key.name == *name).then_some(None)
+                (api.key == SubscriptionScope::key_in(namespace, name)).then_some(None)
             }
             SubscriptionScope::Product(name) => {
-                let product = ObjectKey::new(namespace.clone(), name.clone());
+                let product = SubscriptionScope::key_in(namespace, name);
                 let found = self.products.get(&product)?;
-                let has = api.key.namespace == *namespace && found.apis.contains(&api.key.name);
+                let is_sibling = api.key.namespace == product.namespace;
+                let has = is_sibling && found.apis.contains(&api.key.name);
                 has.then_some(Some(product))
             }
         }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kube::Resource;
-use tidegate_api::{Gateway, PolicyFragment, Product, Subscription, WebSocketApi};
+use tidegate_api::{
+    Gateway, PolicyFragment, Product, Subscription, SubscriptionRequest, WebSocketApi,
+};
 use tidegate_config::ObjectKey;
 use tidegate_plan::{Kind, Planner};
 
@@ -34,6 +36,7 @@ pub(super) fn feed(cache: &mut Cache, planner: &mut Planner, namespaces: &[Strin
     fed.objects::<Product>(CustomKind::Product, cache, planner);
     fed.objects::<PolicyFragment>(CustomKind::PolicyFragment, cache, planner);
     fed.objects::<Subscription>(CustomKind::Subscription, cache, planner);
+    fed.objects::<SubscriptionRequest>(CustomKind::SubscriptionRequest, cache, planner);
     for (key, secret) in cache.key_secrets.take_changed() {
         // Without the label it is no longer a Secret of keys, but may exist.
         if secret.is_none() {

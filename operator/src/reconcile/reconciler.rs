@@ -161,6 +161,10 @@ impl Reconciler {
         let namespaces = &self.context.installation.namespaces;
         let mut fed = feed(&mut cache, &mut self.planner, namespaces);
         self.referenced.check((&fed.secrets, &fed.config_maps));
+        // One that could not be read is no change of the plan when it is gone.
+        let is_subscription = |object: &ObjectRef| object.kind == CustomKind::Subscription;
+        self.look.requests |= !self.planner.last().outdated_requests.is_empty()
+            && fed.objects.iter().any(is_subscription);
         self.look.objects.append(&mut fed.objects);
         Snapshot::of(&cache, now)
     }
@@ -286,6 +290,7 @@ impl Reconciler {
             unpublished.extend(changed);
         }
         self.look.keys |= changed.key_requests;
+        self.look.requests |= changed.requests;
         let verdicts = &changed.verdicts;
         for (kind, keys) in [
             (CustomKind::Gateway, &verdicts.gateways),
@@ -293,6 +298,7 @@ impl Reconciler {
             (CustomKind::Product, &verdicts.products),
             (CustomKind::PolicyFragment, &verdicts.fragments),
             (CustomKind::Subscription, &verdicts.subscriptions),
+            (CustomKind::SubscriptionRequest, &verdicts.requests),
         ] {
             let objects = keys.iter().map(|key| ObjectRef::new(kind, key));
             self.look.objects.extend(objects);
@@ -391,6 +397,7 @@ impl Reconciler {
         }
         if concerns_all {
             look.keys = true;
+            look.requests = true;
             look.objects.extend(all_objects(world));
         }
         let inputs = StatusInputs {
@@ -402,7 +409,9 @@ impl Reconciler {
             published: &self.published,
             now: Time(k8s_openapi::jiff::Timestamp::now()),
         };
-        let tasks = tasks(&look, &inputs, &self.context.installation.election);
+        let installation = &self.context.installation;
+        let served = (&installation.election, &*installation.namespaces);
+        let tasks = tasks(&look, &inputs, served);
         self.queue.replace(tasks, |key| look.covers(key));
     }
 
@@ -450,11 +459,14 @@ fn all_objects(world: &World) -> impl Iterator<Item = ObjectRef> {
     let products = world.products.keys().map(of(CustomKind::Product));
     let fragments = world.fragments.keys().map(of(CustomKind::PolicyFragment));
     let subscriptions = world.subscriptions.keys().map(of(CustomKind::Subscription));
+    let requests = world.requests.keys();
+    let requests = requests.map(of(CustomKind::SubscriptionRequest));
     gateways
         .chain(apis)
         .chain(products)
         .chain(fragments)
         .chain(subscriptions)
+        .chain(requests)
 }
 
 /// Publishes one Gateway. Returns what is published then, and whether the revision changed.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tidegate_config::ObjectKey;
 use tidegate_plan::{Plan, World};
 
-use crate::objects::ObjectRef;
+use crate::objects::{CustomKind, ObjectRef};
 use crate::snapshot::Snapshot;
 use crate::status::{StatusInputs, unreadable_condition};
 use crate::work_queue::{Task, TaskKey};
@@ -17,6 +17,8 @@ pub(super) struct Look {
     pub(super) objects: BTreeSet<ObjectRef>,
     /// Whether other keys are to be generated than before.
     pub(super) keys: bool,
+    /// Whether other SubscriptionRequests are to be made or deleted.
+    pub(super) requests: bool,
 }
 
 impl Look {
@@ -25,6 +27,7 @@ impl Look {
         match key {
             TaskKey::Status(object) => self.objects.contains(object),
             TaskKey::Keys(_) => self.keys,
+            TaskKey::Request(_) => self.requests,
             TaskKey::Lease(_) => true,
         }
     }
@@ -43,6 +46,7 @@ impl Look {
                     let subscription = request.map(|it| ObjectRef::new(kind, &it.subscription));
                     self.objects.extend(subscription);
                 }
+                TaskKey::Request(_) => self.requests = true,
                 TaskKey::Lease(_) => {}
             }
         }
@@ -50,11 +54,12 @@ impl Look {
 }
 
 /// Everything that has to be written of what a pass looks at, besides the configurations. `election` is the Lease of
-/// the leader election, which is never deleted, whatever its labels are.
+/// the leader election, which is never deleted, whatever its labels are; `namespaces`, those that are watched, empty
+/// for all.
 pub(super) fn tasks(
     look: &Look,
     inputs: &StatusInputs<'_>,
-    election: &ObjectKey,
+    (election, namespaces): (&ObjectKey, &[String]),
 ) -> BTreeMap<TaskKey, Task> {
     let statuses = look.objects.iter().filter_map(|object| {
         let task = Task::Status(Box::new(inputs.update(object)?));
@@ -63,6 +68,9 @@ pub(super) fn tasks(
     let mut tasks: BTreeMap<_, _> = statuses.collect();
     if look.keys {
         tasks.extend(key_tasks(inputs.plan, inputs.world));
+    }
+    if look.requests {
+        tasks.extend(request_tasks(inputs, namespaces));
     }
     tasks.extend(unreadable_tasks(inputs.snapshot));
     let stale = inputs.snapshot.stale_leases().iter();
@@ -87,4 +95,34 @@ fn key_tasks(plan: &Plan, world: &World) -> impl Iterator<Item = (TaskKey, Task)
         let key = TaskKey::Keys(request.secret.clone());
         Some((key, Task::Keys(request.clone(), subscription.clone())))
     })
+}
+
+/// SubscriptionRequests to make and to delete. A decision is not deleted while it is not known whether the
+/// Subscription is gone. A name that is taken has to become free first.
+fn request_tasks(
+    inputs: &StatusInputs<'_>,
+    namespaces: &[String],
+) -> impl Iterator<Item = (TaskKey, Task)> {
+    let StatusInputs {
+        plan,
+        world,
+        snapshot,
+        ..
+    } = inputs;
+    let outdated = plan.outdated_requests.iter().filter_map(|key| {
+        let request = world.requests.get(key)?;
+        let asking = &request.spec.subscription;
+        let subscription = ObjectKey::new(&asking.namespace, &asking.name);
+        let task = Task::OutdatedRequest(request.metadata.uid.clone()?);
+        let is_watched = namespaces.is_empty() || namespaces.contains(&subscription.namespace);
+        let subscription = ObjectRef::new(CustomKind::Subscription, &subscription);
+        let is_known = is_watched && snapshot.can_read(&subscription);
+        is_known.then_some((TaskKey::Request(key.clone()), task))
+    });
+    let new = plan.new_requests.iter();
+    let new = new.map(|(key, spec)| {
+        let task = Task::NewRequest(Box::new(spec.clone()));
+        (TaskKey::Request(key.clone()), task)
+    });
+    new.chain(outdated)
 }

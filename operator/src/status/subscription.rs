@@ -33,6 +33,7 @@ pub(super) fn subscription_status(
         observed_generation: Some(verdict.conditions.generation),
         state: Some(verdict.phase),
         keys: Some(verdict.keys.clone()),
+        request: verdict.request.clone(),
         approved: verdict.approved.clone(),
         conditions: builder.with_programmed(&verdict.conditions, &programmed),
     }

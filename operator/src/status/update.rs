@@ -7,7 +7,8 @@ use kube::Resource;
 use serde::Serialize;
 use tidegate_api::{
     Gateway, GatewayStatus, PolicyFragment, PolicyFragmentStatus, Product, ProductStatus,
-    Subscription, SubscriptionStatus, WebSocketApi, WebSocketApiStatus,
+    Subscription, SubscriptionRequest, SubscriptionRequestStatus, SubscriptionStatus, WebSocketApi,
+    WebSocketApiStatus,
 };
 
 use super::events::{ConditionEvent, events};
@@ -34,6 +35,7 @@ pub(crate) enum Status {
     Product(ProductStatus),
     PolicyFragment(PolicyFragmentStatus),
     Subscription(SubscriptionStatus),
+    SubscriptionRequest(SubscriptionRequestStatus),
 }
 
 macro_rules! has_status {
@@ -67,7 +69,8 @@ has_status!(
     WebSocketApi: WebSocketApiStatus,
     Product: ProductStatus,
     PolicyFragment: PolicyFragmentStatus,
-    Subscription: SubscriptionStatus
+    Subscription: SubscriptionStatus,
+    SubscriptionRequest: SubscriptionRequestStatus
 );
 
 /// A status to write.

@@ -14,6 +14,7 @@ use super::policy_fragment::policy_fragment_status;
 use super::product::product_status;
 use super::programmed::Progress;
 use super::subscription::subscription_status;
+use super::subscription_request::subscription_request_status;
 use super::update::{HasStatus, StatusUpdate};
 use crate::manifests;
 use crate::objects::{CustomKind, ObjectRef, OwnedKind};
@@ -66,6 +67,12 @@ impl StatusInputs<'_> {
                 let builder = self.builder(&**subscription);
                 let status = subscription_status(key, verdict, progress, builder);
                 StatusUpdate::of(&**subscription, status)
+            }
+            CustomKind::SubscriptionRequest => {
+                let request = self.world.requests.get(key)?;
+                let verdict = self.plan.request_verdicts.get(key)?;
+                let status = subscription_request_status(verdict, self.builder(&**request));
+                StatusUpdate::of(&**request, status)
             }
         }
     }

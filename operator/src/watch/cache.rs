@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
 use parking_lot::{Mutex, MutexGuard};
-use tidegate_api::{Gateway, PolicyFragment, Product, Subscription, WebSocketApi};
+use tidegate_api::{
+    Gateway, PolicyFragment, Product, Subscription, SubscriptionRequest, WebSocketApi,
+};
 
 use super::{Ack, Store};
 use crate::objects::{Owned, OwnedKey, OwnedKind};
@@ -21,6 +23,7 @@ pub(crate) struct Cache {
     pub(crate) products: Store<Product>,
     pub(crate) fragments: Store<PolicyFragment>,
     pub(crate) subscriptions: Store<Subscription>,
+    pub(crate) requests: Store<SubscriptionRequest>,
     /// Keyed by name, with an empty namespace.
     pub(crate) namespaces: Store<Labels>,
     /// Secrets with generated subscription keys.
@@ -45,6 +48,7 @@ impl Cache {
         self.products.change_all();
         self.fragments.change_all();
         self.subscriptions.change_all();
+        self.requests.change_all();
         self.namespaces.change_all();
         self.key_secrets.change_all();
         self.secret_versions.change_all();
@@ -58,6 +62,7 @@ impl Cache {
         self.products.forget_changed();
         self.fragments.forget_changed();
         self.subscriptions.forget_changed();
+        self.requests.forget_changed();
         self.namespaces.forget_changed();
         self.key_secrets.forget_changed();
         self.secret_versions.forget_changed();

@@ -8,7 +8,9 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret};
 use kube::Resource;
 use kube::api::{DynamicObject, PartialObjectMeta};
 use serde::de::DeserializeOwned;
-use tidegate_api::{Gateway, PolicyFragment, Product, Subscription, WebSocketApi};
+use tidegate_api::{
+    Gateway, PolicyFragment, Product, Subscription, SubscriptionRequest, WebSocketApi,
+};
 use tidegate_config::LABEL_GATEWAY;
 use tokio::time::Instant;
 
@@ -63,7 +65,8 @@ custom!(
     WebSocketApi: apis,
     Product: products,
     PolicyFragment: fragments,
-    Subscription: subscriptions
+    Subscription: subscriptions,
+    SubscriptionRequest: requests
 );
 
 /// Custom resources, complete. One that cannot be read does not end the watch.

@@ -13,7 +13,8 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use rand::Rng;
 use tidegate_api::{
-    Gateway, LABEL_MANAGED_BY, MANAGED_BY, PolicyFragment, Product, Subscription, WebSocketApi,
+    Gateway, LABEL_MANAGED_BY, MANAGED_BY, PolicyFragment, Product, Subscription,
+    SubscriptionRequest, WebSocketApi,
 };
 use tidegate_config::{
     LABEL_GATEWAY, LABEL_PART, ObjectKey, PART_ACK, PART_INDEX, PART_SECRET_DATA, PART_SHARD,
@@ -112,6 +113,7 @@ pub(crate) fn spawn_watches(
         watches.custom::<Product>();
         watches.custom::<PolicyFragment>();
         watches.custom::<Subscription>();
+        watches.custom::<SubscriptionRequest>();
         watches.secrets_and_config_maps();
         watches.owned();
         let leases = format!("{LABEL_PART}={PART_ACK}");

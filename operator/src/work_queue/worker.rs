@@ -80,9 +80,22 @@ impl Worker {
                     .write_unreadable(object, unreadable, condition)
                     .await?;
             }
+            (TaskKey::Request(request), Task::NewRequest(spec)) => {
+                self.writer.create_request(request, spec).await?;
+            }
+            (TaskKey::Request(request), Task::OutdatedRequest(uid)) => {
+                self.writer.delete_request(request, uid).await?;
+            }
             (TaskKey::Lease(lease), Task::Lease) => self.writer.delete_lease(lease).await?,
             // No other key goes with these tasks.
-            (_, Task::Status(_) | Task::Unreadable(..) | Task::Lease) => {}
+            (
+                _,
+                Task::Status(_)
+                | Task::Unreadable(..)
+                | Task::NewRequest(_)
+                | Task::OutdatedRequest(_)
+                | Task::Lease,
+            ) => {}
         }
         Ok(())
     }

@@ -3,7 +3,9 @@
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
-use tidegate_api::{API_VERSION, Gateway, PolicyFragment, Product, Subscription, WebSocketApi};
+use tidegate_api::{
+    API_VERSION, Gateway, PolicyFragment, Product, Subscription, SubscriptionRequest, WebSocketApi,
+};
 
 use super::{WriteError, Writer};
 use crate::FIELD_MANAGER;
@@ -68,6 +70,9 @@ impl Writer {
             CustomKind::Product => self.store_typed::<Product>(object, written),
             CustomKind::PolicyFragment => self.store_typed::<PolicyFragment>(object, written),
             CustomKind::Subscription => self.store_typed::<Subscription>(object, written),
+            CustomKind::SubscriptionRequest => {
+                self.store_typed::<SubscriptionRequest>(object, written);
+            }
         }
     }
 
@@ -91,5 +96,6 @@ fn resource(kind: CustomKind) -> ApiResource {
         CustomKind::Product => ApiResource::erase::<Product>(&()),
         CustomKind::PolicyFragment => ApiResource::erase::<PolicyFragment>(&()),
         CustomKind::Subscription => ApiResource::erase::<Subscription>(&()),
+        CustomKind::SubscriptionRequest => ApiResource::erase::<SubscriptionRequest>(&()),
     }
 }

@@ -76,6 +76,7 @@ impl Planner {
         let changed = pass.changes.apis.get(key).map(Option::as_deref);
         let old = changed.flatten();
         pass.unsettled.insert(key.clone());
+        pass.unasked.insert(key.clone());
         let Some(api) = self.world.apis.get(key) else {
             self.register.set(&namer, Named::default());
             pass.scopes.insert(Scope::Api(key.clone()));
@@ -92,7 +93,8 @@ impl Planner {
         let mut references = References::new(&self.world);
         let prepared = api::prepare(key, api, &context, &mut references, &mut self.expressions);
         let named = references.named;
-        if before.is_none() {
+        let allowed = |api: &WebSocketApi| api.spec.subscription_namespaces.clone();
+        if before.is_none() || old.map(allowed) != Some(allowed(api)) {
             pass.scopes.insert(Scope::Api(key.clone()));
         }
         note_unplaced(
@@ -220,6 +222,7 @@ impl Planner {
             pass.unrendered
                 .extend(self.apis.products.of(key).map(product));
             pass.scopes.insert(Scope::Api(key.clone()));
+            pass.unasked.insert(key.clone());
         }
         let verdict = self.verdict(key, gateways);
         if before == verdict.as_ref() {

@@ -96,6 +96,7 @@ impl Planner {
         self.adopt_all::<tidegate_api::PolicyFragment>(world);
         self.adopt_all::<tidegate_api::Product>(world);
         self.adopt_all::<tidegate_api::Subscription>(world);
+        self.adopt_all::<tidegate_api::SubscriptionRequest>(world);
         for key in differing(&self.world.secrets, &world.secrets, Arc::ptr_eq) {
             self.set_secret(&key, world.secrets.get(&key).cloned());
         }

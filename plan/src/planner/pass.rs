@@ -18,6 +18,14 @@ pub(super) enum Scope {
     Gateway(ObjectKey),
 }
 
+impl Scope {
+    pub(super) fn key(&self) -> &ObjectKey {
+        match self {
+            Self::Product(key) | Self::Api(key) | Self::Gateway(key) => key,
+        }
+    }
+}
+
 /// The objects that a plan has to look at.
 #[derive(Debug, Default)]
 pub(super) struct Pass {
@@ -36,6 +44,8 @@ pub(super) struct Pass {
     pub(super) unrendered: Keys,
     /// Fragments to judge.
     pub(super) unjudged: Keys,
+    /// APIs of which it is to be found out whether Subscriptions to them must be approved.
+    pub(super) unasked: Keys,
     /// Scopes that are not as they were.
     pub(super) scopes: BTreeSet<Scope>,
     /// Gateways whose secret data is to be gathered.

@@ -72,6 +72,7 @@ impl Planner {
         }
         pass.unprepared
             .extend(old.symmetric_difference(&new).map(api));
+        pass.unasked.extend(old.union(&new).map(api));
         if value_names(&before) != value_names(&draft) {
             pass.unprepared.extend(new.union(&none).map(api));
         }

@@ -3,20 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tidegate_api::Subscription;
+use tidegate_api::{Subscription, SubscriptionRequest};
 use tidegate_config::{InactiveSubscription, ObjectKey, SubscriptionConfig};
 
 use super::Planner;
 use super::pass::{Pass, Scope};
-use crate::KeyRequest;
 use crate::changes::Keys;
 use crate::claims::{ClaimQueue, Claimant};
 use crate::generated_keys::secret_key;
 use crate::index::age_of;
 use crate::links::Links;
+use crate::requests::RequestState;
 use crate::subscription::{
     Claims, Granted, Inactive, InactiveSubscriptions, PlaceKey, Settled, SubscriptionContext,
+    target_key,
 };
+use crate::{KeyRequest, RequestVerdict, World};
 
 /// What is kept of subscriptions.
 #[derive(Debug, Default)]
@@ -42,6 +44,10 @@ pub(super) struct Subscriptions {
     without_access: BTreeMap<Arc<ObjectKey>, Inactive>,
     /// The same by Gateway.
     inactive: BTreeMap<ObjectKey, InactiveSubscriptions>,
+    /// SubscriptionRequests by Subscription, there or not.
+    by_requesting: Links<ObjectKey, ObjectKey>,
+    /// The request that counts, of those that have one.
+    request_of: BTreeMap<Arc<ObjectKey>, ObjectKey>,
     /// Secrets that are named now and were not, or the other way round, since this was asked.
     pub(super) touched_secrets: Keys,
 }
@@ -76,8 +82,8 @@ impl Subscriptions {
     }
 
     /// Subscriptions that have to be looked at.
-    fn concerned(&self, pass: &Pass, now: i64) -> BTreeSet<Arc<ObjectKey>> {
-        let changes = &pass.changes;
+    fn concerned(&self, pass: &Pass, world: &World) -> BTreeSet<Arc<ObjectKey>> {
+        let (changes, now) = (&pass.changes, world.now);
         let changed = changes.subscriptions.iter();
         let mut found: BTreeSet<_> = changed
             .map(|key| {
@@ -86,6 +92,8 @@ impl Subscriptions {
                     .map_or_else(|| Arc::new(key.clone()), |(key, _)| Arc::clone(key))
             })
             .collect();
+        found.extend(self.requesting(pass, world));
+        found.extend(self.of_namespaces(&changes.namespaces));
         let secrets = changes.secrets.iter();
         found.extend(secrets.flat_map(|key| self.by_secret.of(key)).cloned());
         let scopes = pass.scopes.iter();
@@ -97,6 +105,39 @@ impl Subscriptions {
             found.extend(self.known.keys().cloned());
         }
         found
+    }
+
+    /// Subscriptions whose requests changed.
+    fn requesting(&self, pass: &Pass, world: &World) -> BTreeSet<Arc<ObjectKey>> {
+        let requests = pass.changes.requests.iter();
+        let named = requests.flat_map(|(key, before)| [before.as_ref(), world.requests.get(key)]);
+        let subscriptions = named.flatten().map(|request| requesting(request));
+        subscriptions.map(Arc::new).collect()
+    }
+
+    /// Those of namespaces whose labels changed that name something of another one.
+    fn of_namespaces(&self, namespaces: &BTreeSet<String>) -> Vec<Arc<ObjectKey>> {
+        let all = namespaces.iter().flat_map(|namespace| {
+            let known = self.known.range(ObjectKey::new(namespace, "")..);
+            known.take_while(move |(key, _)| key.namespace == *namespace)
+        });
+        let foreign = all.filter(|(key, known)| {
+            let mut scopes = known.scopes.iter();
+            scopes.any(|scope| scope.key().namespace != key.namespace)
+        });
+        foreign.map(|(key, _)| Arc::clone(key)).collect()
+    }
+
+    /// Notes the requests that came and went.
+    fn note_requests(&mut self, pass: &Pass, world: &World) {
+        for (key, before) in &pass.changes.requests {
+            if let Some(before) = before {
+                self.by_requesting.remove(&requesting(before), key);
+            }
+            if let Some(now) = world.requests.get(key) {
+                self.by_requesting.add(requesting(now), key.clone());
+            }
+        }
     }
 
     /// Notes what a subscription is and claims, and what it no longer does. Adds those that this concerns.
@@ -215,7 +256,13 @@ fn concern(claimants: &[Claimant], concerned: &mut BTreeSet<Arc<ObjectKey>>) {
 impl Planner {
     /// Plans the subscriptions that changed, or whose scope, Secret or claims did.
     pub(super) fn plan_subscriptions(&mut self, pass: &Pass) {
-        let changed = self.subscriptions.concerned(pass, self.world.now);
+        self.subscriptions.note_requests(pass, &self.world);
+        for key in pass.changes.requests.keys() {
+            if !self.world.requests.contains_key(key) {
+                self.changed.requests |= self.plan.outdated_requests.remove(key);
+            }
+        }
+        let changed = self.subscriptions.concerned(pass, &self.world);
         let mut concerned = changed.clone();
         for key in &changed {
             let known = self.know(key);
@@ -253,6 +300,8 @@ impl Planner {
             products: &self.products,
             apis: &self.plan.api_verdicts,
             rendered: &self.plan.product_verdicts,
+            asking: &self.asking,
+            requests: &self.subscriptions.by_requesting,
         }
     }
 
@@ -275,7 +324,7 @@ impl Planner {
         let subscription = self.world.subscriptions.get(&**key)?;
         let known = self.subscriptions.known.get(key)?;
         let place = known.claims.place.as_ref();
-        let product = place.and_then(|(product, _)| self.products.get(product));
+        let product = place.and_then(|(product, ..)| self.products.get(product));
         let limit = product.and_then(|draft| draft.product.spec.subscriptions_limit);
         let granted = self.subscriptions.granted(known, limit);
         Some(self.context().settle(key, subscription, &granted))
@@ -291,9 +340,10 @@ impl Planner {
     ) -> bool {
         let before = self.plan.subscription_verdicts.get(&**key);
         let was_on = before.map_or_else(Vec::new, |verdict| verdict.gateways.clone());
-        let (config, verdict, request, active_in, expires) = match settled {
+        let (config, request_object, verdict, request, active_in, expires) = match settled {
             Some(it) => (
                 it.config.map(Arc::new),
+                it.request_object,
                 Some(it.verdict),
                 it.request,
                 it.active_in,
@@ -311,6 +361,7 @@ impl Planner {
             self.serve(gateway, key, config.clone());
         }
         self.say_of_subscription(key, verdict);
+        self.say_of_request(key, request_object);
         self.remember(key, (active_in, expires), products);
         self.request_keys(key, request)
     }
@@ -329,6 +380,50 @@ impl Planner {
             None => verdicts.remove(key),
         };
         self.changed.verdicts.subscriptions.insert(key.clone());
+    }
+
+    /// Says what is to be said about the request of a subscription, makes one, and ends others.
+    fn say_of_request(
+        &mut self,
+        key: &Arc<ObjectKey>,
+        request: Option<(RequestState, RequestVerdict)>,
+    ) {
+        let subscriptions = &mut self.subscriptions;
+        let counts = request.as_ref().map(|(state, _)| state.key.clone());
+        let before = match counts.clone() {
+            Some(counts) => subscriptions.request_of.insert(Arc::clone(key), counts),
+            None => subscriptions.request_of.remove(key),
+        };
+        for other in subscriptions.by_requesting.of(key) {
+            self.changed.requests |= match counts.as_ref() == Some(other) {
+                true => self.plan.outdated_requests.remove(other),
+                false => self.plan.outdated_requests.insert(other.clone()),
+            };
+        }
+        let verdicts = &mut self.plan.request_verdicts;
+        let exists = request
+            .as_ref()
+            .is_some_and(|(state, _)| state.new.is_none());
+        if let Some(before) = before.filter(|before| !exists || counts.as_ref() != Some(before)) {
+            self.changed.requests |= self.plan.new_requests.remove(&before).is_some();
+            if verdicts.remove(&before).is_some() {
+                self.changed.verdicts.requests.insert(before);
+            }
+        }
+        let Some((RequestState { key, new, .. }, verdict)) = request else {
+            return;
+        };
+        let known = self.plan.new_requests.get(&key);
+        self.changed.requests |= known != new.as_ref();
+        if let Some(new) = new {
+            self.plan.new_requests.insert(key, new);
+            return;
+        }
+        self.plan.new_requests.remove(&key);
+        if verdicts.get(&key) != Some(&verdict) {
+            verdicts.insert(key.clone(), verdict);
+            self.changed.verdicts.requests.insert(key);
+        }
     }
 
     /// Remembers when a subscription expires and where it is active.
@@ -396,9 +491,15 @@ impl Planner {
 /// What a subscription is for: one thing, if it is valid.
 fn scopes(key: &ObjectKey, subscription: &Subscription) -> Vec<Scope> {
     let scope = &subscription.spec.scope;
-    let sibling = |name: &String| ObjectKey::new(&key.namespace, name);
+    let sibling = |name: &String| target_key(key, subscription, name);
     let product = scope.product.as_ref().map(sibling).map(Scope::Product);
     let api = scope.api.as_ref().map(sibling).map(Scope::Api);
     let gateway = scope.gateway.as_ref().map(sibling).map(Scope::Gateway);
     product.into_iter().chain(api).chain(gateway).collect()
+}
+
+/// The Subscription of a request.
+fn requesting(request: &SubscriptionRequest) -> ObjectKey {
+    let asking = &request.spec.subscription;
+    ObjectKey::new(&asking.namespace, &asking.name)
 }

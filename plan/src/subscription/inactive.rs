@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use tidegate_api::{Reason, SubscriptionPhase};
 use tidegate_config::{InactiveState, InactiveSubscription, ObjectKey};
 
-use super::{SubscriptionContext, SubscriptionDraft, names};
+use super::{SubscriptionContext, SubscriptionDraft, names, target_key};
 use crate::index::age_of;
 use crate::problem::Problem;
 
@@ -87,9 +87,9 @@ impl SubscriptionContext<'_> {
     /// The Gateways that serve what its scope names, published or not.
     fn gateways_of(&self, draft: &SubscriptionDraft<'_>) -> BTreeSet<ObjectKey> {
         let scope = &draft.subscription.spec.scope;
-        let sibling = |name: &String| ObjectKey::new(&draft.key.namespace, name);
+        let target = |name: &String| target_key(draft.key, draft.subscription, name);
         let of_api = |name: &String| {
-            let verdict = self.apis.get(&sibling(name));
+            let verdict = self.apis.get(&target(name));
             verdict.map_or_else(Vec::new, |verdict| names(&verdict.gateways))
         };
         if let Some((key, product)) = draft.product {
@@ -100,9 +100,10 @@ impl SubscriptionContext<'_> {
                 _ => product.apis.iter().flat_map(of_api).collect(),
             };
         }
-        let gateway = scope.gateway.as_ref().map(sibling);
+        let gateway = scope.gateway.as_ref().map(target);
         let gateway = gateway.filter(|key| self.world.gateways.contains_key(key));
-        let apis = scope.api.iter().flat_map(of_api);
+        let apis = scope.api.iter().filter(|_| draft.is_admitted);
+        let apis = apis.flat_map(of_api);
         apis.chain(gateway).collect()
     }
 }

@@ -22,5 +22,7 @@ mod products;
 mod properties;
 mod references;
 mod scale;
+mod states;
 mod subscriptions;
 mod support;
+mod teams;

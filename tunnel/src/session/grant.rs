@@ -88,7 +88,7 @@ impl AccessGrant {
 
     fn is_opened_by(&self, subscription: &SubscriptionConfig) -> bool {
         let named = |key: &ObjectKey, name: &str| {
-            key.namespace == subscription.key.namespace && key.name == name
+            *key == SubscriptionScope::key_in(&subscription.key.namespace, name)
         };
         match &subscription.scope {
             SubscriptionScope::Gateway => true,

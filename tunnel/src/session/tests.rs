@@ -291,6 +291,21 @@ fn a_grant_is_judged_by_the_configuration() {
             |w| w.subscriptions[0].scope = SubscriptionScope::Product("few".to_owned()),
             Some(C::SubscriptionEnded),
         ),
+        (
+            "the scope names its namespace",
+            with_key_of("ann"),
+            |w| {
+                let product = w.products[0].key.to_string();
+                w.subscriptions[0].scope = SubscriptionScope::Product(product);
+            },
+            None,
+        ),
+        (
+            "the scope is that of another namespace",
+            with_key_of("bob"),
+            |w| w.subscriptions[1].scope = SubscriptionScope::Api("other/commands".to_owned()),
+            Some(C::SubscriptionEnded),
+        ),
     ];
     for (name, info, change, expected) in cases {
         let mut world = world();

@@ -56,8 +56,9 @@ fn subscription(
     scope: SubscriptionScope,
     expires_at: Option<i64>,
 ) -> Arc<SubscriptionConfig> {
+    let (namespace, short) = name.split_once('/').unwrap_or(("shop", name));
     Arc::new(SubscriptionConfig {
-        key: ObjectKey::new("shop", name),
+        key: ObjectKey::new(namespace, short),
         generation: 1,
         display_name: name.to_owned(),
         owner: None,
@@ -87,6 +88,10 @@ fn index(open_product: bool) -> AccessIndex {
         ("expired-key", Gateway, Some(NOW)),
         ("expiring-key", Gateway, Some(NOW + 1)),
         ("lost-key", Product("unpublished".to_owned()), None),
+        ("team/gold-key", Product("shop/gold".to_owned()), None),
+        ("team/chat-key", Api("shop/chat".to_owned()), None),
+        ("team/near-key", Product("gold".to_owned()), None),
+        ("team/far-key", Api("far/chat".to_owned()), None),
     ] {
         index.add_subscription(&subscription(name, scope, expires_at));
     }
@@ -127,6 +132,11 @@ fn the_decision_table() {
         (false, true, Some("gold-key"), gold()),
         (false, true, Some("gold-key-secondary"), gold()),
         (false, true, Some("chat-key"), Ok(None)),
+        // Of a Subscription in another namespace.
+        (false, true, Some("team/gold-key"), gold()),
+        (false, true, Some("team/chat-key"), Ok(None)),
+        (false, true, Some("team/near-key"), Err(Invalid)),
+        (false, true, Some("team/far-key"), Err(Invalid)),
         (false, true, Some("all-key"), Ok(None)),
         (false, true, Some("expiring-key"), Ok(None)),
         (false, true, None, Err(Missing)),

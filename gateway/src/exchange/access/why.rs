@@ -48,10 +48,10 @@ pub(super) fn expired(subscription: &SubscriptionConfig) -> String {
 
 /// Of a valid key that is for something else.
 pub(super) fn elsewhere(subscription: &SubscriptionConfig, api: &ApiConfig) -> String {
-    let namespace = &subscription.key.namespace;
+    let full = |name: &str| SubscriptionScope::key_in(&subscription.key.namespace, name);
     let scope = match &subscription.scope {
-        SubscriptionScope::Product(name) => format!("Product {namespace}/{name}"),
-        SubscriptionScope::Api(name) => format!("WebSocketApi {namespace}/{name}"),
+        SubscriptionScope::Product(name) => format!("Product {}", full(name)),
+        SubscriptionScope::Api(name) => format!("WebSocketApi {}", full(name)),
         SubscriptionScope::Gateway => "the Gateway".to_owned(),
     };
     let why = format!("which is for {scope}, not for WebSocketApi {}", api.key);

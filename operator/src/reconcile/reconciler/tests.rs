@@ -6,7 +6,7 @@ use crate::drain::Drain;
 use crate::leader_election::Leadership;
 use crate::status::StatusWriter;
 use crate::testing::{Server, lease, parse};
-use crate::watch::{Ack, CustomObject, SharedCache, Trigger, Urgency};
+use crate::watch::{Ack, CustomObject, SharedCache, Trigger, Unreadable, Urgency};
 use crate::work_queue::Worker;
 
 const GROUP: &str = "/apis/tidegate.dev/v1alpha1/namespaces/shop";
@@ -284,4 +284,70 @@ async fn a_pass_that_looks_at_everything_writes_what_differs_only() {
             .contains(&"PATCH chat/status".to_owned()),
         "somebody else changed it"
     );
+}
+
+/// A Subscription that asks for a product of another namespace.
+fn asking() -> Value {
+    json!({ "scope": { "namespace": "market", "product": "gold" } })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_of_another_namespace_gets_one_request_and_an_outdated_one_goes() {
+    let mut fixture = Fixture::new();
+    let requests = " subscriptionrequests/";
+    let product: tidegate_api::Product = parse(json!({
+        "apiVersion": "tidegate.dev/v1alpha1", "kind": "Product",
+        "metadata": { "namespace": "market", "name": "gold", "uid": "uid-gold", "generation": 1 },
+        "spec": { "subscriptionNamespaces": { "from": "All" } },
+    }));
+    fixture.cache.lock().products.upsert(
+        ObjectKey::new("market", "gold"),
+        "1".to_owned(),
+        |_| Ok(product),
+        |_, _| Urgency::Now,
+    );
+    fixture.put_in_cache::<Subscription>("trader", asking(), Value::Null);
+    let made = |writes: &[String]| -> Vec<String> {
+        let about = writes.iter().filter(|write| write.contains(requests));
+        about.cloned().collect()
+    };
+    let writes = made(&fixture.reconcile().await);
+    assert_eq!(writes.len(), 1, "{writes:?}");
+    assert!(writes[0].starts_with("POST "), "{writes:?}");
+
+    // Another one is about nothing. While its Subscription cannot be read, nobody knows.
+    let other: tidegate_api::SubscriptionRequest = parse(json!({
+        "apiVersion": "tidegate.dev/v1alpha1", "kind": "SubscriptionRequest",
+        "metadata": { "namespace": "market", "name": "old", "uid": "uid-old", "generation": 1 },
+        "spec": {
+            "subscription": { "namespace": "shop", "name": "lost", "uid": "uid-lost" },
+            "terms": { "product": "gold" }, "approval": "Approved",
+        },
+    }));
+    {
+        let mut cache = fixture.cache.lock();
+        let key = ObjectKey::new("market", "old");
+        let version = "2".to_owned();
+        cache
+            .requests
+            .upsert(key, version, |_| Ok(other), |_, _| Urgency::Now);
+        let unreadable = Unreadable {
+            uid: "uid-lost".to_owned(),
+            generation: 1,
+            error: "a later version".to_owned(),
+        };
+        let lost = ObjectKey::new("shop", "lost");
+        let subscriptions = &mut cache.subscriptions;
+        subscriptions.upsert(
+            lost,
+            "3".to_owned(),
+            |_| Err(unreadable),
+            |_, _| Urgency::Now,
+        );
+    }
+    let deleted = |writes: &[String]| writes.iter().any(|write| write.starts_with("DELETE "));
+    assert!(!deleted(&made(&fixture.reconcile().await)));
+    let lost = ObjectKey::new("shop", "lost");
+    fixture.cache.lock().subscriptions.remove(&lost);
+    assert!(deleted(&made(&fixture.reconcile().await)));
 }

@@ -12,6 +12,7 @@ fn programmed(accepted: ConditionState) -> (String, String) {
     let mut progress = Progress::new(crate::status::Outages::default());
     progress.add(&gateway, Some(&published), &pods, None);
     let verdict = SubscriptionVerdict {
+        request: None,
         conditions: Conditions {
             generation: 3,
             accepted,

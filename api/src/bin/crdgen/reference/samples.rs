@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// A kind and its documents. The first one is shown as a whole.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     ("Gateway", include_str!("../../../../samples/gateway.yaml")),
     (
         "PolicyFragment",
@@ -13,6 +13,10 @@ const FILES: [(&str, &str); 5] = [
     (
         "Subscription",
         include_str!("../../../../samples/subscription.yaml"),
+    ),
+    (
+        "SubscriptionRequest",
+        include_str!("../../../../samples/subscriptionrequest.yaml"),
     ),
     (
         "WebSocketApi",
