@@ -246,9 +246,10 @@ class Everything(unittest.TestCase):
         names = [o["metadata"]["name"] for o in self.objects if o["kind"] == "ClusterRole"]
         self.assertEqual(sorted(names), [f"tg-edge-tidegate-{end}" for end in ("approve", "edit", "view")])
         self.assertNotIn("ClusterRoleBinding", kinds(self.objects))
-        binding = find(self.objects, "ValidatingAdmissionPolicyBinding")
-        selector = binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"][0]
-        self.assertEqual(selector["values"], ["shop", "tg"])
+        for name in ("tg-edge-tidegate-approval", "tg-edge-tidegate-requests"):
+            binding = find(self.objects, "ValidatingAdmissionPolicyBinding", name)
+            selector = binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"][0]
+            self.assertEqual(selector["values"], ["shop", "tg"])
 
     def test_monitors_select_what_is_there(self):
         service = find(self.objects, "Service", "edge-tidegate-metrics")
