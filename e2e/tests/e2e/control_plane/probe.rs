@@ -22,7 +22,7 @@ pub(super) async fn until(
     loop {
         let mut request = edge.request(target);
         if let Some(key) = key {
-            request = request.header("Ocp-Apim-Subscription-Key", key);
+            request = request.header("ocp-apim-subscription-key", key);
         }
         let got = request.send().await?.status();
         if got == status {
