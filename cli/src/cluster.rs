@@ -74,6 +74,15 @@ impl ClusterArgs {
         Ok(self.with_client(client, default_namespace))
     }
 
+    /// Namespace of objects that name none: as given, or of the kubeconfig's context; without one, `default`.
+    pub async fn default_namespace(&self) -> String {
+        if let Some(namespace) = &self.namespace {
+            return namespace.clone();
+        }
+        let config = self.config().await;
+        config.map_or_else(|_| "default".to_owned(), |config| config.default_namespace)
+    }
+
     fn with_client(&self, client: Client, default_namespace: String) -> Cluster {
         let default_namespace = self.namespace.clone().unwrap_or(default_namespace);
         let namespace = (!self.all_namespaces).then(|| default_namespace.clone());

@@ -1,9 +1,8 @@
 //! `tidegate explain`: what happens to a handshake, step by step, and why.
 
-mod admin;
 mod manifests;
+mod running;
 mod show;
-mod token;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -14,14 +13,17 @@ use tidegate_gateway::Question;
 use tidegate_gateway::trace::{Outcome, Trace};
 
 use crate::run::say;
+use crate::running::RunningArgs;
 use crate::state_dir;
 
 /// Shows what happens to a handshake, step by step: route, access, policies and what they change, backend,
 /// outcome.
 ///
-/// Uses manifests (--dir), which needs no server, or the configuration of a running gateway through its admin
-/// port (--gateway): `kubectl port-forward pod/NAME 9090`. The backend is called with --dial only. HTTP calls
-/// of policies are made. No limit or quota counts the handshake. Secrets are shown as ***.
+/// Uses the configuration of running gateways: of a pod of each Gateway of the namespace, which it reaches through
+/// the API server as `kubectl port-forward` does, or of an admin server (--gateway). With manifests (--dir) it needs
+/// no server, and uses the Gateway with a listener on the port in the URL; if there is none, the first that has a
+/// route for it. The backend is called with --dial only. HTTP calls of policies are made. No limit or quota counts the
+/// handshake. Secrets are shown as ***.
 ///
 /// A running gateway requires its token. The token is read from the state directory of `tidegate run`, or with
 /// your kubeconfig from the Secret GATEWAY-admin if you may read it.
@@ -29,7 +31,6 @@ use crate::state_dir;
 /// Exit status: 0 when the handshake is accepted, or would be if the backend accepts; 1 when it is refused; 2
 /// when there is no result.
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("source").required(true))]
 pub struct ExplainArgs {
     /// URL with ws:// or wss://, as the client would use it.
     #[arg(required_unless_present = "trace", conflicts_with = "trace")]
@@ -41,7 +42,12 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
     /// Send the primary key of this Subscription. Only with --dir.
-    #[arg(long, value_name = "[NAMESPACE/]NAME", conflicts_with_all = ["key", "gateway"])]
+    #[arg(
+        long,
+        value_name = "[NAMESPACE/]NAME",
+        requires = "paths",
+        conflicts_with = "key"
+    )]
     pub subscription: Option<String>,
     /// Subprotocol that the client offers. Repeat it for more.
     #[arg(long = "subprotocol", value_name = "NAME")]
@@ -50,28 +56,20 @@ pub struct ExplainArgs {
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
     pub client: IpAddr,
     /// File or directory with manifests, or - for standard input. Repeat it for more.
-    #[arg(long = "dir", value_name = "PATH", group = "source")]
+    #[arg(
+        long = "dir",
+        value_name = "PATH",
+        conflicts_with_all = ["urls", "namespace", "all_namespaces", "kubeconfig", "context", "user"],
+    )]
     pub paths: Vec<PathBuf>,
     /// Read the directories below those of --dir too, except those whose name begins with a dot.
     #[arg(long, short = 'R', requires = "paths")]
     pub recursive: bool,
-    /// Gateway of the manifests to use. Default: the one with a listener on the port in the URL; if there is
-    /// none, the first that has a route for the URL.
-    #[arg(long, value_name = "[NAMESPACE/]NAME", requires = "paths")]
-    pub on: Option<String>,
-    /// Directory where `tidegate run` keeps generated subscription keys and the token of its admin servers.
-    /// Default: .tidegate in the first directory of --dir, or beside the first file; with --gateway, in the
-    /// working directory.
-    #[arg(long, value_name = "DIR")]
-    pub state_dir: Option<PathBuf>,
-    /// URL of a running gateway's admin server, for example http://127.0.0.1:9090.
-    #[arg(long, value_name = "URL", group = "source")]
-    pub gateway: Option<String>,
-    /// File with the token of that gateway. Default: the token is looked up.
-    #[arg(long, value_name = "FILE", requires = "gateway")]
-    pub token_file: Option<PathBuf>,
+    /// Running gateways.
+    #[command(flatten)]
+    pub running: RunningArgs,
     /// Show the trace of an earlier handshake. ID is the Tidegate-Trace-Id of its response.
-    #[arg(long, value_name = "ID", requires = "gateway")]
+    #[arg(long, value_name = "ID", conflicts_with = "paths")]
     pub trace: Option<String>,
     /// Make the handshake with the backend too, and close the connection at once.
     #[arg(long)]
@@ -117,22 +115,17 @@ pub async fn explain(args: &ExplainArgs) -> anyhow::Result<u8> {
 
 impl ExplainArgs {
     fn state_dir(&self) -> PathBuf {
-        state_dir::of(self.state_dir.as_deref(), &self.paths)
+        state_dir::of(self.running.state_dir.as_deref(), &self.paths)
     }
 }
 
 async fn ask(args: &ExplainArgs) -> anyhow::Result<Trace> {
-    let Some(url) = &args.gateway else {
+    if !args.paths.is_empty() {
         return manifests::explain(args, question(args)?).await;
-    };
-    let server = admin::Server {
-        url,
-        token_file: args.token_file.as_deref(),
-        state_dir: &args.state_dir(),
-    };
+    }
     match &args.trace {
-        Some(id) => server.trace(id).await,
-        None => server.explain(&question(args)?).await,
+        Some(id) => running::trace(&args.running, id).await,
+        None => running::explain(&args.running, &question(args)?).await,
     }
 }
 

@@ -1,7 +1,9 @@
 //! The command line of Tidegate: the parts behind the program `tidegate`.
 
+pub mod admin_client;
 pub mod admin_token;
 pub mod answer_server;
+pub mod check;
 pub mod cluster;
 pub mod completion;
 pub mod conformance;
@@ -20,10 +22,13 @@ pub mod log;
 pub mod manifest;
 pub mod objects;
 pub mod planned;
+pub mod plugin;
+pub mod pod_forward;
 pub mod positions;
 pub mod print;
 pub mod report;
 pub mod run;
+pub mod running;
 pub mod schema;
 pub mod stand_in;
 pub mod standalone;
@@ -36,6 +41,7 @@ pub mod syntax;
 pub mod target;
 #[cfg(test)]
 mod testing;
+pub mod tunnels;
 pub mod validate;
 pub mod watch;
 pub mod world;

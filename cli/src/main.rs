@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches as _, Parser, Subcommand};
+use tidegate_cli::check::{CheckArgs, check};
 use tidegate_cli::completion::{CompletionArgs, ManArgs, VersionArgs, completion, man, version};
 use tidegate_cli::conformance::{ConformanceArgs, conformance};
 use tidegate_cli::connect::{ConnectArgs, connect};
@@ -11,11 +12,13 @@ use tidegate_cli::echo::{EchoArgs, run_echo};
 use tidegate_cli::explain::{ExplainArgs, explain};
 use tidegate_cli::import::{ImportArgs, import};
 use tidegate_cli::log;
+use tidegate_cli::plugin::{Invocation, complete};
 use tidegate_cli::run::{RunArgs, run, say};
 use tidegate_cli::schema::{SchemaArgs, schema};
 use tidegate_cli::status::{StatusArgs, status};
 use tidegate_cli::subscription_keys::{KeysArgs, keys};
 use tidegate_cli::subscriptions::{SubscriptionsArgs, subscriptions};
+use tidegate_cli::tunnels::{TunnelsArgs, tunnels};
 use tidegate_cli::validate::{ValidateArgs, validate};
 use tidegate_config::{InvalidLogFilter, check_log_filter, error_chain};
 use tikv_jemallocator::Jemalloc;
@@ -52,8 +55,10 @@ enum Command {
     Validate(ValidateArgs),
     Explain(ExplainArgs),
     Status(StatusArgs),
+    Check(CheckArgs),
     Keys(KeysArgs),
     Subscriptions(SubscriptionsArgs),
+    Tunnels(TunnelsArgs),
     Import(ImportArgs),
     Connect(ConnectArgs),
     Conformance(ConformanceArgs),
@@ -73,7 +78,14 @@ fn log_filter(text: &str) -> Result<String, InvalidLogFilter> {
 const FAILED: u8 = 2;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let invocation = Invocation::of(std::env::args_os().next().as_deref());
+    if invocation == Invocation::Completion {
+        let words: Vec<_> = std::env::args().skip(1).collect();
+        say(&complete(Cli::command(), &words));
+        return ExitCode::SUCCESS;
+    }
+    let matches = invocation.named(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match start(&cli) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -101,9 +113,11 @@ async fn dispatch(command: &Command) -> anyhow::Result<u8> {
         Command::Import(args) => import(args),
         Command::Conformance(args) => conformance(args).await,
         Command::Explain(args) => explain(args).await,
+        Command::Check(args) => check(args).await,
         Command::Status(args) => status(args).await,
         Command::Keys(args) => keys(args).await,
         Command::Subscriptions(args) => subscriptions(args).await,
+        Command::Tunnels(args) => tunnels(args).await,
         Command::Completion(args) => {
             say(completion(args, Cli::command()).trim_end());
             Ok(0)

@@ -7,12 +7,16 @@ mod view;
 
 use clap::Args;
 
-use crate::cluster::Changes;
+use crate::cluster::{Changes, Cluster, Trouble};
 use crate::print::{Format, Printer, print_value, yaml};
 use crate::run::{StopSignal, say};
 use crate::target::{Target, TargetArgs};
-use rows::{GatewayRow, ObjectRow, PodRow};
+use rows::{GatewayRow, PodRow};
 use view::View;
+
+pub(crate) use planned::view as planned_view;
+pub(crate) use rows::ObjectRow;
+pub(crate) use view::View as StatusView;
 
 /// How often manifests are read again, and pods are looked at that may have fallen silent.
 const POLL: std::time::Duration = std::time::Duration::from_secs(2);
@@ -53,6 +57,35 @@ pub async fn status(args: &StatusArgs) -> anyhow::Result<u8> {
             let kinds = collect::Kinds::follow(&cluster, changes.as_ref()).await?;
             show(args.output, changes, || Ok(kinds.view())).await
         }
+    }
+}
+
+/// The status of a cluster at this moment.
+///
+/// # Errors
+///
+/// [`Trouble`]: the API server refuses or does not answer.
+pub(crate) async fn observe(cluster: &Cluster) -> Result<View, Trouble> {
+    Ok(collect::Kinds::follow(cluster, None).await?.view())
+}
+
+/// A pod in this state.
+#[cfg(test)]
+pub(crate) fn pod_row(state: &str, problem: &str) -> PodRow {
+    PodRow {
+        namespace: "shop".to_owned(),
+        gateway: "edge".to_owned(),
+        pod: format!("edge-{state}"),
+        revision: 1,
+        state: match state {
+            "current" => rows::PodState::Current,
+            _ => rows::PodState::Lagging,
+        },
+        problems: [problem]
+            .iter()
+            .filter(|text| !text.is_empty())
+            .map(|text| (*text).to_owned())
+            .collect(),
     }
 }
 

@@ -49,12 +49,12 @@ impl TargetArgs {
         if self.paths.is_empty() {
             return self.cluster.connect().await.map(Target::Cluster);
         }
-        let state_dir = state_dir::of(self.state_dir.as_deref(), &self.paths);
         let input = Input::open(&InputArgs {
             paths: self.paths.clone(),
             recursive: self.recursive,
             namespace: String::new(),
         })?;
+        let state_dir = state_dir::of(self.state_dir.as_deref(), &self.paths);
         let manifests = Manifests::new(input, &state_dir);
         Ok(Target::Manifests(Box::new(manifests)))
     }

@@ -329,3 +329,125 @@ fn manifests_that_do_not_exist_are_named() {
         assert!(said.contains(wanted), "{command:?}: {said}");
     }
 }
+
+#[test]
+fn a_check_of_manifests_names_the_problems() {
+    let place = Place::new(MANIFESTS);
+    let well = words(&place.says(&["check"], 0));
+    let table = [
+        "CHECK RESULT PROBLEM WHAT",
+        "manifests ok - 7 objects were read",
+        "objects ok - every object is well",
+    ];
+    assert_eq!(well, table);
+    let missing = "spec: {listeners: [{name: tls, port: 8443, protocol: WSS, tls: {certificateRefs: [{name: absent}]}}]}";
+    let before = "spec: {listeners: [{name: plain, port: 8080, protocol: WS}]}";
+    let place = Place::new(&MANIFESTS.replace(before, missing));
+    let names = place.says(&["check", "-o", "name"], 1);
+    assert!(
+        names.lines().any(|name| name == "unreadable-secret"),
+        "{names}"
+    );
+    let rows = place.json(&["check"], 1);
+    let rows = rows.as_array().unwrap();
+    let row = rows
+        .iter()
+        .find(|row| row["problem"] == "unreadable-secret")
+        .unwrap();
+    assert_eq!(row["outcome"], "failed");
+    assert!(row["message"].as_str().unwrap().contains("absent"), "{row}");
+}
+
+#[test]
+fn without_an_api_server_the_check_says_so_and_the_others_cannot_run() {
+    let config = json!({"apiVersion": "v1", "kind": "Config", "current-context": "it",
+        "clusters": [{"name": "it", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "it", "user": {}}],
+        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}]});
+    let place = tempfile::tempdir().unwrap();
+    let kubeconfig = place.path().join("kubeconfig");
+    std::fs::write(&kubeconfig, config.to_string()).unwrap();
+    for (arguments, status, says) in [
+        (&["check", "-o", "name"][..], 1, "api-server-away"),
+        (&["status"], 2, "the API server does not answer"),
+        (
+            &["subscriptions", "list"],
+            2,
+            "the API server does not answer",
+        ),
+        (
+            &["keys", "show", "ann"],
+            2,
+            "the API server does not answer",
+        ),
+        (&["tunnels", "list"], 2, "the API server does not answer"),
+        (
+            &["explain", "ws://edge/chat"],
+            2,
+            "the API server does not answer",
+        ),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+            .args(arguments)
+            .arg("--kubeconfig")
+            .arg(&kubeconfig)
+            .output()
+            .unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(status),
+            "{arguments:?}: {output:?}"
+        );
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.contains(says), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn as_a_plugin_of_kubectl_it_is_known_by_that_name_and_completes() {
+    let place = tempfile::tempdir().unwrap();
+    let run = |name: &str, arguments: &[&str]| {
+        let link = place.path().join(name);
+        let _ = std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_tidegate"), &link);
+        let output = Command::new(link).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let help = run("kubectl-tidegate", &["keys", "--help"]);
+    assert!(help.contains("Usage: kubectl tidegate keys"), "{help}");
+    let candidates = run("kubectl_complete-tidegate", &["subscriptions", "a"]);
+    assert_eq!(
+        candidates,
+        "approve\tApproves subscriptions to a product that asks for approval\n:4\n"
+    );
+    let values = run("kubectl_complete-tidegate", &["keys", "list", "-o", "j"]);
+    assert!(values.starts_with("json\t"), "{values}");
+}
+
+#[test]
+fn a_watch_prints_what_changes() {
+    use std::io::{BufRead as _, BufReader};
+    let place = Place::new(MANIFESTS);
+    let mut watch = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .args(["subscriptions", "list", "-w", "-o", "json", "--dir"])
+        .arg(place.path("m"))
+        .arg("--state-dir")
+        .arg(place.path("state"))
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    assert_eq!(next()["name"], "ann");
+    assert_eq!(next()["state"], "Suspended");
+    let active = MANIFESTS.replace("state: Suspended", "state: Active");
+    std::fs::write(place.path("m/all.yaml"), active).unwrap();
+    let row = next();
+    assert_eq!(
+        (&row["name"], &row["state"]),
+        (&json!("bob"), &json!("Active"))
+    );
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+}

@@ -4,12 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 26] = [
     "demo",
     "run",
     "validate",
     "explain",
     "status",
+    "check",
     "keys list",
     "keys show",
     "keys rotate",
@@ -19,6 +20,8 @@ const COMMANDS: [&str; 23] = [
     "subscriptions suspend",
     "subscriptions resume",
     "subscriptions cancel",
+    "tunnels list",
+    "tunnels close",
     "import apim",
     "connect",
     "conformance manifests",

@@ -10,6 +10,7 @@ pub mod http;
 pub mod kubectl;
 pub mod metrics;
 pub mod namespace;
+pub mod pod_api;
 pub mod process;
 pub mod program;
 pub mod scene;

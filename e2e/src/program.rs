@@ -41,13 +41,19 @@ pub struct Operator {
 impl Operator {
     /// Starts one for a whole cluster and waits until it is ready.
     pub async fn start(kubeconfig: &Path) -> anyhow::Result<Self> {
+        Self::start_with(kubeconfig, &[]).await
+    }
+
+    /// The same with more arguments.
+    pub async fn start_with(kubeconfig: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
         let admin = local(paths::free_port()?);
         let replica = format!("operator-{}", admin.port());
         let mut command = command("tidegate-operator")?;
         command
             .env("KUBECONFIG", kubeconfig)
             .args(["--pod-name", &replica])
-            .args(["--admin-address", &admin.to_string()]);
+            .args(["--admin-address", &admin.to_string()])
+            .args(arguments);
         let mut process = Process::spawn("operator", command)?;
         ready(&mut process, admin).await?;
         Ok(Self { process, admin })

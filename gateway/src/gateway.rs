@@ -20,10 +20,14 @@ mod dependencies;
 mod explain;
 mod handle;
 mod state;
+mod tunnels;
 
 pub use explain::{ExplainError, Explained, explain};
 pub use handle::{Gateway, StartError};
 pub(crate) use state::GatewayState;
+pub use tunnels::{
+    CloseTunnels, ClosedTunnels, InvalidRequest, Traffic, TunnelEntry, TunnelPage, TunnelQuery,
+};
 
 /// How to run a gateway; its configurations come through the updates.
 #[derive(Debug)]

@@ -388,6 +388,8 @@ fn session_info(routed: &RoutedRequest, key_hash: Option<String>) -> SessionInfo
     } = routed;
     let subscription = exchange.subscription.as_ref();
     SessionInfo {
+        id: exchange.id.clone(),
+        client: exchange.client.ip,
         api: api.config.key.clone(),
         api_version: api.version,
         listener: listener.clone(),

@@ -39,7 +39,10 @@ pub use configuration::source::{Ack, Cluster, ConnectError, Directory, Feed, Pod
 pub use configuration::state_dir::{LoadError, SaveError, StateDir};
 pub use configuration::update::Update;
 pub use configuration::{Applied, Problem};
-pub use gateway::{ExplainError, Explained, Gateway, Options, StartError, explain};
+pub use gateway::{
+    CloseTunnels, ClosedTunnels, ExplainError, Explained, Gateway, InvalidRequest, Options,
+    StartError, Traffic, TunnelEntry, TunnelPage, TunnelQuery, explain,
+};
 #[cfg(any(test, feature = "fuzzing"))]
 pub use handshake::fuzzing;
 pub use handshake::{InvalidQuestion, Question};

@@ -23,6 +23,8 @@ pub enum CloseCause {
     ApiChanged,
     /// The API is no longer on this gateway or listener.
     ApiRemoved,
+    /// Somebody who runs the gateway closed it.
+    AdminClosed,
     /// The token expired.
     TokenExpired,
     /// The subscription expired.

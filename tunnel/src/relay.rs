@@ -268,15 +268,19 @@ impl<T: Wire> Relay<T> {
         [self.legs[0].scanner.counts, self.legs[1].scanner.counts]
     }
 
-    /// Tells the meter what was passed on since `before`.
+    /// Tells the registry and the meter what was passed on since `before`.
     fn report(&self, before: &[Option<Counts>; 2]) {
-        let Some(meter) = &self.meter else { return };
         for side in [Side::Client, Side::Backend] {
             let Some(before) = &before[side as usize] else {
                 continue;
             };
             let counts = &self.legs[side as usize].scanner.counts;
-            if counts != before {
+            if counts == before {
+                continue;
+            }
+            let (messages, bytes) = (counts.messages(), counts.bytes.sum());
+            self.session.passed(side as usize, messages, bytes);
+            if let Some(meter) = &self.meter {
                 meter.passed(side, &counts.since(before));
             }
         }

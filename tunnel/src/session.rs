@@ -9,11 +9,14 @@ mod control;
 mod grant;
 mod hashed;
 mod limit;
+mod look;
 mod registry;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
@@ -24,6 +27,7 @@ use tokio::time::Instant;
 
 pub(crate) use control::Command;
 pub use limit::{LimitKey, LimitReached, Reservation};
+pub use look::{LiveTunnel, Page, Passed, TunnelFilter};
 pub use registry::Sessions;
 
 use crate::close_cause::CloseCause;
@@ -48,6 +52,10 @@ pub trait Access: Send + Sync {
 /// What a tunnel was opened with.
 #[derive(Clone, Debug)]
 pub struct SessionInfo {
+    /// Names it, as in the access log.
+    pub id: String,
+    /// Address of the client, as trusted proxies name it.
+    pub client: IpAddr,
     /// The API.
     pub api: ObjectKey,
     /// [`Access::api_version`] when the tunnel opened.
@@ -80,6 +88,18 @@ impl Session {
     /// Registers the task to wake when there is a command.
     pub(crate) fn watch(&self, waker: &Waker) {
         self.control.watch(waker);
+    }
+
+    /// Notes how many messages and bytes a side has sent so far: 0 is the client, 1 the backend.
+    pub(crate) fn passed(&self, side: usize, messages: u64, bytes: u64) {
+        let passed = &self.control.description.passed[side];
+        passed.messages.store(messages, Ordering::Relaxed);
+        passed.bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The reason that an administrator gave who closes the tunnel.
+    pub(crate) fn close_reason(&self) -> Option<String> {
+        self.control.reason().map(|reason| reason.to_string())
     }
 
     /// What has changed since the last call: the command to execute, and possibly the expiry.

@@ -48,6 +48,8 @@ fn rules() -> Rules {
 
 fn info() -> SessionInfo {
     SessionInfo {
+        id: "1".to_owned(),
+        client: std::net::IpAddr::from([192, 0, 2, 7]),
         api: ObjectKey::new("shop", "orders"),
         api_version: 1,
         listener: "ws".to_owned(),

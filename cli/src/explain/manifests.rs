@@ -26,7 +26,7 @@ pub(super) async fn explain(args: &ExplainArgs, mut question: Question) -> anyho
         question.key = Some(primary_key(name, &plan, &world)?);
     }
     let mut first = None;
-    for (_, gateway) in chosen(plan, args.on.as_deref(), port(&question.url))? {
+    for (_, gateway) in chosen(plan, args.running.on.as_deref(), port(&question.url))? {
         let GatewayPlan {
             config,
             secret_data,

@@ -8,7 +8,7 @@ use super::view::{self, ObjectState, View};
 use crate::planned::{Planned, conditions};
 use crate::world;
 
-pub(super) fn view(planned: &Planned) -> View {
+pub(crate) fn view(planned: &Planned) -> View {
     let mut view = View::default();
     for (kind, key, verdict) in world::conditions(&planned.plan) {
         let state = state(kind, key, verdict);

@@ -7,21 +7,21 @@ use crate::print::Row;
 /// A Gateway.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct GatewayRow {
-    pub(super) namespace: String,
-    pub(super) name: String,
+pub(crate) struct GatewayRow {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
     /// Latest revision of its configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) revision: Option<u64>,
+    pub(crate) revision: Option<u64>,
     /// Pods that serve it, of all live pods.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) pods: Option<String>,
+    pub(crate) pods: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) ready: Option<u32>,
+    pub(crate) ready: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) apis: Option<u32>,
+    pub(crate) apis: Option<u32>,
     /// `OK`, or the reason of its first condition that is false.
-    pub(super) state: String,
+    pub(crate) state: String,
 }
 
 impl Row for GatewayRow {
@@ -60,7 +60,7 @@ impl Row for GatewayRow {
 /// How a pod keeps up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) enum PodState {
+pub(crate) enum PodState {
     /// It serves the latest revision.
     Current,
     /// It serves an older one.
@@ -82,14 +82,14 @@ impl PodState {
 /// A gateway pod.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct PodRow {
-    pub(super) namespace: String,
-    pub(super) gateway: String,
-    pub(super) pod: String,
-    pub(super) revision: u64,
-    pub(super) state: PodState,
+pub(crate) struct PodRow {
+    pub(crate) namespace: String,
+    pub(crate) gateway: String,
+    pub(crate) pod: String,
+    pub(crate) revision: u64,
+    pub(crate) state: PodState,
     /// Why it lags, what it refuses, and what it cannot reach.
-    pub(super) problems: Vec<String>,
+    pub(crate) problems: Vec<String>,
 }
 
 impl Row for PodRow {
@@ -125,15 +125,15 @@ impl Row for PodRow {
 /// An object that is not well.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ObjectRow {
-    pub(super) kind: String,
-    pub(super) namespace: String,
-    pub(super) name: String,
+pub(crate) struct ObjectRow {
+    pub(crate) kind: String,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
     /// Type of the condition that is false.
-    pub(super) condition: String,
-    pub(super) reason: String,
+    pub(crate) condition: String,
+    pub(crate) reason: String,
     /// What is wrong, and what to change.
-    pub(super) message: String,
+    pub(crate) message: String,
 }
 
 impl Row for ObjectRow {

@@ -8,7 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tidegate_api::Gateway;
+use tidegate_api::{ConditionType, Gateway};
 use tidegate_config::{
     ANNOTATION_CONFIG_ERROR, ANNOTATION_REJECTED, ANNOTATION_REVISION, ANNOTATION_UNREACHABLE,
     LABEL_GATEWAY, ObjectKey, Rejected, Unreachable,
@@ -24,34 +24,51 @@ const GONE_SECONDS: i64 = 120;
 
 /// What is shown.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct View {
-    pub(super) gateways: Vec<GatewayRow>,
-    pub(super) pods: Vec<PodRow>,
+pub(crate) struct View {
+    pub(crate) gateways: Vec<GatewayRow>,
+    pub(crate) pods: Vec<PodRow>,
     /// Only those that are not well.
-    pub(super) objects: Vec<ObjectRow>,
+    pub(crate) objects: Vec<ObjectRow>,
 }
 
 /// An object of any kind, as far as it matters here.
 #[derive(Clone, Debug)]
-pub(super) struct ObjectState {
-    pub(super) kind: &'static str,
-    pub(super) key: ObjectKey,
-    pub(super) generation: Option<i64>,
-    pub(super) observed: Option<i64>,
-    pub(super) conditions: Vec<Condition>,
+pub(crate) struct ObjectState {
+    pub(crate) kind: &'static str,
+    pub(crate) key: ObjectKey,
+    pub(crate) generation: Option<i64>,
+    pub(crate) observed: Option<i64>,
+    pub(crate) conditions: Vec<Condition>,
     /// It is meant to be served nowhere.
-    pub(super) is_off: bool,
+    pub(crate) is_off: bool,
 }
 
 impl View {
     /// Is nothing wrong?
-    pub(super) fn is_well(&self) -> bool {
+    pub(crate) fn is_well(&self) -> bool {
         let mut pods = self.pods.iter();
         self.objects.is_empty()
             && pods.all(|pod| pod.state == PodState::Current && pod.problems.is_empty())
     }
 
-    pub(super) fn sort(&mut self) {
+    /// What is wrong with each pod that does not serve the latest configuration.
+    pub(crate) fn lagging(&self) -> impl Iterator<Item = String> {
+        let pods = self.pods.iter();
+        let lagging = pods.filter(|pod| pod.state != PodState::Current);
+        lagging.map(|pod| {
+            let cells = crate::print::Row::cells(pod);
+            let why = match pod.problems.is_empty() {
+                true => "see its log".to_owned(),
+                false => pod.problems.join("; "),
+            };
+            format!(
+                "pod {}/{} of Gateway {} serves revision {} ({}): {why}",
+                pod.namespace, pod.pod, pod.gateway, pod.revision, cells[4]
+            )
+        })
+    }
+
+    pub(crate) fn sort(&mut self) {
         self.gateways.sort_by_key(crate::print::Row::id);
         self.pods.sort_by_key(crate::print::Row::id);
         self.objects.sort_by_key(crate::print::Row::id);
@@ -59,7 +76,7 @@ impl View {
 }
 
 /// A Gateway of a cluster.
-pub(super) fn gateway(gateway: &Gateway, state: &ObjectState) -> GatewayRow {
+pub(crate) fn gateway(gateway: &Gateway, state: &ObjectState) -> GatewayRow {
     let status = gateway.status.clone().unwrap_or_default();
     GatewayRow {
         namespace: state.key.namespace.clone(),
@@ -73,7 +90,7 @@ pub(super) fn gateway(gateway: &Gateway, state: &ObjectState) -> GatewayRow {
 }
 
 /// The first thing that is wrong with an object.
-pub(super) fn flaw(object: &ObjectState) -> Option<ObjectRow> {
+pub(crate) fn flaw(object: &ObjectState) -> Option<ObjectRow> {
     let row = |condition: &str, reason: &str, message: String| ObjectRow {
         kind: object.kind.to_owned(),
         namespace: object.key.namespace.clone(),
@@ -89,12 +106,14 @@ pub(super) fn flaw(object: &ObjectState) -> Option<ObjectRow> {
     let is_false = |found: &&Condition| {
         found.status == "False" && !(object.is_off && found.type_ == "Programmed")
     };
-    let found = object.conditions.iter().find(is_false)?;
+    let wrong = object.conditions.iter().filter(is_false);
+    // What is missing is often the cause of what is not accepted.
+    let found = wrong.min_by_key(|found| found.type_ != ConditionType::ResolvedRefs.as_str())?;
     Some(row(&found.type_, &found.reason, found.message.clone()))
 }
 
 /// An object that is not valid as it is in its file.
-pub(super) fn broken(kind: &str, key: &ObjectKey, message: String) -> ObjectRow {
+pub(crate) fn broken(kind: &str, key: &ObjectKey, message: String) -> ObjectRow {
     ObjectRow {
         kind: kind.to_owned(),
         namespace: key.namespace.clone(),
@@ -106,7 +125,7 @@ pub(super) fn broken(kind: &str, key: &ObjectKey, message: String) -> ObjectRow 
 }
 
 /// A pod, by its Lease; `latest` are the revisions of all Gateways. `None`: it is long gone.
-pub(super) fn pod(
+pub(crate) fn pod(
     lease: &Lease,
     latest: &BTreeMap<ObjectKey, u64>,
     now: Timestamp,

@@ -8,8 +8,12 @@ use serde_json::Value;
 use tidegate_e2e::program::command;
 use tidegate_e2e::scene::Scene;
 
+#[path = "commands/check.rs"]
+mod check;
 #[path = "commands/subscriptions.rs"]
 mod subscriptions;
+#[path = "commands/tunnels.rs"]
+mod tunnels;
 
 /// What a command said, and its exit status.
 #[derive(Debug)]
@@ -20,7 +24,7 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    fn of(output: &Output) -> Self {
+    pub(crate) fn of(output: &Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Self {
             status: output.status.code(),

@@ -44,7 +44,7 @@ pub struct Identity {
 /// Where it listens.
 #[derive(Clone, Debug, Args)]
 pub struct Network {
-    /// Where /livez, /readyz, /metrics, /config, /status, /traces and /explain are served.
+    /// Where /livez, /readyz, /metrics, /config, /status, /traces, /explain and /tunnels are served.
     #[arg(long, env = "TIDEGATE_ADMIN_ADDRESS", default_value = "0.0.0.0:9090")]
     pub admin_address: SocketAddr,
     /// Address that listeners bind; unset: all, IPv6 and IPv4.
@@ -64,7 +64,7 @@ pub struct Files {
     /// Directory with tokens of the pod's service account, for backendAuth and requests of policies: one file for each audience, named by the SHA-256 of the audience in hex, read again for each use.
     #[arg(long, env = "TIDEGATE_TOKEN_DIR")]
     pub token_dir: Option<PathBuf>,
-    /// File with the token that /config, /status, /traces and /explain require; it is read again when it changes. Without it they refuse every request.
+    /// File with the token that /config, /status, /traces, /explain and /tunnels require; it is read again when it changes. Without it they refuse every request.
     #[arg(long, env = "TIDEGATE_ADMIN_TOKEN_FILE")]
     pub admin_token_file: Option<PathBuf>,
     /// Serve the rendered configuration in this directory instead of the cluster's.

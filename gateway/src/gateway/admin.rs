@@ -1,6 +1,7 @@
-//! The admin server: liveness, readiness, metrics, the configuration in use, and the evaluation of handshakes.
+//! The admin server: liveness, readiness, metrics, the configuration in use, the evaluation of handshakes, and live
+//! tunnels.
 //!
-//! It changes nothing and must not be able to harm the data plane. Probes and metrics need no credentials.
+//! It changes no configuration, and closes tunnels only when asked to. Probes and metrics need no credentials.
 //! Everything else reveals how access is controlled, or runs policies. It requires the Gateway's token and a
 //! connection from the pod's own addresses, where `kubectl port-forward` leads, so that the token is never sent
 //! in clear text over the network. Pages in a browser are refused.
@@ -25,6 +26,7 @@ use token::{Token, Unauthorized};
 
 mod explain;
 mod token;
+mod tunnels;
 mod view;
 
 /// Concurrent scrapes: two Prometheus servers and a few more. An answer can have megabytes, and a peer that does
@@ -125,8 +127,9 @@ impl Routes {
     async fn restricted(&self, request: Request<Incoming>, peer: &Peer) -> Response<Full<Bytes>> {
         let path = request.uri().path();
         let is_explain = path == explain::PATH || path.starts_with(explain::TRACES);
-        if !is_explain && !matches!(path, "/config" | "/status") {
-            let paths = "/livez /readyz /metrics /config /status /explain /traces/ID\n";
+        let is_tunnels = matches!(path, tunnels::LIST | tunnels::CLOSE);
+        if !is_explain && !is_tunnels && !matches!(path, "/config" | "/status") {
+            let paths = "/livez /readyz /metrics /config /status /explain /traces/ID /tunnels /tunnels/close\n";
             return reply(StatusCode::NOT_FOUND, TEXT, paths.to_owned());
         }
         if let Some(refused) = self.refusal(&request, peer).await {
@@ -143,6 +146,7 @@ impl Routes {
                 let state = Arc::clone(state);
                 heavy(JSON, move || view::config(&state)).await
             }
+            tunnels::LIST | tunnels::CLOSE => tunnels::answer(request, state).await,
             _ => explain::answer(request, state).await,
         }
     }

@@ -61,7 +61,8 @@ impl CloseCause {
             | Self::PongTimeout
             | Self::Drain
             | Self::ApiChanged
-            | Self::ApiRemoved => CloseCodes::both(code.unwrap_or(GOING_AWAY), GOING_AWAY),
+            | Self::ApiRemoved
+            | Self::AdminClosed => CloseCodes::both(code.unwrap_or(GOING_AWAY), GOING_AWAY),
             Self::TokenExpired
             | Self::SubscriptionExpired
             | Self::SubscriptionEnded
@@ -116,6 +117,7 @@ impl CloseCause {
             Self::Drain => "drain",
             Self::ApiChanged => "api_changed",
             Self::ApiRemoved => "api_removed",
+            Self::AdminClosed => "admin_closed",
             Self::TokenExpired => "token_expired",
             Self::SubscriptionExpired => "subscription_expired",
             Self::SubscriptionEnded => "subscription_ended",
@@ -144,6 +146,7 @@ impl CloseCause {
             Self::Drain => "gateway is going away",
             Self::ApiChanged => "API changed",
             Self::ApiRemoved => "API removed",
+            Self::AdminClosed => "closed by an administrator",
             Self::TokenExpired => "token expired",
             Self::SubscriptionExpired => "subscription expired",
             Self::SubscriptionEnded => "subscription ended",

@@ -257,9 +257,36 @@ impl<T: Wire> Relay<T> {
         }
     }
 
+    /// The text of a Close: ours, or that of whoever closed the tunnel.
+    fn reason_of(&self, close: PendingClose) -> &str {
+        match &self.ending {
+            Some(ending)
+                if ending.cause == CloseCause::AdminClosed
+                    && close.reason == CloseCause::AdminClosed.text() =>
+            {
+                &ending.reason
+            }
+            _ => close.reason,
+        }
+    }
+
     fn give_reason(&mut self, reason: String) {
         if let Some(ending) = &mut self.ending {
             ending.reason = reason;
+        }
+    }
+
+    /// The reason that whoever closed the tunnel gave, if it ends for that.
+    pub(super) fn give_reason_of(&mut self, cause: CloseCause) {
+        let is_cause = self
+            .ending
+            .as_ref()
+            .is_some_and(|ending| ending.cause == cause);
+        if cause == CloseCause::AdminClosed
+            && is_cause
+            && let Some(reason) = self.session.close_reason()
+        {
+            self.give_reason(reason);
         }
     }
 
@@ -294,7 +321,10 @@ impl<T: Wire> Relay<T> {
         let mask = (side == Side::Backend).then(rand::random);
         let mut frame = Vec::new();
         if let Some(close) = close {
-            frame::write_close(&mut frame, close.code, close.reason, mask);
+            frame::write_close(&mut frame, close.code, self.reason_of(close), mask);
+        }
+        let leg = self.leg(side);
+        if let Some(close) = close {
             leg.outgoing = Outgoing::Closed;
             leg.code = leg.code.or(close.code);
         } else {

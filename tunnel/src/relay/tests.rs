@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::drain::Drain;
-use crate::session::{SessionInfo, Sessions};
+use crate::session::{SessionInfo, Sessions, TunnelFilter};
 use peer::Peer;
 
 impl Wire for DuplexStream {}
@@ -50,6 +50,8 @@ fn lax() -> Rules {
 
 fn info() -> SessionInfo {
     SessionInfo {
+        id: "1".to_owned(),
+        client: std::net::IpAddr::from([192, 0, 2, 7]),
         api: ObjectKey::new("shop", "commands"),
         api_version: 1,
         listener: "ws".to_owned(),

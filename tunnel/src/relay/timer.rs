@@ -140,6 +140,7 @@ impl<T: Wire> Relay<T> {
             Timer::Command => {
                 if let Some(command) = self.command.take() {
                     self.execute(command.cause, command.code, now);
+                    self.give_reason_of(command.cause);
                 }
             }
             Timer::Expiry => {

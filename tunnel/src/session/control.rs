@@ -1,12 +1,15 @@
 //! Where a tunnel's orders wait.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use std::time::SystemTime;
 
 use tidegate_config::LiveAccess;
 use tokio::time::Instant;
 
+use super::SessionInfo;
 use crate::close_cause::CloseCause;
 
 /// Ends a tunnel.
@@ -30,9 +33,44 @@ impl Command {
 #[derive(Default)]
 struct Pending {
     command: Option<Command>,
+    /// Of an administrator who closes it, for its Close and its record.
+    reason: Option<Arc<str>>,
     subscription_expires_at: Option<i64>,
     /// Whom to wake. It stays when it was woken: the relay says it once, and more may follow.
     waker: Option<Waker>,
+}
+
+/// What one side sent so far. Only the tunnel's own task writes.
+#[derive(Debug, Default)]
+pub(super) struct Passed {
+    pub(super) messages: AtomicU64,
+    pub(super) bytes: AtomicU64,
+}
+
+/// What the registry shows of one tunnel besides its grant.
+#[derive(Debug)]
+pub(super) struct Description {
+    /// As in the access log.
+    pub(super) id: Box<str>,
+    pub(super) client: IpAddr,
+    /// When it opened, in seconds since 1970.
+    pub(super) opened: i64,
+    /// By side.
+    pub(super) passed: [Passed; 2],
+}
+
+impl Description {
+    /// Of a tunnel that opens now.
+    pub(super) fn of(info: &SessionInfo) -> Self {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now = now.unwrap_or_default().as_secs();
+        Self {
+            id: info.id.as_str().into(),
+            client: info.client,
+            opened: i64::try_from(now).unwrap_or(i64::MAX),
+            passed: Default::default(),
+        }
+    }
 }
 
 /// One tunnel's control channel, and what the registry needs to know of the tunnel.
@@ -40,6 +78,7 @@ pub(super) struct ControlChannel {
     pub(super) id: u64,
     pub(super) api_version: u64,
     pub(super) live_access: LiveAccess,
+    pub(super) description: Description,
     pending: Mutex<Pending>,
     /// So that a relay, which looks at each poll, need not take the lock.
     fresh: AtomicBool,
@@ -51,13 +90,16 @@ impl ControlChannel {
         api_version: u64,
         live_access: LiveAccess,
         subscription_expires_at: Option<i64>,
+        description: Description,
     ) -> Self {
         Self {
             id,
             api_version,
             live_access,
+            description,
             pending: Mutex::new(Pending {
                 command: None,
+                reason: None,
                 subscription_expires_at,
                 waker: None,
             }),
@@ -81,6 +123,16 @@ impl ControlChannel {
         drop(pending);
         self.wake();
         known.is_none()
+    }
+
+    /// Posts a command with the reason for it.
+    pub(super) fn post_with(&self, command: Command, reason: Option<Arc<str>>) {
+        self.pending().reason = reason;
+        self.post(command);
+    }
+
+    pub(super) fn reason(&self) -> Option<Arc<str>> {
+        self.pending().reason.clone()
     }
 
     pub(super) fn set_subscription_expiry(&self, at: Option<i64>) {

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use tidegate_config::CloseCode;
 use tokio::time::Instant;
 
-use super::control::{Command, ControlChannel};
+use super::control::{Command, ControlChannel, Description};
 use super::grant::{AccessGrant, Verdict};
 use super::hashed::{ByHash, Hashed};
 use super::limit::{self, LimitKey, LimitReached, Reservation};
@@ -25,7 +25,7 @@ const SHARDS: usize = 32;
 const CLOCK_SLACK: Duration = Duration::from_secs(1);
 
 /// The tunnels of one grant.
-type Group = HashMap<u64, Arc<ControlChannel>>;
+pub(super) type Group = HashMap<u64, Arc<ControlChannel>>;
 
 /// The groups of some rights.
 type Shard = HashMap<Arc<Hashed<AccessGrant>>, Group, ByHash>;
@@ -121,6 +121,7 @@ impl Sessions {
             info.api_version,
             info.live_access,
             info.subscription_expires_at,
+            Description::of(info),
         ));
         let grant = self.enter(AccessGrant::from(info), &control);
         self.catch_up(&grant, &control);
@@ -268,6 +269,15 @@ impl Sessions {
     #[cfg(test)]
     pub(super) fn groups(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    /// Calls `look` for each group of tunnels with one grant. Meanwhile no tunnel of some others enters or leaves.
+    pub(super) fn each_group(&self, mut look: impl FnMut(&Arc<Hashed<AccessGrant>>, &Group)) {
+        for shard in &self.shards {
+            for (grant, group) in &*lock(shard) {
+                look(grant, group);
+            }
+        }
     }
 
     fn all(&self) -> Vec<Arc<ControlChannel>> {

@@ -156,6 +156,8 @@ fn world() -> World {
 /// A tunnel to `commands` without a key.
 fn keyless() -> SessionInfo {
     SessionInfo {
+        id: "1".to_owned(),
+        client: std::net::IpAddr::from([192, 0, 2, 7]),
         api: key("commands"),
         api_version: 1,
         listener: "ws".to_owned(),

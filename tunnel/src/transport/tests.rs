@@ -97,6 +97,8 @@ async fn tunnel_of(
             close_timeout: Duration::from_millis(500),
         }),
         session: Sessions::new().register(&SessionInfo {
+            id: "1".to_owned(),
+            client: std::net::IpAddr::from([192, 0, 2, 7]),
             api: ObjectKey::new("shop", "commands"),
             api_version: 1,
             listener: "wss".to_owned(),

@@ -98,6 +98,7 @@ fn an_object_is_shown_with_the_first_thing_that_is_wrong() {
     let good = ("Accepted", "True", "Accepted");
     let nowhere = ("Programmed", "False", "NotServed");
     let unresolved = ("ResolvedRefs", "False", "ApiNotFound");
+    let invalid = ("Accepted", "False", "NoListener");
     for (name, object, expected) in [
         ("well", object(Some(2), &[good], false), None),
         (
@@ -113,6 +114,11 @@ fn an_object_is_shown_with_the_first_thing_that_is_wrong() {
         (
             "unresolved",
             object(Some(2), &[good, unresolved, nowhere], false),
+            Some("ResolvedRefs ApiNotFound"),
+        ),
+        (
+            "not accepted for what is missing",
+            object(Some(2), &[invalid, unresolved], false),
             Some("ResolvedRefs ApiNotFound"),
         ),
         (

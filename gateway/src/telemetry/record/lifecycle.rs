@@ -27,6 +27,7 @@ pub(super) enum Stage {
     ProtocolViolation,
     AccessEnded,
     ApiChanged,
+    AdminClosed,
     GatewayDraining,
     Error,
 }
@@ -34,7 +35,7 @@ pub(super) enum Stage {
 impl Stage {
     /// All of them, in the order of the documentation.
     #[cfg(test)]
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 23] = [
         Self::HandshakeReceived,
         Self::HandshakeRejected,
         Self::PolicyRejected,
@@ -55,6 +56,7 @@ impl Stage {
         Self::ProtocolViolation,
         Self::AccessEnded,
         Self::ApiChanged,
+        Self::AdminClosed,
         Self::GatewayDraining,
         Self::Error,
     ];
@@ -83,6 +85,7 @@ impl Stage {
             CloseCause::PongTimeout => Self::PongTimeout,
             CloseCause::Drain => Self::GatewayDraining,
             CloseCause::ApiChanged | CloseCause::ApiRemoved => Self::ApiChanged,
+            CloseCause::AdminClosed => Self::AdminClosed,
             CloseCause::TokenExpired
             | CloseCause::SubscriptionExpired
             | CloseCause::SubscriptionEnded
@@ -120,6 +123,7 @@ impl Stage {
             Self::ProtocolViolation => "ProtocolViolation",
             Self::AccessEnded => "AccessEnded",
             Self::ApiChanged => "ApiChanged",
+            Self::AdminClosed => "AdminClosed",
             Self::GatewayDraining => "GatewayDraining",
             Self::Error => "Error",
         }

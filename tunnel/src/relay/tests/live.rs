@@ -148,3 +148,38 @@ async fn every_command_reaches_a_quiet_tunnel_and_not_the_first_alone() {
     assert_eq!(relay.await.unwrap().cause, CloseCause::ApiRemoved);
     assert_eq!(start.elapsed(), Duration::from_secs(1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_administrator_closes_a_tunnel_with_a_code_and_a_reason() {
+    for (reason, said) in [
+        (Some("moved"), "moved"),
+        (None, "closed by an administrator"),
+    ] {
+        let mut bench = Setup::default().start();
+        let code = CloseCode::try_from(4001).unwrap();
+        let closed = bench.sessions.close(&TunnelFilter::default(), code, reason);
+        assert_eq!(closed, 1);
+        let close = (Some(4001), said.to_owned());
+        assert_eq!(bench.client.expect_close().await, close);
+        let backend = (Some(1001), said.to_owned());
+        assert_eq!(bench.backend.expect_close().await, backend);
+        let outcome = bench.outcome().await;
+        assert_eq!(outcome.cause, CloseCause::AdminClosed);
+        assert_eq!(outcome.reason, said);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tunnel_that_ends_already_keeps_its_cause() {
+    let mut bench = Setup::default().start();
+    bench.backend.close(1000, "done").await;
+    assert_eq!(bench.client.expect_close().await.0, Some(1000));
+    let any = TunnelFilter::default();
+    bench
+        .sessions
+        .close(&any, CloseCode::GOING_AWAY, Some("moved"));
+    bench.client.close(1000, "").await;
+    let outcome = bench.outcome().await;
+    assert_eq!(outcome.cause, CloseCause::BackendClosed);
+    assert_eq!(outcome.reason, "done");
+}

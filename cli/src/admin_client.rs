@@ -1,51 +1,82 @@
-//! Asks a running gateway for a trace, through its admin server.
+//! Asks the admin server of a running gateway.
+
+pub mod token;
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tidegate_config::{ObjectKey, error_chain};
-use tidegate_gateway::Question;
-use tidegate_gateway::trace::Trace;
 
-use super::token;
+use crate::cluster::ClusterArgs;
 
 /// The admin server gives up after 30 s.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(35);
 
 /// An admin server, and where its token may be.
-pub(super) struct Server<'a> {
-    pub(super) url: &'a str,
-    pub(super) token_file: Option<&'a Path>,
-    pub(super) state_dir: &'a Path,
+pub struct AdminServer<'a> {
+    /// Its URL, for example `http://127.0.0.1:9090`.
+    pub url: String,
+    /// How people know it: the URL, or a pod.
+    pub name: String,
+    /// The token's file; `None`: it is looked up.
+    pub token_file: Option<&'a Path>,
+    /// State directory of `tidegate run`.
+    pub state_dir: PathBuf,
+    /// The cluster whose Secret has it.
+    pub cluster: &'a ClusterArgs,
 }
 
-impl Server<'_> {
-    /// The trace of a handshake that is not made.
-    pub(super) async fn explain(&self, question: &Question) -> anyhow::Result<Trace> {
-        let body =
-            serde_json::to_string(question).context("failed to write the request as JSON")?;
+impl AdminServer<'_> {
+    /// GET of a path with query.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not answer, refuses, or its answer is something else.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         let client = client()?;
-        let url = self.address("/explain");
+        let url = self.address(path);
+        self.read(self.ask(|| client.get(&url)).await?).await
+    }
+
+    /// GET of something that may be missing there.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get), except for 404.
+    pub async fn find<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Option<T>> {
+        let client = client()?;
+        let url = self.address(path);
+        let answer = self.ask(|| client.get(&url)).await?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        self.read(answer).await.map(Some)
+    }
+
+    /// POST of JSON.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        let body = serde_json::to_string(body).context("failed to write the request as JSON")?;
+        let client = client()?;
+        let url = self.address(path);
         let ask = || {
             let request = client.post(&url).header(CONTENT_TYPE, "application/json");
             request.body(body.clone())
         };
-        self.ask(ask).await
-    }
-
-    /// The trace of an earlier handshake.
-    pub(super) async fn trace(&self, id: &str) -> anyhow::Result<Trace> {
-        let is_id = |c: char| c.is_ascii_alphanumeric() || c == '-';
-        if !id.chars().all(is_id) {
-            bail!("{id:?} is not a trace ID");
-        }
-        let client = client()?;
-        let url = self.address(&format!("/traces/{id}"));
-        self.ask(|| client.get(&url)).await
+        self.read(self.ask(ask).await?).await
     }
 
     fn address(&self, path: &str) -> String {
@@ -53,20 +84,20 @@ impl Server<'_> {
     }
 
     /// Sends the request, with the token if the gateway requires it.
-    async fn ask(&self, request: impl Fn() -> RequestBuilder) -> anyhow::Result<Trace> {
+    async fn ask(&self, request: impl Fn() -> RequestBuilder) -> anyhow::Result<Response> {
         if let Some(file) = self.token_file {
             let request = request().bearer_auth(token::in_file(file)?);
-            return self.read(self.send(request).await?).await;
+            return self.send(request).await;
         }
         let answer = self.send(request()).await?;
         if answer.status() != StatusCode::UNAUTHORIZED {
-            return self.read(answer).await;
+            return Ok(answer);
         }
         ensure!(
-            is_private(self.url),
+            is_private(&self.url),
             "{} requires its token, which is looked up for loopback addresses (kubectl port-forward) and \
              https only; set --token-file",
-            self.url
+            self.name
         );
         let gateway = token::realm(&answer);
         let mut failures = Vec::new();
@@ -76,7 +107,7 @@ impl Server<'_> {
                 Ok(found) => {
                     let answer = self.send(request().bearer_auth(found)).await?;
                     if answer.status() != StatusCode::UNAUTHORIZED {
-                        return self.read(answer).await;
+                        return Ok(answer);
                     }
                     failures.push(place.rejection().to_owned());
                 }
@@ -85,25 +116,25 @@ impl Server<'_> {
         bail!(
             "{} requires its token: set --state-dir DIR/.tidegate for a gateway of `tidegate run`, or \
              --token-file; no token was found: {}",
-            self.url,
+            self.name,
             failures.join("; ")
         )
     }
 
     async fn token(&self, place: TokenPlace, gateway: Option<ObjectKey>) -> anyhow::Result<String> {
         match place {
-            TokenPlace::StateDir => token::in_state_dir(self.state_dir),
-            TokenPlace::Cluster => token::in_cluster(gateway).await,
+            TokenPlace::StateDir => token::in_state_dir(&self.state_dir),
+            TokenPlace::Cluster => token::in_cluster(self.cluster, gateway).await,
         }
     }
 
     async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
         let sent = request.send().await;
-        sent.with_context(|| format!("failed to query {}", self.url))
+        sent.with_context(|| format!("failed to query {}", self.name))
     }
 
-    async fn read(&self, answer: Response) -> anyhow::Result<Trace> {
-        let server = self.url;
+    async fn read<T: DeserializeOwned>(&self, answer: Response) -> anyhow::Result<T> {
+        let server = &self.name;
         let status = answer.status();
         let text = answer.text().await;
         let text = text.with_context(|| format!("failed to query {server}"))?;

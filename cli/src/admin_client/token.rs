@@ -6,18 +6,23 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client, Config};
+use kube::Api;
 use reqwest::Response;
 use reqwest::header::WWW_AUTHENTICATE;
 use tidegate_config::ObjectKey;
 
 use crate::admin_token;
+use crate::cluster::ClusterArgs;
 
 /// How long the API server may take to answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The token in this file.
-pub(super) fn in_file(path: &Path) -> anyhow::Result<String> {
+///
+/// # Errors
+///
+/// When the file cannot be read, or is empty.
+pub fn in_file(path: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(path);
     let text = text.with_context(|| format!("failed to read {}", path.display()))?;
     ensure!(!text.trim().is_empty(), "{} is empty", path.display());
@@ -25,34 +30,43 @@ pub(super) fn in_file(path: &Path) -> anyhow::Result<String> {
 }
 
 /// The token that `tidegate run` wrote.
-pub(super) fn in_state_dir(state_dir: &Path) -> anyhow::Result<String> {
+///
+/// # Errors
+///
+/// When there is none.
+pub fn in_state_dir(state_dir: &Path) -> anyhow::Result<String> {
     in_file(&admin_token::path(state_dir))
 }
 
-/// The token of this Gateway, from the cluster of the kubeconfig.
-pub(super) async fn in_cluster(gateway: Option<ObjectKey>) -> anyhow::Result<String> {
+/// The token of this Gateway, from the cluster.
+///
+/// # Errors
+///
+/// When its Secret cannot be read.
+pub async fn in_cluster(
+    cluster: &ClusterArgs,
+    gateway: Option<ObjectKey>,
+) -> anyhow::Result<String> {
     let gateway = gateway.context("the gateway does not say which Gateway it serves")?;
     let name = format!("{}-admin", gateway.name);
-    let reading = read(&gateway.namespace, &name);
+    let reading = read(cluster, &gateway.namespace, &name);
     let read = tokio::time::timeout(REQUEST_TIMEOUT, reading).await;
     let read =
         read.unwrap_or_else(|_| Err(anyhow::anyhow!("the API server did not answer in time")));
     read.with_context(|| format!("failed to read Secret {}/{name}", gateway.namespace))
 }
 
-async fn read(namespace: &str, name: &str) -> anyhow::Result<String> {
-    let config = Config::infer().await.context("there is no kubeconfig")?;
-    let client = Client::try_from(config).context("failed to create a client")?;
-    let secret = Api::<Secret>::namespaced(client, namespace)
-        .get(name)
-        .await?;
+async fn read(cluster: &ClusterArgs, namespace: &str, name: &str) -> anyhow::Result<String> {
+    let cluster = cluster.connect().await?;
+    let secrets = Api::<Secret>::namespaced(cluster.client().clone(), namespace);
+    let secret = secrets.get(name).await?;
     let token = secret.data.as_ref().and_then(|data| data.get("token"));
     let token = token.context("it has no key named token")?;
     String::from_utf8(token.0.clone()).context("the token is not UTF-8")
 }
 
 /// The Gateway whose token is required: `Bearer realm="NAMESPACE/NAME"`.
-pub(super) fn realm(answer: &Response) -> Option<ObjectKey> {
+pub fn realm(answer: &Response) -> Option<ObjectKey> {
     key(answer.headers().get(WWW_AUTHENTICATE)?.to_str().ok()?)
 }
 
