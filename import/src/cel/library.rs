@@ -106,7 +106,7 @@ impl Scope<'_> {
         match pattern {
             Expr::Text(pattern) if !pattern.contains("{{") => {
                 same_in_both(pattern)?;
-                let pattern = quote(&format!("{flags}{pattern}"))?;
+                let pattern = quote(&format!("{flags}{}", with_end(pattern)))?;
                 Ok(cel(
                     Kind::Bool,
                     format!("{}.matches({pattern})", self.text(of)?),
@@ -140,6 +140,18 @@ impl Scope<'_> {
             parts.push(super::literal(rest, self.service)?);
         }
         self.joined(&parts)
+    }
+}
+
+/// In C#, `$` at the end also stands in front of a line end that is the last character.
+fn with_end(pattern: &str) -> String {
+    let Some(rest) = pattern.strip_suffix('$') else {
+        return pattern.to_owned();
+    };
+    let escapes = rest.chars().rev().take_while(|c| *c == '\\').count();
+    match escapes % 2 {
+        0 => format!("{rest}\\n?$"),
+        _ => pattern.to_owned(),
     }
 }
 

@@ -205,6 +205,18 @@ fn conditions_on_a_header_hold_for_the_same_values() {
             "alpha",
         ),
         (
+            "a pattern and a line end",
+            format!(r#"Regex.IsMatch({TEXT}, "^b.ta$")"#),
+            "beta\n",
+            "beta\n\n",
+        ),
+        (
+            "a pattern with a dollar",
+            format!(r#"Regex.IsMatch({TEXT}, @"^\d+\$")"#),
+            "5$",
+            "5",
+        ),
+        (
             "a choice",
             format!(r#"({A} == "a" ? "1" : "2") == "1""#),
             "a",
