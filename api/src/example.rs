@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// What a text with a pattern is, and one that fits. A test compares the patterns with those of all kinds.
-const PATTERNS: [(&str, &str, &str); 26] = [
+const PATTERNS: [(&str, &str, &str); 28] = [
     (
         r"^(0|([0-9]+(\.[0-9]+)?(h|m|s|ms))+)$",
         "a duration such as 500ms, 30s, 1m30s or 0",
@@ -33,6 +33,16 @@ const PATTERNS: [(&str, &str, &str); 26] = [
         r"^http://[^/?#@\s]+/?$",
         "a URL with http:// and only a host and a port",
         "http://proxy:3128",
+    ),
+    (
+        "^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$",
+        "the ARN of a role of AWS",
+        "arn:aws:iam::123456789012:role/edge",
+    ),
+    (
+        "^[A-Za-z0-9+=,.@_-]+$",
+        "letters, digits and +=,.@_-",
+        "edge",
     ),
     (
         "^rediss?://[^ ]+$",

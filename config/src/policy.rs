@@ -15,6 +15,7 @@ use crate::Expression;
 use crate::expression::HasExpressions;
 
 mod access;
+mod aws_sig_v4;
 mod backend_auth;
 mod basic_auth;
 mod cache;
@@ -39,6 +40,7 @@ mod variable;
 pub use access::{
     CheckHeader, ClaimMatch, IpFilter, JwtAlgorithm, JwtKey, RequiredClaim, ValidateJwt,
 };
+pub use aws_sig_v4::AwsSigV4;
 pub use backend_auth::{
     BackendAuth, ServiceAccountToken, SignedClaim, SignedJwt, SubjectToken, TokenExchange,
     token_file_name,

@@ -10,6 +10,8 @@ mod admin;
 mod apply;
 #[path = "e2e/approval.rs"]
 mod approval;
+#[path = "e2e/aws.rs"]
+mod aws;
 #[path = "e2e/backends.rs"]
 mod backends;
 #[path = "e2e/bad_input.rs"]

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BasicCredentials, ClientCredentials, JwtAlgorithm, RequestTls};
+use super::{AwsSigV4, BasicCredentials, ClientCredentials, JwtAlgorithm, RequestTls};
 use crate::expression::HasExpressions;
 use crate::hash::sha256;
 use crate::{Duration, Expression, ExpressionKind, SecretKeyRef};
@@ -13,12 +13,16 @@ use crate::{Duration, Expression, ExpressionKind, SecretKeyRef};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [
     {
-        "rule": "(has(self.basic) ? 1 : 0) + (has(self.oauth2ClientCredentials) ? 1 : 0) + (has(self.oauth2TokenExchange) ? 1 : 0) + (has(self.serviceAccountToken) ? 1 : 0) + (has(self.signedJwt) ? 1 : 0) == 1",
-        "message": "exactly one of basic, oauth2ClientCredentials, oauth2TokenExchange, serviceAccountToken, signedJwt must be set",
+        "rule": "(has(self.basic) ? 1 : 0) + (has(self.oauth2ClientCredentials) ? 1 : 0) + (has(self.oauth2TokenExchange) ? 1 : 0) + (has(self.serviceAccountToken) ? 1 : 0) + (has(self.signedJwt) ? 1 : 0) + (has(self.awsSigV4) ? 1 : 0) == 1",
+        "message": "exactly one of basic, oauth2ClientCredentials, oauth2TokenExchange, serviceAccountToken, signedJwt, awsSigV4 must be set",
     },
     {
-        "rule": "!has(self.tls) || has(self.oauth2ClientCredentials) || has(self.oauth2TokenExchange)",
-        "message": "tls is for tokenUrl, and needs oauth2ClientCredentials or oauth2TokenExchange",
+        "rule": "!has(self.tls) || has(self.oauth2ClientCredentials) || has(self.oauth2TokenExchange) || has(self.awsSigV4)",
+        "message": "tls is for tokenUrl or stsUrl, and needs oauth2ClientCredentials, oauth2TokenExchange or awsSigV4",
+    },
+    {
+        "rule": "!has(self.awsSigV4) || self.header.lowerAscii() == 'authorization'",
+        "message": "a signature of AWS is always sent as Authorization: leave header out",
     },
 ]))]
 pub struct BackendAuth {
@@ -56,7 +60,11 @@ pub struct BackendAuth {
     /// Token that the gateway signs for each handshake.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_jwt: Option<SignedJwt>,
-    /// TLS to an `https://` tokenUrl.
+    /// Signature of AWS over each handshake, sent as `Authorization`, `X-Amz-Date` and `X-Amz-Security-Token`. Each
+    /// pod keeps the keys that sign, and renews them before they expire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws_sig_v4: Option<AwsSigV4>,
+    /// TLS to an `https://` tokenUrl or stsUrl.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<RequestTls>,
 }

@@ -60,10 +60,10 @@ pub(crate) struct Imported {
 /// An import, and what its output is served with.
 #[derive(Default)]
 pub(crate) struct Import {
-    resources: Vec<Value>,
-    arguments: Vec<String>,
+    pub(crate) resources: Vec<Value>,
+    pub(crate) arguments: Vec<String>,
     /// The token of a service account, and its audience.
-    account: Option<(&'static str, &'static str)>,
+    pub(crate) account: Option<(&'static str, &'static str)>,
 }
 
 impl Import {
@@ -103,7 +103,7 @@ impl Import {
     }
 
     /// Serves what was printed.
-    async fn run(&self, files: TempDir) -> anyhow::Result<Imported> {
+    pub(crate) async fn run(&self, files: TempDir) -> anyhow::Result<Imported> {
         let at = |name: &str| files.path().join(name);
         let mut run = command("tidegate")?;
         run.arg("run")

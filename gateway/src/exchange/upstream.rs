@@ -1,9 +1,12 @@
 //! What the backend gets: its address and the headers of its handshake.
 
+use std::time::SystemTime;
+
 use http::HeaderMap;
 use tidegate_config::UrlScheme;
 
 use super::Query;
+use crate::credentials::aws::{CannotSign, Signing};
 use crate::exchange::BackendUrl;
 
 /// The backend's handshake as it will be sent.
@@ -22,6 +25,8 @@ pub(crate) struct Upstream {
     destination: Destination,
     /// The API's own backend, while another one was chosen.
     own: Option<Box<OwnBackend>>,
+    /// Signs the handshake with whichever backend is asked.
+    pub(crate) signing: Option<Signing>,
 }
 
 /// Which backend is asked.
@@ -60,7 +65,24 @@ impl Upstream {
             remainder: remainder.to_owned(),
             destination: Destination::Pool,
             own: None,
+            signing: None,
         }
+    }
+
+    /// Signs the handshake with the present target, if a policy says so.
+    ///
+    /// # Errors
+    /// [`CannotSign`]: the target is not what a signature can be for.
+    pub(crate) fn sign(&mut self, now: SystemTime) -> Result<(), CannotSign> {
+        let Some(signing) = &self.signing else {
+            return Ok(());
+        };
+        let host = match &self.host_header {
+            Some(host) => host.clone(),
+            None => self.target.authority(),
+        };
+        let target = self.path_and_query();
+        signing.sign((&host, &target), &mut self.headers, now)
     }
 
     /// Another backend. What belongs to the API's own backend, its Host header, does not go there.

@@ -2,7 +2,7 @@
 //! not send the handshake on.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -68,6 +68,7 @@ pub(super) async fn dial(
     );
     let only = match routed.exchange.upstream.destination() {
         Destination::Elsewhere => {
+            sign(routed)?;
             let asked = ask(server, routed, limits, record).await;
             return asked.map_err(|failure| masked(routed, failure.refusal));
         }
@@ -95,12 +96,23 @@ pub(super) async fn dial(
         }
         tried.push(choice.index);
         routed.exchange.upstream.relocate(choice.url);
+        sign(routed)?;
         let asked = ask(server, routed, limits, record).await;
         if !best.learn(asked, choice, (&*pool, &mut *routed)) {
             break;
         }
     }
     best.end(routed, record)
+}
+
+/// Signs the handshake with the backend that is asked next.
+fn sign(routed: &mut RoutedRequest) -> Result<(), Refusal> {
+    let signed = routed.exchange.upstream.sign(SystemTime::now());
+    signed.map_err(|error| {
+        let message = "Authentication to the backend failed";
+        Refusal::new(502, Reason::BackendAuthFailed, Origin::Backend, message)
+            .detail(error_chain(&error))
+    })
 }
 
 /// What the client gets if no other member does better.

@@ -16,10 +16,12 @@ use tidegate_keys::{SecretLength, SigningKey, library_name};
 
 use super::Services;
 use super::action::{Action, Compile, Later};
-use super::call::{basic, caller, exchange_source, token_source};
+use super::call::{basic, caller, exchange_source, role_keys, token_source};
 use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, expression_failed};
 use super::set_header::header_value;
+use crate::credentials::aws::{Signing, Sts};
+use crate::credentials::renewed::Source;
 use crate::credentials::token_source::{IssuedToken, TokenSource};
 use crate::exchange::Exchange;
 use crate::http_client::CallError;
@@ -38,6 +40,15 @@ enum Credentials {
     Basic { username: Text, password: Text },
     Token(Arc<TokenSource>),
     Signed(Box<Signer>),
+    Aws(AwsSigner),
+}
+
+/// Signs handshakes with the keys of a role.
+#[derive(Debug)]
+struct AwsSigner {
+    keys: Arc<Source<Sts>>,
+    region: Arc<str>,
+    service: Arc<str>,
 }
 
 /// Signs tokens.
@@ -72,6 +83,9 @@ impl Later for BackendAuth {
     const ASKS: bool = true;
 
     async fn run(&self, exchange: &mut Exchange, _: &Services) -> Result<(), Refusal> {
+        let upstream = &mut exchange.upstream;
+        upstream.headers.remove(AUTHORIZATION);
+        upstream.signing = None;
         let value = match &self.credentials {
             Credentials::Basic { username, password } => basic(username, password, exchange)?,
             Credentials::Token(source) => {
@@ -91,10 +105,25 @@ impl Later for BackendAuth {
                 hide(&value, exchange);
                 value
             }
+            Credentials::Aws(signer) => return signer.prepare(exchange).await,
         };
-        let headers = &mut exchange.upstream.headers;
-        headers.remove(AUTHORIZATION);
-        headers.insert(self.header.clone(), value);
+        exchange.upstream.headers.insert(self.header.clone(), value);
+        Ok(())
+    }
+}
+
+impl AwsSigner {
+    /// The handshake is signed when it is known which backend is asked.
+    async fn prepare(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
+        let keys = self.keys.token().await.map_err(|error| failed(&error))?;
+        if let Some(token) = keys.value().session_token() {
+            exchange.add_secret(token);
+        }
+        exchange.upstream.signing = Some(Signing {
+            keys,
+            region: Arc::clone(&self.region),
+            service: Arc::clone(&self.service),
+        });
         Ok(())
     }
 }
@@ -117,40 +146,45 @@ fn credentials(
     policy: &policy::BackendAuth,
     compiler: &Compiler<'_>,
 ) -> Result<Credentials, InvalidPolicy> {
-    match (
-        &policy.basic,
-        &policy.oauth2_client_credentials,
-        &policy.oauth2_token_exchange,
-        &policy.service_account_token,
-        &policy.signed_jwt,
-    ) {
-        (Some(basic), None, None, None, None) => Ok(Credentials::Basic {
+    let tls = policy.tls.as_ref();
+    let caller = || caller(tls, None, "backendAuth", compiler);
+    let mut found = Vec::new();
+    if let Some(basic) = &policy.basic {
+        found.push(Credentials::Basic {
             username: compiler.text("backendAuth.basic.username", &basic.username)?,
             password: compiler.text("backendAuth.basic.password", &basic.password)?,
-        }),
-        (None, Some(client), None, None, None) => {
-            let at = "backendAuth.oauth2ClientCredentials";
-            let caller = caller(policy.tls.as_ref(), None, "backendAuth", compiler)?;
-            let source = token_source(client, at, (&caller, compiler))?;
-            Ok(Credentials::Token(source))
-        }
-        (None, None, Some(exchange), None, None) => {
-            let at = "backendAuth.oauth2TokenExchange";
-            let caller = caller(policy.tls.as_ref(), None, "backendAuth", compiler)?;
-            let source = exchange_source(exchange, at, (&caller, compiler))?;
-            Ok(Credentials::Token(source))
-        }
-        (None, None, None, Some(token), None) => {
-            let tokens = &compiler.context.services.calls.tokens;
-            Ok(Credentials::Token(
-                tokens.of_service_account(&token.audience),
-            ))
-        }
-        (None, None, None, None, Some(jwt)) => {
-            Ok(Credentials::Signed(Box::new(Signer::new(jwt, compiler)?)))
-        }
+        });
+    }
+    if let Some(client) = &policy.oauth2_client_credentials {
+        let at = "backendAuth.oauth2ClientCredentials";
+        let source = token_source(client, at, (&caller()?, compiler))?;
+        found.push(Credentials::Token(source));
+    }
+    if let Some(exchange) = &policy.oauth2_token_exchange {
+        let at = "backendAuth.oauth2TokenExchange";
+        let source = exchange_source(exchange, at, (&caller()?, compiler))?;
+        found.push(Credentials::Token(source));
+    }
+    if let Some(token) = &policy.service_account_token {
+        let tokens = &compiler.context.services.calls.tokens;
+        let source = tokens.of_service_account(&token.audience);
+        found.push(Credentials::Token(source));
+    }
+    if let Some(jwt) = &policy.signed_jwt {
+        let signer = Signer::new(jwt, compiler)?;
+        found.push(Credentials::Signed(Box::new(signer)));
+    }
+    if let Some(aws) = &policy.aws_sig_v4 {
+        found.push(Credentials::Aws(AwsSigner {
+            keys: role_keys(aws, (caller()?, compiler))?,
+            region: aws.region.as_str().into(),
+            service: aws.service.as_str().into(),
+        }));
+    }
+    match (found.pop(), found.is_empty()) {
+        (Some(only), true) => Ok(only),
         _ => {
-            let problem = "exactly one of basic, oauth2ClientCredentials, oauth2TokenExchange, serviceAccountToken, signedJwt must be set";
+            let problem = "exactly one of basic, oauth2ClientCredentials, oauth2TokenExchange, serviceAccountToken, signedJwt, awsSigV4 must be set";
             Err(compiler.invalid("backendAuth", problem))
         }
     }

@@ -26,6 +26,8 @@ use super::compile::{Compiler, InvalidPolicy};
 use super::expression::{Text, expression_failed};
 use super::set_header::header_value;
 use super::url_text::UrlText;
+use crate::credentials::aws::Sts;
+use crate::credentials::renewed::Source;
 use crate::credentials::token_source::{Client, Grant, Proof, TokenSource};
 use crate::exchange::Exchange;
 use crate::exchange::hop;
@@ -334,6 +336,26 @@ pub(super) fn exchange_source(
         scope: exchange.scopes.join(" "),
     };
     Ok(tokens.of(client, caller))
+}
+
+/// The keys of a role of AWS, shared by all steps with the same role.
+pub(super) fn role_keys(
+    aws: &policy::AwsSigV4,
+    (caller, compiler): (Arc<Caller>, &Compiler<'_>),
+) -> Result<Arc<Source<Sts>>, InvalidPolicy> {
+    let calls = &compiler.context.services.calls;
+    let url = Url::parse(&aws.sts_url());
+    let url =
+        url.map_err(|error| compiler.invalid("backendAuth.awsSigV4.stsUrl", error.to_string()))?;
+    let audience = &aws.web_identity_token.service_account_token.audience;
+    Ok(calls.roles.of(Sts {
+        url,
+        role: aws.role_arn.clone(),
+        session: aws.session_name.clone(),
+        duration: aws.session_duration.get(),
+        account: calls.tokens.account_token(audience),
+        caller,
+    }))
 }
 
 fn token_url(url: &str, at: &str, compiler: &Compiler<'_>) -> Result<Url, InvalidPolicy> {

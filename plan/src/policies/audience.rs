@@ -42,7 +42,15 @@ fn tokens(step: &dyn Step) -> Vec<(String, &ServiceAccountToken)> {
                 let token = &exchange.subject_token.service_account_token;
                 (field.to_owned(), token)
             });
-            own.into_iter().chain(asserted).chain(exchanged).collect()
+            let signed = policy.aws_sig_v4.as_ref().map(|aws| {
+                let field = "backendAuth.awsSigV4.webIdentityToken.serviceAccountToken";
+                (
+                    field.to_owned(),
+                    &aws.web_identity_token.service_account_token,
+                )
+            });
+            let bearers = own.into_iter().chain(asserted).chain(exchanged);
+            bearers.chain(signed).collect()
         }
         Some(Policy::SendRequest(policy)) => of_auth("sendRequest", policy.auth.as_ref())
             .into_iter()

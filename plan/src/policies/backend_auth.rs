@@ -26,6 +26,14 @@ impl Check for BackendAuth {
             let problem = call::token_url(&exchange.token_url);
             problems.extend(problem.map(|problem| problem.at(&at)));
         }
+        if let Some(url) = self
+            .aws_sig_v4
+            .as_ref()
+            .and_then(|aws| aws.sts_url.as_ref())
+        {
+            let at = format!("{path}.awsSigV4.stsUrl");
+            problems.extend(call::token_url(url).map(|problem| problem.at(&at)));
+        }
         problems.extend(call::tls(self.tls.as_ref(), path, step));
         if let Some(jwt) = &self.signed_jwt {
             let at = format!("{path}.signedJwt");

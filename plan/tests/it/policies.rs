@@ -138,6 +138,13 @@ fn a_token_of_the_service_account_needs_the_consent_of_each_gateway() {
             "backendAuth.oauth2TokenExchange.subjectToken.serviceAccountToken.audience",
         ),
         (
+            json!({"backendAuth": {"awsSigV4": {
+                "service": "execute-api", "region": "eu-west-1",
+                "roleArn": "arn:aws:iam::123456789012:role/edge", "webIdentityToken": token,
+            }}}),
+            "backendAuth.awsSigV4.webIdentityToken.serviceAccountToken.audience",
+        ),
+        (
             json!({ "sendRequest": request }),
             "sendRequest.auth.oauth2.clientAssertion.serviceAccountToken.audience",
         ),

@@ -69,8 +69,13 @@ pub(crate) struct AccountToken {
 }
 
 impl AccountToken {
+    /// Whom it is for.
+    pub(crate) fn audience(&self) -> &str {
+        &self.audience
+    }
+
     /// What Kubernetes wrote there last. It is read for each use, because it is replaced without a word.
-    pub(super) async fn read(&self) -> Result<String, CallError> {
+    pub(crate) async fn read(&self) -> Result<String, CallError> {
         let file: &Path = self.file.as_deref().ok_or(CallError::NoServiceAccount)?;
         let text = tokio::fs::read_to_string(file).await;
         let text = text.map_err(CallError::ServiceAccount)?;

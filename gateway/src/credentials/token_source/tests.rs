@@ -23,7 +23,7 @@ fn credentials(proof: Proof) -> Grant {
 
 /// The tokens of a client with this grant.
 fn of(sources: &TokenSources, server: &Server, grant: Grant) -> Arc<TokenSource> {
-    let callers = Callers::new(sources.drain.clone(), Handle::current(), Guard::default());
+    let callers = Callers::new(Drain::pair().1, Handle::current(), Guard::default());
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

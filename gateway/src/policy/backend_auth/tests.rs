@@ -1,10 +1,13 @@
+use std::time::SystemTime;
+
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519};
 use serde_json::{Value, json};
 use tidegate_config::SecretData;
+use tidegate_config::policy::token_file_name;
 use tidegate_expr::Value as Cel;
 
-use crate::exchange::Exchange;
+use crate::exchange::{BackendUrl, Exchange};
 use crate::policy::Services;
 use crate::policy::call::testing::{Answer, Server, json as answer};
 use crate::policy::tests::{compile_error, exchange, pipeline, refused, secret_data, services};
@@ -210,6 +213,125 @@ async fn each_kind_of_key_signs_with_its_algorithm_only() {
     }
 }
 
+/// What STS issues for a role.
+fn keys(number: usize) -> String {
+    let ends = jiff::Timestamp::now() + std::time::Duration::from_secs(3600);
+    format!(
+        "<R><Credentials><AccessKeyId>ASIA{number}</AccessKeyId><SecretAccessKey>hidden-key</SecretAccessKey>\
+         <SessionToken>session-{number}</SessionToken><Expiration>{ends}</Expiration></Credentials></R>"
+    )
+}
+
+fn role(server: &Server) -> Value {
+    json!({"awsSigV4": {
+        "service": "execute-api", "region": "eu-west-1", "stsUrl": server.url,
+        "roleArn": "arn:aws:iam::123456789012:role/edge",
+        "webIdentityToken": {"serviceAccountToken": {"audience": "sts"}},
+    }})
+}
+
+#[tokio::test]
+async fn a_role_of_aws_signs_for_whichever_backend_is_asked() {
+    let server = Server::start(|number, _| answer(200, &keys(number))).await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join(token_file_name("sts"));
+    std::fs::write(&file, "of-the-account").unwrap();
+    let (services, secret_data) = (services(), SecretData::default());
+    services.calls.read_tokens_from(directory.path().to_owned());
+    let on = json!({"inbound": [{"backendAuth": role(&server)}]});
+    let signing = pipeline(on, &secret_data, &services);
+    let mut exchange = client();
+    for exchange in [&mut exchange, &mut client()] {
+        signing.inbound(exchange, &services).await.unwrap();
+        assert_eq!(sent(exchange, "authorization"), None);
+        assert_eq!(exchange.masked("is session-1"), "is ***");
+        let shown = format!("{exchange:?}");
+        assert!(
+            !shown.contains("hidden-key") && !shown.contains("session-1"),
+            "{shown}"
+        );
+    }
+    let asked = server.asked();
+    assert_eq!(asked.len(), 1);
+    for part in [
+        "Action=AssumeRoleWithWebIdentity&Version=2011-06-15",
+        "RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fedge",
+        "RoleSessionName=tidegate&DurationSeconds=3600&WebIdentityToken=of-the-account",
+    ] {
+        assert!(asked[0].body.contains(part), "{part}: {}", asked[0].body);
+    }
+    let mut signatures = Vec::new();
+    for url in ["ws://a.example/x", "wss://b.example/x"] {
+        let member = BackendUrl::parse(url).unwrap();
+        exchange.upstream.relocate(&member);
+        exchange.upstream.sign(SystemTime::now()).unwrap();
+        let signature = sent(&exchange, "authorization").unwrap();
+        assert!(
+            signature.starts_with("AWS4-HMAC-SHA256 Credential=ASIA1/"),
+            "{signature}"
+        );
+        assert_eq!(
+            sent(&exchange, "x-amz-security-token").as_deref(),
+            Some("session-1")
+        );
+        signatures.push(signature);
+    }
+    assert_ne!(signatures[0], signatures[1]);
+    // The last step wins.
+    let basic = json!({"basic": {"username": "u", "password": "p"}});
+    run(basic, &secret_data, &mut exchange, &services)
+        .await
+        .unwrap();
+    exchange.upstream.sign(SystemTime::now()).unwrap();
+    assert_eq!(
+        sent(&exchange, "authorization").as_deref(),
+        Some("Basic dTpw")
+    );
+}
+
+#[tokio::test]
+async fn without_keys_nobody_passes() {
+    let refusing = "<E><Error><Code>AccessDenied</Code></Error></E>";
+    for (name, account, reply, detail) in [
+        (
+            "no token of the account",
+            None,
+            keys(1),
+            "no such token of a service account",
+        ),
+        (
+            "refused",
+            Some("t"),
+            refusing.to_owned(),
+            "answered 403, AccessDenied",
+        ),
+    ] {
+        let status = if reply == refusing { 403 } else { 200 };
+        let server = Server::start(move |_, _| answer(status, &reply)).await;
+        let directory = tempfile::tempdir().unwrap();
+        let services = services();
+        if let Some(token) = account {
+            std::fs::write(directory.path().join(token_file_name("sts")), token).unwrap();
+            services.calls.read_tokens_from(directory.path().to_owned());
+        }
+        let result = run(
+            role(&server),
+            &SecretData::default(),
+            &mut client(),
+            &services,
+        )
+        .await;
+        let refusal = refused(result);
+        assert_eq!(
+            (refusal.status, refusal.reason),
+            (502, Reason::BackendAuthFailed),
+            "{name}"
+        );
+        let said = refusal.detail.unwrap();
+        assert!(said.contains(detail), "{name}: {said}");
+    }
+}
+
 #[test]
 fn what_cannot_work_is_rejected() {
     let signed = |claim: &str| {
@@ -221,7 +343,7 @@ fn what_cannot_work_is_rejected() {
     for (fields, expected) in [
         (
             json!({}),
-            "exactly one of basic, oauth2ClientCredentials, oauth2TokenExchange, serviceAccountToken, signedJwt",
+            "exactly one of basic, oauth2ClientCredentials, oauth2TokenExchange, serviceAccountToken, signedJwt, awsSigV4",
         ),
         (
             json!({"header": "Upgrade", "basic": {"username": "u", "password": "p"}}),

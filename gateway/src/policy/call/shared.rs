@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use super::super::per_namespace::PerNamespace;
 use super::Answer;
 use crate::backend::ClientTlsFactory;
+use crate::credentials::aws::Roles;
 use crate::credentials::token_source::TokenSources;
 use crate::http_client::{Callers, Guard};
 use tidegate_tunnel::drain::Drain;
@@ -38,6 +39,7 @@ pub(crate) struct Calls {
     pub(crate) tls: Arc<ClientTlsFactory>,
     pub(in crate::policy) callers: Callers,
     pub(in crate::policy) tokens: TokenSources,
+    pub(in crate::policy) roles: Roles,
     /// Each namespace has its own: no tenant pushes another one's out.
     pub(in crate::policy) answers: PerNamespace<Answers>,
 }
@@ -48,7 +50,8 @@ impl Calls {
         Self {
             tls: Arc::new(ClientTlsFactory::new(provider)),
             callers: Callers::new(drain.clone(), runtime.clone(), guard),
-            tokens: TokenSources::new(drain, runtime),
+            tokens: TokenSources::new(drain.clone(), runtime.clone()),
+            roles: Roles::new(drain, runtime),
             answers: PerNamespace::new(|| {
                 Cache::builder()
                     .max_capacity(MAX_KEPT)
