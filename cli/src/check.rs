@@ -85,7 +85,7 @@ impl CheckArgs {
 
 async fn rows(target: &mut Target) -> anyhow::Result<Vec<CheckRow>> {
     match target {
-        Target::Manifests(manifests) => Ok(planned::rows(&manifests.read()?)),
+        Target::Manifests(manifests) => Ok(planned::rows(&manifests.read())),
         Target::Cluster(cluster) => Ok(of_cluster(cluster).await),
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tidegate_import::{Finding, Identity, Imported, Level, Manifest, Scope};
 
 use crate::manifest;
-use crate::run::say;
+use crate::run::print_out;
 use crate::validate::validate_text;
 
 /// Translates the configuration of another product.
@@ -129,7 +129,7 @@ fn manifests(args: &ApimArgs) -> anyhow::Result<Vec<Finding>> {
 fn print(imported: &Imported) -> anyhow::Result<String> {
     let text = manifest::to_yaml(&imported.manifests())?;
     if !text.is_empty() {
-        say(text.trim_end());
+        print_out(&text)?;
     }
     Ok(text)
 }

@@ -107,17 +107,14 @@ impl Input {
     }
 
     /// The documents of all files, and after them those of the files with keys. A file that is named twice is
-    /// read once. What cannot be read or parsed becomes a finding; the rest is not affected.
-    ///
-    /// # Errors
-    ///
-    /// When a directory cannot be listed.
-    pub fn read(&self, keys: &[PathBuf]) -> io::Result<Read> {
+    /// read once. What cannot be listed, read or parsed becomes a finding; the rest is not affected.
+    pub fn read(&self, keys: &[PathBuf]) -> Read {
         let real = |path: &PathBuf| path.canonicalize().unwrap_or(path.clone());
         let mut seen: BTreeSet<_> = keys.iter().map(real).collect();
-        let mut files = files(&self.paths, self.is_recursive)?;
+        let (mut files, mut findings) = files(&self.paths, self.is_recursive);
         files.retain(|path| seen.insert(real(path)));
-        let (mut documents, mut findings) = manifest::read(&files);
+        let (mut documents, problems) = manifest::read(&files);
+        findings.extend(problems);
         if let Some(text) = &self.stdin {
             manifest::parse(Path::new(STDIN_NAME), text, &mut documents, &mut findings);
         }
@@ -128,11 +125,11 @@ impl Input {
         let (others, problems) = manifest::read(keys);
         documents.extend(others);
         findings.extend(problems);
-        Ok(Read {
+        Read {
             documents,
             findings,
             files,
-        })
+        }
     }
 }
 
@@ -142,24 +139,25 @@ fn read_stdin() -> io::Result<Arc<str>> {
     Ok(text.into())
 }
 
-/// The files at these paths. A directory stands for its manifests in order of name.
-///
-/// # Errors
-///
-/// When a directory cannot be listed.
-pub fn files(paths: &[PathBuf], is_recursive: bool) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
+/// The files at these paths, and what could not be listed. A directory stands for its manifests in order of name.
+pub fn files(paths: &[PathBuf], is_recursive: bool) -> (Vec<PathBuf>, Vec<Finding>) {
+    let (mut found, mut findings) = (Vec::new(), Vec::new());
     for path in paths {
         if path.is_dir() {
-            in_directory(path, is_recursive, &mut found)?;
+            in_directory(path, is_recursive, &mut found, &mut findings);
         } else {
             found.push(path.clone());
         }
     }
-    Ok(found)
+    (found, findings)
 }
 
-fn in_directory(root: &Path, is_recursive: bool, found: &mut Vec<PathBuf>) -> io::Result<()> {
+fn in_directory(
+    root: &Path,
+    is_recursive: bool,
+    found: &mut Vec<PathBuf>,
+    findings: &mut Vec<Finding>,
+) {
     let depth = if is_recursive { usize::MAX } else { 1 };
     let walk = WalkDir::new(root).follow_links(true).max_depth(depth);
     let walk = walk.sort_by_file_name().into_iter();
@@ -171,12 +169,21 @@ fn in_directory(root: &Path, is_recursive: bool, found: &mut Vec<PathBuf>) -> io
             // A directory that contains itself has been read already; a link that leads nowhere and a file
             // that has just been removed are no files.
             Err(error) if error.loop_ancestor().is_none() && !is_gone(&error) => {
-                return Err(error.into());
+                findings.push(not_listed(root, &error));
             }
             _ => {}
         }
     }
-    Ok(())
+}
+
+/// A file or directory that may hold manifests, and cannot be opened.
+fn not_listed(root: &Path, error: &walkdir::Error) -> Finding {
+    let why = match error.io_error() {
+        Some(error) => error.to_string(),
+        None => error.to_string(),
+    };
+    let message = format!("cannot be read: {why}");
+    Finding::of_file(error.path().unwrap_or(root), 1, message)
 }
 
 /// `.git`, or the directories behind the links of a mounted ConfigMap.

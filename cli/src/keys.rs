@@ -67,11 +67,8 @@ impl KeyStore {
 
     /// The manifests that exist.
     pub fn files(&self) -> Vec<PathBuf> {
-        crate::input::files(std::slice::from_ref(&self.directory), false)
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|path| path.is_file())
-            .collect()
+        let (files, _) = crate::input::files(std::slice::from_ref(&self.directory), false);
+        files.into_iter().filter(|path| path.is_file()).collect()
     }
 
     /// The file that keeps the keys of `secret`.

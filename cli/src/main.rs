@@ -13,7 +13,7 @@ use tidegate_cli::explain::{ExplainArgs, explain};
 use tidegate_cli::import::{ImportArgs, import};
 use tidegate_cli::log;
 use tidegate_cli::plugin::{Invocation, complete};
-use tidegate_cli::run::{RunArgs, run, say};
+use tidegate_cli::run::{RunArgs, print_out, run, say};
 use tidegate_cli::schema::{SchemaArgs, schema};
 use tidegate_cli::status::{StatusArgs, status};
 use tidegate_cli::subscription_keys::{KeysArgs, keys};
@@ -123,7 +123,7 @@ async fn dispatch(command: &Command) -> anyhow::Result<u8> {
             Ok(0)
         }
         Command::Schema(args) => {
-            say(&schema(args)?);
+            print_out(&schema(args)?)?;
             Ok(0)
         }
         Command::Version(_) => {
@@ -134,7 +134,7 @@ async fn dispatch(command: &Command) -> anyhow::Result<u8> {
         Command::Connect(args) => Ok(connect(args).await?.exit_code()),
         Command::Validate(args) => {
             let report = validate(args)?;
-            say(&report.render(args.output)?);
+            print_out(&report.render(args.output)?)?;
             Ok(u8::from(report.has_errors()))
         }
     }

@@ -95,7 +95,8 @@ impl Default for Loader {
 
 impl Loader {
     /// Reads files. A broken object keeps its last valid version. When a document of a file cannot be parsed,
-    /// all objects of that file do, because it is unknown which object it was.
+    /// all objects of that file do, because it is unknown which object it was. So do all objects below a directory
+    /// that cannot be listed.
     pub fn load(&mut self, files: &[PathBuf]) -> Objects {
         let (documents, findings) = manifest::read(files);
         self.load_documents(documents, findings)
@@ -113,8 +114,8 @@ impl Loader {
             self.add(document, &mut objects);
         }
         for (id, loaded) in &self.last {
-            let is_unreadable = objects.unreadable.contains(&loaded.document.file);
-            if is_unreadable && !objects.all.contains_key(id) {
+            let is_unread = |path: &PathBuf| loaded.document.file.starts_with(path);
+            if objects.unreadable.iter().any(is_unread) && !objects.all.contains_key(id) {
                 objects.all.insert(id.clone(), loaded.clone());
             }
         }
@@ -127,12 +128,9 @@ impl Loader {
             skip(&document, objects);
             return;
         };
-        if let Some(other) = objects.all.get(&id) {
-            let place = format!("{}:{}", other.document.file.display(), other.document.line);
-            let message = format!("is already defined at {place}; remove one of the two");
-            objects.findings.push(document.finding(None, message));
+        let Some(document) = self.only(document, &id, objects) else {
             return;
-        }
+        };
         match self.read(&id, &document) {
             Ok(object) => {
                 let object = self.numbered(&id, object);
@@ -146,6 +144,24 @@ impl Loader {
                 }
             }
         }
+    }
+
+    /// The document, if no other one defines the object. Of two, the one that was served stays: who adds another
+    /// file changes nothing that works.
+    fn only(&self, document: Document, id: &ObjectId, objects: &mut Objects) -> Option<Document> {
+        let Some(other) = objects.all.get(id).map(|loaded| &loaded.document) else {
+            return Some(document);
+        };
+        let last = self.last.get(id).map(|last| &last.document.file);
+        let was_served = last == Some(&document.file) && last != Some(&other.file);
+        let (stays, refused) = match was_served {
+            true => (&document, other),
+            false => (other, &document),
+        };
+        let place = format!("{}:{}", stays.file.display(), stays.line);
+        let message = format!("is already defined at {place}; remove one of the two");
+        objects.findings.push(refused.finding(None, message));
+        was_served.then_some(document)
     }
 
     fn read(&self, id: &ObjectId, document: &Document) -> Result<Object, Vec<Finding>> {

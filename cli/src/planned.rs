@@ -24,6 +24,8 @@ pub struct Manifests {
     loader: Loader,
     identities: Identities,
     planner: Planner,
+    /// What was said about files already.
+    said: Vec<Finding>,
 }
 
 /// What was read, and its plan.
@@ -43,22 +45,25 @@ impl Manifests {
             loader: Loader::default(),
             identities: Identities::default(),
             planner: Planner::default(),
+            said: Vec::new(),
         }
     }
 
-    /// Reads and plans. No key is generated.
-    ///
-    /// # Errors
-    ///
-    /// When a directory cannot be listed.
-    pub fn read(&mut self) -> anyhow::Result<Planned> {
+    /// Reads and plans. No key is generated. What cannot be read or parsed is said on standard error, once, because
+    /// it may hold more.
+    pub fn read(&mut self) -> Planned {
         let read = self.input.read(&self.keys.files());
-        let read = read.context("failed to list the manifests")?;
         let mut objects = self.loader.load_documents(read.documents, read.findings);
         self.identities.assign(&mut objects, &self.keys);
         let world = world(&objects, Timestamp::now().as_second());
         let plan = self.planner.plan(&world).clone();
-        Ok(Planned { objects, plan })
+        let planned = Planned { objects, plan };
+        let unreadable: Vec<_> = planned.unreadable().into_iter().cloned().collect();
+        for finding in unreadable.iter().filter(|one| !self.said.contains(one)) {
+            eprintln!("{finding}");
+        }
+        self.said = unreadable;
+        planned
     }
 }
 

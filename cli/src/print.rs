@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::run::say;
+use crate::run::print_out;
 
 /// Spaces between two columns.
 const GAP: usize = 3;
@@ -69,11 +69,11 @@ impl<R: Row> Printer<R> {
     ///
     /// # Errors
     ///
-    /// When a row cannot be written in the format.
+    /// When a row cannot be written in the format, or standard output cannot be written.
     pub fn print(&mut self, rows: Vec<R>) -> anyhow::Result<()> {
         let text = self.render(rows)?;
         if !text.is_empty() {
-            say(text.trim_end());
+            print_out(&text)?;
         }
         Ok(())
     }
@@ -186,14 +186,13 @@ pub fn yaml(value: &impl Serialize) -> anyhow::Result<String> {
 ///
 /// # Errors
 ///
-/// When it cannot be written in the format.
+/// When it cannot be written in the format, or standard output cannot be written.
 pub fn print_value(format: Format, value: &impl Serialize) -> anyhow::Result<()> {
     let text = match format {
         Format::Yaml => yaml(value)?,
         Format::Json | Format::Table | Format::Name => serde_json::to_string_pretty(value)?,
     };
-    say(text.trim_end());
-    Ok(())
+    print_out(&text)
 }
 
 /// Without control characters: other people's texts must not start lines or move the cursor.

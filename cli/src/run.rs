@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tidegate_config::error_chain;
 use tidegate_gateway::Ports;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -20,7 +19,7 @@ use crate::echo_server::Greeting;
 use crate::input::{Input, InputArgs};
 use crate::keys::KeyStore;
 use crate::standalone::{AdminAddress, Settings, Standalone};
-use crate::watch::watch;
+use crate::watch::{Watch, watch};
 use crate::{admin_token, state_dir};
 use printer::{KeyCommand, Printer};
 
@@ -86,11 +85,11 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
     let settings = settings(args, Input::open(&args.input)?);
     let mut stop = StopSignal::new()?;
     let own = settings.keys.directory();
-    let (mut watcher, mut changes) = watch(&settings.input, own, &state_dir(args).join(QUOTAS))?;
+    let (mut watching, mut changes) = watch(&settings.input, own, &state_dir(args).join(QUOTAS))?;
     let mut standalone = Standalone::new(settings.clone());
     let mut printer = Printer::new(settings.keys.clone(), key_command(args));
     let mut keys = WatchedKeys::default();
-    keys.watch(&mut watcher, &settings.keys);
+    keys.watch(&mut watching, &settings.keys);
     let report = standalone.reload().await?;
     let mut next = report.next;
     printer.report(&mut standalone, report).await;
@@ -108,8 +107,8 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<()> {
                 continue;
             }
         }
-        // Their directory may have been removed, and with it the watch.
-        keys.watch(&mut watcher, &settings.keys);
+        // Directories may have been replaced, and with them their watches.
+        keys.watch(&mut watching, &settings.keys);
         match standalone.reload().await {
             Ok(report) => {
                 next = report.next;
@@ -238,25 +237,25 @@ impl StopSignal {
     }
 }
 
-/// Watches the generated keys: who edits or removes a file means it.
+/// Watches the generated keys, because who edits or removes a file means it, and renews all other watches.
 #[derive(Default)]
 struct WatchedKeys {
-    /// Why they are not watched; it is said once.
+    /// Why something is not watched; it is said once.
     problem: Option<String>,
 }
 
 impl WatchedKeys {
-    fn watch(&mut self, watcher: &mut RecommendedWatcher, keys: &KeyStore) {
-        let watched = keys.ensure().map_err(anyhow::Error::from);
-        let watched = watched
-            .and_then(|directory| Ok(watcher.watch(directory, RecursiveMode::NonRecursive)?));
-        let problem = watched.err().map(|error| error_chain(error.as_ref()));
+    fn watch(&mut self, watch: &mut Watch, keys: &KeyStore) {
+        let chain = |error: anyhow::Error| error_chain(error.as_ref());
+        let renewed = watch.renew().err().map(chain);
+        let own = keys.ensure().map_err(anyhow::Error::from);
+        let own = own.and_then(|directory| watch.also(directory)).err();
+        let cure = "choose another directory with --state-dir";
+        let problem = renewed.or(own.map(|error| format!("{}; {cure}", chain(error))));
         if let Some(problem) = &problem
             && self.problem.as_ref() != Some(problem)
         {
-            say(&format!(
-                "{problem}; choose another directory with --state-dir"
-            ));
+            say(problem);
         }
         self.problem = problem;
     }
@@ -266,6 +265,20 @@ async fn sleep_until(moment: Option<Instant>) {
     match moment {
         None => std::future::pending().await,
         Some(moment) => tokio::time::sleep_until(moment).await,
+    }
+}
+
+/// Prints what a command was asked for. A reader that has seen enough and closed the pipe is no failure.
+///
+/// # Errors
+///
+/// When standard output cannot be written, for example because the disk is full.
+pub fn print_out(text: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout().lock(), "{}", text.trim_end()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("failed to write to standard output")
+        }
+        _ => Ok(()),
     }
 }
 

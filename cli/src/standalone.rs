@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use tidegate_api::{PRIMARY_KEY, SECONDARY_KEY};
 use tidegate_config::ObjectKey;
 use tidegate_config::error_chain;
@@ -178,7 +177,6 @@ impl Standalone {
     fn load(&mut self, report: &mut Report) -> anyhow::Result<Objects> {
         let Settings { input, keys, .. } = &self.settings;
         let read = input.read(&keys.files());
-        let read = read.context("failed to list the manifests")?;
         let mut objects = self.loader.load_documents(read.documents, read.findings);
         self.identities.assign(&mut objects, keys);
         let coverage = Coverage {

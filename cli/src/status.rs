@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::cluster::{Changes, Cluster, Trouble};
 use crate::print::{Format, Printer, print_value, yaml};
-use crate::run::{StopSignal, say};
+use crate::run::{StopSignal, print_out, say};
 use crate::target::{Target, TargetArgs};
 use rows::{GatewayRow, PodRow};
 use view::View;
@@ -50,7 +50,7 @@ pub async fn status(args: &StatusArgs) -> anyhow::Result<u8> {
     let changes = args.watch.then(Changes::default);
     match args.target.open().await? {
         Target::Manifests(mut manifests) => {
-            let view = || Ok(planned::view(&manifests.read()?));
+            let view = || Ok(planned::view(&manifests.read()));
             show(args.output, changes, view).await
         }
         Target::Cluster(cluster) => {
@@ -140,8 +140,8 @@ impl Tables {
         }
         let is_first = self.last.replace(view.clone()).is_none();
         match self.format {
-            Format::Json if self.is_watch => say(&serde_json::to_string(view)?),
-            Format::Yaml if self.is_watch => say(&format!("---\n{}", yaml(view)?.trim_end())),
+            Format::Json if self.is_watch => print_out(&serde_json::to_string(view)?)?,
+            Format::Yaml if self.is_watch => print_out(&format!("---\n{}", yaml(view)?))?,
             Format::Json | Format::Yaml => print_value(self.format, view)?,
             Format::Name => self.objects.print(view.objects.clone())?,
             Format::Table => self.tables(view, is_first)?,
@@ -150,7 +150,7 @@ impl Tables {
     }
 
     fn tables(&mut self, view: &View, is_first: bool) -> anyhow::Result<()> {
-        if view.gateways.is_empty() && is_first {
+        if view.gateways.is_empty() && is_first && !view.is_incomplete {
             say("there is no Gateway");
         }
         self.gateways.print(view.gateways.clone())?;
@@ -162,7 +162,7 @@ impl Tables {
             say("");
         }
         self.objects.print(view.objects.clone())?;
-        if is_first && view.objects.is_empty() {
+        if is_first && view.objects.is_empty() && !view.is_incomplete {
             say("every object is well");
         }
         Ok(())

@@ -3,14 +3,11 @@
 mod row;
 mod show;
 
-use std::collections::BTreeSet;
-
 use clap::{Args, Subcommand, ValueEnum};
 use tidegate_api::Subscription;
 
 use crate::cluster::Changes;
 use crate::follow;
-use crate::planned::Planned;
 use crate::print::Format;
 use crate::subscriptions::{Action, Change, ChangeArgs, apply};
 use crate::target::{Target, TargetArgs};
@@ -119,26 +116,11 @@ pub async fn keys(args: &KeysArgs) -> anyhow::Result<u8> {
     }
 }
 
-/// Names files that cannot be read, because they may have keys. Says again only what changes.
-fn tell_unreadable(planned: &Planned, told: &mut BTreeSet<String>) {
-    let found = planned.unreadable().into_iter().map(ToString::to_string);
-    let found: BTreeSet<_> = found.collect();
-    for line in found.difference(told) {
-        eprintln!("{line}");
-    }
-    *told = found;
-}
-
 async fn list(args: &ListArgs) -> anyhow::Result<()> {
     let changes = args.watch.then(Changes::default);
     match args.target.open().await? {
         Target::Manifests(mut manifests) => {
-            let mut told = BTreeSet::new();
-            let rows = || {
-                let planned = manifests.read()?;
-                tell_unreadable(&planned, &mut told);
-                Ok(KeyRow::of_all(planned.subscriptions()))
-            };
+            let rows = || Ok(KeyRow::of_all(manifests.read().subscriptions()));
             follow::show(args.output, changes, true, rows).await
         }
         Target::Cluster(cluster) => {

@@ -159,7 +159,7 @@ async fn list(args: &ListArgs) -> anyhow::Result<()> {
     match args.target.open().await? {
         Target::Manifests(mut manifests) => {
             let rows = || {
-                let all = manifests.read()?.subscriptions();
+                let all = manifests.read().subscriptions();
                 Ok(args.rows(all.iter().map(AsRef::as_ref)))
             };
             show(args.output, changes, true, rows).await

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use tidegate_api::API_VERSION;
@@ -47,10 +46,9 @@ pub struct ValidateArgs {
 ///
 /// # Errors
 ///
-/// When a path does not exist, a directory cannot be listed or standard input cannot be read.
+/// When a path does not exist or standard input cannot be read.
 pub fn validate(args: &ValidateArgs) -> anyhow::Result<Report> {
     let read = Input::open(&args.input)?.read(&[]);
-    let read = read.context("failed to list the manifests")?;
     let objects = Loader::default().load_documents(read.documents, read.findings);
     let mut report = check(objects, &args.external);
     if report.checked.is_empty() && !report.has_errors() {

@@ -20,9 +20,15 @@ struct Filter {
     own: PathBuf,
 }
 
+/// Watches files and directories.
+pub struct Watch {
+    watcher: RecommendedWatcher,
+    directories: BTreeMap<PathBuf, RecursiveMode>,
+}
+
 /// Watches all files and directories of the input, except the directory `own`. Changes in the directory with the
-/// keys count; the caller watches it. Watches directories instead of
-/// files, because a file that is replaced by a rename is another file.
+/// keys count; [`Watch::also`] watches it. Watches directories instead of files, and the directories around them,
+/// because what is replaced by a rename is another file or directory.
 ///
 /// # Errors
 ///
@@ -31,13 +37,13 @@ pub fn watch(
     input: &Input,
     keys: &Path,
     own: &Path,
-) -> anyhow::Result<(RecommendedWatcher, mpsc::Receiver<()>)> {
+) -> anyhow::Result<(Watch, mpsc::Receiver<()>)> {
     let places = places(input, own).context("there is no working directory")?;
     let (mut filter, directories) = places;
     filter.directories.push(absolute(keys)?);
     // One pending event is enough: the reload after it sees every change.
     let (sender, receiver) = mpsc::channel(1);
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+    let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
         if event.is_ok_and(|event| !filter.counts(&event)) {
             return;
         }
@@ -45,11 +51,39 @@ pub fn watch(
         let _ = sender.try_send(());
     })
     .context("failed to create a file watcher")?;
-    for (directory, mode) in directories {
-        let watched = watcher.watch(&directory, mode);
-        watched.with_context(|| format!("failed to watch {}", directory.display()))?;
+    let mut watch = Watch {
+        watcher,
+        directories,
+    };
+    watch.renew()?;
+    Ok((watch, receiver))
+}
+
+impl Watch {
+    /// Watches the directories that are at the paths now. A directory that is not there is none of them: what is
+    /// around it tells when it comes.
+    ///
+    /// # Errors
+    ///
+    /// When the system watches no more directories.
+    pub fn renew(&mut self) -> anyhow::Result<()> {
+        for (directory, mode) in &self.directories {
+            let watched = self.watcher.watch(directory, *mode);
+            if directory.exists() {
+                watched.with_context(|| format!("failed to watch {}", directory.display()))?;
+            }
+        }
+        Ok(())
     }
-    Ok((watcher, receiver))
+
+    /// Watches another directory.
+    ///
+    /// # Errors
+    ///
+    /// When it is not there, or the system watches no more directories.
+    pub fn also(&mut self, directory: &Path) -> anyhow::Result<()> {
+        Ok(self.watcher.watch(directory, RecursiveMode::NonRecursive)?)
+    }
 }
 
 /// Which changes count, and the directories to watch for them.
@@ -70,6 +104,10 @@ fn places(
                 false => RecursiveMode::NonRecursive,
             };
             watched.insert(place.clone(), mode);
+            if let Some(around) = place.parent() {
+                let around = watched.entry(around.to_owned());
+                around.or_insert(RecursiveMode::NonRecursive);
+            }
             filter.directories.push(place);
             continue;
         }
@@ -174,5 +212,26 @@ mod tests {
             let changed = tokio::time::timeout(LIMIT, changes.recv()).await;
             assert_eq!(changed.expect("an event arrives"), Some(()), "{case}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_is_replaced_is_followed() {
+        let directory = tree();
+        let root = directory.path();
+        let input = input(root, false);
+        let (mut watch, mut changes) =
+            watch(&input, &root.join("keys"), &root.join("here/state")).unwrap();
+        let mut next = async |what| {
+            let changed = tokio::time::timeout(LIMIT, changes.recv()).await;
+            assert_eq!(changed.expect(what), Some(()));
+        };
+        fs::rename(root.join("here/m"), root.join("here/away")).unwrap();
+        next("an event that the directory is away").await;
+        watch.renew().unwrap();
+        fs::create_dir(root.join("here/m")).unwrap();
+        next("an event that the directory is there").await;
+        watch.renew().unwrap();
+        fs::write(root.join("here/m/a.yaml"), "a: 1").unwrap();
+        next("an event in the new directory").await;
     }
 }

@@ -57,7 +57,6 @@ fn plan(args: &ExplainArgs) -> anyhow::Result<(Plan, World, Vec<Finding>)> {
     })?;
     let store = KeyStore::new(&args.state_dir());
     let read = input.read(&store.files());
-    let read = read.context("failed to list the manifests")?;
     let mut objects = Loader::default().load_documents(read.documents, read.findings);
     Identities::default().assign(&mut objects, &store);
     let mut world = world(&objects, jiff::Timestamp::now().as_second());

@@ -9,7 +9,10 @@ use crate::planned::{Planned, conditions};
 use crate::world;
 
 pub(crate) fn view(planned: &Planned) -> View {
-    let mut view = View::default();
+    let mut view = View {
+        is_incomplete: !planned.unreadable().is_empty(),
+        ..View::default()
+    };
     for (kind, key, verdict) in world::conditions(&planned.plan) {
         let state = state(kind, key, verdict);
         view.objects.extend(view::flaw(&state));

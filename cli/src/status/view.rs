@@ -29,6 +29,9 @@ pub(crate) struct View {
     pub(crate) pods: Vec<PodRow>,
     /// Only those that are not well.
     pub(crate) objects: Vec<ObjectRow>,
+    /// Some manifests could not be read; what they are is said elsewhere.
+    #[serde(skip)]
+    pub(crate) is_incomplete: bool,
 }
 
 /// An object of any kind, as far as it matters here.
@@ -47,7 +50,8 @@ impl View {
     /// Is nothing wrong?
     pub(crate) fn is_well(&self) -> bool {
         let mut pods = self.pods.iter();
-        self.objects.is_empty()
+        !self.is_incomplete
+            && self.objects.is_empty()
             && pods.all(|pod| pod.state == PodState::Current && pod.problems.is_empty())
     }
 

@@ -1,7 +1,5 @@
 //! Prints one key.
 
-use std::collections::BTreeSet;
-
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -10,11 +8,11 @@ use tidegate_api::{PRIMARY_KEY, SECONDARY_KEY, Subscription};
 use tidegate_config::ObjectKey;
 use tidegate_plan::generated_keys::secret_key;
 
-use super::{KeyFormat, ShowArgs, tell_unreadable};
+use super::{KeyFormat, ShowArgs};
 use crate::cluster::{Cluster, answer};
 use crate::planned::{Manifests, key_of};
 use crate::print::{Format, print_value};
-use crate::run::say;
+use crate::run::print_out;
 use crate::target::Target;
 
 /// Exit status when there is no such key.
@@ -68,7 +66,7 @@ pub(super) async fn show(args: &ShowArgs) -> anyhow::Result<u8> {
         value,
     };
     match args.output {
-        KeyFormat::Text => say(&shown.value),
+        KeyFormat::Text => print_out(&shown.value)?,
         KeyFormat::Json => print_value(Format::Json, &shown)?,
         KeyFormat::Yaml => print_value(Format::Yaml, &shown)?,
     }
@@ -106,8 +104,7 @@ async fn in_cluster(args: &ShowArgs, cluster: &Cluster) -> anyhow::Result<Found>
 }
 
 fn in_manifests(args: &ShowArgs, manifests: &mut Manifests) -> anyhow::Result<Found> {
-    let planned = manifests.read()?;
-    tell_unreadable(&planned, &mut BTreeSet::new());
+    let planned = manifests.read();
     let subscription = planned.subscription(&args.name)?;
     let key = key_of(&subscription);
     let secret_name = secret_key(&key, &subscription);

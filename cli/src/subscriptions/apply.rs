@@ -205,7 +205,7 @@ impl Row for EditRow {
 }
 
 fn in_manifests(change: &Change<'_>, manifests: &mut Manifests) -> anyhow::Result<u8> {
-    let planned = manifests.read()?;
+    let planned = manifests.read();
     let (mut rows, mut status) = (Vec::new(), 0);
     for name in change.names {
         let subscription = planned.subscription(name)?;
