@@ -94,6 +94,18 @@ fn words(text: &str) -> Vec<String> {
     text.lines().map(line).collect()
 }
 
+/// The command ended with this status, and said this on either stream.
+fn ended(arguments: &[&str], output: Output, status: i32, says: &str) {
+    assert_eq!(
+        output.status.code(),
+        Some(status),
+        "{arguments:?}: {output:?}"
+    );
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains(says), "{arguments:?}: {said}");
+}
+
 #[test]
 fn subscriptions_are_listed_and_chosen() {
     let place = Place::new(MANIFESTS);
@@ -204,14 +216,7 @@ fn what_cannot_be_changed_has_its_own_exit_status() {
         ),
     ] {
         let output = place.tidegate(arguments);
-        assert_eq!(
-            output.status.code(),
-            Some(status),
-            "{arguments:?}: {output:?}"
-        );
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
-        assert!(said.contains(says), "{arguments:?}: {said}");
+        ended(arguments, output, status, says);
     }
 }
 
@@ -393,14 +398,7 @@ fn without_an_api_server_the_check_says_so_and_the_others_cannot_run() {
             .arg(&kubeconfig)
             .output()
             .unwrap();
-        assert_eq!(
-            output.status.code(),
-            Some(status),
-            "{arguments:?}: {output:?}"
-        );
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
-        assert!(said.contains(says), "{arguments:?}: {said}");
+        ended(arguments, output, status, says);
     }
 }
 
